@@ -1,0 +1,119 @@
+"""VideoSegmenter, the interface that every method implements, and what its training is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+#: mean and standard deviation of ImageNet's RGB values in [0, 1], as torchvision and the authors' codes use them
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of a method's training (AR-Seg has three).
+
+    ``share`` is its part of the epochs asked for; ``data`` is ``stills`` (labelled images) or ``pairs`` (a keyframe, a later
+    frame and the codec's motion between them); ``frozen`` names submodules that are not trained and stay in evaluation
+    mode; ``learning_rate`` multiplies the one asked for.
+    """
+
+    name: str
+    share: float = 1.0
+    data: str = "stills"
+    frozen: tuple[str, ...] = ()
+    learning_rate: float = 1.0
+
+
+@dataclass
+class Batch:
+    """A training batch.
+
+    image: float32 (N, 3, H, W) in [0, 1]; label: int64 (N, H, W), 255 ignored; keyframe: like image, and motion: float32
+    (N, 2, H, W) backward from image to keyframe in pixels, both only in phases on pairs; class_weights: (classes,).
+    """
+
+    image: Tensor
+    label: Tensor
+    class_weights: Tensor
+    keyframe: Tensor | None = None
+    motion: Tensor | None = None
+
+
+class VideoSegmenter(nn.Module):
+    """One method. Images are float32 (N, 3, H, W) in [0, 1], normalised by the method; logits are (N, classes, h, w).
+
+    A plug-in's keyword-only arguments are its parameters in the bracket grammar. State is passed, never hidden: a keyframe
+    yields a reference, later frames receive it. A per-frame network implements :meth:`keyframe` alone.
+    """
+
+    #: what the harness must supply with a non-keyframe; a codec that lacks it is refused in words
+    needs: ClassVar[frozenset[str]] = frozenset()
+    #: parameters that may differ between training and evaluation, since they leave every weight's shape as it is
+    free_parameters: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def display(self) -> str:
+        """The variant's name in the field's own words, such as ``AR0.5-PSP18``."""
+        raise NotImplementedError(f"{type(self).__name__} must define display")
+
+    def keyframe(self, image: Tensor) -> tuple[Tensor, Any]:
+        """Full work on a keyframe: (logits, reference). The reference is what later frames reuse; None if nothing."""
+        raise NotImplementedError(f"{type(self).__name__} must define keyframe")
+
+    def nonkeyframe(self, image: Tensor, motion: Tensor | None, reference: Any) -> Tensor:
+        """Cheap work on a later frame: logits. ``motion`` is (N, 2, H, W), see :mod:`vssbench.video`."""
+        return self.keyframe(image)[0]
+
+    def phases(self) -> Sequence[Phase]:
+        """How the method is trained, in order."""
+        return (Phase("task"),)
+
+    def loss(self, phase: Phase, batch: Batch) -> dict[str, Tensor]:
+        """The named terms of a batch's loss; the loop minimises their sum."""
+        raise NotImplementedError(f"{type(self).__name__} must define loss")
+
+    def initialise(self, state: dict[str, Tensor], source: dict[str, str]) -> tuple[str, ...]:
+        """Start from another method's weights (``train --init``); returns the names of the phases that this replaces.
+
+        ``source`` is the file's metadata. The default takes weights of the same network, of whatever free parameters.
+        """
+        self.load_state_dict(state)
+        return ()
+
+    def begin_phase(self, phase: Phase) -> None:
+        """Called once before a phase starts, not when it is resumed: copy weights from one branch to another, say."""
+
+    def training_only(self) -> tuple[str, ...]:
+        """Prefixes of submodules that are absent at inference (auxiliary heads): not counted, still stored."""
+        return ()
+
+    def inference_parameters(self) -> int:
+        """Number of parameters that an inference uses."""
+        skipped = tuple(f"{prefix}." for prefix in self.training_only())
+        return sum(p.numel() for name, p in self.named_parameters() if not (skipped and name.startswith(skipped)))
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """Image in [0, 1] to the zero mean and unit variance that the backbone expects."""
+        return (image - self.mean) / self.std
+
+
+def scaled_channels(channels: int, width: float) -> int:
+    """Channels of a layer at a width multiplier: a multiple of 8, at least 8; ``width=1`` is the paper's own."""
+    return channels if width == 1 else max(8, 8 * round(channels * width / 8))
+
+
+def width_suffix(width: float) -> str:
+    """What a display name says of a network that is not at paper width."""
+    return "" if width == 1 else f" (width {width:g})"

@@ -1,0 +1,94 @@
+"""What flows through the harness: Frame and Clip; and the interface that every dataset implements.
+
+Conventions, everywhere in the project:
+
+* images are uint8 RGB ``(H, W, 3)`` in numpy, float32 ``(N, 3, H, W)`` in ``[0, 1]`` in torch; a method normalises;
+* labels are uint8 ``(H, W)``; the value 255 is ignored;
+* motion is float32 ``(H, W, 2)`` in numpy, ``(N, 2, H, W)`` in torch, in pixels of the full image, ordered ``(x, y)``, and
+  *backward*: a pixel p of this frame lies at ``p + motion[p]`` in the keyframe.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from vssbench.codec.motion import MotionField
+
+IGNORE = 255
+
+Image = npt.NDArray[np.uint8]
+LabelMap = npt.NDArray[np.uint8]
+
+
+@dataclass
+class Frame:
+    """One decoded frame: what a method may see of it.
+
+    ``distance`` counts frames since the keyframe (0 at the keyframe itself); ``motion`` is the field to that keyframe, None
+    where the codec carries none; ``bits`` is the frame's size in the stream; the times are seconds spent on this frame.
+    """
+
+    index: int
+    image: Image
+    picture_type: str
+    distance: int
+    bits: int = 0
+    motion: MotionField | None = None
+    decode_seconds: float = 0.0
+    motion_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A run of consecutive frames with sparse labels, read lazily: memory does not grow with its length.
+
+    ``image(i)`` and ``label(i)`` read frame i; ``label`` returns None where a frame carries no labels. ``flow(i, j)``, where
+    a dataset knows it, is the exact backward motion ``(H, W, 2)`` from frame i to frame j with NaN where frame j does not
+    show that point. ``fingerprint`` changes whenever any pixel of any frame would.
+    """
+
+    name: str
+    length: int
+    height: int
+    width: int
+    fps: float
+    image: Callable[[int], Image]
+    label: Callable[[int], LabelMap | None]
+    fingerprint: str
+    flow: Callable[[int, int], npt.NDArray[np.float32]] | None = None
+
+    def images(self) -> Iterator[Image]:
+        """The frames in order, one at a time."""
+        return (self.image(index) for index in range(self.length))
+
+
+class Dataset(ABC):
+    """One dataset. A plug-in's keyword-only arguments are its parameters in the bracket grammar."""
+
+    #: shown in tables, in the field's own words
+    title: ClassVar[str]
+    #: whether files are needed, that is ``--data-root``
+    needs_root: ClassVar[bool] = False
+
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+
+    @abstractmethod
+    def clips(self) -> Sequence[Clip]:
+        """The clips on which methods are scored, checked: every file there, sizes equal, labels in range (DataError)."""
+
+    @abstractmethod
+    def training_clips(self) -> Sequence[Clip]:
+        """What methods are trained on. A clip of length 1 is a still: it has no neighbour in time."""
+
+    @classmethod
+    def where(cls) -> str:
+        """How to get this dataset and what its folder must look like; shown by ``info`` and in errors."""
+        return "nothing to download"
