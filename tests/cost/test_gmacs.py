@@ -1,0 +1,76 @@
+"""GMACs against published numbers and against counting by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from vssbench.cost.crosscheck import keyframe_gmacs
+from vssbench.cost.gmacs import Cost, count, meta_model
+from vssbench.errors import UsageError
+from vssbench.nets.pspnet import PSPNet18
+from vssbench.variant import parse_variant
+
+
+@pytest.mark.parametrize(
+    ("method", "published"),
+    # AR-Seg, Table 1 (CamVid, 720x960); BiSeNet's head counted once, where the table counts it several times
+    [("pspnet", 309.02), ("arseg[scale=0.5]", 101.98), ("bisenet", 39.12), ("arseg[backbone=bise18]", 12.71)],
+)
+def test_gop_mean_is_within_one_percent_of_the_paper(method, published):
+    assert count(parse_variant(method), 12, 720, 960).gmacs_gop(12) == pytest.approx(published, rel=0.01)
+
+
+def test_scales_of_the_per_frame_baseline():
+    assert count(parse_variant("pspnet[scale=0.5]"), 12, 720, 960).gmacs_key == pytest.approx(77.27, rel=0.01)
+
+
+def test_convolutions_counted_by_hand():
+    """Output elements times kernel volume, summed by hooks over every convolution of a PSPNet18."""
+    total = 0
+
+    def add(module, inputs, output):
+        nonlocal total
+        per_output = module.in_channels // module.groups * module.kernel_size[0] * module.kernel_size[1]
+        total += output.numel() * per_output
+
+    with torch.device("meta"):
+        network = PSPNet18(11, width=0.25).eval()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(add)
+    with torch.no_grad():
+        network(torch.empty(1, 3, 360, 480, device="meta"))
+    assert count(parse_variant("pspnet[width=0.25]"), 11, 360, 480).gmacs_key == pytest.approx(total / 1e9, rel=1e-9)
+
+
+def test_local_attention_and_warp_are_counted():
+    """AR0.5's non-key frame: LR network without its last convolution, CReFF, warp, and that convolution at full size."""
+    height, width, channels, classes = 720, 960, 64, 12
+    low = count(parse_variant("pspnet[scale=0.5]"), classes, height, width).gmacs_key
+    low -= 360 * 480 * channels * classes / 1e9
+    pixels = height * width
+    fusion = pixels * (3 * 9 * channels + 2 * 49 * channels + 4 * channels + channels * classes) / 1e9
+    assert count(parse_variant("arseg"), classes, height, width).gmacs_nonkey == pytest.approx(low + fusion, rel=1e-6)
+
+
+def test_auxiliary_heads_are_not_counted():
+    cost = count(parse_variant("bisenet"), 12, 96, 128)
+    assert cost.params == 13_273_740
+    assert sum(p.numel() for p in meta_model(parse_variant("bisenet"), 12).parameters()) == 13_423_012
+
+
+def test_gop_mean():
+    assert Cost(0, 10.0, 4.0).gmacs_gop(12) == pytest.approx((10 + 11 * 4) / 12)
+    assert Cost(0, 10.0, 4.0).gmacs_gop(1) == 10.0
+
+
+@pytest.mark.parametrize("method", ["pspnet[width=0.25]", "bisenet[width=0.25]"])
+def test_other_tools_agree(method):
+    ours = count(parse_variant(method), 11, 96, 128).gmacs_key
+    for tool, value in keyframe_gmacs(parse_variant(method), 11, 96, 128).items():
+        assert value == pytest.approx(ours, rel=0.02), tool
+
+
+def test_a_size_that_does_not_run_is_refused_in_words():
+    with pytest.raises(UsageError, match="does not run at 1x1"):
+        count(parse_variant("bisenet"), 12, 1, 1)

@@ -1,0 +1,55 @@
+"""Multiply-accumulates and parameters of a method, counted without data, weights or a single real multiplication.
+
+The networks run on torch's meta device under FlopCounterMode, which sees every convolution and matrix product, functional
+calls among them; warping and local attention are counted by registered formulas. One multiply-accumulate is counted as 1
+(the convention ``macs``); batch normalisation, activations, resizing and softmax are not counted. Papers in this field
+mostly print multiply-accumulates and call them FLOPs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from vssbench import registry
+from vssbench.errors import UsageError
+from vssbench.segmenter import VideoSegmenter
+from vssbench.variant import Variant
+
+
+@dataclass(frozen=True)
+class Cost:
+    """GMACs (1e9 multiply-accumulates) of one keyframe and of one other frame; parameters that inference uses."""
+
+    params: int
+    gmacs_key: float
+    gmacs_nonkey: float
+
+    def gmacs_gop(self, gop: int) -> float:
+        """Mean over a GOP of L frames: (key + (L-1) nonkey) / L, AR-Seg's average (papers' Table 1)."""
+        return (self.gmacs_key + (gop - 1) * self.gmacs_nonkey) / gop
+
+
+def meta_model(variant: Variant, classes: int) -> VideoSegmenter:
+    """The method's network without storage, in evaluation mode."""
+    with torch.device("meta"):
+        model: VideoSegmenter = registry.create("methods", variant, classes=classes)
+    return model.eval()
+
+
+def count(variant: Variant, classes: int, height: int, width: int) -> Cost:
+    """Cost of a method at an input size in pixels. Raises UsageError where the network does not accept that size."""
+    model = meta_model(variant, classes)
+    image = torch.empty(1, 3, height, width, device="meta")
+    motion = torch.zeros(1, 2, height, width, device="meta")
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as on_key:
+            _, reference = model.keyframe(image)
+        with torch.no_grad(), FlopCounterMode(display=False) as on_other:
+            model.nonkeyframe(image, motion, reference)
+    except RuntimeError as error:
+        raise UsageError(f"{variant} does not run at {height}x{width}: {error}") from error
+    # FlopCounterMode counts a multiply-accumulate as two operations
+    return Cost(model.inference_parameters(), on_key.get_total_flops() / 2e9, on_other.get_total_flops() / 2e9)
