@@ -1,0 +1,61 @@
+"""What several test files share: a tiny dataset of still or moving patterns, one thread for speed on small tensors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from vssbench.video import Clip, Dataset
+
+torch.set_num_threads(1)
+
+
+class Patterns(Dataset):
+    """Coloured blocks on a textured ground that move by (2, 1) pixels a frame; the label is the block."""
+
+    title = "Patterns"
+    classes = ("ground", "red", "blue")
+    palette = ((0, 0, 0), (255, 0, 0), (0, 0, 255))
+
+    def __init__(self, *, frames: int = 6, clips: int = 2, height: int = 64, width: int = 96) -> None:
+        self.frames, self.count, self.height, self.width = frames, clips, height, width
+
+    def _clip(self, seed: int) -> Clip:
+        rng = np.random.default_rng(seed)
+        canvas = rng.integers(60, 120, (self.height * 2, self.width * 2, 3)).astype(np.uint8)
+        canvas = np.repeat(np.repeat(canvas[::4, ::4], 4, 0), 4, 1)
+        labels = np.zeros(canvas.shape[:2], np.uint8)
+        for number in range(12):
+            y, x = rng.integers(0, self.height * 2 - 24), rng.integers(0, self.width * 2 - 24)
+            kind = 1 + number % 2
+            canvas[y : y + 24, x : x + 24, 0 if kind == 1 else 2] += 120
+            labels[y : y + 24, x : x + 24] = kind
+
+        def cut(array: np.ndarray, index: int) -> np.ndarray:
+            return array[index : index + self.height, 2 * index : 2 * index + self.width].copy()
+
+        fingerprint = hashlib.sha256(canvas.tobytes() + bytes([self.frames])).hexdigest()
+        return Clip(
+            f"pattern{seed}", self.frames, self.height, self.width, 15.0,
+            lambda index: cut(canvas, index), lambda index: cut(labels, index), fingerprint,
+        )  # fmt: skip
+
+    def clips(self) -> Sequence[Clip]:
+        return [self._clip(seed) for seed in range(self.count)]
+
+    def training_clips(self) -> Sequence[Clip]:
+        return [self._clip(100 + seed) for seed in range(self.count)]
+
+
+@pytest.fixture
+def patterns() -> Patterns:
+    return Patterns()
+
+
+@pytest.fixture
+def stills() -> Patterns:
+    return Patterns(frames=1, clips=8)

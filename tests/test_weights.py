@@ -1,0 +1,100 @@
+"""Weight files: round trip, what fits, and what is refused in words."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from vssbench import registry, weights
+from vssbench.errors import WeightsError
+from vssbench.variant import parse_variant
+
+CLASSES = ("road", "sky", "car")
+TEXT = "bisenet[width=0.125]"
+
+
+def build(text: str = TEXT):
+    return registry.create("methods", parse_variant(text), classes=len(CLASSES)).eval()
+
+
+@pytest.fixture
+def file(tmp_path):
+    torch.manual_seed(0)
+    path = weights.save_weights(tmp_path / "w.safetensors", build(), parse_variant(TEXT), CLASSES, "patterns", {"epochs": 3})
+    return weights.open_weights(path)
+
+
+def test_round_trip_within_half_precision(file):
+    torch.manual_seed(0)
+    expected, loaded = build(), build()
+    weights.load_into(loaded, parse_variant(TEXT), CLASSES, file)
+    for (name, value), (_, other) in zip(expected.state_dict().items(), loaded.state_dict().items(), strict=True):
+        assert torch.allclose(value.float(), other.float(), rtol=1e-3, atol=1e-6), name
+    assert file.training == {"epochs": 3}
+    assert file.classes == CLASSES
+
+
+def test_statistics_keep_full_precision(file):
+    tensors = file.tensors()
+    assert all(value.dtype == torch.float32 for value in tensors.values())
+    assert any(name.endswith("running_var") for name in tensors)
+
+
+def test_another_width_is_refused_in_words(file):
+    with pytest.raises(WeightsError, match=r"width=0\.125.*width=0\.25.*ask for -m 'bisenet\[width=0\.125\]'"):
+        weights.check_fit(parse_variant("bisenet[width=0.25]"), CLASSES, file)
+    with pytest.raises(WeightsError, match=r"width=1\b"):
+        weights.check_fit(parse_variant("bisenet"), CLASSES, file)
+
+
+def test_another_scale_fits(file):
+    weights.check_fit(parse_variant("bisenet[width=0.125,scale=0.5]"), CLASSES, file)
+
+
+def test_another_method_and_other_classes_are_refused(file):
+    with pytest.raises(WeightsError, match="holds weights of bisenet"):
+        weights.check_fit(parse_variant("pspnet[width=0.125]"), CLASSES, file)
+    with pytest.raises(WeightsError, match="trained on 3 classes"):
+        weights.check_fit(parse_variant(TEXT), ("a", "b"), file)
+
+
+def test_files_that_are_no_weights(tmp_path):
+    with pytest.raises(WeightsError, match="no weight file"):
+        weights.open_weights(tmp_path / "absent.safetensors")
+    (tmp_path / "text.safetensors").write_text("no weights")
+    with pytest.raises(WeightsError, match="is not a safetensors file"):
+        weights.open_weights(tmp_path / "text.safetensors")
+    save_file({"x": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(WeightsError, match="does not say which method"):
+        weights.open_weights(tmp_path / "foreign.safetensors")
+
+
+def test_tensors_that_do_not_fit_are_named(file, tmp_path):
+    tensors = file.tensors()
+    tensors.pop("net.final.bias")
+    save_file(tensors, tmp_path / "torn.safetensors", file.metadata)
+    with pytest.raises(WeightsError, match=r"net\.final\.bias: missing instead of \(3,\)"):
+        weights.load_into(build(), parse_variant(TEXT), CLASSES, weights.open_weights(tmp_path / "torn.safetensors"))
+
+
+def test_shipped_weights_settle_what_was_left_open(file, monkeypatch):
+    monkeypatch.setattr(weights, "shipped_folder", lambda: file.path.parent)
+    variant, chosen = weights.choose_shipped(parse_variant("bisenet"), "patterns", CLASSES)
+    assert str(variant) == "bisenet[width=0.125]"
+    assert chosen.path == file.path
+    variant, _ = weights.choose_shipped(parse_variant("bisenet[scale=0.5]"), "patterns", CLASSES)
+    assert variant == parse_variant("bisenet[scale=0.5,width=0.125]")
+    with pytest.raises(WeightsError, match=r"no weights of bisenet\[width=1\].*random weights are never scored"):
+        weights.choose_shipped(parse_variant("bisenet[width=1]"), "patterns", CLASSES)
+    with pytest.raises(WeightsError, match="no weights of bisenet"):
+        weights.choose_shipped(parse_variant("bisenet"), "elsewhere", CLASSES)
+
+
+def test_every_shipped_file_loads():
+    files = sorted(weights.shipped_folder().glob("*.safetensors"))
+    assert files
+    for path in files:
+        opened = weights.open_weights(path)
+        model = registry.create("methods", opened.variant, classes=len(opened.classes))
+        weights.load_into(model, opened.variant, opened.classes, opened)
+        assert opened.training["command"].startswith("python bench.py train")
+        assert path.stat().st_size < 10 * 2**20

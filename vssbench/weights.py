@@ -1,0 +1,203 @@
+"""Weight files: safetensors with a record of what they are. Nothing executable is ever unpickled.
+
+A file's metadata holds the method's variant, the classes, the data set and how it was trained; the network is built from
+the variant, so that a file that does not fit is refused in words before anything runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vssbench import __version__, registry
+from vssbench.errors import WeightsError
+from vssbench.segmenter import VideoSegmenter
+from vssbench.variant import Variant, format_value, parse_variant
+
+#: tensors of fewer values stay in float32: batch normalisation's statistics, biases
+_HALF_FROM = 4096
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A weight file that was opened: where it lies, its metadata, its sha256. Tensors are read on request."""
+
+    path: Path
+    metadata: dict[str, str]
+
+    @property
+    def variant(self) -> Variant:
+        return parse_variant(self.metadata["method"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(json.loads(self.metadata["classes"]))
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """How the weights were made: command, dataset, epochs, seconds, versions."""
+        return json.loads(self.metadata.get("training", "{}"))
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor, in float32."""
+        with safe_open(self.path, framework="pt") as file:
+            return {name: _float32(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+
+
+def _float32(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
+
+
+def open_weights(path: Path) -> WeightFile:
+    """Read a file's metadata. Raises WeightsError where it is missing, not safetensors, or not this project's."""
+    if not path.is_file():
+        raise WeightsError(f"no weight file {path}: give the path of a .safetensors file that `bench.py train` wrote")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is not a safetensors file: {error}") from error
+    if "method" not in metadata or "classes" not in metadata:
+        raise WeightsError(
+            f"{path} does not say which method its weights belong to (no 'method' in its metadata); "
+            "expected a file that `bench.py train` wrote"
+        )
+    return WeightFile(path, metadata)
+
+
+def save_weights(
+    path: Path,
+    model: VideoSegmenter,
+    variant: Variant,
+    classes: tuple[str, ...],
+    dataset: str,
+    training: dict[str, Any],
+) -> Path:
+    """Write a model's weights, large tensors in float16, under a temporary name first."""
+    state = {name: _stored(value) for name, value in model.state_dict().items() if not name.endswith("num_batches_tracked")}
+    parameters = registry.resolved("methods", variant)
+    full = Variant(variant.name, dict(parameters.items()))
+    metadata = {
+        "method": str(full),
+        "name": variant.name,
+        "classes": json.dumps(classes),
+        "dataset": dataset,
+        "training": json.dumps(training),
+        "vssbench": __version__,
+        **{key: format_value(value) for key, value in parameters.items()},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(state, temporary, metadata)
+    os.replace(temporary, path)
+    return path
+
+
+def _stored(value: Tensor) -> Tensor:
+    value = value.detach().cpu().contiguous()
+    if value.is_floating_point():
+        return value.half() if value.numel() >= _HALF_FROM else value.float()
+    return value
+
+
+def load_into(model: VideoSegmenter, variant: Variant, classes: tuple[str, ...], file: WeightFile) -> None:
+    """Put a file's weights into a model. Raises WeightsError that says what the file holds and what was asked for."""
+    check_fit(variant, classes, file)
+    state = file.tensors()
+    expected = model.state_dict()
+    wrong = [
+        f"{name}: {tuple(state[name].shape) if name in state else 'missing'} instead of {tuple(value.shape)}"
+        for name, value in expected.items()
+        if not name.endswith("num_batches_tracked") and (name not in state or state[name].shape != value.shape)
+    ]
+    unknown = [name for name in state if name not in expected]
+    if wrong or unknown:
+        detail = "; ".join(wrong[:3] + [f"{name}: not in the network" for name in unknown[:3]])
+        raise WeightsError(f"{file.path} does not fit {variant}: {detail}. Train anew with `bench.py train '{variant}'`")
+    model.load_state_dict(state, strict=False)
+
+
+def check_fit(variant: Variant, classes: tuple[str, ...], file: WeightFile) -> None:
+    """Compare method, parameters and classes of a file with what is asked for, before a network is built."""
+    held = file.variant
+    if held.name != variant.name:
+        raise WeightsError(f"{file.path} holds weights of {held}, and {variant} was asked for: choose -m {held.name!r}")
+    cls = registry.load("methods", variant.name)
+    asked, stored = registry.resolved("methods", variant), registry.resolved("methods", held)
+    for key, value in asked.items():
+        if key not in cls.free_parameters and stored[key] != value:
+            raise WeightsError(
+                f"{file.path} holds weights of {key}={format_value(stored[key])}, and {variant} has "
+                f"{key}={format_value(value)}: ask for -m '{fitting(variant, file)}', or train weights of that {key}"
+            )
+    if len(file.classes) != len(classes):
+        raise WeightsError(
+            f"{file.path} was trained on {len(file.classes)} classes ({', '.join(file.classes)}), and the dataset has "
+            f"{len(classes)} ({', '.join(classes)})"
+        )
+
+
+def fitting(variant: Variant, file: WeightFile) -> Variant:
+    """The variant as asked for, with the parameters that must agree taken from the file; defaults left out."""
+    cls = registry.load("methods", variant.name)
+    stored = registry.resolved("methods", file.variant)
+    params = {**stored, **{key: variant.params[key] for key in cls.free_parameters if key in variant.params}}
+    for key in cls.free_parameters:
+        if key not in variant.params:
+            params.pop(key, None)
+    defaults = registry.parameters(cls)
+    return Variant(variant.name, {key: value for key, value in params.items() if defaults[key] != value})
+
+
+def shipped_folder() -> Path:
+    """The folder of the weights that come with a checkout."""
+    return Path(__file__).resolve().parent.parent / "weights"
+
+
+def shipped(name: str, dataset: str, classes: tuple[str, ...]) -> list[WeightFile]:
+    """The files of ``weights/`` for a method on a dataset, in the order of their names."""
+    files = [open_weights(path) for path in sorted(shipped_folder().glob("*.safetensors"))]
+    return [
+        file
+        for file in files
+        if file.metadata["name"] == name and file.metadata["dataset"] == dataset and len(file.classes) == len(classes)
+    ]
+
+
+def choose_shipped(variant: Variant, dataset: str, classes: tuple[str, ...]) -> tuple[Variant, WeightFile]:
+    """The shipped weights that fit a variant, and the variant with every parameter that they settle.
+
+    A parameter that was not given takes the weights' value (``pspnet`` becomes ``pspnet[width=0.25]`` where only that
+    width was trained); one that was given must agree, unless it is free (a scale). The closest file wins.
+    """
+    candidates = []
+    files = shipped(variant.name, dataset, classes)
+    cls = registry.load("methods", variant.name)
+    asked = registry.resolved("methods", variant)
+    for file in files:
+        stored = registry.resolved("methods", file.variant)
+        if any(key not in cls.free_parameters and stored[key] != value for key, value in variant.params.items()):
+            continue
+        apart = sum(stored[key] != asked[key] for key in cls.free_parameters)
+        apart_default = sum(stored[key] != asked[key] for key in asked)
+        candidates.append((apart, apart_default, file.path.name, file))
+    if not candidates:
+        there = ", ".join(str(fitting(file.variant, file)) for file in files) or "none"
+        raise WeightsError(
+            f"no weights of {variant} for {dataset} ({len(classes)} classes) are shipped (there are: {there}). Train them with "
+            f"`bench.py train '{variant}' -d {dataset} --out FILE` and pass --weights FILE; random weights are never scored"
+        )
+    file = min(candidates, key=lambda item: item[:3])[3]
+    return fitting(variant, file), file
