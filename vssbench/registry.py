@@ -11,14 +11,18 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import itertools
 import pkgutil
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from vssbench.errors import UsageError
-from vssbench.variant import Variant
+from vssbench.variant import Value, Variant, format_value
 
 #: kind -> (package that holds the files, entry point group, base class of its plug-ins as "module:class")
 KINDS: dict[str, tuple[str, str, str]] = {
@@ -38,10 +42,15 @@ class Plugin:
     entry_point: EntryPoint | None = None
 
     @property
+    def target(self) -> str:
+        """What is loaded: ``module:class`` of an entry point, else the module."""
+        return self.entry_point.value if self.entry_point is not None else self.module
+
+    @property
     def summary(self) -> str:
         """First line of the module's docstring, read without importing it."""
         try:
-            spec = importlib.util.find_spec(self.module)
+            spec = _find_spec(self.module)
             if spec is None or spec.origin is None:
                 return ""
             with open(spec.origin, encoding="utf-8") as file:
@@ -56,15 +65,16 @@ def plugins(kind: str) -> dict[str, Plugin]:
     """Every plug-in of a kind by name, in alphabetical order. Raises UsageError where a name is taken twice."""
     package, group, _ = KINDS[kind]
     found: dict[str, Plugin] = {}
-    for info in pkgutil.iter_modules(importlib.util.find_spec(package).submodule_search_locations or []):  # type: ignore[union-attr]
+    spec = importlib.util.find_spec(package)
+    for info in pkgutil.iter_modules(spec.submodule_search_locations if spec else []):
         if not info.name.startswith("_"):
             found[info.name] = Plugin(info.name, kind, f"{package}.{info.name}")
     for point in entry_points(group=group):
         module = point.value.split(":")[0]
-        if point.name in found and found[point.name].module != module:
-            raise UsageError(
-                f"two {kind} are named {point.name!r}: {found[point.name].module} and {module}; rename or uninstall one"
-            )
+        other = found.get(point.name)
+        # a plug-in file may name itself as an entry point, and a distribution may be found twice on the path
+        if other is not None and other.target not in (point.value, module):
+            raise UsageError(f"two {kind} are named {point.name!r}: {other.target} and {point.value}; rename or uninstall one")
         found[point.name] = Plugin(point.name, kind, module, point)
     return dict(sorted(found.items()))
 
@@ -74,9 +84,8 @@ def find(kind: str, name: str) -> Plugin:
     available = plugins(kind)
     if name in available:
         return available[name]
-    close = difflib.get_close_matches(name, available, n=1, cutoff=0.5)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise UsageError(f"unknown {kind[:-1]} {name!r}.{hint} Available: {', '.join(available)}")
+    hint = _hint(name, available)
+    raise UsageError(f"unknown {kind[:-1]} {name!r}.{hint} Available: {', '.join(available) or 'none'}")
 
 
 @cache
@@ -96,38 +105,88 @@ def load(kind: str, name: str) -> type[Any]:
                 for item in vars(module).values()
                 if inspect.isclass(item) and issubclass(item, base) and item.__module__ == module.__name__
             ]
-    except Exception as error:  # any plug-in may fail in any way: it breaks only itself, and says why
+    except (Exception, SystemExit) as error:  # a plug-in may fail in any way: it breaks only itself, and says why
         raise UsageError(f"the {kind[:-1]} {name!r} ({plugin.module}) does not import: {error!r}") from error
     if len(candidates) != 1 or not issubclass(candidates[0], base):
-        raise UsageError(
-            f"{plugin.module} must define one class derived from {base_module}.{base_name}; found {len(candidates)}"
-        )
+        names = ", ".join(candidate.__name__ for candidate in candidates) or "none"
+        raise UsageError(f"{plugin.target} must define one class derived from {base_module}.{base_name}; found {names}")
     return candidates[0]
 
 
 def create(kind: str, variant: Variant, **given: Any) -> Any:
-    """Instantiate a plug-in: the variant's parameters checked against the class's, ``given`` added by the harness."""
+    """Instantiate a plug-in: the variant's parameters checked against the class's, ``given`` added by the harness.
+
+    Raises UsageError for a parameter that the class does not have, of another type, or given by the harness too.
+    """
     cls = load(kind, variant.name)
-    accepted = parameters(cls)
-    for key in variant.params:
-        if key not in accepted:
-            close = difflib.get_close_matches(key, accepted, n=1, cutoff=0.5)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            options = ", ".join(f"{name}={default}" for name, default in accepted.items()) or "none"
-            raise UsageError(f"{variant.name} has no parameter {key!r}.{hint} Its parameters: {options}")
-    return cls(**given, **variant.params)
+    params = _typed(cls, variant)
+    for key in given:
+        if key in params:
+            raise UsageError(f"{key!r} of {variant.name} is given twice: take {key}={params[key]} out of {str(variant)!r}")
+    return cls(**given, **params)
 
 
 def parameters(cls: type[Any]) -> dict[str, Any]:
     """A plug-in's own parameters with their defaults: the keyword-only arguments of its ``__init__``."""
-    signature = inspect.signature(cls)
+    return {name: item.default for name, item in _signature(cls).items()}
+
+
+def resolved(kind: str, variant: Variant) -> dict[str, Any]:
+    """All parameters of a variant: the class's defaults overlaid with the variant's own, in the declared types."""
+    cls = load(kind, variant.name)
+    return {**parameters(cls), **_typed(cls, variant)}
+
+
+def _signature(cls: type[Any]) -> dict[str, inspect.Parameter]:
     return {
-        name: item.default
-        for name, item in signature.parameters.items()
+        name: item
+        for name, item in inspect.signature(cls).parameters.items()
         if item.kind is inspect.Parameter.KEYWORD_ONLY and item.default is not inspect.Parameter.empty
     }
 
 
-def resolved(kind: str, variant: Variant) -> dict[str, Any]:
-    """All parameters of a variant: the class's defaults overlaid with the variant's own."""
-    return {**parameters(load(kind, variant.name)), **variant.params}
+def _typed(cls: type[Any], variant: Variant) -> dict[str, Value]:
+    """The variant's own parameters in the types that the class declares: ``scale=1`` and ``scale=1.0`` are the same."""
+    accepted = _signature(cls)
+    params: dict[str, Value] = {}
+    for key, value in variant.params.items():
+        if key not in accepted:
+            options = ", ".join(f"{name}={format_value(item.default)}" for name, item in accepted.items()) or "none"
+            raise UsageError(f"{variant.name} has no parameter {key!r}.{_hint(key, accepted)} Its parameters: {options}")
+        annotation = accepted[key].annotation
+        declared = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+        params[key] = _convert(f"{key} of {variant.name}", value, declared)
+    return params
+
+
+def _convert(what: str, value: Value, declared: str) -> Value:
+    """A value in its declared type. A type other than bool, int, float and str is the class's own to check."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if declared == "str":
+        return format_value(value)
+    if declared == "float" and number:
+        return float(value)
+    fits = {"bool": isinstance(value, bool), "int": number and isinstance(value, int), "float": number}
+    if not fits.get(declared, True):
+        expected = {"bool": "on or off", "int": "an integer", "float": "a number"}[declared]
+        raise UsageError(f"{what} is {format_value(value)!r}: expected {expected}")
+    return value
+
+
+def _hint(name: str, available: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name.lower(), list(available), n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _find_spec(module: str) -> ModuleSpec | None:
+    """As ``importlib.util.find_spec``, which imports the packages that hold the module; this imports none."""
+    spec: ModuleSpec | None = None
+    for name in itertools.accumulate(module.split("."), "{}.{}".format):
+        parent = name.rpartition(".")[0]
+        if not parent:
+            spec = importlib.util.find_spec(name)
+        elif parent in sys.modules:
+            spec = PathFinder.find_spec(name, getattr(sys.modules[parent], "__path__", []))
+        else:
+            spec = PathFinder.find_spec(name, spec.submodule_search_locations if spec else [])
+    return spec

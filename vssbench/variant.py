@@ -33,7 +33,7 @@ class Variant:
         return f"{self.name}[{','.join(f'{key}={format_value(value)}' for key, value in self.params.items())}]"
 
     def __hash__(self) -> int:
-        return hash(str(self))
+        return hash((self.name, frozenset(self.params.items())))  # equal variants may be typed in another order
 
 
 def parse_variant(text: str) -> Variant:
@@ -76,5 +76,5 @@ def format_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return f"{value:g}"
+        return repr(float(value)).removesuffix(".0")
     return str(value)
