@@ -1,0 +1,288 @@
+"""One cell of a comparison: method x dataset x codec x protocol. Runs it frame by frame and returns a Measurement."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vssbench import __version__, registry
+from vssbench.codec.spec import Codec
+from vssbench.cost.gmacs import count
+from vssbench.errors import CellRefused, DataError
+from vssbench.machine import describe_machine
+from vssbench.metrics.confusion import confusion_matrix
+from vssbench.nets.resize import resize
+from vssbench.protocol import Dense
+from vssbench.segmenter import VideoSegmenter
+from vssbench.store import ConfusionRecord, LatencyRecord, Measurement, RunStore, run_id
+from vssbench.variant import Variant
+from vssbench.video import Clip, Dataset, Frame
+from vssbench.weights import WeightFile, load_into
+
+#: passes over the first frame before any time counts, of either kind of frame
+WARM_UP = 2
+
+
+@dataclass
+class Cell:
+    """What is to be measured. The variants are as typed; the objects were made from them."""
+
+    method: Variant
+    weights: WeightFile
+    dataset_variant: Variant
+    dataset: Dataset
+    codec_variant: Variant
+    codec: Codec
+    protocol: Dense
+    precision: str = "fp32"
+    device: str = "cpu"
+    seed: int = 0
+    cache: Path | None = None
+
+    @property
+    def title(self) -> str:
+        return f"{self.method} on {self.dataset_variant} under {self.codec_variant}"
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Everything that changes the numbers; its hash is the run's id."""
+        return {
+            "method": self.method.name,
+            "parameters": registry.resolved("methods", self.method),
+            "weights": self.weights.sha256,
+            "dataset": self.dataset_variant.name,
+            "classes": self.dataset.classes,
+            "clips": [clip.fingerprint for clip in self.dataset.clips()],
+            "codec": self.codec.settings(),
+            "protocol": [self.protocol.name, self.protocol.details()],
+            "precision": self.precision,
+            "seed": self.seed,
+            "code": code_version(),
+            "machine": describe_machine(self.device),
+        }
+
+    @cached_property
+    def run_id(self) -> str:
+        return run_id(self.identity)
+
+    def frames(self) -> int:
+        """Frames that will be decoded, for the progress display."""
+        return sum(clip.length for clip in self.dataset.clips())
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """The version, and a hash of the sources that measure: codec, protocol, networks, metrics, this file, plug-ins."""
+    import vssbench
+
+    digest = hashlib.sha256()
+    for root in vssbench.__path__:
+        folder = Path(root)
+        for part in (
+            "codec",
+            "nets",
+            "metrics",
+            "scene",
+            "methods",
+            "datasets",
+            "cell.py",
+            "protocol.py",
+            "segmenter.py",
+        ):
+            path = folder / part
+            for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
+                digest.update(file.read_bytes())
+    return f"{__version__}+{digest.hexdigest()[:12]}"
+
+
+@dataclass
+class _Recorder:
+    """Collects what each frame yields."""
+
+    matrices: list[np.ndarray] = field(default_factory=list)
+    scored: list[tuple[int, int, int]] = field(default_factory=list)  # clip, frame, distance
+    times: list[tuple[int, float, float, float]] = field(default_factory=list)  # distance; decode, motion, model in ms
+    bits: int = 0
+    seconds_of_video: float = 0.0
+
+    def confusion(self) -> ConfusionRecord:
+        clips, frames, distances = (np.array(column, np.int64) for column in zip(*self.scored, strict=True))
+        return ConfusionRecord(np.stack(self.matrices), distances, clips, frames)
+
+    def latency(self) -> LatencyRecord:
+        distance, decode, motion, model = zip(*self.times, strict=True)
+        distances = np.array(distance, np.int64)
+        return LatencyRecord(distances, distances == 0, np.array(decode), np.array(motion), np.array(model))
+
+
+def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], None] = lambda: None) -> Measurement:
+    """Run a cell and store it, whatever comes of it: a cell that fails is a row too, with its reason.
+
+    ``advance`` is called once a frame. KeyboardInterrupt passes through: an interrupted cell leaves nothing behind.
+    """
+    started = time.perf_counter()
+    base = _base(cell, command)
+    try:
+        recorder, numbers = _run(cell, advance)
+    except CellRefused as error:
+        measurement = Measurement(**base, status="refused", reason=str(error), seconds=time.perf_counter() - started)
+        store.write(measurement, None, None, describe_machine(cell.device), str(error))
+        return measurement
+    except Exception as error:  # the sweep goes on with the other cells; the row says what happened
+        reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+        trace = traceback.format_exc()
+        measurement = Measurement(
+            **base, status="failed", reason=reason, traceback=trace, seconds=time.perf_counter() - started
+        )
+        store.write(measurement, None, None, describe_machine(cell.device), trace)
+        return measurement
+    measurement = Measurement(**{**base, **numbers}, status="done", seconds=time.perf_counter() - started)
+    log = f"{cell.title}: {measurement.frames} frames scored in {measurement.seconds:.1f} s"
+    store.write(measurement, recorder.confusion(), recorder.latency(), describe_machine(cell.device), log)
+    return measurement
+
+
+def _base(cell: Cell, command: str) -> dict[str, Any]:
+    """The part of a Measurement that is known before anything runs."""
+    clip = cell.dataset.clips()[0]
+    return {
+        "run_id": cell.run_id,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "method": str(cell.method),
+        "display": registry.create("methods", cell.method, classes=len(cell.dataset.classes)).display,
+        "dataset": str(cell.dataset_variant),
+        "dataset_title": cell.dataset.title,
+        "codec": str(cell.codec_variant),
+        "codec_title": cell.codec.describe(),
+        "protocol": cell.protocol.name,
+        "protocol_details": cell.protocol.details(),
+        "gop": cell.codec.gop,
+        "classes": list(cell.dataset.classes),
+        "height": clip.height,
+        "width": clip.width,
+        "weights": {
+            "file": cell.weights.path.name,
+            "sha256": cell.weights.sha256,
+            "trained": {key: value for key, value in cell.weights.training.items() if key != "history"},
+            "trained_as": cell.weights.metadata["method"],
+        },
+        "precision": cell.precision,
+        "device": cell.device,
+        "seed": cell.seed,
+        "machine": describe_machine(cell.device),
+        "command": command,
+        "version": code_version(),
+    }
+
+
+def _run(cell: Cell, advance: Callable[[], None]) -> tuple[_Recorder, dict[str, Any]]:
+    cls = registry.load("methods", cell.method.name)
+    if "motion" in cls.needs and not cell.codec.has_motion:
+        raise CellRefused(
+            f"{cell.method} needs motion vectors, and {cell.codec_variant} carries none; choose a codec that has them, as h264"
+        )
+    torch.manual_seed(cell.seed)
+    model: VideoSegmenter = registry.create("methods", cell.method, classes=len(cell.dataset.classes))
+    load_into(model, cell.method, cell.dataset.classes, cell.weights)
+    model.eval().to(cell.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    recorder = _Recorder()
+    clips = cell.dataset.clips()
+    stream = Stream(model, cell.device, cell.precision)
+    for number, clip in enumerate(clips):
+        _run_clip(cell, stream, number, clip, recorder, advance)
+    if not recorder.matrices:
+        raise DataError(f"{cell.dataset_variant} holds no labelled frame: nothing to score")
+    cost = count(cell.method, len(cell.dataset.classes), clips[0].height, clips[0].width)
+    numbers = {
+        "frames": len(recorder.matrices),
+        "params": cost.params,
+        "gmacs_key": cost.gmacs_key,
+        "gmacs_nonkey": cost.gmacs_nonkey,
+        "gmacs_gop": cost.gmacs_gop(cell.codec.gop),
+        "bitrate_kbps": recorder.bits / recorder.seconds_of_video / 1000,
+    }
+    return recorder, numbers
+
+
+def _run_clip(cell: Cell, stream: Stream, number: int, clip: Clip, recorder: _Recorder, advance: Callable[[], None]) -> None:
+    classes = len(cell.dataset.classes)
+    needs_motion = "motion" in type(stream.model).needs
+    for frame, scored in cell.protocol.frames(clip, cell.codec, cache=cell.cache, motion=needs_motion):
+        label = clip.label(frame.index) if scored else None
+        size = None if label is None else (label.shape[0], label.shape[1])
+        prediction, model_seconds = stream.segment(frame, size)
+        recorder.bits += frame.bits
+        milliseconds = [1000 * s for s in (frame.decode_seconds, frame.motion_seconds, model_seconds)]
+        recorder.times.append((frame.distance, milliseconds[0], milliseconds[1], milliseconds[2]))
+        if label is not None:
+            recorder.matrices.append(confusion_matrix(label, prediction, classes))
+            recorder.scored.append((number, frame.index, frame.distance))
+        advance()
+    recorder.seconds_of_video += clip.length / clip.fps
+
+
+class Stream:
+    """A method at work on a stream of frames: keeps the keyframe's reference, times each frame."""
+
+    def __init__(self, model: VideoSegmenter, device: str, precision: str) -> None:
+        self.model, self.device, self.precision = model, device, precision
+        self.reference: Any = None
+        self._warm = False
+
+    def segment(self, frame: Frame, size: tuple[int, int] | None = None) -> tuple[np.ndarray, float]:
+        """Labels uint8 of a frame, at ``size`` or the frame's own, and the seconds that the method took.
+
+        The time is that of the network, the resize of its logits and the argmax, inputs being on the device already.
+        """
+        image = self._image(frame)
+        motion = None
+        if frame.motion is not None:
+            motion = torch.from_numpy(frame.motion.dense()).to(self.device).permute(2, 0, 1)[None]
+        elif frame.distance and "motion" in self.model.needs:
+            raise DataError(f"frame {frame.index} came without motion to its keyframe, which {self.model.display} needs")
+        size = size or (frame.image.shape[0], frame.image.shape[1])
+        with torch.inference_mode(), self._autocast():
+            if not self._warm:
+                self._warm_up(image, size)
+            self._synchronise()
+            started = time.perf_counter()
+            labels = self._labels(image, motion, frame.distance == 0, size)
+            self._synchronise()
+            seconds = time.perf_counter() - started
+        return labels.to(torch.uint8).cpu().numpy(), seconds
+
+    def _labels(self, image: Tensor, motion: Tensor | None, key: bool, size: tuple[int, int]) -> Tensor:
+        if key:
+            logits, self.reference = self.model.keyframe(image)
+        else:
+            logits = self.model.nonkeyframe(image, motion, self.reference)
+        return resize(logits, size)[0].argmax(0)
+
+    def _warm_up(self, image: Tensor, size: tuple[int, int]) -> None:
+        motion = torch.zeros(1, 2, image.shape[-2], image.shape[-1], device=self.device)
+        for _ in range(WARM_UP):
+            self._labels(image, None, True, size)
+            self._labels(image, motion, False, size)
+        self.reference, self._warm = None, True
+
+    def _image(self, frame: Frame) -> Tensor:
+        pixels = torch.from_numpy(np.ascontiguousarray(frame.image)).to(self.device)
+        return pixels.permute(2, 0, 1)[None].float().div_(255).contiguous(memory_format=torch.channels_last)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+    def _synchronise(self) -> None:
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize(self.device)

@@ -1,0 +1,59 @@
+"""The command ``bench.py``: click commands, one file a verb. stdout carries the result alone, messages go to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import rich_click as click
+
+from vssbench import __version__
+from vssbench.cli.cost import cost
+from vssbench.cli.info import info
+from vssbench.cli.list import list_plugins
+from vssbench.cli.plot import plot
+from vssbench.cli.run import run
+from vssbench.cli.table import table
+from vssbench.cli.train import train
+from vssbench.errors import VssbenchError
+
+click.rich_click.TEXT_MARKUP = "rich"
+click.rich_click.MAX_WIDTH = 110
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vssbench")
+def bench() -> None:
+    """Compare efficient video semantic segmentation methods on compressed video.
+
+    A first run, with nothing to download:
+
+    \b
+        python bench.py run
+        python bench.py table
+        python bench.py plot pareto -o pareto.png
+
+    Two methods on your own CamVid under H.264 at two bitrates:
+
+    \b
+        python bench.py run -m pspnet -m 'arseg[scale=0.5]' -d camvid --data-root ~/CamVid
+            -c 'h264[bitrate=1M]' -c 'h264[bitrate=300k]'
+
+    A method, dataset or codec is written NAME or NAME[[key=value,...]].
+    """
+
+
+for _command in (list_plugins, info, run, cost, train, table, plot):
+    bench.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line. Errors that are the user's to mend are one message and exit status 2."""
+    try:
+        bench(prog_name="bench.py" if sys.argv[0].endswith("bench.py") else None)
+    except VssbenchError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of a pipe has gone, as in `bench.py list | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -1,0 +1,54 @@
+"""``bench.py info``: one plug-in in full."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import rich_click as click
+
+from vssbench import registry
+from vssbench.errors import UsageError
+from vssbench.variant import format_value, parse_variant
+
+
+@click.command()
+@click.argument("name")
+def info(name: str) -> None:
+    """Describe a method, dataset or codec: what it is, its parameters, shipped weights, where data comes from.
+
+    \b
+        python bench.py info arseg
+    """
+    plain = parse_variant(name).name
+    kinds = [kind for kind in registry.KINDS if plain in registry.plugins(kind)]
+    if not kinds:
+        there = "; ".join(f"{kind}: {', '.join(registry.plugins(kind))}" for kind in registry.KINDS)
+        raise UsageError(f"nothing is named {plain!r}. There are {there}")
+    for kind in kinds:
+        _describe(kind, plain)
+
+
+def _describe(kind: str, name: str) -> None:
+    cls: Any = registry.load(kind, name)
+    plugin = registry.find(kind, name)
+    click.echo(f"{name} ({kind[:-1]}): {plugin.summary}\n")
+    click.echo(inspect.getdoc(cls) or "")
+    click.echo("\nParameters and defaults:")
+    for key, default in registry.parameters(cls).items():
+        click.echo(f"  {key}={format_value(default)}")
+    if kind == "methods":
+        _describe_method(name, cls)
+    if kind == "datasets":
+        click.echo(f"\nData: {cls.where()}")
+
+
+def _describe_method(name: str, cls: Any) -> None:
+    from vssbench.weights import fitting, open_weights, shipped_folder
+
+    click.echo(f"\nNeeds beside the frame: {', '.join(sorted(cls.needs)) or 'nothing'}")
+    files = [open_weights(path) for path in sorted(shipped_folder().glob("*.safetensors"))]
+    mine = [file for file in files if file.metadata["name"] == name]
+    click.echo("Shipped weights:" if mine else "No weights are shipped.")
+    for file in mine:
+        click.echo(f"  {file.path.name}: {fitting(file.variant, file)} on {file.metadata['dataset']}")

@@ -1,0 +1,83 @@
+"""``bench.py run``: measure methods on datasets under codecs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import rich_click as click
+
+from vssbench.cli.options import data_root_option, device_option, precision_option, runs_option
+
+
+@click.command()
+@click.option("-m", "--method", "methods", multiple=True, help="Method, as arseg[[scale=0.5]]. Repeatable.")
+@click.option("-d", "--dataset", "datasets", multiple=True, help="Dataset; synthetic by default. Repeatable.")
+@click.option("-c", "--codec", "codecs", multiple=True, help="Codec, as h264[[bitrate=1M,gop=12]]. Repeatable.")
+@data_root_option
+@click.option("--gop", type=click.IntRange(1), help="Frames of a GOP, where a codec's brackets do not say (12).")
+@click.option("--protocol", default="dense", show_default=True, help="Which frame is scored at which distance.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Weight file; the shipped ones by default. Repeatable, each goes to the method it was trained for.",
+)
+@runs_option
+@device_option
+@precision_option("fp32")
+@click.option("--force", is_flag=True, help="Measure again what is done already.")
+def run(
+    methods: tuple[str, ...],
+    datasets: tuple[str, ...],
+    codecs: tuple[str, ...],
+    data_root: Path | None,
+    gop: int | None,
+    protocol: str,
+    weights: tuple[Path, ...],
+    runs: Path,
+    device: str,
+    precision: str,
+    force: bool,
+) -> None:
+    """Measure mIoU by distance from the keyframe, GMACs and latency. No option at all runs the embedded default.
+
+    \b
+        python bench.py run -m pspnet -m 'arseg[[scale=0.5]]' -d camvid --data-root ~/CamVid
+            -c 'h264[[bitrate=1M]]' -c 'h264[[bitrate=300k]]' --gop 12
+
+    Exit status: 0 if every cell was measured, 1 if one failed or was refused (the others are kept), 2 for bad input.
+    """
+    from vssbench.cli.options import check_device, open_dataset
+    from vssbench.machine import typed_command
+    from vssbench.progress import messages
+    from vssbench.report.rows import rows
+    from vssbench.report.table import terminal
+    from vssbench.store import RunStore
+    from vssbench.sweep import DEFAULT_CODECS, DEFAULT_DATASETS, Grid, plan, sweep
+    from vssbench.variant import parse_variant
+
+    check_device(device)
+    opened = []
+    for text in datasets or DEFAULT_DATASETS:
+        variant = parse_variant(text)
+        opened.append((variant, open_dataset(variant, data_root)))
+    grid = Grid(methods, codecs or DEFAULT_CODECS, protocol, weights, gop, precision, device)
+    cells = plan(grid, opened, runs.parent / "cache")
+    store = RunStore(runs)
+    measurements = sweep(cells, store, typed_command(), force)
+    found = [store.get(measurement.run_id) for measurement in measurements]
+    print_table(terminal(rows(found)))
+    messages().print(f"wrote {len(found)} runs to {runs}/ (`bench.py table --runs {runs}` shows all that are there)")
+    if any(measurement.status != "done" for measurement in measurements):
+        sys.exit(1)
+
+
+def print_table(table: object) -> None:
+    """A rich table to stdout, wide enough that a pipe or a file loses nothing."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=140)
+    console.print(table)
