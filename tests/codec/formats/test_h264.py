@@ -1,0 +1,211 @@
+"""H.264 end to end: exact GOPs, vectors of known pans, colour, odd sizes, cache and streaming."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vssbench import registry
+from vssbench.codec.formats.h264 import H264
+from vssbench.errors import DataError, UsageError
+from vssbench.variant import parse_variant
+from vssbench.video import Clip
+
+
+@pytest.mark.parametrize("bframes", [0, 2])
+@pytest.mark.parametrize("gop", [1, 2, 5, 12, 30])
+def test_the_gop_is_exact_across_a_scene_cut(pan, gop, bframes):
+    clip = pan(64, 96, 31, (1, 0), cut=16)
+    frames = list(H264(gop=gop, bframes=bframes).frames(clip))
+    assert [frame.index for frame in frames] == list(range(31))
+    assert [frame.distance for frame in frames] == [index % gop for index in range(31)]
+    assert [frame.picture_type == "I" for frame in frames] == [index % gop == 0 for index in range(31)]
+    assert any(frame.picture_type == "B" for frame in frames) == (bframes > 0 and gop > 2)
+    assert all(frame.bits > 0 and frame.decode_seconds > 0 for frame in frames)
+
+
+def errors(clip: Clip, motion: tuple[float, float], codec: H264, distance: int) -> np.ndarray:
+    """Distance in pixels between the field and the truth, wherever the keyframe shows the point."""
+    (frame,) = [frame for frame in codec.frames(clip) if frame.index == distance]
+    truth = np.array(motion) * distance
+    y, x = np.mgrid[: clip.height, : clip.width]
+    seen = (x + truth[0] >= 0) & (x + truth[0] < clip.width) & (y + truth[1] >= 0) & (y + truth[1] < clip.height)
+    return np.linalg.norm(frame.motion.dense() - truth, axis=-1)[seen]
+
+
+@pytest.mark.parametrize("settings", [{}, {"bframes": 2}, {"cell": 4}, {"crf": 20}])
+@pytest.mark.parametrize("motion", [(-3, -2), (2.25, -1.5)])
+@pytest.mark.parametrize("distance", [10, 11])
+def test_accumulated_vectors_follow_a_pan(pan, motion, settings, distance):
+    error = errors(pan(192, 256, 12, motion), motion, H264(**settings), distance)
+    assert np.median(error) < 0.5
+    assert np.mean(error < 1) >= 0.95
+
+
+def test_whole_pixels_lose_what_rounding_loses(pan):
+    motion = (2.25, -1.5)
+    clip = pan(192, 256, 12, motion)
+    exact, rounded = (errors(clip, motion, H264(whole_pixels=flag), 11) for flag in (False, True))
+    assert np.median(exact) < 0.5 < 2 < np.median(rounded)
+
+
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_no_motion_gives_a_zero_field(pan, bframes):
+    for frame in H264(bframes=bframes).frames(pan(96, 128, 13)):
+        assert not frame.motion.dense().any()
+        assert frame.motion.dense().shape == (96, 128, 2)
+        assert frame.motion_seconds > 0
+
+
+@pytest.mark.parametrize(("height", "width"), [(97, 131), (96, 131), (97, 128)])
+def test_odd_sizes_come_back_as_they_were(pan, height, width):
+    clip = pan(height, width, 3, (1, 0))
+    for frame in H264(bitrate="20M").frames(clip):
+        assert frame.image.shape == (height, width, 3)
+        assert frame.motion.dense().shape == (height, width, 2)
+        # the edge is no worse than the rest: nothing of the padding is seen
+        difference = np.abs(frame.image.astype(int) - clip.image(frame.index))
+        assert difference[-1].mean() < 2 * difference.mean()
+        assert difference[:, -1].mean() < 2 * difference.mean()
+
+
+def test_colours_come_back(pan):
+    """Chroma is halved in size, so the clip's must be smooth: what is left is rounding and the codec's own loss."""
+    y, x = np.mgrid[:128, :192]
+    image = np.stack([x, 255 - x, y + 40], -1).astype(np.uint8)
+    clip = replace(pan(128, 192, 3), image=lambda index: image)
+    for frame in H264(bitrate="20M").frames(clip):
+        difference = frame.image.astype(int) - image
+        assert np.abs(difference).mean() < 1.0
+        assert np.abs(difference.mean((0, 1))).max() < 0.3
+
+
+def test_a_lower_rate_gives_fewer_bits(pan):
+    clip = pan(128, 192, 24, (1, 1))
+    rates = [sum(frame.bits for frame in H264(bitrate=rate).frames(clip)) for rate in ("100k", "400k", "2M")]
+    assert rates[0] < rates[1] < rates[2]
+    fine, coarse = (sum(frame.bits for frame in H264(crf=crf).frames(clip)) for crf in (15, 40))
+    assert coarse < fine
+
+
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_the_same_clip_gives_the_same_frames(pan, tmp_path, bframes):
+    clip = pan(95, 128, 25, (1.5, 1))
+    for folder in ("a", "b"):
+        list(H264(bframes=bframes).frames(clip, tmp_path / folder))
+    (first,), (second,) = (list((tmp_path / folder).iterdir()) for folder in ("a", "b"))
+    assert first.read_bytes() == second.read_bytes()
+    assert first.name == second.name
+
+
+def test_a_cached_bitstream_is_not_encoded_again(pan, tmp_path):
+    clip = pan(64, 96, 5, (1, 0))
+    first = [frame.image for frame in H264().frames(clip, tmp_path)]
+
+    def unreadable(index: int) -> np.ndarray:
+        raise AssertionError("the clip was read again")
+
+    again = [frame.image for frame in H264(fill="zero").frames(replace(clip, image=unreadable), tmp_path)]
+    np.testing.assert_array_equal(first, again)
+    with pytest.raises(AssertionError, match="read again"):
+        list(H264(bitrate="1M").frames(replace(clip, image=unreadable), tmp_path))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_nothing_is_left_of_a_temporary_file(pan, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    frames = H264().frames(pan(64, 96, 5))
+    next(frames)
+    assert list(tmp_path.iterdir())
+    frames.close()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_a_long_clip_streams(pan, bframes):
+    """Never more than the frames between two anchors are alive, going in or coming out."""
+    alive: weakref.WeakSet[object] = weakref.WeakSet()
+    most = 0
+    source = pan(64, 96, 60, (1, 0))
+
+    class Tracked(np.ndarray):
+        pass
+
+    def image(index: int) -> np.ndarray:
+        nonlocal most
+        gc.collect()
+        most = max(most, len(alive))
+        picture = source.image(index).view(Tracked)
+        alive.add(picture)
+        return picture
+
+    decoded: weakref.WeakSet[object] = weakref.WeakSet()
+    for frame in H264(bframes=bframes).frames(replace(source, image=image)):
+        decoded.add(_Holder.of(frame))
+        most = max(most, len(decoded))
+    assert 0 < most <= 3 + bframes
+
+
+class _Holder:
+    """Lives as long as a frame's motion does: a Frame itself cannot be put in a set."""
+
+    @staticmethod
+    def of(frame: object) -> _Holder:
+        holder = _Holder()
+        frame.motion.holder = holder  # type: ignore[attr-defined]
+        return holder
+
+
+def test_without_motion_nothing_is_accumulated(pan):
+    frames = list(H264(refs=3).frames(pan(64, 96, 5), motion=False))
+    assert len(frames) == 5
+    assert all(frame.motion is None for frame in frames)
+
+
+def test_several_references_give_no_motion(pan):
+    with pytest.raises(UsageError, match="do not say which reference"):
+        H264(refs=2).frames(pan(64, 96, 5))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"gop": 0}, "gop=0"),
+        ({"bitrate": "quick"}, "quick"),
+        ({"crf": 60}, "from 0 to 51"),
+        ({"crf": 20, "bitrate": "1M"}, "exclude each other"),
+        ({"preset": "speedy"}, "available: ultrafast"),
+        ({"bframes": 1.5}, "whole number from 0 to 16"),
+        ({"refs": 0}, "from 1 to 16"),
+        ({"cell": 3}, "4 or 8"),
+    ],
+)
+def test_wrong_parameters_are_refused_in_words(wrong, words):
+    with pytest.raises(UsageError, match=words):
+        H264(**wrong)
+
+
+def test_frames_that_do_not_fit_the_clip_are_refused(pan, tmp_path):
+    clip = pan(64, 96, 5)
+    with pytest.raises(DataError, match="one size"):
+        list(H264().frames(replace(clip, height=60), tmp_path))
+    with pytest.raises(DataError, match="no frame"):
+        list(H264().frames(replace(clip, length=0), tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_lines_grammar_reaches_it():
+    codec = registry.create("codecs", parse_variant("h264[gop=6,bitrate=300k]"))
+    assert codec.describe() == "H.264 300 kb/s"
+    assert codec.gop == 6
+    assert registry.create("codecs", parse_variant("h264[crf=23]")).describe() == "H.264 CRF 23"
+
+
+def test_settings_tell_all_variants_apart():
+    variants = [{}, {"gop": 6}, {"bitrate": "1M"}, {"crf": 30}, {"preset": "fast"}, {"bframes": 1}, {"refs": 2}, {"cell": 4},
+                {"fill": "zero"}, {"whole_pixels": True}]  # fmt: skip
+    assert len({str(H264(**variant).settings()) for variant in variants}) == len(variants)

@@ -1,0 +1,132 @@
+"""Streams that are not what they should be end in a DataError that says so."""
+
+from __future__ import annotations
+
+import io
+import itertools
+
+import av
+import numpy as np
+import pytest
+
+from vssbench.codec.bitstream import bitstream
+from vssbench.codec.decode import decode
+from vssbench.codec.encode import encode
+from vssbench.codec.formats.h264 import H264
+from vssbench.codec.motion import MotionSettings
+from vssbench.errors import DataError, UsageError
+
+
+@pytest.fixture
+def stream(pan) -> bytes:
+    file = io.BytesIO()
+    assert encode(pan(64, 96, 13, (2, 1)).images(), file, H264().encoder(), 30.0) == 13
+    return file.getvalue()
+
+
+def test_a_file_object_is_decoded(stream):
+    frames = list(decode(io.BytesIO(stream), 12, MotionSettings(), length=13))
+    assert [frame.index for frame in frames] == list(range(13))
+    assert frames[11].motion.dense()[30, 40].tolist() == pytest.approx([22, 11], abs=1)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.95])
+def test_a_stream_that_is_cut_short(stream, share):
+    with pytest.raises(DataError, match=r"delete it"):
+        list(decode(io.BytesIO(stream[: int(share * len(stream))]), 12, length=13))
+
+
+def test_something_else_than_a_video():
+    with pytest.raises(DataError, match="cannot be decoded"):
+        list(decode(io.BytesIO(b"no video at all " * 100), 12))
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(DataError, match="No such file"):
+        list(decode(tmp_path / "absent.mkv", 12))
+
+
+def test_overwritten_bytes(stream):
+    broken = bytearray(stream)
+    middle = len(broken) // 3
+    broken[middle : middle + 400] = bytes(400)
+    with pytest.raises(DataError, match="delete it"):
+        list(decode(io.BytesIO(bytes(broken)), 12, length=13))
+
+
+def test_damage_in_the_cache_is_found_by_checksum(pan, tmp_path):
+    clip = pan(64, 96, 13, (2, 1))
+    list(H264().frames(clip, tmp_path))
+    (path,) = tmp_path.iterdir()
+    content = bytearray(path.read_bytes())
+    content[-200] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged on disk"):
+        list(H264().frames(clip, tmp_path))
+
+
+def test_another_gop_than_expected(stream):
+    with pytest.raises(DataError, match=r"frame 5 is of type P, expected I with keyframes every 5"):
+        list(decode(io.BytesIO(stream), 5))
+    with pytest.raises(DataError, match=r"frame 12 is of type I, expected P or B with keyframes every 24"):
+        list(decode(io.BytesIO(stream), 24))
+
+
+def test_an_open_gop_is_refused(pan):
+    settings = H264(bframes=2, gop=4).encoder()
+    options = {**settings.options, "x264-params": settings.options["x264-params"].replace("open-gop=0", "open-gop=1")}
+    file = io.BytesIO()
+    encode(pan(64, 96, 13, (2, 1)).images(), file, type(settings)("libx264", 4, 2, 1_000_000, options), 30.0)
+    with pytest.raises(DataError, match="delete it"):
+        list(decode(io.BytesIO(file.getvalue()), 4, MotionSettings()))
+
+
+def test_a_size_change_inside_a_stream(pan):
+    """Two H.264 streams of different sizes, one after the other."""
+    file = io.BytesIO()
+    for height in (64, 96):
+        part = io.BytesIO()
+        encode(pan(height, 96, 12, (1, 0)).images(), part, H264().encoder(), 30.0)
+        file.write(annex_b(part.getvalue()))
+    with pytest.raises(DataError, match=r"frame 12 is 96x96"):
+        list(decode(io.BytesIO(file.getvalue()), 12))
+
+
+def annex_b(stream: bytes) -> bytes:
+    """The bare H.264 stream in a file, parameter sets included."""
+    file = io.BytesIO()
+    with av.open(io.BytesIO(stream), "r") as source, av.open(file, "w", format="h264") as target:
+        video = source.streams.video[0]
+        copy = target.add_stream_from_template(video)
+        for packet in source.demux(video):
+            if packet.size:
+                packet.stream = copy
+                target.mux(packet)
+    return file.getvalue()
+
+
+def test_frames_smaller_than_expected(stream):
+    with pytest.raises(DataError, match="holds 96x64 frames, expected 128x64"):
+        list(decode(io.BytesIO(stream), 12, size=(64, 128)))
+
+
+def test_images_that_cannot_be_encoded(tmp_path):
+    good, odd = np.zeros((64, 96, 3), np.uint8), np.zeros((64, 90, 3), np.uint8)
+    for images, words in (([], "no frame"), ([good, odd], "frame 1 is"), ([good.astype(np.float32)], "frame 0 is float32")):
+        with pytest.raises(DataError, match=words):
+            encode(iter(images), io.BytesIO(), H264().encoder(), 30.0)
+
+
+def test_an_encoder_that_is_not_there():
+    settings = type(H264().encoder())("libunheard", 12)
+    with pytest.raises(UsageError, match="lacks the encoder libunheard"):
+        encode(itertools.repeat(np.zeros((64, 96, 3), np.uint8), 2), io.BytesIO(), settings, 30.0)
+
+
+def test_a_cache_that_cannot_be_written(pan, tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(DataError, match="cannot write the bitstream cache"),
+        bitstream(pan(64, 96, 2), H264().encoder(), tmp_path / "file"),
+    ):
+        pass

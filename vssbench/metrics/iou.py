@@ -1,0 +1,81 @@
+"""Intersection over union, and the mean IoU at each distance from the keyframe, from confusion matrices.
+
+Absent classes: a class that occurs neither in the truth nor in the prediction has no IoU (NaN) and is left out of the
+mean; a class that is predicted but never true, or true but never predicted, has IoU 0 and counts. This is decided on
+the summed matrix, so a class need only occur in one of the frames that are summed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vssbench.errors import DataError
+from vssbench.metrics.confusion import ConfusionMatrix
+
+Floats = npt.NDArray[np.float64]
+
+
+def iou(confusion: ConfusionMatrix) -> Floats:
+    """IoU of each class as a fraction: float64 (C,), NaN for a class absent from truth and prediction."""
+    correct = np.diagonal(confusion).astype(np.float64)
+    union = confusion.sum(axis=0) + confusion.sum(axis=1) - correct
+    return np.divide(correct, union, out=np.full_like(correct, np.nan), where=union > 0)
+
+
+def mean_iou(confusion: ConfusionMatrix) -> float:
+    """Mean of the classes' IoU as a fraction; NaN where the matrix counts no pixel."""
+    values = iou(confusion)
+    present = values[~np.isnan(values)]
+    return float(present.mean()) if present.size else float("nan")
+
+
+def by_distance(matrices: ConfusionMatrix, distances: npt.NDArray[np.integer]) -> dict[int, ConfusionMatrix]:
+    """Matrices (F, C, C) summed over the frames of each distance (F,), in ascending order of distance.
+
+    Distances without a counted pixel are left out. Raises DataError where the shapes do not fit.
+    """
+    if matrices.ndim != 3 or matrices.shape[1] != matrices.shape[2] or distances.shape != matrices.shape[:1]:
+        raise DataError(
+            f"confusion matrices of shape {matrices.shape} with distances of shape {distances.shape}: "
+            "expected (frames, classes, classes) and (frames,)"
+        )
+    if distances.size and distances.min() < 0:
+        raise DataError(f"a frame at distance {distances.min()} from its keyframe: expected 0 or more")
+    summed = {int(distance): matrices[distances == distance].sum(axis=0) for distance in np.unique(distances)}
+    return {distance: matrix for distance, matrix in summed.items() if matrix.any()}
+
+
+def miou_by_distance(matrices: ConfusionMatrix, distances: npt.NDArray[np.integer]) -> list[float | None]:
+    """mIoU_d as fractions, index = distance d, None where no frame was scored at that distance.
+
+    Each mIoU_d comes from one matrix, summed over all frames (F, C, C) at that distance (F,); IoUs of single frames are
+    never averaged.
+    """
+    summed = by_distance(matrices, distances)
+    return [mean_iou(summed[d]) if d in summed else None for d in range(max(summed, default=-1) + 1)]
+
+
+def miou(matrices: ConfusionMatrix, distances: npt.NDArray[np.integer]) -> float | None:
+    """Unweighted mean of mIoU_d over the distances that have frames (AR-Seg, section 4.1); None where none has."""
+    values = [value for value in miou_by_distance(matrices, distances) if value is not None]
+    return float(np.mean(values)) if values else None
+
+
+def pooled_miou(matrices: ConfusionMatrix) -> float | None:
+    """mIoU of one matrix summed over all frames (F, C, C), whatever their distance; None where no pixel is counted."""
+    total = matrices.sum(axis=0)
+    return mean_iou(total) if total.any() else None
+
+
+def class_iou(matrices: ConfusionMatrix, distances: npt.NDArray[np.integer]) -> Floats:
+    """IoU of each class (C,), averaged over the distances at which the class has one; NaN where it has none.
+
+    Averaged over distances as :func:`miou` is: where every class occurs at every distance, their mean is the mIoU.
+    """
+    summed = by_distance(matrices, distances)
+    values = np.array([iou(matrix) for matrix in summed.values()]).reshape(len(summed), matrices.shape[1])
+    present = ~np.isnan(values)
+    counts = present.sum(axis=0)
+    total = np.where(present, values, 0.0).sum(axis=0)
+    return np.divide(total, counts, out=np.full(matrices.shape[1], np.nan), where=counts > 0)

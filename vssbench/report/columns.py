@@ -1,0 +1,179 @@
+"""The columns of a table, the rows that belong together, and the remarks below: the same for every format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from string import ascii_uppercase
+
+from vssbench.report.rows import Row
+
+DASH = "-"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading and how a row fills it; ``best`` marks the column whose greatest value is set in bold."""
+
+    heading: str
+    cell: Callable[[Row], str]
+    best: str | None = None
+
+
+def percent(value: float | None) -> str:
+    """A fraction as a percentage with two decimals, as the papers print mIoU."""
+    return DASH if value is None else f"{100 * value:.2f}"
+
+
+def quantity(value: float | None) -> str:
+    """Three significant digits or more, never an exponent: 0.412, 18.96, 309.0, 1012."""
+    if value is None:
+        return DASH
+    decimals = next((places for bound, places in ((1, 3), (100, 2), (1000, 1)) if abs(value) < bound), 0)
+    return f"{value:.{decimals}f}"
+
+
+def _plain(key: str, scale: float = 1.0) -> Callable[[Row], str]:
+    return lambda row: quantity(None if row[key] is None else row[key] * scale)
+
+
+def _latency(kind: str) -> Callable[[Row], str]:
+    median, tail = f"latency_{kind}_ms", f"latency_{kind}_p90_ms"
+    return lambda row: DASH if row[median] is None else f"{quantity(row[median])} ({quantity(row[tail])})"
+
+
+def _miou(row: Row) -> str:
+    return percent(row["miou"]) if row["status"] == "done" else row["status"]
+
+
+METHOD = Column("Method", lambda row: row["display"])
+MIOU = Column("mIoU %", _miou, best="miou")
+MIOU_0 = Column("mIoU d=0 %", lambda row: percent(row["miou_0"]))
+MIOU_LAST = Column("mIoU d=last %", lambda row: percent(row["miou_last"]))
+GMACS = Column("GMACs/frame", _plain("gmacs_gop"))
+PARAMS = Column("Params M", _plain("params", 1e-6))
+KEY_MS = Column("Key ms (p90)", _latency("key"))
+NONKEY_MS = Column("Non-key ms (p90)", _latency("nonkey"))
+
+#: every column of a document's table; what fits a printed page; what fits a terminal of 100 columns
+FULL = (
+    METHOD, MIOU, MIOU_0, MIOU_LAST, Column("GMACs key", _plain("gmacs_key")),
+    Column("GMACs non-key", _plain("gmacs_nonkey")), GMACS, PARAMS, KEY_MS, NONKEY_MS,
+    Column("Decode ms", _plain("decode_ms")), Column("Motion ms", _plain("motion_ms")),
+    Column("kbit/s", lambda row: DASH if row["bitrate_kbps"] is None else f"{row['bitrate_kbps']:.0f}"),
+    Column("Frames", lambda row: str(row["frames"])),
+)  # fmt: skip
+PRINTED = (METHOD, MIOU, MIOU_0, MIOU_LAST, GMACS, PARAMS, KEY_MS, NONKEY_MS)
+TERMINAL = (
+    METHOD, MIOU, Column("d=0 %", MIOU_0.cell), Column("d=last %", MIOU_LAST.cell), Column("GMACs", GMACS.cell),
+    PARAMS, Column("Key ms", _plain("latency_key_ms")), Column("Non-key ms", _plain("latency_nonkey_ms")),
+)  # fmt: skip
+
+#: what tells rows of the same name apart, in the order in which it is tried
+_DISTINCTIONS = (
+    ("method", "{}"), ("precision", "{}"), ("weights", "{}"), ("seed", "seed {}"), ("device", "{}"),
+    ("machine", "{}"), ("version", "version {}"), ("created", "{}"), ("run_id", "run {}"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that may be compared: one dataset, frame size, codec, GOP and protocol. Best mIoU first, rows without one last."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+    def is_best(self, row: Row, column: Column) -> bool:
+        """Whether this row holds the column's greatest value, of two values at least."""
+        values = [other[column.best] for other in self.rows if column.best and other[column.best] is not None]
+        return len(values) > 1 and column.best is not None and row[column.best] == max(values)
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """The machines on which this group's rows were timed, in alphabetical order."""
+        timed = {row["machine"] for row in self.rows if row["latency_key_ms"] is not None}
+        return tuple(sorted(timed - {""}))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes in the dataset's order."""
+        return tuple(next((tuple(row["per_class"]) for row in self.rows if row["per_class"]), ()))
+
+    def columns(self, base: Sequence[Column]) -> tuple[Column, ...]:
+        """The columns of this group: a letter for the machine is added where there is more than one."""
+        if len(self.machines) < 2:
+            return tuple(base)
+        return (*base, Column("Machine", lambda row: letter(self.machines, row["machine"])))
+
+    def class_columns(self) -> tuple[Column, ...]:
+        """The method and the IoU of each class, in percent."""
+        return (METHOD, *(Column(f"{name} %", _class_cell(name)) for name in self.classes))
+
+    def remarks(self) -> list[str]:
+        """What must be said below the table: the machines, and why a row has no numbers."""
+        names = self.machines
+        said = [f"Machine: {name}." for name in names] if len(names) == 1 else []
+        if len(names) > 1:
+            listed = "; ".join(f"{letter(names, name)} = {name}" for name in names)
+            said.append(f"Machines: {listed}. Latencies of different machines must not be compared.")
+        for row in self.rows:
+            if row["status"] != "done":
+                said.append(f"{row['display']} {row['status']}: {row['reason'] or 'no reason was recorded'}")
+        return said
+
+
+def letter(names: Sequence[str], name: str) -> str:
+    """A, B, ... for the names in order, A2, B2, ... after Z; a dash for a name that is not among them."""
+    if name not in names:
+        return DASH
+    turn, place = divmod(list(names).index(name), len(ascii_uppercase))
+    return ascii_uppercase[place] + (str(turn + 1) if turn else "")
+
+
+def groups(rows: Sequence[Row]) -> list[Group]:
+    """Rows that may be compared with each other, in alphabetical order, whatever order they come in."""
+    ordered = sorted(rows, key=lambda row: (_key(row), _rank(row)))
+    return [Group(title(members[0]), members) for members in (tuple(part) for _, part in groupby(ordered, _key))]
+
+
+def title(row: Row) -> str:
+    """Dataset and frame size, codec and GOP, and protocol, in words."""
+    dataset, codec = row["dataset_title"] or row["dataset"], row["codec_title"] or row["codec"]
+    size = f"{row['height']}x{row['width']}"
+    if row["height"] and size not in dataset:
+        dataset = f"{dataset} {size}"
+    if row["gop"] and "gop" not in codec.lower():
+        codec = f"{codec}, GOP {row['gop']}"
+    return f"{dataset} / {codec} / {row['protocol']}"
+
+
+def told_apart(part: Group) -> Group:
+    """The group with what differs behind the names of rows that would otherwise have the same one."""
+    return replace(part, rows=tuple(row | {"display": _distinct_name(row, part.rows)} for row in part.rows))
+
+
+def _distinct_name(row: Row, rows: Sequence[Row]) -> str:
+    namesakes = [other for other in rows if other["display"] == row["display"]]
+    notes: list[str] = []
+    for field, note in _DISTINCTIONS:
+        same = [other for other in namesakes if other[field] == row[field]]
+        if len(same) < len(namesakes):
+            notes.append(note.format(row[field]))
+            namesakes = same
+    return f"{row['display']} ({', '.join(notes)})" if notes else row["display"]
+
+
+def _key(row: Row) -> tuple[str, ...]:
+    conditions = json.dumps([row["height"], row["width"], row["gop"], row["protocol_details"]], sort_keys=True)
+    return row["dataset"], row["codec"], row["protocol"], conditions
+
+
+def _rank(row: Row) -> tuple[bool, float, str, str, str]:
+    accuracy = row["miou"]
+    return accuracy is None, -(accuracy or 0.0), row["display"], row["method"], row["run_id"]
+
+
+def _class_cell(name: str) -> Callable[[Row], str]:
+    return lambda row: percent(row["per_class"].get(name))

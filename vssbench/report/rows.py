@@ -1,0 +1,106 @@
+"""One flat dictionary a run: what tables, plots and the HTML report read. Accuracies are fractions, times milliseconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vssbench.errors import DataError, UsageError
+from vssbench.metrics.iou import class_iou, miou, miou_by_distance
+from vssbench.store import ConfusionRecord, LatencyRecord, Measurement, Run
+
+Row = dict[str, Any]
+
+#: fields that a row takes from its measurement as they are
+_COPIED = (
+    "run_id", "method", "display", "dataset", "dataset_title", "codec", "codec_title", "protocol", "protocol_details",
+    "gop", "frames", "seconds", "width", "height", "params", "gmacs_key", "gmacs_nonkey", "gmacs_gop", "bitrate_kbps",
+    "precision", "device", "seed", "created", "version",
+)  # fmt: skip
+
+
+def rows(runs: Sequence[Run]) -> list[Row]:
+    """One dictionary a run, in the order given; None where a number was not measured.
+
+    ``miou`` is the unweighted mean of ``miou_by_distance`` (index = frames since the keyframe, None where none was
+    scored); ``miou_last`` is at the greatest distance scored; ``per_class`` maps a class to its IoU, averaged over
+    distances as ``miou`` is. Latencies are medians over frames, ``*_p90_ms`` 90th percentiles, of the network alone;
+    ``decode_ms`` is the median over all frames, ``motion_ms`` over non-keyframes, the only ones that need motion. A run
+    whose arrays do not read has the status ``damaged`` and says why.
+    """
+    return [_row(run) for run in runs]
+
+
+def require(rows: Sequence[Row]) -> None:
+    """Raises UsageError, saying how to make some, where there are no rows to show."""
+    if not rows:
+        raise UsageError("no results to show: measure some first (see `run --help`), or name the folder that has them (--runs)")
+
+
+def _row(run: Run) -> Row:
+    item = run.measurement
+    row: Row = {name: getattr(item, name) for name in _COPIED}
+    row |= {"machine": machine_text(item), "weights": str(item.weights.get("file", ""))}
+    row |= {"status": item.status, "reason": item.reason}
+    try:
+        confusion, latency = run.confusion, run.latency
+        accuracy = _accuracy(confusion, item.classes)
+    except DataError as error:
+        confusion = latency = None
+        accuracy = _accuracy(None, item.classes)
+        row |= {"status": "damaged", "reason": str(error)}
+    return row | accuracy | _latency(latency)
+
+
+def machine_text(item: Measurement) -> str:
+    """What the network ran on, in short: the GPU where it ran on one, else the processor and its threads."""
+    machine = item.machine
+    if item.device.startswith("cuda") and machine.get("gpu"):
+        return str(machine["gpu"])
+    threads = machine.get("threads")
+    plural = "thread" if threads == 1 else "threads"
+    return ", ".join(filter(None, [str(machine.get("cpu") or ""), f"{threads} {plural}" if threads else ""]))
+
+
+def _accuracy(record: ConfusionRecord | None, classes: Sequence[str]) -> Row:
+    if record is None:
+        return {"miou": None, "miou_by_distance": [], "miou_0": None, "miou_last": None, "per_class": {}}
+    if record.matrices.shape[1:] != (len(classes), len(classes)):
+        raise DataError(f"confusion matrices of shape {record.matrices.shape} for {len(classes)} classes")
+    curve = miou_by_distance(record.matrices, record.distances)
+    per_class = class_iou(record.matrices, record.distances)
+    return {
+        "miou": miou(record.matrices, record.distances),
+        "miou_by_distance": curve,
+        "miou_0": curve[0] if curve else None,
+        "miou_last": curve[-1] if curve else None,
+        "per_class": {name: _number(value) for name, value in zip(classes, per_class, strict=True)},
+    }
+
+
+def _latency(record: LatencyRecord | None) -> Row:
+    if record is None:
+        key = nonkey = decode = motion = np.empty(0)
+    else:
+        key, nonkey = record.model_ms[record.key], record.model_ms[~record.key]
+        decode, motion = record.decode_ms, record.motion_ms[~record.key]
+    return {
+        "latency_key_ms": _percentile(key, 50),
+        "latency_key_p90_ms": _percentile(key, 90),
+        "latency_nonkey_ms": _percentile(nonkey, 50),
+        "latency_nonkey_p90_ms": _percentile(nonkey, 90),
+        "decode_ms": _percentile(decode, 50),
+        "motion_ms": _percentile(motion, 50),
+    }
+
+
+def _percentile(values: npt.NDArray[np.float64], percent: float) -> float | None:
+    return _number(np.percentile(values, percent)) if values.size else None
+
+
+def _number(value: float | np.floating[Any]) -> float | None:
+    return None if math.isnan(value) else float(value)

@@ -1,0 +1,283 @@
+"""The results store: ``<root>/<run id>/`` holds one run. This is the only code that knows a run's files.
+
+A run is written into a hidden folder beside its place and then renamed, so that readers see all of it or nothing; any
+number of processes may write at once, without a lock. A writer that is killed leaves at most a hidden folder, which
+nothing reads. Of two writers of the same run id the later one stays.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import uuid
+import zipfile
+import zlib
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vssbench.errors import DataError, UsageError
+
+RESULT, CONFUSION, LATENCY, ENVIRONMENT, LOG = (
+    "result.json", "confusion.npz", "latency.npz", "environment.json", "log.txt",
+)  # fmt: skip
+
+#: hexadecimal digits of a run id: 64 bits, no collision to be feared below a hundred million runs
+ID_DIGITS = 16
+_ID = re.compile(r"[A-Za-z0-9][\w.-]*")
+#: writers of one run id that come between before a write gives up; each needs another process at the same instant
+_ATTEMPTS = 100
+#: what renaming a folder onto a full folder answers (POSIX; Windows)
+_OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, *((errno.EACCES,) if os.name == "nt" else ()))
+_REMEDY = "remove the folder and run the cell again"
+
+_logger = logging.getLogger(__name__)
+
+Status = Literal["done", "failed", "refused"]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class Measurement(BaseModel):
+    """One row: a method on a dataset through a codec under a protocol, and what it cost. Failed rows lack numbers.
+
+    ``method``, ``dataset`` and ``codec`` are texts that can be typed again. GMACs are 10^9 multiply-accumulates a frame
+    on a keyframe, a non-keyframe and as the mean over a GOP; ``frames`` counts scored frames; ``seconds`` is the wall
+    time of the run; ``bitrate_kbps`` is measured. Accuracy and latency are derived from the run's arrays.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    run_id: str
+    created: str
+    status: Status
+    reason: str = ""
+    traceback: str = ""
+    method: str
+    display: str
+    dataset: str
+    dataset_title: str = ""
+    codec: str
+    codec_title: str = ""
+    protocol: str
+    protocol_details: dict[str, Any] = {}
+    gop: int = 0
+    classes: list[str] = []
+    frames: int = 0
+    seconds: float = 0.0
+    width: int = 0
+    height: int = 0
+    params: int | None = None
+    gmacs_key: float | None = None
+    gmacs_nonkey: float | None = None
+    gmacs_gop: float | None = None
+    bitrate_kbps: float | None = None
+    weights: dict[str, Any] = {}
+    precision: str = "fp32"
+    device: str = "cpu"
+    seed: int = 0
+    machine: dict[str, Any] = {}
+    command: str = ""
+    version: str = ""
+
+
+def _same_length(record: Any) -> None:
+    lengths = {field.name: len(getattr(record, field.name)) for field in fields(record)}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise DataError(f"{type(record).__name__} needs one entry a frame in every array; found {listed}")
+
+
+@dataclass(frozen=True, eq=False)
+class ConfusionRecord:
+    """Confusion matrices of the scored frames: int64 (F, C, C), rows are the truth; the rest is int64 (F,).
+
+    ``distances`` counts frames since the keyframe; ``clips`` and ``frames`` index the clip and the frame in it.
+    """
+
+    matrices: Ints
+    distances: Ints
+    clips: Ints
+    frames: Ints
+
+    def __post_init__(self) -> None:
+        _same_length(self)
+
+
+@dataclass(frozen=True, eq=False)
+class LatencyRecord:
+    """Times of the timed frames, milliseconds, float64 (F,); ``distances`` int64 (F,); ``key`` bool (F,)."""
+
+    distances: Ints
+    key: npt.NDArray[np.bool_]
+    decode_ms: Floats
+    motion_ms: Floats
+    model_ms: Floats
+
+    def __post_init__(self) -> None:
+        _same_length(self)
+
+
+_Record = TypeVar("_Record", ConfusionRecord, LatencyRecord)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run: its measurement, and its arrays, read when first asked for (None where the run has none)."""
+
+    measurement: Measurement
+    path: Path
+
+    @cached_property
+    def confusion(self) -> ConfusionRecord | None:
+        return _load(self.path / CONFUSION, ConfusionRecord)
+
+    @cached_property
+    def latency(self) -> LatencyRecord | None:
+        return _load(self.path / LATENCY, LatencyRecord)
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """Versions and settings of the machine that ran it. Raises DataError where the file does not read."""
+        try:
+            return json.loads((self.path / ENVIRONMENT).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path / ENVIRONMENT} does not read: {error}; {_REMEDY}") from error
+
+    @cached_property
+    def log(self) -> str:
+        """The run's messages. Raises DataError where the file does not read."""
+        try:
+            return (self.path / LOG).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path / LOG} does not read: {error}; {_REMEDY}") from error
+
+
+def run_id(identity: dict[str, Any]) -> str:
+    """Short sha256 of all that changes a run's numbers; neither the order of keys nor tuple or list matters."""
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
+
+
+class RunStore:
+    """Runs under one folder, which need not exist before the first is written."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def has(self, run_id: str) -> bool:
+        """Whether the run is there, readable and done; a failed, refused or damaged one is not."""
+        try:
+            return (self._place(run_id) / RESULT).exists() and self.get(run_id).measurement.status == "done"
+        except DataError:
+            return False
+
+    def get(self, run_id: str) -> Run:
+        """The run of that id. Raises DataError where there is none or its files do not read."""
+        path = self._place(run_id)
+        try:
+            measurement = Measurement.model_validate_json((path / RESULT).read_bytes())
+        except OSError as error:
+            raise DataError(f"no run {run_id!r} in {self.root}: {error.strerror} for {RESULT}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise DataError(f"{path / RESULT} does not read: {where} {first['msg']}; {_REMEDY}") from error
+        if measurement.run_id != run_id:
+            raise DataError(f"{path} holds the run {measurement.run_id!r}: rename the folder to that")
+        for name in (CONFUSION, LATENCY):
+            if (path / name).exists() and not zipfile.is_zipfile(path / name):
+                raise DataError(f"{path / name} is no complete .npz file; {_REMEDY}")
+        return Run(measurement, path)
+
+    def write(
+        self,
+        measurement: Measurement,
+        confusion: ConfusionRecord | None,
+        latency: LatencyRecord | None,
+        environment: dict[str, Any],
+        log: str,
+    ) -> Path:
+        """Store a run and return its folder; an earlier run of the same id is replaced as a whole.
+
+        Raises DataError where the folder cannot be written.
+        """
+        place = self._place(measurement.run_id)
+        draft = self._hidden(place)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            draft.mkdir()
+            (draft / RESULT).write_text(measurement.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            (draft / ENVIRONMENT).write_text(json.dumps(environment, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            (draft / LOG).write_text(log, encoding="utf-8")
+            for name, record in ((CONFUSION, confusion), (LATENCY, latency)):
+                if record is not None:
+                    np.savez_compressed(draft / name, **{f.name: getattr(record, f.name) for f in fields(record)})
+            self._publish(draft, place)
+        except OSError as error:
+            raise DataError(f"cannot write the run {place}: {error.strerror}; make room or choose --runs") from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        return place
+
+    def runs(self) -> list[Run]:
+        """Every readable run, sorted by dataset, codec, method and id; a damaged folder is logged and left out."""
+        found = []
+        for path in sorted(self.root.iterdir()) if self.root.is_dir() else []:
+            if path.name.startswith(".") or not path.is_dir():
+                continue
+            try:
+                found.append(self.get(path.name))
+            except (DataError, UsageError) as error:
+                _logger.warning("left out a damaged run: %s", error)
+        return sorted(found, key=_order)
+
+    def _place(self, run_id: str) -> Path:
+        if not _ID.fullmatch(run_id):
+            raise UsageError(f"{run_id!r} is no run id: expected letters, digits, '.', '_' and '-'")
+        return self.root / run_id
+
+    def _hidden(self, place: Path) -> Path:
+        return place.with_name(f".{place.name}-{uuid.uuid4().hex}")
+
+    def _publish(self, draft: Path, place: Path) -> None:
+        """Rename the draft into place. A folder in the way is moved aside: a full one cannot be renamed over."""
+        for _ in range(_ATTEMPTS):
+            try:
+                os.replace(draft, place)
+                return
+            except OSError as error:
+                if error.errno not in _OCCUPIED:
+                    raise
+            aside = self._hidden(place)
+            try:
+                os.replace(place, aside)
+            except FileNotFoundError:  # another writer has moved it in the meantime
+                continue
+            shutil.rmtree(aside, ignore_errors=True)
+        raise DataError(f"{place} is rewritten by other processes all the time: run each cell once")
+
+
+def _order(run: Run) -> tuple[str, ...]:
+    item = run.measurement
+    return item.dataset, item.codec, item.method, item.run_id
+
+
+def _load(path: Path, kind: type[_Record]) -> _Record | None:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return kind(**{field.name: arrays[field.name] for field in fields(kind)})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} does not read: {error}; {_REMEDY}") from error
