@@ -1,4 +1,4 @@
-# make run: install, measure the default cells, print the table, draw the plots. make test, make lint: for developers.
+# make run: install, measure the default cells and print the table, draw the plots. make test, make lint: for developers.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +10,6 @@ DEV_STAMP := $(VENV)/.installed-dev
 
 run: $(RUN_STAMP)
 	$(BIN)/python bench.py run
-	$(BIN)/python bench.py table
 	$(BIN)/python bench.py plot pareto -o results/pareto.png
 	$(BIN)/python bench.py plot distance -o results/distance.png
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -52,7 +54,7 @@ def rasterise_slowly(vectors: np.ndarray, height: int, width: int, sign: int) ->
 
 @pytest.mark.parametrize("cell", [4, 8])
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (45, 51)])
-def test_rasterise_equals_a_loop_over_blocks(cell, height, width):
+def test_rasterise_equals_a_loop_over_blocks(cell: int, height: int, width: int) -> None:
     vectors = random_blocks(height, width, seed=cell)
     got = rasterise(vectors, height, width, cell)
     for grid, mask, sign in ((got.past, got.has_past, -1), (got.future, got.has_future, 1)):
@@ -62,15 +64,29 @@ def test_rasterise_equals_a_loop_over_blocks(cell, height, width):
     assert got.intra_share == pytest.approx(1 - np.mean(got.has_past | got.has_future))
 
 
-def test_a_frame_without_vectors_is_all_intra():
+def test_a_frame_without_vectors_is_all_intra() -> None:
     got = rasterise(None, 30, 40, 8)
     assert got.past.shape == (4, 5, 2)
     assert not got.has_past.any()
     assert got.intra_share == 1.0
 
 
+def test_an_unused_direction_is_told_from_a_zero_vector() -> None:
+    """Parts of one macroblock that each use one direction are listed in both, the unused one as zero."""
+    left, right = (-1, 8, 16, 0, 0, 4, 8, 0), (-1, 8, 16, 0, 0, 12, 8, 0)
+    other = [(1, *half[1:]) for half in (left, right)]
+    rows = [(*left, 12, 8, 4), (*right, 0, 0, 4), (*other[0], 0, 0, 4), (*other[1], -4, 4, 4)]
+    got = rasterise(np.array(rows, DTYPE), 16, 16, 8)
+    assert got.has_past[0].tolist() == [True, False]
+    assert got.has_future[0].tolist() == [False, True]
+    assert got.intra_share == 0
+    still = rasterise(np.array([(*left, 0, 0, 4), (*other[0], 0, 0, 4)], DTYPE), 16, 16, 8)
+    assert still.has_past[0, 0]
+    assert still.has_future[0, 0]
+
+
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.97])
-def test_holes_get_a_nearest_vector(share):
+def test_holes_get_a_nearest_vector(share: float) -> None:
     rng = np.random.default_rng(1)
     grid = rng.normal(size=(13, 17, 2)).astype(np.float32)
     valid = rng.random((13, 17)) > share
@@ -82,7 +98,7 @@ def test_holes_get_a_nearest_vector(share):
         assert (filled[y, x] == nearest).all(1).any()
 
 
-def test_nothing_to_fill_from_gives_zero():
+def test_nothing_to_fill_from_gives_zero() -> None:
     grid = np.ones((3, 4, 2), np.float32)
     assert not fill_nearest(grid, np.zeros((3, 4), bool)).any()
     assert fill_nearest(grid, np.ones((3, 4), bool)).all()
@@ -102,7 +118,7 @@ def bilinear(reference: np.ndarray, x: float, y: float) -> np.ndarray:
 
 @pytest.mark.parametrize("shape", [(9, 11), (1, 6), (5, 1)])
 @pytest.mark.parametrize("cell", [4, 8])
-def test_compose_equals_a_loop_over_cells(shape, cell):
+def test_compose_equals_a_loop_over_cells(shape: tuple[int, int], cell: int) -> None:
     rng = np.random.default_rng(2)
     step = rng.normal(0, 12, (*shape, 2)).astype(np.float32)
     reference = rng.normal(0, 5, (*shape, 2)).astype(np.float32)
@@ -113,7 +129,7 @@ def test_compose_equals_a_loop_over_cells(shape, cell):
     np.testing.assert_allclose(compose(step, reference, cell), expected, atol=1e-4)
 
 
-def test_whole_pixels_equal_a_loop_over_cells():
+def test_whole_pixels_equal_a_loop_over_cells() -> None:
     rng = np.random.default_rng(3)
     cell, rows, columns = 8, 7, 9
     step = rng.normal(0, 12, (rows, columns, 2)).astype(np.float32)
@@ -126,16 +142,16 @@ def test_whole_pixels_equal_a_loop_over_cells():
         np.testing.assert_allclose(got[y, x], [dx, dy] + reference[row, column], rtol=1e-6)
 
 
-def test_zero_steps_change_nothing():
+def test_zero_steps_change_nothing() -> None:
     reference = np.random.default_rng(4).normal(size=(6, 7, 2)).astype(np.float32)
     np.testing.assert_array_equal(compose(np.zeros_like(reference), reference, 8), reference)
 
 
 def full(vector: tuple[float, float], shape: tuple[int, int] = (4, 6)) -> np.ndarray:
-    return np.broadcast_to(np.float32(vector), (*shape, 2)).copy()
+    return np.broadcast_to(np.array(vector, np.float32), (*shape, 2)).copy()
 
 
-def test_b_frames_prefer_the_past_and_fall_back_on_the_future():
+def test_b_frames_prefer_the_past_and_fall_back_on_the_future() -> None:
     accumulator = Accumulator(32, 48, MotionSettings())
     before = MotionField(full((3, 0)), 8, 32, 48, 0.0)
     after = MotionField(full((9, 0)), 8, 32, 48, 0.0)
@@ -148,7 +164,7 @@ def test_b_frames_prefer_the_past_and_fall_back_on_the_future():
     assert field.intra_share == pytest.approx(1 / 6)
 
 
-def test_a_b_frame_with_future_vectors_alone():
+def test_a_b_frame_with_future_vectors_alone() -> None:
     accumulator = Accumulator(32, 48, MotionSettings())
     vectors = rasterise(None, 32, 48, 8)
     vectors.future = full((-2, 1))
@@ -159,7 +175,7 @@ def test_a_b_frame_with_future_vectors_alone():
 
 
 @pytest.mark.parametrize(("fill", "hole"), [("nearest", (2.5, 0.0)), ("zero", (0.0, 0.0))])
-def test_intra_blocks_get_what_fill_says(fill, hole):
+def test_intra_blocks_get_what_fill_says(fill: str, hole: tuple[float, float]) -> None:
     accumulator = Accumulator(32, 48, MotionSettings(fill=fill))
     accumulator.keyframe()
     vectors = rasterise(None, 32, 48, 8)
@@ -167,7 +183,7 @@ def test_intra_blocks_get_what_fill_says(fill, hole):
     assert accumulator.anchor(vectors).grid[0, 5].tolist() == list(hole)
 
 
-def test_a_keyframe_begins_anew():
+def test_a_keyframe_begins_anew() -> None:
     accumulator = Accumulator(32, 48, MotionSettings())
     vectors = rasterise(None, 32, 48, 8)
     vectors.past, vectors.has_past = full((2, 1)), np.ones((4, 6), bool)
@@ -178,7 +194,7 @@ def test_a_keyframe_begins_anew():
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 48), (33, 41), (7, 5)])
-def test_dense_repeats_each_cell(height, width):
+def test_dense_repeats_each_cell(height: int, width: int) -> None:
     grid = np.random.default_rng(5).normal(size=(*grid_shape(height, width, 8), 2)).astype(np.float32)
     dense = MotionField(grid, 8, height, width, 0.0).dense()
     assert dense.shape == (height, width, 2)
@@ -188,6 +204,6 @@ def test_dense_repeats_each_cell(height, width):
 
 
 @pytest.mark.parametrize("wrong", [{"cell": 16}, {"fill": "mean"}, {"whole_pixels": 2}])
-def test_wrong_settings_are_refused_by_name(wrong):
+def test_wrong_settings_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         MotionSettings(**wrong)

@@ -40,7 +40,8 @@ def _describe(kind: str, name: str) -> None:
     if kind == "methods":
         _describe_method(name, cls)
     if kind == "datasets":
-        click.echo(f"\nData: {cls.where()}")
+        given = "pass --data-root DIR. " if cls.needs_root else ""
+        click.echo(f"\nData: {given}{cls.where()}")
 
 
 def _describe_method(name: str, cls: Any) -> None:

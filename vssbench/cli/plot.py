@@ -27,6 +27,6 @@ def plot(kind: str, runs: Path, out: Path) -> None:
     draw = {"pareto": plots.pareto, "distance": plots.distance}[kind]
     left_out = draw(rows(RunStore(runs).runs()), out)
     for name in left_out:
-        messages().print(f"left out, without accuracy: {name}")
+        messages().print(f"left out: {name}")
     messages().print(f"wrote {out}")
     click.echo(out)

@@ -12,7 +12,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from vssbench.codec.encode import ACCURATE, COLOUR_RANGE, COLOUR_SPACE
+from vssbench.codec.encode import COLOUR_RANGE, COLOUR_SPACE, TO_RGB
 from vssbench.codec.motion import Accumulator, BlockVectors, MotionField, MotionSettings, rasterise
 from vssbench.errors import DataError
 from vssbench.video import Frame, Image
@@ -114,11 +114,12 @@ class _Reader:
 
     def _type(self, picture: av.VideoFrame) -> str:
         letter = _PICTURE_TYPES.get(int(picture.pict_type), "?")
-        expected = "I" if self.count % self.gop == 0 else "P or B"
+        expected = ("P", "B") if self.count % self.gop else ("I",)
         if letter not in expected:
             raise DataError(
-                f"{self.name}: frame {self.count} is of type {letter}, expected {expected} with keyframes every {self.gop} "
-                "frames: the encoder did not keep to the GOP, or the file was made otherwise; delete it"
+                f"{self.name}: frame {self.count} is of type {letter}, expected {' or '.join(expected)} with "
+                f"keyframes every {self.gop} frames: the encoder did not keep to the GOP, or the file was made otherwise; "
+                "delete it"
             )
         return letter
 
@@ -133,7 +134,7 @@ class _Reader:
         if height > coded[0] or width > coded[1]:
             raise DataError(f"{self.name} holds {coded[1]}x{coded[0]} frames, expected {width}x{height}; delete it")
         rgb = self._reformatter.reformat(
-            picture, format="rgb24", src_colorspace=COLOUR_SPACE, src_color_range=COLOUR_RANGE, interpolation=ACCURATE
+            picture, format="rgb24", src_colorspace=COLOUR_SPACE, src_color_range=COLOUR_RANGE, interpolation=TO_RGB
         )
         return np.ascontiguousarray(rgb.to_ndarray()[:height, :width])
 

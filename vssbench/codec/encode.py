@@ -26,8 +26,9 @@ COLOUR_SPACE = Colorspace.ITU601
 COLOUR_RANGE = ColorRange.MPEG
 #: code point of BT.601 (625 lines) in a stream's header
 COLOUR_TAG = 5
-#: the default conversion darkens by about one grey level
-ACCURATE = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+#: rounded well (the default darkens by about one grey level); both take chroma to lie midway between the pixels it covers
+TO_YUV = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
+TO_RGB = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 #: keeps 30000/1001 and the like exact
 _LARGEST_DENOMINATOR = 1001
 
@@ -47,7 +48,7 @@ def encode(images: Iterator[Image], destination: Path | BinaryIO, settings: Enco
     """Encode RGB images (H, W, 3), all of one size, as they come; returns how many there were.
 
     Odd sizes are padded by one pixel that repeats the edge; decode crops it. Raises DataError for no image, an image of
-    another shape or type, or an encoder that fails; UsageError where FFmpeg lacks the encoder or an option.
+    another shape or type, or an encoder that fails; UsageError where FFmpeg lacks the encoder.
     """
     first = next(images, None)
     if first is None:
@@ -87,7 +88,7 @@ def _encode(
             format=PIXEL_FORMAT,
             dst_colorspace=COLOUR_SPACE,
             dst_color_range=COLOUR_RANGE,
-            interpolation=ACCURATE,
+            interpolation=TO_YUV,
         )
         frame.pts, frame.time_base = count, 1 / fps
         container.mux(stream.encode(frame))

@@ -1,5 +1,6 @@
 """Uncompressed video: the clip's own frames, GOPs by number."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -7,9 +8,12 @@ import pytest
 
 from vssbench.codec.formats.raw import Raw
 from vssbench.errors import DataError
+from vssbench.video import Clip
+
+Pan = Callable[..., Clip]
 
 
-def test_frames_are_the_clips_own(pan):
+def test_frames_are_the_clips_own(pan: Pan) -> None:
     clip = pan(33, 47, 7, (1, 0))
     codec = Raw(gop=3)
     assert not codec.has_motion
@@ -20,6 +24,6 @@ def test_frames_are_the_clips_own(pan):
     assert index == 6
 
 
-def test_frames_of_another_size_are_refused(pan):
+def test_frames_of_another_size_are_refused(pan: Pan) -> None:
     with pytest.raises(DataError, match="one size"):
         list(Raw().frames(replace(pan(32, 48, 2), width=40)))

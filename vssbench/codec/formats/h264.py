@@ -72,6 +72,8 @@ class H264(Codec):
             "b-adapt": 0,
             "b-pyramid": "none",
             "weightp": 0,
+            # chroma is midway between pixels, as encode makes it; a decoder's default would shift colours by half a pixel
+            "chromaloc": 1,
             # x264's bits depend on its number of threads, whose default follows the machine
             "threads": 1,
             "lookahead-threads": 1,

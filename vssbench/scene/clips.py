@@ -1,0 +1,112 @@
+"""From a seed to a clip: streets and frames are drawn when asked for, and the latest are kept."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import astuple, dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from vssbench.scene import street
+from vssbench.scene.flow import motion
+from vssbench.scene.library import Library, library
+from vssbench.scene.render import View, render
+from vssbench.video import Clip, Image, LabelMap
+
+#: raised whenever any pixel of any clip changes
+VERSION = 1
+#: deviation of the sensor's noise, in grey levels
+NOISE = 2.5
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a clip follows from: which split, seed and number, and its frames and size in pixels."""
+
+    test: bool
+    seed: int
+    number: int
+    frames: int
+    height: int
+    width: int
+
+    @property
+    def street_seed(self) -> tuple[int, ...]:
+        """Seeds the street's layout; no test street shares it with a training street."""
+        return (int(self.test), self.seed, self.number)
+
+    @property
+    def texture_seed(self) -> tuple[int, ...]:
+        """Seeds the textures, which all streets of a split share."""
+        return (int(self.test), self.seed)
+
+    def clip(self, name: str) -> Clip:
+        """The clip, nothing of it drawn yet."""
+        fingerprint = hashlib.sha256(repr(("synthetic", VERSION, astuple(self))).encode()).hexdigest()
+        return Clip(
+            name,
+            self.frames,
+            self.height,
+            self.width,
+            street.FPS,
+            self.image,
+            self.label,
+            fingerprint,
+            self.flow,
+        )
+
+    def image(self, index: int) -> Image:
+        """Frame ``index``, uint8 (H, W, 3). Raises IndexError beyond the clip's end."""
+        return _frame(self, index)[0].copy()
+
+    def label(self, index: int) -> LabelMap:
+        """The class of each pixel of frame ``index``, uint8 (H, W). Raises IndexError beyond the clip's end."""
+        return _frame(self, index)[1].copy()
+
+    def flow(self, source: int, target: int) -> npt.NDArray[np.float32]:
+        """Exact backward motion, float32 (H, W, 2), see :func:`vssbench.scene.flow.motion`."""
+        labels = _street(self).scene.table.label
+        return motion(_view(self, source), _view(self, target), labels)
+
+
+def _textures(recipe: Recipe) -> Library:
+    return library(*recipe.texture_seed)
+
+
+@lru_cache(maxsize=64)
+def _street(recipe: Recipe) -> street.Street:
+    seconds = recipe.frames / street.FPS
+    return street.build(_textures(recipe), np.random.default_rng([*recipe.street_seed, 1]), seconds)
+
+
+@lru_cache(maxsize=4)
+def _view(recipe: Recipe, index: int) -> View:
+    if not 0 <= index < recipe.frames:
+        raise IndexError(f"frame {index} of a clip of {recipe.frames} frames")
+    place, seconds = _street(recipe), index / street.FPS
+    camera = place.drive.camera(seconds)
+    return render(place.scene, _textures(recipe).atlas, place.air, camera, seconds, (recipe.height, recipe.width))
+
+
+@lru_cache(maxsize=4)
+def _frame(recipe: Recipe, index: int) -> tuple[Image, LabelMap]:
+    view, place = _view(recipe, index), _street(recipe)
+    colour = view.colour * np.array(place.gains, np.float32)
+    colour += _noise(colour.size, np.random.default_rng([*recipe.street_seed, 2, index])).reshape(colour.shape)
+    # a half more, since a cast to integers cuts off
+    colour += np.float32(0.5)
+    return np.clip(colour, 0, 255, out=colour).astype(np.uint8), place.scene.table.label[view.surface]
+
+
+def _noise(count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """That many samples of sensor noise: a stretch of a store that starts at random, which is faster than to draw them."""
+    store = _noise_store(count)
+    start = int(rng.integers(count))
+    return store[start : start + count]
+
+
+@lru_cache(maxsize=2)
+def _noise_store(count: int) -> npt.NDArray[np.float32]:
+    return NOISE * np.random.default_rng(count).standard_normal(2 * count, np.float32)
