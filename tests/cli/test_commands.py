@@ -1,0 +1,163 @@
+"""The command line as a user meets it: results on stdout, messages on stderr, exit statuses, errors in words."""
+
+import csv
+import io
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from vssbench import registry, weights
+from vssbench.cli import bench
+from vssbench.errors import VssbenchError
+from vssbench.training.loop import Options, Trainer
+from vssbench.variant import parse_variant
+
+
+def call(*arguments: str):
+    return CliRunner().invoke(bench, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A store with two methods under two codecs and raw, measured with weights trained for one epoch on a small street."""
+    folder = tmp_path_factory.mktemp("cli")
+    street = parse_variant("synthetic[height=64,width=96,clips=1,frames=6]")
+    files = []
+    for text in ("bisenet[width=0.125]", "arseg[backbone=bise18,width=0.125]"):
+        options = Options(epochs=1, batch=4, crop=(48, 64), precision="fp32", workers=0, frames=8)
+        dataset = registry.create("datasets", street)
+        files.append(Trainer(parse_variant(text), street, dataset, options, folder / f"{len(files)}.safetensors").run())
+    command = ["run", "-d", str(street), "--runs", folder / "runs", "--gop", "4"]
+    for file in files:
+        command += ["--weights", file]
+    result = call(*command, "-c", "h264[bitrate=400k]", "-c", "raw")
+    return folder, command, files, result
+
+
+def test_list_and_info():
+    methods = json.loads(call("list", "methods", "--json").stdout)
+    assert {"pspnet", "bisenet", "arseg"} <= {entry["name"] for entry in methods}
+    assert all(entry["summary"] for entry in methods)
+    assert "synthetic" in call("list").stdout
+    described = call("info", "arseg")
+    assert described.exit_code == 0
+    assert "scale=0.5" in described.stdout
+    assert "--data-root" in call("info", "camvid").stdout
+
+
+def test_cost_as_json():
+    result = call("cost", "-m", "pspnet", "-m", "arseg[scale=0.5]", "--size", "720x960", "--classes", "12", "--json")
+    rows = json.loads(result.stdout)
+    assert [row["method"] for row in rows] == ["pspnet", "arseg[scale=0.5]"]
+    assert rows[0]["gmacs_gop"] == pytest.approx(309.02, rel=0.01)
+    assert rows[1]["gmacs_gop"] == pytest.approx(101.98, rel=0.01)
+    assert {"display", "params", "gmacs_key", "gmacs_nonkey"} <= set(rows[0])
+
+
+def test_run_measures_and_refuses_in_words(measured):
+    folder, _, _, result = measured
+    assert result.exit_code == 1  # arseg under raw is refused, the other three cells are kept
+    rows = json.loads(call("table", "--runs", folder / "runs", "--format", "json").stdout)
+    assert sorted(row["status"] for row in rows) == ["done", "done", "done", "refused"]
+    refused = next(row for row in rows if row["status"] == "refused")
+    assert "needs motion vectors" in refused["reason"]
+    for row in rows:
+        if row["status"] == "done":
+            assert row["frames"] == 6
+            assert len(row["miou_by_distance"]) == 4
+            assert 0 <= row["miou"] <= 1
+            assert row["gmacs_key"] > 0
+            assert row["latency_key_ms"] > 0
+            assert row["latency_nonkey_ms"] > 0
+            parse_variant(row["method"])
+
+
+def test_done_cells_are_not_measured_again(measured):
+    _, command, _, _ = measured
+    result = call(*command, "-c", "h264[bitrate=400k]")
+    assert result.exit_code == 0
+    assert "2 of 2 cells are done already" in result.stderr
+
+
+def test_table_formats(measured):
+    folder, *_ = measured
+    listed = list(csv.DictReader(io.StringIO(call("table", "--runs", folder / "runs", "--format", "csv").stdout)))
+    assert len(listed) == 4
+    assert "|" in call("table", "--runs", folder / "runs", "--format", "md").stdout
+    assert "\\toprule" in call("table", "--runs", folder / "runs", "--format", "latex").stdout
+
+
+@pytest.mark.parametrize(("kind", "name"), [("pareto", "p.png"), ("distance", "d.pdf"), ("distance", "d.svg")])
+def test_plots_are_written(measured, kind, name):
+    folder, *_ = measured
+    result = call("plot", kind, "--runs", folder / "runs", "-o", folder / name)
+    assert result.exit_code == 0
+    assert (folder / name).stat().st_size > 1000
+    assert str(folder / name) in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "-m", "arsge"], "Did you mean 'arseg'"),
+        (["run", "-m", "arseg[scael=0.5]"], "Did you mean 'scale'"),
+        (["run", "-m", "arseg[scale"], "cannot read the variant"),
+        (["run", "-d", "camvid"], "pass --data-root"),
+        (["run", "-d", "camvid", "--data-root", "no/such/folder"], "no/such/folder"),
+        (["run", "-c", "h265"], "unknown codec"),
+        (["run", "--protocol", "sparse"], "unknown protocol"),
+        (["run", "-m", "pspnet[width=3]"], "random weights are never scored"),
+        (["run", "--weights", "no.safetensors"], "no weight file"),
+        (["run", "--device", "tpu9"], "unknown device"),
+        (["cost", "-m", "pspnett", "--size", "64x64"], "Did you mean 'pspnet'"),
+        (["info", "nothing"], "nothing is named"),
+    ],
+)
+def test_bad_input_is_one_message(arguments, message, tmp_path):
+    if arguments[0] == "run":
+        arguments = [*arguments, "--runs", tmp_path / "runs"]
+    result = call(*arguments)
+    assert isinstance(result.exception, VssbenchError)
+    assert message in str(result.exception)
+
+
+def test_errors_leave_the_process_with_status_2(monkeypatch, capsys):
+    from vssbench.cli import main
+
+    monkeypatch.setattr("sys.argv", ["bench.py", "info", "nothing"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("Error: nothing is named")
+
+
+def test_a_size_that_is_none(tmp_path):
+    result = call("cost", "--size", "720")
+    assert result.exit_code == 2
+    assert "expected HEIGHTxWIDTH" in result.stderr
+
+
+def test_weights_of_another_width(measured, tmp_path):
+    _, _, files, _ = measured
+    result = call("run", "-m", "bisenet[width=0.25]", "--weights", files[0], "--runs", tmp_path / "runs")
+    assert isinstance(result.exception, VssbenchError)
+    assert "width=0.125" in str(result.exception)
+
+
+def test_every_command_has_a_worked_example():
+    for name in bench.commands:
+        result = call(name, "--help")
+        assert result.exit_code == 0
+        assert "python bench.py" in result.stdout, name
+
+
+def test_shipped_weights_cover_the_default_run():
+    from vssbench.sweep import DEFAULT_METHODS
+
+    classes = registry.create("datasets", parse_variant("synthetic[clips=1,frames=1]")).classes
+    for text in DEFAULT_METHODS:
+        variant, file = weights.choose_shipped(parse_variant(text), "synthetic", classes)
+        assert registry.resolved("methods", variant) == registry.resolved("methods", file.variant)
