@@ -16,7 +16,7 @@ from vssbench.scene.render import View, render
 from vssbench.video import Clip, Image, LabelMap
 
 #: raised whenever any pixel of any clip changes
-VERSION = 1
+VERSION = 2
 #: deviation of the sensor's noise, in grey levels
 NOISE = 2.5
 

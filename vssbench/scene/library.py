@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from vssbench.scene import sprites, textures
+from vssbench.scene import cars, sprites, textures
 from vssbench.scene.ripmap import Atlas, Pixels, pack
 
 #: storeys of the houses that the facades are drawn for
@@ -39,11 +39,11 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator], Pixels], int]] = {
 FACADES_A_HEIGHT = 4
 CARS = 12
 CAR_PARTS: dict[str, Callable[[np.random.Generator, np.ndarray], Pixels]] = {
-    "car_side": sprites.car_side,
-    "car_back": sprites.car_back,
-    "car_nose": sprites.car_nose,
-    "car_screen": sprites.car_screen,
-    "car_panel": sprites.car_panel,
+    "car_side": cars.side,
+    "car_back": cars.back,
+    "car_nose": cars.nose,
+    "car_screen": cars.screen,
+    "car_panel": cars.panel,
 }
 
 
@@ -79,6 +79,6 @@ def _draw(rng: np.random.Generator) -> Iterator[tuple[str, Pixels]]:
         for _ in range(FACADES_A_HEIGHT):
             yield f"facade{storeys}", textures.facade(rng, storeys)
     for _ in range(CARS):
-        paint = sprites.car_paint(rng)
+        paint = cars.random_paint(rng)
         for kind, draw_part in CAR_PARTS.items():
             yield kind, draw_part(rng, paint)

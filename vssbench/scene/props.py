@@ -16,7 +16,14 @@ KERB = 0.12
 
 CAR_LENGTH, CAR_WIDTH, CAR_HEIGHT = 4.2, 1.76, 1.46
 #: a car's profile, as (metres from the tail, height)
-TAIL_TOP, ROOF_END, SCREEN_FOOT, NOSE_TOP, NOSE, TAIL = (0.36, 1.43), (2.5, 1.4), (3.2, 0.87), (4.1, 0.78), (4.14, 0.02), (0.02, 0.02)
+TAIL_TOP, ROOF_END, SCREEN_FOOT, NOSE_TOP, NOSE, TAIL = (
+    (0.36, 1.43),
+    (2.5, 1.4),
+    (3.2, 0.87),
+    (4.1, 0.78),
+    (4.14, 0.02),
+    (0.02, 0.02),
+)
 #: the faces that reach across a car: texture, the profile's points at its upper and lower edge, towards the nose or the tail
 CAR_FACES = (
     ("car_panel", TAIL_TOP, ROOF_END, 1),
@@ -70,7 +77,8 @@ class Workshop:
             """A face given as if the car headed up the street from its tail at the origin."""
             about = np.array([heading, 1, heading])
             origin = about * (corner - (0, 0, length / 2)) + (x, 0, z)
-            period = (turn * size[0], size[1])
+            # a mirrored texture runs from its end
+            period, shift = (turn * size[0], size[1]), (-size[0] if turn < 0 else 0.0, 0.0)
             u_axis, v_axis = about * u, about * v
             return Surface(
                 self.library.kinds[kind][variant],
@@ -80,6 +88,7 @@ class Workshop:
                 tuple(v_axis),
                 size,
                 period,
+                shift,
                 tint=tint,
                 one_sided=True,
             )
@@ -96,7 +105,7 @@ class Workshop:
         velocity = (0.0, 0.0, heading * speed)
         shadow = self.shadow((x, 0.0, z), (width + 0.7, length + 0.6), 0.55 + 0.25 * self.sunlit)
         shadow.velocity = velocity
-        return [shadow, SceneObject(Layer.STREET, faces, z - length / 2, velocity)]
+        return [shadow, SceneObject(Layer.ROAD, faces, z - length / 2, velocity)]
 
     def person(self, x: float, z: float, velocity: Vector, ground: float = KERB) -> list[SceneObject]:
         """A walking person, and a shadow; ``velocity`` in metres a second."""
@@ -118,7 +127,7 @@ class Workshop:
         parts.append(self.panel("person", "Pedestrian", top, size, tint))
         shadow = self.shadow((x, ground, z), (0.9, 0.7), 0.3 + 0.3 * self.sunlit)
         shadow.velocity = velocity
-        return [shadow, SceneObject(Layer.STREET, parts, z, velocity)]
+        return [shadow, SceneObject(Layer.PAVEMENT if ground else Layer.ROAD, parts, z, velocity)]
 
     def cyclist(self, x: float, z: float, velocity: Vector) -> list[SceneObject]:
         """A rider on the road: a lengthwise and a crosswise picture that meet; ``velocity`` in metres a second."""
@@ -133,13 +142,13 @@ class Workshop:
             parts.append(self.panel("cyclist_back", "Bicyclist", (x - 0.36, CYCLIST, z), (0.72, CYCLIST), tint))
         shadow = self.shadow((x, 0.0, z), (CYCLIST, 0.6) if across else (0.7, CYCLIST + 0.2), 0.4 + 0.3 * self.sunlit)
         shadow.velocity = velocity
-        return [shadow, SceneObject(Layer.STREET, parts, z - (0.0 if across else CYCLIST / 2), velocity)]
+        return [shadow, SceneObject(Layer.ROAD, parts, z - (0.0 if across else CYCLIST / 2), velocity)]
 
     def tree(self, x: float, z: float, layer: Layer, height: float) -> list[SceneObject]:
         """A trunk and a crown of two pictures, one behind the other, so that it has depth."""
         tint, width = self.tint(0.15, 0.95), height * self.rng.uniform(0.55, 0.8)
         tall = width * self.rng.uniform(0.8, 1.1)
-        trunk = self.board("bark", "Tree", (x, height - 0.6 * tall, z), 0.055 * height, self.tint(0.15))
+        trunk = self.board("bark", "Tree", (x, height - 0.6 * tall, z), 0.045 * height, self.tint(0.15))
         parts = [trunk]
         for offset in (0.22, -0.22):
             part = width * self.rng.uniform(0.85, 1.05)
@@ -155,11 +164,11 @@ class Workshop:
         arm = self.rng.uniform(0.9, 1.8)
         reach = x if towards > 0 else x - arm
         parts = [
-            self.board("metal", "Pole", (x, height, z), self.rng.uniform(0.13, 0.2), tint),
+            self.board("metal", "Pole", (x, height, z), self.rng.uniform(0.1, 0.16), tint),
             self.panel("metal", "Pole", (reach, height, z), (arm, 0.1), tint),
             self.panel("metal", "Pole", (x + towards * arm - 0.3, height + 0.06, z), (0.6, 0.2), tint),
         ]
-        return [SceneObject(Layer.STREET, parts, z)]
+        return [SceneObject(Layer.PAVEMENT, parts, z)]
 
     def sign(self, x: float, z: float) -> list[SceneObject]:
         """One or two signs on a thin post."""
@@ -169,9 +178,9 @@ class Workshop:
         parts.append(self.panel("sign", "SignSymbol", (x - side / 2, top, z - 0.04), (side, side), tint))
         if self.rng.random() < 0.35:
             parts.append(self.panel("sign", "SignSymbol", (x - side / 2, top - side, z - 0.04), (side, 0.6 * side), tint))
-        return [SceneObject(Layer.STREET, parts, z - 0.04)]
+        return [SceneObject(Layer.PAVEMENT, parts, z - 0.04)]
 
-    def fence(self, x: float, start: float, end: float, tint: Vector) -> list[SceneObject]:
+    def fence(self, x: float, start: float, end: float, layer: Layer, tint: Vector) -> list[SceneObject]:
         """A fence with gaps along the street, in panels of 4 m or less."""
         texture, height = self.library.pick("fence", self.rng), self.rng.uniform(0.95, 1.4)
         panels = []
@@ -187,5 +196,5 @@ class Workshop:
                 (2.0, height),
                 tint=tint,
             )
-            panels.append(SceneObject(Layer.BOUNDARY, [panel], float(near)))
+            panels.append(SceneObject(layer, [panel], float(near)))
         return panels

@@ -17,7 +17,7 @@ LEAST_AREA, LEAST_STAIN = 2.5, 1.2
 #: surfaces whose plane passes this close to the camera, in metres, are left out: they are seen edge-on
 EDGE_ON = 1e-4
 #: surfaces are shaded together up to this many pixels: calls are fewer, and what they work on stays in the cache
-BATCH_PIXELS = 10_000
+BATCH_PIXELS = 30_000
 #: a pixel is done once no more than this part of it is left to fill
 CLEAR = 1 / 255
 #: the number of no surface
@@ -103,7 +103,9 @@ class _Canvas:
 
     def batches(self, order: Numbers, boxes: Numbers) -> Iterator[Numbers]:
         """Cut the painting order into runs of at most BATCH_PIXELS, or of one surface, without what is hidden by then."""
-        picture, batch, total = self.open.reshape(self.height, self.width), [], 0
+        picture = self.open.reshape(self.height, self.width)
+        batch: list[int] = []
+        total = 0
         for number, (x0, x1, y0, y1) in zip(order, boxes[order], strict=True):
             area = (x1 - x0) * (y1 - y0)
             if batch and total + area > BATCH_PIXELS:
@@ -142,10 +144,15 @@ class _Canvas:
         self.open[pixels] = (self.clear[pixels] > CLEAR) | (self.surface[pixels] == NOTHING)
 
     def _shade(self, row: Numbers, u: Pixels, v: Pixels, steps: tuple[Pixels, Pixels], depth: Pixels) -> Pixels:
-        """Texture, tint, haze and coverage: premultiplied RGBA 0..255, float32 (N, 4). ``row`` is each pixel's surface, or all pixels'."""
+        """Texture, tint, haze and coverage: premultiplied RGBA 0..255, float32 (N, 4).
+
+        ``row`` is the number of each pixel's surface, or the one that all share.
+        """
         rate_s, rate_t = self.table.rate[row, 0], self.table.rate[row, 1]
         s, t = u * rate_s + self.table.shift[row, 0], v * rate_t + self.table.shift[row, 1]
-        colour = self.atlas.sample(self.table.texture[row], s, t, (steps[0] * abs(rate_s), steps[1] * abs(rate_t)))
+        footprint = steps[0] * abs(rate_s), steps[1] * abs(rate_t)
+        end = self.table.end[row, 0], self.table.end[row, 1]
+        colour = self.atlas.sample(self.table.texture[row], (s, t), footprint, end)
         colour *= self.table.tint[row]
         cover = _coverage(u, steps[0], self.table.size[row, 0])
         cover *= _coverage(v, steps[1], self.table.size[row, 1])

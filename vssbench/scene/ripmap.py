@@ -29,18 +29,21 @@ class Atlas:
     sizes: Indices
     offsets: Indices
 
-    def sample(self, texture: Indices, s: Pixels, t: Pixels, footprint: tuple[Pixels, Pixels]) -> Pixels:
-        """Premultiplied RGBA 0..255, float32 (N, 4), at texture coordinates ``s``, ``t`` (N,), which repeat with period 1.
+    def sample(
+        self, texture: Indices, place: tuple[Pixels, Pixels], footprint: tuple[Pixels, Pixels], end: tuple[Pixels, Pixels]
+    ) -> Pixels:
+        """Premultiplied RGBA 0..255, float32 (N, 4), at texture coordinates ``place``, (s, t), each (N,).
 
-        ``texture`` is the number of the texture, (N,) or a scalar; ``footprint`` how much of a period one pixel covers
-        along s and along t, each (N,).
+        ``texture`` is the number of the texture, (N,) or a scalar; ``footprint`` how much of the texture one pixel covers
+        along s and along t, each (N,); ``end``, likewise or a scalar, is 1 where a texture shows once, from 0 to 1, and
+        infinite where it repeats.
         """
         width, height = self.sizes[texture, 0], self.sizes[texture, 1]
         level_s, level_t = _level(footprint[0], width), _level(footprint[1], height)
         base = self.offsets[texture, level_s, level_t]
         level_width = width >> level_s
-        left, right, x = _taps(s, level_width)
-        top, bottom, y = _taps(t, height >> level_t)
+        left, right, x = _taps(place[0], level_width, end[0])
+        top, bottom, y = _taps(place[1], height >> level_t, end[1])
         top *= level_width
         top += base
         bottom *= level_width
@@ -62,7 +65,9 @@ def pack(textures: list[Pixels]) -> Atlas:
     for number, texture in enumerate(textures):
         height, width = texture.shape[:2]
         if width & (width - 1) or height & (height - 1) or min(width, height) < 2 ** (LEVELS - 1):
-            raise ValueError(f"texture {number} has {width}x{height} texels; expected powers of two that halve {LEVELS - 1} times")
+            raise ValueError(
+                f"texture {number} has {width}x{height} texels; expected powers of two that halve {LEVELS - 1} times"
+            )
         column = np.concatenate([texture[..., :3] * texture[..., 3:], texture[..., 3:]], axis=2) * 255.0
         for level_t in range(LEVELS):
             row = column
@@ -83,10 +88,14 @@ def _level(footprint: Pixels, size: Indices) -> Indices:
     return np.minimum(halvings.astype(np.int32), LEVELS - 1)
 
 
-def _taps(coordinate: Pixels, size: Indices) -> tuple[Indices, Indices, Pixels]:
+def _taps(coordinate: Pixels, size: Indices, end: Pixels) -> tuple[Indices, Indices, Pixels]:
     """The two texels either side of each coordinate, and how far it lies towards the second."""
-    position = coordinate * size.astype(np.float32)
+    extent = size.astype(np.float32)
+    position = coordinate * extent
     position -= 0.5
+    # at its ends, a texture that shows once must not mix with its other end
+    np.minimum(position, extent * end - 1, out=position)
+    np.maximum(position, extent * (1 - end), out=position)
     floor = np.floor(position)
     position -= floor
     first = floor.astype(np.int32)

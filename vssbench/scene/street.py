@@ -17,6 +17,8 @@ FPS = 30.0
 #: metres of street before the first and beyond the last place of the camera; small things end before the houses do
 BEHIND, BEYOND, SMALL_BEYOND = 8.0, 120.0, 65.0
 STOREY, HOUSE_DEPTH = 3.0, 8.0
+#: metres between a lane and the kerb, with and without parked cars
+PARKING, MARGIN = 2.1, 0.3
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class _Plan:
     side: int
     sun: int
     lane: float
-    half: float
+    kerbs: dict[int, float]
     walks: dict[int, float]
     length: float
     busy: float
@@ -83,17 +85,21 @@ class _Plan:
         side, sun = (int(rng.choice([-1, 1])) for _ in range(2))
         lane = rng.uniform(2.6, 3.1)
         drive = Drive(
-            lane=side * lane / 2,
-            height=rng.uniform(1.3, 1.6),
+            lane=side * lane * rng.uniform(0.5, 0.62),
+            height=rng.uniform(1.4, 1.75),
             speed=rng.uniform(7.5, 12.0),
             amplitudes=(0.06, 0.012, rng.uniform(0.02, 0.06), rng.uniform(0.002, 0.006), rng.uniform(0.002, 0.008)),
             rates=tuple(rng.uniform((0.8, 5, 1.0, 5, 1.5), (1.6, 9, 2.2, 9, 4))),
             phases=tuple(rng.uniform(0, 2 * np.pi, 5)),
         )
-        walks = {number: rng.uniform(3.0, 5.0) for number in (-1, 1)}
-        parking = rng.choice([0.4, 2.1], p=[0.5, 0.5])
+        walks = {number: rng.uniform(2.7, 4.4) for number in (-1, 1)}
+        kerbs = {
+            number: lane + (PARKING if rng.random() < share else MARGIN) for number, share in ((side, 0.35), (-side, 0.65))
+        }
         shop = Workshop(library, rng, rng.choice([0.0, 0.4, 1.0]))
-        return cls(shop, drive, side, sun, lane, lane + parking, walks, drive.speed * seconds + BEYOND, drive.speed * seconds + SMALL_BEYOND)
+        return cls(
+            shop, drive, side, sun, lane, kerbs, walks, drive.speed * seconds + BEYOND, drive.speed * seconds + SMALL_BEYOND
+        )
 
     def ground(self) -> list[SceneObject]:
         """Sky, road, kerbs, pavements, what lies behind them, the shade of the houses, and crossings."""
@@ -101,12 +107,16 @@ class _Plan:
         span = far + BEHIND
         turn = rng.uniform(0, 4.0)
         sky = Surface(pick("sky", rng), 0, (-2.0, 1.5, 1.0), RIGHT, DOWN, (4.0, 1.6), (4.0, 1.7), (turn, 0.0), infinite=True)
-        road = self._flat("road", "Road", -self.half, 0.0, 2 * self.half, (2 * self.half, ROAD_LENGTH), self.shop.tint(0.1))
+        # under the pavements too, so that its centre line divides the lanes
+        half = max(self.kerbs.values())
+        road = self._flat("road", "Road", -half, 0.0, 2 * half, (2 * half, ROAD_LENGTH), self.shop.tint(0.1))
         items = [SceneObject(Layer.SKY, [sky], far), SceneObject(Layer.GROUND, [road], far)]
         for side in (-1, 1):
-            edge, walk, tint = side * self.half, self.walks[side], self.shop.tint(0.1)
+            edge, walk, tint = side * self.kerbs[side], self.walks[side], self.shop.tint(0.1)
             paving, kerb = pick("paving", rng), pick("paving", rng)
-            beyond = self._flat("lawn", "Tree", edge + side * walk if side > 0 else edge - walk - 40, KERB, 40.0, (6.0, 6.0), tint)
+            beyond = self._flat(
+                "lawn", "Tree", edge + side * walk if side > 0 else edge - walk - 40, KERB, 40.0, (6.0, 6.0), tint
+            )
             left = edge if side > 0 else edge - walk
             slabs = Surface(
                 paving, NAMES.index("Pavement"), (left, KERB, -BEHIND), RIGHT, AHEAD, (walk, span), (4.0, 4.0), tint=tint
@@ -117,7 +127,9 @@ class _Plan:
             items += [SceneObject(Layer.GROUND, [beyond, slabs, face], far)]
         return items + self._stains(span)
 
-    def _flat(self, kind: str, label: str, left: float, y: float, width: float, period: tuple[float, float], tint: Vector) -> Surface:
+    def _flat(
+        self, kind: str, label: str, left: float, y: float, width: float, period: tuple[float, float], tint: Vector
+    ) -> Surface:
         """A strip of ground along the whole street."""
         size = (width, self.length + 60 + BEHIND)
         texture, origin = self.shop.library.pick(kind, self.shop.rng), (left, y, -BEHIND)
@@ -127,13 +139,16 @@ class _Plan:
         """The shade of the houses on the unlit side, and zebra crossings."""
         rng, items = self.shop.rng, []
         if self.shop.sunlit:
-            walk, reach = self.walks[-self.sun], rng.uniform(0.2, 1.1) * self.half
+            walk, kerb = self.walks[-self.sun], self.kerbs[-self.sun]
+            reach = rng.uniform(0.2, 1.1) * kerb
             middle, dark = span / 2 - BEHIND, 0.45 * self.shop.sunlit
-            items.append(self.shop.shadow((-self.sun * (self.half + walk / 2), KERB, middle), (walk, span), dark))
-            items.append(self.shop.shadow((-self.sun * (self.half - reach / 2), 0.0, middle), (reach, span), dark, "shade"))
+            items.append(self.shop.shadow((-self.sun * (kerb + walk / 2), KERB, middle), (walk, span), dark))
+            items.append(self.shop.shadow((-self.sun * (kerb - reach / 2), 0.0, middle), (reach, span), dark, "shade"))
         for z in np.arange(rng.uniform(10, 60), self.busy, 60.0):
-            texture, size = self.shop.library.pick("crossing", rng), (2 * self.half, 3.0)
-            stripes = Surface(texture, None, (-self.half, 0.0, float(z)), RIGHT, AHEAD, size, size, tint=self.shop.tint(0.1))
+            texture, size = self.shop.library.pick("crossing", rng), (self.kerbs[-1] + self.kerbs[1], 3.0)
+            stripes = Surface(
+                texture, None, (-self.kerbs[-1], 0.0, float(z)), RIGHT, AHEAD, size, size, tint=self.shop.tint(0.1)
+            )
             items.append(SceneObject(Layer.DECAL, [stripes], float(z)))
         return items
 
@@ -147,9 +162,9 @@ class _Plan:
                 items += self._garden(side, z, z + length)
             else:
                 length, before = rng.uniform(1.0, 2.6) * FACADE_LENGTH, height
-                storeys = int(rng.choice(STOREYS, p=[0.2, 0.35, 0.3, 0.15]))
+                storeys = int(rng.choice(STOREYS, p=[0.15, 0.35, 0.33, 0.17]))
                 height = storeys * STOREY + KERB
-                items.append(self._house(side, z, length, self.half + self.walks[side], storeys, height > before))
+                items.append(self._house(side, z, length, self.kerbs[side] + self.walks[side], storeys, height > before))
             z += length
         return items
 
@@ -172,7 +187,9 @@ class _Plan:
             faces.append(shop.panel("gable", "Building", corner, (HOUSE_DEPTH, rise), end_tint))
             tiles, period = shop.library.pick("roof", shop.rng), (3.0, 3.0)
             faces.append(
-                Surface(tiles, building, ridge, AHEAD, tuple(-slope / rafter), (span, rafter), period, tint=shop.tint(0.1, light))
+                Surface(
+                    tiles, building, ridge, AHEAD, tuple(-slope / rafter), (span, rafter), period, tint=shop.tint(0.1, light)
+                )
             )
         texture = shop.library.pick(f"facade{storeys}", shop.rng)
         period = (FACADE_LENGTH, height)
@@ -181,66 +198,77 @@ class _Plan:
 
     def _garden(self, side: int, z: float, end: float) -> list[SceneObject]:
         """A fence at the pavement, trees behind it, and a house set back."""
-        rng, edge = self.shop.rng, self.half + self.walks[side]
+        rng, edge = self.shop.rng, self.kerbs[side] + self.walks[side]
         items = [self._house(side, z, end - z, edge + rng.uniform(4.0, 8.0), int(rng.choice(STOREYS[:3])), True)]
         if rng.random() < 0.85:
-            items += self.shop.fence(side * (edge + 0.05), z, end, self.shop.tint(0.15))
+            items += self.shop.fence(side * (edge + 0.05), z, end, Layer.BOUNDARY, self.shop.tint(0.15))
         for place in np.arange(z + rng.uniform(1, 4), end, rng.uniform(4, 8)):
             items += self.shop.tree(side * (edge + rng.uniform(1.5, 3.5)), float(place), Layer.BACKGROUND, rng.uniform(5, 10))
         return items
 
     def furniture(self, side: int) -> list[SceneObject]:
         """Lamps, signs, kerbside trees, parked cars and people on one side's pavement."""
-        rng, items = self.shop.rng, []
-        kerbside = side * (self.half + 0.45)
+        rng, items, kerb = self.shop.rng, [], self.kerbs[side]
+        kerbside = side * (kerb + 0.45)
         for z in np.arange(rng.uniform(-2, 14), self.busy, rng.uniform(14, 22)):
             items += self.shop.lamp(kerbside, float(z), -side)
         for z in np.arange(rng.uniform(4, 16), self.busy, rng.uniform(10, 18)):
             items += self.shop.sign(kerbside + side * rng.uniform(0, 0.4), float(z) + rng.uniform(-2, 2))
         for z in np.arange(rng.uniform(4, 25), self.busy, rng.uniform(22, 40)):
-            items += self.shop.fence(side * (self.half + 0.25), float(z), float(z) + rng.uniform(5, 12), self.shop.tint(0.15))
+            end = float(z) + rng.uniform(5, 12)
+            items += self.shop.fence(side * (kerb + 0.25), float(z), end, Layer.KERB, self.shop.tint(0.15))
         if rng.random() < 0.7:
             for z in np.arange(rng.uniform(6, 20), self.busy, rng.uniform(11, 20)):
-                items += self.shop.tree(kerbside + side * rng.uniform(0.1, 0.5), float(z), Layer.STREET, rng.uniform(5, 9))
-        if self.half - self.lane > 1:
+                items += self.shop.tree(kerbside + side * rng.uniform(0.1, 0.5), float(z), Layer.PAVEMENT, rng.uniform(5, 9))
+        if kerb - self.lane > MARGIN:
             z = rng.uniform(0, 12)
             while z < self.busy:
-                items += self.shop.car(side * (self.half - 1.05), z, int(side * self.side), 0.0)
+                items += self.shop.car(side * (kerb - PARKING / 2), z, int(side * self.side), 0.0)
                 z += rng.choice([5.6, 8.0, 18.0], p=[0.5, 0.2, 0.3]) + rng.uniform(0, 2)
         z = rng.uniform(5, 9)
         while z < self.busy:
             pace = rng.choice([-1.0, 0.0, 1.0], p=[0.4, 0.2, 0.4]) * rng.uniform(1.0, 1.6)
-            place = side * (self.half + rng.uniform(0.6, self.walks[side] - 0.3))
+            place = side * (kerb + rng.uniform(0.6, self.walks[side] - 0.3))
             items += self.shop.person(place, z, (0.0, 0.0, pace))
             z += rng.uniform(1.5, 8)
         return items
 
     def traffic(self) -> list[SceneObject]:
-        """Cars ahead and oncoming, cyclists either way and crossing, people who cross."""
+        """Oncoming cars, cyclists either way, and a car ahead or people who cross."""
         rng, items = self.shop.rng, []
         own, other = self.side * self.lane / 2, -self.side * self.lane / 2
-        # what drives ahead is never slower than the camera, which would run into it
-        items += self.shop.car(own, rng.uniform(13, 40), 1, self.drive.speed * rng.uniform(1.0, 1.15))
-        z = rng.uniform(12, 45)
+        if rng.random() < 0.6:
+            # never slower than the camera, which would run into it
+            items += self.shop.car(own, rng.uniform(9, 26), 1, self.drive.speed * rng.uniform(1.0, 1.15))
+        else:
+            items += self._crossers()
+        z = rng.uniform(10, 30)
         while z < self.busy:
             items += self.shop.car(other + rng.uniform(-0.2, 0.2), z, -1, 9.0)
-            z += rng.uniform(16, 50)
-        kerb = self.lane - 0.35
-        z = rng.uniform(6, 13)
+            z += rng.uniform(9, 32)
+        edge = self.lane - 0.35
+        z = rng.uniform(8, 20)
         while z < self.busy:
-            items += self.shop.cyclist(self.side * kerb, z, (0.0, 0.0, rng.uniform(4.0, 7.0)))
-            z += rng.uniform(7, 26)
+            items += self.shop.cyclist(self.side * edge, z, (0.0, 0.0, rng.uniform(4.0, 7.0)))
+            z += rng.uniform(8, 28)
         z = rng.uniform(12, 30)
         while z < self.busy:
-            items += self.shop.cyclist(-self.side * kerb, z, (0.0, 0.0, -rng.uniform(4.0, 6.0)))
-            z += rng.uniform(14, 40)
-        for z in np.arange(rng.uniform(14, 40), self.busy, rng.uniform(25, 50)):
+            items += self.shop.cyclist(-self.side * edge, z, (0.0, 0.0, -rng.uniform(4.0, 6.0)))
+            z += rng.uniform(12, 36)
+        return items
+
+    def _crossers(self) -> list[SceneObject]:
+        """People and cyclists who cross the road."""
+        rng, items = self.shop.rng, []
+        for z in np.arange(rng.uniform(9, 22), self.busy, rng.uniform(12, 25)):
             way = float(rng.choice([-1.0, 1.0]))
-            if rng.random() < 0.4:
-                items += self.shop.cyclist(-way * rng.uniform(1, self.half + 3), float(z), (way * rng.uniform(2, 4), 0.0, 0.0))
+            if rng.random() < 0.5:
+                items += self.shop.cyclist(
+                    -way * self.lane * rng.uniform(0.5, 1.0), float(z), (way * rng.uniform(2, 4), 0.0, 0.0)
+                )
             else:
-                walk = (way * rng.uniform(1.0, 1.7), 0.0, 0.0)
-                items += self.shop.person(-way * rng.uniform(0, self.half + 1), float(z), walk, 0.0)
+                pace = (way * rng.uniform(1.0, 1.7), 0.0, 0.0)
+                items += self.shop.person(-way * self.lane * rng.uniform(-0.2, 1.0), float(z), pace, 0.0)
         return items
 
     def end(self) -> list[SceneObject]:

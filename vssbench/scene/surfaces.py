@@ -29,14 +29,19 @@ Vector = tuple[float, float, float]
 
 
 class Layer(IntEnum):
-    """Painted in this order; within a layer, objects from far to near."""
+    """Painted in this order; within a layer, objects from far to near.
+
+    The camera drives between the kerbs, so that what stands nearer to the street's middle can only be in front.
+    """
 
     SKY = 0
     GROUND = 1
     DECAL = 2
     BACKGROUND = 3
     BOUNDARY = 4
-    STREET = 5
+    PAVEMENT = 5
+    KERB = 6
+    ROAD = 7
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,9 @@ class Table:
         #: periods a metre and shift in periods
         self.rate = np.array([(1 / item.period[0], 1 / item.period[1]) for item in surfaces], np.float32)
         self.shift = np.array([item.shift for item in surfaces], np.float32) * self.rate
+        #: 1 where the texture shows once along u, v, infinite where it repeats
+        spans = np.array([(item.size[0] / abs(item.period[0]), item.size[1] / item.period[1]) for item in surfaces])
+        self.end = np.where((spans < 1 + 1e-6) & (self.shift % 1 == 0), 1, np.inf).astype(np.float32)
         opacity = np.array([(*item.tint, 1.0) for item in surfaces]) * np.array([[item.opacity] for item in surfaces])
         self.tint = opacity.astype(np.float32)
         #: whether distance hazes it

@@ -8,60 +8,12 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
+from vssbench.scene.colours import RandomState, byte, noise, opaque, stone
 from vssbench.scene.ripmap import Pixels
-
-RandomState = np.random.Generator
-Colour = tuple[float, float, float]
 
 #: metres that one repeat of a facade spans along the street, and that one repeat of the road does
 FACADE_LENGTH = 9.0
 ROAD_LENGTH = 24.0
-#: drawn this many times larger and reduced, so that drawn edges are smooth
-OVERSAMPLING = 3
-
-
-def noise(rng: RandomState, height: int, width: int, roughness: float) -> Pixels:
-    """Seamlessly repeating noise of mean 0 and deviation 1, float32 (h, w). Amplitude falls as 1 / frequency**roughness."""
-    rows, columns = np.fft.fftfreq(height)[:, None] * height, np.fft.rfftfreq(width)[None] * width
-    frequency = np.hypot(rows, columns)
-    frequency[0, 0] = np.inf
-    spectrum = np.fft.rfft2(rng.standard_normal((height, width))) / frequency**roughness
-    field = np.fft.irfft2(spectrum, (height, width))
-    return ((field - field.mean()) / field.std()).astype(np.float32)
-
-
-def opaque(colour: np.ndarray) -> Pixels:
-    """RGB (h, w, 3) to RGBA without holes, clipped to 0..1."""
-    alpha = np.ones((*colour.shape[:2], 1), np.float32)
-    return np.concatenate([np.clip(colour, 0, 1).astype(np.float32), alpha], axis=2)
-
-
-def sketch(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    """An empty RGBA picture to draw on, oversampled; :func:`finish` brings it back to size."""
-    picture = Image.new("RGBA", (width * OVERSAMPLING, height * OVERSAMPLING), (0, 0, 0, 0))
-    return picture, ImageDraw.Draw(picture)
-
-
-def finish(picture: Image.Image) -> Pixels:
-    """A sketch at its true size, RGBA float32 (h, w, 4), not premultiplied."""
-    pixels = np.asarray(picture, np.float32) / 255
-    height, width = pixels.shape[0] // OVERSAMPLING, pixels.shape[1] // OVERSAMPLING
-    pixels = np.concatenate([pixels[..., :3] * pixels[..., 3:], pixels[..., 3:]], axis=2)
-    small = pixels.reshape(height, OVERSAMPLING, width, OVERSAMPLING, 4).mean(axis=(1, 3))
-    small[..., :3] /= np.maximum(small[..., 3:], 1e-3)
-    return small.astype(np.float32)
-
-
-def byte(colour: np.ndarray | Colour, alpha: float = 1.0) -> tuple[int, int, int, int]:
-    """A colour of 0..1 as Pillow wants it."""
-    red, green, blue = (int(np.clip(value, 0, 1) * 255) for value in colour)
-    return red, green, blue, int(alpha * 255)
-
-
-def stone(rng: RandomState, low: float, high: float, warmth: float = 0.04) -> np.ndarray:
-    """A random greyish colour between two brightnesses, warm or cold by up to ``warmth``, float64 (3,)."""
-    shift = rng.normal(0, warmth)
-    return rng.uniform(low, high) * (1 + np.array([shift, 0.0, -shift]))
 
 
 def road(rng: RandomState) -> Pixels:

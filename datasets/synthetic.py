@@ -1,0 +1,64 @@
+"""Synthetic street: a drawn drive, every frame labelled in CamVid's 11 classes, exact motion; nothing to download.
+
+Clips are drawn from a seed, frame by frame when asked for. Training and test streets differ in layout and in every texture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vssbench.errors import UsageError
+from vssbench.scene.clips import Recipe
+from vssbench.scene.surfaces import CLASSES
+from vssbench.video import Clip, Dataset
+
+SPLITS = ("train", "test")
+#: how many streets methods are trained on, and for how many frames each
+TRAINING_CLIPS, TRAINING_FRAMES = 48, 24
+
+
+class Synthetic(Dataset):
+    """Drawn streets.
+
+    ``split`` is what methods are scored on, test or train; ``height`` and ``width`` the pictures' size, which video codecs
+    want even; ``clips`` and ``frames`` how many test clips of how many frames; ``seed`` draws other streets.
+    """
+
+    title = "Synthetic street"
+
+    def __init__(
+        self, *, split: str = "test", height: int = 360, width: int = 480, clips: int = 4, frames: int = 36, seed: int = 0
+    ) -> None:
+        if split not in SPLITS:
+            raise UsageError(f"synthetic has no split {split!r}: expected one of {', '.join(SPLITS)}")
+        for name, value, least in (
+            ("height", height, 16),
+            ("width", width, 16),
+            ("clips", clips, 1),
+            ("frames", frames, 1),
+            ("seed", seed, 0),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise UsageError(f"synthetic cannot have {name}={value}: expected a whole number of {least} or more")
+        if height % 2 or width % 2:
+            raise UsageError(f"synthetic cannot be {width}x{height}: video needs an even width and height")
+        self.split, self.height, self.width = split, height, width
+        self.test_clips, self.frames, self.seed = clips, frames, seed
+        self.classes = tuple(CLASSES)
+        self.palette = tuple(CLASSES.values())
+
+    def clips(self) -> Sequence[Clip]:
+        """The clips of the split; the training split's are those of :meth:`training_clips`."""
+        if self.split == "train":
+            return self.training_clips()
+        return self._draw("test", self.test_clips, self.frames)
+
+    def training_clips(self) -> Sequence[Clip]:
+        """Streets that no test clip shows, built from textures that no test clip shows."""
+        return self._draw("train", TRAINING_CLIPS, TRAINING_FRAMES)
+
+    def _draw(self, split: str, count: int, frames: int) -> list[Clip]:
+        return [
+            Recipe(split == "test", self.seed, number, frames, self.height, self.width).clip(f"{split}-{number:02d}")
+            for number in range(count)
+        ]
