@@ -11,13 +11,18 @@ from torch import Tensor, nn
 from vssbench.errors import UsageError, WeightsError
 from vssbench.nets.bisenet import BiSeNet18
 from vssbench.nets.creff import CReFF
+from vssbench.nets.network import SegmentationNetwork
 from vssbench.nets.pspnet import PSPNet18
 from vssbench.nets.resize import resize, scaled_size
 from vssbench.nets.warp import resize_motion, warp
+from vssbench.perframe import check_scale
 from vssbench.segmenter import Batch, Phase, VideoSegmenter, width_suffix
 
 #: backbone parameter -> (network, its name in the paper's tables, the per-frame method that holds the same network)
-BACKBONES = {"psp18": (PSPNet18, "PSP18", "pspnet"), "bise18": (BiSeNet18, "Bise18", "bisenet")}
+BACKBONES: dict[str, tuple[type[PSPNet18] | type[BiSeNet18], str, str]] = {
+    "psp18": (PSPNet18, "PSP18", "pspnet"),
+    "bise18": (BiSeNet18, "Bise18", "bisenet"),
+}
 
 
 class ARSeg(VideoSegmenter):
@@ -45,16 +50,20 @@ class ARSeg(VideoSegmenter):
         super().__init__(classes)
         if backbone not in BACKBONES:
             raise UsageError(f"arseg: unknown backbone {backbone!r}; expected one of {', '.join(BACKBONES)}")
-        if not 0.05 <= scale <= 1:
-            raise UsageError(f"arseg: scale={scale:g} is not between 0.05 and 1 (the paper uses 0.3 to 1.0)")
         if window < 1 or window % 2 == 0:
             raise UsageError(f"arseg: window={window} is not an odd number (the paper uses 3, 7 and 11)")
         if warp not in ("exact", "paper"):
             raise UsageError(f"arseg: unknown warp {warp!r}; expected exact or paper")
         network, self._paper_name, self._per_frame = BACKBONES[backbone]
-        self.backbone, self.scale, self.window, self.warp, self.width = backbone, scale, window, warp, width
-        self.high = network(classes, width)
-        self.low = network(classes, width)
+        self.backbone, self.scale, self.window, self.warp, self.width = (
+            backbone,
+            check_scale("arseg", scale),
+            window,
+            warp,
+            width,
+        )
+        self.high: SegmentationNetwork = network(classes, width)
+        self.low: SegmentationNetwork = network(classes, width)
         self.low.final = nn.Identity()  # the last 1x1 convolution is shared: the keyframe network's classifies both
         self.fusion = CReFF(self.high.feature_channels, window)
 
@@ -95,27 +104,20 @@ class ARSeg(VideoSegmenter):
         size = (image.shape[-2], image.shape[-1])
         if phase.name == "hr":
             feature, extra = self.high.features(image)
-            return self._task_terms(self.high, self.high.classify(feature, size), extra, batch)
+            return self.high.losses(self.high.classify(feature, size), extra, batch.label, batch.class_weights)
         low_size = scaled_size(*size, self.scale)
         feature, extra = self.low.features(resize(image, low_size))
         if phase.name == "lr":
             logits = resize(self.high.classify(feature, low_size), size)
-            return self._task_terms(self.low, logits, extra, batch)
+            return self.low.losses(logits, extra, batch.label, batch.class_weights)
         assert batch.keyframe is not None
         assert batch.motion is not None
         with torch.no_grad():  # feature similarity training (section 3.3): the HR network's feature of the same frame
             reference, _ = self.high.features(self.normalise(batch.keyframe))
             target, _ = self.high.features(image)
         fused = self.fuse(feature, batch.motion, reference)
-        terms = self._task_terms(self.low, self.high.classify(fused, size), extra, batch)
+        terms = self.low.losses(self.high.classify(fused, size), extra, batch.label, batch.class_weights)
         return {**terms, "feature": F.mse_loss(fused.float(), target.float())}
-
-    @staticmethod
-    def _task_terms(network: nn.Module, logits: Tensor, extra: Tensor, batch: Batch) -> dict[str, Tensor]:
-        return {
-            "task": network.task_loss(logits, batch.label, batch.class_weights),
-            **network.auxiliary_loss(extra, batch.label, batch.class_weights),
-        }
 
     def initialise(self, state: dict[str, Tensor], source: dict[str, str]) -> tuple[str, ...]:
         """From a per-frame network's weights: at scale 1 for both networks (replaces phase hr), at a lower scale for the

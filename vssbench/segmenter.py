@@ -57,6 +57,9 @@ class VideoSegmenter(nn.Module):
     #: parameters that may differ between training and evaluation, since they leave every weight's shape as it is
     free_parameters: ClassVar[tuple[str, ...]] = ()
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.classes = classes

@@ -73,4 +73,4 @@ def test_other_tools_agree(method):
 
 def test_a_size_that_does_not_run_is_refused_in_words():
     with pytest.raises(UsageError, match="does not run at 1x1"):
-        count(parse_variant("bisenet"), 12, 1, 1)
+        count(parse_variant("pspnet[scale=0.5]"), 12, 1, 1)

@@ -19,7 +19,9 @@ def shifted_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tenso
     return sum(weights[:, [n]] * values[..., i : i + height, j : j + width] for n, (i, j) in enumerate(taps))
 
 
-@pytest.mark.parametrize(("shape", "window"), [((2, 8, 13, 37), 7), ((1, 16, 5, 6), 7), ((1, 8, 20, 32), 3), ((1, 8, 9, 17), 11)])
+@pytest.mark.parametrize(
+    ("shape", "window"), [((2, 8, 13, 37), 7), ((1, 16, 5, 6), 7), ((1, 8, 20, 32), 3), ((1, 8, 9, 17), 11)]
+)
 def test_equals_shifts_forward_and_backward(shape, window):
     torch.manual_seed(0)
     ours = [torch.randn(shape, requires_grad=True) for _ in range(3)]

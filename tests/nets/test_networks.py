@@ -11,7 +11,9 @@ from vssbench.nets.losses import cross_entropy, ohem_cross_entropy, presence_los
 from vssbench.nets.pspnet import PSPNet18
 
 
-@pytest.mark.parametrize(("network", "classes", "parameters"), [(PSPNet18, 12, 17_461_979), (BiSeNet18, 12, 13_423_012), (BiSeNet18, 19, 13_425_721)])
+@pytest.mark.parametrize(
+    ("network", "classes", "parameters"), [(PSPNet18, 12, 17_461_979), (BiSeNet18, 12, 13_423_012), (BiSeNet18, 19, 13_425_721)]
+)
 def test_parameters_equal_the_authors(network, classes, parameters):
     with torch.device("meta"):
         assert sum(p.numel() for p in network(classes).parameters()) == parameters

@@ -10,7 +10,7 @@ from vssbench.nets.warp import resize_motion, warp
 
 def slow_warp(feature: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
     """Bilinear sampling at p + motion[p], one value at a time; zero outside."""
-    count, channels, height, width = feature.shape
+    count, _channels, height, width = feature.shape
     out = torch.zeros_like(feature)
     for n in range(count):
         for y in range(height):

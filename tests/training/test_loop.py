@@ -8,9 +8,9 @@ import torch
 
 from vssbench.errors import UsageError, WeightsError
 from vssbench.training import loop
+from vssbench.training.augment import Augmentation, Colour, EgoMotion
 from vssbench.training.loop import Options, Trainer, rate_factor
 from vssbench.training.samples import EgoMotionPairs, EpochSampler, Stills, VideoPairs
-from vssbench.training.augment import Augmentation, Colour, EgoMotion
 from vssbench.variant import parse_variant
 from vssbench.weights import open_weights
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vssbench.nets.losses import ohem_cross_entropy
+from vssbench.nets.network import SegmentationNetwork
 from vssbench.nets.resize import resize
 from vssbench.nets.resnet import ResNet18, initialise_convolutions
 from vssbench.segmenter import scaled_channels
@@ -92,7 +93,7 @@ class AuxiliaryHead(nn.Sequential):
         super().__init__(ConvBNReLU(inputs, middle, 3), nn.Conv2d(middle, classes, 1))
 
 
-class BiSeNet18(nn.Module):
+class BiSeNet18(SegmentationNetwork):
     """BiSeNet V1-ResNet18: 13,423,012 parameters at 12 classes and width 1, 13,273,740 without the auxiliary heads.
 
     The feature that AR-Seg warps and fuses is the one that enters the last 1x1 convolution: 256 channels at stride 8.
@@ -128,11 +129,6 @@ class BiSeNet18(nn.Module):
         """The last 1x1 convolution, x8 bilinear, then the resize to the image's size where that differs."""
         logits = F.interpolate(self.final(feature), scale_factor=8, mode="bilinear", align_corners=False)
         return resize(logits, size)
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(logits at the image's size, feature)."""
-        feature, _ = self.features(image)
-        return self.classify(feature, (image.shape[-2], image.shape[-1])), feature
 
     def auxiliary_loss(self, contexts: tuple[Tensor, Tensor], label: Tensor, weights: Tensor) -> dict[str, Tensor]:
         """OHEM on the two heads of the context path (Eq. 2, alpha = 1)."""

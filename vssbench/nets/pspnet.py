@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vssbench.nets.losses import cross_entropy, presence_loss
+from vssbench.nets.network import SegmentationNetwork
 from vssbench.nets.resize import resize
 from vssbench.nets.resnet import ResNet18
 from vssbench.segmenter import scaled_channels
@@ -47,11 +48,8 @@ class UpsampleStage(nn.Module):
         return self.act(self.bn(self.conv(x)))
 
 
-class PSPNet18(nn.Module):
-    """AR-Seg's CamVid PSPNet18: 17,461,979 parameters at 12 classes and width 1, presence classifier included.
-
-    ``feature_channels`` are the channels of the feature before the last 1x1 convolution.
-    """
+class PSPNet18(SegmentationNetwork):
+    """AR-Seg's CamVid PSPNet18: 17,461,979 parameters at 12 classes and width 1, presence classifier included."""
 
     auxiliary = ("presence",)
 
@@ -81,11 +79,6 @@ class PSPNet18(nn.Module):
     def classify(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
         """The last 1x1 convolution, and the resize to the image's size (a no-op where both sides divide by 8)."""
         return resize(self.final(feature), size)
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(logits at the image's size, feature)."""
-        feature, _ = self.features(image)
-        return self.classify(feature, (image.shape[-2], image.shape[-1])), feature
 
     def auxiliary_loss(self, third: Tensor, label: Tensor, weights: Tensor) -> dict[str, Tensor]:
         """Binary cross-entropy of which classes are in the picture, from the maximum over stage 3 (weight 1)."""

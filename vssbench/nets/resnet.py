@@ -43,16 +43,17 @@ class ResNet18(nn.Module):
         self.bn1 = nn.BatchNorm2d(stem)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
-        strides = (1, 2, 1, 1) if dilated else (1, 2, 2, 2)
-        second = (1, 1, 2, 4) if dilated else (1, 1, 1, 1)
-        inputs = stem
-        for stage, (outputs, stride, dilation) in enumerate(zip(self.channels, strides, second, strict=True), 1):
-            blocks = nn.Sequential(
-                BasicBlock(inputs, outputs, stride, (1, 1)), BasicBlock(outputs, outputs, 1, (dilation, dilation))
-            )
-            setattr(self, f"layer{stage}", blocks)
-            inputs = outputs
+        stride = 1 if dilated else 2  # of stages 3 and 4, where dilation takes the place of the stride
+        self.layer1 = self._stage(stem, self.channels[0], 1)
+        self.layer2 = self._stage(self.channels[0], self.channels[1], 2)
+        self.layer3 = self._stage(self.channels[1], self.channels[2], stride, 2 if dilated else 1)
+        self.layer4 = self._stage(self.channels[2], self.channels[3], stride, 4 if dilated else 1)
         initialise_convolutions(self)
+
+    @staticmethod
+    def _stage(inputs: int, outputs: int, stride: int, dilation: int = 1) -> nn.Sequential:
+        first = BasicBlock(inputs, outputs, stride, (1, 1))
+        return nn.Sequential(first, BasicBlock(outputs, outputs, 1, (dilation, dilation)))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))

@@ -61,7 +61,7 @@ class Trainer:
         self.model: VideoSegmenter = registry.create("methods", variant, classes=len(dataset.classes))
         self.replaced = self._initialise([open_weights(path) for path in options.initial])
         self.phases = [phase for phase in self.model.phases() if phase.name not in self.replaced]
-        self.model.to(options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.to(options.device, memory_format=torch.channels_last)
         self.augmentation = Augmentation(crop=options.crop)
         self.stills: Stills | None = None
         self.class_weights: Tensor | None = None

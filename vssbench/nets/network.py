@@ -1,0 +1,45 @@
+"""What AR-Seg and the per-frame methods ask of a segmentation network: a feature, and a last convolution on top of it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+
+class SegmentationNetwork(nn.Module):
+    """A network split before its last 1x1 convolution, at the feature that AR-Seg warps and fuses.
+
+    ``feature_channels`` are that feature's channels, ``final`` is the last convolution, ``auxiliary`` names the submodules that
+    serve training alone.
+    """
+
+    auxiliary: ClassVar[tuple[str, ...]]
+    feature_channels: int
+    final: nn.Module
+
+    @abstractmethod
+    def features(self, image: Tensor) -> tuple[Tensor, Any]:
+        """Normalised image (N, 3, H, W) to the feature (N, feature_channels, h, w), and what the auxiliary losses need."""
+
+    @abstractmethod
+    def classify(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
+        """The feature to logits (N, classes, *size)."""
+
+    @abstractmethod
+    def auxiliary_loss(self, extra: Any, label: Tensor, weights: Tensor) -> dict[str, Tensor]:
+        """Terms of the loss from the second output of :meth:`features`."""
+
+    @abstractmethod
+    def task_loss(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
+        """The loss of the logits: label (N, H, W), weights (classes,)."""
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(logits at the image's size, feature)."""
+        feature, _ = self.features(image)
+        return self.classify(feature, (image.shape[-2], image.shape[-1])), feature
+
+    def losses(self, logits: Tensor, extra: Any, label: Tensor, weights: Tensor) -> dict[str, Tensor]:
+        """All terms of the loss by name."""
+        return {"task": self.task_loss(logits, label, weights), **self.auxiliary_loss(extra, label, weights)}
