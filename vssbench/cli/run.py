@@ -63,7 +63,7 @@ def run(
         variant = parse_variant(text)
         opened.append((variant, open_dataset(variant, data_root)))
     grid = Grid(methods, codecs or DEFAULT_CODECS, protocol, weights, gop, precision, device)
-    cells = plan(grid, opened, runs.parent / "cache")
+    cells = plan(grid, opened, runs / ".cache")
     store = RunStore(runs)
     measurements = sweep(cells, store, typed_command(), force)
     found = [store.get(measurement.run_id) for measurement in measurements]
