@@ -174,7 +174,7 @@ def _base(cell: Cell, command: str) -> dict[str, Any]:
         "weights": {
             "file": cell.weights.path.name,
             "sha256": cell.weights.sha256,
-            "trained": {key: value for key, value in cell.weights.training.items() if key != "history"},
+            "trained": {key: value for key, value in cell.weights.training.items() if key not in ("history", "initial")},
             "trained_as": cell.weights.metadata["method"],
         },
         "precision": cell.precision,

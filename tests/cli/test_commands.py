@@ -152,6 +152,7 @@ def test_every_command_has_a_worked_example():
         result = call(name, "--help")
         assert result.exit_code == 0
         assert "python bench.py" in result.stdout, name
+    assert "arseg[scale=0.5]" in call("run", "--help").stdout  # brackets are not taken for markup
 
 
 def test_shipped_weights_cover_the_default_run():

@@ -17,7 +17,7 @@ from vssbench.cli.table import table
 from vssbench.cli.train import train
 from vssbench.errors import VssbenchError
 
-click.rich_click.TEXT_MARKUP = "rich"
+click.rich_click.TEXT_MARKUP = "ansi"
 click.rich_click.MAX_WIDTH = 110
 
 
@@ -39,7 +39,7 @@ def bench() -> None:
         python bench.py run -m pspnet -m 'arseg[scale=0.5]' -d camvid --data-root ~/CamVid
             -c 'h264[bitrate=1M]' -c 'h264[bitrate=300k]'
 
-    A method, dataset or codec is written NAME or NAME[[key=value,...]].
+    A method, dataset or codec is written NAME or NAME[key=value,...].
     """
 
 

@@ -22,6 +22,8 @@ _TOLERANCE = 0.02
 def cost(methods: tuple[str, ...], size: tuple[int, int], classes: int, gop: int, cross_check: bool, as_json: bool) -> None:
     """Count multiply-accumulates (GMACs) and parameters.
 
+    For example:
+
     \b
         python bench.py cost -m pspnet -m 'arseg[scale=0.5]' --size 720x960 --classes 12
 

@@ -17,6 +17,8 @@ from vssbench.variant import format_value, parse_variant
 def info(name: str) -> None:
     """Describe a method, dataset or codec: what it is, its parameters, shipped weights, where data comes from.
 
+    For example:
+
     \b
         python bench.py info arseg
     """

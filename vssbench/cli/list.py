@@ -15,6 +15,8 @@ from vssbench import registry
 def list_plugins(kind: str | None, as_json: bool) -> None:
     """List methods, datasets and codecs, or one of the three.
 
+    For example:
+
     \b
         python bench.py list methods
     """

@@ -16,6 +16,8 @@ from vssbench.cli.options import runs_option
 def plot(kind: str, runs: Path, out: Path) -> None:
     """Draw mIoU against GMACs a frame (pareto) or against the distance from the keyframe (distance).
 
+    For example:
+
     \b
         python bench.py plot pareto -o pareto.pdf
     """

@@ -11,9 +11,9 @@ from vssbench.cli.options import data_root_option, device_option, precision_opti
 
 
 @click.command()
-@click.option("-m", "--method", "methods", multiple=True, help="Method, as arseg[[scale=0.5]]. Repeatable.")
+@click.option("-m", "--method", "methods", multiple=True, help="Method, as arseg[scale=0.5]. Repeatable.")
 @click.option("-d", "--dataset", "datasets", multiple=True, help="Dataset; synthetic by default. Repeatable.")
-@click.option("-c", "--codec", "codecs", multiple=True, help="Codec, as h264[[bitrate=1M,gop=12]]. Repeatable.")
+@click.option("-c", "--codec", "codecs", multiple=True, help="Codec, as h264[bitrate=1M,gop=12]. Repeatable.")
 @data_root_option
 @click.option("--gop", type=click.IntRange(1), help="Frames of a GOP, where a codec's brackets do not say (12).")
 @click.option("--protocol", default="dense", show_default=True, help="Which frame is scored at which distance.")
@@ -42,9 +42,11 @@ def run(
 ) -> None:
     """Measure mIoU by distance from the keyframe, GMACs and latency. No option at all runs the embedded default.
 
+    For example:
+
     \b
-        python bench.py run -m pspnet -m 'arseg[[scale=0.5]]' -d camvid --data-root ~/CamVid
-            -c 'h264[[bitrate=1M]]' -c 'h264[[bitrate=300k]]' --gop 12
+        python bench.py run -m pspnet -m 'arseg[scale=0.5]' -d camvid --data-root ~/CamVid
+            -c 'h264[bitrate=1M]' -c 'h264[bitrate=300k]' --gop 12
 
     Exit status: 0 if every cell was measured, 1 if one failed or was refused (the others are kept), 2 for bad input.
     """

@@ -16,6 +16,8 @@ from vssbench.cli.options import runs_option
 def table(runs: Path, fmt: str | None, per_class: bool) -> None:
     """Print a row for every method x dataset x codec of the results store.
 
+    For example:
+
     \b
         python bench.py table --format latex > table.tex
     """

@@ -37,6 +37,8 @@ from vssbench.cli.options import SIZE, data_root_option, device_option, precisio
 def train(method: str, dataset: str, data_root: Path | None, out: Path | None, resume: bool, **options: Any) -> None:
     """Train METHOD and write its weights.
 
+    For example:
+
     \b
         python bench.py train 'pspnet[width=0.5]' -d camvid --data-root ~/CamVid --epochs 60
     """

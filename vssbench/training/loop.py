@@ -47,7 +47,11 @@ class Options:
     def identity(self) -> dict[str, str]:
         """Every option that changes the trained weights, as text."""
         skipped = ("device", "workers")
-        return {key: str(value) for key, value in vars(self).items() if key not in skipped}
+        return {key: _text(value) for key, value in vars(self).items() if key not in skipped}
+
+
+def _text(value: Any) -> str:
+    return ", ".join(str(item) for item in value) if isinstance(value, tuple) else str(value)
 
 
 class Trainer:
@@ -59,7 +63,10 @@ class Trainer:
         self.console = messages()
         torch.manual_seed(options.seed)
         self.model: VideoSegmenter = registry.create("methods", variant, classes=len(dataset.classes))
-        self.replaced = self._initialise([open_weights(path) for path in options.initial])
+        initial = [open_weights(path) for path in options.initial]
+        self.replaced = self._initialise(initial)
+        # read now: the weights that are written at the end may take the place of one of these files
+        self.initial_records = [{"file": file.path.name, "sha256": file.sha256, "training": file.training} for file in initial]
         self.phases = [phase for phase in self.model.phases() if phase.name not in self.replaced]
         self.model.to(options.device, memory_format=torch.channels_last)
         self.augmentation = Augmentation(crop=options.crop)
@@ -202,6 +209,7 @@ class Trainer:
             "dataset": str(self.dataset_variant),
             "frames": len(self.stills),
             "options": self.options.identity(),
+            "initial": self.initial_records,
             "seconds": round(self.seconds),
             "history": self.history,
             "torch": torch.__version__,
