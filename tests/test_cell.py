@@ -1,0 +1,125 @@
+"""A cell end to end: its numbers against a re-statement by hand, what becomes of failures, what the run id depends on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vssbench import registry
+from vssbench.cell import Cell, Stream, measure
+from vssbench.errors import DataError
+from vssbench.protocol import Dense
+from vssbench.report.rows import rows
+from vssbench.store import RunStore
+from vssbench.sweep import sweep
+from vssbench.variant import parse_variant
+from vssbench.video import Frame
+from vssbench.weights import open_weights, save_weights
+
+
+@pytest.fixture
+def make_cell(patterns, tmp_path):
+    def make(method="bisenet[width=0.125]", codec="raw", gop=4, dataset=patterns):
+        torch.manual_seed(0)
+        variant, codec_variant = parse_variant(method), parse_variant(codec)
+        model = registry.create("methods", variant, classes=3)
+        path = tmp_path / f"{variant.name}.safetensors"
+        if not path.exists():
+            save_weights(path, model, variant, dataset.classes, "patterns", {})
+        coder = registry.create("codecs", codec_variant, gop=gop)
+        return Cell(variant, open_weights(path), parse_variant("patterns"), dataset, codec_variant, coder, Dense())
+
+    return make
+
+
+def test_accuracy_by_hand(make_cell, patterns, tmp_path):
+    """Six raw frames a clip, keyframes at 0 and 4: every pixel counted in a loop over frames."""
+    cell = make_cell()
+    store = RunStore(tmp_path / "runs")
+    result = measure(cell, store, "test")
+    assert result.status == "done"
+    model = registry.create("methods", cell.method, classes=3).eval()
+    model.load_state_dict(cell.weights.tensors(), strict=False)
+    counted = {d: np.zeros((3, 3), np.int64) for d in range(4)}
+    for clip in patterns.clips():
+        for index in range(clip.length):
+            image = torch.from_numpy(clip.image(index)).permute(2, 0, 1)[None].float() / 255
+            with torch.no_grad():
+                prediction = model.keyframe(image)[0][0].argmax(0).numpy()
+            np.add.at(counted[index % 4], (clip.label(index).ravel(), prediction.ravel()), 1)
+    run = store.get(result.run_id)
+    for distance, matrix in counted.items():
+        assert np.abs(run.confusion.matrices[run.confusion.distances == distance].sum(0) - matrix).sum() <= 4  # rounding
+    by_distance = []
+    for matrix in counted.values():
+        union = matrix.sum(0) + matrix.sum(1) - np.diag(matrix)
+        by_distance.append(np.mean([matrix[c, c] / union[c] for c in range(3) if union[c]]))
+    row = rows([run])[0]
+    assert row["miou"] == pytest.approx(np.mean(by_distance), abs=1e-3)
+    assert row["frames"] == 12
+    assert list(run.latency.distances) == [0, 1, 2, 3, 0, 1] * 2
+
+
+def test_measured_bitrate_and_times(make_cell, tmp_path):
+    store = RunStore(tmp_path / "runs")
+    result = measure(make_cell("arseg[backbone=bise18,width=0.125]", "h264[bitrate=200k]"), store, "test")
+    assert result.bitrate_kbps > 20
+    latency = store.get(result.run_id).latency
+    assert (latency.model_ms > 0).all()
+    assert (latency.decode_ms > 0).all()
+    assert latency.motion_ms[~latency.key].min() > 0
+
+
+def test_a_failing_cell_is_a_row_and_the_others_are_kept(make_cell, patterns, tmp_path):
+    good = make_cell()
+    broken = make_cell(gop=5)
+    clips = list(patterns.clips())
+
+    def unreadable(index):
+        if index == 3:
+            raise DataError("frame 3 is unreadable: expected a PNG")
+        return clips[1].image(index)
+
+    class Broken(type(patterns)):
+        def clips(self):
+            return [clips[0], replace(clips[1], image=unreadable)]
+
+    broken.dataset = Broken()
+    store = RunStore(tmp_path / "runs")
+    results = sweep([broken, good], store, "test")
+    assert [result.status for result in results] == ["failed", "done"]
+    assert results[0].reason == "frame 3 is unreadable: expected a PNG"
+    assert "Traceback" in results[0].traceback
+    assert sorted(row["status"] for row in rows(store.runs())) == ["done", "failed"]
+    assert not store.has(broken.run_id)  # it is run again the next time
+    assert store.has(good.run_id)
+
+
+def test_the_run_id_is_that_of_what_changes_the_numbers(make_cell):
+    assert make_cell().run_id == make_cell().run_id
+    different = {cell.run_id for cell in (make_cell(), make_cell(gop=6), make_cell("bisenet[width=0.125,scale=0.5]"))}
+    assert len(different) == 3
+    cell = make_cell()
+    cell.precision = "bf16"
+    assert cell.run_id != make_cell().run_id
+
+
+def test_the_stream_passes_the_reference_on(make_cell):
+    """A non-keyframe sees the reference of the last keyframe, and warm-up leaves nothing behind."""
+    seen = []
+
+    class Probe(type(registry.create("methods", parse_variant("bisenet[width=0.125]"), classes=3))):
+        def keyframe(self, image):
+            logits, _ = super().keyframe(image)
+            return logits, float(image.mean())
+
+        def nonkeyframe(self, image, motion, reference):
+            seen.append(reference)
+            return super().keyframe(image)[0]
+
+    stream = Stream(Probe(3, width=0.125).eval(), "cpu", "fp32")
+    images = [np.full((32, 32, 3), value, np.uint8) for value in (51, 102, 204, 255)]
+    for index, (image, distance) in enumerate(zip(images, (0, 1, 0, 1), strict=True)):
+        stream.segment(Frame(index, image, "I" if distance == 0 else "P", distance))
+    assert seen[-2:] == [pytest.approx(0.2), pytest.approx(0.8)]
