@@ -19,8 +19,10 @@ def build(text: str = TEXT):
 @pytest.fixture
 def file(tmp_path):
     torch.manual_seed(0)
-    path = weights.save_weights(tmp_path / "w.safetensors", build(), parse_variant(TEXT), CLASSES, "patterns", {"epochs": 3})
-    return weights.open_weights(path)
+    target = tmp_path / "w.safetensors"
+    paths = weights.save_weights(target, build(), parse_variant(TEXT), CLASSES, "patterns", {"epochs": 3})
+    assert paths == [target]
+    return weights.open_weights(target)
 
 
 def test_round_trip_within_half_precision(file):
@@ -31,6 +33,21 @@ def test_round_trip_within_half_precision(file):
         assert torch.allclose(value.float(), other.float(), rtol=1e-3, atol=1e-6), name
     assert file.training == {"epochs": 3}
     assert file.classes == CLASSES
+
+
+def test_parts_hold_what_the_whole_holds(file, tmp_path):
+    torch.manual_seed(0)
+    target = tmp_path / "split.safetensors"
+    paths = weights.save_weights(target, build(), parse_variant(TEXT), CLASSES, "patterns", {}, part_bytes=100_000)
+    assert len(paths) > 2
+    assert max(path.stat().st_size for path in paths[1:]) < 120_000
+    split = weights.open_weights(target)
+    whole = file.tensors()
+    assert split.tensors().keys() == whole.keys()
+    assert all(torch.equal(value, whole[name]) for name, value in split.tensors().items())
+    paths[1].unlink()
+    with pytest.raises(WeightsError, match="part2 is missing or damaged"):
+        split.tensors()
 
 
 def test_statistics_keep_full_precision(file):
@@ -97,4 +114,4 @@ def test_every_shipped_file_loads():
         model = registry.create("methods", opened.variant, classes=len(opened.classes))
         weights.load_into(model, opened.variant, opened.classes, opened)
         assert opened.training["command"].startswith("python bench.py train")
-        assert path.stat().st_size < 10 * 2**20
+        assert all(part.stat().st_size < 10 * 2**20 for part in opened.parts)

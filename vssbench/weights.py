@@ -47,13 +47,38 @@ class WeightFile:
         return json.loads(self.metadata.get("training", "{}"))
 
     @property
+    def parts(self) -> list[Path]:
+        """The file itself, and the parts beside it where it was split."""
+        count = int(self.metadata.get("parts", "1"))
+        return [self.path, *(part_path(self.path, number) for number in range(2, count + 1))]
+
+    @property
     def sha256(self) -> str:
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        """Of the file, and of its parts one after the other."""
+        digest = hashlib.sha256()
+        for path in self.parts:
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor, in float32."""
-        with safe_open(self.path, framework="pt") as file:
+        """Every tensor, in float32. Raises WeightsError where a part is missing."""
+        found: dict[str, Tensor] = {}
+        for path in self.parts:
+            found.update(_read(path))
+        return found
+
+
+def part_path(path: Path, number: int) -> Path:
+    """Where the second and further parts of a file lie: ``NAME.safetensors.part2``."""
+    return path.with_name(f"{path.name}.part{number}")
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
             return {name: _float32(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is missing or damaged: {error}; the parts of a weight file belong together") from error
 
 
 def _float32(value: Tensor) -> Tensor:
@@ -84,25 +109,45 @@ def save_weights(
     classes: tuple[str, ...],
     dataset: str,
     training: dict[str, Any],
-) -> Path:
-    """Write a model's weights, large tensors in float16, under a temporary name first."""
+    part_bytes: int | None = None,
+) -> list[Path]:
+    """Write a model's weights, large tensors in float16, each file under a temporary name first; returns the paths.
+
+    ``part_bytes`` splits what is larger into parts of at most that size (a single tensor is never split).
+    """
     state = {name: _stored(value) for name, value in model.state_dict().items() if not name.endswith("num_batches_tracked")}
     parameters = registry.resolved("methods", variant)
-    full = Variant(variant.name, dict(parameters.items()))
+    groups = _parts(state, part_bytes)
     metadata = {
-        "method": str(full),
+        "method": str(Variant(variant.name, parameters)),
         "name": variant.name,
         "classes": json.dumps(classes),
         "dataset": dataset,
         "training": json.dumps(training),
         "vssbench": __version__,
+        "parts": str(len(groups)),
         **{key: format_value(value) for key, value in parameters.items()},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(state, temporary, metadata)
-    os.replace(temporary, path)
-    return path
+    paths = [path, *(part_path(path, number) for number in range(2, len(groups) + 1))]
+    for target, group in reversed(list(zip(paths, groups, strict=True))):  # the file with the record comes last
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        save_file(group, temporary, metadata if target == path else {"part_of": path.name})
+        os.replace(temporary, target)
+    return paths
+
+
+def _parts(state: dict[str, Tensor], limit: int | None) -> list[dict[str, Tensor]]:
+    """The tensors in order, in groups of at most ``limit`` bytes."""
+    groups: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, value in state.items():
+        if limit is not None and groups[-1] and size + value.nbytes > limit:
+            groups.append({})
+            size = 0
+        groups[-1][name] = value
+        size += value.nbytes
+    return groups
 
 
 def _stored(value: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ def measured(tmp_path_factory):
     for text in ("bisenet[width=0.125]", "arseg[backbone=bise18,width=0.125]"):
         options = Options(epochs=1, batch=4, crop=(48, 64), precision="fp32", workers=0, frames=8)
         dataset = registry.create("datasets", street)
-        files.append(Trainer(parse_variant(text), street, dataset, options, folder / f"{len(files)}.safetensors").run())
+        files.append(Trainer(parse_variant(text), street, dataset, options, folder / f"{len(files)}.safetensors").run()[0])
     command = ["run", "-d", str(street), "--runs", folder / "runs", "--gop", "4"]
     for file in files:
         command += ["--weights", file]

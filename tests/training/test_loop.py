@@ -23,7 +23,7 @@ def trainer(dataset, out, method="bisenet[width=0.125]", options=TINY):
 
 def test_the_loss_falls_and_the_record_is_kept(stills, tmp_path):
     options = Options(**{**vars(TINY), "epochs": 16, "learning_rate": 3e-3})
-    path = trainer(stills, tmp_path / "w.safetensors", "pspnet[width=0.125]", options).run()
+    path = trainer(stills, tmp_path / "w.safetensors", "pspnet[width=0.125]", options).run()[0]
     history = open_weights(path).training["history"]
     assert len(history) == 16
     assert history[-1]["task"] < 0.8 * history[0]["task"]
@@ -31,7 +31,7 @@ def test_the_loss_falls_and_the_record_is_kept(stills, tmp_path):
 
 
 def test_resumed_training_ends_where_an_unbroken_one_does(stills, tmp_path, monkeypatch):
-    whole = open_weights(trainer(stills, tmp_path / "whole.safetensors").run()).tensors()
+    whole = open_weights(trainer(stills, tmp_path / "whole.safetensors").run()[0]).tensors()
     end_epoch = Trainer._end_epoch
 
     def stop_after_first(self, number, epoch, *rest):
@@ -42,7 +42,7 @@ def test_resumed_training_ends_where_an_unbroken_one_does(stills, tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         trainer(stills, tmp_path / "broken.safetensors").run()
     monkeypatch.setattr(Trainer, "_end_epoch", end_epoch)
-    resumed = open_weights(trainer(stills, tmp_path / "broken.safetensors").run(resume=True)).tensors()
+    resumed = open_weights(trainer(stills, tmp_path / "broken.safetensors").run(resume=True)[0]).tensors()
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
 
@@ -62,7 +62,7 @@ def test_resume_without_or_with_a_foreign_checkpoint(stills, tmp_path, monkeypat
 def test_arseg_trains_on_stills_and_on_video(stills, patterns, tmp_path):
     """Its three phases in order, pairs made by ego-motion through the codec, or taken from real video."""
     for number, dataset in enumerate((stills, patterns)):
-        path = trainer(dataset, tmp_path / f"{number}.safetensors", "arseg[backbone=bise18,width=0.125]").run()
+        path = trainer(dataset, tmp_path / f"{number}.safetensors", "arseg[backbone=bise18,width=0.125]").run()[0]
         file = open_weights(path)
         assert [entry["phase"] for entry in file.training["history"]] == ["hr", "hr", "lr", "fusion"]
         assert "feature" in file.training["history"][-1]
@@ -70,10 +70,10 @@ def test_arseg_trains_on_stills_and_on_video(stills, patterns, tmp_path):
 
 
 def test_per_frame_weights_replace_phases(stills, tmp_path):
-    high = trainer(stills, tmp_path / "high.safetensors").run()
-    low = trainer(stills, tmp_path / "low.safetensors", "bisenet[width=0.125,scale=0.5]").run()
+    high = trainer(stills, tmp_path / "high.safetensors").run()[0]
+    low = trainer(stills, tmp_path / "low.safetensors", "bisenet[width=0.125,scale=0.5]").run()[0]
     options = Options(**{**vars(TINY), "initial": (high, low)})
-    path = trainer(stills, tmp_path / "ar.safetensors", "arseg[backbone=bise18,width=0.125]", options).run()
+    path = trainer(stills, tmp_path / "ar.safetensors", "arseg[backbone=bise18,width=0.125]", options).run()[0]
     file = open_weights(path)
     assert {entry["phase"] for entry in file.training["history"]} == {"fusion"}
     assert torch.equal(file.tensors()["high.final.weight"], open_weights(high).tensors()["net.final.weight"])

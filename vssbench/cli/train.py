@@ -30,6 +30,7 @@ from vssbench.cli.options import SIZE, data_root_option, device_option, precisio
 @click.option("--crop", type=SIZE, default="240x320", show_default=True, metavar="HxW", help="Training crop in pixels.")
 @click.option("--lr", "learning_rate", type=float, default=1e-3, show_default=True, help="Peak learning rate (AdamW).")
 @click.option("--frames", type=click.IntRange(1), help="Frames an epoch at most; all by default.")
+@click.option("--part-size", type=float, help="Split the weights into files of at most this many MiB.")
 @click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that load data.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @precision_option("bf16")
@@ -52,6 +53,6 @@ def train(method: str, dataset: str, data_root: Path | None, out: Path | None, r
     opened = open_dataset(dataset_variant, data_root)
     target = out or Path("checkpoints") / f"{variant.name}-{dataset_variant.name}.safetensors"
     trainer = Trainer(variant, dataset_variant, opened, Options(**options), target)
-    path = trainer.run(resume)
-    messages().print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
-    click.echo(path)
+    for path in trainer.run(resume):
+        messages().print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
+        click.echo(path)

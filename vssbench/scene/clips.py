@@ -93,11 +93,13 @@ def _view(recipe: Recipe, index: int) -> View:
 @lru_cache(maxsize=4)
 def _frame(recipe: Recipe, index: int) -> tuple[Image, LabelMap]:
     view, place = _view(recipe, index), _street(recipe)
-    colour = view.colour * np.array(place.gains, np.float32)
+    colour = np.empty((recipe.height, recipe.width, 3), np.float32)
+    for channel, gain in enumerate(place.gains):
+        np.multiply(view.colour[channel], np.float32(gain), out=colour[..., channel])
     colour += _noise(colour.size, np.random.default_rng([*recipe.street_seed, 2, index])).reshape(colour.shape)
     # a half more, since a cast to integers cuts off
     colour += np.float32(0.5)
-    return np.clip(colour, 0, 255, out=colour).astype(np.uint8), place.scene.table.label[view.surface]
+    return np.clip(colour, 0, 255, out=colour).astype(np.uint8), place.scene.table.label.take(view.surface)
 
 
 def _noise(count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:

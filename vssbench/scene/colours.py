@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from vssbench.scene.ripmap import Pixels
@@ -12,12 +14,18 @@ Colour = tuple[float, float, float]
 
 def noise(rng: RandomState, height: int, width: int, roughness: float) -> Pixels:
     """Seamlessly repeating noise of mean 0 and deviation 1, float32 (h, w). Amplitude falls as 1 / frequency**roughness."""
+    spectrum = np.fft.rfft2(rng.standard_normal((height, width))) / _falloff(height, width, roughness)
+    field = np.fft.irfft2(spectrum, (height, width))
+    return ((field - field.mean()) / field.std()).astype(np.float32)
+
+
+@lru_cache(maxsize=32)
+def _falloff(height: int, width: int, roughness: float) -> np.ndarray:
+    """What each frequency's amplitude is divided by, float64 (h, w // 2 + 1): powers are slow, and textures share few sizes."""
     rows, columns = np.fft.fftfreq(height)[:, None] * height, np.fft.rfftfreq(width)[None] * width
     frequency = np.hypot(rows, columns)
     frequency[0, 0] = np.inf
-    spectrum = np.fft.rfft2(rng.standard_normal((height, width))) / frequency**roughness
-    field = np.fft.irfft2(spectrum, (height, width))
-    return ((field - field.mean()) / field.std()).astype(np.float32)
+    return frequency**roughness
 
 
 def opaque(colour: np.ndarray) -> Pixels:

@@ -7,17 +7,28 @@ separately, so that each look-up finds a scale that fits both: no aliasing, no f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int32]
+#: one row along s and one along t
+Pair = Pixels | tuple[Pixels, Pixels]
+Counts = npt.NDArray[np.intp]
+Value = TypeVar("Value", np.float32, np.int32)
 
 #: how often each axis is halved
 LEVELS = 6
 #: a level is taken once a pixel's footprint is this many texels: below 1 sharper, above 1 smoother
 SHARPNESS = 1.15
+#: where each channel lies in a little-endian texel
+SHIFTS = np.arange(0, 32, 8, dtype=np.uint32)[:, None, None, None]
+#: channels of fewer pixels than this are mixed together: calls are fewer
+FEW = 6_000
+#: texels between the levels 0 and 1; the levels after it are each twice as far
+FIRST_STEP = np.sqrt(2) / float(np.float32(1 / SHARPNESS))
 
 
 @dataclass(frozen=True)
@@ -29,32 +40,38 @@ class Atlas:
     sizes: Indices
     offsets: Indices
 
-    def sample(
-        self, texture: Indices, place: tuple[Pixels, Pixels], footprint: tuple[Pixels, Pixels], end: tuple[Pixels, Pixels]
-    ) -> Pixels:
-        """Premultiplied RGBA 0..255, float32 (N, 4), at texture coordinates ``place``, (s, t), each (N,).
+    def sample(self, texture: Indices, place: Pair, footprint: Pair, end: Pair, counts: Counts | None = None) -> Pixels:
+        """Premultiplied RGBA 0..255, float32 (N, 4), a transposed array, at texture coordinates ``place``, (s, t), (2, N).
 
-        ``texture`` is the number of the texture, (N,) or a scalar; ``footprint`` how much of the texture one pixel covers
-        along s and along t, each (N,); ``end``, likewise or a scalar, is 1 where a texture shows once, from 0 to 1, and
-        infinite where it repeats.
+        ``texture`` holds the numbers of the textures and ``counts`` how many of the N places, in turn, are of each; without
+        it there is one texture. ``footprint`` is how much of the texture one pixel covers along s and along t, (2, N);
+        ``end``, (2, N) or (2, 1), is 1 where a texture shows once, from 0 to 1, and infinite where it repeats.
         """
-        width, height = self.sizes[texture, 0], self.sizes[texture, 1]
-        level_s, level_t = _level(footprint[0], width), _level(footprint[1], height)
-        base = self.offsets[texture, level_s, level_t]
-        level_width = width >> level_s
-        left, right, x = _taps(place[0], level_width, end[0])
-        top, bottom, y = _taps(place[1], height >> level_t, end[1])
-        top *= level_width
-        top += base
-        bottom *= level_width
-        bottom += base
-        packed = self.texels.view(np.uint32)[:, 0]
-        upper = _mix(packed.take(top + left), packed.take(top + right), x)
-        lower = _mix(packed.take(bottom + left), packed.take(bottom + right), x)
-        lower -= upper
-        lower *= y[:, None]
-        upper += lower
-        return upper
+        sizes = spread(self.sizes[texture].T, counts)
+        levels = _levels(np.asarray(footprint), sizes)
+        entry = levels[0] * np.int32(LEVELS)
+        entry += levels[1]
+        entry += spread((texture * np.int32(LEVELS * LEVELS))[None], counts)[0]
+        base = self.offsets.ravel().take(entry)
+        sizes = sizes >> levels
+        (left, top), (right, bottom), (x, y) = _taps(np.asarray(place), sizes, np.asarray(end))
+        taps = np.empty((2, 2, len(base)), np.int32)
+        for row, taken in zip((top, bottom), taps, strict=True):
+            row *= sizes[0]
+            row += base
+            np.add(row, left, out=taken[0])
+            np.add(row, right, out=taken[1])
+        texels = self.texels.view("<u4")[:, 0].take(taps)
+        channels = np.empty((4, len(base)), np.float32)
+        together = 4 if len(base) < FEW else 1
+        for start in range(0, 4, together):
+            group = slice(start, start + together)
+            values = texels >> SHIFTS[group]
+            values &= np.uint32(255)
+            corners = values.view(np.int32).astype(np.float32)
+            rows = _mix(corners[:, :, 0], corners[:, :, 1], x)
+            channels[group] = _mix(rows[:, 0], rows[:, 1], y)
+        return channels.T
 
 
 def pack(textures: list[Pixels]) -> Atlas:
@@ -81,33 +98,57 @@ def pack(textures: list[Pixels]) -> Atlas:
     return Atlas(np.concatenate(pieces), sizes, offsets)
 
 
-def _level(footprint: Pixels, size: Indices) -> Indices:
-    """The number of halvings of ``size`` texels for that footprint, rounded to the nearest scale."""
-    texels = footprint * (size * np.float32(1 / SHARPNESS))
-    halvings = np.log2(np.maximum(texels, np.float32(1))) + np.float32(0.5)
-    return np.minimum(halvings.astype(np.int32), LEVELS - 1)
+def _step_bits() -> np.int32:
+    """The bits of the least float32 of FIRST_STEP or more, less one step of the exponent."""
+    least = np.float32(FIRST_STEP)
+    if float(least) < FIRST_STEP:
+        least = np.nextafter(least, np.float32(np.inf))
+    return least.view(np.int32) - np.int32(1 << 23)
 
 
-def _taps(coordinate: Pixels, size: Indices, end: Pixels) -> tuple[Indices, Indices, Pixels]:
-    """The two texels either side of each coordinate, and how far it lies towards the second."""
-    extent = size.astype(np.float32)
-    position = coordinate * extent
-    position -= 0.5
-    # at its ends, a texture that shows once must not mix with its other end
-    np.minimum(position, extent * end - 1, out=position)
-    np.maximum(position, extent * (1 - end), out=position)
+STEP_BITS = _step_bits()
+
+
+def spread(values: npt.NDArray[Value], counts: Counts | None) -> npt.NDArray[Value]:
+    """Each column as often as ``counts`` says, (k, n) -> (k, N); as they are, to be broadcast, without counts."""
+    return values if counts is None else values.repeat(counts, axis=1)
+
+
+def _levels(footprint: Pixels, sizes: Indices) -> Indices:
+    """The numbers of halvings of ``sizes`` texels for those footprints, rounded to the nearest scale: (2, N)."""
+    texels = footprint * sizes.astype(np.float32)
+    # an exponent is a logarithm: it counts the halvings once the numbers' bits are shifted so that it steps between scales
+    levels = texels.view(np.int32)
+    levels -= STEP_BITS
+    levels >>= np.int32(23)
+    return levels.clip(0, LEVELS - 1, out=levels)
+
+
+def _taps(place: Pixels, sizes: Indices, end: Pixels) -> tuple[Indices, Indices, Pixels]:
+    """The two texels either side of each coordinate, and how far it lies towards the second, each (2, N)."""
+    extent = sizes.astype(np.float32)
+    position = place * extent
+    position -= np.float32(0.5)
+    if np.isfinite(end).any():
+        # at its ends, a texture that shows once must not mix with its other end
+        limit = extent * end
+        limit -= np.float32(1)
+        np.minimum(position, limit, out=position)
+        np.multiply(extent, np.float32(1) - end, out=limit)
+        np.maximum(position, limit, out=position)
     floor = np.floor(position)
     position -= floor
     first = floor.astype(np.int32)
-    mask = size - 1
-    return first & mask, (first + 1) & mask, position
+    mask = sizes - np.int32(1)
+    second = first + np.int32(1)
+    second &= mask
+    first &= mask
+    return first, second, position
 
 
-def _mix(first: npt.NDArray[np.uint32], second: npt.NDArray[np.uint32], weight: Pixels) -> Pixels:
-    """first + weight * (second - first) of packed texels, float32 (N, 4)."""
-    start = first.view(np.uint8).reshape(-1, 4).astype(np.float32)
-    step = second.view(np.uint8).reshape(-1, 4).astype(np.float32)
-    step -= start
-    step *= weight[:, None]
-    start += step
-    return start
+def _mix(first: Pixels, second: Pixels, weight: Pixels) -> Pixels:
+    """first + weight * (second - first), in place of ``second``."""
+    second -= first
+    second *= weight
+    second += first
+    return second

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vssbench.scene.canvas import Air
 from vssbench.scene.geometry import Camera
 from vssbench.scene.library import STOREYS, Library
 from vssbench.scene.props import AHEAD, DOWN, KERB, RIGHT, Workshop
-from vssbench.scene.render import Air
 from vssbench.scene.surfaces import NAMES, Layer, Scene, SceneObject, Surface, Vector
 from vssbench.scene.textures import FACADE_LENGTH, ROAD_LENGTH
 

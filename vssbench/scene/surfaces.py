@@ -101,12 +101,12 @@ class Table:
         self.corners = np.array([[(0, 0, 1), (w, 0, 1), (w, h, 1), (0, h, 1)] for w, h in (item.size for item in surfaces)])
         self.texture = np.array([item.texture for item in surfaces], np.int32)
         self.size = np.array([item.size for item in surfaces], np.float32)
-        #: periods a metre and shift in periods
-        self.rate = np.array([(1 / item.period[0], 1 / item.period[1]) for item in surfaces], np.float32)
-        self.shift = np.array([item.shift for item in surfaces], np.float32) * self.rate
-        #: 1 where the texture shows once along u, v, infinite where it repeats
+        rate = np.array([(1 / item.period[0], 1 / item.period[1]) for item in surfaces], np.float32)
+        shift = np.array([item.shift for item in surfaces], np.float32) * rate
         spans = np.array([(item.size[0] / abs(item.period[0]), item.size[1] / item.period[1]) for item in surfaces])
-        self.end = np.where((spans < 1 + 1e-6) & (self.shift % 1 == 0), 1, np.inf).astype(np.float32)
+        end = np.where((spans < 1 + 1e-6) & (shift % 1 == 0), 1, np.inf).astype(np.float32)
+        #: periods a metre; shift in periods; 1 where the texture shows once, infinite where it repeats; size; each along u, v
+        self.mapping = np.concatenate([rate, shift, end, self.size], axis=1).T
         opacity = np.array([(*item.tint, 1.0) for item in surfaces]) * np.array([[item.opacity] for item in surfaces])
         self.tint = opacity.astype(np.float32)
         #: whether distance hazes it

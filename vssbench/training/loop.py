@@ -28,7 +28,8 @@ from vssbench.weights import WeightFile, open_weights, save_weights
 
 @dataclass(frozen=True)
 class Options:
-    """How to train. ``epochs`` are those of a phase of share 1; ``frames`` limits the frames of an epoch."""
+    """How to train. ``epochs`` are those of a phase of share 1; ``frames`` limits the frames of an epoch; ``part_size``, in
+    MiB, splits the weight file."""
 
     epochs: int = 40
     batch: int = 8
@@ -43,10 +44,11 @@ class Options:
     frames: int | None = None
     codecs: tuple[str, ...] = ("h264[bitrate=1M]",)
     initial: tuple[Path, ...] = field(default=())
+    part_size: float | None = None
 
     def identity(self) -> dict[str, str]:
         """Every option that changes the trained weights, as text."""
-        skipped = ("device", "workers")
+        skipped = ("device", "workers", "part_size")
         return {key: _text(value) for key, value in vars(self).items() if key not in skipped}
 
 
@@ -94,8 +96,8 @@ class Trainer:
     def identity(self) -> dict[str, str]:
         return {"method": str(self.variant), "dataset": str(self.dataset_variant), **self.options.identity()}
 
-    def run(self, resume: bool = False) -> Path:
-        """Train from the start, or from the checkpoint; returns the path of the weights."""
+    def run(self, resume: bool = False) -> list[Path]:
+        """Train from the start, or from the checkpoint; returns the paths of the weights, the file itself first."""
         checkpoint = load_checkpoint(self.checkpoint_path, self.identity()) if resume else None
         self._load_stills()
         first_phase = 0
@@ -106,9 +108,12 @@ class Trainer:
         for number in range(first_phase, len(self.phases)):
             resumed = checkpoint if checkpoint is not None and number == first_phase else None
             self._run_phase(number, resumed)
-        path = save_weights(self.out, self.model, self.variant, self.dataset.classes, self.dataset_variant.name, self._record())
+        part_bytes = None if self.options.part_size is None else int(self.options.part_size * 2**20)
+        paths = save_weights(
+            self.out, self.model, self.variant, self.dataset.classes, self.dataset_variant.name, self._record(), part_bytes
+        )
         self.checkpoint_path.unlink(missing_ok=True)
-        return path
+        return paths
 
     def _load_stills(self) -> None:
         stills = Stills(self.dataset.training_clips(), self.augmentation, self.options.seed)
