@@ -195,15 +195,14 @@ def check_fit(variant: Variant, classes: tuple[str, ...], file: WeightFile) -> N
 
 
 def fitting(variant: Variant, file: WeightFile) -> Variant:
-    """The variant as asked for, with the parameters that must agree taken from the file; defaults left out."""
+    """The variant as typed, but every parameter that must agree is the file's; those left open at its default stay out."""
     cls = registry.load("methods", variant.name)
-    stored = registry.resolved("methods", file.variant)
-    params = {**stored, **{key: variant.params[key] for key in cls.free_parameters if key in variant.params}}
-    for key in cls.free_parameters:
-        if key not in variant.params:
-            params.pop(key, None)
-    defaults = registry.parameters(cls)
-    return Variant(variant.name, {key: value for key, value in params.items() if defaults[key] != value})
+    stored, defaults = registry.resolved("methods", file.variant), registry.parameters(cls)
+    params = {key: value if key in cls.free_parameters else stored[key] for key, value in variant.params.items()}
+    for key, value in stored.items():
+        if key not in params and key not in cls.free_parameters and value != defaults[key]:
+            params[key] = value
+    return Variant(variant.name, params)
 
 
 def shipped_folder() -> Path:
