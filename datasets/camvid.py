@@ -162,10 +162,10 @@ class CamVid(Dataset):
         pairs = colours if colours is not None else _listed_pairs(self.root, split) if self.labels != "colours" else None
         if pairs is None:
             raise DataError(self._no_layout(self.root, split))
-        stills = [_still(image, label) for image, label in pairs]
-        if not stills:
+        if not pairs:
             raise DataError(f"the split {split} of {self.root} holds no frame. {self.where()}")
-        check_files(stills, "Every image needs its annotation: complete the folder, or take the entry out of the list")
+        check_files(pairs, "Every image needs its annotation: complete the folder, or take the entry out of the list")
+        stills = [_still(image, label) for image, label in pairs]
         if colours is not None:
             return stills, partial(_from_colours, table=_colour_table(len(self.classes)))
         return stills, partial(_from_ids, void=VOID if len(self.classes) > VOID else IGNORE)

@@ -66,9 +66,9 @@ def read_colours(path: Path) -> npt.NDArray[np.uint8]:
     return _pixels(path, "RGB")
 
 
-def check_files(stills: Sequence[Still], remedy: str) -> None:
+def check_files(pairs: Sequence[tuple[Path, Path]], remedy: str) -> None:
     """Raises DataError that names the first image or annotation which is not there, and how many are missing."""
-    paths = [path for still in stills for path in (still.image, still.label)]
+    paths = [path for pair in pairs for path in pair]
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise DataError(f"{len(missing)} of {len(paths)} files are missing, the first is {missing[0]}. {remedy}")

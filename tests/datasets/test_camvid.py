@@ -240,6 +240,12 @@ def listed_twice(root: Path) -> None:
 
 def odd_name(root: Path) -> None:
     (root / "val.txt").write_text("val/holiday.png valannot/holiday.png\n")
+    for folder in ("val", "valannot"):
+        next((root / folder).iterdir()).rename(root / folder / "holiday.png")
+
+
+def oddly_named_and_missing(root: Path) -> None:
+    (root / "val.txt").write_text("val/absent.png valannot/absent.png\n")
 
 
 @pytest.mark.parametrize(
@@ -258,6 +264,7 @@ def odd_name(root: Path) -> None:
         (no_list, ["no split 'val'", "expected val.txt", "train.txt", "701_StillsRaw_full"]),
         (listed_twice, ["same frame", "remove one"]),
         (odd_name, ["holiday.png", "expected SEQUENCE_NUMBER"]),
+        (oddly_named_and_missing, ["2 of 2 files are missing", "absent.png"]),
     ],
 )
 def test_a_bad_folder_is_one_clear_message(small: Path, spoil: Callable[[Path], None], words: list[str]) -> None:
