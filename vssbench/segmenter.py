@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -45,7 +46,7 @@ class Batch:
     motion: Tensor | None = None
 
 
-class VideoSegmenter(nn.Module):
+class VideoSegmenter(nn.Module, ABC):
     """One method. Images are float32 (N, 3, H, W) in [0, 1], normalised by the method; logits are (N, classes, h, w).
 
     A plug-in's keyword-only arguments are its parameters in the bracket grammar. State is passed, never hidden: a keyframe
@@ -67,13 +68,13 @@ class VideoSegmenter(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
     @property
+    @abstractmethod
     def display(self) -> str:
         """The variant's name in the field's own words, such as ``AR0.5-PSP18``."""
-        raise NotImplementedError(f"{type(self).__name__} must define display")
 
+    @abstractmethod
     def keyframe(self, image: Tensor) -> tuple[Tensor, Any]:
         """Full work on a keyframe: (logits, reference). The reference is what later frames reuse; None if nothing."""
-        raise NotImplementedError(f"{type(self).__name__} must define keyframe")
 
     def nonkeyframe(self, image: Tensor, motion: Tensor | None, reference: Any) -> Tensor:
         """Cheap work on a later frame: logits. ``motion`` is (N, 2, H, W), see :mod:`vssbench.video`."""
@@ -83,9 +84,9 @@ class VideoSegmenter(nn.Module):
         """How the method is trained, in order."""
         return (Phase("task"),)
 
+    @abstractmethod
     def loss(self, phase: Phase, batch: Batch) -> dict[str, Tensor]:
         """The named terms of a batch's loss; the loop minimises their sum."""
-        raise NotImplementedError(f"{type(self).__name__} must define loss")
 
     def initialise(self, state: dict[str, Tensor], source: dict[str, str]) -> tuple[str, ...]:
         """Start from another method's weights (``train --init``); returns the names of the phases that this replaces.

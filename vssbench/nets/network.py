@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 
-class SegmentationNetwork(nn.Module):
+class SegmentationNetwork(nn.Module, ABC):
     """A network split before its last 1x1 convolution, at the feature that AR-Seg warps and fuses.
 
     ``feature_channels`` are that feature's channels, ``final`` is the last convolution, ``auxiliary`` names the submodules that
