@@ -25,6 +25,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
+from vssbench.classes import CAMVID_CLASSES
 from vssbench.errors import DataError, UsageError
 from vssbench.stills import LabelReader, Still, check_files, clip_of, read_colours, read_ids, runs
 from vssbench.video import IGNORE, Clip, Dataset, LabelMap
@@ -37,21 +38,8 @@ SOURCE_FPS = 30.0
 #: frames further apart than this many source frames (half a second) are stills, not video
 LONGEST_GAP = 14
 
-#: class name -> SegNet's colour, in the order of the class indices
-CLASSES: dict[str, tuple[int, int, int]] = {
-    "Sky": (128, 128, 128),
-    "Building": (128, 0, 0),
-    "Pole": (192, 192, 128),
-    "Road": (128, 64, 128),
-    "Pavement": (60, 40, 222),
-    "Tree": (128, 128, 0),
-    "SignSymbol": (192, 128, 128),
-    "Fence": (64, 64, 128),
-    "Car": (64, 0, 128),
-    "Pedestrian": (64, 64, 0),
-    "Bicyclist": (0, 128, 192),
-    "Void": (0, 0, 0),
-}
+#: class name -> colour, in the order of the class indices
+CLASSES = {**CAMVID_CLASSES, "Void": (0, 0, 0)}
 NAMES = tuple(CLASSES)
 VOID = NAMES.index("Void")
 

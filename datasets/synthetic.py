@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vssbench.classes import CAMVID_CLASSES
 from vssbench.errors import UsageError
 from vssbench.scene.clips import Recipe
-from vssbench.scene.surfaces import CLASSES
 from vssbench.video import Clip, Dataset
 
 SPLITS = ("train", "test")
@@ -44,8 +44,8 @@ class Synthetic(Dataset):
             raise UsageError(f"synthetic cannot be {width}x{height}: video needs an even width and height")
         self.split, self.height, self.width = split, height, width
         self.test_clips, self.frames, self.seed = clips, frames, seed
-        self.classes = tuple(CLASSES)
-        self.palette = tuple(CLASSES.values())
+        self.classes = tuple(CAMVID_CLASSES)
+        self.palette = tuple(CAMVID_CLASSES.values())
 
     def clips(self) -> Sequence[Clip]:
         """The clips of the split; the training split's are those of :meth:`training_clips`."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vssbench import __version__, registry
 from vssbench.codec.spec import Codec
-from vssbench.cost.gmacs import count
+from vssbench.cost.gmacs import count, meta_model
 from vssbench.errors import CellRefused, DataError
 from vssbench.machine import describe_machine
 from vssbench.metrics.confusion import confusion_matrix
@@ -63,7 +63,7 @@ class Cell:
             "weights": self.weights.sha256,
             "dataset": self.dataset_variant.name,
             "classes": self.dataset.classes,
-            "clips": [clip.fingerprint for clip in self.dataset.clips()],
+            "clips": [clip.fingerprint for clip in self.dataset.scored_clips],
             "codec": self.codec.settings(),
             "protocol": [self.protocol.name, self.protocol.details()],
             "precision": self.precision,
@@ -78,7 +78,7 @@ class Cell:
 
     def frames(self) -> int:
         """Frames that will be decoded, for the progress display."""
-        return sum(clip.length for clip in self.dataset.clips())
+        return sum(clip.length for clip in self.dataset.scored_clips)
 
 
 @lru_cache(maxsize=1)
@@ -155,12 +155,12 @@ def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], Non
 
 def _base(cell: Cell, command: str) -> dict[str, Any]:
     """The part of a Measurement that is known before anything runs."""
-    clip = cell.dataset.clips()[0]
+    clip = cell.dataset.scored_clips[0]
     return {
         "run_id": cell.run_id,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "method": str(cell.method),
-        "display": registry.create("methods", cell.method, classes=len(cell.dataset.classes)).display,
+        "display": meta_model(cell.method, len(cell.dataset.classes)).display,
         "dataset": str(cell.dataset_variant),
         "dataset_title": cell.dataset.title,
         "codec": str(cell.codec_variant),
@@ -197,7 +197,7 @@ def _run(cell: Cell, advance: Callable[[], None]) -> tuple[_Recorder, dict[str, 
     load_into(model, cell.method, cell.dataset.classes, cell.weights)
     model.eval().to(cell.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     recorder = _Recorder()
-    clips = cell.dataset.clips()
+    clips = cell.dataset.scored_clips
     stream = Stream(model, cell.device, cell.precision)
     for number, clip in enumerate(clips):
         _run_clip(cell, stream, number, clip, recorder, advance)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vssbench import registry
 from vssbench.cell import Cell, measure
+from vssbench.cost.gmacs import meta_model
 from vssbench.errors import UsageError, WeightsError
 from vssbench.progress import messages, track
 from vssbench.protocol import protocol as find_protocol
@@ -50,11 +51,10 @@ def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -
     coders = [registry.create("codecs", codec) for codec in codecs]
     cells = []
     for dataset_variant, dataset in datasets:
-        dataset.clips()
+        _ = dataset.scored_clips  # its checks come before anything is measured
         chosen = [_weights_of(method, files, dataset_variant, dataset) for method in methods]
         for codec_variant, codec in zip(codecs, coders, strict=True):
             for method, file in chosen:
-                registry.create("methods", method, classes=len(dataset.classes))
                 cells.append(
                     Cell(
                         method, file, dataset_variant, dataset, codec_variant, codec, protocol,
@@ -88,7 +88,7 @@ def _weights_of(
     method: Variant, files: list[WeightFile], dataset_variant: Variant, dataset: Dataset
 ) -> tuple[Variant, WeightFile]:
     """A file given with --weights must fit the method as typed; else the shipped weights settle what was left open."""
-    registry.create("methods", method, classes=len(dataset.classes))
+    meta_model(method, len(dataset.classes))  # refuses parameters that the method does not have or allow
     given = [file for file in files if file.variant.name == method.name]
     if given:
         best = min(given, key=lambda file: _apart(method, file.variant))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -83,6 +84,11 @@ class Dataset(ABC):
     @abstractmethod
     def clips(self) -> Sequence[Clip]:
         """The clips on which methods are scored, checked: every file there, sizes equal, labels in range (DataError)."""
+
+    @cached_property
+    def scored_clips(self) -> Sequence[Clip]:
+        """:meth:`clips`, asked for once: its checks read every file of a dataset on disk."""
+        return self.clips()
 
     @abstractmethod
     def training_clips(self) -> Sequence[Clip]:

@@ -7,23 +7,11 @@ from enum import IntEnum
 
 import numpy as np
 
+from vssbench.classes import CAMVID_CLASSES
 from vssbench.scene.geometry import Camera, Matrix
 from vssbench.video import IGNORE
 
-CLASSES: dict[str, tuple[int, int, int]] = {
-    "Sky": (128, 128, 128),
-    "Building": (128, 0, 0),
-    "Pole": (192, 192, 128),
-    "Road": (128, 64, 128),
-    "Pavement": (60, 40, 222),
-    "Tree": (128, 128, 0),
-    "SignSymbol": (192, 128, 128),
-    "Fence": (64, 64, 128),
-    "Car": (64, 0, 128),
-    "Pedestrian": (64, 64, 0),
-    "Bicyclist": (0, 128, 192),
-}
-NAMES = tuple(CLASSES)
+NAMES = tuple(CAMVID_CLASSES)
 
 Vector = tuple[float, float, float]
 
