@@ -12,15 +12,15 @@ from vssbench.errors import UsageError, WeightsError
 from vssbench.nets.bisenet import BiSeNet18
 from vssbench.nets.creff import CReFF
 from vssbench.nets.network import SegmentationNetwork
-from vssbench.nets.pspnet import PSPNet18
+from vssbench.nets.pspnet import UpsamplingPSPNet
 from vssbench.nets.resize import resize, scaled_size
 from vssbench.nets.warp import resize_motion, warp
 from vssbench.perframe import check_scale
 from vssbench.segmenter import Batch, Phase, VideoSegmenter, width_suffix
 
 #: backbone parameter -> (network, its name in the paper's tables, the per-frame method that holds the same network)
-BACKBONES: dict[str, tuple[type[PSPNet18] | type[BiSeNet18], str, str]] = {
-    "psp18": (PSPNet18, "PSP18", "pspnet"),
+BACKBONES: dict[str, tuple[type[UpsamplingPSPNet] | type[BiSeNet18], str, str]] = {
+    "psp18": (UpsamplingPSPNet, "PSP18", "pspnet"),
     "bise18": (BiSeNet18, "Bise18", "bisenet"),
 }
 
@@ -62,8 +62,8 @@ class ARSeg(VideoSegmenter):
             warp,
             width,
         )
-        self.high: SegmentationNetwork = network(classes, width)
-        self.low: SegmentationNetwork = network(classes, width)
+        self.high: SegmentationNetwork = network(classes, width=width)
+        self.low: SegmentationNetwork = network(classes, width=width)
         self.low.final = nn.Identity()  # the last 1x1 convolution is shared: the keyframe network's classifies both
         self.fusion = CReFF(self.high.feature_channels, window)
 

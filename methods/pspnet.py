@@ -1,13 +1,23 @@
-"""PSPNet with ResNet-18 on every frame, at any constant scale (Zhao et al., CVPR 2017; AR-Seg's per-frame baseline)."""
+"""PSPNet on every frame, at any constant scale (Zhao et al., CVPR 2017; AR-Seg's per-frame baseline)."""
 
 from __future__ import annotations
 
-from vssbench.nets.pspnet import PSPNet18
+from vssbench.errors import UsageError
+from vssbench.nets.pspnet import STYLES
 from vssbench.perframe import PerFrameSegmenter
 
 
 class PSPNet(PerFrameSegmenter):
-    """Parameters: ``scale`` of the network's input (1 = full resolution), ``width`` multiplier of all channels."""
+    """Parameters: ``layers`` of the ResNet (18, 50, 101), ``style`` upsample (AR-Seg's CamVid network) or semseg
+    (hszhao/semseg's, AR-Seg's Cityscapes network), ``scale`` of the network's input (1 = full resolution), ``width``
+    multiplier of all channels."""
 
-    def __init__(self, classes: int, *, scale: float = 1.0, width: float = 1.0) -> None:
-        super().__init__("PSPNet18", PSPNet18(classes, width), classes, scale, width)
+    def __init__(
+        self, classes: int, *, layers: int = 18, style: str = "upsample", scale: float = 1.0, width: float = 1.0
+    ) -> None:
+        if style not in STYLES:
+            raise UsageError(f"pspnet: unknown style {style!r}; expected one of {', '.join(STYLES)}")
+        if layers not in (18, 50, 101):
+            raise UsageError(f"pspnet: layers={layers}; expected 18, 50 or 101")
+        name = f"PSPNet{layers}" if style == "upsample" else f"PSPNet{layers} (semseg)"
+        super().__init__(name, STYLES[style](classes, layers, width), classes, scale, width)

@@ -7,7 +7,7 @@ from torch import nn
 from vssbench.cost.crosscheck import keyframe_gmacs
 from vssbench.cost.gmacs import Cost, count, meta_model
 from vssbench.errors import UsageError
-from vssbench.nets.pspnet import PSPNet18
+from vssbench.nets.pspnet import UpsamplingPSPNet
 from vssbench.variant import parse_variant
 
 
@@ -34,7 +34,7 @@ def test_convolutions_counted_by_hand():
         total += output.numel() * per_output
 
     with torch.device("meta"):
-        network = PSPNet18(11, width=0.25).eval()
+        network = UpsamplingPSPNet(11, width=0.25).eval()
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(add)

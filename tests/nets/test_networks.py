@@ -8,18 +8,18 @@ import torch.nn.functional as F
 
 from vssbench.nets.bisenet import BiSeNet18
 from vssbench.nets.losses import cross_entropy, ohem_cross_entropy, presence_loss
-from vssbench.nets.pspnet import PSPNet18
+from vssbench.nets.pspnet import UpsamplingPSPNet
 
 
 @pytest.mark.parametrize(
-    ("network", "classes", "parameters"), [(PSPNet18, 12, 17_461_979), (BiSeNet18, 12, 13_423_012), (BiSeNet18, 19, 13_425_721)]
+    ("network", "classes", "parameters"), [(UpsamplingPSPNet, 12, 17_461_979), (BiSeNet18, 12, 13_423_012), (BiSeNet18, 19, 13_425_721)]
 )
 def test_parameters_equal_the_authors(network, classes, parameters):
     with torch.device("meta"):
         assert sum(p.numel() for p in network(classes).parameters()) == parameters
 
 
-@pytest.mark.parametrize("network", [PSPNet18, BiSeNet18])
+@pytest.mark.parametrize("network", [UpsamplingPSPNet, BiSeNet18])
 @pytest.mark.parametrize("size", [(64, 96), (45, 61)])
 def test_logits_have_the_images_size(network, size):
     model = network(5, width=0.125).eval()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vssbench.nets.losses import ohem_cross_entropy
 from vssbench.nets.network import SegmentationNetwork
 from vssbench.nets.resize import resize
-from vssbench.nets.resnet import ResNet18, initialise_convolutions
+from vssbench.nets.resnet import ResNet, initialise_convolutions
 from vssbench.segmenter import scaled_channels
 
 
@@ -54,7 +54,7 @@ class ContextPath(nn.Module):
 
     def __init__(self, width: float) -> None:
         super().__init__()
-        self.backbone = ResNet18(width)
+        self.backbone = ResNet(18, width)
         _, _, third, fourth = self.backbone.channels
         channels = scaled_channels(128, width)
         self.arm16 = AttentionRefinement(third, channels)

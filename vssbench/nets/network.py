@@ -43,3 +43,24 @@ class SegmentationNetwork(nn.Module, ABC):
     def losses(self, logits: Tensor, extra: Any, label: Tensor, weights: Tensor) -> dict[str, Tensor]:
         """All terms of the loss by name."""
         return {"task": self.task_loss(logits, label, weights), **self.auxiliary_loss(extra, label, weights)}
+
+
+class TwoPartNetwork(SegmentationNetwork):
+    """A network that falls into N_feat, its backbone, and N_task (DFF's terms): AR-Seg's ablation fuses between the two.
+
+    ``backbone_channels`` are those of the feature that enters N_task.
+    """
+
+    backbone_channels: int
+
+    def features(self, image: Tensor) -> tuple[Tensor, Any]:
+        backbone, extra = self.backbone_features(image)
+        return self.task_features(backbone), extra
+
+    @abstractmethod
+    def backbone_features(self, image: Tensor) -> tuple[Tensor, Any]:
+        """N_feat: normalised image to (N, backbone_channels, h, w), and what the auxiliary losses need."""
+
+    @abstractmethod
+    def task_features(self, backbone: Tensor) -> Tensor:
+        """N_task without its last convolution: (N, backbone_channels, h, w) to the feature."""

@@ -1,26 +1,38 @@
-"""ResNet-18 as a segmentation backbone: the 7x7 stem and four stages, dilated or strided (He et al., CVPR 2016)."""
+"""ResNet-18, 50 and 101 as segmentation backbones: either stem, any strides and dilations (He et al., CVPR 2016)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
+from vssbench.errors import UsageError
 from vssbench.segmenter import scaled_channels
+
+#: layers -> blocks of each stage
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+
+#: of a block: one number for all its 3x3 convolutions, or those of the first and the second of a basic block
+Dilation = int | tuple[int, int]
+
+#: strides and dilations of the four stages; a stage's last dilation repeats for its remaining blocks
+STRIDED = ((1, 2, 2, 2), ((1,), (1,), (1,), (1,)))
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with a shortcut; ``dilations`` are those of the first and the second."""
+    """Two 3x3 convolutions with a shortcut; ``dilation`` may be a pair, that of the first and of the second."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, dilations: tuple[int, int]) -> None:
+    expansion = 1
+
+    def __init__(self, inputs: int, planes: int, stride: int, dilation: Dilation) -> None:
         super().__init__()
-        first, second = dilations
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=first, dilation=first, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=second, dilation=second, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
+        first, second = dilation if isinstance(dilation, tuple) else (dilation, dilation)
+        self.conv1 = nn.Conv2d(inputs, planes, 3, stride, padding=first, dilation=first, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, padding=second, dilation=second, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample: nn.Sequential | None = None
-        if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        self.downsample = _shortcut(inputs, planes, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
@@ -28,39 +40,104 @@ class BasicBlock(nn.Module):
         return self.relu(self.bn2(self.conv2(x)) + shortcut)
 
 
-class ResNet18(nn.Module):
-    """Features of the four stages, (N, 64 | 128 | 256 | 512 times width, ...).
+class Bottleneck(nn.Module):
+    """1x1 to ``planes``, 3x3 with the stride and the dilation, 1x1 to four times ``planes``, with a shortcut."""
 
-    ``dilated=False``: strides 4, 8, 16, 32. ``dilated=True``: output stride 8 as in AR-Seg's PSPNet18, where only the second
-    block of stage 3 (dilation 2) and of stage 4 (dilation 4) is dilated.
+    expansion = 4
+
+    def __init__(self, inputs: int, planes: int, stride: int, dilation: Dilation) -> None:
+        super().__init__()
+        if isinstance(dilation, tuple):
+            raise UsageError(f"a bottleneck block has one 3x3 convolution and takes one dilation, not {dilation}")
+        self.conv1 = nn.Conv2d(inputs, planes, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, stride, padding=dilation, dilation=dilation, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = nn.Conv2d(planes, planes * self.expansion, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(planes * self.expansion)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _shortcut(inputs, planes * self.expansion, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        return self.relu(self.bn3(self.conv3(x)) + shortcut)
+
+
+class ResNet(nn.Module):
+    """Features of the four stages, ``channels[i]`` each (64, 128, 256, 512 times the block's expansion, times ``width``).
+
+    ``deep_stem``: channels of three 3x3 convolutions that take the 7x7 one's place (hszhao/semseg and others), None for the
+    7x7. ``strides`` and ``dilations`` are those of the stages, see ``STRIDED`` (output strides 4, 8, 16, 32). The names of the
+    tensors are torchvision's, but for a deep stem, which is the sequence ``conv1``.
     """
 
-    def __init__(self, width: float = 1.0, dilated: bool = False) -> None:
+    def __init__(
+        self,
+        layers: int = 18,
+        width: float = 1.0,
+        *,
+        strides: Sequence[int] = STRIDED[0],
+        dilations: Sequence[Sequence[Dilation]] = STRIDED[1],
+        deep_stem: tuple[int, int, int] | None = None,
+        ceil_mode: bool = False,
+    ) -> None:
         super().__init__()
-        self.channels = tuple(scaled_channels(c, width) for c in (64, 128, 256, 512))
-        stem = self.channels[0]
-        self.conv1 = nn.Conv2d(3, stem, 7, 2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(stem)
+        if layers not in BLOCKS:
+            raise UsageError(f"there is no ResNet-{layers} here: expected {', '.join(map(str, BLOCKS))} layers")
+        self.layers, self.width, self.deep_stem = layers, width, deep_stem
+        block = BasicBlock if layers < 50 else Bottleneck
+        planes = tuple(scaled_channels(c, width) for c in (64, 128, 256, 512))
+        self.channels = tuple(c * block.expansion for c in planes)
+        if deep_stem is None:
+            inputs = planes[0]
+            self.conv1: nn.Module = nn.Conv2d(3, inputs, 7, 2, padding=3, bias=False)
+        else:
+            first, second, inputs = (scaled_channels(c, width) for c in deep_stem)
+            self.conv1 = deep_convolutions(first, second, inputs)
+        self.bn1 = nn.BatchNorm2d(inputs)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, 2, padding=1)
-        stride = 1 if dilated else 2  # of stages 3 and 4, where dilation takes the place of the stride
-        self.layer1 = self._stage(stem, self.channels[0], 1)
-        self.layer2 = self._stage(self.channels[0], self.channels[1], 2)
-        self.layer3 = self._stage(self.channels[1], self.channels[2], stride, 2 if dilated else 1)
-        self.layer4 = self._stage(self.channels[2], self.channels[3], stride, 4 if dilated else 1)
+        self.maxpool = nn.MaxPool2d(3, 2, padding=1, ceil_mode=ceil_mode)
+        stages = []
+        for count, outputs, stride, pattern in zip(BLOCKS[layers], planes, strides, dilations, strict=True):
+            blocks = []
+            for number in range(count):
+                dilation = pattern[min(number, len(pattern) - 1)]
+                blocks.append(block(inputs, outputs, stride if number == 0 else 1, dilation))
+                inputs = outputs * block.expansion
+            stages.append(nn.Sequential(*blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
         initialise_convolutions(self)
 
-    @staticmethod
-    def _stage(inputs: int, outputs: int, stride: int, dilation: int = 1) -> nn.Sequential:
-        first = BasicBlock(inputs, outputs, stride, (1, 1))
-        return nn.Sequential(first, BasicBlock(outputs, outputs, 1, (dilation, dilation)))
+    def stem(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) to stride 4."""
+        return self.maxpool(self.relu(self.bn1(self.conv1(x))))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        first = self.layer1(x)
+        first = self.layer1(self.stem(x))
         second = self.layer2(first)
         third = self.layer3(second)
         return first, second, third, self.layer4(third)
+
+
+def deep_convolutions(first: int, second: int, third: int) -> nn.Sequential:
+    """Three 3x3 convolutions, the first of stride 2, with BN and ReLU between them (the last pair is the caller's)."""
+    return nn.Sequential(
+        nn.Conv2d(3, first, 3, 2, padding=1, bias=False),
+        nn.BatchNorm2d(first),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(first, second, 3, padding=1, bias=False),
+        nn.BatchNorm2d(second),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(second, third, 3, padding=1, bias=False),
+    )
+
+
+def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
+    if stride == 1 and inputs == outputs:
+        return None
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
 
 def initialise_convolutions(module: nn.Module) -> None:
