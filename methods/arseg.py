@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,94 +11,178 @@ from torch import Tensor, nn
 
 from vssbench.errors import UsageError, WeightsError
 from vssbench.nets.bisenet import BiSeNet18
-from vssbench.nets.creff import CReFF
-from vssbench.nets.network import SegmentationNetwork
-from vssbench.nets.pspnet import UpsamplingPSPNet
+from vssbench.nets.creff import KINDS, CReFF
+from vssbench.nets.network import SegmentationNetwork, TwoPartNetwork
+from vssbench.nets.pspnet import STYLES
 from vssbench.nets.resize import resize, scaled_size
 from vssbench.nets.warp import resize_motion, warp
 from vssbench.perframe import check_scale
 from vssbench.segmenter import Batch, Phase, VideoSegmenter, width_suffix
 
-#: backbone parameter -> (network, its name in the paper's tables, the per-frame method that holds the same network)
-BACKBONES: dict[str, tuple[type[UpsamplingPSPNet] | type[BiSeNet18], str, str]] = {
-    "psp18": (UpsamplingPSPNet, "PSP18", "pspnet"),
-    "bise18": (BiSeNet18, "Bise18", "bisenet"),
+#: backbone parameter -> (its name in the paper's tables, the per-frame method that holds the same network)
+BACKBONES = {"psp18": ("PSP18", "pspnet"), "bise18": ("Bise18", "bisenet")}
+
+#: parameter -> its values; the first is what the published numbers were made with, but for ``warp`` (see the class)
+CHOICES = {
+    "backbone": tuple(BACKBONES),
+    "style": tuple(STYLES),
+    "fusion": (*KINDS, "none", "warp"),
+    "warp": ("exact", "paper", "off"),
+    "location": ("c1x1", "ntask", "nfeat"),
+    "fst": ("mse", "kl", "none"),
 }
 
 
 class ARSeg(VideoSegmenter):
-    """Parameters: ``backbone`` psp18 or bise18, ``scale`` of non-keyframes, ``window`` of the local attention, ``warp``
-    exact or paper (the authors' half-pixel mismatch), ``width`` multiplier of all channels.
-
-    A keyframe passes through the full-resolution network, and its feature before the last 1x1 convolution is the reference.
+    """A keyframe passes through the full-resolution network, whose feature before the last 1x1 convolution is the reference.
     Another frame passes through a second network of the same shape at low resolution; the reference is warped by the codec's
     vectors to that frame, CReFF fuses the two, and the keyframe network's own last convolution classifies (section 3).
+
+    Parameters: ``backbone`` psp18 or bise18; ``style`` of psp18, upsample (the CamVid experiments: 64 channels at full resolution
+    are fused) or semseg (Cityscapes: 512 channels at stride 8); ``scale`` of non-keyframes; ``width`` multiplier of all channels.
+
+    Those of the ablation (Table 3): ``fusion`` local (local attention in a ``window``), global (at 1/32), conv, none (the
+    low-resolution network alone), warp (the moved keyframe feature alone); ``grouped`` depthwise convolutions of query, key and
+    value; ``direct`` connection of the low-resolution feature; ``scaled`` scores (Eq. 3; the authors' code has none);
+    ``location`` of the fusion, before c1x1, ntask or nfeat; ``warp`` exact, paper (the authors' code, half a pixel off) or off;
+    ``shared`` last convolution; ``fst``, the feature similarity training: mse, kl or none.
     """
 
     needs = frozenset({"motion"})
-    free_parameters = ("scale", "warp")
+    free_parameters = ("scale", "warp", "scaled", "direct", "fst")
 
     def __init__(
         self,
         classes: int,
         *,
         backbone: str = "psp18",
+        style: str = "upsample",
         scale: float = 0.5,
         window: int = 7,
+        fusion: str = "local",
+        grouped: bool = True,
+        direct: bool = True,
+        scaled: bool = False,
+        location: str = "c1x1",
         warp: str = "exact",
+        shared: bool = True,
+        fst: str = "mse",
         width: float = 1.0,
     ) -> None:
         super().__init__(classes)
-        if backbone not in BACKBONES:
-            raise UsageError(f"arseg: unknown backbone {backbone!r}; expected one of {', '.join(BACKBONES)}")
-        if window < 1 or window % 2 == 0:
-            raise UsageError(f"arseg: window={window} is not an odd number (the paper uses 3, 7 and 11)")
-        if warp not in ("exact", "paper"):
-            raise UsageError(f"arseg: unknown warp {warp!r}; expected exact or paper")
-        network, self._paper_name, self._per_frame = BACKBONES[backbone]
-        self.backbone, self.scale, self.window, self.warp, self.width = (
-            backbone,
-            check_scale("arseg", scale),
-            window,
-            warp,
-            width,
-        )
-        self.high: SegmentationNetwork = network(classes, width=width)
-        self.low: SegmentationNetwork = network(classes, width=width)
-        self.low.final = nn.Identity()  # the last 1x1 convolution is shared: the keyframe network's classifies both
-        self.fusion = CReFF(self.high.feature_channels, window)
+        given = {
+            "backbone": backbone, "style": style, "fusion": fusion, "warp": warp, "location": location, "fst": fst,
+        }  # fmt: skip
+        for key, value in given.items():
+            if value not in CHOICES[key]:
+                raise UsageError(f"arseg: unknown {key} {value!r}; expected one of {', '.join(CHOICES[key])}")
+        _check_together(backbone, style, location, fusion, window)
+        self.backbone, self.style, self.window, self.warp, self.width = backbone, style, window, warp, width
+        self.scale = check_scale("arseg", scale)
+        self.mode, self.location, self.shared, self.fst = fusion, location, shared, fst
+        self._paper_name, self._per_frame = BACKBONES[backbone]
+        self._changed = [
+            f"{key} {_word(value)}"
+            for key, value, usual in (
+                ("style", style, "upsample"), ("window", window, 7), ("fusion", fusion, "local"), ("grouped", grouped, True),
+                ("direct", direct, True), ("scaled", scaled, False), ("before", location, "c1x1"),
+                ("warp", "off" if warp == "off" else "on", "on"), ("shared C1x1", shared, True), ("FST", fst, "mse"),
+            )
+            if value != usual
+        ]  # fmt: skip
+        self.high, self.low = self._network(), self._network()
+        if shared:
+            self.low.final = nn.Identity()  # the keyframe network's last 1x1 convolution classifies both
+        if fusion in KINDS:
+            channels, stride = self._fused_feature()
+            self.fusion = CReFF(channels, window, fusion, grouped, direct, scaled, stride)
+        if warp == "off" or fusion == "none":
+            self.needs = frozenset()
+
+    def _network(self) -> SegmentationNetwork:
+        if self.backbone == "bise18":
+            return BiSeNet18(self.classes, width=self.width)
+        return STYLES[self.style](self.classes, 18, self.width)
+
+    def _fused_feature(self) -> tuple[int, int]:
+        """Channels and stride of what CReFF fuses."""
+        if self.location == "nfeat":
+            return 3, 1
+        if self.location == "ntask":
+            assert isinstance(self.high, TwoPartNetwork)
+            return self.high.backbone_channels, 8
+        return self.high.feature_channels, 1 if (self.backbone, self.style) == ("psp18", "upsample") else 8
 
     @property
     def display(self) -> str:
-        return f"AR{self.scale:.1f}-{self._paper_name}{width_suffix(self.width)}"
+        changes = f" ({', '.join(self._changed)})" if self._changed else ""
+        return f"AR{self.scale:.1f}-{self._paper_name}{changes}{width_suffix(self.width)}"
 
     def keyframe(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        return self.high(self.normalise(image))
+        image = self.normalise(image)
+        size = (image.shape[-2], image.shape[-1])
+        if self.location == "ntask":
+            assert isinstance(self.high, TwoPartNetwork)
+            backbone, _ = self.high.backbone_features(image)
+            return self.high.classify(self.high.task_features(backbone), size), backbone
+        logits, feature = self.high(image)
+        return logits, image if self.location == "nfeat" else feature
 
     def nonkeyframe(self, image: Tensor, motion: Tensor | None, reference: Tensor) -> Tensor:
-        assert motion is not None  # the harness grants what `needs` declares
+        image = self.normalise(image)
         size = (image.shape[-2], image.shape[-1])
-        low, _ = self.low.features(resize(self.normalise(image), scaled_size(*size, self.scale)))
-        return self.high.classify(self.fuse(low, motion, reference), size)
+        if self.mode == "none":
+            low_size = scaled_size(*size, self.scale)
+            low, _ = self.low.features(resize(image, low_size))
+            return resize(self._classify(low, low_size), size)
+        return self._classify(self._fused_features(image, motion, reference)[0], size)
 
-    def fuse(self, low: Tensor, motion: Tensor, reference: Tensor) -> Tensor:
-        """CReFF of a low-resolution feature and the reference, moved by ``motion`` (N, 2, H, W) in image pixels."""
+    def _classify(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
+        return (self.high if self.shared else self.low).classify(feature, size)
+
+    def _moved(self, reference: Tensor, motion: Tensor | None) -> Tensor:
+        """The keyframe's feature at this frame's place; ``motion`` (N, 2, H, W) is in image pixels."""
+        if self.warp == "off":
+            return reference
+        assert motion is not None  # the harness grants what `needs` declares
         size = (reference.shape[-2], reference.shape[-1])
-        return self.fusion(low, warp(reference, resize_motion(motion, size), self.warp))
+        return warp(reference, resize_motion(motion, size), self.warp)
+
+    def _fused_features(self, image: Tensor, motion: Tensor | None, reference: Tensor) -> tuple[Tensor, Any]:
+        """The feature before the last convolution of a non-keyframe, and what the auxiliary losses need."""
+        if self.mode == "warp":
+            return self._moved(reference, motion), None
+        small = resize(image, scaled_size(image.shape[-2], image.shape[-1], self.scale))
+        if self.location == "nfeat":
+            return self.low.features(self.fuse(small, motion, reference))
+        if self.location == "ntask":
+            assert isinstance(self.low, TwoPartNetwork)
+            backbone, extra = self.low.backbone_features(small)
+            return self.low.task_features(self.fuse(backbone, motion, reference)), extra
+        low, extra = self.low.features(small)
+        return self.fuse(low, motion, reference), extra
+
+    def fuse(self, low: Tensor, motion: Tensor | None, reference: Tensor) -> Tensor:
+        """CReFF of a low-resolution feature and the reference, moved by ``motion`` (N, 2, H, W) in image pixels."""
+        return self.fusion(low, self._moved(reference, motion))
 
     def phases(self) -> Sequence[Phase]:
         """HR network; then, with it frozen, the LR network alone; then LR network and CReFF (train_pair.py of the authors)."""
-        return (
-            Phase("hr", 1.0, frozen=("low", "fusion")),
-            Phase("lr", 0.5, frozen=("high", "fusion")),
-            Phase("fusion", 0.5, data="pairs", frozen=("high",)),
-        )
+        fusion = ("fusion",) if self.mode in KINDS else ()
+        phases = [Phase("hr", 1.0, frozen=("low", *fusion))]
+        if self.mode != "warp":
+            phases.append(Phase("lr", 0.5, frozen=("high", *fusion)))
+        if fusion:
+            phases.append(Phase("fusion", 0.5, data="pairs", frozen=("high",)))
+        return phases
 
     def begin_phase(self, phase: Phase) -> None:
         """The LR network starts from the HR network's weights, which it resembles more than ImageNet's."""
         if phase.name == "lr":
-            high = {name: value for name, value in self.high.state_dict().items() if not name.startswith("final.")}
-            self.low.load_state_dict(high)
+            self._copy_to_low(self.high.state_dict())
+
+    def _copy_to_low(self, state: dict[str, Tensor]) -> None:
+        self.low.load_state_dict({n: v for n, v in state.items() if not (self.shared and n.startswith("final."))})
 
     def loss(self, phase: Phase, batch: Batch) -> dict[str, Tensor]:
         image = self.normalise(batch.image)
@@ -105,38 +190,64 @@ class ARSeg(VideoSegmenter):
         if phase.name == "hr":
             feature, extra = self.high.features(image)
             return self.high.losses(self.high.classify(feature, size), extra, batch.label, batch.class_weights)
-        low_size = scaled_size(*size, self.scale)
-        feature, extra = self.low.features(resize(image, low_size))
         if phase.name == "lr":
-            logits = resize(self.high.classify(feature, low_size), size)
+            low_size = scaled_size(*size, self.scale)
+            feature, extra = self.low.features(resize(image, low_size))
+            logits = resize(self._classify(feature, low_size), size)
             return self.low.losses(logits, extra, batch.label, batch.class_weights)
         assert batch.keyframe is not None
-        assert batch.motion is not None
         with torch.no_grad():  # feature similarity training (section 3.3): the HR network's feature of the same frame
-            reference, _ = self.high.features(self.normalise(batch.keyframe))
+            _, reference = self.keyframe(batch.keyframe)
             target, _ = self.high.features(image)
-        fused = self.fuse(feature, batch.motion, reference)
-        terms = self.low.losses(self.high.classify(fused, size), extra, batch.label, batch.class_weights)
-        return {**terms, "feature": F.mse_loss(fused.float(), target.float())}
+        fused, extra = self._fused_features(image, batch.motion, reference)
+        logits = self._classify(fused, size)
+        terms = self.low.losses(logits, extra, batch.label, batch.class_weights)
+        return {**terms, **self._similarity(fused, target, logits)}
+
+    def _similarity(self, fused: Tensor, target: Tensor, logits: Tensor) -> dict[str, Tensor]:
+        """Feature similarity training: the squared error of the features, or the divergence of the predictions."""
+        if self.fst == "none":
+            return {}
+        if self.fst == "mse":
+            return {"feature": F.mse_loss(fused.float(), target.float())}
+        with torch.no_grad():
+            teacher = self.high.classify(target, (logits.shape[-2], logits.shape[-1])).float().log_softmax(1)
+        divergence = F.kl_div(logits.float().log_softmax(1), teacher, reduction="none", log_target=True)
+        return {"feature": divergence.sum(1).mean()}
 
     def initialise(self, state: dict[str, Tensor], source: dict[str, str]) -> tuple[str, ...]:
         """From a per-frame network's weights: at scale 1 for both networks (replaces phase hr), at a lower scale for the
-        low-resolution network alone (replaces phase lr)."""
+        low-resolution network alone (replaces phase lr). From AR-Seg's own: both are replaced."""
         if source.get("name") == "arseg":
-            self.load_state_dict(state)
-            return ("hr", "lr")
+            return ("hr", "lr") if self._load(state, source) else ()
         if source.get("name") != self._per_frame:
             raise WeightsError(
                 f"arseg[backbone={self.backbone}] starts from weights of {self._per_frame} or arseg, "
                 f"and this file holds {source.get('method', 'an unknown method')}"
             )
         network = {name.removeprefix("net."): value for name, value in state.items()}
-        low = {name: value for name, value in network.items() if not name.startswith("final.")}
-        self.low.load_state_dict(low)
+        self._copy_to_low(network)
         if float(source.get("scale", 1)) < 1:
             return ("lr",)
         self.high.load_state_dict(network)
         return ("hr",)
 
     def training_only(self) -> tuple[str, ...]:
-        return tuple(f"{branch}.{name}" for branch in ("high", "low") for name in self.high.auxiliary)
+        auxiliary = tuple(f"{branch}.{name}" for branch in ("high", "low") for name in self.high.auxiliary)
+        return (*auxiliary, "low") if self.mode == "warp" else auxiliary
+
+
+def _check_together(backbone: str, style: str, location: str, fusion: str, window: int) -> None:
+    """Refuse what does not exist together. Raises UsageError."""
+    if window < 1 or window % 2 == 0:
+        raise UsageError(f"arseg: window={window} is not an odd number (the paper uses 3, 7 and 11)")
+    if backbone == "bise18" and style != "upsample":
+        raise UsageError(f"arseg: style={style} is a form of psp18; leave it out with backbone=bise18")
+    if backbone == "bise18" and location != "c1x1":
+        raise UsageError(f"arseg: location={location} is known of psp18 alone (the paper's ablation); bise18 fuses before c1x1")
+    if fusion in ("none", "warp") and location != "c1x1":
+        raise UsageError(f"arseg: fusion={fusion} fuses nothing, so that location={location} has no meaning; leave it out")
+
+
+def _word(value: str | int | bool) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)

@@ -187,8 +187,7 @@ def _base(cell: Cell, command: str) -> dict[str, Any]:
 
 
 def _run(cell: Cell, advance: Callable[[], None]) -> tuple[_Recorder, dict[str, Any]]:
-    cls = registry.load("methods", cell.method.name)
-    if "motion" in cls.needs and not cell.codec.has_motion:
+    if "motion" in meta_model(cell.method, len(cell.dataset.classes)).needs and not cell.codec.has_motion:
         raise CellRefused(
             f"{cell.method} needs motion vectors, and {cell.codec_variant} carries none; choose a codec that has them, as h264"
         )
@@ -217,7 +216,7 @@ def _run(cell: Cell, advance: Callable[[], None]) -> tuple[_Recorder, dict[str, 
 
 def _run_clip(cell: Cell, stream: Stream, number: int, clip: Clip, recorder: _Recorder, advance: Callable[[], None]) -> None:
     classes = len(cell.dataset.classes)
-    needs_motion = "motion" in type(stream.model).needs
+    needs_motion = "motion" in stream.model.needs
     for frame, scored in cell.protocol.frames(clip, cell.codec, cache=cell.cache, motion=needs_motion):
         label = clip.label(frame.index) if scored else None
         size = None if label is None else (label.shape[0], label.shape[1])

@@ -1,4 +1,4 @@
-"""CamVid's eleven classes as SegNet merged them, in the order of their indices; the synthetic street has the same."""
+"""The class lists of the data sets: CamVid as SegNet merged it (the synthetic street has the same), and Cityscapes."""
 
 from __future__ import annotations
 
@@ -16,3 +16,9 @@ CAMVID_CLASSES: dict[str, tuple[int, int, int]] = {
     "Pedestrian": (64, 64, 0),
     "Bicyclist": (0, 128, 192),
 }
+
+#: the 19 classes that Cityscapes evaluates, in the order of their train ids
+CITYSCAPES_CLASSES: tuple[str, ...] = (
+    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain",
+    "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+)  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from torch import Tensor
 
 from vssbench.errors import UsageError
@@ -20,7 +22,7 @@ def check_scale(name: str, scale: float) -> float:
 class PerFrameSegmenter(VideoSegmenter):
     """Resizes the image by ``scale``, runs the network, resizes its logits back; a non-keyframe is the same work."""
 
-    free_parameters = ("scale",)
+    free_parameters: ClassVar[tuple[str, ...]] = ("scale",)
 
     def __init__(self, name: str, network: SegmentationNetwork, classes: int, scale: float, width: float) -> None:
         super().__init__(classes)
@@ -32,7 +34,7 @@ class PerFrameSegmenter(VideoSegmenter):
         resolution = "" if self.scale == 1 else f" {self.scale:g}x"
         return f"{self.name}{resolution}{width_suffix(self.width)}"
 
-    def keyframe(self, image: Tensor) -> tuple[Tensor, None]:
+    def keyframe(self, image: Tensor) -> tuple[Tensor, Any]:
         size = (image.shape[-2], image.shape[-1])
         logits, _ = self.net(resize(self.normalise(image), scaled_size(*size, self.scale)))
         return resize(logits, size), None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from vssbench.errors import WeightsError
 
 #: mean and standard deviation of ImageNet's RGB values in [0, 1], as torchvision and the authors' codes use them
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -19,9 +22,11 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Phase:
     """One phase of a method's training (AR-Seg has three).
 
-    ``share`` is its part of the epochs asked for; ``data`` is ``stills`` (labelled images) or ``pairs`` (a keyframe, a later
-    frame and the codec's motion between them); ``frozen`` names submodules that are not trained and stay in evaluation
-    mode; ``learning_rate`` multiplies the one asked for.
+    ``share`` is its part of the epochs asked for. ``data`` is ``stills`` (labelled images), ``pairs`` (a keyframe, a later
+    frame and, where the method needs it, the codec's motion between them) or ``flow`` (the same with the exact motion).
+    ``frozen`` names submodules that are not trained and stay in evaluation mode; ``learning_rate`` multiplies the one asked
+    for. ``gaps`` is the range of frames from keyframe to image, both ends included, where 0 is the keyframe itself; without
+    it a pair's keyframe is the one of the codec's GOP.
     """
 
     name: str
@@ -29,14 +34,17 @@ class Phase:
     data: str = "stills"
     frozen: tuple[str, ...] = ()
     learning_rate: float = 1.0
+    gaps: tuple[int, int] | None = None
 
 
 @dataclass
 class Batch:
     """A training batch.
 
-    image: float32 (N, 3, H, W) in [0, 1]; label: int64 (N, H, W), 255 ignored; keyframe: like image, and motion: float32
-    (N, 2, H, W) backward from image to keyframe in pixels, both only in phases on pairs; class_weights: (classes,).
+    image: float32 (N, 3, H, W) in [0, 1]; label: int64 (N, H, W), 255 ignored; class_weights: (classes,); keyframe: like
+    image, in phases on pairs and on flow; motion: float32 (N, 2, H, W) backward from image to keyframe in pixels, the codec's,
+    in phases on pairs of a method that needs motion; flow: like motion but exact, NaN where the keyframe does not show what
+    the image shows, in phases on flow.
     """
 
     image: Tensor
@@ -44,6 +52,7 @@ class Batch:
     class_weights: Tensor
     keyframe: Tensor | None = None
     motion: Tensor | None = None
+    flow: Tensor | None = None
 
 
 class VideoSegmenter(nn.Module, ABC):
@@ -53,8 +62,9 @@ class VideoSegmenter(nn.Module, ABC):
     yields a reference, later frames receive it. A per-frame network implements :meth:`keyframe` alone.
     """
 
-    #: what the harness must supply with a non-keyframe; a codec that lacks it is refused in words
-    needs: ClassVar[frozenset[str]] = frozenset()
+    #: what the harness must supply with a non-keyframe (``motion``); a codec that lacks it is refused in words. A variant
+    #: that needs less, or more, sets it in its ``__init__``
+    needs: frozenset[str] = frozenset()
     #: parameters that may differ between training and evaluation, since they leave every weight's shape as it is
     free_parameters: ClassVar[tuple[str, ...]] = ()
 
@@ -66,6 +76,11 @@ class VideoSegmenter(nn.Module, ABC):
         self.classes = classes
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    @classmethod
+    def weights_name(cls, name: str, parameters: dict[str, Any]) -> str:
+        """The method whose weight files fit a variant as they are: its own ``name``, or that of a network it borrows."""
+        return name
 
     @property
     @abstractmethod
@@ -91,10 +106,26 @@ class VideoSegmenter(nn.Module, ABC):
     def initialise(self, state: dict[str, Tensor], source: dict[str, str]) -> tuple[str, ...]:
         """Start from another method's weights (``train --init``); returns the names of the phases that this replaces.
 
-        ``source`` is the file's metadata. The default takes weights of the same network, of whatever free parameters.
+        ``source`` is the file's metadata. The default takes weights of the same network, of whatever free parameters; a file
+        that holds a part of it alone, such as an ImageNet backbone, replaces no phase.
         """
-        self.load_state_dict(state)
+        self._load(state, source)
         return ()
+
+    def _load(self, state: dict[str, Tensor], source: dict[str, str]) -> bool:
+        """Load tensors by name; True where the file holds the whole method. Raises WeightsError where they do not fit."""
+        partial = bool(json.loads(source.get("missing", "[]")))
+        try:
+            result = self.load_state_dict(state, strict=False)
+        except RuntimeError as error:  # shapes
+            raise WeightsError(f"the file to start from does not fit {self.display}: {error}") from error
+        idle = tuple(f"{prefix}." for prefix in self.training_only())
+        lacking = [name for name in result.missing_keys if not name.endswith("num_batches_tracked")]
+        lacking = [name for name in lacking if not (idle and name.startswith(idle))]
+        if result.unexpected_keys or (lacking and not partial):
+            problem = f"holds {result.unexpected_keys[0]}" if result.unexpected_keys else f"lacks {lacking[0]}"
+            raise WeightsError(f"the file to start from does not fit {self.display}: it {problem}")
+        return not partial
 
     def begin_phase(self, phase: Phase) -> None:
         """Called once before a phase starts, not when it is resumed: copy weights from one branch to another, say."""

@@ -16,7 +16,7 @@ from vssbench.protocol import protocol as find_protocol
 from vssbench.store import Measurement, RunStore
 from vssbench.variant import Variant, parse_variant
 from vssbench.video import Dataset
-from vssbench.weights import WeightFile, check_fit, choose_shipped, open_weights
+from vssbench.weights import WeightFile, check_fit, choose_shipped, open_weights, weights_name
 
 #: what `run` measures when nothing is asked for: the embedded default
 DEFAULT_METHODS = ("pspnet", "pspnet[scale=0.5]", "arseg[scale=0.5]", "bisenet")
@@ -69,7 +69,7 @@ def _default_methods(files: list[WeightFile]) -> list[Variant]:
 
 
 def _check_used(files: list[WeightFile], methods: list[Variant]) -> None:
-    names = {method.name for method in methods}
+    names = {name for method in methods for name in (method.name, weights_name(method))}
     for file in files:
         if file.variant.name not in names:
             raise WeightsError(
@@ -89,7 +89,7 @@ def _weights_of(
 ) -> tuple[Variant, WeightFile]:
     """A file given with --weights must fit the method as typed; else the shipped weights settle what was left open."""
     meta_model(method, len(dataset.classes))  # refuses parameters that the method does not have or allow
-    given = [file for file in files if file.variant.name == method.name]
+    given = [file for file in files if file.variant.name in (method.name, weights_name(method))]
     if given:
         best = min(given, key=lambda file: _apart(method, file.variant))
         check_fit(method, dataset.classes, best)
@@ -103,7 +103,7 @@ def _weights_of(
 def _apart(asked: Variant, held: Variant) -> int:
     """Number of parameters in which two variants of a method differ."""
     first, second = registry.resolved("methods", asked), registry.resolved("methods", held)
-    return sum(first[key] != second[key] for key in first)
+    return sum(first[key] != second[key] for key in first if key in second)
 
 
 def sweep(cells: Sequence[Cell], store: RunStore, command: str, force: bool = False) -> list[Measurement]:

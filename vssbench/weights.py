@@ -9,18 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from vssbench import __version__, registry
 from vssbench.errors import WeightsError
-from vssbench.segmenter import VideoSegmenter
+from vssbench.segmenter import IMAGENET_MEAN, IMAGENET_STD, VideoSegmenter
 from vssbench.variant import Variant, format_value, parse_variant
+
+IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
 
 #: tensors of fewer values stay in float32: batch normalisation's statistics, biases
 _HALF_FROM = 4096
@@ -45,6 +49,18 @@ class WeightFile:
     def training(self) -> dict[str, Any]:
         """How the weights were made: command, dataset, epochs, seconds, versions."""
         return json.loads(self.metadata.get("training", "{}"))
+
+    @property
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the RGB values in [0, 1] that the weights were trained with, (1, 3, 1, 1) each."""
+        values = (self.metadata.get("mean"), self.metadata.get("std"))
+        mean, std = (default if text is None else json.loads(text) for text, default in zip(values, IMAGENET, strict=True))
+        return torch.tensor(mean).view(1, 3, 1, 1), torch.tensor(std).view(1, 3, 1, 1)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The parts of the method that an imported checkpoint does not hold; random weights never stand in for them."""
+        return tuple(json.loads(self.metadata.get("missing", "[]")))
 
     @property
     def parts(self) -> list[Path]:
@@ -102,6 +118,17 @@ def open_weights(path: Path) -> WeightFile:
     return WeightFile(path, metadata)
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file is one of this project's weight files. Raises WeightsError where there is no such file."""
+    if not path.is_file():
+        raise WeightsError(f"no weight file {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "method" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
 def save_weights(
     path: Path,
     model: VideoSegmenter,
@@ -115,7 +142,23 @@ def save_weights(
 
     ``part_bytes`` splits what is larger into parts of at most that size (a single tensor is never split).
     """
-    state = {name: _stored(value) for name, value in model.state_dict().items() if not name.endswith("num_batches_tracked")}
+    statistics = {"mean": json.dumps(model.mean.flatten().tolist()), "std": json.dumps(model.std.flatten().tolist())}
+    return save_state(path, model.state_dict(), variant, classes, dataset, training, statistics, part_bytes)
+
+
+def save_state(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    variant: Variant,
+    classes: tuple[str, ...],
+    dataset: str,
+    training: dict[str, Any],
+    extra: Mapping[str, str],
+    part_bytes: int | None = None,
+    half: bool = True,
+) -> list[Path]:
+    """As :func:`save_weights`, from named tensors; ``extra`` goes into the metadata, ``half=False`` keeps float32."""
+    state = {name: _stored(value, half) for name, value in tensors.items() if not name.endswith("num_batches_tracked")}
     parameters = registry.resolved("methods", variant)
     groups = _parts(state, part_bytes)
     metadata = {
@@ -126,6 +169,7 @@ def save_weights(
         "training": json.dumps(training),
         "vssbench": __version__,
         "parts": str(len(groups)),
+        **extra,
         **{key: format_value(value) for key, value in parameters.items()},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -150,9 +194,9 @@ def _parts(state: dict[str, Tensor], limit: int | None) -> list[dict[str, Tensor
     return groups
 
 
-def _stored(value: Tensor) -> Tensor:
+def _stored(value: Tensor, half: bool) -> Tensor:
     value = value.detach().cpu().contiguous()
-    if value.is_floating_point():
+    if value.is_floating_point() and half:
         return value.half() if value.numel() >= _HALF_FROM else value.float()
     return value
 
@@ -162,27 +206,58 @@ def load_into(model: VideoSegmenter, variant: Variant, classes: tuple[str, ...],
     check_fit(variant, classes, file)
     state = file.tensors()
     expected = model.state_dict()
+    idle = tuple(f"{prefix}." for prefix in model.training_only())
     wrong = [
         f"{name}: {tuple(state[name].shape) if name in state else 'missing'} instead of {tuple(value.shape)}"
         for name, value in expected.items()
-        if not name.endswith("num_batches_tracked") and (name not in state or state[name].shape != value.shape)
+        if not name.endswith("num_batches_tracked")
+        and (state[name].shape != value.shape if name in state else not (idle and name.startswith(idle)))
     ]
     unknown = [name for name in state if name not in expected]
     if wrong or unknown:
         detail = "; ".join(wrong[:3] + [f"{name}: not in the network" for name in unknown[:3]])
         raise WeightsError(f"{file.path} does not fit {variant}: {detail}. Train anew with `bench.py train '{variant}'`")
     model.load_state_dict(state, strict=False)
+    _set_statistics(model, file)
+
+
+def build(file: WeightFile, partial: bool = False) -> VideoSegmenter:
+    """The method that a file's weights belong to, with those weights, in evaluation mode.
+
+    ``partial`` takes a file that holds a part of the method alone (an AR checkpoint without its HR network); what is missing
+    is NaN, so that nothing can come of it unnoticed. Raises WeightsError where the file does not fit.
+    """
+    model: VideoSegmenter = registry.create("methods", file.variant, classes=max(2, len(file.classes)))
+    if not (partial and file.missing):
+        load_into(model, file.variant, file.classes, file)
+        return model.eval()
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and name not in ("mean", "std"):
+            value.fill_(float("nan"))
+    model.load_state_dict(file.tensors(), strict=False)
+    _set_statistics(model, file)
+    return model.eval()
+
+
+def _set_statistics(model: VideoSegmenter, file: WeightFile) -> None:
+    for buffer, value in zip((model.mean, model.std), file.statistics, strict=True):
+        buffer.copy_(value)
 
 
 def check_fit(variant: Variant, classes: tuple[str, ...], file: WeightFile) -> None:
     """Compare method, parameters and classes of a file with what is asked for, before a network is built."""
     held = file.variant
-    if held.name != variant.name:
+    if file.missing:
+        raise WeightsError(
+            f"{file.path} holds a part of {held} alone (missing: {', '.join(file.missing)}): import the other checkpoint "
+            "with it, or start a training from it with `bench.py train --init`"
+        )
+    if held.name not in (variant.name, weights_name(variant)):
         raise WeightsError(f"{file.path} holds weights of {held}, and {variant} was asked for: choose -m {held.name!r}")
     cls = registry.load("methods", variant.name)
     asked, stored = registry.resolved("methods", variant), registry.resolved("methods", held)
     for key, value in asked.items():
-        if key not in cls.free_parameters and stored[key] != value:
+        if key in stored and key not in cls.free_parameters and stored[key] != value:
             raise WeightsError(
                 f"{file.path} holds weights of {key}={format_value(stored[key])}, and {variant} has "
                 f"{key}={format_value(value)}: ask for -m '{fitting(variant, file)}', or train weights of that {key}"
@@ -194,13 +269,19 @@ def check_fit(variant: Variant, classes: tuple[str, ...], file: WeightFile) -> N
         )
 
 
+def weights_name(variant: Variant) -> str:
+    """The method whose weights a variant runs on: its own, but for a baseline that borrows a per-frame network."""
+    cls = registry.load("methods", variant.name)
+    return cls.weights_name(variant.name, registry.resolved("methods", variant))
+
+
 def fitting(variant: Variant, file: WeightFile) -> Variant:
     """The variant as typed, but every parameter that must agree is the file's; those left open at its default stay out."""
     cls = registry.load("methods", variant.name)
     stored, defaults = registry.resolved("methods", file.variant), registry.parameters(cls)
-    params = {key: value if key in cls.free_parameters else stored[key] for key, value in variant.params.items()}
+    params = {key: value if key in cls.free_parameters else stored.get(key, value) for key, value in variant.params.items()}
     for key, value in stored.items():
-        if key not in params and key not in cls.free_parameters and value != defaults[key]:
+        if key in defaults and key not in params and key not in cls.free_parameters and value != defaults[key]:
             params[key] = value
     return Variant(variant.name, params)
 
@@ -227,21 +308,24 @@ def choose_shipped(variant: Variant, dataset: str, classes: tuple[str, ...]) -> 
     width was trained); one that was given must agree, unless it is free (a scale). The closest file wins.
     """
     candidates = []
-    files = shipped(variant.name, dataset, classes)
+    files = shipped(weights_name(variant), dataset, classes)
     cls = registry.load("methods", variant.name)
     asked = registry.resolved("methods", variant)
     for file in files:
         stored = registry.resolved("methods", file.variant)
-        if any(key not in cls.free_parameters and stored[key] != value for key, value in variant.params.items()):
+        fixed = {key: value for key, value in variant.params.items() if key in stored and key not in cls.free_parameters}
+        if any(stored[key] != value for key, value in fixed.items()):
             continue
-        apart = sum(stored[key] != asked[key] for key in cls.free_parameters)
-        apart_default = sum(stored[key] != asked[key] for key in asked)
+        apart = sum(stored[key] != asked[key] for key in cls.free_parameters if key in stored)
+        apart_default = sum(stored[key] != asked[key] for key in asked if key in stored)
         candidates.append((apart, apart_default, file.path.name, file))
     if not candidates:
         there = ", ".join(str(fitting(file.variant, file)) for file in files) or "none"
+        name = weights_name(variant)
+        trained = variant if name == variant.name else name
         raise WeightsError(
             f"no weights of {variant} for {dataset} ({len(classes)} classes) are shipped (there are: {there}). Train them with "
-            f"`bench.py train '{variant}' -d {dataset} --out FILE` and pass --weights FILE; random weights are never scored"
+            f"`bench.py train '{trained}' -d {dataset} --out FILE` and pass --weights FILE; random weights are never scored"
         )
     file = min(candidates, key=lambda item: item[:3])[3]
     return fitting(variant, file), file

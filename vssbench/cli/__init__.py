@@ -15,6 +15,7 @@ from vssbench.cli.plot import plot
 from vssbench.cli.run import run
 from vssbench.cli.table import table
 from vssbench.cli.train import train
+from vssbench.cli.weights import weights
 from vssbench.errors import VssbenchError
 
 click.rich_click.TEXT_MARKUP = "ansi"
@@ -43,7 +44,7 @@ def bench() -> None:
     """
 
 
-for _command in (list_plugins, info, run, cost, train, table, plot):
+for _command in (list_plugins, info, run, cost, train, weights, table, plot):
     bench.add_command(_command)
 
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from vssbench.cli.options import SIZE, data_root_option, device_option, precision_option
+from vssbench.cli.options import SIZE, data_root_option, device_option
+
+if TYPE_CHECKING:
+    from vssbench.segmenter import Phase
+    from vssbench.training.loop import Options
+    from vssbench.training.recipe import Recipe
+    from vssbench.variant import Variant
 
 
 @click.command()
 @click.argument("method")
 @click.option("-d", "--dataset", required=True, help="Dataset to train on.")
 @data_root_option
-@click.option("--epochs", type=click.IntRange(1), default=40, show_default=True, help="Epochs of the main phase.")
+@click.option("--recipe", default="short", show_default=True, metavar="NAME",
+              help="paper (as published), short (minutes on a CPU), or another that the method has.")  # fmt: skip
+@click.option("--show", is_flag=True, help="Print the recipe, with everything settled, and stop.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Weight file to write (.safetensors).")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint beside --out.")
 @click.option(
@@ -24,35 +32,88 @@ from vssbench.cli.options import SIZE, data_root_option, device_option, precisio
     multiple=True,
     help="Start from these weights; AR-Seg takes its branches from per-frame networks.",
 )
-@click.option("-c", "--codec", "codecs", multiple=True, default=("h264[bitrate=1M]",), show_default=True,
-              help="Codec of training pairs; several are taken in turn.")  # fmt: skip
-@click.option("--batch", type=click.IntRange(1), default=8, show_default=True, help="Images a step.")
-@click.option("--crop", type=SIZE, default="240x320", show_default=True, metavar="HxW", help="Training crop in pixels.")
-@click.option("--lr", "learning_rate", type=float, default=1e-3, show_default=True, help="Peak learning rate (AdamW).")
+@click.option("--epochs", type=click.IntRange(1), help="Epochs of the main phase, instead of the recipe's.")
+@click.option("--iterations", type=click.IntRange(1), help="Steps of the main phase, instead of epochs.")
+@click.option("--batch", type=click.IntRange(1), help="Images a pass, over all processes, instead of the recipe's.")
+@click.option("--accumulate", type=click.IntRange(1), default=1, show_default=True,
+              help="Passes a step: the gradient of a batch so many times as large.")  # fmt: skip
+@click.option("--crop", type=SIZE, metavar="HxW", help="Training crop in pixels, instead of the recipe's.")
+@click.option("--lr", "learning_rate", type=click.FloatRange(0, min_open=True),
+              help="Peak learning rate, instead of the recipe's.")  # fmt: skip
+@click.option("-c", "--codec", "codecs", multiple=True,
+              help="Codec of training pairs, instead of the recipe's; several are taken in turn.")  # fmt: skip
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]),
+              help="Arithmetic of the network, instead of the recipe's; fp16 on CUDA alone.")  # fmt: skip
 @click.option("--frames", type=click.IntRange(1), help="Frames an epoch at most; all by default.")
 @click.option("--part-size", type=float, help="Split the weights into files of at most this many MiB.")
 @click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that load data.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@precision_option("bf16")
 @device_option
-def train(method: str, dataset: str, data_root: Path | None, out: Path | None, resume: bool, **options: Any) -> None:
+def train(method: str, dataset: str, data_root: Path | None, show: bool, out: Path | None, resume: bool, **given: Any) -> None:
     """Train METHOD and write its weights.
 
     For example:
 
     \b
         python bench.py train 'pspnet[width=0.5]' -d camvid --data-root ~/CamVid --epochs 60
+        python bench.py train arseg -d camvid --data-root ~/CamVid --recipe paper --device cuda
+        torchrun --nproc-per-node 4 bench.py train arseg -d camvid --data-root ~/CamVid --recipe paper --device cuda
     """
+    from dataclasses import replace
+
     from vssbench.cli.options import check_device, open_dataset
+    from vssbench.errors import UsageError
     from vssbench.progress import messages
+    from vssbench.training.distributed import join, leave
     from vssbench.training.loop import Options, Trainer
     from vssbench.variant import parse_variant
 
-    check_device(options["device"])
+    options = Options(**given)
     variant, dataset_variant = parse_variant(method), parse_variant(dataset)
+    if options.epochs and options.iterations:
+        raise UsageError("--epochs and --iterations exclude each other: give one")
+    if show:
+        click.echo(describe_recipe(variant, dataset_variant, options))
+        return
+    check_device(options.device)
     opened = open_dataset(dataset_variant, data_root)
     target = out or Path("checkpoints") / f"{variant.name}-{dataset_variant.name}.safetensors"
-    trainer = Trainer(variant, dataset_variant, opened, Options(**options), target)
-    for path in trainer.run(resume):
-        messages().print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
-        click.echo(path)
+    world, device = join(options.device)
+    try:
+        trainer = Trainer(variant, dataset_variant, opened, replace(options, device=device), target, world)
+        for path in trainer.run(resume):
+            messages().print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
+            click.echo(path)
+    finally:
+        leave()
+
+
+def describe_recipe(variant: Variant, dataset: Variant, options: Options) -> str:
+    """The recipe with everything settled, one value a line as in its file, and the phases that it makes."""
+    import torch
+
+    from vssbench import registry
+    from vssbench.training.recipe import load_recipe, with_parameters
+
+    recipe = load_recipe(variant.name, dataset.name, options.recipe, options.overrides())
+    settled = with_parameters(variant, recipe)
+    with torch.device("meta"):  # shapes alone, in no time and no memory
+        phases = registry.create("methods", settled, classes=2).phases()
+    lines = [f"{settled} on {dataset.name}, recipe {recipe.name}"]
+    lines += [f"{key} = {value}" for key, value in recipe.flat().items() if not key.startswith("phases.")]
+    return "\n".join([*lines, *(_describe_phase(phase, recipe) for phase in phases)])
+
+
+def _describe_phase(phase: Phase, recipe: Recipe) -> str:
+    own = recipe.of(phase.name)
+    share = phase.share if own.share is None else own.share
+    unit, length = ("epochs", recipe.epochs) if recipe.epochs is not None else ("iterations", recipe.iterations or 0)
+    gaps = (own.gaps or phase.gaps) if phase.data != "stills" else None
+    parts = [
+        phase.data + (f" {gaps[0]} to {gaps[1]} frames apart" if gaps else ""),
+        f"{round(length * share)} {unit}",
+        f"batch {own.batch}",
+        f"{own.optimiser.kind} at {own.optimiser.learning_rate * phase.learning_rate:g}",
+        f"goes on from {own.continues}" if own.continues else "",
+    ]
+    return f"phase {phase.name}: {', '.join(filter(None, parts))}"

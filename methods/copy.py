@@ -1,0 +1,31 @@
+"""The keyframe's labels repeated until the next keyframe: the cheapest baseline of all."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vssbench.keyframe_baseline import KeyframeBaseline
+
+
+class Copy(KeyframeBaseline):
+    """Parameters: ``network`` of keyframes, pspnet or bisenet, whose weights are used; ``layers`` and ``style`` of pspnet;
+    ``scale`` of the network's input; ``width`` multiplier of all channels. A non-keyframe costs nothing."""
+
+    def __init__(
+        self,
+        classes: int,
+        *,
+        network: str = "pspnet",
+        layers: int = 18,
+        style: str = "upsample",
+        scale: float = 1.0,
+        width: float = 1.0,
+    ) -> None:
+        super().__init__("Copy", classes, network, layers, style, scale, width)
+
+    def keyframe(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        logits, _ = super().keyframe(image)
+        return logits, logits
+
+    def nonkeyframe(self, image: Tensor, motion: Tensor | None, reference: Tensor) -> Tensor:
+        return reference

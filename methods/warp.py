@@ -1,0 +1,42 @@
+"""The keyframe's labels moved by the codec's motion vectors: the cheapest baseline that follows the motion."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vssbench.keyframe_baseline import KeyframeBaseline
+
+
+class Warp(KeyframeBaseline):
+    """Parameters: ``network`` of keyframes, pspnet or bisenet, whose weights are used; ``layers`` and ``style`` of pspnet;
+    ``scale`` of the network's input; ``width`` multiplier of all channels. A non-keyframe costs one look-up a pixel."""
+
+    needs = frozenset({"motion"})
+
+    def __init__(
+        self,
+        classes: int,
+        *,
+        network: str = "pspnet",
+        layers: int = 18,
+        style: str = "upsample",
+        scale: float = 1.0,
+        width: float = 1.0,
+    ) -> None:
+        super().__init__("Warp", classes, network, layers, style, scale, width)
+
+    def keyframe(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        logits, _ = super().keyframe(image)
+        return logits, logits.argmax(1)
+
+    def nonkeyframe(self, image: Tensor, motion: Tensor | None, reference: Tensor) -> Tensor:
+        """The label at the nearest pixel of ``p + motion[p]``, that of the border where this lies outside; as 0 and 1."""
+        assert motion is not None  # the harness grants what `needs` declares
+        count, height, width = reference.shape
+        x = torch.arange(width, device=motion.device) + motion[:, 0]
+        y = torch.arange(height, device=motion.device)[:, None] + motion[:, 1]
+        column, row = x.round().long().clamp(0, width - 1), y.round().long().clamp(0, height - 1)
+        labels = reference.flatten(1).gather(1, (row * width + column).flatten(1)).view(count, height, width)
+        return F.one_hot(labels, self.classes).permute(0, 3, 1, 2).float()

@@ -1,0 +1,107 @@
+"""``bench.py weights``: import the authors' checkpoints; say what a weight file holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+
+@click.group()
+def weights() -> None:
+    """Weight files: import published checkpoints, look into a file.
+
+    
+        python bench.py weights import pspnet camvid-psp18.pth
+        python bench.py weights info camvid-psp18.safetensors
+    """
+
+
+@weights.command("import")
+@click.argument("method")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write (.safetensors).")
+@click.option("--role", type=click.Choice(["HR", "AR"]), help="AR-Seg: what a single file is, if either.")
+@click.option("--classes", help="Names of the classes, separated by commas; known for CamVid (11, 12) and Cityscapes (19).")
+@click.option("--part-size", type=float, help="Split the weights into files of at most this many MiB.")
+@click.option("--json", "as_json", is_flag=True, help="Print the account as JSON.")
+def import_weights(
+    method: str,
+    files: tuple[Path, ...],
+    out: Path | None,
+    role: str | None,
+    classes: str | None,
+    part_size: float | None,
+    as_json: bool,
+) -> None:
+    """Read the authors' checkpoint FILES of METHOD into one weight file.
+
+    \b
+        python bench.py weights import pspnet camvid-psp18.pth
+        python bench.py weights import arseg camvid-psp18-hr.pth camvid-psp18-ar.pth -o arseg.safetensors
+        python bench.py weights import 'bisenet' resnet18-imagenet.pth   # a backbone, for `train --init`
+
+    The file says which network it is; parameters in brackets must agree with it. AR-Seg takes its HR file, then its AR
+    file. Nothing in a checkpoint is executed. The account names every entry that is used, and why another is not.
+    """
+    from vssbench.originals.account import account
+    from vssbench.originals.importer import import_checkpoints
+    from vssbench.progress import messages
+    from vssbench.variant import parse_variant
+
+    names = tuple(name.strip() for name in classes.split(",")) if classes else None
+    imported = import_checkpoints(parse_variant(method), files, names, role)
+    target = out or files[-1].with_suffix(".safetensors")
+    paths = imported.save(target, None if part_size is None else int(part_size * 2**20))
+    report = account(imported, paths)
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+        return
+    for line in _account_lines(report):
+        messages().print(line, markup=False, highlight=False)
+    for path in paths:
+        click.echo(path)
+
+
+def _account_lines(report: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{report['method']}, {report['classes']} classes, from {'; '.join(report['sources'])}",
+        f"  used: {report['used']} entries",
+    ]
+    for reason, entries in report["not used"].items():
+        shown = ", ".join(entries[:4]) + (", ..." if len(entries) > 4 else "")
+        lines.append(f"  not used: {len(entries)} entries: {reason} ({shown})")
+    if report["missing"]:
+        lines.append(
+            f"  missing: {', '.join(report['missing'])}: not in these files; such weights can start a training, not be scored"
+        )
+    return lines
+
+
+@weights.command("info")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def info(file: Path, as_json: bool) -> None:
+    """Say what FILE holds: method, classes, normalisation, where the weights come from; the originals that a .pth fits.
+
+    \b
+        python bench.py weights info weights/pspnet-camvid.safetensors
+        python bench.py weights info camvid-psp18.pth
+    """
+    from vssbench.originals.account import describe
+
+    found = describe(file)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    width = max(len(key) for key in found)
+    for key, value in found.items():
+        click.echo(f"{key:{width}}  {_text(value)}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)

@@ -1,0 +1,36 @@
+"""What becomes of a keyframe's labels without any later work: the base of the baselines ``copy`` and ``warp``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vssbench.errors import UsageError
+from vssbench.nets.bisenet import BiSeNet18
+from vssbench.nets.network import SegmentationNetwork
+from vssbench.nets.pspnet import STYLES
+from vssbench.perframe import PerFrameSegmenter
+
+NETWORKS = {"pspnet": "PSPNet", "bisenet": "BiSeNet"}
+
+
+class KeyframeBaseline(PerFrameSegmenter):
+    """Segments keyframes by a per-frame network, whose weights it borrows; what a non-keyframe shows is the sub-class's.
+
+    ``network`` pspnet or bisenet; ``layers`` and ``style`` of pspnet; ``scale`` and ``width`` as theirs.
+    """
+
+    def __init__(self, title: str, classes: int, network: str, layers: int, style: str, scale: float, width: float) -> None:
+        if network not in NETWORKS:
+            raise UsageError(f"{title.lower()}: unknown network {network!r}; expected one of {', '.join(NETWORKS)}")
+        if style not in STYLES:
+            raise UsageError(f"{title.lower()}: unknown style {style!r}; expected one of {', '.join(STYLES)}")
+        if network == "bisenet" and (layers, style) != (18, "upsample"):
+            raise UsageError(f"{title.lower()}: layers and style are pspnet's; leave them out with network=bisenet")
+        net: SegmentationNetwork
+        net = BiSeNet18(classes, width=width) if network == "bisenet" else STYLES[style](classes, layers, width)
+        form = " (semseg)" if style == "semseg" else ""
+        super().__init__(f"{title} {NETWORKS[network]}{layers}{form}", net, classes, scale, width)
+
+    @classmethod
+    def weights_name(cls, name: str, parameters: dict[str, Any]) -> str:
+        return str(parameters["network"])
