@@ -38,8 +38,9 @@ class ARSeg(VideoSegmenter):
     Another frame passes through a second network of the same shape at low resolution; the reference is warped by the codec's
     vectors to that frame, CReFF fuses the two, and the keyframe network's own last convolution classifies (section 3).
 
-    Parameters: ``backbone`` psp18 or bise18; ``style`` of psp18, upsample (the CamVid experiments: 64 channels at full resolution
-    are fused) or semseg (Cityscapes: 512 channels at stride 8); ``scale`` of non-keyframes; ``width`` multiplier of all channels.
+    Parameters: ``backbone`` psp18 or bise18; ``style`` of psp18, upsample (the CamVid experiments: 64 channels at full
+    resolution are fused) or semseg (Cityscapes: 512 channels at stride 8); ``scale`` of non-keyframes; ``width`` multiplier of
+    all channels.
 
     Those of the ablation (Table 3): ``fusion`` local (local attention in a ``window``), global (at 1/32), conv, none (the
     low-resolution network alone), warp (the moved keyframe feature alone); ``grouped`` depthwise convolutions of query, key and

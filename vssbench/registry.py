@@ -163,6 +163,8 @@ def _convert(what: str, value: Value, declared: str) -> Value:
     """A value in its declared type. A type other than bool, int, float and str is the class's own to check."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if declared == "str":
+        if isinstance(value, bool):  # the grammar reads `warp=off` as a boolean before it knows what is declared
+            return "on" if value else "off"
         return format_value(value)
     if declared == "float" and number:
         return float(value)

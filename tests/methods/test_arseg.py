@@ -5,6 +5,8 @@ import torch
 
 from vssbench import registry
 from vssbench.errors import UsageError, WeightsError
+from vssbench.nets.resize import resize
+from vssbench.nets.warp import warp
 from vssbench.segmenter import Batch
 from vssbench.training.loop import freeze
 from vssbench.variant import parse_variant
@@ -61,6 +63,75 @@ def test_feature_similarity_is_zero_where_nothing_differs():
     batch = Batch(torch.rand(1, 3, 64, 96), label, torch.ones(4), torch.rand(1, 3, 64, 96), torch.zeros(1, 2, 64, 96))
     with torch.no_grad():
         assert float(model.loss(model.phases()[2], batch)["feature"]) < 1e-8
+
+
+@pytest.mark.parametrize("text", [SMALL, "arseg[width=0.125]", "arseg[style=semseg,width=0.125]"])
+def test_at_full_scale_with_an_idle_fusion_a_repeated_keyframe_is_the_keyframe(text):
+    """At distance 0: the LR network equal to the HR one and at its scale, the values that CReFF adds all zero."""
+    model = create(text.replace("]", ",scale=1]")).eval()
+    model.begin_phase(model.phases()[1])
+    for parameter in model.fusion.value.parameters():
+        torch.nn.init.zeros_(parameter)
+    image = torch.rand(1, 3, 75, 101)
+    with torch.no_grad():
+        key, reference = model.keyframe(image)
+        assert torch.allclose(model.nonkeyframe(image, torch.zeros(1, 2, 75, 101), reference), key, atol=1e-5)
+
+
+def test_without_fusion_the_low_resolution_network_decides():
+    """Table 3, w/o CReFF: classified at low resolution by the keyframe network's last convolution, then enlarged."""
+    model = create("arseg[fusion=none,width=0.125]").eval()
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        small = resize(model.normalise(image), (32, 48))
+        expected = resize(model.high.final(model.low.features(small)[0]), (64, 96))
+        assert torch.equal(model.nonkeyframe(image, None, None), expected)
+    assert model.needs == frozenset()
+
+
+def test_the_warp_alone_classifies_the_moved_feature():
+    """Table 3, +W_MV only: no low-resolution network at all."""
+    model = create("arseg[fusion=warp,width=0.125]").eval()
+    image, motion = torch.rand(1, 3, 64, 96), torch.full((1, 2, 64, 96), 2.0)
+    with torch.no_grad():
+        _, reference = model.keyframe(image)
+        expected = model.high.classify(warp(reference, motion), (64, 96))
+        assert torch.equal(model.nonkeyframe(image, motion, reference), expected)
+    assert [phase.name for phase in model.phases()] == ["hr"]
+    assert "low" in model.training_only()
+
+
+def test_without_warp_no_motion_is_needed():
+    model = create("arseg[warp=off,width=0.125]").eval()
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        _, reference = model.keyframe(image)
+        assert model.nonkeyframe(image, None, reference).isfinite().all()
+    assert model.needs == frozenset()
+
+
+def test_divergence_training_compares_predictions():
+    """fst=kl is 0 where both networks predict the same, and fst=none has no such term."""
+    model = create("arseg[backbone=bise18,width=0.125,scale=1,fst=kl]").eval()
+    model.begin_phase(model.phases()[1])
+    for parameter in model.fusion.value.parameters():
+        torch.nn.init.zeros_(parameter)
+    batch = Batch(
+        torch.rand(1, 3, 64, 96), torch.zeros(1, 64, 96, dtype=torch.long), torch.ones(4), torch.rand(1, 3, 64, 96),
+        torch.zeros(1, 2, 64, 96),
+    )  # fmt: skip
+    with torch.no_grad():
+        assert abs(float(model.loss(model.phases()[2], batch)["feature"])) < 1e-6
+        assert "feature" not in create("arseg[backbone=bise18,width=0.125,fst=none]").eval().loss(model.phases()[2], batch)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["arseg[location=ntask,fusion=warp]", "arseg[backbone=bise18,style=semseg]", "arseg[backbone=bise18,location=nfeat]"],
+)
+def test_what_does_not_exist_together_is_refused_in_words(text):
+    with pytest.raises(UsageError, match=r"leave it out|fuses before c1x1"):
+        create(text)
 
 
 @pytest.mark.parametrize("text", ["arseg[backbone=vgg]", "arseg[scale=2]", "arseg[window=4]", "arseg[warp=magic]"])

@@ -1,8 +1,8 @@
 """Recorded outputs of the originals: whole ones from the folder VSSBENCH_TEST_FIXTURES, samples of them from ``samples/``.
 
 The recorded runs took weights that follow from each entry's name and shape (:func:`recipe`), statistics of batch
-normalisation among them, and inputs drawn in order from torch's generator with the seed 1234. A sample holds the names and shapes, the inputs'
-shapes, and of every output its shape, its largest magnitude and a few hundred values at even distances.
+normalisation among them, and inputs drawn in order from torch's generator with the seed 1234. A sample holds the names and
+shapes, the inputs' shapes, and of every output its shape, its largest magnitude and values at even distances.
 
 ``python -m tests.originals.golden FIXTURES`` writes the samples anew; with ``--table`` it prints the comparison.
 """
