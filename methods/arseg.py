@@ -25,7 +25,7 @@ BACKBONES = {"psp18": ("PSP18", "pspnet"), "bise18": ("Bise18", "bisenet")}
 #: parameter -> its values; the first is what the published numbers were made with, but for ``warp`` (see the class)
 CHOICES = {
     "backbone": tuple(BACKBONES),
-    "style": tuple(STYLES),
+    "style": ("upsample", "semseg"),
     "fusion": (*KINDS, "none", "warp"),
     "warp": ("exact", "paper", "off"),
     "location": ("c1x1", "ntask", "nfeat"),

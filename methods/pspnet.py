@@ -8,9 +8,9 @@ from vssbench.perframe import PerFrameSegmenter
 
 
 class PSPNet(PerFrameSegmenter):
-    """Parameters: ``layers`` of the ResNet (18, 50, 101), ``style`` upsample (AR-Seg's CamVid network) or semseg
-    (hszhao/semseg's, AR-Seg's Cityscapes network), ``scale`` of the network's input (1 = full resolution), ``width``
-    multiplier of all channels."""
+    """Parameters: ``layers`` of the ResNet (18, 50, 101), ``style`` upsample (AR-Seg's CamVid network), semseg
+    (hszhao/semseg's, AR-Seg's Cityscapes network) or mmseg (open-mmlab's), ``scale`` of the network's input (1 = full
+    resolution), ``width`` multiplier of all channels."""
 
     def __init__(
         self, classes: int, *, layers: int = 18, style: str = "upsample", scale: float = 1.0, width: float = 1.0
@@ -19,5 +19,5 @@ class PSPNet(PerFrameSegmenter):
             raise UsageError(f"pspnet: unknown style {style!r}; expected one of {', '.join(STYLES)}")
         if layers not in (18, 50, 101):
             raise UsageError(f"pspnet: layers={layers}; expected 18, 50 or 101")
-        name = f"PSPNet{layers}" if style == "upsample" else f"PSPNet{layers} (semseg)"
+        name = f"PSPNet{layers}" if style == "upsample" else f"PSPNet{layers} ({style})"
         super().__init__(name, STYLES[style](classes, layers, width), classes, scale, width)

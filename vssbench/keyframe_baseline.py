@@ -28,7 +28,7 @@ class KeyframeBaseline(PerFrameSegmenter):
             raise UsageError(f"{title.lower()}: layers and style are pspnet's; leave them out with network=bisenet")
         net: SegmentationNetwork
         net = BiSeNet18(classes, width=width) if network == "bisenet" else STYLES[style](classes, layers, width)
-        form = " (semseg)" if style == "semseg" else ""
+        form = "" if style == "upsample" else f" ({style})"
         super().__init__(f"{title} {NETWORKS[network]}{layers}{form}", net, classes, scale, width)
 
     @classmethod

@@ -2,7 +2,7 @@
 
 ``UpsamplingPSPNet`` is the network of AR-Seg's CamVid experiments: its feature before the last 1x1 convolution, which AR-Seg
 warps and fuses, has 64 channels at full resolution. ``SemsegPSPNet`` is that of its Cityscapes experiments and of the PSPNet
-paper's own rows: 512 channels at stride 8.
+paper's own rows: 512 channels at stride 8. ``MmsegPSPNet`` is open-mmlab's, whose checkpoints are the most at hand.
 """
 
 from __future__ import annotations
@@ -106,8 +106,9 @@ class UpsamplingPSPNet(TwoPartNetwork):
 class NormalisedPooling(nn.Module):
     """Section 3.2 in hszhao/semseg's form: 1x1 convolutions with BN and ReLU, the input concatenated first."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, align_corners: bool) -> None:
         super().__init__()
+        self.align_corners = align_corners
         self.stages = nn.ModuleList(
             nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
             for _ in BINS
@@ -116,7 +117,8 @@ class NormalisedPooling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         size = (x.shape[-2], x.shape[-1])
         pooled = [
-            resize(stage(F.adaptive_avg_pool2d(x, bins)), size) for bins, stage in zip(BINS, self.stages, strict=True)
+            resize(stage(F.adaptive_avg_pool2d(x, bins)), size, self.align_corners)
+            for bins, stage in zip(BINS, self.stages, strict=True)
         ]
         return torch.cat([x, *pooled], 1)
 
@@ -130,23 +132,33 @@ class SemsegPSPNet(TwoPartNetwork):
 
     auxiliary = ("auxiliary_head",)
     auxiliary_weight = 0.4
+    align_corners = True
 
     def __init__(self, classes: int, layers: int = 18, width: float = 1.0) -> None:
         super().__init__()
-        dilations: tuple[tuple[Dilation, ...], ...] = ((1,), (1,), ((1, 2), 2), ((1, 4), 4))
-        if layers >= 50:
-            dilations = ((1,), (1,), (2,), (4,))
-        deep = (64, 64, 128) if layers >= 50 else None
-        self.backbone = ResNet(layers, width, strides=(1, 2, 1, 1), dilations=dilations, deep_stem=deep)
+        self.backbone = self._backbone(layers, width)
         _, _, third, fourth = self.backbone.channels
-        head, auxiliary = scaled_channels(512, width), scaled_channels(256, width)
-        self.psp = NormalisedPooling(fourth, fourth // len(BINS))
-        self.head = _head(2 * fourth, head)
+        head, auxiliary = (scaled_channels(c, width) for c in self._head_channels(layers))
+        pooled = fourth // len(BINS)
+        self.psp = NormalisedPooling(fourth, pooled, self.align_corners)
+        self.head = _head(fourth + pooled * len(BINS), head)
         self.drop = nn.Dropout2d(0.1)
         self.final = nn.Conv2d(head, classes, 1)
         self.auxiliary_head = nn.Sequential(*_head(third, auxiliary), nn.Dropout2d(0.1), nn.Conv2d(auxiliary, classes, 1))
         self.backbone_channels, self.feature_channels = fourth, head
         initialise_convolutions(self)
+
+    @staticmethod
+    def _backbone(layers: int, width: float) -> ResNet:
+        if layers < 50:
+            dilations: tuple[tuple[Dilation, ...], ...] = ((1,), (1,), ((1, 2), 2), ((1, 4), 4))
+            return ResNet(layers, width, strides=(1, 2, 1, 1), dilations=dilations)
+        return ResNet(layers, width, strides=(1, 2, 1, 1), dilations=((1,), (1,), (2,), (4,)), deep_stem=(64, 64, 128))
+
+    @staticmethod
+    def _head_channels(layers: int) -> tuple[int, int]:
+        """Of the head and of the auxiliary head."""
+        return 512, 256
 
     def backbone_features(self, image: Tensor) -> tuple[Tensor, Tensor]:
         _, _, third, fourth = self.backbone(image)
@@ -158,11 +170,11 @@ class SemsegPSPNet(TwoPartNetwork):
 
     def classify(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
         """The last 1x1 convolution and the resize to the image's size."""
-        return resize(self.final(feature), size)
+        return resize(self.final(feature), size, self.align_corners)
 
     def auxiliary_loss(self, extra: Tensor, label: Tensor, weights: Tensor) -> dict[str, Tensor]:
         """Cross-entropy of the head on stage 3, weight 0.4 (section 4)."""
-        logits = resize(self.auxiliary_head(extra), (label.shape[-2], label.shape[-1]))
+        logits = resize(self.auxiliary_head(extra), (label.shape[-2], label.shape[-1]), self.align_corners)
         return {"auxiliary": self.auxiliary_weight * cross_entropy(logits, label, weights)}
 
     def task_loss(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
@@ -170,11 +182,34 @@ class SemsegPSPNet(TwoPartNetwork):
         return cross_entropy(logits, label, weights)
 
 
+class MmsegPSPNet(SemsegPSPNet):
+    """open-mmlab's PSPNet (12,790,086 parameters with ResNet-18 at 19 classes, 67,967,622 with ResNet-101).
+
+    The deep stem (32, 32, 64); in a stage's first block half its dilation; of a basic block the first convolution alone is
+    dilated; narrower heads behind ResNet-18; corners are not aligned.
+    """
+
+    align_corners = False
+
+    @staticmethod
+    def _backbone(layers: int, width: float) -> ResNet:
+        basic: tuple[tuple[Dilation, ...], ...] = ((1,), (1,), (1, (2, 1)), ((2, 1), (4, 1)))
+        bottleneck: tuple[tuple[Dilation, ...], ...] = ((1,), (1,), (1, 2), (2, 4))
+        dilations = basic if layers < 50 else bottleneck
+        return ResNet(layers, width, strides=(1, 2, 1, 1), dilations=dilations, deep_stem=(32, 32, 64))
+
+    @staticmethod
+    def _head_channels(layers: int) -> tuple[int, int]:
+        return (128, 64) if layers < 50 else (512, 256)
+
+
 def _head(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-    )
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 #: value of the parameter ``style`` -> the network
-STYLES: dict[str, type[UpsamplingPSPNet] | type[SemsegPSPNet]] = {"upsample": UpsamplingPSPNet, "semseg": SemsegPSPNet}
+STYLES: dict[str, type[UpsamplingPSPNet] | type[SemsegPSPNet]] = {
+    "upsample": UpsamplingPSPNet,
+    "semseg": SemsegPSPNet,
+    "mmseg": MmsegPSPNet,
+}
