@@ -29,7 +29,7 @@ CHOICES = {
     "fusion": (*KINDS, "none", "warp"),
     "warp": ("exact", "paper", "off"),
     "location": ("c1x1", "ntask", "nfeat"),
-    "fst": ("mse", "kl", "none"),
+    "fst": ("mse", "kl", "kl_predictions", "none"),
 }
 
 
@@ -45,8 +45,9 @@ class ARSeg(VideoSegmenter):
     Those of the ablation (Table 3): ``fusion`` local (local attention in a ``window``), global (at 1/32), conv, none (the
     low-resolution network alone), warp (the moved keyframe feature alone); ``grouped`` depthwise convolutions of query, key and
     value; ``direct`` connection of the low-resolution feature; ``scaled`` scores (Eq. 3; the authors' code has none);
-    ``location`` of the fusion, before c1x1, ntask or nfeat; ``warp`` exact, paper (the authors' code, half a pixel off) or off;
-    ``shared`` last convolution; ``fst``, the feature similarity training: mse, kl or none.
+    ``location`` of the fusion, before c1x1, ntask or nfeat (behind the stem, as in the authors' code); ``warp`` exact, paper (the authors' code, half a pixel off) or off;
+    ``shared`` last convolution; ``fst``, the feature similarity training: mse, kl (of the features, as in the authors' code),
+    kl_predictions, or none.
     """
 
     needs = frozenset({"motion"})
@@ -107,11 +108,9 @@ class ARSeg(VideoSegmenter):
 
     def _fused_feature(self) -> tuple[int, int]:
         """Channels and stride of what CReFF fuses."""
-        if self.location == "nfeat":
-            return 3, 1
-        if self.location == "ntask":
+        if self.location != "c1x1":
             assert isinstance(self.high, TwoPartNetwork)
-            return self.high.backbone_channels, 8
+            return (self.high.stem_channels, 4) if self.location == "nfeat" else (self.high.backbone_channels, 8)
         return self.high.feature_channels, 1 if (self.backbone, self.style) == ("psp18", "upsample") else 8
 
     @property
@@ -122,12 +121,13 @@ class ARSeg(VideoSegmenter):
     def keyframe(self, image: Tensor) -> tuple[Tensor, Tensor]:
         image = self.normalise(image)
         size = (image.shape[-2], image.shape[-1])
-        if self.location == "ntask":
-            assert isinstance(self.high, TwoPartNetwork)
-            backbone, _ = self.high.backbone_features(image)
-            return self.high.classify(self.high.task_features(backbone), size), backbone
-        logits, feature = self.high(image)
-        return logits, image if self.location == "nfeat" else feature
+        if self.location == "c1x1":
+            return self.high(image)
+        assert isinstance(self.high, TwoPartNetwork)
+        stem = self.high.backbone.stem(image)
+        backbone, _ = self.high.stage_features(stem)
+        reference = stem if self.location == "nfeat" else backbone
+        return self.high.classify(self.high.task_features(backbone), size), reference
 
     def nonkeyframe(self, image: Tensor, motion: Tensor | None, reference: Tensor) -> Tensor:
         image = self.normalise(image)
@@ -154,14 +154,14 @@ class ARSeg(VideoSegmenter):
         if self.mode == "warp":
             return self._moved(reference, motion), None
         small = resize(image, scaled_size(image.shape[-2], image.shape[-1], self.scale))
+        if self.location == "c1x1":
+            low, extra = self.low.features(small)
+            return self.fuse(low, motion, reference), extra
+        assert isinstance(self.low, TwoPartNetwork)
         if self.location == "nfeat":
-            return self.low.features(self.fuse(small, motion, reference))
-        if self.location == "ntask":
-            assert isinstance(self.low, TwoPartNetwork)
-            backbone, extra = self.low.backbone_features(small)
-            return self.low.task_features(self.fuse(backbone, motion, reference)), extra
-        low, extra = self.low.features(small)
-        return self.fuse(low, motion, reference), extra
+            return self.low.features_from_stem(self.fuse(self.low.backbone.stem(small), motion, reference))
+        backbone, extra = self.low.backbone_features(small)
+        return self.low.task_features(self.fuse(backbone, motion, reference)), extra
 
     def fuse(self, low: Tensor, motion: Tensor | None, reference: Tensor) -> Tensor:
         """CReFF of a low-resolution feature and the reference, moved by ``motion`` (N, 2, H, W) in image pixels."""
@@ -206,11 +206,13 @@ class ARSeg(VideoSegmenter):
         return {**terms, **self._similarity(fused, target, logits)}
 
     def _similarity(self, fused: Tensor, target: Tensor, logits: Tensor) -> dict[str, Tensor]:
-        """Feature similarity training: the squared error of the features, or the divergence of the predictions."""
+        """Feature similarity training: the squared error of the features, or a divergence of features or predictions."""
         if self.fst == "none":
             return {}
         if self.fst == "mse":
             return {"feature": F.mse_loss(fused.float(), target.float())}
+        if self.fst == "kl":  # train_pair.py of the authors takes the features for logarithms of probabilities
+            return {"feature": F.kl_div(target.float(), fused.float(), reduction="mean", log_target=True)}
         with torch.no_grad():
             teacher = self.high.classify(target, (logits.shape[-2], logits.shape[-1])).float().log_softmax(1)
         divergence = F.kl_div(logits.float().log_softmax(1), teacher, reduction="none", log_target=True)

@@ -111,8 +111,8 @@ def test_without_warp_no_motion_is_needed():
 
 
 def test_divergence_training_compares_predictions():
-    """fst=kl is 0 where both networks predict the same, and fst=none has no such term."""
-    model = create("arseg[backbone=bise18,width=0.125,scale=1,fst=kl]").eval()
+    """fst=kl_predictions is 0 where both networks predict the same, and fst=none has no such term."""
+    model = create("arseg[backbone=bise18,width=0.125,scale=1,fst=kl_predictions]").eval()
     model.begin_phase(model.phases()[1])
     for parameter in model.fusion.value.parameters():
         torch.nn.init.zeros_(parameter)

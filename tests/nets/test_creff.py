@@ -94,21 +94,30 @@ def test_pixel_by_pixel(options):
 
 
 def test_convolution_alone():
-    """F_Conv: one 3x3 convolution of both features side by side, added to the low-resolution one."""
+    """F_Conv: one 3x3 convolution of both features side by side."""
     fusion = make(kind="conv")
     low, reference = torch.randn(1, 4, 9, 11), torch.randn(1, 4, 9, 11)
     with torch.no_grad():
-        expected = low + F.conv2d(torch.cat([low, reference], 1), fusion.mix.weight, padding=1)
+        expected = F.conv2d(torch.cat([low, reference], 1), fusion.mix.weight, fusion.mix.bias, padding=1)
         assert torch.allclose(fusion(low, reference), expected, atol=1e-5)
 
 
-def test_global_attention_of_one_cell_is_the_mean_value():
-    """A feature of 32 pixels a side at stride 1 is one cell at 1/32: every pixel gets the mean of the values."""
-    fusion = make(kind="global", direct=False)
-    low, reference = torch.randn(1, 4, 32, 32), torch.randn(1, 4, 32, 32)
+def test_global_attention_by_torchs_own():
+    """F_GA: every pixel attends to a grid at 1/32, by torch's multi-head attention of one head; keys behind the values."""
+    fusion = make(kind="global")
+    low, reference = torch.randn(1, 4, 64, 96), torch.randn(1, 4, 64, 96)
+    attention = torch.nn.MultiheadAttention(4, 1, batch_first=True).eval()
     with torch.no_grad():
-        expected = fusion.value(reference).mean((-2, -1), keepdim=True).expand(1, 4, 32, 32)
-        assert torch.allclose(fusion(low, reference), expected, atol=1e-5)
+        layers = [fusion.project[name] for name in ("query", "key", "value")]
+        attention.in_proj_weight.copy_(torch.cat([layer.weight for layer in layers]))
+        attention.in_proj_bias.copy_(torch.cat([layer.bias for layer in layers]))
+        attention.out_proj.load_state_dict(fusion.project["out"].state_dict())
+        values = fusion.value(reference)
+        grids = [F.interpolate(x, (2, 3), mode="bilinear", align_corners=True) for x in (fusion.key(values), values)]
+        query, key, value = (x.flatten(2).transpose(1, 2) for x in (fusion.query(low), *grids))
+        found, _ = attention(query, key, value)
+        expected = low + found.transpose(1, 2).view(1, 4, 64, 96)
+        assert torch.allclose(fusion(low, reference), expected, atol=1e-4)
 
 
 def test_thirty_parameters_a_channel():

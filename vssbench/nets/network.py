@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from vssbench.nets.resnet import ResNet
+
 
 class SegmentationNetwork(nn.Module, ABC):
     """A network split before its last 1x1 convolution, at the feature that AR-Seg warps and fuses.
@@ -48,18 +50,28 @@ class SegmentationNetwork(nn.Module, ABC):
 class TwoPartNetwork(SegmentationNetwork):
     """A network that falls into N_feat, its backbone, and N_task (DFF's terms): AR-Seg's ablation fuses between the two.
 
-    ``backbone_channels`` are those of the feature that enters N_task.
+    ``backbone_channels`` are those of the feature that enters N_task, ``stem_channels`` those behind the backbone's stem.
     """
 
+    backbone: ResNet
     backbone_channels: int
+    stem_channels: int
 
     def features(self, image: Tensor) -> tuple[Tensor, Any]:
-        backbone, extra = self.backbone_features(image)
+        return self.features_from_stem(self.backbone.stem(image))
+
+    def features_from_stem(self, stem: Tensor) -> tuple[Tensor, Any]:
+        """The same from the stem's feature (N, stem_channels, H/4, W/4)."""
+        backbone, extra = self.stage_features(stem)
         return self.task_features(backbone), extra
 
-    @abstractmethod
     def backbone_features(self, image: Tensor) -> tuple[Tensor, Any]:
         """N_feat: normalised image to (N, backbone_channels, h, w), and what the auxiliary losses need."""
+        return self.stage_features(self.backbone.stem(image))
+
+    @abstractmethod
+    def stage_features(self, stem: Tensor) -> tuple[Tensor, Any]:
+        """N_feat from the stem's feature on."""
 
     @abstractmethod
     def task_features(self, backbone: Tensor) -> Tensor:

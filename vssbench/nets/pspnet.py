@@ -73,10 +73,10 @@ class UpsamplingPSPNet(TwoPartNetwork):
         self.drop_up = nn.Dropout2d(0.15)
         self.final = nn.Conv2d(narrow, classes, 1)
         self.presence = nn.Sequential(nn.Linear(third, middle), nn.ReLU(inplace=True), nn.Linear(middle, classes))
-        self.backbone_channels, self.feature_channels = fourth, narrow
+        self.stem_channels, self.backbone_channels, self.feature_channels = self.backbone.stem_channels, fourth, narrow
 
-    def backbone_features(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        _, _, third, fourth = self.backbone(image)
+    def stage_features(self, stem: Tensor) -> tuple[Tensor, Tensor]:
+        _, _, third, fourth = self.backbone.stages(stem)
         return fourth, third
 
     def task_features(self, backbone: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ class SemsegPSPNet(TwoPartNetwork):
         self.drop = nn.Dropout2d(0.1)
         self.final = nn.Conv2d(head, classes, 1)
         self.auxiliary_head = nn.Sequential(*_head(third, auxiliary), nn.Dropout2d(0.1), nn.Conv2d(auxiliary, classes, 1))
-        self.backbone_channels, self.feature_channels = fourth, head
+        self.stem_channels, self.backbone_channels, self.feature_channels = self.backbone.stem_channels, fourth, head
         initialise_convolutions(self)
 
     @staticmethod
@@ -160,8 +160,8 @@ class SemsegPSPNet(TwoPartNetwork):
         """Of the head and of the auxiliary head."""
         return 512, 256
 
-    def backbone_features(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        _, _, third, fourth = self.backbone(image)
+    def stage_features(self, stem: Tensor) -> tuple[Tensor, Tensor]:
+        _, _, third, fourth = self.backbone.stages(stem)
         return fourth, third
 
     def task_features(self, backbone: Tensor) -> Tensor:

@@ -96,6 +96,7 @@ class ResNet(nn.Module):
         else:
             first, second, inputs = (scaled_channels(c, width) for c in deep_stem)
             self.conv1 = deep_convolutions(first, second, inputs)
+        self.stem_channels = inputs
         self.bn1 = nn.BatchNorm2d(inputs)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1, ceil_mode=ceil_mode)
@@ -115,7 +116,11 @@ class ResNet(nn.Module):
         return self.maxpool(self.relu(self.bn1(self.conv1(x))))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        first = self.layer1(self.stem(x))
+        return self.stages(self.stem(x))
+
+    def stages(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The four stages' features, from the stem's."""
+        first = self.layer1(x)
         second = self.layer2(first)
         third = self.layer3(second)
         return first, second, third, self.layer4(third)
