@@ -176,17 +176,31 @@ def _family(
 
 _BISENET_MARKS = ("cp.resnet.conv1.weight", "conv_out.conv_out.weight", "feat_conv_out.conv.weight")
 
+
+def _trained_alone(original: Original) -> Original:
+    """Cityscapes' HR network as train.py saves it, before it is converted: PSPNet of model/pspnet_semseg.py, logits alone."""
+    outputs = original.outputs
+    return replace(
+        original, name=f"{original.name} (before its conversion)", absent=(*original.absent, "final_conv.weight"),
+        marks=tuple(mark for mark in original.marks if mark != "final_conv.weight"),
+        outputs=lambda model, inputs: outputs(model, inputs)[:1],
+    )  # fmt: skip
+
+
+_CITYSCAPES_PSPNET = _family(
+    "Cityscapes PSPNet18", "pspnet", {"layers": 18, "style": "semseg"}, {"backbone": "psp18", "style": "semseg"},
+    ("layer0.0.weight", "ppm.features.0.1.weight", "layer1.0.conv2.weight", "final_conv.weight"), "cls.4.weight",
+    SEMSEG_RULES, _ALIASES, semseg_outputs, _semseg_fused, IMAGENET,
+)  # fmt: skip
+
 ORIGINALS: tuple[Original, ...] = (
     *_family(
         "CamVid PSPNet18", "pspnet", {"layers": 18, "style": "upsample"}, {"backbone": "psp18", "style": "upsample"},
         ("feats.conv1.weight", "up_1.conv.0.weight", "classifier.0.weight"), "final_conv.weight", UPSAMPLING_RULES, (),
         upsampling_outputs, _upsampling_fused, CAMVID,
     ),
-    *_family(
-        "Cityscapes PSPNet18", "pspnet", {"layers": 18, "style": "semseg"}, {"backbone": "psp18", "style": "semseg"},
-        ("layer0.0.weight", "ppm.features.0.1.weight", "layer1.0.conv2.weight"), "cls.4.weight",
-        SEMSEG_RULES, _ALIASES, semseg_outputs, _semseg_fused, IMAGENET,
-    ),
+    *_CITYSCAPES_PSPNET,
+    *map(_trained_alone, _CITYSCAPES_PSPNET[:2]),
     *_family(
         "CamVid BiSeNet18", "bisenet", {}, {"backbone": "bise18"}, _BISENET_MARKS, "conv_out.conv_out.weight", BISENET_RULES,
         _ALIASES, bisenet_outputs, _bisenet_fused, CAMVID, 12,

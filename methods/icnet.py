@@ -1,0 +1,97 @@
+"""ICNet on every frame: a cascade of the image at quarter, half and full size (Zhao et al., ECCV 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor
+
+from vssbench.errors import UsageError
+from vssbench.nets.icnet import BRANCHES, FUSIONS, PaperICNet
+from vssbench.nets.icnet import ICNet as Cascade
+from vssbench.nets.icnet_forms import LiminnICNet, MmsegICNet
+from vssbench.nets.resize import resize, scaled_size
+from vssbench.perframe import PerFrameSegmenter
+from vssbench.segmenter import Batch, Phase
+
+#: value of ``backbone`` -> layers of the ResNet
+BACKBONES = {"resnet18": 18, "resnet50": 50, "resnet101": 101}
+#: value of ``form`` -> the network
+FORMS: dict[str, type[LiminnICNet] | type[MmsegICNet] | type[PaperICNet]] = {
+    "paper": PaperICNet,
+    "liminn": LiminnICNet,
+    "mmseg": MmsegICNet,
+}
+
+
+class ICNet(PerFrameSegmenter):
+    """Parameters: ``form`` paper (the authors' network), liminn (liminn/ICNet-pytorch) or mmseg (open-mmlab); ``backbone``
+    resnet18, resnet50 or resnet101; ``guidance`` (on, off) cascade label guidance in training; ``scale`` of the network's
+    input (1 = full resolution); ``width`` multiplier of all channels. Of the paper's form alone: ``keep``, the part of the
+    backbone's kernels that its compression keeps (0.5 half compressed, 1 uncompressed); ``branches``, which branch predicts
+    (sub4, sub24, sub124; Table 2); ``fusion`` of branches (cff; dc3, dc5, dc7: Table 3)."""
+
+    free_parameters = ("scale", "branches")
+    net: Cascade
+
+    def __init__(
+        self,
+        classes: int,
+        *,
+        form: str = "paper",
+        backbone: str = "resnet50",
+        keep: float = 0.5,
+        branches: str = "sub124",
+        fusion: str = "cff",
+        guidance: bool = True,
+        scale: float = 1.0,
+        width: float = 1.0,
+    ) -> None:
+        for name, value, known in (
+            ("form", form, FORMS),
+            ("backbone", backbone, BACKBONES),
+            ("branches", branches, BRANCHES),
+            ("fusion", fusion, FUSIONS),
+        ):
+            _check(name, value, known)
+        if not 0 < keep <= 1:
+            raise UsageError(f"icnet: keep={keep:g} is not above 0 and at most 1 (0.5 is the paper's, 1 is uncompressed)")
+        layers = BACKBONES[backbone]
+        if form == "paper":
+            network: Cascade = PaperICNet(
+                classes, layers, width, keep=keep, branches=branches, fusion=fusion, guidance=guidance
+            )
+        else:
+            given = {"keep": keep != 0.5, "branches": branches != "sub124", "fusion": fusion != "cff"}
+            if any(given.values()):
+                names = " and ".join(name for name, differs in given.items() if differs)
+                raise UsageError(f"icnet: form={form} has no choice of {names}: leave it out, or take form=paper")
+            network = FORMS[form](classes, layers, width, guidance=guidance)
+        super().__init__(_name(form, layers, keep, branches, fusion, guidance), network, classes, scale, width)
+
+    def loss(self, phase: Phase, batch: Batch) -> dict[str, Tensor]:
+        """Cascade label guidance (section 3.4): every branch is compared at its own size, whichever predicts at inference."""
+        size = scaled_size(batch.label.shape[-2], batch.label.shape[-1], self.scale)
+        feature, extra = self.net.features(resize(self.normalise(batch.image), size))
+        return self.net.losses(self.net.final(feature), extra, batch.label, batch.class_weights)
+
+    def training_only(self) -> tuple[str, ...]:
+        return tuple(f"net.{name}" for name in self.net.idle())
+
+
+def _check(name: str, value: str, known: Iterable[str]) -> None:
+    if value not in known:
+        raise UsageError(f"icnet: unknown {name} {value!r}; expected one of {', '.join(known)}")
+
+
+def _name(form: str, layers: int, keep: float, branches: str, fusion: str, guidance: bool) -> str:
+    """What the variant is called: ICNet is the paper's own, what differs from it stands behind."""
+    parts = [
+        "" if layers == 50 else f"R{layers}",
+        "" if form == "paper" else form,
+        f"keep {keep:g}" if form == "paper" and keep != 0.5 else "",
+        branches if branches != "sub124" else "",
+        fusion.upper() if fusion != "cff" else "",
+        "" if guidance else "no guidance",
+    ]
+    return " ".join(["ICNet", *filter(None, parts)])
