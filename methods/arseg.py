@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vssbench.errors import UsageError, WeightsError
 from vssbench.nets.bisenet import BiSeNet18
 from vssbench.nets.creff import KINDS, CReFF
+from vssbench.nets.fused_creff import fused_creff
 from vssbench.nets.network import SegmentationNetwork, TwoPartNetwork
 from vssbench.nets.pspnet import STYLES
 from vssbench.nets.resize import resize, scaled_size
@@ -45,9 +46,9 @@ class ARSeg(VideoSegmenter):
     Those of the ablation (Table 3): ``fusion`` local (local attention in a ``window``), global (at 1/32), conv, none (the
     low-resolution network alone), warp (the moved keyframe feature alone); ``grouped`` depthwise convolutions of query, key and
     value; ``direct`` connection of the low-resolution feature; ``scaled`` scores (Eq. 3; the authors' code has none);
-    ``location`` of the fusion, before c1x1, ntask or nfeat (behind the stem, as in the authors' code); ``warp`` exact, paper (the authors' code, half a pixel off) or off;
-    ``shared`` last convolution; ``fst``, the feature similarity training: mse, kl (of the features, as in the authors' code),
-    kl_predictions, or none.
+    ``location`` of the fusion, before c1x1, ntask or nfeat (behind the stem, as in the authors' code); ``warp`` exact, paper
+    (the authors' code, half a pixel off) or off; ``shared`` last convolution; ``fst``, the feature similarity training: mse,
+    kl (of the features, as in the authors' code), kl_predictions, or none.
     """
 
     needs = frozenset({"motion"})
@@ -136,7 +137,24 @@ class ARSeg(VideoSegmenter):
             low_size = scaled_size(*size, self.scale)
             low, _ = self.low.features(resize(image, low_size))
             return resize(self._classify(low, low_size), size)
-        return self._classify(self._fused_features(image, motion, reference)[0], size)
+        if (self.mode, self.location) != ("local", "c1x1") or not self.fusion.grouped:
+            return self._classify(self._fused_features(image, motion, reference)[0], size)
+        low, _ = self.low.features(resize(image, scaled_size(*size, self.scale)))
+        return self._fused_logits(low, motion, reference, size)
+
+    def _fused_logits(self, low: Tensor, motion: Tensor | None, reference: Tensor, size: tuple[int, int]) -> Tensor:
+        """Warp, CReFF and, where the feature has the logits' size, the last convolution, in one pass over the image."""
+        if self.warp != "off":
+            assert motion is not None  # the harness grants what `needs` declares
+            motion = resize_motion(motion, (reference.shape[-2], reference.shape[-1]))
+        branch, fusion = self.high if self.shared else self.low, self.fusion
+        final = branch.final if self.backbone == "psp18" else None
+        assert final is None or isinstance(final, nn.Conv2d)
+        fused = fused_creff(
+            low, reference, None if self.warp == "off" else motion, fusion.query, fusion.key, fusion.value, final,
+            fusion.window, fusion.scale, "exact" if self.warp == "off" else self.warp, fusion.direct,
+        )  # fmt: skip
+        return branch.classify(fused, size) if final is None else resize(fused, size)
 
     def _classify(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
         return (self.high if self.shared else self.low).classify(feature, size)

@@ -20,6 +20,7 @@ from vssbench import __version__, registry
 from vssbench.codec.spec import Codec
 from vssbench.cost.gmacs import count, meta_model
 from vssbench.errors import CellRefused, DataError
+from vssbench.inference import prepare
 from vssbench.machine import describe_machine
 from vssbench.metrics.confusion import confusion_matrix
 from vssbench.nets.resize import resize
@@ -96,12 +97,16 @@ def code_version() -> str:
             "scene",
             "methods",
             "datasets",
+            "native",
             "cell.py",
+            "inference.py",
+            "keyframe_baseline.py",
+            "perframe.py",
             "protocol.py",
             "segmenter.py",
         ):
             path = folder / part
-            for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
+            for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in (".py", ".c", ".h")):
                 digest.update(file.read_bytes())
     return f"{__version__}+{digest.hexdigest()[:12]}"
 
@@ -194,7 +199,7 @@ def _run(cell: Cell, advance: Callable[[], None]) -> tuple[_Recorder, dict[str, 
     torch.manual_seed(cell.seed)
     model: VideoSegmenter = registry.create("methods", cell.method, classes=len(cell.dataset.classes))
     load_into(model, cell.method, cell.dataset.classes, cell.weights)
-    model.eval().to(cell.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    prepare(model.to(cell.device))
     recorder = _Recorder()
     clips = cell.dataset.scored_clips
     stream = Stream(model, cell.device, cell.precision)

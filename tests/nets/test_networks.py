@@ -12,7 +12,8 @@ from vssbench.nets.pspnet import UpsamplingPSPNet
 
 
 @pytest.mark.parametrize(
-    ("network", "classes", "parameters"), [(UpsamplingPSPNet, 12, 17_461_979), (BiSeNet18, 12, 13_423_012), (BiSeNet18, 19, 13_425_721)]
+    ("network", "classes", "parameters"),
+    [(UpsamplingPSPNet, 12, 17_461_979), (BiSeNet18, 12, 13_423_012), (BiSeNet18, 19, 13_425_721)],
 )
 def test_parameters_equal_the_authors(network, classes, parameters):
     with torch.device("meta"):

@@ -3,7 +3,7 @@
 The networks run on torch's meta device under FlopCounterMode, which sees every convolution and matrix product, functional
 calls among them; warping and local attention are counted by registered formulas. One multiply-accumulate is counted as 1
 (the convention ``macs``); batch normalisation, activations, resizing and softmax are not counted. Papers in this field
-mostly print multiply-accumulates and call them FLOPs.
+mostly print multiply-accumulates and call them FLOPs. Other conventions: :mod:`vssbench.cost.conventions`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from vssbench import registry
+from vssbench.cost.shapes import ShapesAlone
 from vssbench.errors import UsageError
 from vssbench.segmenter import VideoSegmenter
 from vssbench.variant import Variant
@@ -42,14 +43,31 @@ def meta_model(variant: Variant, classes: int) -> VideoSegmenter:
 def count(variant: Variant, classes: int, height: int, width: int) -> Cost:
     """Cost of a method at an input size in pixels. Raises UsageError where the network does not accept that size."""
     model = meta_model(variant, classes)
-    image = torch.empty(1, 3, height, width, device="meta")
-    motion = torch.zeros(1, 2, height, width, device="meta")
+    image, motion = inputs(height, width)
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as on_key:
-            _, reference = model.keyframe(image)
-        with torch.no_grad(), FlopCounterMode(display=False) as on_other:
-            model.nonkeyframe(image, motion, reference)
+        with torch.no_grad(), ShapesAlone():
+            with FlopCounterMode(display=False) as on_key:
+                _, reference = model.keyframe(image)
+            if is_per_frame(model):
+                on_other = on_key
+            else:
+                with FlopCounterMode(display=False) as on_other:
+                    model.nonkeyframe(image, motion, reference)
     except RuntimeError as error:
         raise UsageError(f"{variant} does not run at {height}x{width}: {error}") from error
-    # FlopCounterMode counts a multiply-accumulate as two operations
-    return Cost(model.inference_parameters(), on_key.get_total_flops() / 2e9, on_other.get_total_flops() / 2e9)
+    return Cost(model.inference_parameters(), total(on_key), total(on_other))
+
+
+def is_per_frame(model: VideoSegmenter) -> bool:
+    """Whether a later frame is the same work as a keyframe."""
+    return type(model).nonkeyframe is VideoSegmenter.nonkeyframe
+
+
+def inputs(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """An image and a motion field without storage."""
+    return torch.empty(1, 3, height, width, device="meta"), torch.zeros(1, 2, height, width, device="meta")
+
+
+def total(counter: FlopCounterMode) -> float:
+    """GMACs that a counter saw: it counts a multiply-accumulate as two operations."""
+    return counter.get_total_flops() / 2e9

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vssbench.nets.local_attention import local_attention
 from vssbench.nets.resize import resize
 
-#: how the keyframe's feature is fused: local attention (F_LA), attention to all of a grid at 1/32 (F_GA), a convolution (F_Conv)
+#: how the keyframe's feature is fused: local attention (F_LA), attention to a whole grid at 1/32 (F_GA), a convolution (F_Conv)
 KINDS = ("local", "global", "conv")
 
 #: the global attention sees the feature at this share of the image's sides
@@ -20,8 +20,8 @@ class CReFF(nn.Module):
     """Fuses an upsampled low-resolution feature with the warped keyframe feature; 30 C parameters in its published form.
 
     ``kind`` is one of ``KINDS``; ``grouped`` makes the convolutions of query, key and value depthwise; ``direct`` adds the
-    upsampled low-resolution feature to what was attended to; ``scaled`` divides the scores by sqrt(C), as the paper's Eq. 3 does and the
-    authors' code does not. ``stride`` is the feature's own, which the global attention needs.
+    upsampled low-resolution feature to what was attended to; ``scaled`` divides the scores by sqrt(C), as the paper's Eq. 3
+    does and the authors' code does not. ``stride`` is the feature's own, which the global attention needs.
     """
 
     def __init__(

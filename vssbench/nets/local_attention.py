@@ -85,6 +85,45 @@ def _untiled(x: Tensor, count: int, rows: int, width: int) -> Tensor:
     return x.view(count, rows, -1, x.shape[-1])[:, :, :width]
 
 
+def attend_rows(query: Tensor, key: Tensor, value: Tensor, window: int, scale: float) -> Tensor:
+    """Local attention of a strip, without a gradient: query (N, rows, W, C), keys and values of ``window - 1`` rows more.
+
+    The strip's scores alone are in memory. Keys and values are zero where a row lies outside the feature.
+    """
+    width = query.shape[2]
+    tiles, radius = _tiles(width), window // 2
+    right = tiles * TILE - width + radius
+    keys, values = (F.pad(x, (0, 0, radius, right)) for x in (key, value))
+    out = torch.empty_like(query)
+    for first, rows in _blocks(query):
+        scores = _block_scores(_tiled(query, first, rows, tiles), keys, first, rows, window, tiles)
+        weights = F.softmax(scores.float() * scale, 2).to(value.dtype)
+        out[:, first : first + rows] = _untiled(
+            _block_sums(weights, values, first, rows, window, tiles), len(query), rows, width
+        )
+    return out
+
+
+def _block_scores(tiled: Tensor, keys: Tensor, first: int, rows: int, window: int, tiles: int) -> Tensor:
+    """(N*rows*tiles, TILE, window**2) products of tiled queries with the keys of their windows; ``keys`` padded."""
+    scores = tiled.new_empty(*tiled.shape[:2], window * window)
+    for i in range(window):
+        product = torch.bmm(tiled, _windows(keys, first + i, rows, window, tiles).transpose(1, 2))
+        scores[:, :, i * window : (i + 1) * window] = _band(product, window)
+    return scores
+
+
+def _block_sums(weights: Tensor, values: Tensor, first: int, rows: int, window: int, tiles: int) -> Tensor:
+    """(N*rows*tiles, TILE, C) sums of each window's values by tiled weights; ``values`` padded."""
+    matrix = values.new_zeros(*weights.shape[:2], TILE + window - 1)
+    band = _band(matrix, window)
+    total = values.new_zeros(*weights.shape[:2], values.shape[-1])
+    for i in range(window):
+        band.copy_(weights[:, :, i * window : (i + 1) * window])
+        total.baddbmm_(matrix, _windows(values, first + i, rows, window, tiles))
+    return total
+
+
 def _similarity_rows(query: Tensor, key: Tensor, window: int) -> Tensor:
     """(N, H, W, window**2) products of each query with the keys of its window; both (N, H, W, C) contiguous."""
     count, height, width, _ = query.shape
@@ -92,30 +131,19 @@ def _similarity_rows(query: Tensor, key: Tensor, window: int) -> Tensor:
     padded = _padded(key, window // 2, tiles)
     scores = query.new_empty(count, height, width, window * window)
     for first, rows in _blocks(query):
-        tiled = _tiled(query, first, rows, tiles)
-        band = query.new_empty(tiled.shape[0], TILE, window * window)
-        for i in range(window):
-            keys = _windows(padded, first + i, rows, window, tiles)
-            product = torch.bmm(tiled, keys.transpose(1, 2))
-            band[:, :, i * window : (i + 1) * window] = _band(product, window)
+        band = _block_scores(_tiled(query, first, rows, tiles), padded, first, rows, window, tiles)
         scores[:, first : first + rows] = _untiled(band, count, rows, width)
     return scores
 
 
 def _weighting_rows(weights: Tensor, value: Tensor, window: int) -> Tensor:
     """(N, H, W, C) sums of the values of each window by weights (N, H, W, window**2)."""
-    count, _height, width, channels = value.shape
+    count, _, width, _ = value.shape
     tiles = _tiles(width)
     padded = _padded(value, window // 2, tiles)
     out = torch.empty_like(value)
     for first, rows in _blocks(value):
-        tiled = _tiled(weights, first, rows, tiles)
-        matrix = value.new_zeros(tiled.shape[0], TILE, TILE + window - 1)
-        band = _band(matrix, window)
-        total = value.new_zeros(tiled.shape[0], TILE, channels)
-        for i in range(window):
-            band.copy_(tiled[:, :, i * window : (i + 1) * window])
-            total.baddbmm_(matrix, _windows(padded, first + i, rows, window, tiles))
+        total = _block_sums(_tiled(weights, first, rows, tiles), padded, first, rows, window, tiles)
         out[:, first : first + rows] = _untiled(total, count, rows, width)
     return out
 

@@ -1,4 +1,4 @@
-"""Segmentation losses: cross-entropy, online hard example mining, presence of classes."""
+"""Segmentation losses: cross-entropy, two kinds of online hard example mining, dice, presence of classes."""
 
 from __future__ import annotations
 
@@ -21,22 +21,50 @@ def cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None = None) 
 def ohem_cross_entropy(
     logits: Tensor, label: Tensor, weights: Tensor | None = None, threshold: float = 0.7, kept_share: float = 1 / 16
 ) -> Tensor:
-    """Online hard example mining as in BiSeNet's codes: pixels whose true class has a probability under ``threshold``.
+    """Online hard example mining of CoinCheung/BiSeNet: pixels whose true class has a probability under ``threshold``.
 
-    At least ``kept_share`` of the labelled pixels, the hardest, are kept.
+    Where these are fewer than ``kept_share`` of the labelled pixels, the hardest ones of that number. A mean weighted by
+    class; 0 where a batch holds no labelled pixel.
     """
-    per_pixel = F.cross_entropy(logits.float(), label, ignore_index=IGNORE, reduction="none").flatten()
+    losses, true = _labelled(logits, label)
+    kept = int(losses.numel() * kept_share)
+    hard = losses.detach() > -math.log(threshold)
+    if kept and int(hard.sum()) < kept:
+        hard = torch.zeros_like(hard).index_fill(0, losses.detach().topk(kept).indices, True)
+    return _mean(losses[hard], true[hard], weights)
+
+
+def probability_ohem(
+    logits: Tensor, label: Tensor, weights: Tensor | None = None, threshold: float = 0.7, kept_share: float = 1 / 16
+) -> Tensor:
+    """Online hard example mining of ycszen/TorchSeg: pixels whose true class has a probability of at most a bound.
+
+    The bound is ``threshold``, or higher where fewer than ``kept_share`` of all pixels would remain, those without a label
+    counted too: then the k-th smallest probability. A batch with fewer labelled pixels than k is not mined. A mean weighted
+    by class; 0 where a batch holds no labelled pixel.
+    """
+    losses, true = _labelled(logits, label)
+    kept = int(label.numel() * kept_share)
+    if kept > losses.numel():
+        return _mean(losses, true, weights)
+    probability = (-losses.detach()).exp()
+    bound = torch.tensor(threshold, device=logits.device)
+    if kept:
+        bound = bound.maximum(probability.kthvalue(kept).values)
+    hard = probability <= bound
+    return _mean(losses[hard], true[hard], weights)
+
+
+def dice_loss(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:
+    """1 - the classes' mean of sum(p t) / sum(p + t) over all labelled pixels, p the softmax and t one-hot labels.
+
+    As in ooooverflow/BiSeNet: without the usual factor 2, so that a perfect result leaves 0.5. The mean is weighted by class.
+    """
     labelled = (label != IGNORE).flatten()
-    losses = per_pixel[labelled]
-    if losses.numel() == 0:
-        return per_pixel.sum() * 0
-    kept = max(1, int(losses.numel() * kept_share))
-    bound = torch.topk(losses.detach(), kept).values[-1].clamp(max=-math.log(threshold))
-    hard = losses.detach() >= bound
-    if weights is None:
-        return losses[hard].mean()
-    importance = weights[label.flatten()[labelled][hard]]
-    return (losses[hard] * importance).sum() / importance.sum()
+    probability = torch.softmax(logits.float(), 1).transpose(0, 1).flatten(1)[:, labelled]
+    target = F.one_hot(label.flatten()[labelled], logits.shape[1]).T.to(probability.dtype)
+    overlap = (probability * target).sum(1) / (probability + target).sum(1).clamp(min=1e-6)
+    return 1 - (overlap.mean() if weights is None else (overlap * weights).sum() / weights.sum())
 
 
 def presence_loss(logits: Tensor, label: Tensor) -> Tensor:
@@ -48,3 +76,16 @@ def presence_loss(logits: Tensor, label: Tensor) -> Tensor:
 
 def _pixel_weights(label: Tensor, weights: Tensor) -> Tensor:
     return torch.where(label == IGNORE, 0.0, weights[label.clamp(max=len(weights) - 1)])
+
+
+def _labelled(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy and class of every labelled pixel, in order."""
+    labelled = (label != IGNORE).flatten()
+    per_pixel = F.cross_entropy(logits.float(), label, ignore_index=IGNORE, reduction="none").flatten()
+    return per_pixel[labelled], label.flatten()[labelled]
+
+
+def _mean(losses: Tensor, classes: Tensor, weights: Tensor | None) -> Tensor:
+    """Mean weighted by class; 0 of no pixels."""
+    importance = torch.ones_like(losses) if weights is None else weights[classes]
+    return (losses * importance).sum() / importance.sum().clamp(min=1e-6)

@@ -34,23 +34,38 @@ def warp(feature: Tensor, motion: Tensor, mode: str = "exact") -> Tensor:
     return torch.ops.vssbench.warp(feature, motion.float())
 
 
-def _warp_paper(feature: Tensor, motion: Tensor) -> Tensor:
+def warp_rows(feature: Tensor, motion: Tensor, first: int, mode: str = "exact") -> Tensor:
+    """Rows ``first`` to ``first + rows`` of :func:`warp`, for the field (N, 2, rows, w) of those rows; without a gradient."""
+    if mode == "paper":
+        return _warp_paper(feature, motion, first)
+    rows, (taps, _, _) = _rows(feature), _taps(motion.float(), first, feature.shape[-2])
+    out = rows.new_zeros(len(taps[0][0]), rows.shape[1])
+    for index, weight in taps:
+        out += rows.index_select(0, index) * weight[:, None].to(rows.dtype)
+    return _images(out, motion.shape[-2:])
+
+
+def _warp_paper(feature: Tensor, motion: Tensor, first: int = 0) -> Tensor:
     height, width = feature.shape[-2:]
     x = torch.arange(width, device=motion.device) + motion[:, 0]
-    y = torch.arange(height, device=motion.device)[:, None] + motion[:, 1]
+    y = torch.arange(first, first + motion.shape[-2], device=motion.device)[:, None] + motion[:, 1]
     grid = torch.stack([2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1], -1).to(feature.dtype)
     return F.grid_sample(feature, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _taps(motion: Tensor) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
-    """Row index (N, h*w) and weight of the four neighbours, and the fractional parts; weight 0 outside the feature."""
-    count, _, height, width = motion.shape
+def _taps(motion: Tensor, first: int = 0, height: int | None = None) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
+    """Row index (N * rows * w) and weight of the four neighbours, and the fractional parts; weight 0 outside the feature.
+
+    The field (N, 2, rows, w) begins at row ``first`` of a feature of ``height`` rows.
+    """
+    count, _, rows, width = motion.shape
+    height = height or rows
     whole = motion.floor()
     fraction_x, fraction_y = (motion - whole).unbind(1)
     # far beyond the border every tap is outside; the clamp keeps the integers representable
     whole = whole.clamp(-4.0 * max(height, width), 4.0 * max(height, width)).long()
     left = torch.arange(width, device=motion.device) + whole[:, 0]
-    top = torch.arange(height, device=motion.device)[:, None] + whole[:, 1]
+    top = torch.arange(first, first + rows, device=motion.device)[:, None] + whole[:, 1]
     first_row = torch.arange(count, device=motion.device).view(-1, 1, 1) * (height * width)
     taps = []
     for dy in (0, 1):
@@ -68,19 +83,14 @@ def _rows(feature: Tensor) -> Tensor:
     return feature.permute(0, 2, 3, 1).reshape(-1, feature.shape[1])
 
 
-def _images(rows: Tensor, like: Tensor) -> Tensor:
-    count, channels, height, width = like.shape
-    return rows.view(count, height, width, channels).permute(0, 3, 1, 2)
+def _images(rows: Tensor, size: tuple[int, ...]) -> Tensor:
+    """(N*h*w, C) as (N, C, *size), channels-last in memory."""
+    return rows.view(-1, *size, rows.shape[1]).permute(0, 3, 1, 2)
 
 
 @torch.library.custom_op("vssbench::warp", mutates_args=())
 def _warp(feature: Tensor, motion: Tensor) -> Tensor:
-    rows = _rows(feature)
-    taps, _, _ = _taps(motion)
-    out = torch.zeros_like(rows)
-    for index, weight in taps:
-        out += rows.index_select(0, index) * weight[:, None].to(rows.dtype)
-    return _images(out, feature)
+    return warp_rows(feature, motion, 0)
 
 
 @_warp.register_fake
@@ -101,7 +111,7 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]
         rows = torch.zeros_like(gradient_rows)
         for index, weight in taps:
             rows.index_add_(0, index, gradient_rows * weight[:, None].to(rows.dtype))
-        to_feature = _images(rows, feature)
+        to_feature = _images(rows, feature.shape[-2:])
     if ctx.needs_input_grad[1]:
         to_motion = _motion_gradient(feature, motion, gradient_rows, taps, fraction_x, fraction_y)
     return to_feature, to_motion

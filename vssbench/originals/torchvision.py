@@ -35,10 +35,13 @@ def backbone_entries(model: VideoSegmenter, state: State) -> tuple[dict[str, Ten
     used: dict[str, Tensor] = {}
     unused: list[tuple[str, str]] = []
     expected = {name: module.state_dict() for name, module in fitting.items()}
+    if fitting:
+        general = None
+    else:
+        reasons = [reason for reason in misfits.values() if reason is not None]
+        general = "; ".join(dict.fromkeys(reasons)) or f"{model.display} has no ResNet as its backbone"
     for key, value in state.items():
-        reason = _never_used(key)
-        if reason is None and not fitting:
-            reason = "; ".join(dict.fromkeys(filter(None, misfits.values()))) or f"{model.display} has no ResNet as its backbone"
+        reason = _never_used(key) or general
         places = [name for name, entries in expected.items() if key in entries and entries[key].shape == value.shape]
         if reason is None and not places:
             reason = _no_place(key, value, next(iter(expected.values())))

@@ -1,0 +1,153 @@
+"""Published parameter counts and costs, ``results/published/costs.csv``, and ours beside them in the same convention.
+
+Columns: ``variant`` as typed; ``part``, a submodule's path where the number is of its parameters alone; ``classes``; ``height``
+and ``width`` in pixels, empty for parameters, which no size changes; ``gop``, the frames of a GOP's mean; ``what``;
+``convention`` (:mod:`vssbench.cost.conventions`); ``value`` and its ``unit``; ``source``, a paper's table, or a repository and
+commit that was measured; ``note``, why ours differs.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from vssbench import registry
+from vssbench.cost.conventions import CONVENTIONS
+from vssbench.cost.gmacs import Cost, meta_model
+from vssbench.errors import DataError
+from vssbench.variant import Variant, parse_variant
+
+#: what -> its name in a table: all parameters, those that inference uses; GMACs of a keyframe, of another frame, the mean of a
+#: GOP; the first of these over the second
+WHAT = {
+    "params": "parameters",
+    "params_inference": "parameters at inference",
+    "gmacs_key": "GMACs key",
+    "gmacs_nonkey": "GMACs non-key",
+    "gmacs_gop": "GMACs GOP",
+    "key_over_nonkey": "key / non-key",
+}
+
+#: CamVid has 11 classes, and 12 where Void is trained too: what is published for one is worth seeing beside the other
+_CAMVID = (11, 12)
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published number. ``size`` is (height, width), None for parameters; ``gop`` is None but for a GOP's mean."""
+
+    typed: str
+    part: str
+    classes: int
+    size: tuple[int, int] | None
+    gop: int | None
+    what: str
+    convention: str
+    printed: str
+    unit: str
+    source: str
+    note: str
+
+    @property
+    def variant(self) -> Variant:
+        """The method, of whatever spelling."""
+        return parse_variant(self.typed)
+
+    @property
+    def value(self) -> float:
+        """The number that is printed."""
+        return float(self.printed)
+
+    def ours(self) -> float:
+        """The same number of ours, in the same convention: parameters, GMACs or a ratio."""
+        if self.size is None:
+            whole, at_inference = _parameters(self.variant, self.classes, self.part)
+            return whole if self.what == "params" else at_inference
+        cost = _cost(self.convention, self.variant, self.classes, *self.size)
+        if self.gop is not None:
+            return cost.gmacs_gop(self.gop)
+        if self.what == "key_over_nonkey":
+            return cost.gmacs_key / cost.gmacs_nonkey
+        return cost.gmacs_key if self.what == "gmacs_key" else cost.gmacs_nonkey
+
+    def difference(self) -> float:
+        """Ours over the published number, minus 1."""
+        return self.ours() / self.value - 1
+
+    def label(self) -> str:
+        """What the number is, in words."""
+        interval = "" if self.gop is None else f" {self.gop}"
+        return WHAT[self.what] + interval + (f" of {self.part}" if self.part else "")
+
+    def record(self) -> dict[str, Any]:
+        """The row as plain values, with ours beside it."""
+        return {
+            "what": self.what, "number": self.label(), "convention": self.convention, "classes": self.classes, "gop": self.gop,
+            "value": self.printed, "unit": self.unit, "ours": self.ours(), "difference": self.difference(),
+            "source": self.source, "note": self.note,
+        }  # fmt: skip
+
+
+def path() -> Path:
+    """The table in a checkout."""
+    return Path(__file__).resolve().parents[2] / "results" / "published" / "costs.csv"
+
+
+def read(file: Path | None = None) -> list[Published]:
+    """All rows, in the file's order. Raises DataError where it is absent or a row does not read."""
+    file = file or path()
+    if not file.is_file():
+        raise DataError(f"{file} is not there: the published costs come with a checkout, not with an installed package")
+    with file.open(newline="", encoding="utf-8") as lines:
+        return [_row(record, f"{file.name}, line {number}") for number, record in enumerate(csv.DictReader(lines), 2)]
+
+
+def matching(variant: Variant, classes: int, size: tuple[int, int]) -> list[Published]:
+    """The rows of a variant, however it was typed, at that size; parameters whatever the size."""
+    wanted = _key(variant)
+    near = _CAMVID if classes in _CAMVID else (classes,)
+    return [
+        row
+        for row in read()
+        if row.variant.name == variant.name and row.classes in near and row.size in (None, size) and _key(row.variant) == wanted
+    ]
+
+
+def _key(variant: Variant) -> dict[str, object]:
+    return registry.resolved("methods", variant)
+
+
+def _row(record: dict[str, str], where: str) -> Published:
+    what, convention = record["what"], record["convention"]
+    if what not in WHAT:
+        raise DataError(f"{where}: what={what!r}; expected one of {', '.join(WHAT)}")
+    counted = not what.startswith("params")
+    if counted and convention not in CONVENTIONS:
+        raise DataError(f"{where}: convention={convention!r}; expected one of {', '.join(CONVENTIONS)}")
+    try:
+        size = (int(record["height"]), int(record["width"])) if counted else None
+        gop = int(record["gop"]) if what == "gmacs_gop" else None
+        classes, printed = int(record["classes"]), record["value"]
+        float(printed)
+    except ValueError as error:
+        raise DataError(f"{where}: {error}; expected classes, height, width, gop and value as numbers") from error
+    return Published(
+        record["variant"], record["part"], classes, size, gop, what, convention, printed,
+        record["unit"], record["source"], record["note"],
+    )  # fmt: skip
+
+
+@cache
+def _cost(convention: str, variant: Variant, classes: int, height: int, width: int) -> Cost:
+    return CONVENTIONS[convention].count(variant, classes, height, width)
+
+
+@cache
+def _parameters(variant: Variant, classes: int, part: str) -> tuple[int, int]:
+    """All parameters, and those that inference uses; of a submodule, both are all that it has."""
+    model = meta_model(variant, classes)
+    whole = sum(parameter.numel() for parameter in model.get_submodule(part).parameters())
+    return whole, whole if part else model.inference_parameters()

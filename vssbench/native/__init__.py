@@ -1,0 +1,42 @@
+"""Kernels in C for what PyTorch does too slowly on a CPU; compiled on first use, with a PyTorch form beside each.
+
+CReFF (``creff.c``) and convolutions of upsampled features (``upsampled_conv.c``) are bound by memory when each step passes over
+the whole feature. Here they work on tiles that stay in the cache.
+
+``VSSBENCH_NATIVE=0`` turns them off. Without a C compiler, where the build fails, or where a kernel does not agree with PyTorch
+on a small case, the PyTorch form is used, and one logged line says why.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+from functools import cache
+
+from vssbench.native.compiler import BuildError, build
+
+log = logging.getLogger(__name__)
+
+
+def available() -> bool:
+    """Whether the compiled kernels are in use."""
+    return library() is not None
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The compiled kernels, checked against PyTorch; None where they cannot be used."""
+    if os.environ.get("VSSBENCH_NATIVE", "1") == "0":
+        return None
+    from vssbench.native.check import disagreement
+
+    try:
+        kernels = ctypes.CDLL(str(build()))
+        reason = disagreement(kernels)
+    except (BuildError, OSError) as error:
+        reason = str(error)
+    if reason:
+        log.warning("the compiled kernels are not used, PyTorch's slower forms are: %s", reason)
+        return None
+    return kernels

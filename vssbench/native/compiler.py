@@ -1,0 +1,97 @@
+"""Compiles this folder's C files with the system's compiler into the user's cache, once per source, compiler and processor."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+SOURCES = ("creff.c", "upsampled_conv.c")
+HEADERS = ("vectors.h",)
+#: no -ffast-math: infinities, NaN and the order of sums stay as written
+FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
+#: how compilers are told to use all of this processor's instructions, most usual first
+NATIVE = (("-march=native",), ("-mcpu=native",), ())
+TIMEOUT = 120  # seconds
+
+
+class BuildError(Exception):
+    """No compiler, or one that does not compile the kernels; the message is its own."""
+
+
+def build() -> Path:
+    """Path of the shared library, compiled now if it is not in the cache. Raises BuildError."""
+    compiler = _compiler()
+    folder = Path(__file__).parent
+    target = cache_folder() / f"native-{_fingerprint(folder, compiler)}.so"
+    if target.exists():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # a process that compiles at the same time replaces the file by an equal one
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            made = Path(scratch) / target.name
+            _compile(compiler, folder, made)
+            os.replace(made, target)
+    except OSError as error:
+        raise BuildError(
+            f"cannot write to {target.parent} ({error.strerror}); set XDG_CACHE_HOME to a folder that can be written"
+        ) from error
+    return target
+
+
+def cache_folder() -> Path:
+    """``$XDG_CACHE_HOME/vssbench``, or ``~/.cache/vssbench``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vssbench"
+
+
+def _compiler() -> list[str]:
+    for candidate in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
+        command = shlex.split(candidate)
+        if command and shutil.which(command[0]):
+            return command
+    raise BuildError("no C compiler was found ($CC, cc, gcc, clang); install one, as gcc, for the faster forms")
+
+
+def _fingerprint(folder: Path, compiler: list[str]) -> str:
+    digest = hashlib.sha256()
+    for name in SOURCES + HEADERS:
+        digest.update((folder / name).read_bytes())
+    for text in (*compiler, _version(compiler), *FLAGS, platform.machine(), _processor()):
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _version(compiler: list[str]) -> str:
+    try:
+        return subprocess.run([*compiler, "--version"], capture_output=True, text=True, timeout=TIMEOUT).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BuildError(f"{shlex.join(compiler)} --version does not run: {error}") from error
+
+
+def _processor() -> str:
+    """What instructions this processor has: a home folder may be shared by unlike machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
+
+
+def _compile(compiler: list[str], folder: Path, target: Path) -> None:
+    message = ""
+    for native in NATIVE:
+        command = [*compiler, *FLAGS, *native, *(str(folder / name) for name in SOURCES), "-o", str(target), "-lm"]
+        try:
+            result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BuildError(f"{shlex.join(command)} does not run: {error}") from error
+        if result.returncode == 0:
+            return
+        message = message or result.stderr.strip()
+    raise BuildError(f"{shlex.join(compiler)} does not compile the kernels: {message[:500]}")
