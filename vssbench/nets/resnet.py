@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vssbench.errors import UsageError
@@ -139,10 +140,24 @@ def deep_convolutions(first: int, second: int, third: int) -> nn.Sequential:
     )
 
 
-def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
-    if stride == 1 and inputs == outputs:
-        return None
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+class Shortcut(nn.Sequential):
+    """A strided 1x1 convolution and BN, for a block that changes channels or size."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.stride == 1:
+            return super().forward(x)
+        # torch 2.13 on CPU crashes in the backward pass of a strided 1x1 convolution over 8 channels-last channels; the same
+        # convolution of the pixels that the stride keeps does not
+        convolution, norm = self
+        return norm(F.conv2d(x[..., :: self.stride, :: self.stride], convolution.weight))
+
+
+def _shortcut(inputs: int, outputs: int, stride: int) -> Shortcut | None:
+    return None if stride == 1 and inputs == outputs else Shortcut(inputs, outputs, stride)
 
 
 def initialise_convolutions(module: nn.Module) -> None:

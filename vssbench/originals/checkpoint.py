@@ -74,16 +74,13 @@ def _is_tar(path: Path) -> bool:
 
 
 def _named_tensors(content: Any) -> dict[str, Tensor]:
-    """The state_dict, at the top or under one of the usual names."""
+    """The state_dict, under one of the usual names (a tensor beside it is not one of its own) or at the top."""
     if not isinstance(content, Mapping):
         return {}
-    found = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
-    if found:
-        return found
     for holder in _HOLDERS:
         if isinstance(content.get(holder), Mapping):
             return _named_tensors(content[holder])
-    return {}
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
 
 
 def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
