@@ -268,6 +268,7 @@ class Stream:
 
     def _labels(self, image: Tensor, motion: Tensor | None, key: bool, size: tuple[int, int]) -> Tensor:
         if key:
+            self.reference = None  # let the last keyframe's feature go before the next is made
             logits, self.reference = self.model.keyframe(image)
         else:
             logits = self.model.nonkeyframe(image, motion, self.reference)

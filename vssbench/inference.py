@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from vssbench import native
+from vssbench.nets.icnet_units import ConcatenatedPyramid
 from vssbench.nets.pooled_conv import PooledConv
 from vssbench.nets.pspnet import NormalisedPooling, PyramidPooling, SemsegPSPNet, UpsampleStage
 from vssbench.nets.upsampled_conv import PANEL, UpsampledConv
@@ -232,9 +233,14 @@ def _fast_stages(model: nn.Module, probe: Callable[[], Any]) -> list[Undo]:
         elif isinstance(module, SemsegPSPNet) and isinstance(module.psp, NormalisedPooling):
             pooled, convolution = module.psp, module.head[0]
             assert isinstance(convolution, nn.Conv2d)
-            fast = PooledConv(pooled.stages, convolution, first=True, align_corners=True)
+            fast = PooledConv(pooled.stages, convolution, first=True, align_corners=pooled.align_corners)
             undo.append(_replace(model, pooled, nn.Identity()))
             undo.append(_replace(model, convolution, fast))
+        elif isinstance(module, ConcatenatedPyramid):
+            convolution, *rest = module.bottleneck
+            assert isinstance(convolution, nn.Conv2d)
+            fast = PooledConv(module.stages, convolution, first=False, align_corners=False)
+            undo.append(_replace(model, module, nn.Sequential(fast, *rest)))
     return undo
 
 

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 SOURCES = ("creff.c", "upsampled_conv.c")
-HEADERS = ("vectors.h",)
+HEADERS = ("attention.h", "vectors.h")
 #: no -ffast-math: infinities, NaN and the order of sums stay as written
 FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
 #: how compilers are told to use all of this processor's instructions, most usual first

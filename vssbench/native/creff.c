@@ -7,9 +7,8 @@
  */
 #include <math.h>
 
-#include "vectors.h"
+#include "attention.h"
 
-#define ROWS 3    /* query rows at a time: a vector of keys or values serves all of them */
 #define CLASSES 4 /* logits at a time; the classifier is padded to a multiple */
 
 typedef struct {
@@ -18,7 +17,7 @@ typedef struct {
     const float *motion;     /* (N, 2, H, W) in reference pixels, or NULL for no warp */
     const float *depthwise;  /* (3, C, 10): of query, key and value, nine taps and the bias */
     const float *classifier; /* (C + 1, classes padded): the 1x1 convolution, its bias last; NULL: the feature is the result */
-    float *out;              /* (N, classes or C, H, W) */
+    float *out;              /* (N, H, W, classes or C) */
     int64_t channels, height, width, low_height, low_width, window, classes;
     int64_t bf16, paper, direct; /* flags */
     float scale;
@@ -27,7 +26,7 @@ typedef struct {
 typedef struct {
     const Fusion *f;
     int64_t image, left, cols, radius, stride, slots;
-    float *warped, *key, *value, *up, *query, *pixels, *line, *scores, *fused;
+    float *warped, *key, *value, *up, *query, *pixels, *line, *scores, *fused, *logits;
 } Tile;
 
 /* Columns of a row in the rings: an odd number of vectors, so that channels do not fall into the same sets of the cache. */
@@ -39,11 +38,13 @@ static int64_t row_stride(int64_t cols, int64_t window) {
 static void lay_out(Tile *t, float *scratch, int64_t *size) {
     const Fusion *f = t->f;
     int64_t row = f->channels * t->stride, total = 0;
-    float **parts[] = {&t->warped, &t->key, &t->value, &t->up, &t->query, &t->pixels, &t->line, &t->scores, &t->fused};
+    float **parts[] = {&t->warped, &t->key,  &t->value,  &t->up,    &t->query,
+                       &t->pixels, &t->line, &t->scores, &t->fused, &t->logits};
     int64_t sizes[] = {3 * row,          t->slots * row,         t->slots * row,
                        (ROWS + 2) * row, ROWS * row,             LANES * f->channels,
-                       f->low_width * f->channels, ROWS * LANES * f->window * f->window, ROWS * LANES * f->channels};
-    for (int i = 0; i < 9; i++) {
+                       f->low_width * f->channels, ROWS * LANES * f->window * f->window, ROWS * LANES * f->channels,
+                       ROWS * LANES * round_up(f->classes, CLASSES)};
+    for (int i = 0; i < 10; i++) {
         *parts[i] = scratch + total;
         total += round_up(sizes[i], 16) + 16; /* loads may pass the end by less than a vector */
     }
@@ -235,74 +236,6 @@ static void key_value_row(const Tile *t, int64_t y, float *const rows[3], float 
     depthwise(t, rows, 2, which, to, width, first > 0 ? first : 0, end < width ? end : width);
 }
 
-/* Scores of `rows` query rows against `taps` neighbouring keys of one row. */
-INLINE void score(int rows, int taps, const float *query, const float *key, int64_t row, int64_t stride, int64_t channels,
-                  float *to, int64_t to_row) {
-    vec sum[ROWS][TAPS];
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 8
-        for (int j = 0; j < taps; j++) sum[r][j] = (vec){0};
-    for (int64_t c = 0; c < channels; c++) {
-        vec q[ROWS];
-#pragma GCC unroll 8
-        for (int r = 0; r < rows; r++) q[r] = load(query + r * row + c * stride);
-#pragma GCC unroll 8
-        for (int j = 0; j < taps; j++) {
-            vec k = load(key + c * stride + j);
-#pragma GCC unroll 8
-            for (int r = 0; r < rows; r++) sum[r][j] += q[r] * k;
-        }
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 8
-        for (int j = 0; j < taps; j++) store(to + r * to_row + j * LANES, sum[r][j]);
-}
-
-/* Adds `taps` neighbouring values of one row, by weight, to `rows` query rows of the result. */
-INLINE void gather(int rows, int taps, const float *weights, int64_t weights_row, const float *value, int64_t stride,
-                   int64_t channels, float *fused) {
-    vec w[ROWS][TAPS];
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 8
-        for (int j = 0; j < taps; j++) w[r][j] = load(weights + r * weights_row + j * LANES);
-    for (int64_t c = 0; c < channels; c++) {
-        vec sum[ROWS];
-#pragma GCC unroll 8
-        for (int r = 0; r < rows; r++) sum[r] = load(fused + (c * ROWS + r) * LANES);
-#pragma GCC unroll 8
-        for (int j = 0; j < taps; j++) {
-            vec v = load(value + c * stride + j);
-#pragma GCC unroll 8
-            for (int r = 0; r < rows; r++) sum[r] += w[r][j] * v;
-        }
-#pragma GCC unroll 8
-        for (int r = 0; r < rows; r++) store(fused + (c * ROWS + r) * LANES, sum[r]);
-    }
-}
-
-#define BY_ROWS(function, taps, ...)                                                                                           \
-    switch (rows) {                                                                                                            \
-    case 1: function(1, taps, __VA_ARGS__); break;                                                                             \
-    case 2: function(2, taps, __VA_ARGS__); break;                                                                             \
-    default: function(3, taps, __VA_ARGS__);                                                                                   \
-    }
-
-/* The largest groups of taps that fit the registers, then three, then one by one. */
-#define BY_TAPS(function, ...)                                                                                                 \
-    if (window - j >= TAPS) {                                                                                                  \
-        BY_ROWS(function, TAPS, __VA_ARGS__)                                                                                   \
-        j += TAPS;                                                                                                             \
-    } else if (window - j >= 3) {                                                                                              \
-        BY_ROWS(function, 3, __VA_ARGS__)                                                                                      \
-        j += 3;                                                                                                                \
-    } else {                                                                                                                   \
-        BY_ROWS(function, 1, __VA_ARGS__)                                                                                      \
-        j += 1;                                                                                                                \
-    }
-
 /* Over all key rows that ROWS query rows see: scores of `column`'s queries, or (weigh) their weighted sums of values. */
 static void window_rows(const Tile *t, int64_t y, int64_t column, int weigh) {
     int64_t window = t->f->window, channels = t->f->channels, stride = t->stride, plane = window * window * LANES;
@@ -326,35 +259,11 @@ static void window_rows(const Tile *t, int64_t y, int64_t column, int weigh) {
     }
 }
 
-static void softmax(float *scores, int64_t taps, float scale) {
-    vec most = load(scores) * scale, sum = {0};
-    for (int64_t i = 0; i < taps; i++) {
-        vec s = load(scores + i * LANES) * scale;
-        store(scores + i * LANES, s);
-        most = larger(s, most);
-    }
-    for (int64_t i = 0; i < taps; i++) {
-        vec e = exponential(load(scores + i * LANES) - most);
-        store(scores + i * LANES, e);
-        sum += e;
-    }
-    vec inverse = 1.0f / sum;
-    for (int64_t i = 0; i < taps; i++) store(scores + i * LANES, load(scores + i * LANES) * inverse);
-}
-
-/* The last 1x1 convolution on the fused feature of ROWS x LANES pixels, or the feature itself. */
-static void finish(const Tile *t, int64_t y, int64_t x, int64_t rows) {
+/* The last 1x1 convolution on the fused feature of ROWS x LANES pixels. */
+static void classify(const Tile *t) {
     const Fusion *f = t->f;
-    int64_t plane = f->height * f->width, lanes = f->width - x, padded = round_up(f->classes, CLASSES);
-    int64_t outputs = f->classifier ? f->classes : f->channels;
-    float *out = f->out + t->image * outputs * plane + y * f->width + x;
-    if (!f->classifier) {
-        for (int64_t c = 0; c < outputs; c++)
-            for (int64_t r = 0; r < rows; r++)
-                write_lanes(out + c * plane + r * f->width, load(t->fused + (c * ROWS + r) * LANES), lanes);
-        return;
-    }
-    for (int64_t n = 0; n < f->classes; n += CLASSES) {
+    int64_t padded = round_up(f->classes, CLASSES);
+    for (int64_t n = 0; n < padded; n += CLASSES) {
         vec sum[CLASSES][ROWS];
         const float *bias = f->classifier + f->channels * padded + n;
 #pragma GCC unroll 4
@@ -373,8 +282,20 @@ static void finish(const Tile *t, int64_t y, int64_t x, int64_t rows) {
 #pragma GCC unroll 4
         for (int k = 0; k < CLASSES; k++)
 #pragma GCC unroll 4
-            for (int r = 0; r < ROWS; r++)
-                if (n + k < f->classes && r < rows) write_lanes(out + (n + k) * plane + r * f->width, sum[k][r], lanes);
+            for (int r = 0; r < ROWS; r++) store(t->logits + ((n + k) * ROWS + r) * LANES, sum[k][r]);
+    }
+}
+
+/* The result of ROWS x LANES pixels, those inside the image and the tile, channels-last. */
+static void finish(const Tile *t, int64_t y, int64_t x, int64_t rows) {
+    const Fusion *f = t->f;
+    int64_t outputs = f->classifier ? f->classes : f->channels, lanes = f->width - x < LANES ? f->width - x : LANES;
+    const float *planes = f->classifier ? t->logits : t->fused;
+    if (f->classifier) classify(t);
+    for (int64_t r = 0; r < rows; r++) {
+        float *out = f->out + ((t->image * f->height + y + r) * f->width + x) * outputs;
+        for (int64_t lane = 0; lane < lanes; lane++)
+            for (int64_t n = 0; n < outputs; n++) out[lane * outputs + n] = planes[(n * ROWS + r) * LANES + lane];
     }
 }
 

@@ -1,8 +1,8 @@
 /* Bilinear upsampling by two (corners not aligned), 3x3 convolution with zero padding, bias and PReLU, on a tile.
  *
  * A 1x1 convolution and a bilinear upsampling commute. The nine taps are applied as 1x1 convolutions at low resolution, one
- * matrix product with a quarter of the multiplications; then each tap's product is upsampled, shifted and summed, columns first.
- * What is exact inside is exact at the borders: the upsampling repeats the border, the convolution sees zeros outside.
+ * matrix product with a quarter of the multiplications; then each tap's product is upsampled, shifted and summed, along rows
+ * first. What is exact inside is exact at the borders: the upsampling repeats the border, the convolution sees zeros outside.
  */
 #include "vectors.h"
 

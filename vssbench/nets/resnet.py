@@ -153,6 +153,7 @@ class Shortcut(nn.Sequential):
         # torch 2.13 on CPU crashes in the backward pass of a strided 1x1 convolution over 8 channels-last channels; the same
         # convolution of the pixels that the stride keeps does not
         convolution, norm = self
+        assert isinstance(convolution, nn.Conv2d)
         return norm(F.conv2d(x[..., :: self.stride, :: self.stride], convolution.weight))
 
 

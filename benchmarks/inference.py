@@ -1,0 +1,206 @@
+"""How long inference takes in the harness's form, as ratios of forms timed in turns."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from forms import CLASSES, Frames, PlainForm, fast, peak_of
+from torch import nn
+
+from vssbench import native
+from vssbench.cli.options import Size
+from vssbench.machine import describe_machine
+from vssbench.nets.fused_creff import compiled_creff, strip_creff, whole_creff
+from vssbench.nets.local_attention import local_attention
+from vssbench.nets.resize import resize
+from vssbench.nets.warp import warp
+
+GROUPS = ("forms", "gop", "creff", "memory")
+GOP = 12
+
+Forms = dict[str, Callable[[], Any]]
+Times = dict[str, list[float]]
+
+
+@click.command()
+@click.option("--size", type=Size(), default="720x960", show_default=True, help="Height x width of the image.")
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Rounds; each runs every form once.")
+@click.option("--group", "groups", type=click.Choice(GROUPS), multiple=True, help="What to measure; all if left out.")
+@click.option(
+    "--method", "methods", multiple=True, default=("pspnet", "bisenet", "icnet"), show_default=True, help="For forms."
+)
+@click.option("--precision", type=click.Choice(["fp32", "bf16"]), multiple=True, default=("fp32", "bf16"), show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="PyTorch's threads; its own choice if left out.")
+@click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write every time of every round here.")
+@click.option("--peak", nargs=2, hidden=True, help="METHOD PART: print the peak memory of this process and end.")
+def main(
+    size: tuple[int, int],
+    rounds: int,
+    groups: tuple[str, ...],
+    methods: tuple[str, ...],
+    precision: tuple[str, ...],
+    threads: int | None,
+    output: Path | None,
+    peak: tuple[str, str] | None,
+) -> None:
+    """Times of a round stand beside each other, so that a busy machine changes ratios less than seconds.
+
+    forms: each method as its authors' code runs it (NCHW, batch norm by itself, auxiliary heads, discarded layers) against
+    the harness's form, in either precision. gop: AR-Seg's average over a GOP of 12 against PSPNet on every frame. creff: CReFF
+    with warp and last convolution, and its steps one by one. memory: peak of a fresh process.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    if peak:
+        print(peak_of(peak[0], peak[1], size))
+        return
+    machine = describe_machine("cpu")
+    print(f"{machine['cpu']}, {machine['threads']} threads, torch {machine['torch']}, {size[0]}x{size[1]}, {rounds} rounds")
+    print(f"compiled kernels: {'yes' if native.available() else 'no'}\n")
+    results: dict[str, Any] = {"machine": machine, "size": size, "rounds": rounds, "native": native.available()}
+    for group in groups or GROUPS:
+        if group == "forms":
+            results[group] = {method: compare_forms(method, size, rounds, precision) for method in methods}
+        elif group == "gop":
+            results[group] = {kind: compare_gop(size, rounds, kind) for kind in precision}
+        elif group == "creff":
+            results[group] = compare_creff(size, rounds)
+        else:
+            results[group] = compare_memory(size)
+    if output:
+        output.write_text(json.dumps(results, indent=1))
+
+
+def in_turns(forms: Forms, rounds: int) -> Times:
+    """Seconds of every form in every round, after one round that does not count."""
+    times: Times = {name: [] for name in forms}
+    with torch.inference_mode():
+        for number in range(rounds + 1):
+            for name, form in forms.items():
+                started = time.perf_counter()
+                form()
+                if number:
+                    times[name].append(time.perf_counter() - started)
+    return times
+
+
+def show(title: str, values: list[float], unit: str = "") -> None:
+    """A line of the table: median, least and most."""
+    print(f"  {title:44} {statistics.median(values):8.3f}{unit}   {min(values):.3f} to {max(values):.3f}")
+
+
+def show_ratio(title: str, times: list[float], base: list[float]) -> None:
+    show(title, [a / b for a, b in zip(times, base, strict=True)])
+
+
+def autocast(form: Callable[[], Any], precision: str) -> Callable[[], Any]:
+    def run() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            form()
+
+    return run
+
+
+def compare_forms(method: str, size: tuple[int, int], rounds: int, precision: tuple[str, ...]) -> Times:
+    """A per-frame method as written against the harness's form."""
+    plain, ours, frames = PlainForm(method, size).eval(), fast(method), Frames.of(*size)
+    last = frames.channels_last()
+    forms: Forms = {"plain fp32": lambda: plain(frames.image)[0][0].argmax(0)}
+    for kind in precision:
+        forms[f"ours {kind}"] = autocast(lambda: ours.keyframe(last.image)[0][0].argmax(0), kind)
+    times = in_turns(forms, rounds)
+    print(method)
+    for name, values in times.items():
+        show(name, values, " s")
+    if "ours fp32" in times:
+        show_ratio("ours / plain, fp32", times["ours fp32"], times["plain fp32"])
+    if len(precision) == 2:
+        show_ratio("ours bf16 / ours fp32", times["ours bf16"], times["ours fp32"])
+    return times
+
+
+def compare_gop(size: tuple[int, int], rounds: int, precision: str) -> Times:
+    """AR0.5-PSP18 against PSPNet18, both in the harness's form: (keyframe + 11 non-keyframes) / 12."""
+    pspnet, arseg, frames = fast("pspnet"), fast("arseg[scale=0.5]"), Frames.of(*size).channels_last()
+    kept: list[Any] = []
+
+    def keyframe() -> None:
+        logits, reference = arseg.keyframe(frames.image)
+        kept[:] = [reference]
+        logits[0].argmax(0)
+
+    forms = {
+        "PSPNet18": lambda: pspnet.keyframe(frames.image)[0][0].argmax(0),
+        "AR0.5-PSP18 keyframe": keyframe,
+        "AR0.5-PSP18 non-keyframe": lambda: arseg.nonkeyframe(frames.image, frames.motion, kept[0])[0].argmax(0),
+    }
+    times = in_turns({name: autocast(form, precision) for name, form in forms.items()}, rounds)
+    print(f"AR-Seg, {precision}")
+    for name, values in times.items():
+        show(name, values, " s")
+    key, other = times["AR0.5-PSP18 keyframe"], times["AR0.5-PSP18 non-keyframe"]
+    mean = [(a + (GOP - 1) * b) / GOP for a, b in zip(key, other, strict=True)]
+    show("AR0.5-PSP18, mean of a GOP of 12", mean, " s")
+    show_ratio("mean of a GOP / PSPNet18", mean, times["PSPNet18"])
+    return times
+
+
+def compare_creff(size: tuple[int, int], rounds: int) -> Times:
+    """CReFF at full resolution and 64 channels: all of it in the three forms, and its steps by themselves."""
+    torch.manual_seed(0)
+    frames, channels, small = Frames.of(*size), 64, (size[0] // 2, size[1] // 2)
+    low, reference = torch.rand(1, channels, *small), torch.rand(1, channels, *size)
+    low, reference = (x.contiguous(memory_format=torch.channels_last) for x in (low, reference))
+    query, key, value = (nn.Conv2d(channels, channels, 3, padding=1, groups=channels) for _ in range(3))
+    case = (low, reference, frames.motion, query, key, value, nn.Conv2d(channels, CLASSES, 1), 7, 1.0, "exact", True)
+    forms: Forms = {
+        "whole, step by step": lambda: whole_creff(*case),
+        "in strips, without a compiler": lambda: strip_creff(*case),
+        "step: upsampling": lambda: resize(low, size),
+        "step: warp": lambda: warp(reference, frames.motion),
+        "step: three depthwise convolutions": lambda: (query(reference), key(reference), value(reference)),
+        "step: attention": lambda: local_attention(reference, reference, reference),
+        "step: last convolution": lambda: case[6](reference),
+    }
+    kernels = native.library()
+    if kernels is not None:
+        forms = {"compiled, in tiles": lambda: compiled_creff(kernels, *case), **forms}
+    times = in_turns(forms, rounds)
+    print("CReFF, 64 channels, 7x7, with warp and last convolution")
+    for name, values in times.items():
+        show(name, values, " s")
+    return times
+
+
+def compare_memory(size: tuple[int, int]) -> dict[str, float]:
+    """Peak resident memory in MB of fresh processes; ``nothing`` is that of the libraries and weights."""
+    cases = [
+        ("pspnet", "nothing"),
+        ("pspnet", "plain"),
+        ("pspnet", "key"),
+        ("arseg[scale=0.5]", "nothing"),
+        ("arseg[scale=0.5]", "key"),
+        ("arseg[scale=0.5]", "nonkey"),
+        ("arseg[scale=0.5]", "gop"),
+    ]
+    print("peak memory of a fresh process")
+    peaks = {}
+    for method, part in cases:
+        command = [sys.executable, __file__, "--size", f"{size[0]}x{size[1]}", "--peak", method, part]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks[f"{method} {part}"] = int(result.stdout) / 1e6
+        print(f"  {f'{method}, {part}':44} {peaks[f'{method} {part}']:8.0f} MB")
+    return peaks
+
+
+if __name__ == "__main__":
+    main()

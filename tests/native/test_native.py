@@ -1,0 +1,140 @@
+"""Building, loading and refusing the compiled kernels; the threads that run them."""
+
+import ctypes
+import multiprocessing
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from vssbench import native
+from vssbench.native import check, compiler
+from vssbench.native.compiler import BuildError, build
+from vssbench.native.threads import in_parallel, scratch
+
+needs_compiler = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler")
+
+
+@pytest.fixture
+def unloaded(monkeypatch):
+    """As in a new process."""
+    native.library.cache_clear()
+    yield
+    monkeypatch.undo()
+    native.library.cache_clear()
+
+
+@pytest.fixture
+def fresh(monkeypatch, tmp_path, unloaded):
+    """As in a new process with an empty cache folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "vssbench"
+
+
+@needs_compiler
+def test_is_built_once_by_many_at_a_time_and_leaves_one_file(fresh):
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: build(), range(2))
+    assert first == second
+    assert list(fresh.iterdir()) == [first]
+    written = first.stat().st_mtime_ns
+    assert build() == first
+    assert first.stat().st_mtime_ns == written
+
+
+@needs_compiler
+def test_another_compiler_or_flag_is_another_file(fresh, monkeypatch):
+    first = compiler._fingerprint(compiler.Path(compiler.__file__).parent, ["cc"])
+    monkeypatch.setattr(compiler, "FLAGS", (*compiler.FLAGS, "-O2"))
+    assert compiler._fingerprint(compiler.Path(compiler.__file__).parent, ["cc"]) != first
+
+
+def test_can_be_turned_off(fresh, monkeypatch):
+    monkeypatch.setenv("VSSBENCH_NATIVE", "0")
+    assert not native.available()
+    assert not fresh.exists()
+
+
+def test_without_a_compiler_one_line_says_so(fresh, monkeypatch, caplog):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert not native.available()
+    assert not native.available()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "no C compiler" in caplog.text
+
+
+@needs_compiler
+def test_a_compiler_that_fails_is_quoted(fresh, monkeypatch):
+    monkeypatch.setattr(compiler, "FLAGS", ("-not-a-flag-of-any-compiler",))
+    with pytest.raises(BuildError, match="not-a-flag"):
+        build()
+
+
+def test_a_cache_that_cannot_be_written(fresh, monkeypatch, tmp_path, caplog):
+    monkeypatch.setattr(compiler, "_fingerprint", lambda folder, compiler: "x")
+    monkeypatch.setattr(compiler, "_compiler", lambda: ["cc"])
+    (tmp_path / "vssbench").write_text("a file in the folder's place")
+    assert not native.available()
+    assert "XDG_CACHE_HOME" in caplog.text
+
+
+@needs_compiler
+def test_kernels_that_disagree_are_not_used(unloaded, monkeypatch, caplog):
+    monkeypatch.setattr(check, "_upsampled", lambda kernels: (torch.zeros(3), torch.ones(3)))
+    assert not native.available()
+    assert "differ" in caplog.text
+
+
+@needs_compiler
+def test_the_check_accepts_the_kernels_and_leaves_the_random_state():
+    kernels = ctypes.CDLL(str(build()))
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    assert check.disagreement(kernels) == ""
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_every_task_is_done_once():
+    done, lock = [], threading.Lock()
+
+    def work(a: int, b: int) -> None:
+        with lock:
+            done.append((a, b))
+
+    tasks = [(a, b) for a in range(7) for b in range(5)]
+    in_parallel(work, tasks)
+    assert sorted(done) == tasks
+
+
+def test_an_error_in_a_thread_is_raised():
+    def work(n: int) -> None:
+        raise ZeroDivisionError(n)
+
+    with pytest.raises(ZeroDivisionError):
+        in_parallel(work, [(n,) for n in range(4)])
+
+
+def test_scratch_memory_is_kept_and_each_threads_own():
+    first = scratch(100)
+    assert scratch(50).data_ptr() == first.data_ptr()
+    assert scratch(first.numel() + 1).numel() > first.numel()
+    others: list[int] = []
+    thread = threading.Thread(target=lambda: others.append(scratch(10).data_ptr()))
+    thread.start()
+    thread.join()
+    assert others[0] != scratch(10).data_ptr()
+
+
+def test_a_forked_process_has_threads_of_its_own():
+    in_parallel(lambda n: None, [(n,) for n in range(4)])
+    process = multiprocessing.get_context("fork").Process(target=in_parallel, args=(_nothing, [(n,) for n in range(4)]))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
+
+
+def _nothing(n: int) -> None:
+    return None
