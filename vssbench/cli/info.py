@@ -47,11 +47,14 @@ def _describe(kind: str, name: str) -> None:
 
 
 def _describe_method(name: str, cls: Any) -> None:
-    from vssbench.weights import fitting, open_weights, shipped_folder
+    from vssbench.variant import Variant
+    from vssbench.weights import fitting, open_weights, shipped_folder, weights_name
 
     click.echo(f"\nNeeds beside the frame: {', '.join(sorted(cls.needs)) or 'nothing'}")
     files = [open_weights(path) for path in sorted(shipped_folder().glob("*.safetensors"))]
-    mine = [file for file in files if file.metadata["name"] == name]
-    click.echo("Shipped weights:" if mine else "No weights are shipped.")
+    lender = weights_name(Variant(name))
+    mine = [file for file in files if file.metadata["name"] == lender]
+    whose = "" if lender == name else f" (those of {lender})"
+    click.echo(f"Shipped weights{whose}:" if mine else "No weights are shipped.")
     for file in mine:
-        click.echo(f"  {file.path.name}: {fitting(file.variant, file)} on {file.metadata['dataset']}")
+        click.echo(f"  {file.path.name}: {fitting(Variant(name), file)} on {file.metadata['dataset']}")
