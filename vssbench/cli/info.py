@@ -57,4 +57,5 @@ def _describe_method(name: str, cls: Any) -> None:
     whose = "" if lender == name else f" (those of {lender})"
     click.echo(f"Shipped weights{whose}:" if mine else "No weights are shipped.")
     for file in mine:
-        click.echo(f"  {file.path.name}: {fitting(Variant(name), file)} on {file.metadata['dataset']}")
+        variant = fitting(file.variant if lender == name else Variant(name, {"scale": file.variant.params["scale"]}), file)
+        click.echo(f"  {file.path.name}: {variant} on {file.metadata['dataset']}")
