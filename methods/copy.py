@@ -11,17 +11,7 @@ class Copy(KeyframeBaseline):
     """Parameters: ``network`` of keyframes, pspnet or bisenet, whose weights are used; ``layers`` and ``style`` of pspnet;
     ``scale`` of the network's input; ``width`` multiplier of all channels. A non-keyframe costs nothing."""
 
-    def __init__(
-        self,
-        classes: int,
-        *,
-        network: str = "pspnet",
-        layers: int = 18,
-        style: str = "upsample",
-        scale: float = 1.0,
-        width: float = 1.0,
-    ) -> None:
-        super().__init__("Copy", classes, network, layers, style, scale, width)
+    title = "Copy"
 
     def keyframe(self, image: Tensor) -> tuple[Tensor, Tensor]:
         logits, _ = super().keyframe(image)

@@ -13,19 +13,8 @@ class Warp(KeyframeBaseline):
     """Parameters: ``network`` of keyframes, pspnet or bisenet, whose weights are used; ``layers`` and ``style`` of pspnet;
     ``scale`` of the network's input; ``width`` multiplier of all channels. A non-keyframe costs one look-up a pixel."""
 
+    title = "Warp"
     needs = frozenset({"motion"})
-
-    def __init__(
-        self,
-        classes: int,
-        *,
-        network: str = "pspnet",
-        layers: int = 18,
-        style: str = "upsample",
-        scale: float = 1.0,
-        width: float = 1.0,
-    ) -> None:
-        super().__init__("Warp", classes, network, layers, style, scale, width)
 
     def keyframe(self, image: Tensor) -> tuple[Tensor, Tensor]:
         logits, _ = super().keyframe(image)

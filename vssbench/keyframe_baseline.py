@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from vssbench.errors import UsageError
 from vssbench.nets.bisenet import BiSeNet18
@@ -16,10 +16,23 @@ NETWORKS = {"pspnet": "PSPNet", "bisenet": "BiSeNet"}
 class KeyframeBaseline(PerFrameSegmenter):
     """Segments keyframes by a per-frame network, whose weights it borrows; what a non-keyframe shows is the sub-class's.
 
-    ``network`` pspnet or bisenet; ``layers`` and ``style`` of pspnet; ``scale`` and ``width`` as theirs.
+    Parameters: ``network`` of keyframes, pspnet or bisenet, whose weights are used; ``layers`` and ``style`` of pspnet;
+    ``scale`` of the network's input; ``width`` multiplier of all channels.
     """
 
-    def __init__(self, title: str, classes: int, network: str, layers: int, style: str, scale: float, width: float) -> None:
+    title: ClassVar[str]
+
+    def __init__(
+        self,
+        classes: int,
+        *,
+        network: str = "pspnet",
+        layers: int = 18,
+        style: str = "upsample",
+        scale: float = 1.0,
+        width: float = 1.0,
+    ) -> None:
+        title = self.title
         if network not in NETWORKS:
             raise UsageError(f"{title.lower()}: unknown network {network!r}; expected one of {', '.join(NETWORKS)}")
         if style not in STYLES:
