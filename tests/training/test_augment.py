@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vssbench.errors import UsageError
-from vssbench.training.augment import Augmentation, Colour, EgoMotion, Window, augment_still, compress
+from vssbench.training.augment import Augmentation, Colour, EgoMotion, Window, augment_still, compress, rotate
 
 
 def smooth_image(height=96, width=128):
@@ -48,6 +48,56 @@ def test_windows_lie_inside_and_have_the_crops_size():
 def test_a_crop_too_large_is_refused_in_words():
     with pytest.raises(UsageError, match="choose a smaller --crop"):
         Augmentation(crop=(480, 640)).window(96, 128, np.random.default_rng(0))
+
+
+def test_scales_are_drawn_as_asked():
+    def zooms(**options):
+        augmentation = Augmentation(crop=(48, 64), **options)
+        windows = [augmentation.window(96, 128, np.random.default_rng(seed)) for seed in range(300)]
+        return np.array([64 / (window.box[2] - window.box[0]) for window in windows])
+
+    assert set(np.round(zooms(scales=(0.5, 1.0, 2.0), scale_draw="list"), 6)) == {0.5, 1.0, 2.0}
+    even, log = zooms(scales=(0.5, 2.0), scale_draw="uniform"), zooms(scales=(0.5, 2.0))
+    assert np.mean(even) == pytest.approx(1.25, abs=0.08)
+    assert np.mean(np.log(log)) == pytest.approx(0, abs=0.08)
+    assert zooms(scales=(0.25, 2.0), scale_draw="uniform").min() == 0.5  # smaller would not cover the crop
+    with pytest.raises(ValueError, match="scales are the two ends"):
+        Augmentation(scales=(1.0,))
+
+
+def test_what_the_zoom_leaves_too_small_is_padded_on_all_sides():
+    augmentation = Augmentation((96, 128), (0.5,), 0, 0, flip=0, scale_draw="list", small="pad")
+    window = augmentation.window(96, 128, np.random.default_rng(0))
+    assert window.box == (-64, -48, 192, 144)
+    image, label = window.image(np.full((96, 128, 3), 7, np.uint8)), window.label(np.ones((96, 128), np.uint8))
+    inside = np.zeros((96, 128), bool)
+    inside[24:72, 32:96] = True
+    assert np.array_equal(label, np.where(inside, 1, 255))
+    assert (image[26:70, 34:94] == 7).all()
+    assert (image[:22] == image[0, 0]).all()
+    assert image[0, 0, 0] == 116
+
+
+def test_rotation_turns_image_and_label_alike():
+    image = np.zeros((81, 81, 3), np.uint8)
+    image[10:20, 38:43] = 200
+    label = (image[..., 0] > 0).astype(np.uint8)
+    turned, classes = rotate(image, label, 90)  # counter-clockwise: what stood at the top stands at the left
+    assert (turned[38:43, 11:19] > 150).all()
+    assert (classes[38:43, 11:19] == 1).all()
+    tilted, classes = rotate(image, label, 30)
+    assert classes[0, 0] == 255
+    assert tilted[0, 0, 0] == 116
+
+
+def test_rotation_and_blur_of_stills():
+    image, label = smooth_image(), np.zeros((96, 128), np.uint8)
+    turning = Augmentation((96, 128), (1, 1), 0, 0, flip=0, rotation=10)
+    ignored = [(augment_still(image, label, turning, np.random.default_rng(seed))[1] == 255).any() for seed in range(100)]
+    assert np.mean(ignored) == pytest.approx(0.5, abs=0.15)
+    noise = np.random.default_rng(0).integers(0, 255, image.shape).astype(np.uint8)
+    blurring = Augmentation((96, 128), (1, 1), 0, 0, flip=0, blur=1)
+    assert augment_still(noise, label, blurring, np.random.default_rng(1))[0].std() < 0.9 * noise.std()
 
 
 def test_equal_seeds_give_equal_samples():

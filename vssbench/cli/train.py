@@ -79,13 +79,11 @@ def train(method: str, dataset: str, data_root: Path | None, show: bool, out: Pa
     opened = open_dataset(dataset_variant, data_root)
     target = out or Path("checkpoints") / f"{variant.name}-{dataset_variant.name}.safetensors"
     world, device = join(options.device)
-    try:
-        trainer = Trainer(variant, dataset_variant, opened, replace(options, device=device), target, world)
-        for path in trainer.run(resume):
-            messages().print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
-            click.echo(path)
-    finally:
-        leave()
+    trainer = Trainer(variant, dataset_variant, opened, replace(options, device=device), target, world)
+    for path in trainer.run(resume):
+        messages().print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
+        click.echo(path)
+    leave()
 
 
 def describe_recipe(variant: Variant, dataset: Variant, options: Options) -> str:

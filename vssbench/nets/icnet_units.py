@@ -163,4 +163,3 @@ def _nearest(length: int, count: int, device: torch.device) -> Tensor:
     if count == 1:
         return torch.zeros(1, dtype=torch.long, device=device)
     return (2 * torch.arange(count, device=device) * (length - 1) + count - 1) // (2 * (count - 1))
-

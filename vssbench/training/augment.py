@@ -9,55 +9,94 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
+from PIL import ImageFilter
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass as checked
 
 from vssbench.errors import UsageError
-from vssbench.video import Image, LabelMap
+from vssbench.video import IGNORE, Image, LabelMap
 
 Motion = npt.NDArray[np.float32]
+Share = Annotated[float, Field(ge=0, le=1)]
+#: what fills an image beyond its border: about the mean that normalisation takes to 0
+GREY = 116
+#: share of the stills that are rotated, as in PSPNet's code
+ROTATED = 0.5
 
 
-@dataclass(frozen=True)
+@checked(frozen=True, config=ConfigDict(extra="forbid"))
 class Augmentation:
-    """crop: (height, width) in pixels; scales: range of the random zoom (log-uniform); jitter: relative strength of the
-    brightness, contrast and saturation changes; compression: share of stills that pass through JPEG of quality 10-70."""
+    """Ranges and shares that random choices are drawn from.
 
-    crop: tuple[int, int] = (240, 320)
-    scales: tuple[float, float] = (0.5, 2.0)
-    jitter: float = 0.4
-    compression: float = 0.5
+    crop: (height, width) in pixels. scales: of the random zoom; ``scale_draw`` takes them as the ends of a log-uniform or
+    uniform range, or as a list of which one is chosen. jitter: relative strength of the brightness, contrast and saturation
+    changes. compression: share of stills that pass through JPEG of quality 10-70. flip: share that is mirrored. small: an
+    image that the zoom leaves smaller than the crop is enlarged to fit, or padded (label 255). rotation: largest angle in
+    degrees, of half of the stills; blur: share of the stills that a Gaussian of at most 1 pixel blurs, as PSPNet's code does.
+    """
+
+    crop: tuple[PositiveInt, PositiveInt] = (240, 320)
+    scales: tuple[PositiveFloat, ...] = (0.5, 2.0)
+    jitter: NonNegativeFloat = 0.4
+    compression: Share = 0.5
+    flip: Share = 0.5
+    scale_draw: Literal["log", "uniform", "list"] = "log"
+    small: Literal["enlarge", "pad"] = "enlarge"
+    rotation: NonNegativeFloat = 0.0
+    blur: Share = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.scales or (self.scale_draw != "list" and (len(self.scales) != 2 or self.scales[0] > self.scales[1])):
+            raise ValueError("scales are the two ends of a range, the smaller first, or with scale_draw = 'list' any number")
 
     def window(self, height: int, width: int, rng: np.random.Generator) -> Window:
         """A random window of an image. Raises UsageError where the crop is larger than the image allows."""
         crop_height, crop_width = self.crop
-        smallest = max(self.scales[0], crop_height / height, crop_width / width)
-        if smallest > self.scales[1]:
+        scale = self._scale(height, width, rng)
+        box_height, box_width = crop_height / scale, crop_width / scale
+        if self.small == "enlarge":  # rounding may have left the box larger by a hair
+            box_height, box_width = min(height, box_height), min(width, box_width)
+        top, left = (
+            float(rng.uniform(0, room)) if room >= 0 else room / 2 for room in (height - box_height, width - box_width)
+        )
+        return Window((left, top, left + box_width, top + box_height), self.crop, bool(rng.random() < self.flip))
+
+    def _scale(self, height: int, width: int, rng: np.random.Generator) -> float:
+        fitting = max(self.crop[0] / height, self.crop[1] / width) if self.small == "enlarge" else 0.0
+        largest = max(self.scales)
+        if fitting > largest:
             raise UsageError(
-                f"a crop of {crop_height}x{crop_width} needs images of at least {math.ceil(crop_height / self.scales[1])}x"
-                f"{math.ceil(crop_width / self.scales[1])}; found {height}x{width}: choose a smaller --crop"
+                f"a crop of {self.crop[0]}x{self.crop[1]} needs images of at least {math.ceil(self.crop[0] / largest)}x"
+                f"{math.ceil(self.crop[1] / largest)}; found {height}x{width}: choose a smaller --crop"
             )
-        scale = math.exp(rng.uniform(math.log(smallest), math.log(self.scales[1])))
-        box_height, box_width = min(height, crop_height / scale), min(width, crop_width / scale)
-        top, left = rng.uniform(0, height - box_height), rng.uniform(0, width - box_width)
-        return Window((left, top, left + box_width, top + box_height), self.crop, bool(rng.random() < 0.5))
+        if self.scale_draw == "list":
+            return max(fitting, float(rng.choice(self.scales)))
+        if self.scale_draw == "uniform":
+            return max(fitting, float(rng.uniform(self.scales[0], largest)))
+        return math.exp(rng.uniform(math.log(max(fitting, self.scales[0])), math.log(largest)))
 
 
 @dataclass(frozen=True)
 class Window:
-    """A box (left, top, right, bottom) of an image in pixels, resampled to ``size`` (height, width), perhaps mirrored."""
+    """A box (left, top, right, bottom) of an image in pixels, resampled to ``size`` (height, width), perhaps mirrored.
+
+    A box may reach beyond the image: there an image is grey, and a label ignored.
+    """
 
     box: tuple[float, float, float, float]
     size: tuple[int, int]
     flip: bool
 
     def image(self, image: Image) -> Image:
-        return self._cut(image, Pillow.Resampling.BILINEAR)
+        return self._cut(image, Pillow.Resampling.BILINEAR, GREY)
 
     def label(self, label: LabelMap) -> LabelMap:
-        return self._cut(label, Pillow.Resampling.NEAREST)
+        return self._cut(label, Pillow.Resampling.NEAREST, IGNORE)
 
     def motion(self, motion: Motion) -> Motion:
         """The field (H, W, 2) inside the box, in pixels of the resampled window."""
@@ -71,10 +110,38 @@ class Window:
             cut = cut[:, ::-1] * np.array([-1, 1], np.float32)
         return np.ascontiguousarray(cut, np.float32)
 
-    def _cut(self, pixels: npt.NDArray[np.uint8], resampling: Pillow.Resampling) -> npt.NDArray[np.uint8]:
+    def flow(self, flow: Motion) -> Motion:
+        """As :meth:`motion`, and NaN where the box reaches beyond the image or the keyframe's place lies outside the box."""
         height, width = self.size
-        cut = np.asarray(Pillow.fromarray(pixels).resize((width, height), resampling, box=self.box))
+        left, top, right, bottom = self.box
+        cut = self.motion(flow)
+        x = left + (np.arange(width) + 0.5) * (right - left) / width
+        y = top + (np.arange(height) + 0.5) * (bottom - top) / height
+        if self.flip:
+            x = x[::-1]
+        inside = ((x >= 0) & (x < flow.shape[1])) & ((y >= 0) & (y < flow.shape[0]))[:, None]
+        return without_hidden(cut, inside)
+
+    def _cut(self, pixels: npt.NDArray[np.uint8], resampling: Pillow.Resampling, beyond: int) -> npt.NDArray[np.uint8]:
+        height, width = self.size
+        left, top, right, bottom = self.box
+        before = math.ceil(max(0.0, -top)), math.ceil(max(0.0, -left))
+        after = math.ceil(max(0.0, bottom - pixels.shape[0])), math.ceil(max(0.0, right - pixels.shape[1]))
+        if any((*before, *after)):
+            edges = [(before[0], after[0]), (before[1], after[1]), (0, 0)]
+            pixels = np.pad(pixels, edges[: pixels.ndim], constant_values=beyond)
+        box = (left + before[1], top + before[0], right + before[1], bottom + before[0])
+        cut = np.asarray(Pillow.fromarray(pixels).resize((width, height), resampling, box=box))
         return np.ascontiguousarray(cut[:, ::-1] if self.flip else cut)
+
+
+def without_hidden(flow: Motion, visible: npt.NDArray[np.bool_]) -> Motion:
+    """The flow (H, W, 2), NaN where ``visible`` (H, W) does not hold or where it leads out of the picture."""
+    height, width = visible.shape
+    x, y = flow[..., 0] + np.arange(width), flow[..., 1] + np.arange(height)[:, None]
+    with np.errstate(invalid="ignore"):
+        there = visible & (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
+    return np.where(there[..., None], flow, np.float32(np.nan))
 
 
 @dataclass(frozen=True)
@@ -105,12 +172,22 @@ def compress(image: Image, quality: int) -> Image:
     return np.asarray(Pillow.open(buffer).convert("RGB"))
 
 
+def rotate(image: Image, label: LabelMap, degrees: float) -> tuple[Image, LabelMap]:
+    """Both turned about their centre; what comes in at the corners is grey, and ignored."""
+    turned = Pillow.fromarray(image).rotate(degrees, Pillow.Resampling.BILINEAR, fillcolor=(GREY,) * 3)
+    return np.asarray(turned), np.asarray(Pillow.fromarray(label).rotate(degrees, fillcolor=IGNORE))
+
+
 def augment_still(
     image: Image, label: LabelMap, augmentation: Augmentation, rng: np.random.Generator
 ) -> tuple[Image, LabelMap]:
-    """A random window of a labelled still, jittered and perhaps compressed."""
+    """A random window of a labelled still, perhaps turned, blurred, jittered and compressed."""
+    if augmentation.rotation and rng.random() < ROTATED:
+        image, label = rotate(image, label, rng.uniform(-augmentation.rotation, augmentation.rotation))
     window = augmentation.window(image.shape[0], image.shape[1], rng)
     image, label = window.image(image), window.label(label)
+    if augmentation.blur and rng.random() < augmentation.blur:
+        image = np.asarray(Pillow.fromarray(image).filter(ImageFilter.GaussianBlur(rng.random())))
     image = Colour.draw(augmentation.jitter, rng).apply(image)
     if rng.random() < augmentation.compression:
         image = compress(image, int(rng.integers(10, 71)))
@@ -133,15 +210,16 @@ class EgoMotion:
     frames: int
 
     @classmethod
-    def draw(cls, height: int, width: int, rng: np.random.Generator) -> EgoMotion:
-        frames = int(rng.integers(1, 5))
-        strength = frames / 4  # a longer run of frames has come further
+    def draw(cls, height: int, width: int, rng: np.random.Generator, frames: tuple[int, int] = (1, 4)) -> EgoMotion:
+        """``frames`` is the range of their number, from 1 up; the longest run moves by about as much, however long it is."""
+        count = int(rng.integers(frames[0], frames[1] + 1))
+        strength = count / max(frames[1], 4)
         return cls(
             zoom=1 - strength * rng.uniform(-0.03, 0.25),
             shift=(strength * rng.normal(0, 0.04) * width, strength * rng.normal(0, 0.02) * height),
             angle=strength * rng.normal(0, 0.02),
             centre=(width * rng.uniform(0.3, 0.7), height * rng.uniform(0.35, 0.65)),
-            frames=frames,
+            frames=count,
         )
 
     def affine(self, step: int) -> tuple[float, float, float, float, float, float]:

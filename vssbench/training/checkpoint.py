@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from vssbench.errors import WeightsError
 
 @dataclass
 class Checkpoint:
-    """State between two epochs. ``identity`` is what must be equal for a training to be resumed."""
+    """State between two epochs. ``identity`` is what must be equal for a training to be resumed; ``scaler`` is that of fp16
+    gradients, empty in other precisions."""
 
     identity: dict[str, str]
     phase: int
@@ -23,6 +24,7 @@ class Checkpoint:
     optimiser: dict[str, Any]
     seconds: float
     history: list[dict[str, Any]]
+    scaler: dict[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write under a temporary name, then rename: a crash leaves the previous checkpoint whole."""

@@ -1,79 +1,121 @@
-"""The training loop, one for all methods: phases, AdamW with warm-up and cosine decay, bf16 autocast, resume."""
+"""The training loop, one for all methods: phases by recipe, mixed precision, accumulation, several processes, resume."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 
 from vssbench import __version__, registry
 from vssbench.errors import UsageError
 from vssbench.machine import typed_command
-from vssbench.progress import messages, track
-from vssbench.segmenter import Batch, Phase, VideoSegmenter
-from vssbench.training.augment import Augmentation
+from vssbench.progress import Tracker, messages, track
+from vssbench.segmenter import Batch, VideoSegmenter
 from vssbench.training.checkpoint import Checkpoint, load_checkpoint
-from vssbench.training.samples import EgoMotionPairs, EpochSampler, Stills, VideoPairs, loader
-from vssbench.variant import Variant, parse_variant
+from vssbench.training.distributed import (
+    World,
+    average_gradients,
+    is_loss_of_contact,
+    same_everywhere,
+    share_batch_norm,
+    sum_over_processes,
+)
+from vssbench.training.recipe import PhaseRecipe, Recipe, load_recipe, with_parameters
+from vssbench.training.samples import EpochSampler, Sample, Samples, Stills, loader
+from vssbench.training.schedule import build_optimiser, rate_factor
+from vssbench.training.sources import samples_of
+from vssbench.variant import Variant
 from vssbench.video import Dataset
 from vssbench.weights import WeightFile, open_weights, save_weights
+
+#: autocast's type of each precision
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to train. ``epochs`` are those of a phase of share 1; ``frames`` limits the frames of an epoch; ``part_size``, in
-    MiB, splits the weight file."""
+    """How to train: the recipe's name, and what of it is overridden (None: nothing).
 
-    epochs: int = 40
-    batch: int = 8
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    warmup: float = 1.0
-    crop: tuple[int, int] = (240, 320)
-    precision: str = "bf16"
+    ``batch`` counts the images of one pass over all processes; a step takes ``accumulate`` such passes. ``frames`` limits the
+    frames of an epoch; ``part_size``, in MiB, splits the weight file.
+    """
+
+    recipe: str = "short"
+    epochs: int | None = None
+    iterations: int | None = None
+    batch: int | None = None
+    learning_rate: float | None = None
+    warmup: float | None = None
+    crop: tuple[int, int] | None = None
+    precision: str | None = None
+    codecs: tuple[str, ...] | None = None
+    accumulate: int = 1
     device: str = "cpu"
     workers: int = 1
     seed: int = 0
     frames: int | None = None
-    codecs: tuple[str, ...] = ("h264[bitrate=1M]",)
     initial: tuple[Path, ...] = field(default=())
     part_size: float | None = None
 
+    def overrides(self) -> dict[str, Any]:
+        """What of the recipe is overridden, by its keys."""
+        given = {
+            "epochs": self.epochs,
+            "iterations": self.iterations,
+            "batch": self.batch,
+            "optimiser.learning_rate": self.learning_rate,
+            "schedule.warmup": self.warmup,
+            "augmentation.crop": self.crop,
+            "precision": self.precision,
+            "codecs": self.codecs or None,
+        }
+        return {key: value for key, value in given.items() if value is not None}
+
     def identity(self) -> dict[str, str]:
-        """Every option that changes the trained weights, as text."""
-        skipped = ("device", "workers", "part_size")
-        return {key: _text(value) for key, value in vars(self).items() if key not in skipped}
-
-
-def _text(value: Any) -> str:
-    return ", ".join(str(item) for item in value) if isinstance(value, tuple) else str(value)
+        """Every option beside the recipe that changes the trained weights, as text."""
+        initial = ", ".join(str(path) for path in self.initial)
+        others = {"accumulate": self.accumulate, "seed": self.seed, "frames": self.frames}
+        return {**{key: str(value) for key, value in others.items()}, "initial": initial}
 
 
 class Trainer:
     """Trains one method on one dataset; writes a checkpoint after every epoch and the weights at the end."""
 
-    def __init__(self, variant: Variant, dataset_variant: Variant, dataset: Dataset, options: Options, out: Path) -> None:
-        self.variant, self.dataset_variant, self.dataset = variant, dataset_variant, dataset
-        self.options, self.out = options, out
-        self.console = messages()
+    def __init__(
+        self, variant: Variant, dataset_variant: Variant, dataset: Dataset, options: Options, out: Path,
+        world: World | None = None,
+    ) -> None:  # fmt: skip
+        self.dataset_variant, self.dataset, self.options, self.out = dataset_variant, dataset, options, out
+        self.world = world or World()
+        self.console = messages() if self.world.main else Console(quiet=True)
+        self.recipe: Recipe = load_recipe(variant.name, dataset_variant.name, options.recipe, options.overrides())
+        self.variant = with_parameters(variant, self.recipe)
+        if self.recipe.precision == "fp16" and not options.device.startswith("cuda"):
+            raise UsageError(f"fp16 trains on CUDA alone: with --device {options.device} choose --precision bf16 or fp32")
         torch.manual_seed(options.seed)
-        self.model: VideoSegmenter = registry.create("methods", variant, classes=len(dataset.classes))
+        self.model: VideoSegmenter = registry.create("methods", self.variant, classes=len(dataset.classes))
         initial = [open_weights(path) for path in options.initial]
         self.replaced = self._initialise(initial)
         # read now: the weights that are written at the end may take the place of one of these files
         self.initial_records = [{"file": file.path.name, "sha256": file.sha256, "training": file.training} for file in initial]
         self.phases = [phase for phase in self.model.phases() if phase.name not in self.replaced]
         self.model.to(options.device, memory_format=torch.channels_last)
-        self.augmentation = Augmentation(crop=options.crop)
+        same_everywhere(self.model)
+        share_batch_norm(self.model)
+        self.scaler = torch.amp.GradScaler("cuda", enabled=self.recipe.precision == "fp16")
+        self.optimiser: torch.optim.Optimizer | None = None
         self.stills: Stills | None = None
-        self.class_weights: Tensor | None = None
+        self.enet_weights: Tensor | None = None
         self.history: list[dict[str, Any]] = []
         self.seconds = 0.0
 
@@ -94,20 +136,38 @@ class Trainer:
         return self.out.with_name(self.out.name + ".checkpoint")
 
     def identity(self) -> dict[str, str]:
-        return {"method": str(self.variant), "dataset": str(self.dataset_variant), **self.options.identity()}
+        names = {"method": str(self.variant), "dataset": str(self.dataset_variant), "processes": str(self.world.size)}
+        return {**names, **self.options.identity(), **self.recipe.flat()}
 
     def run(self, resume: bool = False) -> list[Path]:
         """Train from the start, or from the checkpoint; returns the paths of the weights, the file itself first."""
+        try:
+            return self._run(resume)
+        except RuntimeError as error:
+            if is_loss_of_contact(error):
+                raise UsageError("another process of this training has ended: its own message says why") from error
+            raise
+        except ValueError as error:
+            if "more than 1 value per channel" in str(error):  # torch's batch normalisation of a globally pooled feature
+                raise UsageError(
+                    f"{self.variant} normalises over the images of a pass: choose a --batch of 2 or more"
+                ) from error
+            raise
+
+    def _run(self, resume: bool) -> list[Path]:
         checkpoint = load_checkpoint(self.checkpoint_path, self.identity()) if resume else None
         self._load_stills()
         first_phase = 0
         if checkpoint is not None:
             first_phase, self.history, self.seconds = checkpoint.phase, checkpoint.history, checkpoint.seconds
             self.model.load_state_dict(checkpoint.model)
+            self.scaler.load_state_dict(checkpoint.scaler)
             self.console.print(f"resuming {self.phases[first_phase].name} after epoch {checkpoint.epoch}")
         for number in range(first_phase, len(self.phases)):
             resumed = checkpoint if checkpoint is not None and number == first_phase else None
             self._run_phase(number, resumed)
+        if not self.world.main:
+            return []
         part_bytes = None if self.options.part_size is None else int(self.options.part_size * 2**20)
         paths = save_weights(
             self.out, self.model, self.variant, self.dataset.classes, self.dataset_variant.name, self._record(), part_bytes
@@ -116,96 +176,161 @@ class Trainer:
         return paths
 
     def _load_stills(self) -> None:
-        stills = Stills(self.dataset.training_clips(), self.augmentation, self.options.seed)
-        with track("reading training frames", len(stills)) as tracker:
-            for _ in stills.preload():
-                tracker.advance()
+        stills = Stills(self.dataset.training_clips(), self.recipe.common.augmentation, self.options.seed)
+        self._preload("reading training frames", stills)
         counts = torch.from_numpy(stills.pixel_counts(len(self.dataset.classes))).double()
         # ENet's class weighting: bounded, gentler than inverse frequency
-        self.class_weights = (1 / torch.log(1.02 + counts / counts.sum())).float().to(self.options.device)
+        self.enet_weights = (1 / torch.log(1.02 + counts / counts.sum())).float().to(self.options.device)
         self.stills = stills
 
-    def _samples(self, phase: Phase) -> Stills | EgoMotionPairs | VideoPairs:
-        assert self.stills is not None
-        if phase.data == "stills":
-            return self.stills
-        codecs = [registry_variant(text) for text in self.options.codecs]
-        clips = self.dataset.training_clips()
-        if all(clip.length == 1 for clip in clips):
-            return EgoMotionPairs(self.stills, codecs[0])
-        pairs = VideoPairs(clips, codecs, self.augmentation, self.options.seed)
-        with track("coding training clips", len(clips)) as tracker:
-            for _ in pairs.preload():
+    def _preload(self, label: str, samples: Samples) -> None:
+        with self._track(label, samples.preload_steps()) as tracker:
+            for _ in samples.preload():
                 tracker.advance()
-        return pairs
+
+    @contextmanager
+    def _track(self, label: str, total: int) -> Iterator[Tracker]:
+        """Progress on the main process alone."""
+        if self.world.main and total:
+            with track(label, total) as tracker:
+                yield tracker
+        else:
+            yield Tracker(Console(quiet=True), label, total, None)
 
     def _run_phase(self, number: int, resumed: Checkpoint | None) -> None:
-        phase, options = self.phases[number], self.options
-        epochs = max(1, round(options.epochs * phase.share))
-        if resumed is not None and resumed.epoch >= epochs:
-            return
-        samples = self._samples(phase)
-        sampler = EpochSampler(len(samples), options.batch, options.seed, options.frames)
-        batches = loader(samples, sampler, options.workers, options.device.startswith("cuda"))
+        phase, recipe = self.phases[number], self._phase_recipe(number)
         if resumed is None:
             self.model.begin_phase(phase)
+        optimiser = self.optimiser = self._optimiser(number, resumed)
+        first = resumed.epoch if resumed is not None else 0
+        length = self._length(number)
+        if length == 0 or (self.recipe.epochs is not None and length <= first):
+            return
+        assert self.stills is not None
+        samples = samples_of(phase, recipe, self.stills, self.model.needs)
+        if phase.data != "stills":
+            self._preload("coding training clips", samples)
+        sampler = EpochSampler(
+            len(samples), recipe.batch, self.options.seed, self.options.frames, self.options.accumulate,
+            self.world.rank, self.world.size,
+        )  # fmt: skip
+        steps = length * sampler.steps if self.recipe.iterations is None else length
+        batches = loader(samples, sampler, self.options.workers, self.options.device.startswith("cuda"))
         freeze(self.model, phase.frozen)
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        base_rate = options.learning_rate * phase.learning_rate
-        optimiser = torch.optim.AdamW(trained, lr=base_rate, weight_decay=options.weight_decay)
-        first = 0
-        if resumed is not None:
-            optimiser.load_state_dict(resumed.optimiser)
-            first = resumed.epoch
-        steps = len(sampler)
-        label = f"{self.variant} {phase.name}"
-        with track(label, (epochs - first) * steps) as tracker:
-            for epoch in range(first, epochs):
+        with self._track(f"{self.variant} {phase.name}", steps - first * sampler.steps) as tracker:
+            for epoch in range(first, math.ceil(steps / sampler.steps)):
                 started = time.monotonic()
                 sampler.epoch = epoch
-                torch.manual_seed(options.seed * 100_003 + number * 10_007 + epoch)
-                totals: dict[str, float] = {}
-                for step, sample in enumerate(batches):
-                    progress = epoch + step / steps
-                    for group in optimiser.param_groups:
-                        group["lr"] = base_rate * rate_factor(progress, epochs, options.warmup)
-                    terms = self._step(phase, sample, optimiser)
-                    for name, value in terms.items():
-                        totals[name] = totals.get(name, 0.0) + value / steps
-                    tracker.advance(1, f"epoch {epoch + 1}/{epochs} loss {terms['task']:.3f}")
+                torch.manual_seed(self.options.seed * 100_003 + number * 10_007 + epoch + self.world.rank * 1_000_003)
+                taken = itertools.islice(batches, min(len(sampler), (steps - epoch * sampler.steps) * len(sampler.sizes)))
+                totals = self._epoch(number, epoch, taken, sampler, optimiser, tracker)
                 self.seconds += time.monotonic() - started
                 self._end_epoch(number, epoch + 1, totals, optimiser, time.monotonic() - started)
 
-    def _step(self, phase: Phase, sample: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> dict[str, float]:
-        device = self.options.device
-        assert self.class_weights is not None
-        images = {key: _unit(sample[key].to(device, non_blocking=True)) for key in ("image", "keyframe") if key in sample}
-        motion = sample["motion"].to(device, non_blocking=True) if "motion" in sample else None
-        label = sample["label"].to(device, non_blocking=True)
-        batch = Batch(images["image"], label, self.class_weights, images.get("keyframe"), motion)
-        enabled = self.options.precision == "bf16"
-        with torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=enabled):
-            terms = self.model.loss(phase, batch)
-            total = torch.stack([term.float() for term in terms.values()]).sum()
+    def _phase_recipe(self, number: int) -> PhaseRecipe:
+        return self.recipe.of(self.phases[number].name)
+
+    def _length(self, number: int) -> int:
+        """Epochs or iterations of a phase, whichever the recipe counts."""
+        share = self._phase_recipe(number).share
+        share = self.phases[number].share if share is None else share
+        return max(1, round((self.recipe.epochs or self.recipe.iterations or 0) * share)) if share else 0
+
+    def _joined(self, number: int) -> range:
+        """The phases that share an optimiser and a schedule with this one: those before it that it continues, and on."""
+        first, last = number, number
+        while first > 0 and self._phase_recipe(first).continues == self.phases[first - 1].name:
+            first -= 1
+        while last + 1 < len(self.phases) and self._phase_recipe(last + 1).continues == self.phases[last].name:
+            last += 1
+        return range(first, last + 1)
+
+    def _optimiser(self, number: int, resumed: Checkpoint | None) -> torch.optim.Optimizer:
+        joined = self._joined(number)
+        if self.optimiser is not None and number > joined[0]:
+            return self.optimiser
+        trained: set[str] = set()
+        for member in joined:
+            frozen = tuple(f"{name}." for name in self.phases[member].frozen)
+            trained |= {name for name, _ in self.model.named_parameters() if not (frozen and name.startswith(frozen))}
+        settings = self._phase_recipe(joined[0]).optimiser
+        optimiser = build_optimiser(settings, self.model.named_parameters(), trained, settings.learning_rate)
+        if resumed is not None:
+            optimiser.load_state_dict(resumed.optimiser)
+        return optimiser
+
+    def _epoch(
+        self, number: int, epoch: int, passes: Iterator[Sample], sampler: EpochSampler, optimiser: torch.optim.Optimizer,
+        tracker: Tracker,
+    ) -> dict[str, float]:  # fmt: skip
+        """The mean of each term of the loss over the steps of an epoch."""
+        phase, joined, steps = self.phases[number], self._joined(number), sampler.steps
+        unit = 1 if self.recipe.iterations is None else steps
+        before = sum(self._length(member) for member in joined if member < number) / unit
+        whole = sum(self._length(member) for member in joined) / unit
+        schedule = self._phase_recipe(joined[0]).schedule
+        totals: dict[str, float] = {}
+        done = 0
+        while batch := list(itertools.islice(passes, len(sampler.sizes))):
+            factor = phase.learning_rate * rate_factor(schedule, before + epoch + done / steps, whole, steps)
+            for group in optimiser.param_groups:
+                group["lr"] = group["base"] * factor
+            terms = self._step(number, batch, sampler.sizes, optimiser)
+            for name, value in terms.items():
+                totals[name] = totals.get(name, 0.0) + value
+            done += 1
+            tracker.advance(1, f"epoch {epoch + 1} loss {sum(terms.values()):.3f}")
+        return {name: value / done for name, value in totals.items()}
+
+    def _step(self, number: int, passes: list[Sample], sizes: list[int], optimiser: torch.optim.Optimizer) -> dict[str, float]:
+        """One step of the optimiser from one or more passes of ``sizes`` images over all processes; the loss's terms."""
+        recipe = self._phase_recipe(number)
         optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], 5.0)
-        optimiser.step()
-        values = {name: float(term.detach()) for name, term in terms.items()}
+        sums: dict[str, Tensor] = {}
+        for sample, size in zip(passes, sizes, strict=True):
+            share = size / sum(sizes)
+            terms = {name: term.float() * share for name, term in self._terms(number, sample).items()}
+            self.scaler.scale(torch.stack(list(terms.values())).sum()).backward()
+            for name, term in terms.items():
+                sums[name] = sums.get(name, torch.zeros_like(term)) + term.detach()
+        members = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        average_gradients(members)
+        self.scaler.unscale_(optimiser)
+        if recipe.clip:
+            nn.utils.clip_grad_norm_(members, recipe.clip)
+        self.scaler.step(optimiser)
+        self.scaler.update()
+        means = sum_over_processes(torch.stack(list(sums.values()))) / self.world.size
+        values = dict(zip(sums, means.tolist(), strict=True))
         if not math.isfinite(sum(values.values())):
             raise UsageError(f"training diverged: the loss is {values}; resume with a lower --lr")
         return values
+
+    def _terms(self, number: int, sample: Sample) -> dict[str, Tensor]:
+        """The terms of the loss of one pass on this process."""
+        device = self.options.device
+        moved = {key: value.to(device, non_blocking=True) for key, value in sample.items()}
+        images = {key: _unit(moved[key]) for key in ("image", "keyframe") if key in moved}
+        assert self.enet_weights is not None
+        even = self._phase_recipe(number).class_weights == "none"
+        weights = torch.ones_like(self.enet_weights) if even else self.enet_weights
+        batch = Batch(images["image"], moved["label"], weights, images.get("keyframe"), moved.get("motion"), moved.get("flow"))
+        kind = AUTOCAST.get(self.recipe.precision)
+        with torch.autocast(device.split(":")[0], dtype=kind or torch.bfloat16, enabled=kind is not None):
+            return self.model.loss(self.phases[number], batch)
 
     def _end_epoch(
         self, number: int, epoch: int, totals: dict[str, float], optimiser: torch.optim.Optimizer, seconds: float
     ) -> None:
         entry = {"phase": self.phases[number].name, "epoch": epoch, "seconds": round(seconds, 1)}
-        self.history.append({**entry, **{name: round(value, 4) for name, value in totals.items()}})
+        self.history.append({**entry, **{name: round(value, 6) for name, value in totals.items()}})
         shown = ", ".join(f"{name} {value:.3f}" for name, value in totals.items())
         self.console.print(f"{self.variant} {entry['phase']} epoch {epoch}: {shown} ({seconds:.0f} s)")
-        Checkpoint(
-            self.identity(), number, epoch, self.model.state_dict(), optimiser.state_dict(), self.seconds, self.history
-        ).save(self.checkpoint_path)
+        if self.world.main:
+            Checkpoint(
+                self.identity(), number, epoch, self.model.state_dict(), optimiser.state_dict(), self.seconds, self.history,
+                self.scaler.state_dict(),
+            ).save(self.checkpoint_path)  # fmt: skip
 
     def _record(self) -> dict[str, Any]:
         assert self.stills is not None
@@ -213,7 +338,8 @@ class Trainer:
             "command": typed_command(),
             "dataset": str(self.dataset_variant),
             "frames": len(self.stills),
-            "options": self.options.identity(),
+            "options": self.identity(),
+            "recipe": self.recipe.model_dump(mode="json"),
             "initial": self.initial_records,
             "seconds": round(self.seconds),
             "history": self.history,
@@ -223,27 +349,12 @@ class Trainer:
         }
 
 
-def registry_variant(text: str) -> Variant:
-    """A codec's variant, checked to exist."""
-    variant = parse_variant(text)
-    registry.find("codecs", variant.name)
-    return variant
-
-
 def freeze(model: VideoSegmenter, frozen: tuple[str, ...]) -> None:
     """Put the model in training mode but for the named submodules, which keep their weights and their statistics."""
     model.train()
     model.requires_grad_(True)
     for name in frozen:
         model.get_submodule(name).eval().requires_grad_(False)
-
-
-def rate_factor(progress: float, epochs: int, warmup: float) -> float:
-    """Linear warm-up over ``warmup`` epochs, then half a cosine to 0 at ``epochs``."""
-    warm = min(warmup, epochs / 2)
-    if progress < warm:
-        return 0.05 + 0.95 * progress / warm
-    return 0.5 * (1 + math.cos(math.pi * (progress - warm) / (epochs - warm)))
 
 
 def _unit(image: Tensor) -> Tensor:

@@ -1,13 +1,14 @@
-"""What a training batch is drawn from: labelled stills, pairs of real video, pairs made of stills by ego-motion.
+"""What training batches are drawn from: labelled stills, and in which order.
 
-A sample is asked for by (epoch, index) and depends on those and the seed alone.
+A sample is asked for by (epoch, index) and depends on those and the seed alone. Samples are dictionaries of tensors with
+the names of :class:`vssbench.segmenter.Batch`; pairs are in :mod:`vssbench.training.pairs`, exact flow in
+:mod:`vssbench.training.flow`.
 """
 
 from __future__ import annotations
 
-import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
-from vssbench import registry
-from vssbench.codec.motion import MotionField
-from vssbench.errors import DataError
-from vssbench.training.augment import Augmentation, Colour, EgoMotion, augment_still
-from vssbench.variant import Variant
+from vssbench.errors import DataError, UsageError
+from vssbench.training.augment import Augmentation, Motion, augment_still
 from vssbench.video import IGNORE, Clip, Image, LabelMap
 
 #: stills are kept in memory up to this many bytes; beyond, they are read each time
@@ -29,36 +27,79 @@ CACHE_BYTES = 3 * 2**30
 Sample = dict[str, Tensor]
 
 
-class Stills(TorchDataset[Sample]):
+class Samples(TorchDataset[Sample], ABC):
+    """A training set: a number of samples, each asked for by (epoch, index)."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many samples an epoch has."""
+
+    @abstractmethod
+    def __getitem__(self, position: Any) -> Sample:
+        """The sample at (epoch, index)."""
+
+    def preload(self) -> Iterator[int]:
+        """Work to be done once, a step at a time; loader processes forked later share its result."""
+        return iter(())
+
+    def preload_steps(self) -> int:
+        """How many steps :meth:`preload` takes."""
+        return 0
+
+
+class Stills(Samples):
     """Every labelled frame of the training clips, augmented by itself."""
 
     def __init__(self, clips: Sequence[Clip], augmentation: Augmentation, seed: int) -> None:
-        self.augmentation, self.seed = augmentation, seed
-        self.frames = [(clip, index) for clip in clips for index in range(clip.length)]
-        if not self.frames:
-            raise DataError("the training part of this dataset holds no frame")
+        self.clips, self.augmentation, self.seed = clips, augmentation, seed
+        self._choose([(number, index) for number, clip in enumerate(clips) for index in range(clip.length)])
         per_frame = clips[0].height * clips[0].width * 4
         self._cached = len(self.frames) * per_frame <= CACHE_BYTES
-        self._cache: dict[int, tuple[Image, LabelMap]] = {}
+        self._cache: dict[tuple[int, int], tuple[Image, LabelMap | None]] = {}
+
+    def _choose(self, frames: list[tuple[int, int]]) -> None:
+        """``frames`` are numbers of a clip and of a frame in it."""
+        if not frames:
+            raise DataError("the training part of this dataset holds no labelled frame")
+        self.frames = frames
 
     def preload(self) -> Iterator[int]:
-        """Read everything into memory where it fits, one frame a step; loader processes forked later share it."""
-        for number in range(len(self.frames)):
-            self.still(number)
+        """Read everything into memory where it fits, one frame a step, and leave out the frames that have no label."""
+        labelled = []
+        for number, (clip, index) in enumerate(self.frames):
+            if self._read(clip, index)[1] is not None:
+                labelled.append((clip, index))
             yield number
+        self._choose(labelled)
+
+    def preload_steps(self) -> int:
+        return len(self.frames)
+
+    def augmented_by(self, augmentation: Augmentation) -> Stills:
+        """The same stills, in the same memory, under another augmentation."""
+        other = Stills.__new__(Stills)
+        other.__dict__.update(self.__dict__, augmentation=augmentation)
+        return other
+
+    def _read(self, clip: int, index: int) -> tuple[Image, LabelMap | None]:
+        if (clip, index) in self._cache:
+            return self._cache[clip, index]
+        read = self.clips[clip].image(index), self.clips[clip].label(index)
+        if self._cached:
+            self._cache[clip, index] = read
+        return read
+
+    def image(self, clip: int, index: int) -> Image:
+        """A frame by its numbers, labelled or not."""
+        return self._read(clip, index)[0]
 
     def still(self, number: int) -> tuple[Image, LabelMap]:
         """Image and label of a frame, before augmentation. Raises DataError where the frame has no label."""
-        if number in self._cache:
-            return self._cache[number]
         clip, index = self.frames[number]
-        label = clip.label(index)
+        image, label = self._read(clip, index)
         if label is None:
-            raise DataError(f"training frame {index} of {clip.name} has no label")
-        pair = clip.image(index), label
-        if self._cached:
-            self._cache[number] = pair
-        return pair
+            raise DataError(f"training frame {index} of {self.clips[clip].name} has no label")
+        return image, label
 
     def pixel_counts(self, classes: int) -> np.ndarray:
         """Labelled pixels of each class over all training frames, int64 (classes,)."""
@@ -74,121 +115,64 @@ class Stills(TorchDataset[Sample]):
         epoch, number = position
         rng = np.random.default_rng([self.seed, epoch, number])
         image, label = augment_still(*self.still(number), self.augmentation, rng)
-        return {"image": _image_tensor(image), "label": torch.from_numpy(label.astype(np.int64))}
+        return {"image": image_tensor(image), "label": label_tensor(label)}
 
 
-class EgoMotionPairs(TorchDataset[Sample]):
-    """Pairs of stills that have no neighbour in time: a random ego-motion gives the earlier frames, the codec the motion.
-
-    The frames from the keyframe to the still are encoded at a random quantiser and decoded again, so that pixels and vectors
-    are the codec's own, as AR-Seg meets them.
-    """
-
-    QUANTISERS = (18, 40)
-
-    def __init__(self, stills: Stills, codec: Variant) -> None:
-        self.stills, self.codec = stills, codec
-
-    def __len__(self) -> int:
-        return len(self.stills)
-
-    def __getitem__(self, position: Any) -> Sample:
-        epoch, number = position
-        rng = np.random.default_rng([self.stills.seed, epoch, number, 1])
-        augmentation = self.stills.augmentation
-        image, label = self.stills.still(number)
-        window = augmentation.window(image.shape[0], image.shape[1], rng)
-        image = Colour.draw(augmentation.jitter, rng).apply(window.image(image))
-        motion = EgoMotion.draw(image.shape[0], image.shape[1], rng)
-        quantiser = int(rng.integers(self.QUANTISERS[0], self.QUANTISERS[1] + 1))
-        first, last = self._coded(motion.sequence(image), quantiser)
-        return _pair(first[0], last[0], window.label(label), last[1])
-
-    def _coded(self, images: list[Image], quantiser: int) -> list[tuple[Image, np.ndarray]]:
-        """Decoded image and dense motion of the first and the last frame."""
-        params = {key: value for key, value in self.codec.params.items() if key != "bitrate"}
-        codec = registry.create("codecs", Variant(self.codec.name, {**params, "gop": len(images), "crf": quantiser}))
-        fingerprint = hashlib.sha256(b"".join(image.tobytes() for image in images)).hexdigest()
-        height, width = images[0].shape[:2]
-        clip = Clip("ego-motion", len(images), height, width, 15.0, images.__getitem__, lambda index: None, fingerprint)
-        frames = list(codec.frames(clip))
-        return [(frame.image, frame.motion.dense()) for frame in (frames[0], frames[-1])]
-
-
-@dataclass(frozen=True)
-class _CodedFrame:
-    image: Image
-    motion: MotionField
-    label: LabelMap | None
-    keyframe: int
-
-
-class VideoPairs(TorchDataset[Sample]):
-    """Pairs (keyframe, later frame) of real training video, as the codec delivers both; every labelled frame once an epoch."""
-
-    def __init__(self, clips: Sequence[Clip], codecs: Sequence[Variant], augmentation: Augmentation, seed: int) -> None:
-        self.clips, self.codecs, self.augmentation, self.seed = clips, codecs, augmentation, seed
-        self.frames: list[_CodedFrame] = []
-        self.targets: list[int] = []
-
-    def preload(self) -> Iterator[int]:
-        """Encode and decode every clip once, with the codecs in turn; yields each clip's number."""
-        for number, clip in enumerate(self.clips):
-            codec = registry.create("codecs", self.codecs[number % len(self.codecs)])
-            keyframe = len(self.frames)
-            for frame in codec.frames(clip):
-                if frame.distance == 0:
-                    keyframe = len(self.frames)
-                label = clip.label(frame.index)
-                if label is not None and frame.distance > 0:
-                    self.targets.append(len(self.frames))
-                self.frames.append(_CodedFrame(frame.image, frame.motion, label, keyframe))
-            yield number
-        if not self.targets:
-            raise DataError("the training clips hold no labelled frame after a keyframe: nothing to make pairs of")
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def __getitem__(self, position: Any) -> Sample:
-        epoch, number = position
-        rng = np.random.default_rng([self.seed, epoch, number, 2])
-        frame = self.frames[self.targets[number]]
-        assert frame.label is not None
-        window = self.augmentation.window(frame.image.shape[0], frame.image.shape[1], rng)
-        colour = Colour.draw(self.augmentation.jitter, rng)
-        first, last = (colour.apply(window.image(i)) for i in (self.frames[frame.keyframe].image, frame.image))
-        return _pair(first, last, window.label(frame.label), window.motion(frame.motion.dense()))
-
-
-def _pair(keyframe: Image, image: Image, label: LabelMap, motion: np.ndarray) -> Sample:
-    return {
-        "image": _image_tensor(image),
-        "label": torch.from_numpy(label.astype(np.int64)),
-        "keyframe": _image_tensor(keyframe),
-        "motion": torch.from_numpy(np.ascontiguousarray(motion, np.float32)).permute(2, 0, 1),
-    }
-
-
-def _image_tensor(image: Image) -> Tensor:
+def image_tensor(image: Image) -> Tensor:
     """uint8 (3, H, W); the loop scales it to [0, 1] on the device."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
-class EpochSampler(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, index) in an order drawn from the seed and the epoch. ``epoch`` is set before each pass."""
+def label_tensor(label: LabelMap) -> Tensor:
+    """int64 (H, W)."""
+    return torch.from_numpy(label.astype(np.int64))
 
-    def __init__(self, length: int, batch: int, seed: int, limit: int | None = None) -> None:
+
+def motion_tensor(motion: Motion) -> Tensor:
+    """float32 (2, H, W)."""
+    return torch.from_numpy(np.ascontiguousarray(motion, np.float32)).permute(2, 0, 1)
+
+
+class EpochSampler(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, index) in an order drawn from the seed and the epoch. ``epoch`` is set before each pass.
+
+    A step of training takes ``accumulate`` batches of ``batch`` samples one after the other, each spread over ``processes``, of
+    which this is number ``rank``: the samples of a step are those of one batch ``accumulate`` times as large on one process.
+    Raises UsageError where a batch cannot be spread evenly.
+    """
+
+    def __init__(
+        self, length: int, batch: int, seed: int, limit: int | None = None, accumulate: int = 1,
+        rank: int = 0, processes: int = 1,
+    ) -> None:  # fmt: skip
         self.length, self.batch, self.seed, self.epoch = length, batch, seed, 0
+        self.rank, self.processes = rank, processes
         self.count = min(length, limit or length)
+        #: samples of one step
+        self.group = min(self.count, batch * accumulate)
+        #: steps of an epoch; what is left over is not used that time
+        self.steps = self.count // self.group
+        #: samples of each batch of a step, over all processes
+        self.sizes = [min(batch, self.group - first) for first in range(0, self.group, batch)]
+        uneven = [size for size in self.sizes if size % processes]
+        if uneven:
+            raise UsageError(
+                f"a batch of {uneven[0]} images cannot be spread evenly over {processes} processes: choose a --batch that is a "
+                f"multiple of {processes} (the training set has {self.count} samples)"
+            )
 
     def __len__(self) -> int:
-        return max(1, self.count // self.batch)
+        return self.steps * len(self.sizes)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)[: self.count].tolist()
-        for step in range(len(self)):
-            yield [(self.epoch, number) for number in order[step * self.batch : (step + 1) * self.batch]]
+        for step in range(self.steps):
+            first = step * self.group
+            for size in self.sizes:
+                share = size // self.processes
+                begin = first + self.rank * share
+                yield [(self.epoch, number) for number in order[begin : begin + share]]
+                first += size
 
 
 def loader(samples: TorchDataset[Sample], sampler: EpochSampler, workers: int, pin: bool) -> DataLoader[Sample]:

@@ -1,0 +1,122 @@
+"""Run by several processes in the tests of distributed training: ``python -m tests.training.spread WHAT FILE``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from tests.conftest import Patterns
+from vssbench.errors import DataError
+from vssbench.training.distributed import (
+    World,
+    average_gradients,
+    join,
+    largest_over_processes,
+    leave,
+    mean_over_processes,
+    same_everywhere,
+    share_batch_norm,
+)
+from vssbench.training.loop import Options, Trainer
+from vssbench.training.recipe import Optimiser
+from vssbench.training.samples import Stills
+from vssbench.variant import Variant, parse_variant
+
+#: method, options beside the common ones, and class weights of the trainings that are compared
+TRAININGS: dict[str, tuple[str, dict, str]] = {
+    "stills": ("icnet[width=0.125,backbone=resnet18]", {}, "none"),
+    "accumulated": ("icnet[width=0.125,backbone=resnet18]", {"batch": 4, "accumulate": 2}, "none"),
+    "pairs": ("dff[width=0.125,backbone=resnet18,motion=codec]", {"epochs": 2, "codecs": ("h264[preset=superfast]",)}, "none"),
+}
+
+
+def small_network() -> nn.Module:
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 5, 1), nn.BatchNorm2d(5, momentum=None)
+    ).double()
+
+
+def images() -> tuple[torch.Tensor, torch.Tensor]:
+    """Eight images and, of each of their pixels, a weight of 0, 1 or 2; the second half has far fewer above 0."""
+    generator = torch.Generator().manual_seed(4)
+    weights = torch.randint(0, 3, (8, 6, 6), generator=generator).float()
+    weights[4:] *= torch.rand(4, 6, 6, generator=generator) < 0.2
+    return torch.randn(8, 3, 8, 8, generator=generator).double(), weights.double()
+
+
+def one_step(world: World) -> dict[str, torch.Tensor]:
+    """Gradients, statistics and the loss of a weighted mean over the pixels of all processes' images."""
+    network = small_network()
+    if world.rank == 1:
+        with torch.no_grad():
+            network[0].weight.add_(1)  # as if it had begun from other weights
+    same_everywhere(network)
+    share_batch_norm(network)
+    batch, weights = (x[world.rank * 8 // world.size : (world.rank + 1) * 8 // world.size] for x in images())
+    squares = network(batch).square().sum(1) * weights
+    loss = squares.sum() / mean_over_processes(weights.sum())
+    loss.backward()
+    parameters = [*network.parameters(), nn.Parameter(torch.zeros(2))]
+    average_gradients(parameters)
+    found = {name: parameter.grad for name, parameter in network.named_parameters()}
+    assert parameters[-1].grad is None
+    statistics = dict(network.named_buffers())
+    network.eval()
+    return {
+        **found,
+        **statistics,
+        "loss": mean_over_processes(loss.detach()),
+        "third": largest_over_processes(squares.detach().flatten(), 3),
+        "evaluated": network(images()[0]).detach(),
+    }
+
+
+def trained(case: str, out: Path, world: World) -> list[Path]:
+    method, given, class_weights = TRAININGS[case]
+    options = Options(
+        **{"epochs": 3, "batch": 8, "learning_rate": 0.002, "crop": (48, 64), "precision": "fp32", "workers": 0, **given}
+    )
+    dataset = Patterns(frames=5, clips=4)
+    trainer = Trainer(parse_variant(method), Variant("patterns", {}), dataset, options, out, world)
+    # not Adam, which makes a full step of a gradient that is nothing but rounding
+    sgd = Optimiser(kind="sgd", learning_rate=trainer.recipe.common.optimiser.learning_rate, weight_decay=1e-4)
+    common = trainer.recipe.common.model_copy(update={"class_weights": class_weights, "optimiser": sgd})
+    trainer.recipe = trainer.recipe.model_copy(update={"common": common})
+    for module in trainer.model.modules():
+        if isinstance(module, nn.Dropout | nn.Dropout2d):
+            module.p = 0.0  # its random numbers are those of the process
+    return trainer.run()
+
+
+def failing(out: Path, world: World) -> None:
+    """The second process cannot read a frame of its part."""
+    if world.rank == 1:
+
+        def unreadable(self: Stills, position: tuple[int, int]) -> None:
+            raise DataError("the file is gone")
+
+        Stills.__getitem__ = unreadable  # type: ignore[method-assign, assignment]
+    trained("stills", out, world)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    what, file = sys.argv[1], Path(sys.argv[2])
+    world, _ = join("cpu")
+    if what == "step":
+        result = one_step(world)
+        if world.main:
+            torch.save(result, file)
+    elif what == "failing":
+        failing(file, world)
+    else:
+        trained(what, file, world)
+    leave()
+
+
+if __name__ == "__main__":
+    main()

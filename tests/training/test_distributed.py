@@ -1,0 +1,77 @@
+"""Two real processes over gloo train as one does with the same global batch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.spread import TRAININGS, one_step, trained
+from vssbench.errors import UsageError
+from vssbench.training.distributed import World, join, largest_over_processes, mean_over_processes
+from vssbench.weights import open_weights
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def two_processes(what: str, file: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return subprocess.run(
+        [*command, "-m", "tests.training.spread", what, str(file)],
+        cwd=ROOT, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+
+
+def test_gradients_statistics_and_losses_are_the_whole_batchs(tmp_path):
+    """In float64; batch normalisation by torch's own on one process; weights that lie mostly on the first one's images."""
+    done = two_processes("step", tmp_path / "step.pt")
+    assert done.returncode == 0, done.stderr
+    spread, whole = torch.load(tmp_path / "step.pt"), one_step(World())
+    assert spread.keys() == whole.keys()
+    for name, value in whole.items():
+        assert torch.allclose(spread[name], value, rtol=1e-9, atol=1e-12), name
+
+
+@pytest.mark.parametrize("case", TRAININGS)
+def test_the_loss_curve_is_that_of_one_process(case, tmp_path):
+    done = two_processes(case, tmp_path / "two.safetensors")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("epoch 1:") == len({entry["phase"] for entry in _history(tmp_path / "two.safetensors")})
+    whole, spread = _history(trained(case, tmp_path / "one.safetensors", World())[0]), _history(tmp_path / "two.safetensors")
+    assert len(spread) == len(whole)
+    for one, two in zip(whole, spread, strict=True):
+        assert one.keys() == two.keys()
+        for name in one.keys() - {"seconds", "phase", "epoch"}:
+            assert two[name] == pytest.approx(one[name], rel=1e-4, abs=1e-6), (name, one, two)
+
+
+def _history(path: Path) -> list[dict]:
+    return open_weights(path).training["history"]
+
+
+def test_an_error_of_one_process_ends_all(tmp_path):
+    started = time.monotonic()
+    done = two_processes("failing", tmp_path / "w.safetensors")
+    assert done.returncode != 0
+    assert "the file is gone" in done.stderr
+    assert time.monotonic() - started < 120
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_process_is_left_alone(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert join("cpu") == (World(0, 1), "cpu")
+    count = torch.tensor(5.0)
+    assert mean_over_processes(count) is count
+    assert largest_over_processes(torch.tensor([3.0, 9.0, 5.0]), 2) == 5
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "99")
+    with pytest.raises(UsageError, match="start one process a GPU"):
+        join("cuda")
