@@ -218,7 +218,7 @@ def load_into(model: VideoSegmenter, variant: Variant, classes: tuple[str, ...],
         detail = "; ".join(wrong[:3] + [f"{name}: not in the network" for name in unknown[:3]])
         raise WeightsError(f"{file.path} does not fit {variant}: {detail}. Train anew with `bench.py train '{variant}'`")
     model.load_state_dict(state, strict=False)
-    _set_statistics(model, file)
+    set_statistics(model, file)
 
 
 def build(file: WeightFile, partial: bool = False) -> VideoSegmenter:
@@ -235,11 +235,12 @@ def build(file: WeightFile, partial: bool = False) -> VideoSegmenter:
         if value.is_floating_point() and name not in ("mean", "std"):
             value.fill_(float("nan"))
     model.load_state_dict(file.tensors(), strict=False)
-    _set_statistics(model, file)
+    set_statistics(model, file)
     return model.eval()
 
 
-def _set_statistics(model: VideoSegmenter, file: WeightFile) -> None:
+def set_statistics(model: VideoSegmenter, file: WeightFile) -> None:
+    """Let a model normalise images as the file's weights expect them."""
     for buffer, value in zip((model.mean, model.std), file.statistics, strict=True):
         buffer.copy_(value)
 

@@ -10,7 +10,7 @@ from vssbench.errors import UsageError, WeightsError
 from vssbench.training import loop
 from vssbench.training.loop import Options, Trainer
 from vssbench.variant import parse_variant
-from vssbench.weights import open_weights
+from vssbench.weights import open_weights, save_state
 
 TINY = Options(epochs=2, batch=4, crop=(48, 64), precision="fp32", workers=0)
 
@@ -170,3 +170,17 @@ def test_per_frame_weights_replace_phases(stills, tmp_path):
 def test_divergence_is_an_error_in_words(stills, tmp_path):
     with pytest.raises(UsageError, match="training diverged"):
         trainer(stills, tmp_path / "w.safetensors", options=Options(**{**vars(TINY), "learning_rate": 1e30})).run()
+
+
+def test_a_backbone_without_classes_starts_a_training(stills, tmp_path):
+    """A partial file replaces no phase; the training goes on with its normalisation, and writes it down."""
+    state = {name: value for name, value in trainer(stills, tmp_path / "a").model.state_dict().items() if "backbone" in name}
+    state = {name: value + 1 for name, value in state.items() if value.is_floating_point()}
+    variant = parse_variant("bisenet[width=0.125]")
+    record = {"missing": '["net.head"]', "mean": "[0.1, 0.2, 0.3]", "std": "[0.5, 0.5, 0.5]"}
+    (path,) = save_state(tmp_path / "backbone.safetensors", state, variant, (), "imported", {}, record, half=False)
+    started = trainer(stills, tmp_path / "b.safetensors", options=replace(TINY, initial=(path,), epochs=1))
+    assert started.replaced == set()
+    assert all(torch.equal(started.model.state_dict()[name], value) for name, value in state.items())
+    mean, _ = open_weights(started.run()[0]).statistics
+    assert mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])

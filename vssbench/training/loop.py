@@ -36,7 +36,7 @@ from vssbench.training.schedule import build_optimiser, rate_factor
 from vssbench.training.sources import samples_of
 from vssbench.variant import Variant
 from vssbench.video import Dataset
-from vssbench.weights import WeightFile, open_weights, save_weights
+from vssbench.weights import WeightFile, open_weights, save_weights, set_statistics
 
 #: autocast's type of each precision
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -122,11 +122,12 @@ class Trainer:
     def _initialise(self, files: Sequence[WeightFile]) -> set[str]:
         replaced: set[str] = set()
         for file in files:
-            if len(file.classes) != len(self.dataset.classes):
+            if file.classes and len(file.classes) != len(self.dataset.classes):  # a backbone's file has none
                 raise UsageError(
                     f"--init {file.path} has {len(file.classes)} classes and the dataset {len(self.dataset.classes)}"
                 )
             replaced.update(self.model.initialise(file.tensors(), file.metadata))
+            set_statistics(self.model, file)
         if replaced:
             self.console.print(f"{self.variant}: phases already trained, taken from --init: {', '.join(sorted(replaced))}")
         return replaced
