@@ -213,20 +213,23 @@ class ARSeg(VideoSegmenter):
             low_size = scaled_size(*size, self.scale)
             feature, extra = self.low.features(resize(image, low_size))
             logits = resize(self._classify(feature, low_size), size)
-            return self.low.losses(logits, extra, batch.label, batch.class_weights)
-        assert batch.keyframe is not None
-        with torch.no_grad():  # feature similarity training (section 3.3): the HR network's feature of the same frame
-            _, reference = self.keyframe(batch.keyframe)
-            target, _ = self.high.features(image)
-        fused, extra = self._fused_features(image, batch.motion, reference)
-        logits = self._classify(fused, size)
+        else:
+            assert batch.keyframe is not None
+            with torch.no_grad():
+                _, reference = self.keyframe(batch.keyframe)
+            feature, extra = self._fused_features(image, batch.motion, reference)
+            logits = self._classify(feature, size)
         terms = self.low.losses(logits, extra, batch.label, batch.class_weights)
-        return {**terms, **self._similarity(fused, target, logits)}
+        return {**terms, **self._similarity(image, feature, logits)}
 
-    def _similarity(self, fused: Tensor, target: Tensor, logits: Tensor) -> dict[str, Tensor]:
-        """Feature similarity training: the squared error of the features, or a divergence of features or predictions."""
+    def _similarity(self, image: Tensor, feature: Tensor, logits: Tensor) -> dict[str, Tensor]:
+        """Feature similarity training (section 3.3): the HR network's feature of the same frame is the target of a squared
+        error, or of a divergence of features or predictions. With fusion and, as in the authors' code, without."""
         if self.fst == "none":
             return {}
+        with torch.no_grad():
+            target, _ = self.high.features(image)
+        fused = resize(feature, (target.shape[-2], target.shape[-1]))
         if self.fst == "mse":
             return {"feature": F.mse_loss(fused.float(), target.float())}
         if self.fst == "kl":  # train_pair.py of the authors takes the features for logarithms of probabilities

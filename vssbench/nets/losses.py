@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vssbench.training.distributed import largest_over_processes, mean_over_processes, sum_over_processes
 from vssbench.video import IGNORE
 
 
@@ -15,7 +16,7 @@ def cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None = None) 
     """Mean cross-entropy over labelled pixels, weighted by class. 0 where a crop holds no labelled pixel at all."""
     per_pixel = F.cross_entropy(logits.float(), label, weights, ignore_index=IGNORE, reduction="none")
     counted = (label != IGNORE) if weights is None else _pixel_weights(label, weights)
-    return per_pixel.sum() / counted.sum().clamp(min=1e-6)
+    return per_pixel.sum() / mean_over_processes(counted.sum()).clamp(min=1e-6)
 
 
 def ohem_cross_entropy(
@@ -27,10 +28,10 @@ def ohem_cross_entropy(
     class; 0 where a batch holds no labelled pixel.
     """
     losses, true = _labelled(logits, label)
-    kept = int(losses.numel() * kept_share)
-    hard = losses.detach() > -math.log(threshold)
-    if kept and int(hard.sum()) < kept:
-        hard = torch.zeros_like(hard).index_fill(0, losses.detach().topk(kept).indices, True)
+    kept = int(_total(losses.numel(), losses) * kept_share)
+    hard = ~(losses.detach() <= -math.log(threshold))  # a NaN is kept, so that it is noticed
+    if kept and int(sum_over_processes(hard.sum())) < kept:
+        hard = ~(losses.detach() < largest_over_processes(losses.detach(), kept))
     return _mean(losses[hard], true[hard], weights)
 
 
@@ -44,14 +45,14 @@ def probability_ohem(
     by class; 0 where a batch holds no labelled pixel.
     """
     losses, true = _labelled(logits, label)
-    kept = int(label.numel() * kept_share)
-    if kept > losses.numel():
+    kept = int(_total(label.numel(), losses) * kept_share)
+    if kept > _total(losses.numel(), losses):
         return _mean(losses, true, weights)
     probability = (-losses.detach()).exp()
     bound = torch.tensor(threshold, device=logits.device)
     if kept:
-        bound = bound.maximum(probability.kthvalue(kept).values)
-    hard = probability <= bound
+        bound = bound.maximum(-largest_over_processes(-probability, kept))
+    hard = ~(probability > bound)
     return _mean(losses[hard], true[hard], weights)
 
 
@@ -88,4 +89,9 @@ def _labelled(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
 def _mean(losses: Tensor, classes: Tensor, weights: Tensor | None) -> Tensor:
     """Mean weighted by class; 0 of no pixels."""
     importance = torch.ones_like(losses) if weights is None else weights[classes]
-    return (losses * importance).sum() / importance.sum().clamp(min=1e-6)
+    return (losses * importance).sum() / mean_over_processes(importance.sum()).clamp(min=1e-6)
+
+
+def _total(count: int, like: Tensor) -> int:
+    """A count of pixels, over all processes of a training."""
+    return int(sum_over_processes(torch.tensor(count, device=like.device)))
