@@ -233,7 +233,7 @@ class ARSeg(VideoSegmenter):
         if self.fst == "mse":
             return {"feature": F.mse_loss(fused.float(), target.float())}
         if self.fst == "kl":  # train_pair.py of the authors takes the features for logarithms of probabilities
-            return {"feature": F.kl_div(target.float(), fused.float(), reduction="mean", log_target=True)}
+            return {"feature": F.kl_div(target.float(), fused.float(), reduction="none", log_target=True).mean()}
         with torch.no_grad():
             teacher = self.high.classify(target, (logits.shape[-2], logits.shape[-1])).float().log_softmax(1)
         divergence = F.kl_div(logits.float().log_softmax(1), teacher, reduction="none", log_target=True)

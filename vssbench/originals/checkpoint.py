@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,7 +55,9 @@ def _load_torch(path: Path) -> Any:
     if not start.startswith((b"PK", b"\x80")) and not _is_tar(path):
         raise WeightsError(f"{path} is not a torch checkpoint (it begins with {start[:12]!r}): expected a file of torch.save")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols that the restricted unpickler may not know: it then refuses
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         refused = re.search(r"(?:GLOBAL|global) ([\w.]+)", str(error))
         if refused is None:
