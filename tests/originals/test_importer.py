@@ -42,7 +42,8 @@ def ar():
 def test_hr_and_ar_make_the_whole_method(hr, ar, tmp_path):
     paths = write(tmp_path, "", hr, "hr.pth"), write(tmp_path, "", ar, "ar.pth")
     result = imported("arseg", *paths)
-    assert str(result.variant) == "arseg[backbone=bise18]"
+    assert str(result.variant) == "arseg[backbone=bise18,warp=paper]"  # which these weights were made with
+    assert str(imported("arseg[warp=exact]", *paths).variant) == "arseg[warp=exact,backbone=bise18]"
     assert result.missing == []
     assert result.classes[-1] == "Void"
     (path,) = result.save(tmp_path / "w.safetensors")

@@ -165,7 +165,7 @@ def _family(
     )  # fmt: skip
     high = replace(
         single, name=f"AR-Seg {name} HR", method="arseg", role="HR", rules=under("high.", rules),
-        parameters=_parameters(**arseg), outputs=lambda model, inputs: outputs(model.high, inputs[0]),
+        parameters=_parameters(**arseg, warp="paper"), outputs=lambda model, inputs: outputs(model.high, inputs[0]),
     )  # fmt: skip
     low = replace(
         high, name=f"AR-Seg {name} AR", role="AR", marks=(*marks, _FUSION_KEY), unused=unused, outputs=fused,

@@ -141,15 +141,17 @@ def _unknown(variant: Variant, path: Path, state: dict[str, Tensor], available: 
 
 def _settle(variant: Variant, original: Original, path: Path, state: dict[str, Tensor]) -> Variant:
     """The variant with the parameters that the checkpoint implies. Raises WeightsError where one was asked for otherwise."""
-    implied = original.parameters(state)
+    cls = registry.load("methods", variant.name)
     params: dict[str, Value] = dict(variant.params)
-    for key, value in implied.items():
+    for key, value in original.parameters(state).items():
+        if key in params and key in cls.free_parameters:
+            continue  # AR-Seg's published weights were made with warp=paper, and run with either
         if key in params and params[key] != value:
             raise WeightsError(
                 f"{path} ({original.name}) is {key}={format_value(value)}, and {variant} asks for {key}="
                 f"{format_value(params[key])}: leave {key} out, or give the file of that network"
             )
-        if registry.parameters(registry.load("methods", variant.name))[key] != value:
+        if registry.parameters(cls)[key] != value:
             params[key] = value
     return Variant(variant.name, params)
 
