@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from vssbench.errors import UsageError
-from vssbench.nets.pspnet import STYLES
+from vssbench.nets.pspnet import make_pspnet
 from vssbench.perframe import PerFrameSegmenter
 
 
@@ -15,9 +14,5 @@ class PSPNet(PerFrameSegmenter):
     def __init__(
         self, classes: int, *, layers: int = 18, style: str = "upsample", scale: float = 1.0, width: float = 1.0
     ) -> None:
-        if style not in STYLES:
-            raise UsageError(f"pspnet: unknown style {style!r}; expected one of {', '.join(STYLES)}")
-        if layers not in (18, 50, 101):
-            raise UsageError(f"pspnet: layers={layers}; expected 18, 50 or 101")
-        name = f"PSPNet{layers}" if style == "upsample" else f"PSPNet{layers} ({style})"
-        super().__init__(name, STYLES[style](classes, layers, width), classes, scale, width)
+        network, name = make_pspnet("pspnet", classes, layers, style, width)
+        super().__init__(name, network, classes, scale, width)

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 from vssbench.errors import UsageError
 from vssbench.nets.bisenet import BiSeNet18
 from vssbench.nets.network import SegmentationNetwork
-from vssbench.nets.pspnet import STYLES
+from vssbench.nets.pspnet import make_pspnet
 from vssbench.perframe import PerFrameSegmenter
 
-NETWORKS = {"pspnet": "PSPNet", "bisenet": "BiSeNet"}
+NETWORKS = ("pspnet", "bisenet")
 
 
 class KeyframeBaseline(PerFrameSegmenter):
@@ -32,17 +32,17 @@ class KeyframeBaseline(PerFrameSegmenter):
         scale: float = 1.0,
         width: float = 1.0,
     ) -> None:
-        title = self.title
+        method = self.title.lower()
         if network not in NETWORKS:
-            raise UsageError(f"{title.lower()}: unknown network {network!r}; expected one of {', '.join(NETWORKS)}")
-        if style not in STYLES:
-            raise UsageError(f"{title.lower()}: unknown style {style!r}; expected one of {', '.join(STYLES)}")
+            raise UsageError(f"{method}: unknown network {network!r}; expected one of {', '.join(NETWORKS)}")
         if network == "bisenet" and (layers, style) != (18, "upsample"):
-            raise UsageError(f"{title.lower()}: layers and style are pspnet's; leave them out with network=bisenet")
+            raise UsageError(f"{method}: layers and style are pspnet's; leave them out with network=bisenet")
         net: SegmentationNetwork
-        net = BiSeNet18(classes, width=width) if network == "bisenet" else STYLES[style](classes, layers, width)
-        form = "" if style == "upsample" else f" ({style})"
-        super().__init__(f"{title} {NETWORKS[network]}{layers}{form}", net, classes, scale, width)
+        if network == "bisenet":
+            net, name = BiSeNet18(classes, width=width), "BiSeNet18"
+        else:
+            net, name = make_pspnet(method, classes, layers, style, width)
+        super().__init__(f"{self.title} {name}", net, classes, scale, width)
 
     @classmethod
     def weights_name(cls, name: str, parameters: dict[str, Any]) -> str:

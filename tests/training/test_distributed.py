@@ -30,7 +30,7 @@ def test_gradients_statistics_and_losses_are_the_whole_batchs(tmp_path):
     """In float64; batch normalisation by torch's own on one process; weights that lie mostly on the first one's images."""
     done = two_processes("step", tmp_path / "step.pt")
     assert done.returncode == 0, done.stderr
-    spread, whole = torch.load(tmp_path / "step.pt"), one_step(World())
+    spread, whole = torch.load(tmp_path / "step.pt", weights_only=True), one_step(World())
     assert spread.keys() == whole.keys()
     for name, value in whole.items():
         assert torch.allclose(spread[name], value, rtol=1e-9, atol=1e-12), name

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vssbench.originals.arseg import BISENET_RULES, CITYSCAPES_BISENET, bisenet_outputs, enlarged, under
-from vssbench.originals.original import Original, State
+from vssbench.originals.original import Original, State, image_logits
 from vssbench.variant import Value
 
 #: an entry's name ends in .conv.NAME or .bn.NAME inside a block of convolution, BN and ReLU, which is a sequence here
@@ -142,11 +142,6 @@ def _torchseg_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
     return [F.log_softmax(logits, 1)]
 
 
-def _mmseg_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """The segmentor's logits in mode ``whole``: at the image's size."""
-    return [model.net(inputs[0])[0]]
-
-
 def _ooooverflow_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
     """The logits, enlarged eight times before the last convolution."""
     feature, _ = model.net.features(inputs[0])
@@ -193,7 +188,7 @@ ORIGINALS: tuple[Original, ...] = (
         classifier="decode_head.conv_seg.weight",
         rules=under("net.", _MMSEG_RULES),
         parameters=_mmseg_parameters,
-        outputs=_mmseg_outputs,
+        outputs=image_logits,
     ),
     Original(
         name="ooooverflow BiSeNet",

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from vssbench.originals.original import Original, State
+from vssbench.originals.original import Original, State, image_logits
 from vssbench.variant import Value
 
 _BASELINE: dict[str, Value] = {"sssr": False, "sisr": False, "fa": False}
@@ -105,11 +105,6 @@ def _sssr_parameters(state: State) -> dict[str, Value]:
     return {"base": "espnetv2", "sisr": False, "fa": False}
 
 
-def _baseline_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """The logits at the input's size."""
-    return [model.net(inputs[0])[0]]
-
-
 def _sssr_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
     """SSSR's scores: four times the size of the decoder's last feature, whose sides are the input's halves rounded up."""
     feature, _ = model.net.features(inputs[0])
@@ -150,7 +145,7 @@ ORIGINALS: tuple[Original, ...] = (
         rules=_ESPNETV2_RULES,
         unused=_ESPNETV2_UNUSED,
         parameters=lambda state: _baseline_parameters("espnetv2"),
-        outputs=_baseline_outputs,
+        outputs=image_logits,
     ),
     Original(
         name="DSRL of Dootmaan (DeepLabv3+)",
@@ -173,6 +168,6 @@ ORIGINALS: tuple[Original, ...] = (
         rules=_DEEPLAB_RULES,
         unused=_DEEPLAB_UNUSED,
         parameters=lambda state: _baseline_parameters("deeplabv3plus101"),
-        outputs=_baseline_outputs,
+        outputs=image_logits,
     ),
 )

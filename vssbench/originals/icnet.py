@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vssbench.nets.resize import resize
 from vssbench.originals.arseg import under
-from vssbench.originals.original import Original, State
+from vssbench.originals.original import Original, State, image_logits
 from vssbench.variant import Value
 
 LIMINN_RULES = (
@@ -67,11 +67,6 @@ def liminn_outputs(network: Any, image: Tensor) -> list[Tensor]:
     return [full, quarter, network.guidance12(guide12), network.guidance24(guide24)]
 
 
-def mmseg_outputs(network: Any, image: Tensor) -> list[Tensor]:
-    """Logits at the image's size; the auxiliary heads are not run outside training."""
-    return [network(image)[0]]
-
-
 ORIGINALS: tuple[Original, ...] = (
     Original(
         name="liminn/ICNet-pytorch",
@@ -93,7 +88,7 @@ ORIGINALS: tuple[Original, ...] = (
         classifier="decode_head.conv_seg.weight",
         rules=under("net.", MMSEG_RULES),
         parameters=_mmseg_parameters,
-        outputs=lambda model, inputs: mmseg_outputs(model.net, inputs[0]),
+        outputs=image_logits,
         absent=("backbone.backbone.layer3.35.conv1.weight",),
     ),
 )

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from torch import Tensor
-
 from vssbench.originals.arseg import under
-from vssbench.originals.original import Original, State
+from vssbench.originals.original import Original, State, image_logits
 from vssbench.variant import Value
 
 _RULES = (
@@ -31,11 +26,6 @@ def _parameters(state: State) -> dict[str, Value]:
     return {"layers": 101 if "backbone.layer3.22.conv1.weight" in state else 50, "style": "mmseg"}
 
 
-def _outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """The logits at the image's size; the auxiliary head is not run outside training."""
-    return [model.net(inputs[0])[0]]
-
-
 ORIGINALS: tuple[Original, ...] = (
     Original(
         name="mmsegmentation PSPNet",
@@ -45,6 +35,6 @@ ORIGINALS: tuple[Original, ...] = (
         classifier="decode_head.conv_seg.weight",
         rules=under("net.", _RULES),
         parameters=_parameters,
-        outputs=_outputs,
+        outputs=image_logits,
     ),
 )

@@ -19,6 +19,11 @@ State = Mapping[str, Tensor]
 ALWAYS_UNUSED = ((r"num_batches_tracked$", "a counter of training steps that inference does not use"),)
 
 
+def image_logits(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """The outputs of an original that returns its logits alone, at the image's size."""
+    return [model.net(inputs[0])[0]]
+
+
 @dataclass(frozen=True)
 class Original:
     """A network of a public repository, as a checkpoint of it is recognised and read.
