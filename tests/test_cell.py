@@ -123,3 +123,53 @@ def test_the_stream_passes_the_reference_on(make_cell):
     for index, (image, distance) in enumerate(zip(images, (0, 1, 0, 1), strict=True)):
         stream.segment(Frame(index, image, "I" if distance == 0 else "P", distance))
     assert seen[-2:] == [pytest.approx(0.2), pytest.approx(0.8)]
+
+
+def test_the_stream_of_a_run_is_recorded(make_cell, tmp_path):
+    """Bits, types and quality of every frame; the field's numbers where the method read one."""
+    store = RunStore(tmp_path / "runs")
+    result = measure(make_cell("arseg[backbone=bise18,width=0.125]", "h264[bitrate=200k]"), store, "test")
+    assert result.status == "done", result.reason
+    record = store.get(result.run_id).stream
+    assert bytes(record.types).decode() == "IPPPIP" * 2
+    seconds = sum(clip.length / clip.fps for clip in make_cell().dataset.scored_clips)
+    assert result.bitrate_kbps == pytest.approx(record.bits.sum() / seconds / 1000)
+    assert result.psnr_db == pytest.approx(-10 * np.log10(np.mean(10 ** (-record.psnr_db / 10))))
+    assert 15 < result.psnr_db < 60
+    assert 0 < result.ssim <= 1
+    key = record.types == ord("I")
+    assert (record.intra_share[key] == 1).all()
+    assert (record.warp_error[key] == 0).all()
+    assert (record.p95_vector >= 0).all()
+    assert (result.codec_name, result.codec_rate) == ("H.264", "200 kb/s")
+
+
+def test_without_a_codec_nothing_is_lost_and_no_field_is_read(make_cell, tmp_path):
+    store = RunStore(tmp_path / "runs")
+    result = measure(make_cell(), store, "test")
+    record = store.get(result.run_id).stream
+    assert np.isinf(record.psnr_db).all()
+    assert np.isnan(record.warp_error).all()
+    assert (result.psnr_db, result.ssim, result.codec_rate) == (None, 1.0, "")
+
+
+def test_a_method_that_asks_for_residuals_gets_them(make_cell, patterns):
+    """The residual is the frame minus the warp of its reference, as parts of 255; a keyframe has none."""
+    seen = []
+
+    class Probe(type(registry.create("methods", parse_variant("bisenet[width=0.125]"), classes=3))):
+        needs = frozenset({"residual"})
+
+        def nonkeyframe(self, image, motion, reference, residual=None):
+            seen.append(residual)
+            return super().keyframe(image)[0]
+
+    cell = make_cell(codec="h264[bitrate=200k]")
+    stream = Stream(Probe(3, width=0.125).eval(), "cpu", "fp32")
+    clip = patterns.clips()[0]
+    for frame in cell.codec.frames(clip, motion=False, residual=True):
+        assert (frame.residual is None) == (frame.distance == 0)
+        stream.segment(frame)
+        if frame.distance:
+            assert seen[-1].shape == (1, 3, clip.height, clip.width)
+            assert np.allclose(seen[-1][0].permute(1, 2, 0).numpy() * 255, frame.residual, atol=1e-3)

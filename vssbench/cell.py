@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -17,22 +18,25 @@ import torch
 from torch import Tensor
 
 from vssbench import __version__, registry
+from vssbench.codec.ahead import ahead
 from vssbench.codec.spec import Codec
 from vssbench.cost.gmacs import count, meta_model
 from vssbench.errors import CellRefused, DataError
 from vssbench.inference import prepare
 from vssbench.machine import describe_machine
-from vssbench.metrics.confusion import confusion_matrix
 from vssbench.nets.resize import resize
-from vssbench.protocol import Dense
+from vssbench.protocol import Episode, Protocol, typed
+from vssbench.recorder import Recorder
 from vssbench.segmenter import VideoSegmenter
-from vssbench.store import ConfusionRecord, LatencyRecord, Measurement, RunStore, run_id
+from vssbench.store import Measurement, RunStore, run_id
 from vssbench.variant import Variant
 from vssbench.video import Clip, Dataset, Frame
 from vssbench.weights import WeightFile, load_into
 
 #: passes over the first frame before any time counts, of either kind of frame
 WARM_UP = 2
+#: frames decoded ahead of the network
+FRAMES_AHEAD = 4
 
 
 @dataclass
@@ -45,7 +49,7 @@ class Cell:
     dataset: Dataset
     codec_variant: Variant
     codec: Codec
-    protocol: Dense
+    protocol: Protocol
     precision: str = "fp32"
     device: str = "cpu"
     seed: int = 0
@@ -66,7 +70,7 @@ class Cell:
             "classes": self.dataset.classes,
             "clips": [clip.fingerprint for clip in self.dataset.scored_clips],
             "codec": self.codec.settings(),
-            "protocol": [self.protocol.name, self.protocol.details()],
+            "protocol": [typed(self.protocol), self.protocol.details()],
             "precision": self.precision,
             "seed": self.seed,
             "code": code_version(),
@@ -79,7 +83,8 @@ class Cell:
 
     def frames(self) -> int:
         """Frames that will be decoded, for the progress display."""
-        return sum(clip.length for clip in self.dataset.scored_clips)
+        episodes = (episode for clip in self.dataset.scored_clips for episode in self.protocol.episodes(clip, self.codec.gop))
+        return sum(episode.clip.length for episode in episodes)
 
 
 @lru_cache(maxsize=1)
@@ -103,32 +108,13 @@ def code_version() -> str:
             "keyframe_baseline.py",
             "perframe.py",
             "protocol.py",
+            "recorder.py",
             "segmenter.py",
         ):
             path = folder / part
             for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in (".py", ".c", ".h")):
                 digest.update(file.read_bytes())
     return f"{__version__}+{digest.hexdigest()[:12]}"
-
-
-@dataclass
-class _Recorder:
-    """Collects what each frame yields."""
-
-    matrices: list[np.ndarray] = field(default_factory=list)
-    scored: list[tuple[int, int, int]] = field(default_factory=list)  # clip, frame, distance
-    times: list[tuple[int, float, float, float]] = field(default_factory=list)  # distance; decode, motion, model in ms
-    bits: int = 0
-    seconds_of_video: float = 0.0
-
-    def confusion(self) -> ConfusionRecord:
-        clips, frames, distances = (np.array(column, np.int64) for column in zip(*self.scored, strict=True))
-        return ConfusionRecord(np.stack(self.matrices), distances, clips, frames)
-
-    def latency(self) -> LatencyRecord:
-        distance, decode, motion, model = zip(*self.times, strict=True)
-        distances = np.array(distance, np.int64)
-        return LatencyRecord(distances, distances == 0, np.array(decode), np.array(motion), np.array(model))
 
 
 def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], None] = lambda: None) -> Measurement:
@@ -154,7 +140,8 @@ def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], Non
         return measurement
     measurement = Measurement(**{**base, **numbers}, status="done", seconds=time.perf_counter() - started)
     log = f"{cell.title}: {measurement.frames} frames scored in {measurement.seconds:.1f} s"
-    store.write(measurement, recorder.confusion(), recorder.latency(), describe_machine(cell.device), log)
+    records = recorder.confusion(), recorder.latency()
+    store.write(measurement, *records, describe_machine(cell.device), log, recorder.streams())
     return measurement
 
 
@@ -170,7 +157,10 @@ def _base(cell: Cell, command: str) -> dict[str, Any]:
         "dataset_title": cell.dataset.title,
         "codec": str(cell.codec_variant),
         "codec_title": cell.codec.describe(),
-        "protocol": cell.protocol.name,
+        "codec_name": cell.codec.title,
+        "codec_rate": cell.codec.asked(),
+        "protocol": typed(cell.protocol),
+        "aggregate": cell.protocol.aggregate,
         "protocol_details": cell.protocol.details(),
         "gop": cell.codec.gop,
         "classes": list(cell.dataset.classes),
@@ -191,16 +181,19 @@ def _base(cell: Cell, command: str) -> dict[str, Any]:
     }
 
 
-def _run(cell: Cell, advance: Callable[[], None]) -> tuple[_Recorder, dict[str, Any]]:
-    if "motion" in meta_model(cell.method, len(cell.dataset.classes)).needs and not cell.codec.has_motion:
+def _run(cell: Cell, advance: Callable[[], None]) -> tuple[Recorder, dict[str, Any]]:
+    needs = meta_model(cell.method, len(cell.dataset.classes)).needs
+    if needs & {"motion", "residual"} and not cell.codec.has_motion:
         raise CellRefused(
-            f"{cell.method} needs motion vectors, and {cell.codec_variant} carries none; choose a codec that has them, as h264"
+            f"{cell.method} needs motion vectors, and {cell.codec_variant} carries none; choose a codec that has them, "
+            "as h264, or motion=estimated"
         )
+    remarks = cell.protocol.remarks(cell.dataset.scored_clips, cell.codec.gop)
     torch.manual_seed(cell.seed)
     model: VideoSegmenter = registry.create("methods", cell.method, classes=len(cell.dataset.classes))
     load_into(model, cell.method, cell.dataset.classes, cell.weights)
     prepare(model.to(cell.device))
-    recorder = _Recorder()
+    recorder = Recorder(len(cell.dataset.classes))
     clips = cell.dataset.scored_clips
     stream = Stream(model, cell.device, cell.precision)
     for number, clip in enumerate(clips):
@@ -210,30 +203,40 @@ def _run(cell: Cell, advance: Callable[[], None]) -> tuple[_Recorder, dict[str, 
     cost = count(cell.method, len(cell.dataset.classes), clips[0].height, clips[0].width)
     numbers = {
         "frames": len(recorder.matrices),
+        "remarks": remarks,
         "params": cost.params,
         "gmacs_key": cost.gmacs_key,
         "gmacs_nonkey": cost.gmacs_nonkey,
         "gmacs_gop": cost.gmacs_gop(cell.codec.gop),
-        "bitrate_kbps": recorder.bits / recorder.seconds_of_video / 1000,
+        **recorder.rate(),
     }
     return recorder, numbers
 
 
-def _run_clip(cell: Cell, stream: Stream, number: int, clip: Clip, recorder: _Recorder, advance: Callable[[], None]) -> None:
-    classes = len(cell.dataset.classes)
-    needs_motion = "motion" in stream.model.needs
-    for frame, scored in cell.protocol.frames(clip, cell.codec, cache=cell.cache, motion=needs_motion):
-        label = clip.label(frame.index) if scored else None
-        size = None if label is None else (label.shape[0], label.shape[1])
-        prediction, model_seconds = stream.segment(frame, size)
-        recorder.bits += frame.bits
-        milliseconds = [1000 * s for s in (frame.decode_seconds, frame.motion_seconds, model_seconds)]
-        recorder.times.append((frame.distance, milliseconds[0], milliseconds[1], milliseconds[2]))
-        if label is not None:
-            recorder.matrices.append(confusion_matrix(label, prediction, classes))
-            recorder.scored.append((number, frame.index, frame.distance))
-        advance()
-    recorder.seconds_of_video += clip.length / clip.fps
+def _run_clip(cell: Cell, stream: Stream, number: int, clip: Clip, recorder: Recorder, advance: Callable[[], None]) -> None:
+    # on a CPU the decoder stands still while a frame is timed: it would take the network's cores
+    gate = threading.Lock()
+    keyframe = np.empty(0, np.uint8)
+    with ahead(_episodes(cell, stream, clip), FRAMES_AHEAD, gate if cell.device == "cpu" else None) as decoded:
+        for episode, frame in decoded:
+            keyframe = frame.image if frame.distance == 0 else keyframe
+            recorder.frame(number, episode.first + frame.index, frame, keyframe, clip.fps)
+            if episode.runs(frame.index, frame.distance == 0):
+                label = episode.clip.label(frame.index) if episode.scores(frame.index) else None
+                with gate:
+                    prediction, seconds = stream.segment(frame, None if label is None else (label.shape[0], label.shape[1]))
+                recorder.time(frame, seconds)
+                if label is not None:
+                    recorder.score(number, episode.first + frame.index, frame.distance, label, prediction)
+            advance()
+
+
+def _episodes(cell: Cell, stream: Stream, clip: Clip) -> Iterator[tuple[Episode, Frame]]:
+    """Every frame of every episode of a clip, decoded."""
+    asked = {"motion": "motion" in stream.model.needs, "residual": "residual" in stream.model.needs}
+    for episode in cell.protocol.episodes(clip, cell.codec.gop):
+        for frame in cell.codec.frames(episode.clip, cell.cache, **asked):
+            yield episode, frame
 
 
 class Stream:
@@ -249,29 +252,32 @@ class Stream:
 
         The time is that of the network, the resize of its logits and the argmax, inputs being on the device already.
         """
-        image = self._image(frame)
+        image = self._pixels(frame.image)
         motion = None
         if frame.motion is not None:
             motion = torch.from_numpy(frame.motion.dense()).to(self.device).permute(2, 0, 1)[None]
         elif frame.distance and "motion" in self.model.needs:
             raise DataError(f"frame {frame.index} came without motion to its keyframe, which {self.model.display} needs")
+        residual = None if frame.residual is None else self._pixels(frame.residual)
         size = size or (frame.image.shape[0], frame.image.shape[1])
         with torch.inference_mode(), self._autocast():
             if not self._warm:
                 self._warm_up(image, size)
             self._synchronise()
             started = time.perf_counter()
-            labels = self._labels(image, motion, frame.distance == 0, size)
+            labels = self._labels(image, motion, frame.distance == 0, size, residual)
             self._synchronise()
             seconds = time.perf_counter() - started
         return labels.to(torch.uint8).cpu().numpy(), seconds
 
-    def _labels(self, image: Tensor, motion: Tensor | None, key: bool, size: tuple[int, int]) -> Tensor:
+    def _labels(
+        self, image: Tensor, motion: Tensor | None, key: bool, size: tuple[int, int], residual: Tensor | None = None
+    ) -> Tensor:
         if key:
             self.reference = None  # let the last keyframe's feature go before the next is made
             logits, self.reference = self.model.keyframe(image)
         else:
-            logits = self.model.nonkeyframe(image, motion, self.reference)
+            logits = self.model.follow(image, motion, self.reference, residual)
         return resize(logits, size)[0].argmax(0)
 
     def _warm_up(self, image: Tensor, size: tuple[int, int]) -> None:
@@ -281,8 +287,9 @@ class Stream:
             self._labels(image, motion, False, size)
         self.reference, self._warm = None, True
 
-    def _image(self, frame: Frame) -> Tensor:
-        pixels = torch.from_numpy(np.ascontiguousarray(frame.image)).to(self.device)
+    def _pixels(self, values: np.ndarray) -> Tensor:
+        """(H, W, 3) in grey levels to (1, 3, H, W) as parts of 255."""
+        pixels = torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
         return pixels.permute(2, 0, 1)[None].float().div_(255).contiguous(memory_format=torch.channels_last)
 
     def _autocast(self) -> torch.autocast:

@@ -19,3 +19,7 @@ class WeightsError(VssbenchError):
 
 class CellRefused(VssbenchError):
     """A method needs something that this dataset or codec cannot give (motion vectors, a neighbouring frame)."""
+
+
+class MotionUnavailable(CellRefused):
+    """Motion vectors that cannot be had here, or not be trusted: a library is missing, a decoder is of another build."""

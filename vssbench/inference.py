@@ -63,7 +63,7 @@ def _segmenter_probe(model: VideoSegmenter) -> Callable[[], Any]:
         images = torch.rand(2, 1, 3, *PROBE, generator=generator).to(place)
         motion = (4 * torch.randn(1, 2, *PROBE, generator=generator)).to(place)
         logits, reference = model.keyframe(images[0])
-        return logits, reference, model.nonkeyframe(images[1], motion, reference)
+        return logits, reference, model.follow(images[1], motion, reference)
 
     return probe
 

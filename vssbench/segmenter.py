@@ -62,8 +62,8 @@ class VideoSegmenter(nn.Module, ABC):
     yields a reference, later frames receive it. A per-frame network implements :meth:`keyframe` alone.
     """
 
-    #: what the harness must supply with a non-keyframe (``motion``); a codec that lacks it is refused in words. A variant
-    #: that needs less, or more, sets it in its ``__init__``
+    #: what the harness must supply with a non-keyframe (``motion``, ``residual``); a codec that lacks it is refused in words. A
+    #: variant that needs less, or more, sets it in its ``__init__``
     needs: frozenset[str] = frozenset()
     #: parameters that may differ between training and evaluation, since they leave every weight's shape as it is
     free_parameters: ClassVar[tuple[str, ...]] = ()
@@ -92,8 +92,19 @@ class VideoSegmenter(nn.Module, ABC):
         """Full work on a keyframe: (logits, reference). The reference is what later frames reuse; None if nothing."""
 
     def nonkeyframe(self, image: Tensor, motion: Tensor | None, reference: Any) -> Tensor:
-        """Cheap work on a later frame: logits. ``motion`` is (N, 2, H, W), see :mod:`vssbench.video`."""
+        """Cheap work on a later frame: logits. ``motion`` is (N, 2, H, W), see :mod:`vssbench.video`.
+
+        A method whose ``needs`` name ``residual`` takes one more argument of that name, float32 (N, 3, H, W): the frame minus
+        its motion-compensated prediction from the pictures that its blocks refer to, in units of the image's.
+        """
         return self.keyframe(image)[0]
+
+    def follow(self, image: Tensor, motion: Tensor | None, reference: Any, residual: Tensor | None = None) -> Tensor:
+        """``nonkeyframe`` with what the method asks for: a residual, zero where none is given, only if it needs one."""
+        if "residual" not in self.needs:
+            return self.nonkeyframe(image, motion, reference)
+        given = torch.zeros_like(image) if residual is None else residual
+        return self.nonkeyframe(image, motion, reference, residual=given)  # type: ignore[call-arg]
 
     def phases(self) -> Sequence[Phase]:
         """How the method is trained, in order."""

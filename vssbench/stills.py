@@ -20,18 +20,49 @@ from PIL import UnidentifiedImageError
 from vssbench.errors import DataError
 from vssbench.video import Clip, Image, LabelMap
 
+#: bytes read at a time
+_CHUNK = 1 << 20
+
 #: reads one annotation file to class indices, uint8 (H, W); raises DataError where a pixel has no meaning
 LabelReader = Callable[[Path], LabelMap]
 
 
 @dataclass(frozen=True)
 class Still:
-    """One image with its annotation: the sequence that it is from and its frame number in the source video."""
+    """One image with its annotation, if it has one: the sequence that it is from and its frame number in the source video."""
 
     image: Path
-    label: Path
+    label: Path | None
     sequence: str
     number: int
+
+
+@dataclass(frozen=True)
+class Size:
+    """A size (height, width) in pixels to which frames are scaled down as the mean of the area of each new pixel.
+
+    ``labels`` says whether labels are scaled too, each new pixel taking the label at its middle; otherwise they keep their
+    size, and predictions are scaled up to it.
+    """
+
+    height: int
+    width: int
+    labels: bool = True
+
+    def image(self, pixels: Image) -> Image:
+        """An image (H, W, 3) at this size."""
+        picture = Pillow.fromarray(pixels).resize((self.width, self.height), Pillow.Resampling.BOX)
+        return np.asarray(picture, np.uint8)
+
+    def label(self, labels: LabelMap) -> LabelMap:
+        """A label map (H, W) at this size, if labels are scaled."""
+        if not self.labels:
+            return labels
+        rows, columns = (
+            ((np.arange(new) + 0.5) * old / new).astype(np.intp)
+            for new, old in zip((self.height, self.width), labels.shape, strict=True)
+        )
+        return np.ascontiguousarray(labels[rows[:, None], columns])
 
 
 def read_image(path: Path) -> Image:
@@ -99,18 +130,35 @@ def runs(stills: Iterable[Still], longest_gap: int) -> list[tuple[list[Still], i
     return found
 
 
-def clip_of(name: str, stills: Sequence[Still], fps: float, read_label: LabelReader) -> Clip:
-    """A clip of consecutive stills, each labelled and checked; pixels are read again when they are asked for.
+def clip_of(name: str, stills: Sequence[Still], fps: float, read_label: LabelReader, size: Size | None = None) -> Clip:
+    """A clip of consecutive stills, checked; pixels are read again when they are asked for, at ``size`` where it is given.
 
     Raises DataError where an image and its annotation, or two frames, differ in size, or an annotation cannot be read.
     """
-    width, height = _header(stills[0].image)[0]
+    width, height = image_size(stills[0].image)
+    if size is not None and (size.height > height or size.width > width):
+        raise DataError(
+            f"{stills[0].image} is {height}x{width} (height x width), less than the {size.height}x{size.width} that was asked "
+            "for: frames are scaled down, never up; ask for a smaller size"
+        )
     for still in stills:
-        _check_size(still.image, (width, height), stills[0].image)
-        _check_size(still.label, (width, height), still.image)
+        check_still(still, stills[0], read_label)
+    frames = _Frames(tuple(stills), read_label, size)
+    labelled = tuple(index for index, still in enumerate(stills) if still.label is not None)
+    if size is not None:
+        height, width = size.height, size.width
+    return Clip(
+        name, len(stills), height, width, fps, frames.image, frames.label, _fingerprint(stills, size), labelled=labelled
+    )
+
+
+def check_still(still: Still, first: Still, read_label: LabelReader) -> None:
+    """Raises DataError where a still differs in size from the first of its clip or from its label, or its label is wrong."""
+    size = image_size(first.image)
+    check_size(still.image, size, first.image)
+    if still.label is not None:
+        check_size(still.label, size, still.image)
         read_label(still.label)
-    frames = _Frames(tuple(stills), read_label)
-    return Clip(name, len(stills), height, width, fps, frames.image, frames.label, _fingerprint(stills))
 
 
 @dataclass(frozen=True)
@@ -119,12 +167,23 @@ class _Frames:
 
     stills: tuple[Still, ...]
     read_label: LabelReader
+    size: Size | None
 
     def image(self, index: int) -> Image:
-        return read_image(self.stills[index].image)
+        pixels = read_image(self.stills[index].image)
+        return pixels if self.size is None else self.size.image(pixels)
 
     def label(self, index: int) -> LabelMap | None:
-        return self.read_label(self.stills[index].label)
+        path = self.stills[index].label
+        if path is None:
+            return None
+        labels = self.read_label(path)
+        return labels if self.size is None else self.size.label(labels)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image, without decoding it. Raises DataError where the file is no image."""
+    return _header(path)[0]
 
 
 def _header(path: Path) -> tuple[tuple[int, int], str]:
@@ -144,8 +203,9 @@ def _pixels(path: Path, mode: str | None) -> npt.NDArray[np.uint8]:
         raise DataError(f"{path} cannot be read as an image ({error}): copy it again from the source") from error
 
 
-def _check_size(path: Path, expected: tuple[int, int], reference: Path) -> None:
-    size = _header(path)[0]
+def check_size(path: Path, expected: tuple[int, int], reference: Path) -> None:
+    """Raises DataError where an image is not of the expected width and height, which are those of ``reference``."""
+    size = image_size(path)
     if size != expected:
         raise DataError(
             f"{path} is {size[0]}x{size[1]} but {reference} is {expected[0]}x{expected[1]} (width x height): "
@@ -153,14 +213,21 @@ def _check_size(path: Path, expected: tuple[int, int], reference: Path) -> None:
         )
 
 
-def _fingerprint(stills: Sequence[Still]) -> str:
-    """sha256 over names and contents of all files, whatever folder or date they have."""
+def _fingerprint(stills: Sequence[Still], size: Size | None) -> str:
+    """sha256 over names and contents of all files, whatever folder or date they have, and over the size asked for."""
+    paths = [path for still in stills for path in (still.image, still.label) if path is not None]
+    return fingerprint(paths, "" if size is None else repr(size))
+
+
+def fingerprint(paths: Iterable[Path], more: str = "") -> str:
+    """sha256 over names and contents of files, and ``more``."""
     digest = hashlib.sha256()
-    for still in stills:
-        for path in (still.image, still.label):
-            content = path.read_bytes()
-            digest.update(f"{path.name}\0{len(content)}\0".encode())
-            digest.update(content)
+    for path in paths:
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as content:
+            while chunk := content.read(_CHUNK):
+                digest.update(chunk)
+    digest.update(more.encode())
     return digest.hexdigest()
 
 

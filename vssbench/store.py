@@ -28,8 +28,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vssbench.errors import DataError, UsageError
 
-RESULT, CONFUSION, LATENCY, ENVIRONMENT, LOG = (
-    "result.json", "confusion.npz", "latency.npz", "environment.json", "log.txt",
+RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG = (
+    "result.json", "confusion.npz", "latency.npz", "stream.npz", "environment.json", "log.txt",
 )  # fmt: skip
 
 #: hexadecimal digits of a run id: 64 bits, no collision to be feared below a hundred million runs
@@ -53,7 +53,9 @@ class Measurement(BaseModel):
 
     ``method``, ``dataset`` and ``codec`` are texts that can be typed again. GMACs are 10^9 multiply-accumulates a frame
     on a keyframe, a non-keyframe and as the mean over a GOP; ``frames`` counts scored frames; ``seconds`` is the wall
-    time of the run; ``bitrate_kbps`` is measured. Accuracy and latency are derived from the run's arrays.
+    time of the run; ``codec_rate`` is what the encoder was asked for, ``bitrate_kbps`` what came of it, measured. ``psnr_db``,
+    of the mean squared error, and ``ssim`` are those of all frames' luma (None where nothing was encoded). Accuracy and
+    latency are derived from the run's arrays.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -69,8 +71,12 @@ class Measurement(BaseModel):
     dataset_title: str = ""
     codec: str
     codec_title: str = ""
+    codec_name: str = ""
+    codec_rate: str = ""
     protocol: str
     protocol_details: dict[str, Any] = {}
+    aggregate: str = "mean of mIoU_d"
+    remarks: list[str] = []
     gop: int = 0
     classes: list[str] = []
     frames: int = 0
@@ -82,6 +88,8 @@ class Measurement(BaseModel):
     gmacs_nonkey: float | None = None
     gmacs_gop: float | None = None
     bitrate_kbps: float | None = None
+    psnr_db: float | None = None
+    ssim: float | None = None
     weights: dict[str, Any] = {}
     precision: str = "fp32"
     device: str = "cpu"
@@ -128,7 +136,32 @@ class LatencyRecord:
         _same_length(self)
 
 
-_Record = TypeVar("_Record", ConfusionRecord, LatencyRecord)
+@dataclass(frozen=True, eq=False)
+class StreamRecord:
+    """The decoded frames as the codec made them, whether scored or not; one entry a frame.
+
+    ``clips`` and ``frames`` int64; ``types`` uint8, the code of I, P or B; ``bits`` int64, from packets; ``psnr_db`` (infinite
+    without loss) and ``ssim`` of luma, float64. Of the field to the keyframe, where the method read one, else NaN:
+    ``intra_share``, mean and 95th percentile of the vectors' length in pixels, and the mean absolute error in grey levels of
+    the keyframe moved by it (see :class:`vssbench.codec.prediction.FieldStatistics`).
+    """
+
+    clips: Ints
+    frames: Ints
+    types: npt.NDArray[np.uint8]
+    bits: Ints
+    psnr_db: Floats
+    ssim: Floats
+    intra_share: Floats
+    mean_vector: Floats
+    p95_vector: Floats
+    warp_error: Floats
+
+    def __post_init__(self) -> None:
+        _same_length(self)
+
+
+_Record = TypeVar("_Record", ConfusionRecord, LatencyRecord, StreamRecord)
 
 
 @dataclass(frozen=True)
@@ -145,6 +178,10 @@ class Run:
     @cached_property
     def latency(self) -> LatencyRecord | None:
         return _load(self.path / LATENCY, LatencyRecord)
+
+    @cached_property
+    def stream(self) -> StreamRecord | None:
+        return _load(self.path / STREAM, StreamRecord)
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -195,7 +232,7 @@ class RunStore:
             raise DataError(f"{path / RESULT} does not read: {where} {first['msg']}; {_REMEDY}") from error
         if measurement.run_id != run_id:
             raise DataError(f"{path} holds the run {measurement.run_id!r}: rename the folder to that")
-        for name in (CONFUSION, LATENCY):
+        for name in (CONFUSION, LATENCY, STREAM):
             if (path / name).exists() and not zipfile.is_zipfile(path / name):
                 raise DataError(f"{path / name} is no complete .npz file; {_REMEDY}")
         return Run(measurement, path)
@@ -207,6 +244,7 @@ class RunStore:
         latency: LatencyRecord | None,
         environment: dict[str, Any],
         log: str,
+        stream: StreamRecord | None = None,
     ) -> Path:
         """Store a run and return its folder; an earlier run of the same id is replaced as a whole.
 
@@ -220,7 +258,7 @@ class RunStore:
             (draft / RESULT).write_text(measurement.model_dump_json(indent=1) + "\n", encoding="utf-8")
             (draft / ENVIRONMENT).write_text(json.dumps(environment, indent=1, sort_keys=True) + "\n", encoding="utf-8")
             (draft / LOG).write_text(log, encoding="utf-8")
-            for name, record in ((CONFUSION, confusion), (LATENCY, latency)):
+            for name, record in ((CONFUSION, confusion), (LATENCY, latency), (STREAM, stream)):
                 if record is not None:
                     np.savez_compressed(draft / name, **{f.name: getattr(record, f.name) for f in fields(record)})
             self._publish(draft, place)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -33,7 +33,10 @@ class Frame:
     """One decoded frame: what a method may see of it.
 
     ``distance`` counts frames since the keyframe (0 at the keyframe itself); ``motion`` is the field to that keyframe, None
-    where the codec carries none; ``bits`` is the frame's size in the stream; the times are seconds spent on this frame.
+    where the codec carries none; ``residual`` int16 (H, W, 3), where it was asked for, is the image minus its
+    motion-compensated prediction from the pictures that its own blocks refer to (None at a keyframe); ``bits`` is the frame's
+    size in the stream; the times are seconds spent on this frame; ``psnr_db`` and ``ssim`` compare its luma with the source's
+    (infinite and 1 without a codec, NaN where they are unknown).
     """
 
     index: int
@@ -44,6 +47,28 @@ class Frame:
     motion: MotionField | None = None
     decode_seconds: float = 0.0
     motion_seconds: float = 0.0
+    residual: npt.NDArray[np.int16] | None = None
+    psnr_db: float = float("nan")
+    ssim: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Given:
+    """What comes with frames that were encoded and decoded elsewhere.
+
+    ``distances`` counts for each frame of the clip those since its keyframe, in the video that was coded; ``motion(i)`` is
+    frame i's motion to that keyframe, float32 (H, W, 2), zero at a keyframe; ``coding`` says in words how they were coded.
+    """
+
+    distances: tuple[int, ...]
+    motion: Callable[[int], npt.NDArray[np.float32]]
+    coding: str
+
+    def part(self, first: int, length: int) -> Given:
+        """Of the frames ``first`` to ``first + length - 1``."""
+        return replace(
+            self, distances=self.distances[first : first + length], motion=lambda index: self.motion(first + index)
+        )
 
 
 @dataclass(frozen=True)
@@ -52,7 +77,9 @@ class Clip:
 
     ``image(i)`` and ``label(i)`` read frame i; ``label`` returns None where a frame carries no labels. ``flow(i, j)``, where
     a dataset knows it, is the exact backward motion ``(H, W, 2)`` from frame i to frame j with NaN where frame j does not
-    show that point. ``fingerprint`` changes whenever any pixel of any frame would.
+    show that point. ``labelled`` are the frames that carry labels, in order, None where that is known only by asking for
+    each. ``given``, where frames were coded before they came here, is what came with them. ``fingerprint`` changes whenever any
+    pixel of any frame would.
     """
 
     name: str
@@ -64,6 +91,29 @@ class Clip:
     label: Callable[[int], LabelMap | None]
     fingerprint: str
     flow: Callable[[int, int], npt.NDArray[np.float32]] | None = None
+    labelled: tuple[int, ...] | None = None
+    given: Given | None = None
+
+    def labelled_frames(self) -> tuple[int, ...]:
+        """The frames that carry labels, in order."""
+        if self.labelled is not None:
+            return self.labelled
+        return tuple(index for index in range(self.length) if self.label(index) is not None)
+
+    def part(self, first: int, length: int) -> Clip:
+        """The clip's frames ``first`` to ``first + length - 1`` as a clip of their own, read from this one."""
+        flow, labelled = self.flow, self.labelled
+        return replace(
+            self,
+            name=f"{self.name}[{first}:{first + length}]",
+            length=length,
+            image=lambda index: self.image(first + index),
+            label=lambda index: self.label(first + index),
+            flow=None if flow is None else lambda i, j: flow(first + i, first + j),
+            labelled=None if labelled is None else tuple(i - first for i in labelled if first <= i < first + length),
+            given=None if self.given is None else self.given.part(first, length),
+            fingerprint=f"{self.fingerprint}[{first}:{first + length}]",
+        )
 
     def images(self) -> Iterator[Image]:
         """The frames in order, one at a time."""

@@ -1,26 +1,25 @@
-"""Clips whose motion is known exactly: a large textured image that a window moves across."""
+"""Clips whose motion is known exactly (a large textured image that a window moves across), and the real clip."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from vssbench import native, registry
+from vssbench.codec.spec import Codec
+from vssbench.codec.vectors.proof import prove, texture
+from vssbench.errors import VssbenchError
+from vssbench.variant import parse_variant
 from vssbench.video import Clip, Image
 
 Pan = Callable[..., Clip]
 
-
-def texture(height: int, width: int, seed: int = 0) -> Image:
-    """Smooth grey-ish noise at several scales, RGB."""
-    rng = np.random.default_rng(seed)
-    total = np.zeros((height, width, 3), np.float32)
-    for side, weight in ((6, 0.4), (24, 0.35), (80, 0.25)):
-        noise = rng.integers(0, 256, (height // side + 4, width // side + 4, 3)).astype(np.uint8)
-        total += weight * np.asarray(Pillow.fromarray(noise).resize((width, height), Pillow.Resampling.BICUBIC), np.float32)
-    return np.clip(total, 0, 255).astype(np.uint8)
+DATA = os.environ.get("VSSBENCH_TEST_DATA", "")
 
 
 def make_pan(
@@ -42,3 +41,39 @@ def make_pan(
 @pytest.fixture
 def pan() -> Pan:
     return make_pan
+
+
+@pytest.fixture(params=["compiled", "numpy"])
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The kernels of motion and colour: compiled, or their forms in numpy."""
+    if request.param == "numpy":
+        monkeypatch.setattr(native, "video_kernels", lambda: None)
+    elif native.video_kernels() is None:
+        pytest.skip("the compiled kernels cannot be used here")
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def real_clip() -> Clip:
+    """CamVid's validation clip: 101 frames of 480x360, 15 a second."""
+    folder = Path(DATA) / "camvid360"
+    if not DATA or not folder.is_dir():
+        pytest.skip("VSSBENCH_TEST_DATA does not hold camvid360/")
+    (clip,) = registry.create("datasets", parse_variant("camvid"), root=folder).scored_clips
+    return clip
+
+
+@pytest.fixture(scope="session")
+def provable() -> Callable[[str], None]:
+    """Skips where a codec's vectors cannot be had on this machine: a library is missing, or the self-test refuses."""
+
+    def check(name: str) -> None:
+        codec: Codec = registry.create("codecs", parse_variant(name))
+        try:
+            reason = prove(codec).reason  # type: ignore[arg-type]
+        except VssbenchError as error:
+            reason = str(error)
+        if reason:
+            pytest.skip(reason)
+
+    return check

@@ -1,10 +1,11 @@
-"""How rates are read and shown."""
+"""What all codecs are asked for: GOPs, rates, sources of motion."""
 
 from typing import Any
 
 import pytest
 
-from vssbench.codec.spec import check_gop, format_rate, parse_rate
+from vssbench.codec.rate import Rate, format_rate, parse_rate, rate_control, within
+from vssbench.codec.spec import check_gop, check_motion
 from vssbench.errors import UsageError
 
 
@@ -30,3 +31,41 @@ def test_rates_are_shown(bits: int, text: Any) -> None:
 def test_impossible_gops_are_refused(gop: Any) -> None:
     with pytest.raises(UsageError, match="whole number of frames"):
         check_gop(gop)
+
+
+def test_one_control_of_the_rate_at_a_time() -> None:
+    assert rate_control("3M") == Rate(bit_rate=3_000_000)
+    assert rate_control("3M", crf=0, crf_range=(0, 51)) == Rate(crf=0)
+    assert rate_control("3M", qp=30, qp_range=(0, 51)) == Rate(qp=30)
+    assert [rate_control("1M").describe(), Rate(crf=22.5).describe(), Rate(qp=30).describe()] == ["1 Mb/s", "CRF 22.5", "QP 30"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"bitrate": "1M", "crf": 20}, "bitrate=1M and crf=20 exclude each other"),
+        ({"bitrate": "3M", "crf": 20, "qp": 30}, "crf=20 and qp=30 exclude each other"),
+        ({"bitrate": "3M", "crf": 52}, "expected a number from 0 to 51"),
+        ({"bitrate": "3M", "qp": 3.5}, "expected a whole number from 1 to 31"),
+    ],
+)
+def test_wrong_controls(given: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        rate_control(**given, crf_range=(0, 51), qp_range=(1, 31))
+
+
+def test_an_encoder_without_a_control_says_so() -> None:
+    with pytest.raises(UsageError, match="has no crf: use bitrate or qp"):
+        rate_control("3M", crf=20, qp_range=(1, 31))
+
+
+def test_a_number_in_its_range() -> None:
+    assert within("refs", 3, 1, 16) == 3
+    with pytest.raises(UsageError, match="refs=0 cannot be used: expected a whole number from 1 to 16"):
+        within("refs", 0, 1, 16)
+
+
+def test_an_unknown_source_of_motion() -> None:
+    assert check_motion("estimated") == "estimated"
+    with pytest.raises(UsageError, match="expected codec, estimated or none"):
+        check_motion("flow")

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from vssbench.datasets.camvid import CLASSES, ORIGINAL_CLASSES, CamVid
+from vssbench.datasets.camvid import CamVid
 
+from vssbench.data.camvid_labels import CLASSES, ORIGINAL_CLASSES
 from vssbench.errors import DataError, UsageError
 
 DATA = os.environ.get("VSSBENCH_TEST_DATA", "")

@@ -86,7 +86,7 @@ def both(model: VideoSegmenter, image: torch.Tensor, motion: torch.Tensor) -> tu
     """Logits of a keyframe and of the same image as a non-keyframe."""
     with torch.inference_mode():
         key, reference = model.keyframe(image)
-        return key, model.nonkeyframe(image, motion, reference)
+        return key, model.follow(image, motion, reference)
 
 
 def close(first: torch.Tensor, second: torch.Tensor) -> bool:
@@ -120,9 +120,9 @@ class TestMethod:
         before = copy.deepcopy(model.state_dict())
         with torch.no_grad():
             _, reference = model.keyframe(images(1))
-            first = model.nonkeyframe(images(1, 2), torch.ones(1, 2, *SIZE), reference)
+            first = model.follow(images(1, 2), torch.ones(1, 2, *SIZE), reference)
             model.keyframe(images(1, 3))  # another video in between
-            second = model.nonkeyframe(images(1, 2), torch.ones(1, 2, *SIZE), reference)
+            second = model.follow(images(1, 2), torch.ones(1, 2, *SIZE), reference)
         assert torch.equal(first, second)
         assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
@@ -131,10 +131,10 @@ class TestMethod:
         motion = torch.randn(2, 2, *SIZE, generator=torch.Generator().manual_seed(4)) * 3
         with torch.no_grad():
             _, reference = model.keyframe(images(2))
-            together = model.nonkeyframe(images(2, 2), motion, reference)
+            together = model.follow(images(2, 2), motion, reference)
             for n in range(2):
                 _, alone = model.keyframe(images(2)[n : n + 1])
-                single = model.nonkeyframe(images(2, 2)[n : n + 1], motion[n : n + 1], alone)
+                single = model.follow(images(2, 2)[n : n + 1], motion[n : n + 1], alone)
                 assert close(single, together[n : n + 1])
 
     @pytest.mark.parametrize("size", [(75, 101), (359, 481)])

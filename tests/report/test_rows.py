@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,21 @@ def test_what_was_not_measured_is_none(tmp_path: Path) -> None:
     assert [row[name] for name in ("miou", "miou_0", "latency_key_ms", "motion_ms", "params")] == [None] * 5
     assert (row["miou_by_distance"], row["per_class"]) == ([], {})
     assert (row["status"], row["reason"], row["gmacs_gop"], row["weights"]) == ("refused", "no motion", 1.5, "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("psnr", "ssim", "shown"), [(38.5, 0.96, 38.5), (None, 1.0, math.inf), (None, None, None), (None, 0.99, None)]
+)
+def test_frames_without_loss_have_an_infinite_psnr(
+    tmp_path: Path, psnr: float | None, ssim: float | None, shown: float | None
+) -> None:
+    (row,) = rows([stored(tmp_path, psnr_db=psnr, ssim=ssim, codec_name="H.264", codec_rate="CRF 23")])
+    assert (row["psnr_db"], row["ssim"]) == (shown, ssim)
+    assert (row["codec_name"], row["codec_rate"]) == ("H.264", "CRF 23")
+
+
+def test_the_rows_of_these_tests_are_rows(tmp_path: Path, make_row: Callable[[], dict]) -> None:
+    assert make_row().keys() == rows([stored(tmp_path)])[0].keys()
 
 
 @pytest.mark.parametrize(

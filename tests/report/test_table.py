@@ -63,7 +63,8 @@ def test_markdown_prints_percent_and_units_and_the_best_in_bold(mixed: list[Row]
     assert named["GMACs/frame"] == "102.0"
     assert named["Params M"] == "11.70"
     assert named["Key ms (p90)"] == "812.3 (840.1)"
-    assert named["kbit/s"] == "3012"
+    assert named["kbit/s measured"] == "3012"
+    assert (named["PSNR dB"], named["SSIM"]) == ("38.25", "0.9604")
     assert cells(second)[1] == "69.00"
 
 
@@ -146,14 +147,39 @@ def test_machines_are_named_and_different_ones_flagged(make_row: MakeRow) -> Non
 def test_rows_of_different_protocols_are_never_ranked_together(make_row: MakeRow) -> None:
     parts = groups([make_row("A", protocol="dense"), make_row("B", protocol="pairs")])
     assert [part.title for part in parts] == [
-        "CamVid 720x960 / HEVC 3 Mbps, GOP 12 / dense",
-        "CamVid 720x960 / HEVC 3 Mbps, GOP 12 / pairs",
+        "CamVid 720x960 / HEVC, 3012 kbit/s measured (3 Mb/s asked), GOP 12 / dense",
+        "CamVid 720x960 / HEVC, 3012 kbit/s measured (3 Mb/s asked), GOP 12 / pairs",
     ]
 
 
 @pytest.mark.parametrize("other", [{"gop": 4}, {"height": 360}, {"protocol_details": {"scored": "some"}}, {"codec": "raw"}])
 def test_rows_of_different_conditions_are_never_ranked_together(make_row: MakeRow, other: dict) -> None:
     assert len(groups([make_row("A"), make_row("B", **other)])) == 2
+
+
+def test_the_gop_and_its_place_among_the_parameters_make_no_other_codec(make_row: MakeRow) -> None:
+    typed = ("hevc[bitrate=1M]", "hevc[bitrate=1M,gop=12]", "hevc[gop=12,bitrate=1M]")
+    assert len(groups([make_row(codec, codec=codec) for codec in typed])) == 1
+
+
+def test_codecs_stand_by_name_and_falling_measured_rate(sweep: Callable[..., list[Row]]) -> None:
+    streams = [part.title.split(" / ")[1] for part in groups(sweep(1)[::-1])]
+    assert streams[:4] == [
+        "AV1, 960 kbit/s measured (1 Mb/s asked), GOP 12",
+        "AV1, 288 kbit/s measured (300 kb/s asked), GOP 12",
+        "H.264, 1110 kbit/s measured (1 Mb/s asked), GOP 12",
+        "H.264, 333 kbit/s measured (300 kb/s asked), GOP 12",
+    ]
+    assert streams[-1] == "uncompressed, 62208 kbit/s measured, GOP 12"
+
+
+def test_no_psnr_is_a_dash_and_an_infinite_one_says_lossless(make_row: MakeRow) -> None:
+    rows = [make_row("A", psnr_db=None, ssim=None), make_row("B", psnr_db=math.inf, ssim=1.0)]
+    table = [cells(line) for line in render(rows, "md").splitlines() if line.startswith("|")]
+    named = {line[0]: dict(zip(table[0], line, strict=True)) for line in table[2:]}
+    assert (named["A"]["PSNR dB"], named["A"]["SSIM"]) == ("-", "-")
+    assert (named["B"]["PSNR dB"], named["B"]["SSIM"]) == ("lossless", "1.0000")
+    assert [row["psnr_db"] for row in json.loads(render(rows, "json"))] == [None, None]
 
 
 def test_rows_of_the_same_name_are_told_apart(make_row: MakeRow) -> None:

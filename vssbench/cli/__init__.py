@@ -8,11 +8,15 @@ import sys
 import rich_click as click
 
 from vssbench import __version__
+from vssbench.cli.codec import codec
 from vssbench.cli.cost import cost
+from vssbench.cli.data import data
 from vssbench.cli.info import info
+from vssbench.cli.latency import latency
 from vssbench.cli.list import list_plugins
 from vssbench.cli.plot import plot
 from vssbench.cli.run import run
+from vssbench.cli.segment import segment
 from vssbench.cli.table import table
 from vssbench.cli.train import train
 from vssbench.cli.weights import weights
@@ -44,7 +48,7 @@ def bench() -> None:
     """
 
 
-for _command in (list_plugins, info, run, cost, train, weights, table, plot):
+for _command in (list_plugins, info, data, run, segment, cost, latency, train, weights, codec, table, plot):
     bench.add_command(_command)
 
 

@@ -1,4 +1,4 @@
-"""``bench.py plot``: accuracy against GMACs, accuracy against distance from the keyframe."""
+"""``bench.py plot``: accuracy against GMACs, against the distance from the keyframe, against the measured rate."""
 
 from __future__ import annotations
 
@@ -6,29 +6,51 @@ from pathlib import Path
 
 import rich_click as click
 
+from vssbench.cli.choice import choice_options, chosen_rows
 from vssbench.cli.options import runs_option
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["pareto", "distance"]))
+@click.argument("kind", type=click.Choice(["pareto", "distance", "rate"]))
 @runs_option
+@choice_options
 @click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="PNG, PDF or SVG.")
-def plot(kind: str, runs: Path, out: Path) -> None:
-    """Draw mIoU against GMACs a frame (pareto) or against the distance from the keyframe (distance).
+@click.option(
+    "--quality", type=click.Choice(["psnr", "ssim"]), help="With rate: of the decoded frames, in place of mIoU."
+)  # fmt: skip
+def plot(
+    kind: str,
+    runs: Path,
+    methods: tuple[str, ...],
+    datasets: tuple[str, ...],
+    codecs: tuple[str, ...],
+    older: bool,
+    out: Path,
+    quality: str | None,
+) -> None:
+    """Draw mIoU against GMACs a frame (pareto), the distance from the keyframe (distance) or the measured rate (rate).
 
     For example:
 
     \b
         python bench.py plot pareto -o pareto.pdf
+        python bench.py plot rate -m pspnet -m arseg -o rate.png
+        python bench.py plot rate --quality psnr -o psnr.png
     """
+    from vssbench.errors import UsageError
     from vssbench.progress import messages
-    from vssbench.report import plots
-    from vssbench.report.rows import rows
-    from vssbench.store import RunStore
+    from vssbench.report import plots, rates
 
-    draw = {"pareto": plots.pareto, "distance": plots.distance}[kind]
-    left_out = draw(rows(RunStore(runs).runs()), out)
+    if quality is not None and kind != "rate":
+        raise UsageError(f"--quality is drawn against the rate alone: use plot rate in place of plot {kind}")
+    found, remark = chosen_rows(runs, methods, datasets, codecs, older)
+    if quality is not None:
+        left_out = rates.quality(found, out, quality)
+    else:
+        left_out = {"pareto": plots.pareto, "distance": plots.distance, "rate": rates.rate}[kind](found, out)
     for name in left_out:
         messages().print(f"left out: {name}")
+    if remark:
+        messages().print(remark)
     messages().print(f"wrote {out}")
     click.echo(out)

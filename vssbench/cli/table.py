@@ -6,28 +6,55 @@ from pathlib import Path
 
 import rich_click as click
 
+from vssbench.cli.choice import choice_options, chosen_rows
 from vssbench.cli.options import runs_option
 
 
 @click.command()
 @runs_option
+@choice_options
+@click.option(
+    "--by", type=click.Choice(["method", "codec"]), default="method", show_default=True,
+    help="A line a method, or a line a codec and a column a method.",
+)  # fmt: skip
+@click.option("--base", help="With --by codec: the method over which the others gain; the costliest by default.")
 @click.option("--format", "fmt", type=click.Choice(["md", "csv", "latex", "json"]), help="Default: for the terminal.")
 @click.option("--per-class", is_flag=True, help="Add the IoU of every class.")
-def table(runs: Path, fmt: str | None, per_class: bool) -> None:
-    """Print a row for every method x dataset x codec of the results store.
+def table(
+    runs: Path,
+    methods: tuple[str, ...],
+    datasets: tuple[str, ...],
+    codecs: tuple[str, ...],
+    older: bool,
+    by: str,
+    base: str | None,
+    fmt: str | None,
+    per_class: bool,
+) -> None:
+    """Print the newest run of every method x dataset x codec of the results store. Rates are measured, not asked.
 
     For example:
 
     \b
         python bench.py table --format latex > table.tex
+        python bench.py table --by codec --base pspnet -m pspnet -m arseg
     """
     from vssbench.cli.run import print_table
-    from vssbench.report.rows import rows
+    from vssbench.errors import UsageError
+    from vssbench.progress import messages
+    from vssbench.report.pivot import render_pivot, terminal_pivot
     from vssbench.report.table import render, terminal
-    from vssbench.store import RunStore
 
-    found = rows(RunStore(runs).runs())
+    if by == "codec" and per_class:
+        raise UsageError("--by codec has a column a method and no place for classes: leave --per-class out")
+    if by == "method" and base is not None:
+        raise UsageError("--base is the method that others are compared with in a table --by codec: add that")
+    found, remark = chosen_rows(runs, methods, datasets, codecs, older)
     if fmt is None and not per_class:
-        print_table(terminal(found))
+        print_table(terminal_pivot(found, base) if by == "codec" else terminal(found))
+    elif by == "codec":
+        click.echo(render_pivot(found, fmt or "md", base), nl=False)
     else:
         click.echo(render(found, fmt or "md", per_class=per_class))
+    if remark:
+        messages().print(remark)

@@ -8,44 +8,54 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import av
 
 from vssbench.codec.encode import EncoderSettings, encode
+from vssbench.codec.quality import CodedFrame
 from vssbench.errors import DataError
 from vssbench.video import Clip, Image
 
-SUFFIX = ".mkv"
+SUFFIX, RECORD_SUFFIX = ".mkv", ".json"
 CHECKSUM_DIGITS = 16
 
 
+@dataclass(frozen=True)
+class Bitstream:
+    """A stream on disk, and what became of each frame, in display order."""
+
+    path: Path
+    frames: list[CodedFrame]
+
+
 @contextmanager
-def bitstream(clip: Clip, settings: EncoderSettings, cache: Path | None = None) -> Iterator[Path]:
-    """The path of the clip's bitstream, encoded now unless the folder ``cache`` holds it.
+def bitstream(clip: Clip, settings: EncoderSettings, cache: Path | None = None, fps: float = 0.0) -> Iterator[Bitstream]:
+    """The clip's bitstream, encoded now unless the folder ``cache`` holds it. ``fps`` 0 is the clip's own.
 
     Safe under many processes: each writes under a name of its own and renames it. Raises DataError where the clip's
     frames are not what it says, or the cache cannot be written.
     """
+    fps = fps or clip.fps
     if cache is None:
         with tempfile.TemporaryDirectory(prefix="vssbench-") as folder:
             path = Path(folder) / f"clip{SUFFIX}"
-            _write(clip, settings, path)
-            yield path
+            yield Bitstream(path, _write(clip, settings, path, fps))
         return
-    key = cache_key(clip, settings)
-    kept = sorted(cache.glob(f"{key}.*{SUFFIX}"))
+    key = cache_key(clip, settings, fps)
+    kept = [path for path in sorted(cache.glob(f"{key}.*{SUFFIX}")) if path.with_suffix(RECORD_SUFFIX).exists()]
     if kept and _checksum(kept[0]) != kept[0].suffixes[-2][1:]:
         raise DataError(f"{kept[0]} is not as it was written: it was damaged on disk. Delete it: it will be encoded again")
-    yield kept[0] if kept else _write_atomically(clip, settings, cache, key)
+    path = kept[0] if kept else _write_atomically(clip, settings, cache, key, fps)
+    yield Bitstream(path, _read_record(path.with_suffix(RECORD_SUFFIX)))
 
 
-def cache_key(clip: Clip, settings: EncoderSettings) -> str:
+def cache_key(clip: Clip, settings: EncoderSettings, fps: float) -> str:
     """Hash of all that determines the bits: the clip's content and size, the encoder's settings, the libraries."""
     identity = {
-        "clip": [clip.fingerprint, clip.length, clip.height, clip.width, clip.fps],
+        "clip": [clip.fingerprint, clip.length, clip.height, clip.width, fps],
         "encoder": asdict(settings),
         "libraries": library_versions(),
     }
@@ -58,7 +68,7 @@ def library_versions() -> dict[str, Any]:
     return {"av": av.__version__, **{name: ".".join(map(str, av.library_versions[name])) for name in names}}
 
 
-def _write_atomically(clip: Clip, settings: EncoderSettings, cache: Path, key: str) -> Path:
+def _write_atomically(clip: Clip, settings: EncoderSettings, cache: Path, key: str, fps: float) -> Path:
     """Encode into the cache; the name tells the content's checksum, since FFmpeg conceals some damage when decoding."""
     temporary = None
     try:
@@ -66,8 +76,12 @@ def _write_atomically(clip: Clip, settings: EncoderSettings, cache: Path, key: s
         handle, name = tempfile.mkstemp(prefix=f"{key[:16]}-", suffix=".part", dir=cache)
         os.close(handle)
         temporary = Path(name)
-        _write(clip, settings, temporary)
+        frames = _write(clip, settings, temporary, fps)
         path = cache / f"{key}.{_checksum(temporary)}{SUFFIX}"
+        record = temporary.with_suffix(".record")
+        record.write_text(json.dumps([asdict(frame) for frame in frames]), encoding="utf-8")
+        # the record first: a stream counts only with its record
+        os.replace(record, path.with_suffix(RECORD_SUFFIX))
         os.replace(temporary, path)
         return path
     except OSError as error:
@@ -77,15 +91,23 @@ def _write_atomically(clip: Clip, settings: EncoderSettings, cache: Path, key: s
             temporary.unlink(missing_ok=True)
 
 
+def _read_record(path: Path) -> list[CodedFrame]:
+    try:
+        return [CodedFrame(**frame) for frame in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path} does not read: {error}; delete it: the clip will be encoded again") from error
+
+
 def _checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:CHECKSUM_DIGITS]
 
 
-def _write(clip: Clip, settings: EncoderSettings, path: Path) -> None:
-    count = encode(_checked(clip), path, settings, clip.fps)
-    if count != clip.length:
-        raise DataError(f"the clip {clip.name!r} gave {count} frames, expected {clip.length}")
+def _write(clip: Clip, settings: EncoderSettings, path: Path, fps: float) -> list[CodedFrame]:
+    frames = encode(_checked(clip), path, settings, fps)
+    if len(frames) != clip.length:
+        raise DataError(f"the clip {clip.name!r} gave {len(frames)} frames, expected {clip.length}")
+    return frames
 
 
 def _checked(clip: Clip) -> Iterator[Image]:

@@ -3,44 +3,66 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import av
-import numpy as np
-from av.video.reformatter import VideoReformatter
 
-from vssbench.codec.encode import COLOUR_RANGE, COLOUR_SPACE, TO_RGB
-from vssbench.codec.motion import Accumulator, BlockVectors, MotionField, MotionSettings, rasterise
+from vssbench.codec.accumulate import Accumulator
+from vssbench.codec.boundaries import Boundaries
+from vssbench.codec.colour import ToRgb
+from vssbench.codec.motion import MotionSettings
+from vssbench.codec.prediction import predict, residual
+from vssbench.codec.vectors.reader import BlockVectors, VectorReader
 from vssbench.errors import DataError
 from vssbench.video import Frame, Image
 
 BITS = 8
 _PICTURE_TYPES = {1: "I", 2: "P", 3: "B"}
 
+#: a decoded picture to its upper left height x width pixels, uint8 RGB (height, width, 3)
+Convert = Callable[[av.VideoFrame, int, int], Image]
+
+
+@dataclass(frozen=True)
+class MotionSource:
+    """Where a stream's vectors come from, and how they become a field; ``residual`` asks for residuals too."""
+
+    reader: type[VectorReader]
+    settings: MotionSettings = field(default_factory=MotionSettings)
+    residual: bool = False
+
 
 def decode(
     source: Path | BinaryIO,
-    gop: int,
-    motion: MotionSettings | None = None,
+    gop: int | None,
+    motion: MotionSource | None = None,
     length: int | None = None,
     size: tuple[int, int] | None = None,
+    frame_threads: bool = False,
+    max_gop: int | None = None,
+    convert: Convert | None = None,
 ) -> Iterator[Frame]:
-    """The frames of a bitstream in display order; only B-frames wait, until the anchor after them is decoded.
+    """The frames of a bitstream in display order; a frame waits only until all that its vectors refer to are decoded.
 
-    Keyframes are expected at 0, gop, 2 gop and nowhere else. ``motion`` says how vectors become a field to the keyframe;
-    None leaves them unread. ``length`` is the number of frames to expect, ``size`` the (height, width) to crop to.
-    Raises DataError for a stream that cannot be read, is cut short, changes its size or has other keyframes.
+    Keyframes are expected at 0, gop, 2 gop and nowhere else; None takes the stream as it comes (see :class:`Boundaries`): its
+    intra pictures are keyframes, ``max_gop`` may ask for more, vectors that point out of their GOP are left out, and
+    ``convert``, called once a picture in display order, may heed its colour tags. ``motion`` None leaves the vectors unread.
+    ``length`` is the number of frames to expect, ``size`` the (height, width) to crop to. ``frame_threads`` decodes several
+    pictures at a time: faster, but ``decode_seconds`` is then the time waited for a frame, and vectors are lost where pictures
+    are reordered, so that such streams are refused. Raises DataError for a stream that cannot be read, is cut short, changes
+    its size, has other keyframes or, where ``gop`` is given, open GOPs; MotionUnavailable.
     """
     name = str(source) if isinstance(source, Path) else "the bitstream"
-    reader = _Reader(name, gop, motion, size)
+    reader = _Reader(name, gop, motion, size, frame_threads, Boundaries(max_gop), convert or ToRgb())
     try:
         yield from reader.frames(str(source) if isinstance(source, Path) else source)
     except av.FFmpegError as error:
         raise DataError(
-            f"{name} cannot be decoded beyond its first {reader.count} frames: {error.strerror}. It is broken; delete it"
+            f"{name} cannot be decoded beyond its first {reader.count} frames: {error.strerror}. It is broken; {reader.advice}"
         ) from error
     if length is not None and reader.count != length:
         raise DataError(f"{name} holds {reader.count} frames, expected {length}: the file is cut short or another; delete it")
@@ -51,69 +73,176 @@ class _Reader:
     """The state of one pass over a stream."""
 
     name: str
-    gop: int
-    settings: MotionSettings | None
+    gop: int | None
+    motion: MotionSource | None
     size: tuple[int, int] | None
+    frame_threads: bool
+    boundaries: Boundaries
+    convert: Convert
     count: int = 0
+    _keyframe: int = 0
     _bits: dict[int, int] = field(default_factory=dict)
-    _waiting: list[tuple[Frame, BlockVectors | None]] = field(default_factory=list)
-    _reformatter: VideoReformatter = field(default_factory=VideoReformatter)
+    _waiting: deque[Frame] = field(default_factory=deque)
+    _images: dict[int, Image] = field(default_factory=dict)
+    _vectors: VectorReader | None = None
     _accumulator: Accumulator | None = None
-    _anchor: MotionField | None = None
+    _reading: float = 0.0
     _coded_size: tuple[int, int] | None = None
 
-    def frames(self, source: str | BinaryIO) -> Iterator[Frame]:
-        with av.open(source, "r") as container:
-            if not container.streams.video:
-                raise DataError(f"{self.name} holds no video stream; delete it")
-            pictures = self._pictures(container)
-            while True:
-                started = time.perf_counter()
-                picture = next(pictures, None)
-                if picture is None:
-                    break
-                yield from self._take(picture, started)
-        if self._waiting:
-            raise DataError(f"{self.name} ends with B-frames that refer to a frame that is not there; delete it")
+    @property
+    def advice(self) -> str:
+        """What to do with a broken stream: our own is encoded again."""
+        return "delete it" if self.gop is not None else "give another file, or repair it"
 
-    def _pictures(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
-        """Decoded pictures in display order; notes the size of each packet by its time stamp."""
-        stream = container.streams.video[0]
+    def frames(self, source: str | BinaryIO) -> Iterator[Frame]:
+        # names and dates in a broken file may be no text
+        with av.open(source, "r", metadata_errors="ignore") as container:
+            if not container.streams.video:
+                raise DataError(f"{self.name} holds no video stream; {self.advice}")
+            video = container.streams.video[0]
+            if video.codec_context is None:
+                raise DataError(f"{self.name} holds video of a codec that FFmpeg does not know: it is broken; {self.advice}")
+            context = self._open(video)
+            try:
+                yield from self._run(container, context)
+            finally:
+                if self._vectors is not None:
+                    self._vectors.close()
+
+    def _open(self, stream: av.VideoStream) -> av.VideoCodecContext:
+        """The decoder, set up; its options and threads work only before the first packet."""
         context = stream.codec_context
-        # frame threads lose vectors of B-frames, and decode ahead: a frame's time would not be its own
+        if self.motion is not None and self.motion.reader.decoder is not None:
+            made = av.CodecContext.create(self.motion.reader.decoder, "r")
+            assert isinstance(made, av.VideoCodecContext)
+            made.extradata = context.extradata
+            context = made
+        # frame threads decode ahead: a frame's time would not be its own
         context.thread_type = "SLICE"
-        # a broken stream is to be reported, not concealed; these work only when set before the first packet
-        context.options = {"err_detect": "explode"} | ({"flags2": "+export_mvs"} if self.settings else {})
-        for packet in container.demux(stream):
+        # a broken stream is to be reported, not concealed
+        context.options = {"err_detect": "explode"}
+        if self.motion is not None:
+            height, width = self.size or (stream.height, stream.width)
+            self._vectors = self.motion.reader(height, width, self.motion.settings.cell)
+            self._vectors.prepare(context)
+            self._accumulator = Accumulator(height, width, self.motion.settings)
+        if self.frame_threads and (self.motion is None or self.motion.reader.frame_threads):
+            context.thread_type = "FRAME"
+        return context
+
+    def _run(self, container: av.container.InputContainer, context: av.VideoCodecContext) -> Iterator[Frame]:
+        pictures = self._pictures(container, context)
+        while True:
+            started, self._reading = time.perf_counter(), 0.0
+            picture = next(pictures, None)
+            if picture is None:
+                break
+            self._take(picture, context, started)
+            yield from self._ready()
+            if self.gop is None:
+                self._forget()
+        if self._vectors is not None and self._accumulator is not None:
+            for index, blocks in self._vectors.finish():
+                self._place(index, blocks)
+            for index, blocks in self.boundaries.finish():
+                self._add(index, blocks)
+            self._accumulator.finish()
+            yield from self._ready()
+        if self._waiting:
+            raise DataError(
+                f"{self.name}: the vectors of frame {self._waiting[0].index} never came: the stream is cut short or broken; "
+                f"{self.advice}"
+            )
+
+    def _pictures(self, container: av.container.InputContainer, context: av.VideoCodecContext) -> Iterator[av.VideoFrame]:
+        """Decoded pictures in display order; notes the size of each packet by its time stamp."""
+        for packet in container.demux(container.streams.video[0]):
             if packet.size and packet.pts is not None:
                 self._bits[packet.pts] = packet.size * BITS
-            yield from packet.decode()
+            pictures = context.decode(packet) if packet.size else self._last(context)
+            if self._vectors is not None and packet.size:
+                started = time.perf_counter()
+                # only now that the decoder has found no fault in it
+                self._vectors.packet(packet)
+                self._reading += time.perf_counter() - started
+            yield from pictures
 
-    def _take(self, picture: av.VideoFrame, started: float) -> Iterator[Frame]:
-        """The frames that are complete now that this picture is there."""
-        frame = Frame(
-            self.count, self._image(picture), self._type(picture), self.count % self.gop, self._bits.pop(picture.pts or 0, 0)
-        )
+    def _last(self, context: av.VideoCodecContext) -> list[av.VideoFrame]:
+        """The pictures that the decoder still holds when the packets have ended."""
+        trailer = self._vectors.trailer() if self._vectors is not None else None
+        if trailer is None:
+            return context.decode(None)
+        # the trailer's own picture comes last of all
+        return [*context.decode(trailer), *context.decode(None)][:-1]
+
+    def _take(self, picture: av.VideoFrame, context: av.VideoCodecContext, started: float) -> None:
+        """Put the picture in the queue, and give their fields to all frames for which they are known now."""
+        kind, key = self._type(picture, context)
+        if self.frame_threads and self._vectors is not None and context.has_b_frames:
+            raise DataError(
+                f"{self.name} reorders its pictures, as for B-frames: with threads that decode several pictures at a time some "
+                "of their vectors would be lost; decode it without frame_threads"
+            )
+        if key:
+            self._keyframe = self.count
+        frame = Frame(self.count, self._image(picture), kind, self.count - self._keyframe, self._bits.pop(picture.pts or 0, 0))
         self.count += 1
+        self._waiting.append(frame)
         decoded = time.perf_counter()
-        frame.decode_seconds = decoded - started
-        vectors = self._vectors(picture)
-        frame.motion_seconds = time.perf_counter() - decoded
-        if frame.picture_type == "B":
-            self._waiting.append((frame, vectors))
+        frame.decode_seconds = decoded - started - self._reading
+        if self._vectors is None:
             return
-        before = self._anchor
-        self._move_anchor(frame, vectors)
-        waiting, self._waiting = self._waiting, []
-        if waiting and frame.distance == 0:
-            raise DataError(f"{self.name}: B-frames before keyframe {frame.index} refer to it, expected closed GOPs; delete it")
-        for between, its_vectors in waiting:
-            self._place(between, its_vectors, before)
-            yield between
-        yield frame
+        for index, blocks in self._vectors.picture(frame.index, picture, context):
+            self._place(index, blocks)
+        frame.motion_seconds += time.perf_counter() - decoded + self._reading
 
-    def _type(self, picture: av.VideoFrame) -> str:
+    def _place(self, index: int, blocks: BlockVectors) -> None:
+        if self.gop is not None:
+            self._add(index, blocks)
+            return
+        for judged in self.boundaries.inside(index, blocks):
+            self._add(*judged)
+
+    def _forget(self) -> None:
+        """Let go of what no frame will refer to any more: a GOP may be endless."""
+        for index in self.boundaries.forgotten():
+            self._images.pop(index, None)
+            if self._accumulator is not None:
+                self._accumulator.forget(index)
+
+    def _add(self, index: int, blocks: BlockVectors) -> None:
+        assert self._accumulator is not None
+        key = next(frame.distance == 0 for frame in self._waiting if frame.index == index)
+        for number, motion in self._accumulator.add(index, blocks, key):
+            next(frame for frame in self._waiting if frame.index == number).motion = motion
+
+    def _ready(self) -> Iterator[Frame]:
+        """The frames that are complete, from the front of the queue."""
+        while self._waiting and (self._vectors is None or self._waiting[0].motion is not None):
+            frame = self._waiting.popleft()
+            if self.motion is not None and self.motion.residual:
+                self._add_residual(frame)
+            yield frame
+
+    def _add_residual(self, frame: Frame) -> None:
+        assert frame.motion is not None
+        started = time.perf_counter()
+        if frame.distance == 0:
+            self._images = {other.index: other.image for other in self._waiting}
+        self._images[frame.index] = frame.image
+        if frame.motion.step is not None:
+            images = {**{other.index: other.image for other in self._waiting}, **self._images}
+            frame.residual = residual(frame.image, predict(frame.motion.step, images, frame.motion.cell))
+        frame.motion_seconds += time.perf_counter() - started
+
+    def _type(self, picture: av.VideoFrame, context: av.VideoCodecContext) -> tuple[str, bool]:
+        """The picture's type, and whether it is a keyframe."""
         letter = _PICTURE_TYPES.get(int(picture.pict_type), "?")
+        if self.gop is None:
+            if not picture.key_frame and self.count == 0:
+                raise DataError(f"{self.name} begins with a picture of type {letter}, expected a keyframe; cut it at one")
+            intra = bool(picture.key_frame) or letter == "I"
+            return letter, self.boundaries.key(self.count, letter, intra, context.has_b_frames)
         expected = ("P", "B") if self.count % self.gop else ("I",)
         if letter not in expected:
             raise DataError(
@@ -121,44 +250,16 @@ class _Reader:
                 f"keyframes every {self.gop} frames: the encoder did not keep to the GOP, or the file was made otherwise; "
                 "delete it"
             )
-        return letter
+        return letter, self.count % self.gop == 0
 
     def _image(self, picture: av.VideoFrame) -> Image:
         coded = (picture.height, picture.width)
         if self._coded_size not in (None, coded):
             raise DataError(
-                f"{self.name}: frame {self.count} is {coded[1]}x{coded[0]}, the frames before it are not; delete it"
+                f"{self.name}: frame {self.count} is {coded[1]}x{coded[0]}, the frames before it are not; {self.advice}"
             )
         self._coded_size = coded
         height, width = self.size or coded
         if height > coded[0] or width > coded[1]:
-            raise DataError(f"{self.name} holds {coded[1]}x{coded[0]} frames, expected {width}x{height}; delete it")
-        rgb = self._reformatter.reformat(
-            picture, format="rgb24", src_colorspace=COLOUR_SPACE, src_color_range=COLOUR_RANGE, interpolation=TO_RGB
-        )
-        return np.ascontiguousarray(rgb.to_ndarray()[:height, :width])
-
-    def _vectors(self, picture: av.VideoFrame) -> BlockVectors | None:
-        if self.settings is None:
-            return None
-        height, width = self.size or (picture.height, picture.width)
-        if self._accumulator is None:
-            self._accumulator = Accumulator(height, width, self.settings)
-        side: Any = picture.side_data.get("MOTION_VECTORS")
-        return rasterise(None if side is None else side.to_ndarray(), height, width, self.settings.cell)
-
-    def _move_anchor(self, frame: Frame, vectors: BlockVectors | None) -> None:
-        if self._accumulator is None or vectors is None:
-            return
-        started = time.perf_counter()
-        frame.motion = self._accumulator.keyframe() if frame.distance == 0 else self._accumulator.anchor(vectors)
-        self._anchor = frame.motion
-        frame.motion_seconds += time.perf_counter() - started
-
-    def _place(self, frame: Frame, vectors: BlockVectors | None, before: MotionField | None) -> None:
-        """Give a B-frame its field, now that the anchors on both sides are known."""
-        if self._accumulator is None or vectors is None or before is None or self._anchor is None:
-            return
-        started = time.perf_counter()
-        frame.motion = self._accumulator.between(vectors, before, self._anchor)
-        frame.motion_seconds += time.perf_counter() - started
+            raise DataError(f"{self.name} holds {coded[1]}x{coded[0]} frames, expected {width}x{height}; {self.advice}")
+        return self.convert(picture, height, width)

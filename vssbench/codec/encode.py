@@ -11,16 +11,20 @@ from typing import BinaryIO
 
 import av
 import numpy as np
+from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
+from vssbench.codec import x264
+from vssbench.codec.ahead import ahead
+from vssbench.codec.quality import Checker, CodedFrame
 from vssbench.errors import DataError, UsageError
 from vssbench.video import Image
 
 CONTAINER = "matroska"
 #: the same images give the same bytes; otherwise a file holds a random number
 CONTAINER_OPTIONS = {"fflags": "+bitexact"}
-#: planes are 4:2:0: width and height must be even
-PIXEL_FORMAT = "yuv420p"
+#: planes are 4:2:0: width and height must be even; without loss, colours keep their resolution too
+PIXEL_FORMAT, LOSSLESS_PIXEL_FORMAT = "yuv420p", "yuv444p"
 #: converted and tagged alike: builds of FFmpeg differ in what they take an untagged stream for
 COLOUR_SPACE = Colorspace.ITU601
 COLOUR_RANGE = ColorRange.MPEG
@@ -29,6 +33,8 @@ COLOUR_TAG = 5
 #: rounded well (the default darkens by about one grey level); both take chroma to lie midway between the pixels it covers
 TO_YUV = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 TO_RGB = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+#: images made ahead of the encoder
+IMAGES_AHEAD = 4
 #: keeps 30000/1001 and the like exact
 _LARGEST_DENOMINATOR = 1001
 
@@ -42,59 +48,83 @@ class EncoderSettings:
     bframes: int = 0
     bit_rate: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
+    #: least and greatest quantiser, where the options cannot say it
+    quantisers: tuple[int, int] | None = None
+    pixel_format: str = PIXEL_FORMAT
+    #: the encoder is told each frame's type, where it would else break its pattern of B-frames at a scene cut
+    tell_types: bool = False
+
+    def told_type(self, index: int) -> PictureType:
+        """The type to ask for: P at the end of each run of B-frames and of the GOP; keyframes are the encoder's own."""
+        distance = index % self.gop
+        if not self.tell_types or distance == 0:
+            return PictureType.NONE
+        ends = distance % (self.bframes + 1) == 0 or distance == self.gop - 1
+        return PictureType.P if ends else PictureType.B
 
 
-def encode(images: Iterator[Image], destination: Path | BinaryIO, settings: EncoderSettings, fps: float) -> int:
-    """Encode RGB images (H, W, 3), all of one size, as they come; returns how many there were.
+def encode(images: Iterator[Image], destination: Path | BinaryIO, settings: EncoderSettings, fps: float) -> list[CodedFrame]:
+    """Encode RGB images (H, W, 3), all of one size, as they come; returns what became of each.
 
-    Odd sizes are padded by one pixel that repeats the edge; decode crops it. Raises DataError for no image, an image of
-    another shape or type, or an encoder that fails; UsageError where FFmpeg lacks the encoder.
+    What is encoded is decoded at once and compared with its source; its keyframes must lie at 0, gop, 2 gop and nowhere else.
+    Images are made in a background thread. Odd sizes are padded by one pixel that repeats the edge; decode crops it. Raises
+    DataError for no image, an image of another shape or type, or an encoder that fails or leaves the GOP; UsageError where
+    FFmpeg lacks the encoder.
     """
-    first = next(images, None)
-    if first is None:
-        raise DataError("nothing to encode: the clip holds no frame")
-    target = str(destination) if isinstance(destination, Path) else destination
-    try:
-        with av.open(target, "w", format=CONTAINER, container_options=CONTAINER_OPTIONS) as container:
-            return _encode(first, images, container, settings, Fraction(fps).limit_denominator(_LARGEST_DENOMINATOR))
-    except av.codec.codec.UnknownCodecError as error:
-        raise UsageError(
-            f"this build of PyAV ({av.__version__}) lacks the encoder {settings.encoder}: install the wheel, pip install av"
-        ) from error
-    except av.FFmpegError as error:
-        raise DataError(
-            f"{settings.encoder} could not encode {first.shape[1]}x{first.shape[0]} frames at {fps:g} frames/s: "
-            f"{error.strerror}; check the codec's parameters {dict(settings.options)} and the free disk space"
-        ) from error
+    with ahead(images, IMAGES_AHEAD) as source:
+        first = next(source, None)
+        if first is None:
+            raise DataError("nothing to encode: the clip holds no frame")
+        target = str(destination) if isinstance(destination, Path) else destination
+        try:
+            with av.open(target, "w", format=CONTAINER, container_options=CONTAINER_OPTIONS) as container:
+                return _encode(first, source, container, settings, Fraction(fps).limit_denominator(_LARGEST_DENOMINATOR))
+        except av.codec.codec.UnknownCodecError as error:
+            raise UsageError(
+                f"this build of PyAV ({av.__version__}) lacks the encoder {settings.encoder}: install the wheel, pip install av"
+            ) from error
+        except av.FFmpegError as error:
+            raise DataError(
+                f"{settings.encoder} could not encode {first.shape[1]}x{first.shape[0]} frames at {fps:g} frames/s: "
+                f"{error.strerror}; check the codec's parameters {dict(settings.options)} and the free disk space"
+            ) from error
 
 
 def _encode(
     first: Image, others: Iterator[Image], container: av.container.OutputContainer, settings: EncoderSettings, fps: Fraction
-) -> int:
-    stream = container.add_stream(settings.encoder, rate=fps, options=dict(settings.options))
+) -> list[CodedFrame]:
+    options = x264.reproducible(settings.options) if settings.encoder == x264.ENCODER else dict(settings.options)
+    stream = container.add_stream(settings.encoder, rate=fps, options=options)
     assert isinstance(stream, av.VideoStream)
     height, width = first.shape[:2]
-    stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, PIXEL_FORMAT
+    stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, settings.pixel_format
     context = stream.codec_context
     context.bit_rate, context.gop_size, context.max_b_frames = settings.bit_rate, settings.gop, settings.bframes
     context.colorspace, context.color_range = COLOUR_TAG, COLOUR_RANGE
-    reformatter = VideoReformatter()
-    count = 0
-    for image in chain([first], others):
+    if settings.quantisers is not None:
+        context.qmin, context.qmax = settings.quantisers
+    reformatter, checker = VideoReformatter(), Checker(context, settings.gop, fps)
+    for count, image in enumerate(chain([first], others)):
         _check(image, first, count)
         frame = av.VideoFrame.from_ndarray(_even(image), "rgb24")
         frame = reformatter.reformat(
             frame,
-            format=PIXEL_FORMAT,
+            format=settings.pixel_format,
             dst_colorspace=COLOUR_SPACE,
             dst_color_range=COLOUR_RANGE,
             interpolation=TO_YUV,
         )
-        frame.pts, frame.time_base = count, 1 / fps
-        container.mux(stream.encode(frame))
-        count += 1
-    container.mux(stream.encode())
-    return count
+        frame.pts, frame.time_base, frame.pict_type = count, 1 / fps, settings.told_type(count)
+        checker.source(frame)
+        _put(stream.encode(frame), container, checker)
+    _put(stream.encode(), container, checker)
+    return checker.finish()
+
+
+def _put(packets: list[av.Packet], container: av.container.OutputContainer, checker: Checker) -> None:
+    for packet in packets:
+        checker.packet(packet)  # before the container takes its data
+        container.mux(packet)
 
 
 def _check(image: Image, first: Image, index: int) -> None:

@@ -1,38 +1,37 @@
-"""Motion vectors: from a decoder's blocks to a grid, and from frame to frame to a field that points at the keyframe.
+"""Motion on a grid of cells: the step of one picture to those it refers to, filled, and composed to its keyframe.
 
-A grid is float32 ``(gh, gw, 2)``: one vector (x, y) in pixels for each cell of ``cell`` x ``cell`` pixels. Vectors are
-backward: a pixel p of this frame lies at ``p + vector`` in the frame that the vector points to.
+A grid is float32 ``(gh, gw, 2)``: one vector (x, y) in pixels for each cell of ``cell`` x ``cell`` pixels. A pixel p of this
+frame lies at ``p + vector`` in the picture that the vector points to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vssbench import native
+from vssbench.codec.vectors.reader import NONE, BlockVectors, References, distinct
 from vssbench.errors import UsageError
 
 Grid = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 _Complex = npt.NDArray[np.complex64]
 
-#: side of a macroblock in pixels: decoders report blocks up to the last, perhaps partly hidden, macroblock
-MACROBLOCK = 16
 CELLS = (4, 8)
 FILLS = ("nearest", "zero")
-#: what is read of a decoder's vectors
-_FIELDS = ("source", "w", "h", "dst_x", "dst_y", "motion_x", "motion_y", "motion_scale")
 
 
 @dataclass(frozen=True)
 class MotionSettings:
     """How vectors become a field to the keyframe.
 
-    ``fill`` says what intra blocks get, which carry no vector: the nearest vector of the frame, or zero as in AR-Seg.
-    ``whole_pixels`` rounds every hop to whole pixels as AR-Seg does; otherwise hops are added up at the vectors' own
-    precision. Raises UsageError.
+    ``cell`` is the side of the grid's cells in pixels. ``fill`` says what intra blocks get, which carry no vector: the nearest
+    vector of the frame, or zero as in AR-Seg. ``whole_pixels`` rounds every hop to whole pixels as AR-Seg does; otherwise hops
+    are added up at the vectors' own precision. Raises UsageError.
     """
 
     cell: int = 8
@@ -48,12 +47,21 @@ class MotionSettings:
             raise UsageError(f"whole_pixels={self.whole_pixels!r} cannot be used: expected true or false")
 
 
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One vector a cell, none missing: ``vectors`` (gh, gw, 2) into the pictures that ``references`` (gh, gw) names."""
+
+    vectors: Grid
+    references: References
+
+
 @dataclass
 class MotionField:
     """Motion from a frame to its keyframe, kept as a grid of cells.
 
     ``grid`` float32 (gh, gw, 2) in pixels of the full image; ``intra_share`` is the share of cells for which the stream
-    holds no vector in this frame (1 at a keyframe, whose field is zero).
+    holds no vector in this frame (1 at a keyframe, whose field is zero). ``blocks`` are the frame's own vectors as the stream
+    has them, ``step`` the same with holes filled, one a cell; both None at a keyframe.
     """
 
     grid: Grid
@@ -61,126 +69,101 @@ class MotionField:
     height: int
     width: int
     intra_share: float
+    blocks: BlockVectors | None = None
+    step: Step | None = None
 
     def dense(self) -> npt.NDArray[np.float32]:
         """The field at every pixel: float32 (H, W, 2), pixels, (x, y), constant within a cell."""
-        full = np.repeat(np.repeat(self.grid, self.cell, axis=0), self.cell, axis=1)
-        return np.ascontiguousarray(full[: self.height, : self.width])
+        return dense(self.grid, self.cell, self.height, self.width)
 
 
-@dataclass
-class BlockVectors:
-    """One frame's own vectors on the grid: to the anchor before it, and in B-frames to the one after it.
+def dense(grid: npt.NDArray[Any], cell: int, height: int, width: int) -> npt.NDArray[Any]:
+    """A grid (gh, gw, ...) at every pixel: (H, W, ...), constant within a cell."""
+    full = np.repeat(np.repeat(grid, cell, axis=0), cell, axis=1)
+    return np.ascontiguousarray(full[:height, :width])
 
-    A cell without a vector holds zero in the grid and False in the mask.
+
+def settle(index: int, blocks: BlockVectors, fill: str) -> Step:
+    """One vector for each cell of the picture ``index``: of two the one into the picture nearer in time, in holes by ``fill``.
+
+    ``nearest`` takes vector and reference of the nearest cell that has one, ``zero`` no motion from the picture
+    ``blocks.past``, as both do where no cell has a vector.
     """
-
-    past: Grid
-    has_past: Mask
-    future: Grid
-    has_future: Mask
-
-    @property
-    def intra_share(self) -> float:
-        """Share of the cells that have no vector at all."""
-        return 1.0 - float(np.mean(self.has_past | self.has_future))
+    kernels = native.video_kernels()
+    if kernels is None:
+        return plain_settle(index, blocks, fill)
+    return Step(*kernels.settle(blocks.vectors, blocks.references, index, blocks.past, fill == "nearest"))
 
 
-def grid_shape(height: int, width: int, cell: int) -> tuple[int, int]:
-    """Rows and columns of the grid that covers an image; the last cells may reach beyond it."""
-    return -(-height // cell), -(-width // cell)
+def plain_settle(index: int, blocks: BlockVectors, fill: str) -> Step:
+    """:func:`settle` in numpy."""
+    vectors, references = blocks.vectors[0], blocks.references[0]
+    for other, its_references in zip(blocks.vectors[1:], blocks.references[1:], strict=True):
+        nearer = (its_references != NONE) & (
+            (references == NONE) | (np.abs(its_references - index) < np.abs(references - index))
+        )
+        vectors = np.where(nearer[..., None], other, vectors)
+        references = np.where(nearer, its_references, references)
+    valid = references != NONE
+    if valid.all():
+        return Step(vectors, references)
+    if fill == "nearest" and valid.any():
+        source = nearest_valid(valid)
+        return Step(_vectors(_numbers(vectors).take(source)), references.ravel().take(source))
+    return Step(np.where(valid[..., None], vectors, np.float32(0)), np.where(valid, references, np.int32(blocks.past)))
 
 
-def rasterise(vectors: npt.NDArray[Any] | None, height: int, width: int, cell: int) -> BlockVectors:
-    """A decoder's block vectors on the grid.
-
-    ``vectors`` is PyAV's structured array (``MotionVectors.to_ndarray()``), None for a frame that has none. H.264 blocks
-    are 16x16, 16x8, 8x16 or 8x8 pixels; smaller ones are reported as 8x8.
-    """
-    if vectors is None:
-        vectors = np.zeros(0, [(name, np.int32) for name in _FIELDS])
-    to_past = vectors["source"] < 0
-    past, has_past = _scatter(vectors, to_past, height, width, cell)
-    future, has_future = _scatter(vectors, ~to_past, height, width, cell)
-    both = has_past & has_future
-    if both.any():
-        # FFmpeg lists both directions for every part of a macroblock whose parts use one each: the one unused is zero
-        past_moves, future_moves = past.any(-1), future.any(-1)
-        has_past &= ~(both & future_moves & ~past_moves)
-        has_future &= ~(both & past_moves & ~future_moves)
-    return BlockVectors(past, has_past, future, has_future)
-
-
-def _scatter(vectors: npt.NDArray[Any], chosen: Mask, height: int, width: int, cell: int) -> tuple[Grid, Mask]:
-    rows, columns = grid_shape(height, width, cell)
-    if not chosen.any():
-        return np.zeros((rows, columns, 2), np.float32), np.zeros((rows, columns), np.bool_)
-    if not chosen.all():
-        vectors = vectors[chosen]
-    # whole macroblocks, so that no block reaches outside and none needs clipping
-    padded_rows, padded_columns = (-(-side // MACROBLOCK) * (MACROBLOCK // cell) for side in (height, width))
-    grid = np.zeros((padded_rows * padded_columns, 2), np.float32)
-    valid = np.zeros(padded_rows * padded_columns, np.bool_)
-    # src_x and src_y are cut to whole pixels: only motion / scale keeps the quarter pixels
-    motion = np.empty((len(vectors), 2), np.float32)
-    motion[:, 0], motion[:, 1] = vectors["motion_x"], vectors["motion_y"]
-    motion /= vectors["motion_scale"].astype(np.float32)[:, None]
-    block_width, block_height = vectors["w"].astype(np.int32), vectors["h"].astype(np.int32)
-    # dst is the block's centre
-    left = (vectors["dst_x"] - block_width // 2) // cell
-    top = (vectors["dst_y"] - block_height // 2) // cell
-    corner = top * padded_columns + left
-    shape = block_height * 256 + block_width
-    for code in np.unique(shape):
-        same = shape == code
-        first, value = corner[same], motion[same]
-        for row in range(max(1, int(code) // 256 // cell)):
-            for column in range(max(1, int(code) % 256 // cell)):
-                target = first + (row * padded_columns + column)
-                grid[target] = value
-                valid[target] = True
-    return (
-        grid.reshape(padded_rows, padded_columns, 2)[:rows, :columns],
-        valid.reshape(padded_rows, padded_columns)[:rows, :columns],
-    )
-
-
-def fill_nearest(grid: Grid, valid: Mask, holes: Mask | None = None) -> Grid:
-    """The grid with each hole, by default each invalid cell, replaced by the valid cell nearest to it; zero if none is.
+def nearest_valid(valid: Mask) -> npt.NDArray[np.intp]:
+    """For each cell the flat index of the valid cell nearest to it (of equals the first by row), itself where it is valid.
 
     Exact: for each row the nearest valid column is known from one pass in either direction, and a hole takes the best of
-    all rows; the cost grows with the number of holes.
+    all rows; the cost grows with the number of holes. At least one cell must be valid.
     """
-    holes = ~valid if holes is None else holes
-    if not holes.any():
-        return grid
-    if not valid.any():
-        return np.zeros_like(grid)
     rows, columns = valid.shape
+    result = np.arange(rows * columns).reshape(rows, columns)
     far = 4 * (rows + columns)  # further than any true distance, small enough to be squared
     column = np.arange(columns, dtype=np.int32)
     left = np.maximum.accumulate(np.where(valid, column, -far), axis=1)
     right = np.minimum.accumulate(np.where(valid, column, columns + far)[:, ::-1], axis=1)[:, ::-1]
     source = np.where(column - left <= right - column, left, right)
     along = (source - column) ** 2
-    hole_row, hole_column = np.nonzero(holes)
+    hole_row, hole_column = np.nonzero(~valid)
     across = (np.arange(rows, dtype=np.int32)[:, None] - hole_row) ** 2
     best = np.argmin(along[:, hole_column] + across, axis=0)
-    filled = grid.copy()
-    filled[hole_row, hole_column] = grid[best, source[best, hole_column]]
-    return filled
+    result[hole_row, hole_column] = best * columns + source[best, hole_column]
+    return result
 
 
-def compose(step: Grid, reference: Grid, cell: int, whole_pixels: bool = False) -> Grid:
-    """Motion to the keyframe through a reference: ``field(p) = step(p) + reference_field(p + step(p))``.
+def compose(step: Step, fields: Mapping[int, Grid], cell: int, whole_pixels: bool = False) -> Grid:
+    """Motion to the keyframe through the references: ``field(p) = step(p) + reference_field(p + step(p))``.
 
-    ``reference`` is the reference frame's own field to the keyframe. It is read between cell centres bilinearly; with
-    ``whole_pixels`` the step is rounded first, and the cell is read in which the middle pixel of this cell ends. Beyond
-    the border the nearest cell counts.
+    ``fields`` holds each reference's own field to the keyframe by display index. It is read between cell centres
+    bilinearly; with ``whole_pixels`` the step is rounded first, and the cell is read in which the middle pixel of this cell
+    ends. Beyond the border the nearest cell counts.
     """
+    kernels = native.video_kernels()
+    if kernels is None:
+        return plain_compose(step, fields, cell, whole_pixels)
+    named = distinct(step.references)
+    return kernels.compose(step.vectors, step.references, cell, whole_pixels, named, [fields[name] for name in named])
+
+
+def plain_compose(step: Step, fields: Mapping[int, Grid], cell: int, whole_pixels: bool = False) -> Grid:
+    """:func:`compose` in numpy."""
+    named: list[int] = np.unique(step.references).tolist()
+    if len(named) == 1:
+        return _through(step.vectors, fields[named[0]], cell, whole_pixels)
+    result = np.empty_like(step.vectors)
+    for reference in named:
+        chosen = step.references == reference
+        result[chosen] = _through(step.vectors, fields[reference], cell, whole_pixels)[chosen]
+    return result
+
+
+def _through(step: Grid, reference: Grid, cell: int, whole_pixels: bool) -> Grid:
+    """``compose`` where all cells refer to one picture."""
     rows, columns, _ = step.shape
-    # a vector as one complex number: a lookup then moves 8 bytes at once, much faster than rows of two floats
-    flat = np.ascontiguousarray(reference).view(np.complex64).ravel()
+    flat = _numbers(reference).ravel()
     if whole_pixels:
         step = np.rint(step)
         x = _clamp(np.floor(np.arange(columns) + 0.5 + step[..., 0] / cell), columns).astype(np.intp)
@@ -204,48 +187,14 @@ def _mix(first: _Complex, second: _Complex, weight: npt.NDArray[np.float32]) -> 
     return (1 - weight) * first + weight * second
 
 
+def _numbers(grid: Grid) -> _Complex:
+    """A vector as one complex number: a lookup then moves 8 bytes at once, much faster than rows of two floats."""
+    return np.ascontiguousarray(grid).view(np.complex64)[..., 0]
+
+
 def _vectors(numbers: _Complex) -> Grid:
-    return numbers.view(np.float32).reshape(*numbers.shape, 2)
+    return np.ascontiguousarray(numbers).view(np.float32).reshape(*numbers.shape, 2)
 
 
 def _clamp(position: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     return np.clip(position, 0, size - 1)
-
-
-class Accumulator:
-    """Follows the anchors (I- and P-frames) of a GOP and gives each frame its field to the keyframe."""
-
-    def __init__(self, height: int, width: int, settings: MotionSettings) -> None:
-        self.height, self.width, self.settings = height, width, settings
-        self._anchor = np.zeros((*grid_shape(height, width, settings.cell), 2), np.float32)
-
-    def keyframe(self) -> MotionField:
-        """Begin a GOP."""
-        self._anchor = np.zeros_like(self._anchor)
-        return self._field(self._anchor, 1.0)
-
-    def anchor(self, vectors: BlockVectors) -> MotionField:
-        """A P-frame; frames to come refer to it."""
-        self._anchor = self._through(self._filled(vectors.past, vectors.has_past), self._anchor)
-        return self._field(self._anchor, vectors.intra_share)
-
-    def between(self, vectors: BlockVectors, before: MotionField, after: MotionField) -> MotionField:
-        """A B-frame between two anchors: by the past vector where there is one, else by the future one."""
-        if not vectors.has_past.any():
-            future = self._filled(vectors.future, vectors.has_future)
-            return self._field(self._through(future, after.grid), vectors.intra_share)
-        neither = ~(vectors.has_past | vectors.has_future)
-        grid = self._through(self._filled(vectors.past, vectors.has_past, neither), before.grid)
-        only_future = vectors.has_future & ~vectors.has_past
-        if only_future.any():
-            grid = np.where(only_future[..., None], self._through(vectors.future, after.grid), grid)
-        return self._field(grid, vectors.intra_share)
-
-    def _filled(self, grid: Grid, valid: Mask, holes: Mask | None = None) -> Grid:
-        return fill_nearest(grid, valid, holes) if self.settings.fill == "nearest" else grid
-
-    def _through(self, step: Grid, reference: Grid) -> Grid:
-        return compose(step, reference, self.settings.cell, self.settings.whole_pixels)
-
-    def _field(self, grid: Grid, intra_share: float) -> MotionField:
-        return MotionField(grid, self.settings.cell, self.height, self.width, intra_share)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -19,8 +19,11 @@ END = "<!-- costs end -->"
 #: a difference of more than this share needs a note
 TOLERANCE = 0.01
 
-_HEAD = ("variant", "classes", "input", "number", "convention", "published", "ours", "difference", "note")
-_ALIGN = ("left", "right", "right", "left", "left", "right", "right", "right", "right")
+_HEAD = (
+    "variant", "classes", "input", "number", "convention", "operations", "auxiliary heads", "published", "ours", "difference",
+    "note",
+)  # fmt: skip
+_ALIGN = ("left", "right", "right", "left", "left", "left", "left", "right", "right", "right", "right")
 
 
 def render(rows: Sequence[Published]) -> str:
@@ -36,13 +39,14 @@ def render(rows: Sequence[Published]) -> str:
     return "\n\n".join(parts)
 
 
-def replace(document: str, block: str) -> str:
+def replace(document: str, block: str, begin: str = BEGIN, end: str = END) -> str:
     """The document with what stands between the two marks replaced. Raises DataError where a mark is missing."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise DataError(f"the document lacks the line {BEGIN if not begin else END}, between which and its pair the tables go")
-    return f"{before}{BEGIN}\n\n{block}\n\n{END}{after}"
+    before, found_begin, rest = document.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        missing = end if found_begin else begin
+        raise DataError(f"the document lacks the line {missing}, between which and its pair the tables go")
+    return f"{before}{begin}\n\n{block}\n\n{end}{after}"
 
 
 def _place(rows: Sequence[Published], source: str) -> int:
@@ -58,9 +62,11 @@ def _line(row: Published, notes: Sequence[str]) -> list[str]:
     return [
         f"`{row.typed}`",
         str(row.classes),
-        "" if row.size is None else "{}x{}".format(*row.size),
+        row.shape(),
         row.label(),
         row.convention,
+        row.counted(),
+        row.auxiliary,
         f"{int(row.printed):,}" if row.size is None else row.printed,
         format(row.ours(), digits),
         f"**{percent}**" if abs(difference) > TOLERANCE else percent,
@@ -68,19 +74,24 @@ def _line(row: Published, notes: Sequence[str]) -> list[str]:
     ]
 
 
-def main() -> None:
-    """Print the tables, or write them into a document."""
-    parser = argparse.ArgumentParser(description="Parameters and costs beside the published ones, as Markdown.")
+def write_block(description: str, render_block: Callable[[], str], begin: str, end: str) -> None:
+    """A command that prints a block of tables, or writes it between its marks into a document."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--write", type=Path, metavar="FILE", help="replace the marked block of this document")
     target = parser.parse_args().write
     try:
-        block = render(read())
+        block = render_block()
         if target is None:
             print(block)
         else:
-            target.write_text(replace(target.read_text(encoding="utf-8"), block), encoding="utf-8")
+            target.write_text(replace(target.read_text(encoding="utf-8"), block, begin, end), encoding="utf-8")
     except VssbenchError as error:
         sys.exit(str(error))
+
+
+def main() -> None:
+    """Print the tables, or write them into a document."""
+    write_block("Parameters and costs beside the published ones, as Markdown.", lambda: render(read()), BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,33 @@ mostly print multiply-accumulates and call them FLOPs. Other conventions: :mod:`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
+from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry, register_flop_formula
 
 from vssbench import registry
 from vssbench.cost.shapes import ShapesAlone
 from vssbench.errors import UsageError
 from vssbench.segmenter import VideoSegmenter
 from vssbench.variant import Variant
+
+if torch.ops.aten.grid_sampler_2d not in flop_registry:  # torch may learn it one day
+
+    @register_flop_formula(torch.ops.aten.grid_sampler_2d)
+    def _grid_sample_flops(image_shape: Any, grid_shape: Any, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
+        """Four taps a value, as the exact warp's formula takes: 4 multiply-accumulates, 8 FLOPs."""
+        count, channels = image_shape[:2]
+        return 8 * count * channels * prod(grid_shape[1:3])
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Numbers of parameters: ``training`` all that are stored, auxiliary heads among them; ``inference`` those that run."""
+
+    training: int
+    inference: int
 
 
 @dataclass(frozen=True)
@@ -40,6 +58,11 @@ def meta_model(variant: Variant, classes: int) -> VideoSegmenter:
     return model.eval()
 
 
+def parameters(model: VideoSegmenter) -> Parameters:
+    """Of a method's network, trained or on the meta device."""
+    return Parameters(sum(parameter.numel() for parameter in model.parameters()), model.inference_parameters())
+
+
 def count(variant: Variant, classes: int, height: int, width: int) -> Cost:
     """Cost of a method at an input size in pixels. Raises UsageError where the network does not accept that size."""
     model = meta_model(variant, classes)
@@ -52,7 +75,7 @@ def count(variant: Variant, classes: int, height: int, width: int) -> Cost:
                 on_other = on_key
             else:
                 with FlopCounterMode(display=False) as on_other:
-                    model.nonkeyframe(image, motion, reference)
+                    model.follow(image, motion, reference)
     except RuntimeError as error:
         raise UsageError(f"{variant} does not run at {height}x{width}: {error}") from error
     return Cost(model.inference_parameters(), total(on_key), total(on_other))

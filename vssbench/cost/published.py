@@ -1,14 +1,17 @@
 """Published parameter counts and costs, ``results/published/costs.csv``, and ours beside them in the same convention.
 
 Columns: ``variant`` as typed; ``part``, a submodule's path where the number is of its parameters alone; ``classes``; ``height``
-and ``width`` in pixels, empty for parameters, which no size changes; ``gop``, the frames of a GOP's mean; ``what``;
-``convention`` (:mod:`vssbench.cost.conventions`); ``value`` and its ``unit``; ``source``, a paper's table, or a repository and
-commit that was measured; ``note``, why ours differs.
+and ``width`` in pixels, empty for parameters, which no size changes; ``gop``, the frames of a GOP's mean; ``what`` (parameters,
+a keyframe, another frame, a GOP's mean); ``convention``, the one of ours that reproduces it (:mod:`vssbench.cost.conventions`);
+``operations``, what its source counts as one, and ``known_by``, how that is known; ``auxiliary``, whether heads that serve
+training alone are in it; ``input``, whether its source states the size; ``value`` and its ``unit``; ``source``, a paper's
+table, or a repository and commit that was measured; ``note``, why ours differs.
 """
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +19,7 @@ from typing import Any
 
 from vssbench import registry
 from vssbench.cost.conventions import CONVENTIONS
-from vssbench.cost.gmacs import Cost, meta_model
+from vssbench.cost.gmacs import Cost, meta_model, parameters
 from vssbench.errors import DataError
 from vssbench.variant import Variant, parse_variant
 
@@ -30,6 +33,15 @@ WHAT = {
     "gmacs_gop": "GMACs GOP",
     "key_over_nonkey": "key / non-key",
 }
+
+#: what a source counts as one operation -> its name, and how many of these a multiply-accumulate is. In a ratio it cancels
+OPERATIONS = {"macs": ("MACs", 1), "2macs": ("2 x MACs", 2), "either": ("cancels", 1), "unknown": ("unknown", 1)}
+#: how that is known: the source says so or names a tool that counts so; it does not, and of the two only this one comes near a
+#: recomputation; it was measured by a tool that counts so
+KNOWN_BY = ("stated", "recomputed", "measured", "unknown")
+#: ``none``: the network has no such heads
+AUXILIARY = ("with", "without", "none", "unknown")
+INPUT = ("stated", "assumed")
 
 #: CamVid has 11 classes, and 12 where Void is trained too: what is published for one is worth seeing beside the other
 _CAMVID = (11, 12)
@@ -46,6 +58,10 @@ class Published:
     gop: int | None
     what: str
     convention: str
+    operations: str
+    known_by: str
+    auxiliary: str
+    input: str
     printed: str
     unit: str
     source: str
@@ -62,16 +78,17 @@ class Published:
         return float(self.printed)
 
     def ours(self) -> float:
-        """The same number of ours, in the same convention: parameters, GMACs or a ratio."""
+        """The same number of ours, in the same convention and in the source's operations: parameters, G or a ratio."""
         if self.size is None:
             whole, at_inference = _parameters(self.variant, self.classes, self.part)
             return whole if self.what == "params" else at_inference
         cost = _cost(self.convention, self.variant, self.classes, *self.size)
-        if self.gop is not None:
-            return cost.gmacs_gop(self.gop)
         if self.what == "key_over_nonkey":
             return cost.gmacs_key / cost.gmacs_nonkey
-        return cost.gmacs_key if self.what == "gmacs_key" else cost.gmacs_nonkey
+        _, factor = OPERATIONS[self.operations]
+        if self.gop is not None:
+            return factor * cost.gmacs_gop(self.gop)
+        return factor * (cost.gmacs_key if self.what == "gmacs_key" else cost.gmacs_nonkey)
 
     def difference(self) -> float:
         """Ours over the published number, minus 1."""
@@ -82,11 +99,23 @@ class Published:
         interval = "" if self.gop is None else f" {self.gop}"
         return WHAT[self.what] + interval + (f" of {self.part}" if self.part else "")
 
+    def counted(self) -> str:
+        """What the source counts as one and how that is known, in words; empty for parameters."""
+        if not self.operations:
+            return ""
+        name, _ = OPERATIONS[self.operations]
+        return name if self.known_by == "unknown" else f"{name}, {self.known_by}"
+
+    def shape(self) -> str:
+        """The input's size, as HxW; empty for parameters."""
+        return "" if self.size is None else "{}x{}".format(*self.size) + (" (assumed)" if self.input == "assumed" else "")
+
     def record(self) -> dict[str, Any]:
         """The row as plain values, with ours beside it."""
         return {
             "what": self.what, "number": self.label(), "convention": self.convention, "classes": self.classes, "gop": self.gop,
-            "value": self.printed, "unit": self.unit, "ours": self.ours(), "difference": self.difference(),
+            "operations": self.operations, "known_by": self.known_by, "auxiliary": self.auxiliary, "size": self.size,
+            "input": self.input, "value": self.printed, "unit": self.unit, "ours": self.ours(), "difference": self.difference(),
             "source": self.source, "note": self.note,
         }  # fmt: skip
 
@@ -125,8 +154,9 @@ def _row(record: dict[str, str], where: str) -> Published:
     if what not in WHAT:
         raise DataError(f"{where}: what={what!r}; expected one of {', '.join(WHAT)}")
     counted = not what.startswith("params")
-    if counted and convention not in CONVENTIONS:
-        raise DataError(f"{where}: convention={convention!r}; expected one of {', '.join(CONVENTIONS)}")
+    if counted:
+        _check(record, where, convention=CONVENTIONS, operations=OPERATIONS, known_by=KNOWN_BY, input=INPUT)
+    _check(record, where, auxiliary=AUXILIARY)
     try:
         size = (int(record["height"]), int(record["width"])) if counted else None
         gop = int(record["gop"]) if what == "gmacs_gop" else None
@@ -135,9 +165,16 @@ def _row(record: dict[str, str], where: str) -> Published:
     except ValueError as error:
         raise DataError(f"{where}: {error}; expected classes, height, width, gop and value as numbers") from error
     return Published(
-        record["variant"], record["part"], classes, size, gop, what, convention, printed,
-        record["unit"], record["source"], record["note"],
+        record["variant"], record["part"], classes, size, gop, what, convention, record["operations"], record["known_by"],
+        record["auxiliary"], record["input"], printed, record["unit"], record["source"], record["note"],
     )  # fmt: skip
+
+
+def _check(record: dict[str, str], where: str, **known: Collection[str]) -> None:
+    """Raises DataError where a column holds none of what is known."""
+    for column, values in known.items():
+        if record[column] not in values:
+            raise DataError(f"{where}: {column}={record[column]!r}; expected one of {', '.join(values)}")
 
 
 @cache
@@ -149,5 +186,8 @@ def _cost(convention: str, variant: Variant, classes: int, height: int, width: i
 def _parameters(variant: Variant, classes: int, part: str) -> tuple[int, int]:
     """All parameters, and those that inference uses; of a submodule, both are all that it has."""
     model = meta_model(variant, classes)
-    whole = sum(parameter.numel() for parameter in model.get_submodule(part).parameters())
-    return whole, whole if part else model.inference_parameters()
+    if part:
+        whole = sum(parameter.numel() for parameter in model.get_submodule(part).parameters())
+        return whole, whole
+    numbers = parameters(model)
+    return numbers.training, numbers.inference

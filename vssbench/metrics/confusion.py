@@ -10,6 +10,9 @@ from vssbench.video import IGNORE
 
 ConfusionMatrix = npt.NDArray[np.int64]
 
+#: values of a uint8
+_VALUES = 256
+
 
 def confusion_matrix(
     label: npt.NDArray[np.integer], prediction: npt.NDArray[np.integer], classes: int, ignore: int = IGNORE
@@ -26,12 +29,39 @@ def confusion_matrix(
             f"a prediction of shape {prediction.shape} for a label of shape {label.shape}: "
             "resize the logits to the label before scoring"
         )
+    if label.dtype == np.uint8 and prediction.dtype == np.uint8 and classes <= _VALUES:
+        return _of_bytes(label, prediction, classes, ignore)
     counted = label != ignore
     truth, predicted = label[counted], prediction[counted]
-    _check_range("label", truth, classes, f"or {ignore} for pixels that are not scored")
-    _check_range("prediction", predicted, classes, "as many as the dataset has classes")
+    _check_range("label", truth, classes, _label_hint(ignore))
+    _check_range("prediction", predicted, classes, _PREDICTION_HINT)
     cells = truth.astype(np.int64) * classes + predicted
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes).astype(np.int64, copy=False)
+
+
+def _of_bytes(
+    label: npt.NDArray[np.integer], prediction: npt.NDArray[np.integer], classes: int, ignore: int
+) -> ConfusionMatrix:
+    """As :func:`confusion_matrix`, of uint8: one histogram of the pairs, in which wrong values show as counts."""
+    pairs = label.astype(np.uint16)
+    pairs <<= 8
+    pairs |= prediction
+    counts = np.bincount(pairs.ravel(), minlength=_VALUES * _VALUES).reshape(_VALUES, _VALUES)
+    if 0 <= ignore < _VALUES:
+        counts[ignore] = 0
+    for what, hint, found in (
+        ("label", _label_hint(ignore), counts.any(axis=1)),
+        ("prediction", _PREDICTION_HINT, counts.any(axis=0)),
+    ):
+        _check_range(what, np.flatnonzero(found), classes, hint)
+    return counts[:classes, :classes].astype(np.int64)
+
+
+_PREDICTION_HINT = "as many as the dataset has classes"
+
+
+def _label_hint(ignore: int) -> str:
+    return f"or {ignore} for pixels that are not scored"
 
 
 def _check_range(what: str, values: npt.NDArray[np.integer], classes: int, hint: str) -> None:

@@ -1,8 +1,9 @@
 """Intersection over union, and the mean IoU at each distance from the keyframe, from confusion matrices.
 
-Absent classes: a class that occurs neither in the truth nor in the prediction has no IoU (NaN) and is left out of the
-mean; a class that is predicted but never true, or true but never predicted, has IoU 0 and counts. This is decided on
-the summed matrix, so a class need only occur in one of the frames that are summed.
+Absent classes: a class that occurs neither in the truth nor in the prediction has no IoU. The rule ``absent`` says what becomes
+of it: ``skip``, the default, gives it none (NaN) and leaves it out of the mean; ``zero`` and ``one`` count it as 0 or as 1. A
+class that is predicted but never true, or true but never predicted, has IoU 0 and counts. This is decided on the summed
+matrix, so a class need only occur in one of the frames that are summed.
 """
 
 from __future__ import annotations
@@ -10,24 +11,43 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.errors import DataError
+from vssbench.errors import DataError, UsageError
 from vssbench.metrics.confusion import ConfusionMatrix
 
 Floats = npt.NDArray[np.float64]
 
-
-def iou(confusion: ConfusionMatrix) -> Floats:
-    """IoU of each class as a fraction: float64 (C,), NaN for a class absent from truth and prediction."""
-    correct = np.diagonal(confusion).astype(np.float64)
-    union = confusion.sum(axis=0) + confusion.sum(axis=1) - correct
-    return np.divide(correct, union, out=np.full_like(correct, np.nan), where=union > 0)
+#: what a class counts for that occurs neither in the truth nor in the prediction
+ABSENT = {"skip": float("nan"), "zero": 0.0, "one": 1.0}
 
 
-def mean_iou(confusion: ConfusionMatrix) -> float:
-    """Mean of the classes' IoU as a fraction; NaN where the matrix counts no pixel."""
-    values = iou(confusion)
-    present = values[~np.isnan(values)]
-    return float(present.mean()) if present.size else float("nan")
+def absent_value(absent: str) -> float:
+    """What an absent class counts for, NaN for nothing. Raises UsageError for an unknown rule."""
+    if absent not in ABSENT:
+        raise UsageError(f"unknown rule {absent!r} for absent classes: expected {', '.join(ABSENT)}")
+    return ABSENT[absent]
+
+
+def ratio(part: npt.NDArray, whole: npt.NDArray, empty: float = float("nan")) -> Floats:
+    """``part / whole``, and ``empty`` where ``whole`` is 0: float64 of their common shape."""
+    return np.divide(part, whole, out=np.full(np.broadcast_shapes(part.shape, whole.shape), empty), where=whole > 0)
+
+
+def mean_present(values: Floats, axis: int = -1) -> Floats:
+    """Mean along an axis over what is not NaN; NaN where all is."""
+    present = ~np.isnan(values)
+    return ratio(np.where(present, values, 0.0).sum(axis=axis), present.sum(axis=axis))
+
+
+def iou(confusion: ConfusionMatrix, absent: str = "skip") -> Floats:
+    """IoU of each class as a fraction: (..., C, C) -> float64 (..., C), NaN for an absent class, or what ``absent`` says."""
+    correct = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
+    union = confusion.sum(axis=-2) + confusion.sum(axis=-1) - correct
+    return ratio(correct, union, absent_value(absent))
+
+
+def mean_iou(confusion: ConfusionMatrix, absent: str = "skip") -> float:
+    """Mean of the classes' IoU (C, C) as a fraction; NaN where the matrix counts no pixel."""
+    return float(mean_present(iou(confusion, absent))) if confusion.any() else float("nan")
 
 
 def by_distance(matrices: ConfusionMatrix, distances: npt.NDArray[np.integer]) -> dict[int, ConfusionMatrix]:
@@ -75,7 +95,4 @@ def class_iou(matrices: ConfusionMatrix, distances: npt.NDArray[np.integer]) -> 
     """
     summed = by_distance(matrices, distances)
     values = np.array([iou(matrix) for matrix in summed.values()]).reshape(len(summed), matrices.shape[1])
-    present = ~np.isnan(values)
-    counts = present.sum(axis=0)
-    total = np.where(present, values, 0.0).sum(axis=0)
-    return np.divide(total, counts, out=np.full(matrices.shape[1], np.nan), where=counts > 0)
+    return mean_present(values, axis=0)

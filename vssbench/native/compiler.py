@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-SOURCES = ("creff.c", "upsampled_conv.c")
+SOURCES = ("colour.c", "creff.c", "motion.c", "upsampled_conv.c")
 HEADERS = ("attention.h", "vectors.h")
 #: no -ffast-math: infinities, NaN and the order of sums stay as written
 FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from string import ascii_uppercase
 
+from vssbench.report.markup import DASH, Cell, Grid
 from vssbench.report.rows import Row
-
-DASH = "-"
+from vssbench.report.streams import codec_key, measured_rate, quality_text, stream_title
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,9 @@ FULL = (
     METHOD, MIOU, MIOU_0, MIOU_LAST, Column("GMACs key", _plain("gmacs_key")),
     Column("GMACs non-key", _plain("gmacs_nonkey")), GMACS, PARAMS, KEY_MS, NONKEY_MS,
     Column("Decode ms", _plain("decode_ms")), Column("Motion ms", _plain("motion_ms")),
-    Column("kbit/s", lambda row: DASH if row["bitrate_kbps"] is None else f"{row['bitrate_kbps']:.0f}"),
-    Column("Frames", lambda row: str(row["frames"])),
+    Column("kbit/s measured", lambda row: measured_rate([row]) or DASH),
+    Column("PSNR dB", lambda row: quality_text([row], "psnr_db") or DASH),
+    Column("SSIM", lambda row: quality_text([row], "ssim") or DASH), Column("Frames", lambda row: str(row["frames"])),
 )  # fmt: skip
 PRINTED = (METHOD, MIOU, MIOU_0, MIOU_LAST, GMACS, PARAMS, KEY_MS, NONKEY_MS)
 TERMINAL = (
@@ -107,6 +107,11 @@ class Group:
             return tuple(base)
         return (*base, Column("Machine", lambda row: letter(self.machines, row["machine"])))
 
+    def grid(self, columns: Sequence[Column]) -> Grid:
+        """The group's rows as texts, the method's name to the left."""
+        lines = [tuple(Cell(column.cell(row), self.is_best(row, column)) for column in columns) for row in self.rows]
+        return Grid(tuple(column.heading for column in columns), tuple(lines))
+
     def class_columns(self) -> tuple[Column, ...]:
         """The method and the IoU of each class, in percent."""
         return (METHOD, *(Column(f"{name} %", _class_cell(name)) for name in self.classes))
@@ -133,20 +138,34 @@ def letter(names: Sequence[str], name: str) -> str:
 
 
 def groups(rows: Sequence[Row]) -> list[Group]:
-    """Rows that may be compared with each other, in alphabetical order, whatever order they come in."""
-    ordered = sorted(rows, key=lambda row: (_key(row), _rank(row)))
-    return [Group(title(members[0]), members) for members in (tuple(part) for _, part in groupby(ordered, _key))]
+    """Rows that may be compared with each other, by dataset, codec and falling rate, whatever order they come in."""
+    parts: dict[tuple[str, ...], list[Row]] = {}
+    for row in sorted(rows, key=_rank):
+        parts.setdefault((*conditions(row), *codec_key(row), str(row["gop"])), []).append(row)
+    ordered = sorted(parts, key=lambda key: (key[0], *_stream_order(parts[key]), key))
+    return [Group(title(parts[key]), tuple(parts[key])) for key in ordered]
 
 
-def title(row: Row) -> str:
-    """Dataset and frame size, codec and GOP, and protocol, in words."""
-    dataset, codec = row["dataset_title"] or row["dataset"], row["codec_title"] or row["codec"]
-    size = f"{row['height']}x{row['width']}"
-    if row["height"] and size not in dataset:
-        dataset = f"{dataset} {size}"
-    if row["gop"] and "gop" not in codec.lower():
-        codec = f"{codec}, GOP {row['gop']}"
-    return f"{dataset} / {codec} / {row['protocol']}"
+def conditions(row: Row) -> tuple[str, str, str]:
+    """What must be equal for two codecs to be compared: dataset, protocol, and frame size with the protocol's details."""
+    details = json.dumps([row["height"], row["width"], row["protocol_details"]], sort_keys=True)
+    return row["dataset"], row["protocol"], details
+
+
+def _stream_order(rows: Sequence[Row]) -> tuple[str, float]:
+    rates = [row["bitrate_kbps"] for row in rows if row["bitrate_kbps"] is not None]
+    return rows[0]["codec_name"] or rows[0]["codec"].partition("[")[0], -max(rates, default=0.0)
+
+
+def title(rows: Sequence[Row]) -> str:
+    """Of rows of one group: dataset and frame size, codec with its measured rate and GOP, and protocol, in words."""
+    return f"{dataset_title(rows[0])} / {stream_title(rows)} / {rows[0]['protocol']}"
+
+
+def dataset_title(row: Row) -> str:
+    """Dataset and frame size: ``CamVid 720x960``."""
+    dataset, size = row["dataset_title"] or row["dataset"], f"{row['height']}x{row['width']}"
+    return f"{dataset} {size}" if row["height"] and size not in dataset else dataset
 
 
 def told_apart(part: Group) -> Group:
@@ -163,11 +182,6 @@ def _distinct_name(row: Row, rows: Sequence[Row]) -> str:
             notes.append(note.format(row[field]))
             namesakes = same
     return f"{row['display']} ({', '.join(notes)})" if notes else row["display"]
-
-
-def _key(row: Row) -> tuple[str, ...]:
-    conditions = json.dumps([row["height"], row["width"], row["gop"], row["protocol_details"]], sort_keys=True)
-    return row["dataset"], row["codec"], row["protocol"], conditions
 
 
 def _rank(row: Row) -> tuple[bool, float, str, str, str]:

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.report.columns import Group, groups, told_apart
+from vssbench.errors import UsageError
+from vssbench.report.columns import Group, dataset_title, groups, told_apart
 from vssbench.report.placement import place_labels
 from vssbench.report.rows import Row, require
-from vssbench.report.style import GREY, LABEL_SIZE, Look, legend_below, looks, settle, sheet, wrapped_title
+from vssbench.report.streams import stream_title
+from vssbench.report.style import (
+    GREY,
+    LABEL_SIZE,
+    TEXT_SIZE,
+    Look,
+    label_axes,
+    legend_outside,
+    log_ticks,
+    looks,
+    narrow,
+    settle,
+    share_y,
+    sheet,
+    wrapped_title,
+)
 from vssbench.variant import parse_variant
 
 if TYPE_CHECKING:
@@ -22,32 +38,40 @@ if TYPE_CHECKING:
 LOG_FROM = 8.0
 #: part of the axis's length that is left free on either side of the points, for their labels
 _MARGIN = 0.16
-#: distances marked on the axis, at most
-_TICKS = 12
+#: the same where a legend names the points
+_BARE_MARGIN = 0.07
+#: distances marked on the axis, at most, and in a narrow panel
+_TICKS, _NARROW_TICKS = 12, 6
 
 
 def pareto(rows: Sequence[Row], path: Path) -> list[str]:
     """Draw mIoU (%) against GMACs a frame (mean over a GOP), a panel for each dataset, codec and protocol.
 
-    The format follows the file's ending: .png, .pdf or .svg. Returns the rows left out, in words: those without accuracy
-    or without a cost. Raises UsageError where no row can be drawn, the ending is another or there are too many panels.
+    Points are labelled; where panels are narrow the legend names them instead. The format follows the file's ending: .png,
+    .pdf or .svg. Returns the rows left out, in words: those without accuracy or without a cost. Raises UsageError where no
+    row can be drawn, the ending is another or there are too many panels.
     """
-    drawn, left_out = _split(rows, {"miou": "accuracy", "gmacs_gop": "GMACs"})
+    drawn, left_out = drawable(rows, {"miou": "accuracy", "gmacs_gop": "GMACs"})
     parts = [told_apart(part) for part in groups(drawn)]
-    families = looks(sorted({_family(row) for row in drawn}))
     logarithmic = any(_spread([row["gmacs_gop"] for row in part.rows]) > LOG_FROM for part in parts)
     with sheet(Path(path), len(parts)) as (figure, panels):
         from matplotlib.lines import Line2D
 
-        fronts = [_scatter(axes, part, families, logarithmic) for axes, part in zip(panels, parts, strict=True)]
-        _label_axes(panels, parts, "GMACs per frame (mean over a GOP)")
+        share_y(panels, [part.rows[0]["dataset"] for part in parts])
+        labelled = not narrow(panels[0])
+        name: Callable[[Row], str] = _family if labelled else _display
+        named = looks(sorted({name(row) for part in parts for row in part.rows}))
+        fronts = []
+        for axes, part in zip(panels, parts, strict=True):
+            axes.margins(_MARGIN if labelled else _BARE_MARGIN)
+            fronts.append(_scatter(axes, part, [named[name(row)] for row in part.rows], logarithmic))
+        heading = _name_panels(panels, parts, "GMACs per frame (mean over a GOP)")
         handles = [
-            Line2D([], [], linestyle="", marker=look.marker, color=look.colour, label=family)
-            for family, look in families.items()
+            Line2D([], [], linestyle="", marker=look.marker, color=look.colour, label=text) for text, look in named.items()
         ]
-        legend_below(figure, [*handles, Line2D([], [], color=GREY, label="Pareto front")])
+        legend_outside(figure, [*handles, Line2D([], [], color=GREY, label="Pareto front")], heading)
         settle(figure)
-        for axes, part, front in zip(panels, parts, fronts, strict=True):
+        for axes, part, front in zip(panels, parts, fronts, strict=True) if labelled else ():
             cost, accuracy = _coordinates(part.rows)
             place_labels(axes, cost, accuracy, [row["display"] for row in part.rows], LABEL_SIZE, front)
     return left_out
@@ -58,10 +82,11 @@ def distance(rows: Sequence[Row], path: Path) -> list[str]:
 
     Distances at which nothing was scored have no marker. Returns the rows left out, in words: those without accuracy.
     """
-    drawn, left_out = _split(rows, {"miou": "accuracy"})
+    drawn, left_out = drawable(rows, {"miou": "accuracy"})
     parts = [told_apart(part) for part in groups(drawn)]
     lines = looks(sorted({row["display"] for part in parts for row in part.rows}))
     with sheet(Path(path), len(parts)) as (figure, panels):
+        share_y(panels, [part.rows[0]["dataset"] for part in parts])
         handles = {}
         for axes, part in zip(panels, parts, strict=True):
             for row in part.rows:
@@ -69,11 +94,11 @@ def distance(rows: Sequence[Row], path: Path) -> list[str]:
                 scored = [(d, 100 * value) for d, value in enumerate(row["miou_by_distance"]) if value is not None]
                 (handles[row["display"]],) = axes.plot(
                     *zip(*scored, strict=True), color=look.colour, marker=look.marker, linestyle=look.dash,
-                    markersize=4, label=row["display"],
+                    markersize=3 if narrow(axes) else 4, label=row["display"],
                 )  # fmt: skip
             _distance_ticks(axes, max(len(row["miou_by_distance"]) for row in part.rows))
-        _label_axes(panels, parts, "distance from the keyframe (frames)")
-        legend_below(figure, [handles[name] for name in lines])
+        heading = _name_panels(panels, parts, "distance from the keyframe (frames)")
+        legend_outside(figure, [handles[name] for name in lines], heading)
         settle(figure)
     return left_out
 
@@ -87,8 +112,9 @@ def pareto_front(cost: Sequence[float], accuracy: Sequence[float]) -> list[int]:
     return front
 
 
-def _split(rows: Sequence[Row], needed: dict[str, str]) -> tuple[list[Row], list[str]]:
+def drawable(rows: Sequence[Row], needed: dict[str, str]) -> tuple[list[Row], list[str]]:
     """The rows that have all that is needed, and the others in words. Raises UsageError where none has."""
+    require(rows)
     drawn, left_out = [], []
     for row in rows:
         missing = [words for name, words in needed.items() if row[name] is None]
@@ -97,12 +123,23 @@ def _split(rows: Sequence[Row], needed: dict[str, str]) -> tuple[list[Row], list
             left_out.append(f"{row['display']} on {row['dataset']} through {row['codec']} ({why})")
         else:
             drawn.append(row)
-    require(drawn)
+    if not drawn:
+        raise nothing_to_draw(left_out)
     return drawn, left_out
+
+
+def nothing_to_draw(left_out: Sequence[str]) -> UsageError:
+    """The error where all rows are left out: the first of them, and how many more."""
+    more = f" and {len(left_out) - 1} more" if left_out[1:] else ""
+    return UsageError(f"nothing to draw: {left_out[0]}{more}; measure some first (see `run --help`)")
 
 
 def _family(row: Row) -> str:
     return parse_variant(row["method"]).name
+
+
+def _display(row: Row) -> str:
+    return str(row["display"])
 
 
 def _spread(values: Sequence[float]) -> float:
@@ -113,43 +150,46 @@ def _coordinates(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
     return [row["gmacs_gop"] for row in rows], [100 * row["miou"] for row in rows]
 
 
-def _scatter(axes: Axes, part: Group, families: dict[str, Look], logarithmic: bool) -> npt.NDArray[np.float64]:
+def _scatter(axes: Axes, part: Group, looks: Sequence[Look], logarithmic: bool) -> npt.NDArray[np.float64]:
     """Points and Pareto front of one panel; returns the front's corners (N, 2) in data coordinates."""
     cost, accuracy = _coordinates(part.rows)
     if logarithmic:
         axes.set_xscale("log")
-    axes.margins(_MARGIN)
-    for row, x, y in zip(part.rows, cost, accuracy, strict=True):
-        look = families[_family(row)]
+    for look, x, y in zip(looks, cost, accuracy, strict=True):
         axes.plot([x], [y], linestyle="", marker=look.marker, color=look.colour, zorder=3)
     front = pareto_front(cost, accuracy)
     corners = [(cost[front[0]], accuracy[front[0]])]
     for place in front[1:]:
         corners += [(cost[place], corners[-1][1]), (cost[place], accuracy[place])]
     axes.plot(*zip(*corners, strict=True), color=GREY, linewidth=1.0, zorder=1)
-    _plain_ticks(axes, logarithmic)
-    return np.array(corners)
-
-
-def _plain_ticks(axes: Axes, logarithmic: bool) -> None:
-    """Costs as plain numbers; 1, 2, 5, 10, ... on a logarithmic axis, which may span little more than a decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
     if logarithmic:
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        log_ticks(axes)
+    return np.array(corners)
 
 
 def _distance_ticks(axes: Axes, length: int) -> None:
     from matplotlib.ticker import MultipleLocator
 
-    axes.xaxis.set_major_locator(MultipleLocator(max(1, -(-length // _TICKS))))
+    most = _NARROW_TICKS if narrow(axes) else _TICKS
+    axes.xaxis.set_major_locator(MultipleLocator(max(1, -(-length // most))))
 
 
-def _label_axes(panels: Sequence[Axes], parts: Sequence[Group], xlabel: str) -> None:
-    for axes, part in zip(panels, parts, strict=True):
-        wrapped_title(axes, part.title.split(" / ", 1))
-        axes.set_xlabel(xlabel)
-        if axes.get_subplotspec().is_first_col():  # type: ignore[union-attr]
-            axes.set_ylabel("mIoU (%)")
+def _name_panels(panels: Sequence[Axes], parts: Sequence[Group], xlabel: str) -> str:
+    """Title panels by what differs between them, the figure by what all share; name the axes, return the legend's heading."""
+    short = narrow(panels[0])
+    named = [_conditions(part, short) for part in parts]
+    shared = [len(set(values)) == 1 and len(parts) > 1 for values in zip(*named, strict=True)]
+    for axes, values in zip(panels, named, strict=True):
+        own = [value for value, same in zip(values, shared, strict=True) if not same]
+        lines = [own[0], " / ".join(own[1:])]
+        wrapped_title(axes, "\n".join(lines).replace(" (", "\n(").splitlines() if short else lines)
+    common = [value for value, same in zip(named[0], shared, strict=True) if same]
+    if common or short:
+        panels[0].figure.suptitle(" / ".join([*common, *(["measured rates"] if short else [])]), fontsize=TEXT_SIZE)
+    label_axes(panels, "mIoU (%)", xlabel)
+    return xlabel if short else ""
+
+
+def _conditions(part: Group, short: bool) -> tuple[str, ...]:
+    first = part.rows[0]
+    return dataset_title(first), stream_title(part.rows, gop=False, short=short), f"GOP {first['gop']}", first["protocol"]

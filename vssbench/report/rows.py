@@ -17,9 +17,9 @@ Row = dict[str, Any]
 
 #: fields that a row takes from its measurement as they are
 _COPIED = (
-    "run_id", "method", "display", "dataset", "dataset_title", "codec", "codec_title", "protocol", "protocol_details",
-    "gop", "frames", "seconds", "width", "height", "params", "gmacs_key", "gmacs_nonkey", "gmacs_gop", "bitrate_kbps",
-    "precision", "device", "seed", "created", "version",
+    "run_id", "method", "display", "dataset", "dataset_title", "codec", "codec_title", "codec_name", "codec_rate", "protocol",
+    "protocol_details", "gop", "frames", "seconds", "width", "height", "params", "gmacs_key", "gmacs_nonkey", "gmacs_gop",
+    "bitrate_kbps", "ssim", "precision", "device", "seed", "created", "version",
 )  # fmt: skip
 
 
@@ -29,7 +29,8 @@ def rows(runs: Sequence[Run]) -> list[Row]:
     ``miou`` is the unweighted mean of ``miou_by_distance`` (index = frames since the keyframe, None where none was
     scored); ``miou_last`` is at the greatest distance scored; ``per_class`` maps a class to its IoU, averaged over
     distances as ``miou`` is. Latencies are medians over frames, ``*_p90_ms`` 90th percentiles, of the network alone;
-    ``decode_ms`` is the median over all frames, ``motion_ms`` over non-keyframes, the only ones that need motion. A run
+    ``decode_ms`` is the median over all frames, ``motion_ms`` over non-keyframes, the only ones that need motion.
+    ``bitrate_kbps`` is measured, ``codec_rate`` what was asked for; ``psnr_db`` is infinite where nothing was lost. A run
     whose arrays do not read has the status ``damaged`` and says why.
     """
     return [_row(run) for run in runs]
@@ -44,7 +45,7 @@ def require(rows: Sequence[Row]) -> None:
 def _row(run: Run) -> Row:
     item = run.measurement
     row: Row = {name: getattr(item, name) for name in _COPIED}
-    row |= {"machine": machine_text(item), "weights": str(item.weights.get("file", ""))}
+    row |= {"machine": machine_text(item), "weights": str(item.weights.get("file", "")), "psnr_db": _psnr(item)}
     row |= {"status": item.status, "reason": item.reason}
     try:
         confusion, latency = run.confusion, run.latency
@@ -54,6 +55,11 @@ def _row(run: Run) -> Row:
         accuracy = _accuracy(None, item.classes)
         row |= {"status": "damaged", "reason": str(error)}
     return row | accuracy | _latency(latency)
+
+
+def _psnr(item: Measurement) -> float | None:
+    """A record has no infinite numbers: frames equal to their sources have an SSIM of 1 and no PSNR."""
+    return math.inf if item.psnr_db is None and item.ssim == 1.0 else item.psnr_db
 
 
 def machine_text(item: Measurement) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +22,8 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#5
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 DASHES = ("-", "--", "-.", ":")
 GREY = "#808080"
+#: at which no line is broken
+_HARD_SPACE = "\u00a0"
 
 #: points (1/72 inch): labels, then everything else
 LABEL_SIZE, TEXT_SIZE = 8.0, 9.0
@@ -27,9 +31,13 @@ LABEL_SIZE, TEXT_SIZE = 8.0, 9.0
 LETTER_WIDTH = 0.56
 #: inches that a panel gives to the numbers and the name of its y axis
 Y_AXIS_WIDTH = 0.35
-#: inches: a figure of one panel, and of two beside each other (the text width of a two-column paper)
-SINGLE_WIDTH, DOUBLE_WIDTH, PANEL_HEIGHT = 4.8, 6.9, 3.0
-COLUMNS, MAX_PANELS = 2, 6
+#: inches: a figure of one panel, and of several beside each other (the text width of a two-column paper)
+SINGLE_WIDTH, DOUBLE_WIDTH = 4.8, 6.9
+#: panels of a figure up to which so many stand beside each other, each so many inches high
+ARRANGEMENTS = ((1, 1, 3.0), (6, 2, 3.0), (9, 3, 2.3), (24, 4, 2.1))
+MAX_PANELS = ARRANGEMENTS[-1][0]
+#: panels beside each other from which on axes are named once a figure and titles are short
+NARROW_FROM = 3
 DPI = 200
 
 #: file ending -> metadata without dates or versions, so that equal data gives equal files
@@ -46,6 +54,16 @@ _SETTINGS: dict[Any, Any] = {
     "grid.color": "#E4E4E4", "grid.linewidth": 0.6, "axes.axisbelow": True, "lines.linewidth": 1.3,
     "lines.markersize": 5.0, "legend.frameon": False, "figure.dpi": DPI, "savefig.dpi": DPI,
 }  # fmt: skip
+
+
+#: numbers marked in a decade of a logarithmic axis, from few to many
+_SUBDIVISIONS = (
+    (1.0,),
+    (1.0, 3.0),
+    (1.0, 2.0, 5.0),
+    (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0),
+    tuple(1.0 + n / 4 for n in range(36)),
+)
 
 
 @dataclass(frozen=True)
@@ -67,28 +85,25 @@ def looks(names: Sequence[str]) -> dict[str, Look]:
 
 @contextmanager
 def sheet(path: Path, panels: int) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure of ``panels`` axes that share their y axis, two a row; written to ``path`` when the block ends.
+    """A figure of ``panels`` axes, some beside each other; written to ``path`` when the block ends.
 
     Raises UsageError where the file's ending is none of .png, .pdf and .svg, or where there are too many panels.
     """
     if path.suffix.lower() not in METADATA:
         raise UsageError(f"cannot write a figure as {path.name!r}: expected a name that ends in {', '.join(METADATA)}")
     if panels > MAX_PANELS:
-        raise UsageError(
-            f"{panels} panels (one for each dataset, codec and protocol) do not fit a figure: "
-            f"choose at most {MAX_PANELS} of them"
-        )
+        raise UsageError(f"{panels} panels do not fit a figure: choose what makes at most {MAX_PANELS}, by -d, -c and -m")
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    across = min(COLUMNS, panels)
-    down = -(-panels // COLUMNS)
+    across, height = next(found[1:] for found in ARRANGEMENTS if panels <= found[0])
+    down = -(-panels // across)
     with rc_context(_SETTINGS):
-        size = (SINGLE_WIDTH if across == 1 else DOUBLE_WIDTH, PANEL_HEIGHT * down + 0.4)
+        size = (SINGLE_WIDTH if across == 1 else DOUBLE_WIDTH, height * down + 0.4)
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
-        grid = figure.subplots(down, across, sharey=True, squeeze=False)
+        grid = figure.subplots(down, across, squeeze=False)
         axes = list(grid.flat)
         for spare in axes[panels:]:
             spare.remove()
@@ -97,11 +112,57 @@ def sheet(path: Path, panels: int) -> Iterator[tuple[Figure, list[Axes]]]:
         figure.savefig(path, metadata=METADATA[path.suffix.lower()])
 
 
-def legend_below(figure: Figure, handles: Sequence[Any]) -> None:
-    """A legend below all panels, in as few lines as the figure's width allows, the lines about equally full."""
+def narrow(axes: Axes) -> bool:
+    """Whether so many panels stand beside each other that there is little room for words."""
+    return axes.get_gridspec().ncols >= NARROW_FROM  # type: ignore[union-attr]
+
+
+def share_y(panels: Sequence[Axes], kinds: Sequence[str]) -> None:
+    """One y axis for all panels of a kind; its numbers stand only where the panel to the left is not of that kind."""
+    first: dict[str, Axes] = {}
+    for place, (axes, kind) in enumerate(zip(panels, kinds, strict=True)):
+        if first.setdefault(kind, axes) is not axes:
+            axes.sharey(first[kind])
+        if not _is_left(axes) and kinds[place - 1] == kind:
+            axes.tick_params(labelleft=False)
+
+
+def label_axes(panels: Sequence[Axes], ylabel: str, xlabel: str) -> None:
+    """Name the y axes to the left and each x axis. Narrow panels leave their x axes to the legend's heading."""
+    for axes in panels:
+        if not narrow(axes):
+            axes.set_xlabel(xlabel)
+        if _is_left(axes):
+            axes.set_ylabel(ylabel)
+
+
+def _is_left(axes: Axes) -> bool:
+    return axes.get_subplotspec().is_first_col()  # type: ignore[union-attr]
+
+
+def log_ticks(axes: Axes) -> None:
+    """Few plain numbers on a logarithmic x axis, which may span from a part of a decade to several. Limits must be final."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    low, high = axes.get_xlim()
+    subs = next((subs for subs in _SUBDIVISIONS if len(_marks(low, high, subs)) >= 3), _SUBDIVISIONS[-1])
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _marks(low: float, high: float, subs: Sequence[float]) -> list[float]:
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [sub * 10.0**decade for decade in decades for sub in subs if low <= sub * 10.0**decade <= high]
+
+
+def legend_outside(figure: Figure, handles: Sequence[Any], heading: str = "", place: str = "lower") -> None:
+    """A legend below (``upper``: above) all panels, in as few lines as the figure's width allows, about equally full."""
     for lines in range(1, len(handles) + 1):
         columns = -(-len(handles) // lines)
-        legend = figure.legend(handles=list(handles), loc="outside lower center", ncols=columns, columnspacing=1.4)
+        where: Any = f"outside {place} center"
+        legend = figure.legend(handles=list(handles), loc=where, ncols=columns, columnspacing=1.4, title=heading or None)
+        legend.get_title().set_fontsize(TEXT_SIZE)
         figure.draw_without_rendering()
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
             return
@@ -109,11 +170,13 @@ def legend_below(figure: Figure, handles: Sequence[Any]) -> None:
 
 
 def wrapped_title(axes: Axes, lines: Sequence[str]) -> None:
-    """A panel's title, wrapped where a line would be wider than the panel."""
+    """A panel's title, wrapped where a line would be wider than the panel, but not in brackets or before a rate's unit."""
     across = axes.get_gridspec().ncols  # type: ignore[union-attr]
-    letters = int((axes.figure.get_figwidth() / across - Y_AXIS_WIDTH) * 72 / (LETTER_WIDTH * TEXT_SIZE))  # type: ignore[union-attr]
-    pieces = [piece for line in lines for piece in textwrap.wrap(line, letters, break_on_hyphens=False)]
-    axes.set_title("\n".join(pieces))
+    size = LABEL_SIZE if narrow(axes) else TEXT_SIZE
+    letters = int((axes.figure.get_figwidth() / across - Y_AXIS_WIDTH) * 72 / (LETTER_WIDTH * size))  # type: ignore[union-attr]
+    whole = [re.sub(r"\([^()]*\)|\d kbit/s", lambda found: found[0].replace(" ", _HARD_SPACE), line) for line in lines]
+    pieces = [piece for line in whole for piece in textwrap.wrap(line, letters, break_on_hyphens=False)]
+    axes.set_title("\n".join(pieces).replace(_HARD_SPACE, " "), fontsize=size)
 
 
 def settle(figure: Figure) -> None:

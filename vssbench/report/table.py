@@ -1,4 +1,4 @@
-"""Tables of results: Markdown, CSV, LaTeX and JSON as text, and a compact one for the terminal."""
+"""Tables of results, a line a method: Markdown, CSV, LaTeX and JSON as text, and a compact one for the terminal."""
 
 from __future__ import annotations
 
@@ -10,68 +10,59 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vssbench.errors import UsageError
-from vssbench.report.columns import DASH, FULL, PRINTED, TERMINAL, Column, Group, groups, told_apart
+from vssbench.report.columns import FULL, PRINTED, TERMINAL, Group, groups, told_apart
+from vssbench.report.markup import (
+    NAME_WIDTH,
+    latex_grid,
+    latex_list,
+    markdown,
+    markdown_grid,
+    markdown_list,
+    terminal_grid,
+)
 from vssbench.report.rows import Row, require
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-#: widest method column on a terminal; longer names are folded
-METHOD_WIDTH = 34
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-}  # fmt: skip
+#: what a LaTeX document must load for our tables
+LATEX_NEEDS = "% needs \\usepackage{booktabs}"
 
 
 def render(rows: Sequence[Row], format: str, per_class: bool = False) -> str:
     """The rows as text in ``md``, ``csv``, ``latex`` (booktabs) or ``json``; ``per_class`` adds each class's IoU.
 
     Rows are grouped by dataset, frame size, codec, GOP and protocol, best mIoU first, whatever order they come in; names
-    that occur twice in a group are told apart by what differs. Markdown and LaTeX
-    print percentages; CSV and JSON hold every field as it is in the row (fractions), and JSON always has ``per_class``.
+    that occur twice in a group are told apart by what differs. Markdown and LaTeX print percentages; CSV and JSON hold
+    every field as it is in the row (fractions), and JSON always has ``per_class``; an infinite PSNR is null in JSON.
     """
-    if format not in FORMATS:
-        raise UsageError(f"unknown table format {format!r}: expected {', '.join(FORMATS)}")
+    check_format(format)
     require(rows)
     return FORMATS[format](groups(rows), per_class)
+
+
+def check_format(format: str) -> None:
+    """Raises UsageError where no table can be written in that format."""
+    if format not in FORMATS:
+        raise UsageError(f"unknown table format {format!r}: expected {', '.join(FORMATS)}")
 
 
 def _markdown(parts: Sequence[Group], per_class: bool) -> str:
     blocks = []
     for group in map(told_apart, parts):
-        blocks += [f"### {_md(group.title)}", _markdown_table(group, group.columns(FULL))]
+        blocks += [f"### {markdown(group.title)}", markdown_grid(group.grid(group.columns(FULL)))]
         if per_class and group.classes:
-            blocks += ["IoU of each class:", _markdown_table(group, group.class_columns())]
-        blocks += ["\n".join(f"- {_md(remark)}" for remark in group.remarks())]
+            blocks += ["IoU of each class:", markdown_grid(group.grid(group.class_columns()))]
+        blocks += [markdown_list(group.remarks())]
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 
-def _markdown_table(group: Group, columns: Sequence[Column]) -> str:
-    table = [[_md(column.heading) for column in columns]]
-    for row in group.rows:
-        cells = [_md(column.cell(row)) for column in columns]
-        table.append([f"**{c}**" if group.is_best(row, column) else c for c, column in zip(cells, columns, strict=True)])
-    widths = [max(3, *(len(line[place]) for line in table)) for place in range(len(columns))]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = [cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))]
-        return f"| {' | '.join(padded)} |"
-
-    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join([line(table[0]), line(rule), *(line(cells) for cells in table[1:])])
-
-
-def _md(text: str) -> str:
-    """One line of Markdown in which nothing is markup."""
-    flat = " ".join(text.split())
-    return "".join(f"\\{mark}" if mark in "\\|*_`[]<>" else mark for mark in flat)
-
-
 def _csv(parts: Sequence[Group], per_class: bool) -> str:
-    records = [_flat(row, per_class) for group in parts for row in group.rows]
+    return csv_text([_flat(row, per_class) for group in parts for row in group.rows])
+
+
+def csv_text(records: Sequence[Row]) -> str:
+    """Records under the headings of all of them; what a record lacks stays empty."""
     headings = list(dict.fromkeys(name for record in records for name in record))
     file = io.StringIO()
     writer = csv.DictWriter(file, headings, restval="", lineterminator="\n")
@@ -91,11 +82,15 @@ def _flat(row: Row, per_class: bool) -> Row:
 
 
 def _json(parts: Sequence[Group], per_class: bool) -> str:
-    return json.dumps(_finite([row for group in parts for row in group.rows]), indent=1, allow_nan=False) + "\n"
+    return json_text([row for group in parts for row in group.rows])
+
+
+def json_text(value: Any) -> str:
+    """JSON with null for NaN and infinities, which JSON has no numbers for."""
+    return json.dumps(_finite(value), indent=1, allow_nan=False) + "\n"
 
 
 def _finite(value: Any) -> Any:
-    """NaN and infinities as None: JSON has no such numbers."""
     if isinstance(value, dict):
         return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -104,34 +99,14 @@ def _finite(value: Any) -> Any:
 
 
 def _latex(parts: Sequence[Group], per_class: bool) -> str:
-    blocks = ["% needs \\usepackage{booktabs}"]
+    blocks = [LATEX_NEEDS]
     for group in map(told_apart, parts):
-        blocks += [_latex_table(group, group.columns(PRINTED), _tex(group.title))]
+        blocks += [latex_grid(group.grid(group.columns(PRINTED)), group.title)]
         if per_class and group.classes:
-            blocks += [_latex_table(group, group.class_columns(), f"{_tex(group.title)}: IoU of each class")]
+            blocks += [latex_grid(group.grid(group.class_columns()), f"{group.title}: IoU of each class")]
         if group.remarks():
-            blocks += ["\\par\\smallskip\n" + "\\\\\n".join(_tex(remark) for remark in group.remarks())]
+            blocks += [latex_list(group.remarks())]
     return "\n\n".join(blocks) + "\n"
-
-
-def _latex_table(group: Group, columns: Sequence[Column], caption: str) -> str:
-    lines = [
-        f"\\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}",
-        "\\toprule",
-        f"\\multicolumn{{{len(columns)}}}{{l}}{{{caption}}} \\\\",
-        "\\midrule",
-        " & ".join(_tex(column.heading) for column in columns) + " \\\\",
-        "\\midrule",
-    ]
-    for row in group.rows:
-        cells = [_tex(column.cell(row)) if column.cell(row) != DASH else "--" for column in columns]
-        bold = [f"\\textbf{{{c}}}" if group.is_best(row, column) else c for c, column in zip(cells, columns, strict=True)]
-        lines.append(" & ".join(bold) + " \\\\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
-
-
-def _tex(text: str) -> str:
-    return "".join(_LATEX.get(mark, mark) for mark in " ".join(text.split()))
 
 
 def terminal(rows: Sequence[Row]) -> Table:
@@ -141,32 +116,16 @@ def terminal(rows: Sequence[Row]) -> Table:
 
     require(rows)
     parts = [told_apart(group) for group in groups(rows)]
-    width = min(METHOD_WIDTH, max(len(row["display"]) for group in parts for row in group.rows))
+    width = min(NAME_WIDTH, max(len(row["display"]) for group in parts for row in group.rows))
     sheet = Table.grid()
     said: set[str] = set()
     for group in parts:
         sheet.add_row(Text(group.title, style="bold cyan"))
-        sheet.add_row(_terminal_part(group, width))
+        sheet.add_row(terminal_grid(group.grid(group.columns(TERMINAL)), width))
         new = [remark for remark in group.remarks() if remark not in said]
         sheet.add_row(Text("\n".join([*new, ""])))
         said.update(new)
     return sheet
-
-
-def _terminal_part(group: Group, width: int) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    columns = group.columns(TERMINAL)
-    part = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for place, column in enumerate(columns):
-        wide = {"justify": "left", "width": width} if place == 0 else {"justify": "right", "no_wrap": True}
-        part.add_column(column.heading, overflow="fold", **wide)  # type: ignore[arg-type]
-    for row in group.rows:
-        styles = ["bold green" if group.is_best(row, column) else "" for column in columns]
-        part.add_row(*(Text(column.cell(row), style=s) for column, s in zip(columns, styles, strict=True)))
-    return part
 
 
 FORMATS: dict[str, Callable[[Sequence[Group], bool], str]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -167,7 +167,9 @@ class VideoPairs(Samples):
                 if label is not None and frame.distance > 0:
                     self.targets.append(len(self.frames))
                 image = clip.image(frame.index) if self.coding.original else frame.image
-                self.frames.append(_CodedFrame(image, frame.motion, label, keyframe))
+                # the field alone: its blocks would lie in memory for all of the training
+                motion = None if frame.motion is None else replace(frame.motion, blocks=None, step=None)
+                self.frames.append(_CodedFrame(image, motion, label, keyframe))
             yield number
         if not self.targets:
             raise DataError("the training clips hold no labelled frame after a keyframe: nothing to make pairs of")

@@ -41,7 +41,7 @@ def _codecs(texts: Sequence[str], motion: bool) -> tuple[Variant, ...]:
     """Codecs' variants, checked to exist and to give the motion that is needed."""
     variants = tuple(parse_variant(text) for text in texts)
     for variant in variants:
-        cls = registry.load("codecs", variant.name)
-        if motion and not cls.has_motion:
+        codec = registry.create("codecs", variant)
+        if motion and not codec.has_motion:
             raise UsageError(f"this method needs motion vectors, and {variant} has none: train with another --codec")
     return variants

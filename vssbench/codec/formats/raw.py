@@ -1,32 +1,56 @@
-"""No codec: the frames as they are, in GOPs by number; no motion vectors."""
+"""No codec: the frames as they are, in GOPs by number; no motion but what is estimated."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image as Pillow
+
+from vssbench.codec.accumulate import Accumulator
+from vssbench.codec.motion import MotionSettings
+from vssbench.codec.prediction import predict
+from vssbench.codec.prediction import residual as residual_of
 from vssbench.codec.spec import Codec, check_gop
-from vssbench.errors import DataError
-from vssbench.video import Clip, Frame
+from vssbench.codec.vectors.estimated import EstimatedVectors
+from vssbench.errors import DataError, MotionUnavailable, UsageError
+from vssbench.video import Clip, Frame, Image
 
 #: three channels of 8 bits: the size of an uncompressed pixel, counted as the frame's bits
 BITS_PER_PIXEL = 24
+MOTIONS = ("none", "estimated")
+LOSSLESS = (float("inf"), 1.0)
 
 
 class Raw(Codec):
     """Uncompressed video: every ``gop``-th frame counts as a keyframe. ``bits`` is the size of the image, 24 a pixel, and
-    nothing is decoded, so that decoding takes no time."""
+    nothing is decoded, so that decoding takes no time. ``motion=estimated`` gives motion from the frames themselves;
+    ``cell``, ``fill`` and ``whole_pixels`` say how it is accumulated. Raises UsageError."""
 
     title = "uncompressed"
-    has_motion = False
 
-    def __init__(self, *, gop: int = 12) -> None:
+    def __init__(
+        self, *, gop: int = 12, motion: str = "none", cell: int = 8, fill: str = "nearest", whole_pixels: bool = False
+    ) -> None:
         self.gop = check_gop(gop)
+        if motion not in MOTIONS:
+            raise UsageError(f"motion={motion!r} cannot be used: uncompressed video has {' or '.join(MOTIONS)}")
+        self.source = motion
+        self.has_motion = motion != "none"
+        self.motion = MotionSettings(cell, fill, whole_pixels)
 
-    def frames(self, clip: Clip, cache: Path | None = None, motion: bool = True) -> Iterator[Frame]:
-        """See Codec. Nothing is encoded, so ``cache`` stays unused, and ``motion`` is None in every frame."""
+    def frames(self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False) -> Iterator[Frame]:
+        """See Codec. Nothing is encoded, so ``cache`` stays unused; without ``motion=estimated`` no frame has motion."""
+        if residual and not self.has_motion:
+            raise MotionUnavailable("residuals need motion, and raw carries none; use raw[motion=estimated] or a codec")
+        estimator = EstimatedVectors(clip.height, clip.width, self.motion.cell) if motion and self.has_motion else None
+        accumulator = Accumulator(clip.height, clip.width, self.motion)
         bits = BITS_PER_PIXEL * clip.height * clip.width
+        before: Image | None = None
         for index in range(clip.length):
             image = clip.image(index)
             if image.shape != (clip.height, clip.width, 3):
@@ -35,10 +59,20 @@ class Raw(Codec):
                     "all frames of a clip must have one size"
                 )
             distance = index % self.gop
-            yield Frame(index, image, "P" if distance else "I", distance, bits)
+            frame = Frame(index, image, "P" if distance else "I", distance, bits, psnr_db=LOSSLESS[0], ssim=LOSSLESS[1])
+            if estimator is not None:
+                started = time.perf_counter()
+                blocks = estimator.follow(index, np.asarray(Pillow.fromarray(image).convert("L")))
+                ((_, frame.motion),) = accumulator.add(index, blocks, distance == 0)
+                if residual and before is not None and frame.motion.step is not None:
+                    frame.residual = residual_of(image, predict(frame.motion.step, {index - 1: before}, self.motion.cell))
+                frame.motion_seconds = time.perf_counter() - started
+            before = image
+            yield frame
 
     def settings(self) -> dict[str, Any]:
-        return {"codec": "raw", "gop": self.gop}
-
-    def describe(self) -> str:
-        return self.title
+        """See Codec."""
+        settings: dict[str, Any] = {"codec": "raw", "gop": self.gop}
+        if self.has_motion:
+            settings["motion"] = {"source": self.source, **asdict(self.motion)}
+        return settings

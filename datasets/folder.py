@@ -1,0 +1,262 @@
+"""Your own clips: a folder a clip, with frames or a video file, masks for some or all frames, and a file of class names.
+
+::
+
+    DIR/
+      classes.txt              road, 128, 64, 128        a class a line, in the order of the masks' values from 0
+                               car, 0, 0, 142            (colours may be left out; - stands for a value that does not count)
+                               ignore: 255               more values that do not count
+      drive-1/
+        frames/000000.png ...  every frame; the last digits of a name are its number
+        labels/000019.png ...  grey or palette PNG of class indices, for the frames of these numbers
+      drive-2/
+        video.mp4              or a video file, whose pictures count from 0
+        labels/000120.png
+      train.txt, test.txt      optional: a clip a line, for split=train, split=test and any other name
+
+A clip without ``labels/`` is shown to methods and not scored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import pairwise
+from pathlib import Path
+
+from vssbench.data.classes_file import ClassList, read_classes
+from vssbench.data.faults import complaint, repeated_images, wrong_files
+from vssbench.data.movie import Movie
+from vssbench.data.ondisk import MISSING, UNCOUNTED, OnDisk, Outline, Part, Run, path_or_none, shown
+from vssbench.errors import DataError, UsageError
+from vssbench.stills import Still, check_size, fingerprint
+from vssbench.video import Clip, LabelMap
+
+CLASSES_FILE, FRAMES, LABELS = "classes.txt", "frames", "labels"
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".mxf", ".webm", ".m4v", ".ts", ".mpg", ".mpeg", ".ivf", ".h264", ".hevc")
+#: frames a second of images, where nothing else is said
+FPS = 30.0
+_NUMBER = re.compile(r"(\d+)\D*$")
+
+
+class Folder(OnDisk):
+    """Your own clips.
+
+    ``root`` is the folder; ``split`` the name of a list of clips (``test`` for test.txt), all for every clip; ``fps`` the
+    frames a second, 0 for a video's own and 30 for images; ``first`` the number of a video's first picture in its masks' names.
+    """
+
+    title = "own clips"
+    sources = ()
+    offers = ({"split": "all"},)
+
+    def __init__(self, *, root: str | Path = "", split: str = "all", fps: float = 0.0, first: int = 0) -> None:
+        if fps < 0 or first < 0:
+            raise UsageError(f"folder cannot have fps={fps:g} and first={first}: expected numbers of 0 or more")
+        self.root = path_or_none(root)
+        self.split, self.fps, self.first = split, fps, first
+
+    @classmethod
+    def where(cls) -> str:
+        """What the folder must look like."""
+        return (
+            f"The folder must hold {CLASSES_FILE} (a class a line) and a folder for each clip, with {FRAMES}/NUMBER.png or one "
+            f"video file, and masks {LABELS}/NUMBER.png of class indices; see docs/data.md"
+        )
+
+    @cached_property
+    def class_list(self) -> ClassList:
+        """The classes file. Raises DataError."""
+        return read_classes(self.folder() / CLASSES_FILE)
+
+    @property
+    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Names of the classes file."""
+        return self.class_list.names
+
+    @property
+    def palette(self) -> tuple[tuple[int, int, int], ...]:  # type: ignore[override]
+        """Its colours, or some."""
+        return self.class_list.palette
+
+    @classmethod
+    def parts(cls, root: Path) -> list[Part]:
+        """See OnDisk."""
+        has_classes = (root / CLASSES_FILE).is_file()
+        if not has_classes:
+            return [Part(CLASSES_FILE, MISSING, "no classes file", "write one: a class a line")]
+        found = [Part(CLASSES_FILE, UNCOUNTED, "a classes file")]
+        for path in _folders(root):
+            labels = sum(1 for _ in (path / LABELS).glob("*.png"))
+            frames = sum(1 for each in (path / FRAMES).glob("*") if each.suffix.lower() in IMAGES)
+            what = f"{frames} frames" if frames else shown(_videos(path))
+            found.append(Part(path.name, UNCOUNTED, f"{what}; {labels} masks"))
+        return found
+
+    def outlines(self) -> list[Outline]:
+        """See OnDisk."""
+        return [item.outline() for item in self._items(self.split)]
+
+    def clips(self) -> Sequence[Clip]:
+        """The clips of the split, at least one of them with labels. Raises DataError."""
+        return self._clips(self.split)
+
+    def training_clips(self) -> Sequence[Clip]:
+        """The clips that train.txt lists. Raises DataError where there is no such list."""
+        return self._clips("train")
+
+    def faults(self) -> Iterator[str]:
+        """See OnDisk."""
+        read_label = self.class_list.reader()
+        for path in self._paths(self.split):
+            try:
+                item = self._item(path)
+            except DataError as error:
+                yield str(error)
+                continue
+            if isinstance(item, Run):
+                yield from wrong_files(item.stills, read_label)
+                yield from repeated_images(still.image for still in item.stills if still.label is not None)
+            else:
+                for label in item.labels.values():
+                    yield from complaint(item.check, label)
+                    yield from complaint(read_label, label)
+
+    def _clips(self, split: str) -> list[Clip]:
+        read_label = self.class_list.reader()
+        found = [item.clip(read_label) for item in self._items(split)]
+        if not any(clip.labelled for clip in found):
+            raise DataError(f"no clip of {self.folder()} (split {split}) has a mask: nothing to score. {self.where()}")
+        return found
+
+    def _items(self, split: str) -> list[Run | Filmed]:
+        return [self._item(path) for path in self._paths(split)]
+
+    def _paths(self, split: str) -> list[Path]:
+        """The folders of a split's clips. Raises DataError where a list names one that is not there, or there is none."""
+        root = self.folder()
+        listing = root / f"{split}.txt"
+        if split != "all" and not listing.is_file():
+            raise DataError(f"{listing} is missing: expected a clip's folder a line, for split={split} or to train on it")
+        if split == "all":
+            found = _folders(root)
+        else:
+            lines = (line.partition("#")[0].strip() for line in listing.read_text(encoding="utf-8").splitlines())
+            found = [root / line for line in lines if line]
+            for path in found:
+                if not path.is_dir():
+                    raise DataError(
+                        f"{listing} names the clip {path.name!r}, which is no folder of {root}: found {shown(_folders(root))}"
+                    )
+        if not found:
+            raise DataError(f"{root} holds no clip (split {split}): found {shown(sorted(root.iterdir()))}. {self.where()}")
+        return found
+
+    def _item(self, path: Path) -> Run | Filmed:
+        """A clip by its folder. Raises DataError where it has neither frames nor a video, or both, or numbers do not fit."""
+        videos, frames = _videos(path), path / FRAMES
+        if frames.is_dir() == bool(videos) or len(videos) > 1:
+            raise DataError(
+                f"the clip {path} has {'a folder' if frames.is_dir() else 'no folder'} {FRAMES}/ and "
+                f"{shown(videos) if videos else 'no video file'}: expected either {FRAMES}/ or one video file"
+            )
+        labels = _numbered(path / LABELS, (".png",)) if (path / LABELS).is_dir() else {}
+        if videos:
+            return Filmed(path.name, Movie(videos[0]), labels, self.first, self.fps)
+        images = _numbered(frames, IMAGES)
+        _check_frames(frames, images, labels)
+        stills = tuple(Still(images[number], labels.get(number), path.name, number) for number in sorted(images))
+        return Run(path.name, stills, self.fps or FPS)
+
+
+@dataclass(frozen=True)
+class Filmed:
+    """A clip that is a video file, with masks by the numbers of its pictures, the first of which is ``first``."""
+
+    name: str
+    movie: Movie
+    labels: dict[int, Path]
+    first: int
+    fps: float
+
+    def outline(self) -> Outline:
+        """What the clip will be. Raises DataError where a mask has no picture."""
+        places = tuple(number - self.first for number in sorted(self.labels))
+        if places and not 0 <= places[0] <= places[-1] < len(self.movie):
+            wrong = next(place for place in places if not 0 <= place < len(self.movie)) + self.first
+            raise DataError(
+                f"{self.labels[wrong]} is for picture {wrong}: {self.movie.path} has pictures {self.first} to "
+                f"{self.first + len(self.movie) - 1}; number masks by the pictures, or say the first one's number, as first=1"
+            )
+        return Outline(self.name, len(self.movie), places)
+
+    def check(self, label: Path) -> None:
+        """Raises DataError where a mask is not of the pictures' size."""
+        check_size(label, (self.movie.width, self.movie.height), self.movie.path)
+
+    def clip(self, read_label: partial[LabelMap]) -> Clip:
+        """The clip, checked. Raises DataError."""
+        outline = self.outline()
+        for path in self.labels.values():
+            self.check(path)
+            read_label(path)
+        paths = [self.movie.path, *(self.labels[number] for number in sorted(self.labels))]
+        labelled = {number - self.first: path for number, path in self.labels.items()}
+        return Clip(
+            self.name, len(self.movie), self.movie.height, self.movie.width, self.fps or self.movie.fps or FPS,
+            self.movie.image, partial(_label, labels=labelled, read_label=read_label),
+            fingerprint(paths, str(self.first)), labelled=outline.labelled,
+        )  # fmt: skip
+
+
+def _label(index: int, labels: dict[int, Path], read_label: partial[LabelMap]) -> LabelMap | None:
+    return read_label(labels[index]) if index in labels else None
+
+
+def _folders(root: Path) -> list[Path]:
+    """What may be clips: folders with frames, masks or a video."""
+    found = (path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith("."))
+    return [path for path in found if (path / FRAMES).is_dir() or (path / LABELS).is_dir() or _videos(path)]
+
+
+def _videos(path: Path) -> list[Path]:
+    return sorted(file for file in path.iterdir() if file.is_file() and file.suffix.lower() in VIDEOS)
+
+
+def _numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
+    """The files of a folder by the last digits of their names. Raises DataError where a name has none or two have the same."""
+    found: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.suffix.lower() not in suffixes:
+            continue
+        match = _NUMBER.search(path.stem)
+        if match is None:
+            raise DataError(f"{path} has no number in its name: expected the number of its frame, as 000019{path.suffix}")
+        number = int(match[1])
+        if number in found:
+            raise DataError(f"{found[number]} and {path} both have the number {number}: expected one file a frame; remove one")
+        found[number] = path
+    return found
+
+
+def _check_frames(folder: Path, images: dict[int, Path], labels: dict[int, Path]) -> None:
+    """Raises DataError where there is no frame, one is missing between two others, or a mask has none."""
+    numbers = sorted(images)
+    if not numbers:
+        raise DataError(f"{folder} holds no frame: expected images ({', '.join(IMAGES)}) named by their numbers")
+    step = min((other - one for one, other in pairwise(numbers)), default=1)
+    for one, other in pairwise(numbers):
+        if other - one != step:
+            raise DataError(
+                f"{folder} has no frame {one + step}: it goes from {one} to {other}, elsewhere by {step}. Add what is missing, "
+                "or cut the clip in two there: methods take frames for consecutive"
+            )
+    for number, path in labels.items():
+        if number not in images:
+            raise DataError(
+                f"{path} is for frame {number}, which {folder} does not have (it has {numbers[0]} to {numbers[-1]}): name "
+                "masks by the numbers of their frames"
+            )

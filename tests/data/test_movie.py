@@ -1,0 +1,59 @@
+"""Video files by the number of their pictures: the same pictures in any order, pickled or not."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.datasets import fakes
+from vssbench.data.movie import Movie, pictures, rgb
+from vssbench.errors import DataError
+
+IMAGES = [fakes.scene(number) for number in range(60)]
+KINDS = {
+    "film.mkv": ("libx264", {"gop_size": 25, "max_b_frames": 2}),
+    "film.mp4": ("libx264", {"gop_size": 60}),
+    "film.avi": ("mjpeg", {}),
+    "film.mxf": ("mpeg2video", {"gop_size": 1}),
+}
+
+
+@pytest.fixture(params=sorted(KINDS))
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    codec, options = KINDS[request.param]
+    return fakes.video(tmp_path / request.param, IMAGES, codec, bit_rate=8_000_000, **options)
+
+
+def test_any_order_gives_the_pictures_of_a_straight_pass(path: Path) -> None:
+    straight = [rgb(picture) for picture in pictures(path)]
+    movie = Movie(path)
+    assert len(movie) == len(straight) == 60
+    assert (movie.height, movie.width, movie.fps) == (64, 96, 25.0)
+    for index in [0, 1, 2, 59, 58, 57, 5, 45, 5, 6, 6, 30, 0, *range(60)]:
+        np.testing.assert_array_equal(movie.image(index), straight[index], err_msg=str(index))
+
+
+def test_a_pickled_movie_reads_on(path: Path) -> None:
+    movie = Movie(path)
+    before = movie.image(10)
+    other = pickle.loads(pickle.dumps(movie))
+    np.testing.assert_array_equal(other.image(10), before)
+    np.testing.assert_array_equal(movie.image(9), other.image(9))
+
+
+def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
+    text = tmp_path / "film.mp4"
+    text.write_text("no film")
+    with pytest.raises(DataError, match=r"film\.mp4 cannot be read as a video"):
+        Movie(text)
+    with pytest.raises(DataError, match="cannot be read as a video"):
+        Movie(tmp_path / "absent.mp4")
+
+
+def test_a_picture_beyond_the_end_is_refused(tmp_path: Path) -> None:
+    movie = Movie(fakes.avi(tmp_path / "film.avi", IMAGES[:3]))
+    with pytest.raises(DataError, match="holds 3 pictures; picture 3 is not there"):
+        movie.image(3)

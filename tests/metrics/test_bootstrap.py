@@ -1,0 +1,248 @@
+"""Bootstrap intervals: what is drawn, what they are made of, and how often they hold the truth in a simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from vssbench.errors import DataError, UsageError
+from vssbench.metrics.bootstrap import difference, intervals
+from vssbench.metrics.resampling import block_length, captured, neighbours_correlation, plan, student, weights
+from vssbench.metrics.scores import scores
+from vssbench.protocol import MEAN_OF_DISTANCES, POOLED
+from vssbench.store import ConfusionRecord
+
+CLASSES = 4
+SHARES = np.array([0.5, 0.3, 0.15, 0.05])
+
+
+def series(random: np.random.Generator, frames: int, correlation: float, columns: int) -> np.ndarray:
+    """A stationary AR(1) series of variance 1: float64 (frames, columns)."""
+    values = random.standard_normal((frames, columns))
+    for frame in range(1, frames):
+        values[frame] = correlation * values[frame - 1] + math.sqrt(1 - correlation**2) * values[frame]
+    return values
+
+
+def record_of(
+    seed: int, frames: int = 60, correlation: float = 0.0, gop: int = 4, clips: int = 1, skill: float = 2.0, every: bool = False
+) -> ConfusionRecord:
+    """Frames whose errors follow an AR(1) series, the same for all skills; farther from the keyframe they are more."""
+    random = np.random.default_rng(seed)
+    rows, places = [], []
+    for clip in range(clips):
+        hardness = series(random, frames, correlation, CLASSES + 1)
+        pixels = np.rint(SHARES * np.exp(0.3 * series(random, frames, correlation, CLASSES)) * 10_000).astype(np.int64)
+        for frame in range(frames):
+            for distance in range(gop) if every else [frame % gop]:
+                badness = -skill + 0.1 * distance + 0.5 * hardness[frame, 0] + 0.4 * hardness[frame, 1:]
+                wrong = np.rint(pixels[frame] / (1 + np.exp(-badness))).astype(np.int64)
+                matrix = np.zeros((CLASSES, CLASSES), np.int64)
+                matrix[np.arange(CLASSES), (np.arange(CLASSES) + 1) % CLASSES] = wrong
+                matrix[np.arange(CLASSES), np.arange(CLASSES)] += pixels[frame] - wrong
+                rows.append(matrix)
+                places.append((distance, clip, frame))
+    distances, numbers, indices = np.array(places, np.int64).T
+    return ConfusionRecord(np.stack(rows), distances, numbers, indices)
+
+
+@pytest.mark.parametrize("aggregate", [MEAN_OF_DISTANCES, POOLED])
+@pytest.mark.parametrize("clips", [1, 12])
+def test_the_interval_is_about_the_score_itself(aggregate: str, clips: int) -> None:
+    record = record_of(1, 40, 0.6, clips=clips)
+    found = intervals(record, aggregate, replicates=300)
+    assert found.miou.value == pytest.approx(scores(record, aggregate).miou, abs=1e-12)
+    assert found.miou.low < found.miou.value < found.miou.high
+    assert [item.value for item in found.by_distance if item] == pytest.approx(scores(record).miou_by_distance)
+    assert found.resampling.units == ("clips" if clips == 12 else "blocks")
+    assert found.resampling.frames == 40 * clips
+
+
+@pytest.mark.parametrize("rules", [{"absent": "zero"}, {"absent": "one"}, {"left_out": [3]}, {}])
+@pytest.mark.parametrize("every", [False, True])
+def test_every_draw_is_the_score_of_the_frames_that_were_drawn(rules: dict, every: bool) -> None:
+    record = record_of(2, 13, 0.3, every=every)
+    record.matrices[:, 2], record.matrices[:, :, 2] = 0, 0
+    found = intervals(record, **rules, block=3, replicates=100, seed=5)
+    lengths, random = np.array([13]), np.random.default_rng(5)
+    values = []
+    for drawn in weights(found.resampling, lengths, 100, random):
+        often = np.repeat(np.arange(len(record.frames)), drawn[record.frames].astype(int))
+        again = ConfusionRecord(*(column[often] for column in (record.matrices, record.distances, record.clips, record.frames)))
+        values.append(scores(again, **rules).miou)
+    low, middle, high = np.quantile(np.array(values, float), [0.025, 0.5, 0.975])
+    value, widening = found.miou.value, found.resampling.widening
+    assert value == pytest.approx(scores(record, **rules).miou)
+    assert found.miou.low == pytest.approx(max(value + widening * (low - middle), 0))
+    assert found.miou.high == pytest.approx(min(value + widening * (high - middle), 1))
+
+
+def test_blocks_are_consecutive_frames_of_one_clip() -> None:
+    lengths = np.array([7, 3, 10])
+    resampling = plan(np.zeros(20), lengths, 5, 100, 0)
+    drawn = weights(resampling, lengths, 400, np.random.default_rng(0))
+    whole = weights(plan(np.zeros(20), np.array([20]), 5, 100, 0), np.array([20]), 400, np.random.default_rng(0))
+    assert (whole.sum(axis=1) == 20).all()
+    for row in drawn:
+        of_clips = np.split(row, np.cumsum(lengths)[:-1])
+        assert len(set(of_clips[1])) == 1  # a block in a clip that is shorter is the clip
+    # four blocks begin at one of twenty frames; a frame is in those that begin at it and at the four before it, or two before
+    assert drawn.mean(axis=0) == pytest.approx([4 * 5 / 20] * 7 + [4 * 3 / 20] * 3 + [4 * 5 / 20] * 10, abs=0.2)
+    # a frame is drawn with the one after it four times of five, round the clip's end too
+    together = [np.corrcoef(whole[:, place], whole[:, (place + 1) % 20])[0, 1] for place in range(20)]
+    assert np.mean(together) == pytest.approx(0.8, abs=0.1)
+
+
+def test_clips_are_drawn_whole() -> None:
+    lengths = np.arange(1, 13)
+    drawn = weights(plan(np.zeros(78), lengths, None, 100, 0), lengths, 50, np.random.default_rng(0))
+    for row in drawn:
+        heads = [set(part) for part in np.split(row, np.cumsum(lengths)[:-1])]
+        assert all(len(head) == 1 for head in heads)
+        assert sum(head.pop() for head in heads) == 12
+
+
+def test_a_seed_gives_the_same_interval_and_the_order_of_rows_does_not_matter() -> None:
+    record = record_of(3, 40, 0.5)
+    order = np.random.default_rng(0).permutation(40)
+    shuffled = ConfusionRecord(record.matrices[order], record.distances[order], record.clips[order], record.frames[order])
+    assert intervals(record, seed=4).miou == intervals(record, seed=4).miou
+    assert intervals(record, seed=4).miou != intervals(record, seed=5).miou
+    first, second = intervals(record).miou, intervals(shuffled).miou
+    assert (first.low, first.high) == pytest.approx((second.low, second.high))
+
+
+def test_a_frame_scored_at_every_distance_is_one_frame() -> None:
+    record = record_of(4, 40, 0.5, every=True)
+    copies = ConfusionRecord(
+        np.tile(record.matrices[record.distances == 0], (4, 1, 1)),
+        np.repeat(np.arange(4), 40),
+        np.zeros(160, np.int64),
+        np.tile(np.arange(40), 4),
+    )
+    alone = ConfusionRecord(*(getattr(copies, name)[:40] for name in ("matrices", "distances", "clips", "frames")))
+    four, one = intervals(copies), intervals(alone)
+    assert (four.miou.low, four.miou.high) == pytest.approx((one.miou.low, one.miou.high))
+    assert four.resampling.frames == 40
+
+
+def test_a_difference_is_that_of_the_same_draws() -> None:
+    better, worse = record_of(5, 50, 0.7, skill=2.2), record_of(5, 50, 0.7, skill=2.0)
+    found = difference(better, worse)
+    own = intervals(better).miou
+    assert found.miou.value == pytest.approx(scores(better).miou - scores(worse).miou)
+    assert found.miou.excludes_zero
+    assert found.miou.low > 0
+    assert found.miou.high - found.miou.low < (own.high - own.low) / 3
+    assert difference(worse, better).miou.high < 0
+    assert [item.value > 0 for item in found.by_distance if item] == [True] * 4
+    none = difference(better, better).miou
+    assert (none.value, none.low, none.high, none.excludes_zero) == (0, 0, 0, False)
+
+
+def test_two_methods_at_other_distances_of_the_same_frames_are_compared_where_they_can_be() -> None:
+    first, second = record_of(6, 48, 0.5, gop=4), record_of(6, 48, 0.5, gop=6, skill=2.1)
+    found = difference(first, second)
+    assert found.miou.value == pytest.approx(scores(first).miou - scores(second).miou)
+    assert found.by_distance == ()  # no distance has the same frames
+    every = difference(record_of(6, 30, 0.5, gop=2, every=True), record_of(6, 30, 0.5, gop=3, every=True))
+    assert len(every.by_distance) == 2
+
+
+def test_methods_on_other_frames_or_labels_are_refused_in_words() -> None:
+    record = record_of(7, 30)
+    with pytest.raises(DataError, match=r"different frames \(30 and 29, 29 of them the same; frame 29 of clip 0"):
+        difference(record, record_of(7, 29))
+    with pytest.raises(DataError, match="different labels"):
+        difference(record, record_of(8, 30))
+    wide = ConfusionRecord(np.pad(record.matrices, ((0, 0), (0, 1), (0, 1))), record.distances, record.clips, record.frames)
+    with pytest.raises(DataError, match="4 and 5 classes"):
+        difference(record, wide)
+
+
+def test_too_little_for_an_interval_is_refused_in_words() -> None:
+    with pytest.raises(DataError, match="no interval of 9 labelled frames: expected at least 10"):
+        intervals(record_of(9, 9))
+    with pytest.raises(UsageError, match="expected 1 to 10"):
+        intervals(record_of(9, 30), block=11)
+    with pytest.raises(UsageError, match="at least 100"):
+        intervals(record_of(9, 30), replicates=10)
+    record = record_of(9, 30)
+    record.matrices[:] = 0
+    with pytest.raises(DataError, match="not one pixel"):
+        intervals(record)
+    few = intervals(record_of(9, 16, gop=4))
+    assert few.by_distance == (None,) * 4 or few.by_distance == ()
+
+
+def test_how_an_interval_was_made_is_said() -> None:
+    resampling = intervals(record_of(10, 60, 0.7)).resampling
+    assert f"blocks of {resampling.block} consecutive labelled frames, of 60 in 1 clip" in resampling.describe()
+    assert "12 clips drawn whole, 2000 replicates, seed 0" in intervals(record_of(10, 2, clips=12)).resampling.describe()
+
+
+def test_students_quantiles_are_those_of_the_tables() -> None:
+    table = {1: 12.706, 2: 4.303, 4: 2.776, 9: 2.262, 30: 2.042, 120: 1.980}
+    assert {degrees: student(degrees) for degrees in table} == pytest.approx(table, abs=6e-4)
+
+
+def test_the_correlation_of_neighbours_is_found_within_clips_alone() -> None:
+    random = np.random.default_rng(0)
+    long = series(random, 20_000, 0.8, 1)[:, 0]
+    assert neighbours_correlation(long, np.array([20_000])) == pytest.approx(0.8, abs=0.02)
+    assert neighbours_correlation(random.standard_normal(5000), np.array([5000])) < 0.05
+    short = np.mean([neighbours_correlation(series(random, 100, 0.8, 1)[:, 0], np.array([100])) for _ in range(300)])
+    assert short == pytest.approx(0.8, abs=0.02)
+    joined = np.concatenate([series(random, 50, 0.9, 1)[:, 0] for _ in range(200)])
+    assert neighbours_correlation(joined, np.full(200, 50)) == pytest.approx(0.9, abs=0.02)
+    assert neighbours_correlation(np.zeros(20), np.array([20])) == 0
+
+
+def test_the_block_grows_with_correlation_and_length() -> None:
+    assert block_length(0.0, 100) == 1
+    lengths = [block_length(correlation, 100) for correlation in (0.3, 0.5, 0.7, 0.9)]
+    assert lengths == sorted(lengths)
+    # Andrews (1991) for an AR(1) series of 0.5: a = 4 * 0.25 / 0.75^2
+    assert block_length(0.5, 1000) == math.ceil((1.5 * 1.7778 * 1000) ** (1 / 3))
+
+
+@pytest.mark.parametrize(("correlation", "lengths", "block"), [(0.0, [40], 4), (0.8, [40], 8), (0.6, [20, 12, 30], 10)])
+def test_the_share_of_the_variance_that_blocks_show_equals_that_of_simulated_series(
+    correlation: float, lengths: list[int], block: int
+) -> None:
+    random = np.random.default_rng(1)
+    means, shown = [], []
+    for _ in range(4000):
+        clips = [series(random, length, correlation, 1)[:, 0] for length in lengths]
+        mean = np.concatenate(clips).mean()
+        means.append(mean)
+        count = sum(lengths)
+        # the variance of a mean of blocks that begin anywhere: that of block sums
+        sums = [sum(np.roll(clip - mean, -step) for step in range(block)) for clip in clips]
+        shown.append((np.concatenate(sums) ** 2).mean() / block / count)
+    assert captured(correlation, np.array(lengths), block) == pytest.approx(np.mean(shown) / np.var(means), rel=0.07)
+
+
+def held(correlation: float, block: int | None, widened: bool, runs: int) -> float:
+    """How often the interval of 101 frames holds the score of endless ones."""
+    random = np.random.default_rng(0)
+    truth = scores(record_of(0, 40_000, 0.0)).miou
+    assert truth is not None
+    hits = 0
+    for seed in random.integers(0, 2**31, runs):
+        found = intervals(record_of(int(seed), 101, correlation), block=block, replicates=400, seed=int(seed))
+        factor = 1.0 if widened else found.resampling.widening
+        low = found.miou.value + (found.miou.low - found.miou.value) / factor
+        high = found.miou.value + (found.miou.high - found.miou.value) / factor
+        hits += low <= truth <= high
+    return hits / runs
+
+
+def test_an_interval_of_correlated_frames_holds_the_truth_as_often_as_it_says() -> None:
+    assert 0.90 <= held(0.7, None, True, 150) <= 0.98
+
+
+def test_drawing_single_frames_would_promise_too_much() -> None:
+    assert held(0.7, 1, False, 150) < 0.75

@@ -1,0 +1,102 @@
+"""`bench.py table` and `plot` on a store with old and new runs: what they choose, and what they say of the rest."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from vssbench.cli import bench
+from vssbench.errors import VssbenchError
+from vssbench.store import ConfusionRecord, Measurement, RunStore
+
+#: method, display, codec, name, asked, kbit/s, day, correct pixels of 10
+RUNS = (
+    ("pspnet", "PSPNet18", "h264[bitrate=1M]", "H.264", "1 Mb/s", 1111.7, 2, 8),
+    ("pspnet", "PSPNet18", "h264[bitrate=1M]", "H.264", "1 Mb/s", 1111.7, 1, 2),
+    ("arseg", "AR0.5-PSP18", "h264[bitrate=1M]", "H.264", "1 Mb/s", 1111.7, 1, 9),
+    ("pspnet", "PSPNet18", "av1[crf=40]", "AV1", "CRF 40", 432.1, 1, 7),
+    ("arseg", "AR0.5-PSP18", "av1[crf=40]", "AV1", "CRF 40", 432.1, 1, 6),
+)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    store = RunStore(tmp_path / "runs")
+    for place, (method, display, codec, name, asked, kbps, day, right) in enumerate(RUNS):
+        matrix = np.array([[[right, 10 - right], [10 - right, right]]])
+        item = Measurement(
+            run_id=f"r{place}", created=f"2026-01-0{day}T00:00:00+00:00", status="done", method=method, display=display,
+            dataset="camvid", dataset_title="CamVid", codec=codec, codec_name=name, codec_rate=asked, protocol="dense", gop=12,
+            classes=["a", "b"], height=720, width=960, bitrate_kbps=kbps, psnr_db=38.0, ssim=0.96, gmacs_gop=9.0,
+            version=str(day),
+        )  # fmt: skip
+        zero = np.zeros(1, np.int64)
+        store.write(item, ConfusionRecord(matrix, zero, zero, zero), None, {}, "")
+    return store.root
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(bench, [str(argument) for argument in arguments])
+
+
+def test_the_newest_run_of_a_cell_is_shown_and_the_others_are_counted(runs: Path) -> None:
+    newest = call("table", "--runs", runs, "--format", "json")
+    assert sorted(row["run_id"] for row in json.loads(newest.stdout)) == ["r0", "r2", "r3", "r4"]
+    assert "left out 1 older run of the same cells: --all shows them too" in newest.stderr
+    everything = call("table", "--runs", runs, "--format", "json", "--all")
+    assert len(json.loads(everything.stdout)) == 5
+    assert "left out" not in everything.stderr
+    assert "PSPNet18 (version 2)" in call("table", "--runs", runs, "--all", "--format", "md").stdout
+
+
+def test_filters(runs: Path) -> None:
+    found = call("table", "--runs", runs, "--format", "json", "-c", "av1", "-m", "arseg", "-d", "camvid")
+    assert [row["run_id"] for row in json.loads(found.stdout)] == ["r4"]
+    wrong = call("table", "--runs", runs, "-c", "vp9")
+    assert isinstance(wrong.exception, VssbenchError)
+    assert "there are av1[crf=40], h264[bitrate=1M]" in str(wrong.exception)
+
+
+def test_the_table_by_codec(runs: Path) -> None:
+    given = ("table", "--runs", runs, "--by", "codec", "--base", "pspnet")
+    lines = list(csv.DictReader(io.StringIO(call(*given, "--format", "csv").stdout)))
+    assert [(line["codec_name"], line["codec_rate"], line["bitrate_kbps"]) for line in lines] == [
+        ("AV1", "CRF 40", "432.1"),
+        ("H.264", "1 Mb/s", "1111.7"),
+    ]
+    expected = [right / (20 - right) for right in (7, 8)]
+    assert [float(line["miou PSPNet18"]) for line in lines] == pytest.approx(expected)
+    gains = [6 / 14 - 7 / 13, 9 / 11 - 8 / 12]
+    assert [float(line["gain AR0.5-PSP18"]) for line in lines] == pytest.approx(gains)
+    shown = call(*given).stdout
+    assert "CamVid 720x960 / dense / GOP 12" in shown
+    assert f"{100 * gains[1]:+.2f}" in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("table", "--base", "pspnet"), "--by codec"),
+        (("table", "--by", "codec", "--per-class"), "leave --per-class out"),
+        (("plot", "pareto", "-o", "a.png", "--quality", "psnr"), "plot rate in place of plot pareto"),
+    ],
+)
+def test_options_that_do_not_belong_together(runs: Path, given: tuple[str, ...], words: str) -> None:
+    result = call(*given, "--runs", runs)
+    assert isinstance(result.exception, VssbenchError)
+    assert words in str(result.exception)
+
+
+@pytest.mark.parametrize("given", [("rate",), ("rate", "--quality", "psnr"), ("rate", "--quality", "ssim"), ("distance",)])
+def test_plots_are_written_of_the_newest_runs(runs: Path, tmp_path: Path, given: tuple[str, ...]) -> None:
+    result = call("plot", *given, "--runs", runs, "-o", tmp_path / "a.svg", "-c", "h264", "-c", "av1[crf=40]")
+    assert result.exit_code == 0
+    assert str(tmp_path / "a.svg") in result.stdout
+    assert "left out 1 older run" in result.stderr
+    assert (tmp_path / "a.svg").read_text().startswith("<?xml")

@@ -1,0 +1,106 @@
+"""Pictures as they are viewed: colours by their tags, time stamps, turned and resized motion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.video.reformatter import ColorRange, Colorspace
+
+from vssbench.codec.decode import decode
+from vssbench.codec.motion import MotionField
+from vssbench.segment.pictures import Pictures, resized_motion, resized_residual, turned, turned_motion, untagged, viewed
+from vssbench.segment.source import Source, open_source
+from vssbench.video import Frame
+
+COLOUR = (200, 60, 30)
+SOURCE = Source(
+    Path("drive.mp4"), "h264", 64, 96, "yuv420p", Fraction(1, 1000), Fraction(25), 8, 0, Fraction(1), 2, 0, False, False, 0
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "encoder", "name"),
+    [
+        ({"tag": 1}, "libx264", "a.mp4"),
+        ({"tag": 6}, "libx264", "a.mp4"),
+        ({"tag": 1, "full": True}, "libx264", "a.mp4"),
+        ({}, "libx264", "a.mp4"),
+        ({"pixel_format": "yuv422p10le", "tag": 1}, "libx264", "a.mkv"),
+        ({"pixel_format": "yuv444p", "tag": 6}, "libx264", "a.mkv"),
+        ({"pixel_format": "yuv420p10le", "tag": 1, "options": {"x265-params": "log-level=none"}}, "libx265", "a.mp4"),
+        ({"size": (65, 97), "pixel_format": "yuv444p"}, "libx264", "a.mkv"),
+        ({"pixel_format": "yuvj420p", "full": True, "tag": 6, "options": {}}, "mjpeg", "a.avi"),
+    ],
+)
+def test_colours_follow_the_tags(make, options, encoder, name) -> None:
+    size = options.get("size", (64, 96))
+    path = make(name, encoder, length=2, image=np.full((*size, 3), COLOUR, np.uint8), **options)
+    for frame in decode(path, None, convert=Pictures(open_source(path))):
+        assert frame.image.shape == (*size, 3)
+        assert np.abs(frame.image.astype(int) - COLOUR).max() <= 6
+
+
+def test_what_untagged_pictures_are_taken_for() -> None:
+    assert untagged(480, 640) == Colorspace.ITU601
+    assert untagged(720, 1280) == Colorspace.ITU709
+    picture = av.VideoFrame(96, 64, "yuv420p")
+    assert Pictures(SOURCE).tags(picture) == (Colorspace.ITU601, ColorRange.MPEG)
+    assert Pictures(replace(SOURCE, colour=1, full_range=2)).tags(picture) == (Colorspace.ITU709, ColorRange.JPEG)
+
+
+def test_times_begin_at_0_and_never_stand_still() -> None:
+    pictures = Pictures(SOURCE)
+    for stamp in (5000, 5033, None, 5100, 5100, 5050, 5200):
+        picture = av.VideoFrame(96, 64, "yuv420p")
+        picture.pts = stamp
+        pictures(picture, 64, 96)
+    assert [pictures.next_time() for _ in range(7)] == [0, 33, 73, 100, 101, 102, 200]
+
+
+@pytest.mark.parametrize("rotation", [0, 90, -90, 180, 270])
+def test_motion_turns_with_the_picture(rotation: int) -> None:
+    """What a vector points at stays the same: checked pixel by pixel."""
+    rng = np.random.default_rng(0)
+    height, width = 6, 9
+    keyframe = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
+    rows, columns = np.indices((height, width))
+    goal = rng.integers(0, height, (height, width)), rng.integers(0, width, (height, width))
+    motion = np.stack([goal[1] - columns, goal[0] - rows], -1).astype(np.float32)
+    seen, field = turned(keyframe, rotation), turned_motion(motion, rotation)
+    expected = turned(keyframe[goal], rotation)
+    for y in range(seen.shape[0]):
+        for x in range(seen.shape[1]):
+            across, down = field[y, x].astype(int)
+            assert seen[y + down, x + across].tolist() == expected[y, x].tolist()
+
+
+def test_resized_motion_is_in_new_pixels() -> None:
+    field = np.zeros((4, 8, 2), np.float32)
+    field[:2, 4:] = (8, -4)
+    smaller = resized_motion(field, (2, 2))
+    assert smaller.tolist() == [[[0, 0], [2, -2]], [[0, 0], [0, 0]]]
+    assert resized_motion(field, (4, 8)) is field
+
+
+def test_a_frame_as_it_is_viewed() -> None:
+    grid = np.tile(np.array([4, 2], np.float32), (8, 12, 1))
+    motion = MotionField(grid, 8, 64, 96, 0.25)
+    image, residual = np.zeros((64, 96, 3), np.uint8), np.full((64, 96, 3), -9, np.int16)
+    frame = Frame(3, image, "P", 3, 100, motion, residual=residual)
+    seen = viewed(frame, turned(image, -90), -90, (48, 32))
+    assert seen.image.shape == (48, 32, 3)
+    assert seen.motion is not None
+    assert seen.motion.intra_share == 0.25
+    assert seen.motion.dense().shape == (48, 32, 2)
+    # right becomes down, down becomes left
+    assert np.unique(seen.motion.dense().reshape(-1, 2), axis=0).tolist() == [[-1, 2]]
+    assert seen.residual is not None
+    assert np.unique(seen.residual).tolist() == [-9]
+    assert resized_residual(residual, (64, 96)) is residual
+    same = viewed(frame, image, 0, (64, 96))
+    assert same.motion is motion

@@ -1,0 +1,164 @@
+"""``bench.py data``: what of the datasets is there, frames from raw videos, checks of everything."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from vssbench.cli.options import data_root_option
+
+if TYPE_CHECKING:
+    from vssbench.data.status import Status
+
+#: most faults printed; all are counted
+_SHOWN = 200
+#: columns of a protocol's name
+_PROTOCOL = 14
+
+
+@click.group()
+def data() -> None:
+    """Look at datasets: what is there, what is missing, what can be run; take frames from raw videos; check every file.
+
+    For example:
+
+    \b
+        python bench.py data status --data-root ~/data
+        python bench.py data prepare camvid --data-root ~/CamVid --videos ~/CamVid/videos
+        python bench.py data verify cityscapes --data-root ~/Cityscapes
+    """
+
+
+@data.command("status")
+@click.argument("name", required=False)
+@data_root_option
+@click.option("--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames of a GOP, for what can be run.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def data_status(name: str | None, data_root: Path | None, gop: int, as_json: bool) -> None:
+    """Say what a folder holds of a dataset, what is missing and where to get it, and which protocols can run on which split.
+
+    Only names of files are looked at. Without NAME, --data-root may hold several datasets, each in a folder; without
+    --data-root, all datasets are listed with where to get them. For example:
+
+    \b
+        python bench.py data status camvid --data-root ~/CamVid
+    """
+    from vssbench import registry
+    from vssbench.data.status import find, status
+    from vssbench.errors import DataError
+    from vssbench.variant import parse_variant
+
+    plain = None if name is None else parse_variant(name).name
+    if plain is not None:
+        registry.find("datasets", plain)
+    if data_root is None:
+        names = [plain] if plain is not None else list(registry.plugins("datasets"))
+        found = [status(each, None, gop) for each in names]
+    else:
+        places = find(data_root.expanduser(), plain)
+        if not places:
+            raise DataError(
+                f"{data_root} holds no dataset that is known, nor do the folders in it: expected one of "
+                f"{', '.join(registry.plugins('datasets'))}; python bench.py data status says where to get them"
+            )
+        found = [status(each, root, gop) for each, root in places]
+    if as_json:
+        click.echo(json.dumps([each.record() for each in found], indent=2))
+        return
+    click.echo("\n\n".join(_text(each, gop) for each in found))
+
+
+def _text(found: Status, gop: int) -> str:
+    """A dataset's status for the terminal."""
+    lines = [f"{found.name} ({found.title})" + (f" in {found.root}" if found.root is not None else "")]
+    if found.parts:
+        width = max(len(part.name) for part in found.parts)
+        lines += ["", "What is there:"]
+        for part in found.parts:
+            remedy = f"; {part.remedy}" if part.remedy else ""
+            lines.append(f"  {part.name:<{width}}  {part.state:<8}  {part.found}{remedy}")
+    if found.offers:
+        lines += ["", f"What can be run (at a GOP of {gop}):"]
+        for offer in found.offers:
+            lines.append(f"  {offer.variant}: {offer.clips or 'no: ' + offer.refused}")
+            lines += [
+                f"    {answer.protocol:<{_PROTOCOL}}  {'yes' if answer.possible else 'no '}  {answer.words}"
+                for answer in offer.answers
+            ]
+    if found.sources:
+        lines += ["", "Where to get it:"]
+        lines += [f"  {source.what}: {source.address} ({source.terms})" for source in found.sources]
+    if found.root is None and not found.offers:
+        lines += ["", f"In words: {found.where}"]
+    return "\n".join(lines)
+
+
+@data.command("prepare")
+@click.argument("name")
+@data_root_option
+@click.option("--videos", type=click.Path(path_type=Path), help="Folder of the raw videos; by default the data's own folder.")
+@click.option("--split", "splits", multiple=True, help="Only around the labels of this split. Repeatable; all by default.")
+@click.option("--before", type=click.IntRange(0), default=11, show_default=True, help="Frames taken before each label.")
+@click.option("--after", type=click.IntRange(0), default=11, show_default=True, help="Frames taken after each label.")
+def data_prepare(
+    name: str, data_root: Path | None, videos: Path | None, splits: tuple[str, ...], before: int, after: int
+) -> None:
+    """Take the frames around each label from CamVid's raw videos, and check them against the stills.
+
+    They go to DIR/sequence, a PNG a frame at the stills' size, and camvid[sequence=on] reads them. Frames that are there
+    already are not taken again, so that an interrupted run goes on where it stopped. With 11 frames before and after,
+    every-distance and pairs can run at a GOP of 12. For example:
+
+    \b
+        python bench.py data prepare camvid --data-root ~/CamVid --videos ~/CamVid/videos --split test
+    """
+    from vssbench.data.prepare import Request, prepare
+    from vssbench.errors import DataError, UsageError
+    from vssbench.progress import messages
+
+    if name != "camvid":
+        raise UsageError(
+            f"there is nothing to prepare for {name!r}: only camvid has raw videos; other data are used as they are"
+        )
+    if data_root is None:
+        raise DataError("data prepare needs the labelled stills: pass --data-root DIR, as for a run")
+    request = Request(data_root.expanduser(), None if videos is None else videos.expanduser(), splits, before, after)
+    for report in prepare(request, messages().print):
+        click.echo(report)
+
+
+@data.command("verify")
+@click.argument("name")
+@data_root_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def data_verify(name: str, data_root: Path | None, as_json: bool) -> None:
+    """Read every file of a dataset: counts, sizes, label values, pairing, duplicates. Exit status 1 where there is a fault.
+
+    NAME may carry parameters; without a split every split of the folder is checked. For example:
+
+    \b
+        python bench.py data verify camvid --data-root ~/CamVid
+        python bench.py data verify 'cityscapes[split=val,sequence=on]' --data-root ~/Cityscapes
+    """
+    from vssbench.data.verify import verify
+    from vssbench.variant import parse_variant
+
+    checked = verify(parse_variant(name), data_root)
+    total = sum(len(faults) for faults in checked.values())
+    if as_json:
+        click.echo(json.dumps(checked, indent=2))
+    else:
+        left = _SHOWN
+        for variant, faults in checked.items():
+            click.echo(f"{variant}: {len(faults) or 'no'} fault{'' if len(faults) == 1 else 's'}")
+            for fault in faults[:left]:
+                click.echo(f"  {fault}")
+            left = max(left - len(faults), 0)
+        if total > _SHOWN:
+            click.echo(f"the first {_SHOWN} of {total} faults are shown: --json prints all")
+    if total:
+        sys.exit(1)

@@ -1,0 +1,143 @@
+"""``bench.py latency``: how long a frame takes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from vssbench.cli.options import SIZE, device_option
+
+if TYPE_CHECKING:
+    from vssbench.latency.settings import Settings
+
+
+@click.command()
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@click.option("-m", "--method", "methods", multiple=True, help="Method to time, as arseg[scale=0.5]. Repeatable.")
+@click.option("--size", type=SIZE, metavar="HxW", help="Size of the frames in pixels, height first.")
+@click.option("--classes", type=click.IntRange(2), default=11, show_default=True, help="Number of classes.")
+@device_option
+@click.option(
+    "--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True,
+    help="Arithmetic of the network.",
+)  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), help="Threads of PyTorch on the CPU; its own choice by default.")
+@click.option("--processes", type=click.IntRange(1), default=3, show_default=True, help="Fresh processes of each method.")
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Interleaved rounds of each process.")
+@click.option(
+    "--seconds", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
+    help="Counted time of a method in each process; a round is at least one GOP.",
+)  # fmt: skip
+@click.option("--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames of a GOP.")
+@click.option("--codec", default="h264", show_default=True, help="Codec of the stream, as h264[bitrate=300k].")
+@click.option("--clip", type=click.Path(path_type=Path), help="Video file or folder of images; a drawn street by default.")
+@click.option(
+    "--weights", type=click.Path(path_type=Path), multiple=True,
+    help="Weight file; random weights by default, which take the same time. Repeatable.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the rounds' order and random weights.")
+@click.option(
+    "-o", "--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("results/latency"), show_default=True,
+    help="Folder of the measurements.",
+)  # fmt: skip
+@click.option("--compare", is_flag=True, help="Measure nothing: show the measurements in FOLDERS side by side.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def latency(
+    folders: tuple[Path, ...],
+    methods: tuple[str, ...],
+    size: tuple[int, int] | None,
+    classes: int,
+    device: str,
+    precision: str,
+    threads: int | None,
+    processes: int,
+    rounds: int,
+    seconds: float,
+    gop: int,
+    codec: str,
+    clip: Path | None,
+    weights: tuple[Path, ...],
+    seed: int,
+    runs: Path,
+    compare: bool,
+    as_json: bool,
+) -> None:
+    """Time methods frame by frame, in fresh processes and interleaved rounds, and say whether the times can be relied upon.
+
+    For example:
+
+    \b
+        python bench.py latency -m pspnet -m 'arseg[scale=0.5]' --size 360x480 --threads 2
+        python bench.py latency --compare results/latency
+
+    Times of network, resize and argmax of keyframes, of other frames and of GOPs: median with its 95 % interval, p90, p99, worst,
+    median absolute deviation, frames a second; the share of frames that miss a deadline counts decoding, motion and input as
+    well. Methods are compared by the ratio of their times in the same rounds.
+
+    Exit status: 0, 1 if a method failed (the others are kept), 2 for bad input, 130 if it was interrupted (what was measured
+    is kept).
+    """
+    from vssbench.errors import UsageError
+
+    if compare:
+        if methods or size:
+            raise UsageError("--compare measures nothing: give FOLDERS alone, without -m and --size")
+        _compare(folders or (runs,), as_json)
+        return
+    if folders:
+        raise UsageError(f"{folders[0]}: folders are for --compare; methods are given with -m")
+    if size is None:
+        raise UsageError("which size of frames? Give --size HxW, as --size 360x480")
+    from vssbench.cli.options import check_device
+    from vssbench.latency.settings import Settings
+    from vssbench.variant import Variant, parse_variant
+
+    check_device(device)
+    asked = parse_variant(codec)
+    coded = Variant(asked.name, {"gop": gop, **asked.params})
+    settings = Settings(
+        size, classes, device, precision, str(coded), int(coded.params["gop"]), processes, rounds, seconds,
+        runs / ".cache", threads, clip, seed,
+    )  # fmt: skip
+    _measure(settings, methods, weights, runs, as_json)
+
+
+def _measure(settings: Settings, methods: tuple[str, ...], weights: tuple[Path, ...], runs: Path, as_json: bool) -> None:
+    from vssbench.cell import code_version
+    from vssbench.latency import measure, result
+    from vssbench.latency.tables import report
+    from vssbench.machine import typed_command
+    from vssbench.progress import messages, track
+
+    subjects = [measure.subject_of(method, settings.classes, weights) for method in methods]
+    measure.check(settings, subjects)
+    console = messages()
+    with track("timing", settings.processes * settings.rounds * len(subjects)) as tracker:
+        found, samples = measure.measure(
+            settings, subjects, typed_command(), code_version(), lambda note: tracker.advance(1, note)
+        )
+    place = result.write(runs, found, samples)
+    click.echo(found.model_dump_json(indent=1) if as_json else report(found))
+    for remark in found.remarks:
+        console.print(f"note: {remark}")
+    console.print(f"{found.stream}; wrote {place}")
+    if found.status == "interrupted":
+        console.print("interrupted before the last round: what was measured until then is kept")
+        sys.exit(130)
+    sys.exit(1 if found.status == "failed" else 0)
+
+
+def _compare(folders: tuple[Path, ...], as_json: bool) -> None:
+    import json
+
+    from vssbench.latency.compare import check_comparable, ratios_again
+    from vssbench.latency.result import find
+    from vssbench.latency.tables import comparison, comparison_json
+
+    stored = [item for folder in folders for item in find(folder)]
+    check_comparable(stored)
+    again = ratios_again(stored)
+    click.echo(json.dumps(comparison_json(stored, again), indent=1) if as_json else comparison(stored, again))

@@ -1,0 +1,103 @@
+"""An iterator that works ahead in a thread of its own, by a bounded number of items."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Failure:
+    error: BaseException
+
+
+class _End:
+    """After the last item."""
+
+
+class _Stopped(Exception):
+    """Ends a worker that waits for another one, when nobody wants its items any more."""
+
+
+#: the worker whose thread this is
+_thread = threading.local()
+#: seconds between two looks at whether the items are still wanted
+_PATIENCE = 0.1
+
+
+@dataclass
+class _Worker(Generic[T]):
+    """The thread: fills the queue until the source ends, fails, or nobody wants more."""
+
+    source: Iterator[T]
+    depth: int
+    gate: AbstractContextManager[object]
+
+    def __post_init__(self) -> None:
+        self.items: queue.Queue[T | _Failure | _End] = queue.Queue(self.depth)
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._run, name="vssbench-ahead", daemon=True)
+
+    def _run(self) -> None:
+        _thread.worker = self
+        try:
+            while not self.stopped.is_set():
+                with self.gate:
+                    item = next(self.source, _End())
+                self._put(item)
+                if isinstance(item, _End):
+                    return
+        except BaseException as error:  # whatever it is, it belongs to the one who takes the items
+            self._put(_Failure(error))
+
+    def _put(self, item: T | _Failure | _End) -> None:
+        while not self.stopped.is_set():
+            try:
+                self.items.put(item, timeout=_PATIENCE)
+                return
+            except queue.Full:
+                continue
+
+    def take(self) -> Iterator[T]:
+        outer: _Worker[object] | None = getattr(_thread, "worker", None)
+        while True:
+            if outer is not None and outer.stopped.is_set():
+                raise _Stopped
+            try:
+                item = self.items.get(timeout=_PATIENCE)
+            except queue.Empty:
+                continue
+            if isinstance(item, _End):
+                return
+            if isinstance(item, _Failure):
+                raise item.error
+            yield item
+
+    def stop(self) -> None:
+        self.stopped.set()
+        self.thread.join()
+        close = getattr(self.source, "close", None)
+        if close is not None:
+            close()
+
+
+@contextmanager
+def ahead(source: Iterator[T], depth: int, gate: AbstractContextManager[object] | None = None) -> Iterator[Iterator[T]]:
+    """The items of ``source`` in order, made in a background thread, at most ``depth`` of them waiting.
+
+    An error of the source is raised where its item would have come. ``gate``, a lock, is held while an item is made: who
+    holds it makes the thread stand still. On leaving, the thread has ended and the source is closed; a worker that is stopped
+    while it takes items from another stops too, so that an interrupted encoder does not finish its clip first.
+    """
+    worker = _Worker(source, depth, gate if gate is not None else nullcontext())
+    worker.thread.start()
+    try:
+        yield worker.take()
+    finally:
+        worker.stop()

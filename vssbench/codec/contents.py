@@ -1,0 +1,142 @@
+"""What a video file holds: pictures, GOPs, bits, and whether its motion vectors can be read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+
+from vssbench import registry
+from vssbench.codec.decode import MotionSource, decode
+from vssbench.codec.encoded import EncodedCodec
+from vssbench.codec.vectors.proof import prove
+from vssbench.errors import DataError, MotionUnavailable
+from vssbench.variant import Variant
+from vssbench.video import Frame
+
+#: picture types that are written out at most
+_PATTERN = 64
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A file's first video stream. ``codec`` is FFmpeg's name; ``types`` counts picture types, ``mean_bits`` is of each;
+    ``gops`` are the lengths from keyframe to keyframe; ``pattern`` the types of the first pictures; ``intra_share`` is the
+    mean over all pictures but keyframes, None without vectors; ``reason`` says why those cannot be read, empty if they can."""
+
+    path: str
+    codec: str
+    profile: str
+    height: int
+    width: int
+    fps: float
+    frames: int
+    bits: int
+    bit_rate: float
+    types: dict[str, int]
+    mean_bits: dict[str, float]
+    gops: list[int]
+    pattern: str
+    vectors: str
+    intra_share: float | None
+    reason: str
+
+
+def contents(path: Path, advance: Callable[[], object] = lambda: None) -> Contents:
+    """Decode a file and say what it holds; ``advance`` is called for each frame. Raises DataError where it is no video."""
+    name, profile, fps = _header(path)
+    codec = codec_of(name)
+    vectors, reason = "", "" if codec else f"no codec here reads the motion vectors of {name}"
+    frames: list[tuple[str, int, int, float | None]] = []
+    size = (0, 0)
+    if codec is not None:
+        try:
+            vectors = trusted(codec)
+            for frame in decode(path, None, MotionSource(codec.reader, codec.motion)):
+                frames.append(_facts(frame))
+                size = frame.image.shape[:2]
+                advance()
+        except (MotionUnavailable, DataError) as error:
+            reason = str(error)
+    if reason:
+        frames = []
+        # without vectors a broken stream still raises, and says so
+        for frame in decode(path, None):
+            frames.append(_facts(frame))
+            size = frame.image.shape[:2]
+            advance()
+    if not frames:
+        raise DataError(f"{path} holds no frame that can be decoded; it is empty or broken")
+    return _summary(path, (name, profile, fps), size, frames, vectors, reason)
+
+
+def _header(path: Path) -> tuple[str, str, float]:
+    try:
+        with av.open(str(path), "r") as container:
+            if not container.streams.video:
+                raise DataError(f"{path} holds no video stream")
+            stream = container.streams.video[0]
+            fps = float(stream.average_rate or stream.guessed_rate or 0)
+            return stream.codec_context.codec.canonical_name, str(stream.codec_context.profile or ""), fps
+    except (av.FFmpegError, OSError) as error:
+        raise DataError(f"{path} cannot be read as a video: {error.strerror or error}. Expected a video file") from error
+
+
+def codec_of(canonical: str) -> EncodedCodec | None:
+    """The codec here whose streams have FFmpeg's name ``canonical``."""
+    for name in registry.plugins("codecs"):
+        codec: Any = registry.create("codecs", Variant(name))
+        try:
+            if isinstance(codec, EncodedCodec) and av.codec.Codec(codec.encoder().encoder, "w").canonical_name == canonical:
+                return codec
+        except av.codec.codec.UnknownCodecError:
+            continue
+    return None
+
+
+def trusted(codec: EncodedCodec) -> str:
+    """Where the vectors come from. Raises MotionUnavailable where they cannot be had, or the reader fails its self-test."""
+    vectors = codec.reader.check()
+    if codec.reader.private and (reason := prove(codec).reason):
+        raise MotionUnavailable(reason)
+    return vectors
+
+
+def _facts(frame: Frame) -> tuple[str, int, int, float | None]:
+    """Type, distance, bits and share of intra cells."""
+    share = frame.motion.intra_share if frame.motion is not None else None
+    return frame.picture_type, frame.distance, frame.bits, share
+
+
+def _summary(
+    path: Path, header: tuple[str, str, float], size: tuple[int, int], frames: list[tuple[str, int, int, float | None]],
+    vectors: str, reason: str,
+) -> Contents:  # fmt: skip
+    name, profile, fps = header
+    types = Counter(kind for kind, *_ in frames)
+    keyframes = [index for index, (_, distance, *_) in enumerate(frames) if distance == 0]
+    bits = sum(frame[2] for frame in frames)
+    shares = [share for _, distance, _, share in frames if distance and share is not None]
+    return Contents(
+        path=str(path),
+        codec=name,
+        profile=profile,
+        height=size[0],
+        width=size[1],
+        fps=fps,
+        frames=len(frames),
+        bits=bits,
+        bit_rate=bits * fps / len(frames),
+        types=dict(sorted(types.items())),
+        mean_bits={kind: sum(frame[2] for frame in frames if frame[0] == kind) / types[kind] for kind in sorted(types)},
+        gops=[end - start for start, end in pairwise([*keyframes, len(frames)])],
+        pattern="".join(kind for kind, *_ in frames[:_PATTERN]),
+        vectors="" if reason else vectors,
+        intra_share=sum(shares) / len(shares) if shares and not reason else None,
+        reason=reason,
+    )

@@ -1,0 +1,130 @@
+"""AV1 (SVT-AV1) at an exact GOP, with the motion vectors of its bitstream; experimental."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from vssbench.codec.encode import EncoderSettings
+from vssbench.codec.encoded import CLIPS_OWN, EncodedCodec
+from vssbench.codec.motion import MotionSettings
+from vssbench.codec.rate import DEFAULT_BITRATE, UNUSED, rate_control
+from vssbench.codec.vectors.dav1d import Dav1dVectors
+from vssbench.errors import DataError, UsageError
+from vssbench.video import Clip, Frame
+
+#: SVT-AV1 numbers its presets; as a flat low-delay stream it has these
+SLOWEST, FASTEST = 7, 13
+PRESETS = {"medium": 7, "fast": 10, "faster": 11, "veryfast": 12}
+#: from this preset on it searches one reference, below it three
+SINGLE_REFERENCE = 10
+PRESETS_OWN = 0
+LARGEST_CRF = LARGEST_QP = 63
+#: bits/s, and pixels a side: what the encoder takes
+LARGEST_RATE = 100_000_000
+SMALLEST_SIDE, LARGEST_WIDTH, LARGEST_HEIGHT = 64, 16384, 8704
+#: a small buffer, in milliseconds of the rate, so that clips of a few seconds keep to their rate too
+RATE_CONTROL = {"rc": 2, "buf-initial-sz": 200, "buf-optimal-sz": 300, "overshoot-pct": 10, "undershoot-pct": 50}
+#: the encoder reports itself to the terminal unless this variable says otherwise, and says nothing but fatal errors at 0
+LOG_VARIABLE, LOG_FATAL = "SVT_LOG", "0"
+
+
+class Av1(EncodedCodec):
+    """SVT-AV1 in one pass: constant bit rate, or a constant quantiser (finer in keyframes) where ``crf`` or ``qp`` is given.
+
+    In streams of low delay the encoder makes no difference between the two, but that ``crf`` may be a fraction.
+    Every GOP is closed and exactly ``gop`` frames long; the stream is flat and of low delay: no B-frames (``bframes`` is 0), no
+    hidden frames. ``preset`` is medium (7), fast (10), faster (11), veryfast (12) or a number from 7 to 13. The
+    number of references goes with it, three up to 9 and one from 10 on: ``refs`` 0 takes it, another value is checked.
+    ``fps`` is what the encoder is told (0: the clip's own). ``motion`` is the codec's own, ``estimated`` from the decoded
+    frames, or ``none``; ``cell``, ``fill`` and ``whole_pixels`` say how vectors are accumulated. Raises UsageError.
+    """
+
+    name = "av1"
+    title = "AV1"
+    reader = Dav1dVectors
+
+    def __init__(
+        self,
+        *,
+        gop: int = 12,
+        bitrate: str | int | float = DEFAULT_BITRATE,
+        crf: float = UNUSED,
+        qp: int = UNUSED,
+        preset: str | int = "medium",
+        bframes: int = 0,
+        refs: int = PRESETS_OWN,
+        fps: float = CLIPS_OWN,
+        motion: str = "codec",
+        cell: int = 8,
+        fill: str = "nearest",
+        whole_pixels: bool = False,
+    ) -> None:
+        rate = rate_control(bitrate, crf, qp, (0, LARGEST_CRF), (0, LARGEST_QP))
+        if rate.bit_rate is not None and rate.bit_rate > LARGEST_RATE:
+            raise UsageError(f"bitrate={bitrate} cannot be used: SVT-AV1 goes up to {LARGEST_RATE // 1_000_000}M")
+        if bframes != 0:
+            raise UsageError(
+                f"bframes={bframes!r} cannot be used: AV1 is encoded here as a flat stream of low delay, whose frames refer to "
+                "earlier ones only; leave bframes out, or use h264 or hevc"
+            )
+        super().__init__(gop, rate, motion, MotionSettings(cell, fill, whole_pixels), 0, fps)
+        self.preset = _preset(preset)
+        references = 1 if self.preset >= SINGLE_REFERENCE else 3
+        if refs not in (PRESETS_OWN, references):
+            raise UsageError(
+                f"refs={refs!r} cannot be used with preset={preset}: SVT-AV1 has one reference from preset "
+                f"{SINGLE_REFERENCE} (fast) on and three below; leave refs out, or choose another preset"
+            )
+
+    def frames(self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False) -> Iterator[Frame]:
+        """See Codec. Raises DataError where the frames are too small or too large for SVT-AV1."""
+        if min(clip.height, clip.width) < SMALLEST_SIDE or clip.height > LARGEST_HEIGHT or clip.width > LARGEST_WIDTH:
+            raise DataError(
+                f"the clip {clip.name!r} is {clip.width}x{clip.height}: SVT-AV1 encodes from {SMALLEST_SIDE}x{SMALLEST_SIDE} "
+                f"to {LARGEST_WIDTH}x{LARGEST_HEIGHT}; resize it, or use another codec"
+            )
+        return super().frames(clip, cache, motion, residual)
+
+    def encoder(self) -> EncoderSettings:
+        """See EncodedCodec."""
+        # the encoder asks for it when it is first used; what the user has set stays
+        os.environ.setdefault(LOG_VARIABLE, LOG_FATAL)
+        parameters: dict[str, int | str] = {
+            "irefresh-type": 2,
+            "scd": 0,
+            "pred-struct": 1,
+            "rtc": 1,
+            "hierarchical-levels": 0,
+            # one thread: constant bit rate rests on the order in which frames are done
+            "lp": 1,
+            # quantiser matrices, as steep as there are: the vectors come nearer to the true motion, for 0.3 dB at equal rate
+            "enable-qm": 1,
+            "qm-min": 0,
+        }
+        if self.gop > 1:  # of 1 FFmpeg makes each frame a keyframe, which the encoder's own parameter cannot say
+            parameters["keyint"] = self.gop
+        if self.rate.bit_rate is not None:
+            parameters |= RATE_CONTROL
+        else:
+            quantiser = self.rate.crf if self.rate.crf is not None else self.rate.qp
+            parameters |= {"rc": 0, "crf": f"{quantiser:g}"}
+        options = {
+            "preset": str(self.preset),
+            "svtav1-params": ":".join(f"{key}={value}" for key, value in parameters.items()),
+        }
+        return EncoderSettings("libsvtav1", self.gop, 0, self.rate.bit_rate or 0, options)
+
+
+def _preset(preset: str | int) -> int:
+    """SVT-AV1's number of a preset. Raises UsageError."""
+    if preset in PRESETS:
+        return PRESETS[str(preset)]
+    if isinstance(preset, int) and not isinstance(preset, bool) and SLOWEST <= preset <= FASTEST:
+        return preset
+    names = ", ".join(f"{name} ({number})" for name, number in PRESETS.items())
+    raise UsageError(
+        f"unknown preset {preset!r} of SVT-AV1; available: {names}, or a number from {SLOWEST} to {FASTEST} (slower ones it "
+        "does not have for streams of low delay)"
+    )

@@ -1,0 +1,90 @@
+"""Pictures moved by motion: motion-compensated prediction, residuals, and the statistics of a field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vssbench import native
+from vssbench.codec.motion import Grid, MotionField, Step, dense
+from vssbench.codec.vectors.reader import distinct
+from vssbench.video import Image
+
+Residual = npt.NDArray[np.int16]
+
+#: pixels; no picture is as large
+_FAR = np.float32(1_000_000)
+
+
+@dataclass(frozen=True)
+class FieldStatistics:
+    """A frame's field in numbers: share of intra cells; mean and 95th percentile of the vectors' lengths, pixels, to the
+    keyframe; mean absolute error in grey levels of the keyframe moved by the field, against the frame."""
+
+    intra_share: float
+    mean_vector: float
+    p95_vector: float
+    warp_error: float
+
+
+def predict(step: Step, images: Mapping[int, Image], cell: int) -> npt.NDArray[np.float32]:
+    """Motion-compensated prediction: float32 (H, W, 3), each cell from its own reference by its own vector.
+
+    ``images`` holds the references, uint8 (H, W, 3), by display index. Read bilinearly; beyond the border the nearest pixel
+    counts.
+    """
+    named = distinct(step.references)
+    return _predict(step, named, [images[name] for name in named], cell)
+
+
+def moved(image: Image, grid: Grid, cell: int) -> npt.NDArray[np.float32]:
+    """An image read at ``p + grid(p)``: float32 (H, W, 3), bilinear, beyond the border the nearest pixel."""
+    return _predict(Step(grid, np.zeros(grid.shape[:2], np.int32)), [0], [image], cell)
+
+
+def _predict(step: Step, named: list[int], images: list[Image], cell: int) -> npt.NDArray[np.float32]:
+    kernels = native.video_kernels()
+    if kernels is None:
+        return plain_predict(step, named, images, cell)
+    return kernels.predict(step.vectors, step.references, cell, named, images)
+
+
+def plain_predict(step: Step, named: list[int], images: list[Image], cell: int) -> npt.NDArray[np.float32]:
+    """:func:`predict` in numpy, from the images called ``named``."""
+    height, width = images[0].shape[:2]
+    field = dense(step.vectors, cell, height, width)
+    result = _moved(images[0], field)
+    for name, image in zip(named[1:], images[1:], strict=True):
+        chosen = dense(step.references == name, cell, height, width)
+        result[chosen] = _moved(image, field)[chosen]
+    return result
+
+
+def _moved(image: Image, field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """An image read through a field at every pixel, (H, W, 2)."""
+    height, width = image.shape[:2]
+    whole = np.floor(np.clip(field, -_FAR, _FAR))
+    # the fraction of the vector, not of the position, which has fewer bits left for it
+    across, down = np.moveaxis(np.clip(field, -_FAR, _FAR) - whole, -1, 0)[..., None]
+    x = np.arange(width) + whole[..., 0].astype(np.intp)
+    y = np.arange(height)[:, None] + whole[..., 1].astype(np.intp)
+    left, right = np.clip(x, 0, width - 1), np.clip(x + 1, 0, width - 1)
+    top, below = np.clip(y, 0, height - 1), np.clip(y + 1, 0, height - 1)
+    upper = image[top, left] * (1 - across) + image[top, right] * across
+    lower = image[below, left] * (1 - across) + image[below, right] * across
+    return upper * (1 - down) + lower * down
+
+
+def residual(image: Image, prediction: npt.NDArray[np.float32]) -> Residual:
+    """What the prediction misses: int16 (H, W, 3), image minus prediction, grey levels."""
+    return (image.astype(np.int16) - np.rint(prediction).astype(np.int16)).astype(np.int16)
+
+
+def statistics(field: MotionField, image: Image, keyframe: Image) -> FieldStatistics:
+    """The statistics of a frame's field, given the frame and its keyframe, uint8 (H, W, 3)."""
+    length = np.hypot(field.grid[..., 0], field.grid[..., 1])
+    error = np.abs(moved(keyframe, field.grid, field.cell) - image).mean()
+    return FieldStatistics(field.intra_share, float(length.mean()), float(np.percentile(length, 95)), float(error))

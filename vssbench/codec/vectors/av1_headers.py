@@ -1,0 +1,397 @@
+"""AV1 headers (AV1 specification 5.3 to 5.9): which earlier picture each reference of a picture is.
+
+Only what that takes is read: the sequence header up to super-resolution, the frame header up to the reference lists and the
+frame's size. The eight reference slots are kept as the decoder keeps them (7.20, 7.21).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from vssbench.codec.vectors.reader import NONE
+from vssbench.errors import DataError
+
+#: reference slots, and the references that a picture names: LAST, LAST2, LAST3, GOLDEN, BWDREF, ALTREF2, ALTREF
+SLOTS, REFERENCES = 8, 7
+_LAST, _LAST2, _LAST3, _GOLDEN, _BWDREF, _ALTREF2, _ALTREF = range(REFERENCES)
+_ALL_SLOTS = (1 << SLOTS) - 1
+#: types of OBUs (6.2.2)
+_SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
+#: a tool that every frame switches for itself
+_BY_FRAME = 2
+_LONGEST_LEB128 = 8
+#: more than any frame header holds before the fields that are read here
+_LONGEST_HEADER = 512
+#: of the configuration record that containers keep: its first byte, and where its OBUs begin
+_RECORD_MARK, _RECORD_HEAD = 0x81, 4
+
+
+class FrameType(IntEnum):
+    """The type of a frame (6.8.2)."""
+
+    KEY = 0
+    INTER = 1
+    INTRA_ONLY = 2
+    SWITCH = 3
+
+
+@dataclass(eq=False)
+class Picture:
+    """A coded picture; two are the same only if they are one object.
+
+    ``references`` are the pictures that LAST to ALTREF name (None: nothing was in that slot), empty in an intra picture.
+    ``refreshed`` holds a bit for each slot that keeps it. ``width`` and ``height`` are in pixels after super-resolution.
+    ``display`` is its index in display order, NONE while it is hidden.
+    """
+
+    kind: FrameType
+    order_hint: int
+    refreshed: int
+    width: int
+    height: int
+    superres: bool = False
+    references: tuple[Picture | None, ...] = ()
+    showable: bool = False
+    display: int = NONE
+
+    @property
+    def intra(self) -> bool:
+        """Whether it refers to no other picture."""
+        return self.kind in (FrameType.KEY, FrameType.INTRA_ONLY)
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Layers of a scalable stream (0: it has none), and whether frames say when this point's buffer is emptied."""
+
+    layers: int
+    timed: bool
+
+
+@dataclass(frozen=True)
+class SequenceHeader:
+    """What a sequence header (5.5.1) says that frame headers are read by. Lengths are in bits."""
+
+    reduced: bool
+    equal_interval: bool
+    decoder_model: bool
+    removal_time_bits: int
+    presentation_time_bits: int
+    points: tuple[OperatingPoint, ...]
+    width_bits: int
+    height_bits: int
+    width: int
+    height: int
+    frame_id_bits: int
+    delta_frame_id_bits: int
+    order_hint_bits: int
+    screen_content: int
+    integer_vectors: int
+    superres: bool
+
+
+class Bits:
+    """Reads bits, the most significant first (4.10). Raises DataError beyond the end."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value, self._left = int.from_bytes(data, "big"), 8 * len(data)
+
+    def number(self, count: int) -> int:
+        """``f(count)``: an unsigned number of that many bits."""
+        if count > self._left:
+            raise DataError("an AV1 header ends too early: the stream is cut short or broken; delete it")
+        self._left -= count
+        return self._value >> self._left & ((1 << count) - 1)
+
+    def flag(self) -> bool:
+        """One bit."""
+        return bool(self.number(1))
+
+    def uvlc(self) -> int:
+        """A number of variable length (4.10.3)."""
+        zeros = 0
+        while not self.flag():
+            zeros += 1
+        return self.number(zeros) + (1 << zeros) - 1 if zeros < 32 else (1 << 32) - 1
+
+
+def units(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """The OBUs of a temporal unit (5.3): type, temporal layer, spatial layer and content. Raises DataError."""
+    position = 0
+    while position < len(data):
+        head = data[position]
+        kind, extended, sized = head >> 3 & 15, bool(head & 4), bool(head & 2)
+        if head & 0x80 or position + 1 + extended > len(data):
+            raise DataError(f"byte {position} of an AV1 packet begins no OBU: the stream is broken; delete it")
+        layers = data[position + 1] if extended else 0
+        position += 1 + extended
+        size = len(data) - position
+        if sized:
+            size, position = _leb128(data, position)
+        if position + size > len(data):
+            raise DataError(
+                f"an OBU of an AV1 packet is to have {size} bytes and has {len(data) - position}: the stream is cut short or "
+                "broken; delete it"
+            )
+        yield kind, layers >> 5, layers >> 3 & 3, data[position : position + size]
+        position += size
+
+
+def _leb128(data: bytes, position: int) -> tuple[int, int]:
+    """A number in groups of seven bits, the least significant first (4.10.5), and the position after it."""
+    value = 0
+    for count, byte in enumerate(data[position : position + _LONGEST_LEB128]):
+        value |= (byte & 0x7F) << 7 * count
+        if not byte & 0x80:
+            return value, position + count + 1
+    raise DataError("the size of an OBU in an AV1 packet does not end: the stream is broken; delete it")
+
+
+def sequence_header(content: bytes) -> SequenceHeader:
+    """Read a sequence header (5.5.1). Raises DataError."""
+    bits = Bits(content)
+    bits.number(3)  # profile
+    bits.flag()  # still picture
+    reduced = bits.flag()
+    equal_interval = decoder_model = False
+    delay_bits = removal_bits = presentation_bits = 0
+    if reduced:
+        bits.number(5)  # level
+        points = [OperatingPoint(0, False)]
+    else:
+        if bits.flag():  # timing information
+            bits.number(64)
+            equal_interval = bits.flag()
+            if equal_interval:
+                bits.uvlc()
+            decoder_model = bits.flag()
+            if decoder_model:
+                delay_bits = bits.number(5) + 1
+                bits.number(32)
+                removal_bits, presentation_bits = bits.number(5) + 1, bits.number(5) + 1
+        delays = bits.flag()
+        points = [_operating_point(bits, decoder_model, delay_bits, delays) for _ in range(bits.number(5) + 1)]
+    width_bits, height_bits = bits.number(4) + 1, bits.number(4) + 1
+    width, height = bits.number(width_bits) + 1, bits.number(height_bits) + 1
+    delta_bits = id_bits = 0
+    if not reduced and bits.flag():
+        delta_bits = bits.number(4) + 2
+        id_bits = bits.number(3) + 1 + delta_bits
+    bits.number(3)  # superblock size, intra filters
+    screen_content = integer_vectors = _BY_FRAME
+    order_hint_bits = 0
+    if not reduced:
+        screen_content, integer_vectors, order_hint_bits = _tools(bits)
+    return SequenceHeader(
+        reduced, equal_interval, decoder_model, removal_bits, presentation_bits, tuple(points), width_bits, height_bits, width,
+        height, id_bits, delta_bits, order_hint_bits, screen_content, integer_vectors, bits.flag(),
+    )  # fmt: skip
+
+
+def _operating_point(bits: Bits, decoder_model: bool, delay_bits: int, delays: bool) -> OperatingPoint:
+    layers = bits.number(12)
+    if bits.number(5) > 7:  # the level; from 4.0 on there are tiers
+        bits.flag()
+    timed = decoder_model and bits.flag()
+    if timed:
+        bits.number(2 * delay_bits + 1)
+    if delays and bits.flag():
+        bits.number(4)
+    return OperatingPoint(layers, timed)
+
+
+def _tools(bits: Bits) -> tuple[int, int, int]:
+    """Screen content tools, integer vectors (each 0, 1 or by frame), bits of order hints."""
+    bits.number(4)  # compound modes, warped motion, dual filter
+    order_hints = bits.flag()
+    if order_hints:
+        bits.number(2)
+    screen_content = _BY_FRAME if bits.flag() else bits.number(1)
+    integer_vectors = _BY_FRAME
+    if screen_content and not bits.flag():
+        integer_vectors = bits.number(1)
+    return screen_content, integer_vectors, bits.number(3) + 1 if order_hints else 0
+
+
+def relative_distance(first: int, second: int, order_hint_bits: int) -> int:
+    """By how many frames ``first`` is displayed after ``second`` (5.9.3), given order hints of so many bits."""
+    if not order_hint_bits:
+        return 0
+    half = 1 << (order_hint_bits - 1)
+    difference = first - second
+    return (difference & (half - 1)) - (difference & half)
+
+
+def short_references(last: int, golden: int, hints: Sequence[int], order_hint: int, order_hint_bits: int) -> list[int]:
+    """The slots of all seven references where only those of LAST and GOLDEN are sent (7.8).
+
+    ``hints`` are the order hints of the eight slots.
+    """
+    distance = [relative_distance(hint, order_hint, order_hint_bits) for hint in hints]
+    found = {_LAST: last, _GOLDEN: golden}
+    # in display order; of equals the last slot counts as the latest, the first as the earliest
+    ordered = sorted(range(SLOTS), key=distance.__getitem__)
+    later, earlier = (
+        [slot for slot in ordered if slot not in (last, golden) and (distance[slot] >= 0) == after] for after in (True, False)
+    )
+    for name, which in ((_ALTREF, -1), (_BWDREF, 0), (_ALTREF2, 0)):
+        if later:
+            found[name] = later.pop(which)
+    for name in (_LAST2, _LAST3, _BWDREF, _ALTREF2, _ALTREF):
+        if name not in found and earlier:
+            found[name] = earlier.pop()
+    return [found.get(name, ordered[0]) for name in range(REFERENCES)]
+
+
+class Follower:
+    """Follows a stream packet by packet: what each shows, and what lies in the reference slots."""
+
+    def __init__(self, configuration: bytes | None = None) -> None:
+        """``configuration`` is the container's record for the decoder, which may hold the sequence header. Raises DataError."""
+        self.slots: list[Picture | None] = [None] * SLOTS
+        self.shown = 0
+        self.sequence: SequenceHeader | None = None
+        if configuration and configuration[0] == _RECORD_MARK:
+            self.packet(configuration[_RECORD_HEAD:])
+
+    def packet(self, data: bytes) -> list[Picture]:
+        """Take a packet; returns the pictures that it shows, which have their display index now. Raises DataError."""
+        shown: list[Picture] = []
+        for kind, temporal, spatial, content in units(data):
+            if kind == _SEQUENCE_HEADER:
+                self.sequence = sequence_header(content)
+            elif kind in (_FRAME_HEADER, _FRAME):
+                if spatial:
+                    raise DataError("the AV1 stream has spatial layers: expected one picture size; encode it without layers")
+                picture = self._frame(Bits(content[:_LONGEST_HEADER]), temporal)
+                if picture is not None:
+                    shown.append(picture)
+        return shown
+
+    def _frame(self, bits: Bits, temporal: int) -> Picture | None:
+        """A frame header (5.9.2): the picture, if it is shown."""
+        sequence = self.sequence
+        if sequence is None:
+            raise DataError("the AV1 stream begins without a sequence header: it is cut or broken; delete it")
+        if not sequence.reduced and bits.flag():
+            return self._existing(bits, sequence)
+        shown = resilient = True
+        kind, showable = FrameType.KEY, False
+        if not sequence.reduced:
+            kind, shown = FrameType(bits.number(2)), bits.flag()
+            if shown:
+                _presentation_time(bits, sequence)
+                showable = kind != FrameType.KEY
+            else:
+                showable = bits.flag()
+            resilient = kind == FrameType.SWITCH or (kind == FrameType.KEY and shown) or bits.flag()
+        if kind == FrameType.KEY and shown:
+            self.slots = [None] * SLOTS
+        picture = self._coded(bits, sequence, kind, shown, resilient, temporal)
+        picture.showable = showable
+        self.slots = [picture if picture.refreshed >> slot & 1 else held for slot, held in enumerate(self.slots)]
+        return self._show(picture) if shown else None
+
+    def _existing(self, bits: Bits, sequence: SequenceHeader) -> Picture:
+        """A picture that was coded before is shown now; a keyframe then fills all slots (7.21)."""
+        slot = bits.number(3)
+        picture = self.slots[slot]
+        if picture is None or not picture.showable:
+            raise DataError(f"the AV1 stream shows slot {slot}, which holds no hidden picture: the stream is broken; delete it")
+        _presentation_time(bits, sequence)
+        if picture.kind == FrameType.KEY:
+            picture.refreshed, picture.showable = _ALL_SLOTS, False
+            self.slots = [picture] * SLOTS
+        return self._show(picture)
+
+    def _show(self, picture: Picture) -> Picture:
+        if picture.display != NONE:
+            raise DataError(f"the AV1 stream shows its frame {picture.display} again: expected every picture once")
+        picture.display = self.shown
+        self.shown += 1
+        return picture
+
+    def _coded(
+        self, bits: Bits, sequence: SequenceHeader, kind: FrameType, shown: bool, resilient: bool, temporal: int
+    ) -> Picture:
+        """The rest of a frame header, from ``disable_cdf_update`` to the frame's size."""
+        intra = kind in (FrameType.KEY, FrameType.INTRA_ONLY)
+        bits.flag()
+        screen_content = bits.number(1) if sequence.screen_content == _BY_FRAME else sequence.screen_content
+        if screen_content and sequence.integer_vectors == _BY_FRAME:
+            bits.flag()
+        bits.number(sequence.frame_id_bits)
+        own_size = kind == FrameType.SWITCH or (not sequence.reduced and bits.flag())
+        order_hint = bits.number(sequence.order_hint_bits)
+        if not (intra or resilient):
+            bits.number(3)  # the picture whose probabilities are taken over
+        if sequence.decoder_model and bits.flag():
+            _removal_times(bits, sequence, temporal)
+        everywhere = kind == FrameType.SWITCH or (kind == FrameType.KEY and shown)
+        refreshed = _ALL_SLOTS if everywhere else bits.number(SLOTS)
+        if (not intra or refreshed != _ALL_SLOTS) and resilient and sequence.order_hint_bits:
+            self._check_slots(bits, sequence)
+        if intra:
+            return Picture(kind, order_hint, refreshed, *_size(bits, sequence, own_size))
+        references = self._references(bits, sequence, order_hint)
+        size = _size_of_reference(bits, sequence, references) if own_size and not resilient else None
+        width, height, superres = size or _size(bits, sequence, own_size)
+        return Picture(kind, order_hint, refreshed, width, height, superres, references)
+
+    def _check_slots(self, bits: Bits, sequence: SequenceHeader) -> None:
+        """The encoder says what it has in the slots: a slot that holds another picture here is lost."""
+        for slot, held in enumerate(self.slots):
+            if bits.number(sequence.order_hint_bits) != (held.order_hint if held else None):
+                self.slots[slot] = None
+
+    def _references(self, bits: Bits, sequence: SequenceHeader, order_hint: int) -> tuple[Picture | None, ...]:
+        """The pictures that LAST to ALTREF name."""
+        short = sequence.order_hint_bits > 0 and bits.flag()
+        chosen: list[int] = []
+        if short:
+            last, golden = bits.number(3), bits.number(3)
+            hints = [held.order_hint for held in self.slots if held is not None]
+            if len(hints) < SLOTS:
+                raise DataError(
+                    "an AV1 picture rests on reference slots that are empty: the stream is cut or broken; delete it"
+                )
+            chosen = short_references(last, golden, hints, order_hint, sequence.order_hint_bits)
+        for _ in range(REFERENCES):
+            if not short:
+                chosen.append(bits.number(3))
+            bits.number(sequence.delta_frame_id_bits)
+        return tuple(self.slots[slot] for slot in chosen)
+
+
+def _presentation_time(bits: Bits, sequence: SequenceHeader) -> None:
+    if sequence.decoder_model and not sequence.equal_interval:
+        bits.number(sequence.presentation_time_bits)
+
+
+def _removal_times(bits: Bits, sequence: SequenceHeader, temporal: int) -> None:
+    for point in sequence.points:
+        # bits 0 to 7 are the temporal layers, 8 to 11 the spatial ones, of which only the first is let in
+        if point.timed and (not point.layers or (point.layers >> temporal & 1 and point.layers >> 8 & 1)):
+            bits.number(sequence.removal_time_bits)
+
+
+def _size(bits: Bits, sequence: SequenceHeader, own_size: bool) -> tuple[int, int, bool]:
+    """Width, height and super-resolution of a frame (5.9.5, 5.9.8)."""
+    width, height = sequence.width, sequence.height
+    if own_size:
+        width, height = bits.number(sequence.width_bits) + 1, bits.number(sequence.height_bits) + 1
+    return width, height, sequence.superres and bits.flag()
+
+
+def _size_of_reference(
+    bits: Bits, sequence: SequenceHeader, references: Sequence[Picture | None]
+) -> tuple[int, int, bool] | None:
+    """The same where it is that of a reference (5.9.7); None where it is of none."""
+    for picture in references:
+        if bits.flag():
+            if picture is None:
+                raise DataError("an AV1 picture takes its size from an empty slot: the stream is cut or broken; delete it")
+            return picture.width, picture.height, sequence.superres and bits.flag()
+    return None

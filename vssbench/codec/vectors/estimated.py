@@ -1,0 +1,80 @@
+"""Motion estimated from the decoded pictures, for any codec: DIS optical flow to the picture before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from vssbench.codec.vectors.reader import NONE, BlockVectors, VectorReader, grid_shape, no_vectors
+from vssbench.errors import MotionUnavailable
+
+_PACKAGES = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
+
+
+class EstimatedVectors(VectorReader):
+    """Dense inverse search (Kroeger et al., ECCV 2016; OpenCV's ``ultrafast``) on luma, averaged over each cell.
+
+    Every picture refers to the one before it. It costs several times what a codec's own vectors do, and sees motion, not
+    what an encoder chose to send: a fair baseline.
+    """
+
+    def __init__(self, height: int, width: int, cell: int) -> None:
+        super().__init__(height, width, cell)
+        self._flow = _estimator()
+        self._before: npt.NDArray[np.uint8] | None = None
+
+    @classmethod
+    def check(cls) -> str:
+        """See VectorReader."""
+        _estimator()
+        for package in _PACKAGES:
+            try:
+                return f"DIS optical flow of OpenCV {version(package)}"
+            except PackageNotFoundError:
+                continue
+        return "DIS optical flow of OpenCV"
+
+    def prepare(self, context: av.VideoCodecContext) -> None:
+        """See VectorReader: nothing is asked of the decoder."""
+
+    def picture(self, index: int, picture: av.VideoFrame, context: av.VideoCodecContext) -> Iterator[tuple[int, BlockVectors]]:
+        """See VectorReader."""
+        yield index, self.follow(index, luma(picture)[: self.height, : self.width])
+
+    def follow(self, index: int, grey: npt.NDArray[np.uint8]) -> BlockVectors:
+        """The vectors of the next picture, uint8 (H, W), to the one before it; none in the first."""
+        before, self._before = self._before, np.ascontiguousarray(grey)
+        if before is None:
+            return no_vectors(self.height, self.width, self.cell)
+        flow = self._flow.calc(self._before, before, None)
+        rows, columns = grid_shape(self.height, self.width, self.cell)
+        padding = ((0, rows * self.cell - self.height), (0, columns * self.cell - self.width), (0, 0))
+        whole = np.pad(flow, padding, mode="edge") if any(pad for _, pad in padding) else flow
+        grid = whole.reshape(rows, self.cell, columns, self.cell, 2).mean((1, 3), dtype=np.float32)
+        references = np.full((1, rows, columns), index - 1 if index else NONE, np.int32)
+        return BlockVectors(grid[None], references, index - 1)
+
+
+def luma(picture: av.VideoFrame) -> npt.NDArray[np.uint8]:
+    """The picture's luma plane, uint8 (H, W), not copied where it has one of 8 bits; else the picture in grey."""
+    first = picture.format.components[0]
+    if not (first.is_luma and first.bits == 8 and (picture.format.is_planar or len(picture.format.components) == 1)):
+        picture = picture.reformat(format="gray")
+    plane = picture.planes[0]
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return rows[: picture.height, : picture.width]
+
+
+def _estimator() -> Any:
+    try:
+        import cv2
+    except ImportError as error:
+        raise MotionUnavailable(
+            "motion=estimated needs OpenCV, which is not installed: pip install 'vssbench[flow]'"
+        ) from error
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)

@@ -1,0 +1,159 @@
+"""A video file read by the numbers of its pictures."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import Colorspace
+
+from vssbench.codec.encode import TO_RGB
+from vssbench.errors import DataError
+from vssbench.video import Image
+
+#: so many pictures ahead are decoded through rather than sought
+_NEAR = 32
+
+
+def pictures(path: Path) -> Iterator[av.VideoFrame]:
+    """The pictures of a file's first video stream in display order. Raises DataError where it cannot be read."""
+    try:
+        with av.open(str(path), "r") as container:
+            stream = _video(container, path)
+            stream.thread_type = "AUTO"
+            yield from container.decode(stream)
+    except (av.FFmpegError, OSError) as error:
+        raise DataError(
+            f"{path} cannot be read as a video: {error.strerror or error}; copy it again from the source, or convert it"
+        ) from error
+
+
+def rgb(picture: av.VideoFrame, matrix: Colorspace | None = None) -> Image:
+    """A decoded picture as uint8 RGB (H, W, 3), by a colour matrix, or the one that the file names."""
+    converted = picture.reformat(format="rgb24", src_colorspace=matrix, interpolation=TO_RGB)
+    return np.asarray(converted.to_ndarray())
+
+
+@dataclass
+class Movie:
+    """A video file whose pictures are asked for by number: fast in order, by seeking otherwise.
+
+    A class that pickles, and opens the file anew in every process: data loaders fork. Raises DataError for a file that is no
+    video, or a picture that is not there.
+    """
+
+    path: Path
+    times: tuple[int, ...] = ()
+    fps: float = 0.0
+    height: int = 0
+    width: int = 0
+    _open: _Reading | None = field(default=None, repr=False, compare=False)
+    _lock: Any = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.times:
+            self.times, self.fps, self.height, self.width = _survey(self.path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def image(self, index: int) -> Image:
+        """Picture ``index`` as uint8 RGB (H, W, 3)."""
+        if not 0 <= index < len(self.times):
+            raise DataError(f"{self.path} holds {len(self.times)} pictures; picture {index} is not there")
+        with self._lock:
+            if self._open is None or self._open.process != os.getpid():
+                self._open = _Reading(self.path, self.times)
+            return self._open.image(index)
+
+
+class _Reading:
+    """An open file, and where in it the reading stands."""
+
+    def __init__(self, path: Path, times: tuple[int, ...]) -> None:
+        self.path, self.times, self.process = path, times, os.getpid()
+        self.places = {time: place for place, time in enumerate(times)}
+        self.held: tuple[int, Image] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.container = av.open(str(self.path), "r")
+        self.stream = _video(self.container, self.path)
+        self.stream.thread_type = "AUTO"
+        self.decoded = self.container.decode(self.stream)
+        self.next = 0
+
+    def image(self, index: int) -> Image:
+        if self.held is not None and self.held[0] == index:
+            return self.held[1]
+        try:
+            picture = self._find(index)
+        except (av.FFmpegError, OSError) as error:
+            raise DataError(
+                f"picture {index} of {self.path} cannot be decoded: {error.strerror or error}; copy the file again"
+            ) from error
+        self.held = index, rgb(picture)
+        return self.held[1]
+
+    def _find(self, index: int) -> av.VideoFrame:
+        if not self.next <= index <= self.next + _NEAR:
+            self.container.seek(self.times[index], stream=self.stream, backward=True)
+            self.decoded = self.container.decode(self.stream)
+            picture = self._until(index)
+            if picture is not None:
+                return picture
+            self.container.close()  # the file cannot be sought: read it from its beginning
+            self._begin()
+        picture = self._until(index)
+        if picture is None:
+            raise DataError(f"picture {index} of {self.path} is not there where the file's index has it: convert the file")
+        return picture
+
+    def _until(self, index: int) -> av.VideoFrame | None:
+        """Decode up to a picture; None where decoding begins behind it, or passes it by."""
+        for picture in self.decoded:
+            place = None if picture.pts is None else self.places.get(picture.pts)
+            if place is None or place > index:
+                return None
+            self.next = place + 1
+            if place == index:
+                return picture
+        return None
+
+
+def _survey(path: Path) -> tuple[tuple[int, ...], float, int, int]:
+    """Time stamps of all pictures in order, frames a second, height and width: from one pass over the pictures."""
+    times, size, rate = [], (0, 0), Fraction(0)
+    for picture in pictures(path):
+        if picture.pts is None:
+            raise DataError(f"{path} has pictures without a time stamp: convert it, for instance to Matroska")
+        times.append(picture.pts)
+        if not size[0]:
+            size = picture.height, picture.width
+    if not times:
+        raise DataError(f"{path} holds no picture: expected a video")
+    if times != sorted(set(times)):
+        raise DataError(f"{path} has pictures whose time stamps do not ascend: convert it, for instance to Matroska")
+    with av.open(str(path), "r") as container:
+        stream = _video(container, path)
+        rate = stream.average_rate or stream.guessed_rate or Fraction(0)
+    return tuple(times), float(rate), *size
+
+
+def _video(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    if not container.streams.video:
+        raise DataError(f"{path} holds no video stream: expected a video file")
+    return container.streams.video[0]

@@ -1,0 +1,123 @@
+"""What the datasets share whose files lie in a folder: what is there, told from names alone, and where to get the rest."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from vssbench.errors import DataError
+from vssbench.stills import LabelReader, Size, Still, clip_of
+from vssbench.variant import Value
+from vssbench.video import Clip, Dataset
+
+#: how much of a part is there
+COMPLETE, PARTIAL, MISSING, UNCOUNTED = "complete", "partial", "missing", "there"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where something can be had: what it is, its address and the terms under which it is given out."""
+
+    what: str
+    address: str
+    terms: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a dataset in a folder: COMPLETE, PARTIAL, MISSING or UNCOUNTED (there, of no known number).
+
+    ``found`` and ``remedy`` are in words; ``remedy`` is empty where nothing is wanting.
+    """
+
+    name: str
+    state: str
+    found: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is known of a clip before any of its frames is read: its length, and the frames that carry labels."""
+
+    name: str
+    length: int
+    labelled: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The files of one clip: stills in order, at so many frames a second."""
+
+    name: str
+    stills: tuple[Still, ...]
+    fps: float
+
+    def outline(self) -> Outline:
+        """What the clip will be."""
+        labelled = tuple(index for index, still in enumerate(self.stills) if still.label is not None)
+        return Outline(self.name, len(self.stills), labelled)
+
+    def clip(self, read_label: LabelReader, size: Size | None = None) -> Clip:
+        """The clip, checked. Raises DataError."""
+        return clip_of(self.name, self.stills, self.fps, read_label, size)
+
+
+class OnDisk(Dataset):
+    """A dataset of files in the folder ``root``, which is None where it was not given."""
+
+    needs_root = True
+    root: Path | None
+
+    #: where its parts can be had
+    sources: ClassVar[tuple[Source, ...]]
+    #: parameters under which a folder may be run, each for a line of ``data status``
+    offers: ClassVar[Sequence[Mapping[str, Value]]]
+
+    @classmethod
+    @abstractmethod
+    def parts(cls, root: Path) -> list[Part]:
+        """What of the dataset a folder holds, counted, without opening any file."""
+
+    @abstractmethod
+    def outlines(self) -> list[Outline]:
+        """The clips that are scored, from the names of files. Raises DataError where they cannot be had."""
+
+    @abstractmethod
+    def faults(self) -> Iterator[str]:
+        """Everything that is wrong with the split, each fault in words; reads every file."""
+
+    @classmethod
+    def held_in(cls, root: Path) -> bool:
+        """Whether a folder holds anything of the dataset."""
+        return root.is_dir() and any(part.state != MISSING for part in cls.parts(root))
+
+    def folder(self) -> Path:
+        """The folder of the files. Raises DataError where none was given, or it is not there."""
+        name = type(self).__module__.rpartition(".")[2]
+        if self.root is None:
+            raise DataError(f"{name} needs its files: pass --data-root DIR. {self.where()}")
+        if not self.root.is_dir():
+            raise DataError(f"the folder {self.root} does not exist: expected {self.title} there. {self.where()}")
+        return self.root
+
+
+def path_or_none(root: str | Path) -> Path | None:
+    """A root as a dataset is given it; empty for none."""
+    return Path(root).expanduser() if root else None
+
+
+def counted(name: str, found: int, expected: int, noun: str, remedy: str) -> Part:
+    """A part of which ``expected`` files are published."""
+    state = MISSING if found == 0 else COMPLETE if found >= expected else PARTIAL
+    words = f"{found} of {expected} {noun}" if found else f"none of {expected} {noun}"
+    return Part(name, state, words, "" if state == COMPLETE else remedy)
+
+
+def shown(paths: Sequence[Path] | Sequence[str], limit: int = 8) -> str:
+    """The first few names of a folder, for messages; ``nothing`` where there is none."""
+    names = [entry.name if isinstance(entry, Path) else entry for entry in paths]
+    return (", ".join(names[:limit]) + (" ..." if len(names) > limit else "")) or "nothing"

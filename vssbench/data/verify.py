@@ -1,0 +1,76 @@
+"""Every file of a dataset read and checked, each fault in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vssbench import registry
+from vssbench.data.ondisk import OnDisk
+from vssbench.errors import DataError, VssbenchError
+from vssbench.progress import track
+from vssbench.variant import Variant
+from vssbench.video import Dataset
+
+
+def verify(variant: Variant, root: Path | None) -> dict[str, list[str]]:
+    """The faults of every variant that is checked: of the split that is named, else of all that the folder has.
+
+    Raises DataError where the folder has none of them, UsageError for an unknown name or parameter.
+    """
+    cls = registry.load("datasets", variant.name)
+    if cls.needs_root and root is None and "root" not in variant.params:
+        raise DataError(f"{variant.name} needs its files: pass --data-root DIR. {cls.where()}")
+    given = {"root": str(root)} if cls.needs_root and root is not None else {}
+    variants = [variant] if "split" in variant.params or not issubclass(cls, OnDisk) else _splits(cls, variant, given)
+    checked: dict[str, list[str]] = {}
+    for each in variants:
+        dataset = registry.create("datasets", each, **given)
+        with track(f"checking {each}", 0) as tracker:
+            checked[str(each)] = []
+            for fault in _faults(dataset):
+                checked[str(each)].append(fault)
+                tracker.advance(note=f"{len(checked[str(each)])} faults")
+    return checked
+
+
+def _splits(cls: type[OnDisk], variant: Variant, given: dict[str, str]) -> list[Variant]:
+    """The variant on every split that the folder has. Raises DataError where it has none."""
+    names = dict.fromkeys(params["split"] for params in cls.offers if "split" in params)
+    variants = [Variant(variant.name, {**variant.params, "split": name}) for name in names] or [variant]
+    held, reason = [], None
+    for each in variants:
+        try:
+            if registry.create("datasets", each, **given).outlines():
+                held.append(each)
+        except DataError as error:
+            reason = reason or error
+            if not _absent(each, given):
+                held.append(each)
+    if not held and reason is not None:
+        raise reason
+    return held
+
+
+def _absent(variant: Variant, given: dict[str, str]) -> bool:
+    """Whether the folder has nothing of a split, so that there is nothing to check either."""
+    try:
+        next(registry.create("datasets", variant, **given).faults(), None)
+    except DataError:
+        return True
+    return False
+
+
+def _faults(dataset: Dataset) -> Iterator[str]:
+    if isinstance(dataset, OnDisk):
+        yield from dataset.faults()
+        return
+    try:
+        for clip in dataset.clips():
+            for index in range(clip.length):
+                shape = clip.image(index).shape
+                if shape != (clip.height, clip.width, 3):
+                    yield f"{clip.name}: frame {index} is {shape}, expected {(clip.height, clip.width, 3)}"
+                clip.label(index)
+    except VssbenchError as error:
+        yield str(error)

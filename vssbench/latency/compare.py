@@ -1,0 +1,84 @@
+"""Measurements side by side, where they may be: rows of different machines, or of different settings, are not ranked together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vssbench.errors import UsageError
+from vssbench.latency.result import LatencyResult, StoredLatency
+from vssbench.latency.statistics import Ratio
+
+#: settings without which times answer different questions
+_QUESTION = ("size", "classes", "device", "precision", "gop", "codec", "clip")
+
+
+@dataclass(frozen=True)
+class RatioAgain:
+    """A ratio of two methods as several measurements found it, each with its id; whether all intervals have a point in
+    common (None where one of them has no interval)."""
+
+    first: str
+    second: str
+    kind: str
+    found: tuple[tuple[str, Ratio], ...]
+
+    @property
+    def overlap(self) -> bool | None:
+        lows = [ratio.low for _, ratio in self.found]
+        highs = [ratio.high for _, ratio in self.found]
+        if None in lows or None in highs:
+            return None
+        return max(low for low in lows if low is not None) <= min(high for high in highs if high is not None)
+
+
+def machine_of(result: LatencyResult) -> dict[str, Any]:
+    """What must agree for two times to be ranked together."""
+    environment = result.environment
+    on_gpu = str(result.settings["device"]).startswith("cuda")
+    found = {"processor": environment["cpu"], "cores": environment["usable_cores"]}
+    found["threads"] = sorted({method.threads for method in result.methods if method.threads})
+    return {**found, "GPU": environment["gpu"]} if on_gpu else found
+
+
+def check_comparable(stored: Sequence[StoredLatency]) -> None:
+    """Raises UsageError, in words, where the measurements must not be ranked together."""
+    if not stored:
+        raise UsageError("nothing to compare: give folders that `bench.py latency` wrote")
+    first = stored[0]
+    for other in stored[1:]:
+        one, two = machine_of(first.result), machine_of(other.result)
+        apart = [f"{key}: {one.get(key)} and {two.get(key)}" for key in {**one, **two} if one.get(key) != two.get(key)]
+        if apart:
+            raise UsageError(
+                f"{first.path.name} and {other.path.name} come from different machines ({'; '.join(apart)}): their times are not "
+                "ranked together. Measure all methods in one go on one machine, or compare the ratios of two methods within each"
+            )
+        settings = first.result.settings, other.result.settings
+        apart = [
+            f"{key}: {settings[0][key]} and {settings[1][key]}" for key in _QUESTION if settings[0][key] != settings[1][key]
+        ]
+        if apart:
+            raise UsageError(
+                f"{first.path.name} and {other.path.name} were measured differently ({'; '.join(apart)}): their times answer "
+                "different questions and are not ranked together"
+            )
+
+
+def ratios_again(stored: Sequence[StoredLatency], kind: str = "gop") -> list[RatioAgain]:
+    """The ratios of a kind that more than one measurement has, whichever of the two methods it names first."""
+    found: dict[tuple[str, str], list[tuple[str, Ratio]]] = {}
+    for item in stored:
+        for ratio in item.result.ratios:
+            if ratio.kind == kind:
+                turned = ratio if ratio.first < ratio.second else _turned(ratio)
+                found.setdefault((turned.first, turned.second), []).append((item.result.id, turned))
+    return [RatioAgain(*names, kind, tuple(each)) for names, each in found.items() if len(each) > 1]
+
+
+def _turned(ratio: Ratio) -> Ratio:
+    """The same with the methods the other way round."""
+    low, high = (None if end is None else 1 / end for end in (ratio.high, ratio.low))
+    changed = {"first": ratio.second, "second": ratio.first, "ratio": 1 / ratio.ratio, "low": low, "high": high}
+    return ratio.model_copy(update=changed)

@@ -1,0 +1,165 @@
+"""Interleaved rounds: every method in fresh processes, one at work at a time, in an order drawn for each round.
+
+Whatever changes slowly on the machine, its temperature or its other users, then meets all methods alike, and the ratio of two
+methods' times in the same round is free of it. Each process is new: how its memory came to lie, and which kernels were chosen,
+is drawn again.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vssbench.latency.load import Load
+from vssbench.latency.samples import Samples, joined
+from vssbench.latency.settings import Settings, Subject
+from vssbench.latency.warmup import WarmUp
+from vssbench.latency.worker import Round, serve
+
+#: seconds that a worker has to end by itself before it is killed
+_PATIENCE = 5.0
+#: seconds between two looks at whether a worker is still alive
+_GLANCE = 0.2
+
+
+class WorkerFailed(Exception):
+    """A worker said why it cannot go on, or died without a word."""
+
+
+@dataclass
+class Outcome:
+    """What became of a method: its warm-ups and its loads by round, and why it was given up, empty where it was not."""
+
+    warmups: list[WarmUp] = field(default_factory=list)
+    loads: list[Load] = field(default_factory=list)
+    failure: str = ""
+    threads: int = 0
+
+
+@dataclass
+class Campaign:
+    """All that is measured, as it grows. ``outcomes`` has one entry a method; ``complete`` says that it came to its end."""
+
+    outcomes: list[Outcome]
+    parts: list[Samples] = field(default_factory=list)
+    complete: bool = False
+
+    def samples(self) -> Samples:
+        return joined(self.parts)
+
+
+def schedule(methods: int, processes: int, rounds: int, seed: int) -> list[list[list[int]]]:
+    """The order of the methods in each round of each set of processes: [processes][rounds][methods]."""
+    random = np.random.default_rng(seed)
+    return [[[int(i) for i in random.permutation(methods)] for _ in range(rounds)] for _ in range(processes)]
+
+
+def run_rounds(
+    settings: Settings, subjects: Sequence[Subject], campaign: Campaign, advance: Callable[[str], object] = lambda note: None
+) -> None:
+    """Fill ``campaign``; a method whose worker fails is given up, the others go on. KeyboardInterrupt passes through.
+
+    ``advance`` is called once for each round of a method, and for each that will not take place.
+    """
+    for process, orders in enumerate(schedule(len(subjects), settings.processes, settings.rounds, settings.seed)):
+        with _workers() as workers:
+            for index in orders[0]:
+                outcome = campaign.outcomes[index]
+                if not outcome.failure:
+                    with _noting(outcome):
+                        workers[index] = Worker(settings, subjects[index])
+                        warm_up, outcome.threads = workers[index].answer("ready")
+                        outcome.warmups.append(warm_up)
+            for number, order in enumerate(orders):
+                for index in order:
+                    if not campaign.outcomes[index].failure:
+                        with _noting(campaign.outcomes[index]):
+                            _one_round(workers[index], campaign, index, process, number)
+                    advance(f"process {process + 1}, round {number + 1}: {subjects[index].method}")
+    campaign.complete = True
+
+
+@contextmanager
+def _noting(outcome: Outcome) -> Iterator[None]:
+    """Work of a method that is given up where it fails."""
+    try:
+        yield
+    except WorkerFailed as failure:
+        outcome.failure = str(failure)
+
+
+def _one_round(worker: Worker, campaign: Campaign, index: int, process: int, number: int) -> None:
+    done: Round = worker.ask("round")
+    campaign.outcomes[index].loads.append(done.load)
+    whole = np.array(done.frames, np.float64)
+    gop, frame, distance = (whole[:, place].astype(np.int64) for place in range(3))
+    same = np.ones(len(whole), np.int64)
+    times = (whole[:, place] for place in range(3, 8))
+    campaign.parts.append(Samples(index * same, process * same, number * same, gop, frame, distance, *times))
+
+
+class Worker:
+    """A process that times a method, seen from outside."""
+
+    def __init__(self, settings: Settings, subject: Subject) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, settings, subject), daemon=True)
+        self.process.start()
+        theirs.close()  # so that the pipe ends when the worker does
+
+    def ask(self, what: str) -> Any:
+        """Tell the worker to do something, and wait for what comes of it. Raises WorkerFailed."""
+        try:
+            self.connection.send(what)
+        except (BrokenPipeError, ConnectionResetError):
+            raise WorkerFailed(self._how_it_ended()) from None
+        return self.answer(what)
+
+    def answer(self, expected: str) -> Any:
+        """The content of the next message. Raises WorkerFailed where it is not the one expected, or never comes."""
+        try:
+            while not self.connection.poll(_GLANCE):
+                if not self.process.is_alive() and not self.connection.poll(0):
+                    raise WorkerFailed(self._how_it_ended())
+            what, content = self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            raise WorkerFailed(self._how_it_ended()) from None
+        if what != expected:
+            raise WorkerFailed(str(content))
+        return content
+
+    def _how_it_ended(self) -> str:
+        self.process.join(_PATIENCE)
+        status = self.process.exitcode
+        if status is not None and status < 0:
+            name = signal.Signals(-status).name if -status in list(signal.Signals) else f"signal {-status}"
+            hint = "; the system may have been out of memory" if name == "SIGKILL" else ""
+            return f"its process was ended by {name}{hint}; what was measured before is kept"
+        return f"its process ended with status {status} without a word; what was measured before is kept"
+
+    def stop(self) -> None:
+        """End the process, in whatever state it is."""
+        self.connection.close()  # an idle worker ends by itself
+        self.process.terminate()
+        self.process.join(_PATIENCE)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+@contextmanager
+def _workers() -> Iterator[dict[int, Worker]]:
+    """Workers by the index of their method; all have ended on leaving."""
+    workers: dict[int, Worker] = {}
+    try:
+        yield workers
+    finally:
+        for worker in workers.values():
+            worker.stop()

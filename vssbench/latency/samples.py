@@ -1,0 +1,92 @@
+"""Every frame's times, as columns of equal length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from vssbench.errors import DataError
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+#: the parts of a frame's time in the order in which they happen
+PARTS = ("decode", "motion", "input", "model", "post")
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """One entry a timed frame. ``method`` indexes the methods; ``process`` and ``round`` count each method's; ``gop`` counts
+    those of a round, ``frame`` is the index in the stream, ``distance`` counts frames since the keyframe; the times are
+    milliseconds: ``decode_ms`` and ``motion_ms`` of that frame in the round's own pass over the stream, ``input_ms`` the
+    conversion to the network's input on its device, ``model_ms`` the network, ``post_ms`` resize and argmax."""
+
+    method: Ints
+    process: Ints
+    round: Ints
+    gop: Ints
+    frame: Ints
+    distance: Ints
+    decode_ms: Floats
+    motion_ms: Floats
+    input_ms: Floats
+    model_ms: Floats
+    post_ms: Floats
+
+    def __post_init__(self) -> None:
+        lengths = {field.name: len(getattr(self, field.name)) for field in fields(self)}
+        if len(set(lengths.values())) > 1:
+            raise DataError(f"samples need one entry a frame in every column; found {lengths}")
+
+    def __len__(self) -> int:
+        return len(self.method)
+
+    def part(self, name: str) -> Floats:
+        """Milliseconds of one of PARTS."""
+        values: Floats = getattr(self, f"{name}_ms")
+        return values
+
+    @property
+    def network_ms(self) -> Floats:
+        """What methods are compared by, as in ``run``: the network, the resize of its logits and the argmax."""
+        return self.model_ms + self.post_ms
+
+    @property
+    def total_ms(self) -> Floats:
+        """From the packet to the labels."""
+        return sum((self.part(name) for name in PARTS), np.zeros(len(self)))
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> Samples:
+        """Those frames alone."""
+        return Samples(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+
+    def of_method(self, index: int) -> Samples:
+        return self.where(self.method == index)
+
+
+def columns(samples: Samples) -> dict[str, npt.NDArray[np.generic]]:
+    """The columns by name."""
+    return {field.name: getattr(samples, field.name) for field in fields(samples)}
+
+
+def joined(parts: Iterable[Samples]) -> Samples:
+    """All of them, one after the other."""
+    listed = list(parts)
+    found: dict[str, npt.NDArray[np.generic]] = {}
+    for field in fields(Samples):
+        kind = np.float64 if field.name.endswith("_ms") else np.int64
+        found[field.name] = np.concatenate([np.zeros(0, kind), *(getattr(part, field.name) for part in listed)])
+    return Samples(**found)  # type: ignore[arg-type]
+
+
+def gop_means(samples: Samples, values: Floats) -> tuple[Floats, Ints, Ints]:
+    """The mean of ``values`` over each GOP of one method's frames, with the process and the round of each."""
+    keys = np.stack([samples.process, samples.round, samples.gop], axis=1)
+    unique, place = np.unique(keys, axis=0, return_inverse=True)
+    place = place.reshape(-1)
+    counts = np.bincount(place, minlength=len(unique))
+    means = np.bincount(place, weights=values, minlength=len(unique)) / np.maximum(counts, 1)
+    return means, unique[:, 0], unique[:, 1]

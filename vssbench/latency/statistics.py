@@ -1,0 +1,203 @@
+"""What many times amount to: quantiles, a bootstrap interval of the median, the ratio of two methods.
+
+Times are not independent: those of one process share how its memory lies, those of one round what else the machine did. The
+bootstrap is therefore hierarchical: processes are drawn with replacement, then of each its rounds, each with all its frames.
+Percentiles of few processes lie too close together; they are widened by t_(n-1) sqrt(n / (n - 1)) / z for n processes
+(Hesterberg, "What teachers should know about the bootstrap", 2015), or n rounds where there is one process alone.
+
+The ratio of two methods is paired: the medians of the two in the same round of the same set of processes make one ratio, and
+the median of these is reported, with the interval of the same bootstrap of their logarithms.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from vssbench.latency.samples import PARTS, Floats, Ints, Samples, gop_means
+from vssbench.metrics.resampling import LEVEL, student
+
+KINDS = ("key", "nonkey", "gop")
+KIND_WORDS = {"key": "keyframes", "nonkey": "non-keyframes", "gop": "GOP means"}
+#: frames a second of the deadlines
+DEADLINES = (25, 30)
+REPLICATES = 2000
+#: the normal distribution's 97.5 % point
+_Z = 1.959964
+#: replicates at a time, so that memory stays small
+_CHUNK = 100
+
+
+class Summary(BaseModel):
+    """The times of one kind of frame, milliseconds of network, resize and argmax; ``low_ms`` and ``high_ms`` bound the median
+    at 95 %, None where there is one process with one round. ``spread`` is (p90 - p10) / median; ``processes_ms`` the median of
+    each process; ``missed`` the share of frames that come after a deadline, of all five parts, by frames a second;
+    ``parts_ms`` the median of each part, and of their total. Of GOP means: each is one sample, but for ``missed``, which
+    counts frames."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: str
+    samples: int
+    median_ms: float
+    p90_ms: float
+    p99_ms: float
+    worst_ms: float
+    mad_ms: float
+    low_ms: float | None
+    high_ms: float | None
+    spread: float
+    processes_ms: list[float]
+    missed: dict[int, float]
+    parts_ms: dict[str, float]
+
+    @property
+    def frames_a_second(self) -> float:
+        """Of the network, resize and argmax."""
+        return 1000 / self.median_ms
+
+    @property
+    def processes_apart(self) -> float:
+        """The largest over the smallest median of a process, less 1."""
+        return max(self.processes_ms) / min(self.processes_ms) - 1
+
+
+class Ratio(BaseModel):
+    """``first`` over ``second`` of one kind's times, with its interval at 95 % (None where it cannot be had)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    first: str
+    second: str
+    kind: str
+    rounds: int
+    ratio: float
+    low: float | None
+    high: float | None
+
+    @property
+    def words(self) -> str:
+        """What follows of it."""
+        if self.low is None or self.high is None:
+            return "no interval: more rounds or processes are needed"
+        apart = f"{max(self.ratio, 1 / self.ratio) - 1:.1%}"
+        if self.low > 1:
+            return f"{self.first} is slower than {self.second} by {apart}"
+        if self.high < 1:
+            return f"{self.second} is slower than {self.first} by {apart}"
+        return f"no difference of {self.first} and {self.second} is shown"
+
+
+def of_kind(samples: Samples, kind: str) -> Samples:
+    """The frames of a kind, of one method; all of them for GOPs."""
+    if kind == "gop":
+        return samples
+    return samples.where((samples.distance == 0) == (kind == "key"))
+
+
+def values_of(samples: Samples, kind: str) -> tuple[Floats, Ints, Ints]:
+    """The times of one method's frames of a kind, or their means over GOPs, with process and round of each."""
+    chosen = of_kind(samples, kind)
+    if kind == "gop":
+        return gop_means(chosen, chosen.network_ms)
+    return chosen.network_ms, chosen.process, chosen.round
+
+
+def summarise(samples: Samples, kind: str, seed: int = 0) -> Summary | None:
+    """Of one method's frames; None where there is none of that kind."""
+    values, process, rounds = values_of(samples, kind)
+    if not len(values):
+        return None
+    chosen = of_kind(samples, kind)
+    p10, middle, p90, p99 = (float(v) for v in np.quantile(values, [0.1, 0.5, 0.9, 0.99]))
+    interval = median_interval(values, process, rounds, seed=seed)
+    parts = {part: _typical(chosen, chosen.part(part), kind) for part in PARTS}
+    return Summary(
+        kind=kind,
+        samples=len(values),
+        median_ms=middle,
+        p90_ms=p90,
+        p99_ms=p99,
+        worst_ms=float(values.max()),
+        mad_ms=float(np.median(np.abs(values - middle))),
+        low_ms=None if interval is None else interval[0],
+        high_ms=None if interval is None else interval[1],
+        spread=(p90 - p10) / middle,
+        processes_ms=[float(np.median(values[process == each])) for each in np.unique(process)],
+        missed={fps: float((chosen.total_ms > 1000 / fps).mean()) for fps in DEADLINES},
+        parts_ms={**parts, "total": _typical(chosen, chosen.total_ms, kind)},
+    )
+
+
+def _typical(samples: Samples, values: Floats, kind: str) -> float:
+    return float(np.median(gop_means(samples, values)[0] if kind == "gop" else values))
+
+
+def median_interval(
+    values: Floats, process: Ints, rounds: Ints, replicates: int = REPLICATES, seed: int = 0
+) -> tuple[float, float] | None:
+    """Of the median of ``values`` (n,), measured in those processes and rounds, at 95 %; None of a single round."""
+    units, unit_of = np.unique(np.stack([process, rounds], axis=1), axis=0, return_inverse=True)
+    if len(units) < 2:
+        return None
+    random = np.random.default_rng(seed)
+    order = np.argsort(values, kind="stable")
+    ascending, unit_of = values[order], unit_of.reshape(-1)[order]
+    medians = []
+    for first in range(0, replicates, _CHUNK):
+        drawn = _draws(units[:, 0], min(_CHUNK, replicates - first), random)
+        reached = np.cumsum(drawn[:, unit_of], axis=1)
+        medians.append(_weighted_median(ascending, reached))
+    low, high = np.quantile(np.concatenate(medians), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    middle, factor = float(np.median(values)), _widening(units)
+    return middle + factor * min(float(low) - middle, 0.0), middle + factor * max(float(high) - middle, 0.0)
+
+
+def _draws(process_of: Ints, replicates: int, random: np.random.Generator) -> Floats:
+    """How often each round is drawn, (replicates, rounds of all processes): processes first, then their rounds."""
+    processes = np.unique(process_of)
+    drawn = np.zeros((replicates, len(process_of)))
+    rows = np.arange(replicates)
+    for _ in processes:
+        chosen = processes[random.integers(0, len(processes), replicates)]
+        for process in processes:
+            theirs, own = rows[chosen == process], np.flatnonzero(process_of == process)
+            picks = own[random.integers(0, len(own), (len(theirs), len(own)))]
+            np.add.at(drawn, (np.repeat(theirs, len(own)), picks.reshape(-1)), 1.0)
+    return drawn
+
+
+def _weighted_median(ascending: Floats, reached: Floats) -> Floats:
+    """The median of each row, where ``reached`` (R, n) counts how often values up to that one were drawn."""
+    half = reached[:, -1:] / 2
+    lower = ascending[np.argmax(reached >= half, axis=1)]
+    upper = ascending[np.argmax(reached > half, axis=1)]
+    return (lower + upper) / 2
+
+
+def _widening(units: Ints) -> float:
+    processes = len(np.unique(units[:, 0]))
+    count = processes if processes > 1 else len(units)
+    return student(count - 1) * math.sqrt(count / (count - 1)) / _Z
+
+
+def compare(first: Samples, second: Samples, names: tuple[str, str], kind: str, seed: int = 0) -> Ratio | None:
+    """The ratio of two methods, paired by round; None where they have no round in common."""
+    medians = [_round_medians(samples, kind) for samples in (first, second)]
+    shared = sorted(set(medians[0]) & set(medians[1]))
+    if not shared:
+        return None
+    logs = np.array([math.log(medians[0][at] / medians[1][at]) for at in shared])
+    process, rounds = (np.array([at[place] for at in shared], np.int64) for place in range(2))
+    interval = median_interval(logs, process, rounds, seed=seed)
+    low, high = (None, None) if interval is None else (math.exp(interval[0]), math.exp(interval[1]))
+    ratio = math.exp(float(np.median(logs)))
+    return Ratio(first=names[0], second=names[1], kind=kind, rounds=len(shared), ratio=ratio, low=low, high=high)
+
+
+def _round_medians(samples: Samples, kind: str) -> dict[tuple[int, int], float]:
+    values, process, rounds = values_of(samples, kind)
+    places = {(int(p), int(r)) for p, r in zip(process, rounds, strict=True)}
+    return {(p, r): float(np.median(values[(process == p) & (rounds == r)])) for p, r in places}

@@ -1,0 +1,103 @@
+"""What a measurement shows on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from vssbench.latency.compare import RatioAgain
+from vssbench.latency.result import LatencyResult, MethodTimes, StoredLatency
+from vssbench.latency.samples import PARTS
+from vssbench.latency.statistics import DEADLINES, Ratio, Summary
+
+_KIND = {"key": "key", "nonkey": "non-key", "gop": "GOP mean"}
+_HEAD = (
+    "method", "frames", "median ms", "95 %", "p90", "p99", "worst", "MAD", "frames/s",
+    *(f"miss {fps} fps" for fps in DEADLINES), "n",
+)  # fmt: skip
+
+
+def times_table(methods: Sequence[MethodTimes], labels: Sequence[str] | None = None) -> str:
+    """The times of network, resize and argmax, a line a method and kind; misses are of the whole frame."""
+    body = []
+    for label, method in zip(labels or [method.method for method in methods], methods, strict=True):
+        body += [(label, *_times(summary)) for summary in method.times.values()]
+    return tabulate(body, _HEAD, tablefmt="simple", disable_numparse=True, colalign=("left", "left", *["right"] * 10))
+
+
+def _times(summary: Summary) -> tuple[str, ...]:
+    interval = "" if summary.low_ms is None or summary.high_ms is None else f"{_ms(summary.low_ms)} – {_ms(summary.high_ms)}"
+    numbers = (summary.p90_ms, summary.p99_ms, summary.worst_ms, summary.mad_ms)
+    missed = (f"{summary.missed[fps]:.1%}" for fps in DEADLINES)
+    per_second = f"{summary.frames_a_second:.3g}"
+    return (
+        _KIND[summary.kind], _ms(summary.median_ms), interval, *map(_ms, numbers), per_second, *missed, str(summary.samples),
+    )  # fmt: skip
+
+
+def parts_table(methods: Sequence[MethodTimes]) -> str:
+    """The median of each part of a frame, and of the whole, a line a method and kind."""
+    body = []
+    for method in methods:
+        for summary in method.times.values():
+            parts = (_ms(summary.parts_ms[part]) for part in (*PARTS, "total"))
+            body.append((method.method, _KIND[summary.kind], *parts))
+    head = ("method", "frames", *(f"{part} ms" for part in PARTS), "whole frame ms")
+    return tabulate(body, head, tablefmt="simple", disable_numparse=True, colalign=("left", "left", *["right"] * 6))
+
+
+def ratio_line(ratio: Ratio) -> str:
+    """A ratio, its interval and what follows."""
+    interval = "" if ratio.low is None or ratio.high is None else f" ({ratio.low:.3f} – {ratio.high:.3f})"
+    return f"{ratio.first} / {ratio.second}, {_KIND[ratio.kind]}: {ratio.ratio:.3f}{interval}: {ratio.words}"
+
+
+def report(result: LatencyResult) -> str:
+    """The whole of a measurement."""
+    timed = [method for method in result.methods if method.times]
+    paragraphs = [times_table(timed), parts_table(timed)] if timed else []
+    lines = [ratio_line(ratio) for ratio in result.ratios]
+    if lines and any(method.verdict != "stable" for method in timed):
+        lines.append(
+            "(not every method was stable: a ratio is paired by round and suffers less than times, but it does suffer)"
+        )
+    paragraphs += ["\n".join(lines)] if lines else []
+    paragraphs.append("\n".join(_verdict(method) for method in result.methods))
+    return "\n\n".join(paragraphs)
+
+
+def _verdict(method: MethodTimes) -> str:
+    failure = f"failed: {method.reason}" if method.status == "failed" else ""
+    return f"{method.method}: {'; '.join(filter(None, (failure, method.verdict)))}"
+
+
+def comparison(stored: Sequence[StoredLatency], again: Sequence[RatioAgain]) -> str:
+    """Comparable measurements in one table, the fastest first, and ratios that were measured more than once."""
+    rows = [
+        (f"{method.method} [{item.result.id}]", method) for item in stored for method in item.result.methods if method.times
+    ]
+    rows.sort(key=lambda row: row[1].times["gop"].median_ms)
+    paragraphs = [times_table([method for _, method in rows], [label for label, _ in rows])]
+    for each in again:
+        words = {True: "the intervals overlap", False: "the intervals do not overlap", None: "no interval"}[each.overlap]
+        lines = [f"{ratio_line(ratio)} [{name}]" for name, ratio in each.found]
+        paragraphs.append("\n".join([*lines, words]))
+    paragraphs.append("\n".join(f"{label}: {method.verdict}" for label, method in rows))
+    return "\n\n".join(paragraphs)
+
+
+def comparison_json(stored: Sequence[StoredLatency], again: Sequence[RatioAgain]) -> dict[str, Any]:
+    """The same as JSON values."""
+    return {
+        "measurements": [item.result.model_dump(mode="json") for item in stored],
+        "ratios": [
+            {"overlap": each.overlap, "found": [{"id": name, **ratio.model_dump()} for name, ratio in each.found]}
+            for each in again
+        ],
+    }
+
+
+def _ms(value: float) -> str:
+    return f"{value:.4g}" if value < 1000 else f"{value:.0f}"

@@ -1,0 +1,157 @@
+"""The process that times one method: builds it, warms it up, then does a round whenever it is told to.
+
+It talks to the process that started it through a pipe, one message at a time: (what, content). ``ready`` comes with the
+warm-up, ``round`` with a round's frames, ``failed`` with the reason in words. It ends when the pipe does.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vssbench import registry
+from vssbench.errors import DataError, VssbenchError
+from vssbench.inference import prepare
+from vssbench.latency import load, warmup
+from vssbench.latency.clock import clock_for
+from vssbench.latency.footage import open_clip, open_codec
+from vssbench.latency.settings import Settings, Subject
+from vssbench.nets.resize import resize
+from vssbench.segmenter import VideoSegmenter
+from vssbench.variant import parse_variant
+from vssbench.video import Frame
+from vssbench.weights import load_into, open_weights
+
+#: what autocast computes in; fp32 is without it
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a round yields: of each timed frame the GOP of the round, its index in the stream, its distance, and the
+    milliseconds of the five parts; the load of the machine meanwhile."""
+
+    frames: list[tuple[int, int, int, float, float, float, float, float]]
+    load: load.Load
+
+
+def serve(connection: Connection, settings: Settings, subject: Subject) -> None:
+    """The life of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers itself
+    try:
+        bench = Bench(settings, subject)
+        connection.send(("ready", (bench.warm_up(), torch.get_num_threads())))
+        while connection.recv() == "round":
+            connection.send(("round", bench.round(settings.seconds_a_round)))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # nobody is there to hear any more
+    except VssbenchError as error:
+        connection.send(("failed", str(error)))
+    except Exception as error:  # a method from elsewhere may do anything; the others are timed all the same
+        connection.send(("failed", f"{type(error).__name__}: {error}"))
+
+
+class Bench:
+    """A method with the frames that it is timed on, decoded."""
+
+    def __init__(self, settings: Settings, subject: Subject) -> None:
+        self.settings, self.device = settings, settings.device
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        self.model = _build(settings, subject)
+        self.clip, self.codec = open_clip(settings), open_codec(settings)
+        self.clock = clock_for(settings.device)
+        self.reference: Any = None
+        self.frames, _ = self.decode()
+        self.gops = [self.frames[at : at + settings.gop] for at in range(0, len(self.frames), settings.gop)]
+
+    def decode(self) -> tuple[list[Frame], list[tuple[float, float]]]:
+        """A pass over the stream: its frames, and the milliseconds of decoding and of motion (with the residual) of each."""
+        needs = self.model.needs
+        asked = {"motion": "motion" in needs or "residual" in needs, "residual": "residual" in needs}
+        frames = list(self.codec.frames(self.clip, self.settings.cache, **asked))
+        return frames, [(1000 * frame.decode_seconds, 1000 * frame.motion_seconds) for frame in frames]
+
+    def warm_up(self) -> warmup.WarmUp:
+        """Run windows until their medians agree."""
+        started = time.perf_counter()
+        windows: list[tuple[float, float]] = []
+        frames = self.gops[0][: 1 + warmup.OTHERS]
+        while True:
+            times = [sum(self.segment(frame)[1:]) for frame in frames]
+            windows.append((times[0], median(times[1:] or [0.0])))
+            seconds = time.perf_counter() - started
+            if warmup.settled(windows) or warmup.given_up(len(windows), seconds):
+                count = len(windows)
+                return warmup.WarmUp(seconds, count * len(frames), count, warmup.settled(windows), windows[0], windows[-1])
+
+    def round(self, seconds: float) -> Round:
+        """Decode the stream once, then segment whole GOPs for that long, at least one; the first frames are not counted, since
+        other methods have had the machine in between."""
+        before = load.read()
+        _, decoding = self.decode()
+        for frame in self.gops[0][:2]:
+            self.segment(frame)
+        found = []
+        started, number = time.perf_counter(), 0
+        while not number or time.perf_counter() - started < seconds:
+            for frame in self.gops[number % len(self.gops)]:
+                times = self.segment(frame)
+                decode, motion = decoding[frame.index]
+                found.append((number, frame.index, frame.distance, decode, motion, *times))
+            number += 1
+        return Round(found, load.between(before, load.read()))
+
+    def segment(self, frame: Frame) -> tuple[float, float, float]:
+        """Milliseconds of a frame's conversion to the network's input, of the network, and of resize and argmax."""
+        size = (frame.image.shape[0], frame.image.shape[1])
+        dtype = _AUTOCAST.get(self.settings.precision)
+        autocast = torch.autocast(self.device.split(":")[0], dtype=dtype, enabled=dtype is not None)
+        with torch.inference_mode(), autocast:
+            self.clock.start()
+            image, motion, residual = self._inputs(frame)
+            self.clock.mark()
+            if frame.distance == 0:
+                self.reference = None  # let the last keyframe's feature go before the next is made
+                logits, self.reference = self.model.keyframe(image)
+            else:
+                logits = self.model.follow(image, motion, self.reference, residual)
+            self.clock.mark()
+            labels = resize(logits, size)[0].argmax(0)
+            self.clock.mark()
+            converting, network, post = self.clock.stop()
+        if tuple(labels.shape) != size:
+            raise DataError(f"{self.model.display} gives labels of {tuple(labels.shape)} for a frame of {size}")
+        return converting, network, post
+
+    def _inputs(self, frame: Frame) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        motion = None
+        if frame.motion is not None and "motion" in self.model.needs:
+            motion = torch.from_numpy(frame.motion.dense()).to(self.device).permute(2, 0, 1)[None]
+        residual = None if frame.residual is None else self._pixels(frame.residual)
+        return self._pixels(frame.image), motion, residual
+
+    def _pixels(self, values: np.ndarray) -> Tensor:
+        """(H, W, 3) in grey levels to (1, 3, H, W) as parts of 255."""
+        pixels = torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+        return pixels.permute(2, 0, 1)[None].float().div_(255).contiguous(memory_format=torch.channels_last)
+
+
+def _build(settings: Settings, subject: Subject) -> VideoSegmenter:
+    """The method in its fast form, as ``run`` measures it."""
+    torch.manual_seed(settings.seed)
+    variant = parse_variant(subject.method)
+    model: VideoSegmenter = registry.create("methods", variant, classes=settings.classes)
+    if subject.weights is not None:
+        file = open_weights(subject.weights)
+        load_into(model, variant, file.classes, file)
+    prepare(model.to(settings.device))
+    return model

@@ -1,0 +1,238 @@
+"""95 % bootstrap intervals of mIoU, and of the difference of two methods on the same frames.
+
+What is drawn again, and why intervals are widened, is said in :mod:`vssbench.metrics.resampling`. A frame's contribution, by
+whose correlation the blocks' length is chosen, is the derivative of the score by the frame's weight (the infinitesimal
+jackknife): the correlation is then that of the very number whose interval is wanted.
+
+The interval is that of percentiles, their distances from the replicates' median widened and laid about the score itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vssbench.errors import DataError
+from vssbench.metrics.iou import Floats, absent_value, by_distance, mean_present, ratio
+from vssbench.metrics.resampling import LEVEL, Resampling, plan, weights
+from vssbench.metrics.scores import Record, check_rules, without
+from vssbench.protocol import MEAN_OF_DISTANCES
+
+REPLICATES = 2000
+#: frames at a distance under which that distance has no interval of its own
+MIN_FRAMES_AT_DISTANCE = 5
+#: weights that are held at a time
+_CHUNK = 4_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score, or a difference of two, and its 95 % interval, as fractions."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Of a difference: whether one method is the better at 95 %."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Of the mIoU, or of a difference of two, and of each mIoU_d (index = distance; None where too few frames were scored)."""
+
+    miou: Interval
+    by_distance: tuple[Interval | None, ...]
+    resampling: Resampling
+
+
+def intervals(
+    record: Record,
+    aggregate: str = MEAN_OF_DISTANCES,
+    absent: str = "skip",
+    left_out: Collection[int] = (),
+    *,
+    block: int | None = None,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> Intervals:
+    """95 % intervals of a record's mIoU; the rules are those of :func:`vssbench.metrics.scores.scores`.
+
+    ``block`` sets the block's length in labelled frames, and has blocks drawn whatever the number of clips. Raises DataError
+    where there are too few frames for an interval, UsageError for an unknown rule.
+    """
+    return _intervals([_Statistic(record, aggregate, absent, left_out)], block, replicates, seed)
+
+
+def difference(
+    first: Record,
+    second: Record,
+    aggregate: str = MEAN_OF_DISTANCES,
+    absent: str = "skip",
+    left_out: Collection[int] = (),
+    *,
+    block: int | None = None,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> Intervals:
+    """95 % intervals of the first record's mIoU minus the second's, both of the same draws; see :func:`intervals`.
+
+    What both methods find hard cancels, so that this interval is narrower than the two methods' own suggest. Raises
+    DataError where the records are not of the same labelled frames with the same labels.
+    """
+    both = [_Statistic(record, aggregate, absent, left_out) for record in (first, second)]
+    _check_same(*both)
+    return _intervals(both, block, replicates, seed)
+
+
+class _Statistic:
+    """mIoU of a record as a function of its labelled frames' weights."""
+
+    def __init__(self, record: Record, aggregate: str, absent: str, left_out: Collection[int]) -> None:
+        check_rules(aggregate, absent)
+        matrices = without(record.matrices, left_out)
+        self.by_distance = aggregate == MEAN_OF_DISTANCES
+        self.empty, self.left_out = absent_value(absent), sorted(left_out)
+        self.distances = record.distances
+        self.scored = sorted(by_distance(matrices, record.distances))
+        if not self.scored:
+            raise DataError("no interval: not one pixel was scored")
+        places = np.stack([record.clips, record.frames], axis=1).reshape(-1, 2)
+        #: labelled frames int64 (U, 2), clip and frame, in order; and the row's number among them (F,)
+        self.units, self.unit_of = np.unique(places, axis=0, return_inverse=True)
+        self.unit_of = self.unit_of.reshape(-1)
+        correct = np.diagonal(matrices, axis1=1, axis2=2)
+        self.truth = matrices.sum(axis=2)
+        union = self.truth + matrices.sum(axis=1) - correct
+        #: pixels in the intersection and in the union of each row and class: float64 (F, 2 C)
+        self.tally = np.concatenate([correct, union], axis=1).astype(np.float64)
+
+    def groups(self) -> list[npt.NDArray[np.bool_]]:
+        """The rows (F,) of which each matrix is the sum that the mIoU is made of."""
+        if self.by_distance:
+            return [self.distances == distance for distance in self.scored]
+        return [np.ones(len(self.tally), bool)]
+
+    def at(self, rows: npt.NDArray[np.bool_], drawn: Floats) -> Floats:
+        """mIoU of those rows, drawn (R, U) times -> (R,); NaN where none of their frames is drawn."""
+        summed = drawn[:, self.unit_of[rows]] @ self.tally[rows]
+        classes = summed.shape[1] // 2
+        correct, union = summed[:, :classes], summed[:, classes:]
+        values = ratio(correct, union, self.empty)
+        values[:, self.left_out] = np.nan
+        return np.where(union.any(axis=1), mean_present(values), np.nan)
+
+    def influence(self) -> Floats:
+        """Derivative of the mIoU by each labelled frame's weight, all being 1: float64 (U,), of sum 0."""
+        moved = np.zeros(len(self.units))
+        groups = self.groups()
+        for rows in groups:
+            tally = self.tally[rows]
+            classes = tally.shape[1] // 2
+            correct, union = tally[:, :classes], tally[:, classes:]
+            total = union.sum(axis=0)
+            value = ratio(correct.sum(axis=0), total)
+            counted = np.ones(classes, bool) if not np.isnan(self.empty) else total > 0
+            counted[self.left_out] = False
+            each = np.where(counted & (total > 0), ratio(correct - value * union, np.maximum(total, 1.0)[None]), 0.0)
+            np.add.at(moved, self.unit_of[rows], each.sum(axis=1) / max(counted.sum(), 1) / len(groups))
+        return moved
+
+
+def _check_same(first: _Statistic, second: _Statistic) -> None:
+    if first.units.shape != second.units.shape or (first.units != second.units).any():
+        sets = [{(int(clip), int(frame)) for clip, frame in item.units} for item in (first, second)]
+        shared, example = len(sets[0] & sets[1]), min(sets[0] ^ sets[1])
+        raise DataError(
+            f"the two methods were scored on different frames ({len(sets[0])} and {len(sets[1])}, {shared} of them the same; "
+            f"frame {example[1]} of clip {example[0]} with one of them only): compare runs of the same data and protocol"
+        )
+    if first.truth.shape[1] != second.truth.shape[1]:
+        raise DataError(
+            f"the two methods were scored on {first.truth.shape[1]} and {second.truth.shape[1]} classes: "
+            "compare runs of the same data"
+        )
+    truths = []
+    for item in (first, second):
+        truth = np.zeros((len(item.units), item.truth.shape[1]), np.int64)
+        truth[item.unit_of] = item.truth
+        truths.append(truth)
+    wrong = np.flatnonzero((truths[0] != truths[1]).any(axis=1))
+    if wrong.size:
+        clip, frame = first.units[wrong[0]]
+        raise DataError(
+            f"the two methods were scored against different labels (in {wrong.size} of {len(truths[0])} frames, the first of "
+            f"them frame {frame} of clip {clip}): compare runs of the same data at the same size"
+        )
+
+
+def _intervals(statistics: list[_Statistic], block: int | None, replicates: int, seed: int) -> Intervals:
+    units = statistics[0].units
+    lengths = np.unique(units[:, 0], return_counts=True)[1]
+    influence = statistics[0].influence() - (statistics[1].influence() if len(statistics) == 2 else 0.0)
+    resampling = plan(influence, lengths, block, replicates, seed)
+    drawn = _Draws(statistics)
+    random = np.random.default_rng(seed)
+    step = max(1, _CHUNK // len(units))
+    for first in range(0, replicates, step):
+        drawn.add(weights(resampling, lengths, min(step, replicates - first), random))
+    once = _Draws(statistics)
+    once.add(np.ones((1, len(units))))
+    each = [drawn.interval(once, distance, resampling.widening) for distance in range(drawn.distances)]
+    whole = drawn.interval(once, None, resampling.widening)
+    if whole is None:
+        raise DataError("no interval: the draws hold too few scored pixels")
+    return Intervals(whole, tuple(each), resampling)
+
+
+class _Draws:
+    """The statistic, or the difference of two, in every draw: of the mIoU, and of each mIoU_d."""
+
+    def __init__(self, statistics: list[_Statistic]) -> None:
+        self.statistics = statistics
+        shared = set(statistics[0].scored).intersection(*(item.scored for item in statistics))
+        self.scored = sorted(distance for distance in shared if self._comparable(distance))
+        self.distances = max(self.scored, default=-1) + 1
+        self.whole: list[Floats] = []
+        self.each: dict[int, list[Floats]] = {distance: [] for distance in self.scored}
+
+    def _comparable(self, distance: int) -> bool:
+        """Whether there are enough frames at that distance, and the same for both."""
+        frames = [np.unique(item.unit_of[item.distances == distance]) for item in self.statistics]
+        return len(frames[0]) >= MIN_FRAMES_AT_DISTANCE and all(np.array_equal(frames[0], other) for other in frames)
+
+    def add(self, drawn: Floats) -> None:
+        """Take in how often each labelled frame was drawn (R, U)."""
+        whole, each = zip(*(self._of(item, drawn) for item in self.statistics), strict=True)
+        self.whole.append(_signed(whole))
+        for distance in self.scored:
+            self.each[distance].append(_signed([values[distance] for values in each]))
+
+    def _of(self, item: _Statistic, drawn: Floats) -> tuple[Floats, dict[int, Floats]]:
+        each = {distance: item.at(item.distances == distance, drawn) for distance in item.scored}
+        if item.by_distance:
+            return mean_present(np.stack(list(each.values()), axis=1)), each
+        return item.at(item.groups()[0], drawn), each
+
+    def interval(self, once: _Draws, distance: int | None, widening: float) -> Interval | None:
+        """About the value that ``once`` has without a draw; None where too little was drawn."""
+        if distance is not None and distance not in self.each:
+            return None
+        values = np.concatenate(self.whole if distance is None else self.each[distance])
+        value = float((once.whole if distance is None else once.each[distance])[0][0])
+        values = values[~np.isnan(values)]
+        if np.isnan(value) or not values.size:
+            return None
+        low, middle, high = np.quantile(values, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
+        least = 0.0 if len(self.statistics) == 1 else -1.0
+        ends = value + widening * (low - middle), value + widening * (high - middle)
+        return Interval(value, max(float(ends[0]), least), min(float(ends[1]), 1.0))
+
+
+def _signed(values: tuple[Floats, ...] | list[Floats]) -> Floats:
+    return values[0] if len(values) == 1 else values[0] - values[1]

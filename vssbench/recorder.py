@@ -1,0 +1,77 @@
+"""What a run yields frame by frame: confusion matrices, times, and what the codec made of each frame."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vssbench.codec.prediction import statistics
+from vssbench.errors import DataError
+from vssbench.metrics.confusion import confusion_matrix
+from vssbench.store import ConfusionRecord, LatencyRecord, StreamRecord
+from vssbench.video import Frame, Image, LabelMap
+
+NAN = float("nan")
+
+
+@dataclass
+class Recorder:
+    """Collects what each frame yields."""
+
+    classes: int
+    matrices: list[np.ndarray] = field(default_factory=list)
+    scored: list[tuple[int, int, int]] = field(default_factory=list)  # clip, frame, distance
+    times: list[tuple[int, float, float, float]] = field(default_factory=list)  # distance; decode, motion, model in ms
+    stream: list[tuple[float, ...]] = field(default_factory=list)  # as StreamRecord's fields
+    seconds_of_video: float = 0.0
+    _seen: set[tuple[int, int, int]] = field(default_factory=set)
+
+    def frame(self, clip: int, index: int, frame: Frame, keyframe: Image, fps: float) -> None:
+        """Note what the codec made of a frame, the ``index``-th of that clip."""
+        its = statistics(frame.motion, frame.image, keyframe) if frame.motion is not None else None
+        field_numbers = (NAN,) * 4 if its is None else (its.intra_share, its.mean_vector, its.p95_vector, its.warp_error)
+        kind = float(ord(frame.picture_type))
+        self.stream.append((clip, index, kind, frame.bits, frame.psnr_db, frame.ssim, *field_numbers))
+        self.seconds_of_video += 1 / fps
+
+    def time(self, frame: Frame, model_seconds: float) -> None:
+        """Note how long a frame took."""
+        decode, motion, model = (1000 * s for s in (frame.decode_seconds, frame.motion_seconds, model_seconds))
+        self.times.append((frame.distance, decode, motion, model))
+
+    def score(self, clip: int, index: int, distance: int, label: LabelMap, prediction: LabelMap) -> None:
+        """Compare a prediction with its label. Raises DataError where a frame is scored twice at one distance."""
+        if (clip, index, distance) in self._seen:
+            raise DataError(f"frame {index} of clip {clip} was scored at distance {distance} before: the protocol repeats it")
+        self._seen.add((clip, index, distance))
+        self.matrices.append(confusion_matrix(label, prediction, self.classes))
+        self.scored.append((clip, index, distance))
+
+    def streams(self) -> StreamRecord:
+        columns = [np.array(column, np.float64) for column in zip(*self.stream, strict=True)]
+        clips, frames, bits = (columns[place].astype(np.int64) for place in (0, 1, 3))
+        return StreamRecord(clips, frames, columns[2].astype(np.uint8), bits, *columns[4:])
+
+    def rate(self) -> dict[str, float | None]:
+        """Bit rate in kbit/s; PSNR of the mean squared error over all frames and mean SSIM, None where nothing was lost or
+        nothing is known."""
+        record = self.streams()
+        error = float(np.mean(10 ** (-record.psnr_db / 10)))  # relative to the peak's square; 0 in a frame without loss
+        psnr = -10 * math.log10(error) if error > 0 else math.inf
+        ssim = float(record.ssim.mean())
+        return {
+            "bitrate_kbps": float(record.bits.sum()) / self.seconds_of_video / 1000,
+            "psnr_db": psnr if math.isfinite(psnr) else None,
+            "ssim": ssim if math.isfinite(ssim) else None,
+        }
+
+    def confusion(self) -> ConfusionRecord:
+        clips, frames, distances = (np.array(column, np.int64) for column in zip(*self.scored, strict=True))
+        return ConfusionRecord(np.stack(self.matrices), distances, clips, frames)
+
+    def latency(self) -> LatencyRecord:
+        distance, decode, motion, model = zip(*self.times, strict=True)
+        distances = np.array(distance, np.int64)
+        return LatencyRecord(distances, distances == 0, np.array(decode), np.array(motion), np.array(model))

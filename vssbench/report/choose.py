@@ -1,0 +1,73 @@
+"""Which of the stored runs are shown: those asked for, and of each cell the newest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from vssbench.errors import UsageError
+from vssbench.report.rows import Row, require
+from vssbench.report.streams import codec_key
+from vssbench.variant import Variant, parse_variant
+
+#: what makes two runs the same cell; they may still differ in code, library versions and the time of day
+_CELL = ("method", "dataset", "protocol", "height", "width", "gop", "precision", "weights", "seed", "device", "machine")
+#: a row's field -> the option that filters by it
+_OPTIONS = {"dataset": "-d", "codec": "-c", "method": "-m"}
+
+
+def chosen(
+    rows: Sequence[Row], datasets: Sequence[str] = (), codecs: Sequence[str] = (), methods: Sequence[str] = ()
+) -> list[Row]:
+    """The rows that match one of each kind of variant; an empty kind lets all pass. See `matches`.
+
+    Raises UsageError, listing what there is, where a variant matches no row, or no row matches all kinds.
+    """
+    require(rows)
+    kept = list(rows)
+    for field, wanted in (("dataset", datasets), ("codec", codecs), ("method", methods)):
+        for text in wanted:
+            if not any(matches(text, row[field]) for row in rows):
+                present = ", ".join(sorted({row[field] for row in rows}))
+                raise UsageError(f"{_OPTIONS[field]} {text}: no result has such a {field}; there are {present}")
+        kept = [row for row in kept if not wanted or any(matches(text, row[field]) for text in wanted)]
+    if not kept:
+        raise UsageError("no result matches all of -d, -c and -m together: leave one of them out")
+    return kept
+
+
+def matches(text: str, variant: str) -> bool:
+    """Whether a variant begins with the text, or has its name and at least its parameters, in any order.
+
+    ``h264``, ``h264[bitrate=1M]`` and ``h264[gop=12]`` all match ``h264[bitrate=1M,gop=12]``.
+    """
+    if variant.startswith(text):
+        return True
+    wanted, found = _parsed(text), _parsed(variant)
+    return wanted.name == found.name and wanted.params.items() <= found.params.items()
+
+
+def newest(rows: Sequence[Row]) -> tuple[list[Row], int]:
+    """The newest run of each cell, in the order given, and how many older ones there were."""
+    latest: dict[str, int] = {}
+    for place, row in enumerate(rows):
+        cell = _cell(row)
+        if cell not in latest or _age(rows[latest[cell]]) < _age(row):
+            latest[cell] = place
+    return [rows[place] for place in sorted(latest.values())], len(rows) - len(latest)
+
+
+def _age(row: Row) -> tuple[str, str]:
+    return row["created"], row["run_id"]
+
+
+def _cell(row: Row) -> str:
+    return json.dumps([[str(row[name]) for name in _CELL], codec_key(row), row["protocol_details"]], sort_keys=True)
+
+
+def _parsed(text: str) -> Variant:
+    """A variant, or the text as a name where it does not read as one, as the beginning of a word may not."""
+    try:
+        return parse_variant(text)
+    except UsageError:
+        return Variant(text)

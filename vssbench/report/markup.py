@@ -1,0 +1,124 @@
+"""A grid of texts as Markdown, LaTeX and for the terminal: how a table looks, whatever stands in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+#: what stands for a number that is not there
+DASH = "-"
+#: widest first column on a terminal; longer names are folded
+NAME_WIDTH = 34
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+}  # fmt: skip
+
+#: words of a heading, and what stands in brackets as a whole
+_PIECES = re.compile(r"\([^)]*\)|\S+")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A text, and whether it is set in bold."""
+
+    text: str
+    bold: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Headings and lines of equally many cells; the first ``left`` columns hold names, the others numbers."""
+
+    headings: tuple[str, ...]
+    lines: tuple[tuple[Cell, ...], ...]
+    left: int = 1
+
+
+def markdown(text: str) -> str:
+    """One line of Markdown in which nothing is markup."""
+    flat = " ".join(text.split())
+    return "".join(f"\\{mark}" if mark in "\\|*_`[]<>" else mark for mark in flat)
+
+
+def markdown_list(remarks: Sequence[str]) -> str:
+    """The remarks as items of a list."""
+    return "\n".join(f"- {markdown(remark)}" for remark in remarks)
+
+
+def markdown_grid(grid: Grid) -> str:
+    """A table in pipes, its columns aligned in the text too."""
+    table = [[markdown(heading) for heading in grid.headings]]
+    table += [[f"**{markdown(c.text)}**" if c.bold else markdown(c.text) for c in line] for line in grid.lines]
+    widths = [max(3, *(len(line[place]) for line in table)) for place in range(len(grid.headings))]
+
+    def written(cells: Sequence[str]) -> str:
+        padded = [
+            cell.ljust(width) if place < grid.left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    dashes = ["-" * (width - 1) for width in widths]
+    rule = [f":{line}" if place < grid.left else f"{line}:" for place, line in enumerate(dashes)]
+    return "\n".join([written(table[0]), written(rule), *(written(cells) for cells in table[1:])])
+
+
+def latex(text: str) -> str:
+    """One line of LaTeX in which nothing is markup."""
+    return "".join(_LATEX.get(mark, mark) for mark in " ".join(text.split()))
+
+
+def latex_list(remarks: Sequence[str]) -> str:
+    """The remarks as lines below a table."""
+    return "\\par\\smallskip\n" + "\\\\\n".join(latex(remark) for remark in remarks)
+
+
+def latex_grid(grid: Grid, title: str) -> str:
+    """A tabular with the rules of booktabs and its title as the first line."""
+
+    def written(cell: Cell) -> str:
+        text = latex(cell.text) if cell.text != DASH else "--"
+        return f"\\textbf{{{text}}}" if cell.bold else text
+
+    return "\n".join(
+        [
+            f"\\begin{{tabular}}{{{'l' * grid.left}{'r' * (len(grid.headings) - grid.left)}}}",
+            "\\toprule",
+            f"\\multicolumn{{{len(grid.headings)}}}{{l}}{{{latex(title)}}} \\\\",
+            "\\midrule",
+            " & ".join(latex(heading) for heading in grid.headings) + " \\\\",
+            "\\midrule",
+            *(" & ".join(written(cell) for cell in line) + " \\\\" for line in grid.lines),
+            "\\bottomrule",
+            "\\end{tabular}",
+        ]
+    )
+
+
+def terminal_grid(grid: Grid, width: int | None = None, fold: bool = False) -> Table:
+    """A table for a terminal; the first column is ``width`` wide, names that do not fit are folded.
+
+    Headings of numbers are folded too if ``fold``, at their spaces outside brackets; numbers never are.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    part = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for place, heading in enumerate(grid.headings):
+        if place < grid.left:
+            part.add_column(Text(heading), overflow="fold", justify="left", width=width if place == 0 else None)
+        else:
+            shown = Text("\n".join(_PIECES.findall(heading)) if fold else heading)
+            part.add_column(shown, justify="right", no_wrap=True, vertical="top")
+    for line in grid.lines:
+        part.add_row(*(Text(cell.text, style="bold green" if cell.bold else "") for cell in line))
+    return part

@@ -1,0 +1,220 @@
+"""One video through one method: frames in, pictures out, one at a time, so that memory does not grow with its length."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from vssbench import registry
+from vssbench.cell import FRAMES_AHEAD, Stream
+from vssbench.codec.ahead import ahead
+from vssbench.codec.spec import Codec
+from vssbench.cost.gmacs import Cost, count
+from vssbench.errors import DataError, MotionUnavailable, UsageError
+from vssbench.inference import prepare
+from vssbench.segment.drawing import Painter
+from vssbench.segment.frames import coded, recoded
+from vssbench.segment.output import FolderWriter, VideoWriter, Writer, check_out, drafted, is_folder
+from vssbench.segment.pictures import Pictures, turned, viewed
+from vssbench.segment.source import Source
+from vssbench.segment.vectors import AUTO, OWN, Choice, choose, instead
+from vssbench.segmenter import VideoSegmenter
+from vssbench.variant import Variant
+from vssbench.video import Frame, Image
+from vssbench.weights import WeightFile, load_into
+
+OVERLAY, LABELS, PALETTE = "overlay", "labels", "palette"
+OUTPUTS = (OVERLAY, LABELS, PALETTE)
+COLUMNS = (
+    "frame", "seconds", "type", "keyframe", "distance", "motion", "bits", "without_vector",
+    "decode_ms", "motion_ms", "model_ms", "draw_ms",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done. ``size`` (height, width) is that at which the network runs, None for the video's own; ``codec`` is
+    the one through which the video goes first, None for the stream as it is; ``motion`` is one of vectors.WANTED; ``max_gop``
+    is the largest number of frames from one keyframe to the next, None for the stream's own; ``stats`` a CSV to write."""
+
+    source: Source
+    method: Variant
+    weights: WeightFile
+    out: Path
+    output: str
+    painter: Painter
+    size: tuple[int, int] | None = None
+    motion: str = AUTO
+    codec: Codec | None = None
+    max_gop: int | None = None
+    audio: bool = False
+    stats: Path | None = None
+    device: str = "cpu"
+    precision: str = "fp32"
+
+    @property
+    def network_size(self) -> tuple[int, int]:
+        """(height, width) at which the network runs."""
+        return self.size or self.source.size
+
+    def check(self) -> Cost:
+        """What the method costs at its size. Raises UsageError, before any work, for what cannot be done."""
+        check_out(self.out, self.source.path)
+        if self.output == PALETTE and not is_folder(self.out):
+            raise UsageError(
+                f"palette PNGs need a folder, and {self.out} is a file: leave its ending out, or take --output labels"
+            )
+        if is_folder(self.out) and self.audio:
+            raise UsageError(f"--audio needs a video as output, and {self.out} is a folder")
+        if self.stats is not None and self.stats.resolve() in (self.out.resolve(), self.source.path.resolve()):
+            raise UsageError(f"--stats {self.stats} is one of the videos: give another name")
+        if self.codec is not None and self.max_gop is not None:
+            raise UsageError("--max-gop is for a stream as it is; with --reencode, put gop=N into the codec's brackets")
+        try:
+            return count(self.method, len(self.weights.classes), *self.network_size)
+        except UsageError as error:
+            raise UsageError(f"{error}; give --size HxW, a size that the method takes") from error
+
+
+@dataclass
+class Summary:
+    """What was done: ``seconds`` from the first packet to the last picture written; ``gmacs`` is the mean of all frames."""
+
+    frames: int = 0
+    keyframes: int = 0
+    seconds: float = 0.0
+    gmacs: float = 0.0
+    motion: str = ""
+
+    def line(self, out: Path) -> str:
+        """For the terminal."""
+        return (
+            f"{out}: {self.frames} frames in {self.seconds:.1f} s, {self.frames / max(self.seconds, 1e-9):.3g} frames/s end to "
+            f"end; {self.keyframes} keyframes ({self.keyframes / max(self.frames, 1):.1%}); {self.gmacs:.4g} GMACs a frame; "
+            f"motion: {self.motion}"
+        )
+
+
+class _Network(Stream):
+    """Without the passes that warm a network up for a measurement."""
+
+    def _warm_up(self, image: Tensor, size: tuple[int, int]) -> None:
+        self._warm = True
+
+
+@dataclass
+class Work:
+    """A job under way. ``say`` takes messages, ``advance`` is called for each frame that is done."""
+
+    job: Job
+    cost: Cost
+    say: Callable[[str], object] = lambda text: None
+    advance: Callable[[], object] = lambda: None
+    _network: _Network = field(init=False)
+
+    def __post_init__(self) -> None:
+        job = self.job
+        model: VideoSegmenter = registry.create("methods", job.method, classes=len(job.weights.classes))
+        load_into(model, job.method, job.weights.classes, job.weights)
+        prepare(model.to(job.device))
+        self._network = _Network(model, job.device, job.precision)
+
+    def run(self) -> Summary:
+        """Do it. Where the stream's own vectors are refused on the way and others may be had, it begins anew with those.
+
+        Raises DataError for a video that cannot be read or written, MotionUnavailable; nothing is then left of the output.
+        """
+        needs = self._network.model.needs
+        if self.job.codec is not None:
+            wanted = bool(needs & {"motion", "residual"})
+            words = f"that of {self.job.codec.describe()}, through which the video went"
+            return self._pass(Choice(OWN if wanted else "none", words if wanted else "not needed by the method", None))
+        choice = choose(self.job.source, needs, self.job.motion)
+        try:
+            return self._pass(choice)
+        except MotionUnavailable as reason:
+            refused: Exception = reason
+        except DataError as reason:
+            if choice.name != OWN:
+                raise
+            refused = reason
+        choice = instead(self.job.source, needs, self.job.motion, refused)
+        self.say(f"beginning anew, with motion that is {choice.words}")
+        return self._pass(choice)
+
+    def _pass(self, choice: Choice) -> Summary:
+        job, summary = self.job, Summary(motion=choice.words)
+        started = time.perf_counter()
+        with ExitStack() as stack:
+            write_row = stack.enter_context(_table(job.stats)) if job.stats is not None else None
+            writer = self._writer(stack.enter_context(drafted(job.out)))
+            stack.callback(writer.abandon)
+            frames = stack.enter_context(ahead(self._frames(choice), FRAMES_AHEAD))
+            for frame, image, stamp in frames:
+                labels, model_seconds = self._network.segment(frame, job.source.size)
+                began = time.perf_counter()
+                self._draw(writer, image, labels, stamp)
+                if write_row is not None:
+                    write_row(self._row(frame, choice, stamp, model_seconds, time.perf_counter() - began))
+                summary.frames += 1
+                summary.keyframes += frame.distance == 0
+                self.advance()
+            if not summary.frames:
+                raise DataError(f"{job.source.path} holds no frame that can be decoded; it is empty or broken")
+            writer.close()
+        summary.seconds = time.perf_counter() - started
+        others = summary.frames - summary.keyframes
+        summary.gmacs = (summary.keyframes * self.cost.gmacs_key + others * self.cost.gmacs_nonkey) / summary.frames
+        return summary
+
+    def _frames(self, choice: Choice) -> Iterator[tuple[Frame, Image, int]]:
+        """Each frame as the network sees it, its picture the right way up at the video's size, and its time."""
+        job, needs, pictures = self.job, self._network.model.needs, Pictures(self.job.source)
+        if job.codec is not None:
+            found, rotation = recoded(job.source, job.codec, pictures, needs), 0
+        else:
+            found, rotation = coded(job.source, choice.source, pictures, job.max_gop), job.source.rotation
+        for frame in found:
+            image: Image = turned(frame.image, rotation)
+            yield viewed(frame, image, rotation, job.network_size), image, pictures.next_time()
+
+    def _writer(self, draft: Path) -> Writer:
+        job = self.job
+        if is_folder(job.out):
+            return FolderWriter(draft, job.weights.classes, job.painter.palette)
+        return VideoWriter(draft, job.source, job.audio)
+
+    def _draw(self, writer: Writer, image: Image, labels: np.ndarray, stamp: int) -> None:
+        job = self.job
+        if job.output == OVERLAY:
+            writer.write(job.painter.overlay(image, labels), stamp)
+        elif is_folder(job.out):
+            writer.write(job.painter.indexed(labels), stamp)
+        else:
+            writer.write(job.painter.colours(labels), stamp)
+
+    def _row(self, frame: Frame, choice: Choice, stamp: int, model: float, draw: float) -> list[object]:
+        key = frame.distance == 0
+        share = "" if key or frame.motion is None else f"{frame.motion.intra_share:.4f}"
+        seconds = float(stamp * self.job.source.time_base)
+        times = (1000 * each for each in (frame.decode_seconds, frame.motion_seconds, model, draw))
+        return [
+            frame.index, f"{seconds:.6f}", frame.picture_type, int(key), frame.distance, "" if key else choice.name,
+            frame.bits, share, *(f"{each:.3f}" for each in times),
+        ]  # fmt: skip
+
+
+@contextmanager
+def _table(path: Path) -> Iterator[Callable[[Sequence[object]], object]]:
+    """A CSV with the head COLUMNS, which is there once it is whole; gives the function that writes a row."""
+    with drafted(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+        write = csv.writer(file).writerow
+        write(COLUMNS)
+        yield write

@@ -1,0 +1,204 @@
+"""What is written: an H.264 video that plays everywhere, or a folder of PNGs. A draft until it is whole, then renamed."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from PIL import Image as Pillow
+
+from vssbench.codec.encode import TO_YUV
+from vssbench.errors import DataError, UsageError
+from vssbench.segment.drawing import Palette
+from vssbench.segment.pictures import untagged
+from vssbench.segment.source import Source
+from vssbench.video import Image
+
+SUFFIXES = (".mp4", ".mkv", ".mov", ".m4v")
+_OPTIONS = {"crf": "20", "preset": "veryfast"}
+#: seconds from one keyframe to the next, so that players can jump
+_JUMP = 2
+#: H.273's code point of matrix, primaries and transfer function alike
+_TAGS = {Colorspace.ITU709: 1, Colorspace.ITU601: 6}
+
+
+def is_folder(out: Path) -> bool:
+    """Whether an output is a folder of PNGs: one that is there, or a name without an ending."""
+    return out.is_dir() or not out.suffix
+
+
+def check_out(out: Path, source: Path) -> None:
+    """Raises UsageError for an output that cannot be written, or that would replace what nobody wants replaced."""
+    if is_folder(out):
+        if out.is_dir() and any(out.iterdir()):
+            raise UsageError(f"the folder {out} is not empty: give a new one, or an empty one")
+        if out.is_file():
+            raise UsageError(f"{out} is a file without an ending: expected a folder, or a video that ends in {SUFFIXES[0]}")
+    elif out.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"cannot write {out}: expected a video that ends in {', '.join(SUFFIXES)}, or a folder for PNGs")
+    if out.resolve() == source.resolve():
+        raise UsageError(f"{out} is the video that is read: give another name to -o")
+    if not out.parent.is_dir():
+        raise UsageError(f"cannot write {out}: there is no folder {out.parent}")
+
+
+@contextmanager
+def drafted(out: Path) -> Iterator[Path]:
+    """A hidden path beside ``out`` that takes its place when all went well, and is removed when not. Raises DataError."""
+    draft = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
+    try:
+        yield draft
+        os.replace(draft, out)
+    except (av.FFmpegError, OSError) as error:
+        raise DataError(f"cannot write {out}: {error.strerror or error}; check the folder and the free disk space") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.unlink(missing_ok=True)
+
+
+class Writer(ABC):
+    """Takes one picture after the other; ``time`` counts units of the source's time base from 0."""
+
+    @abstractmethod
+    def write(self, picture: Image | Pillow.Image, time: int) -> None:
+        """Write RGB uint8 (H, W, 3), or an indexed picture."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish; without it what was written may not play."""
+
+    def abandon(self) -> None:  # noqa: B027 - most writers hold nothing
+        """Let go of what is still open; nothing after ``close``."""
+
+
+class FolderWriter(Writer):
+    """``000000.png`` and so on, and ``classes.csv`` with each class's value and colour."""
+
+    def __init__(self, folder: Path, classes: tuple[str, ...], palette: Palette) -> None:
+        self._folder, self._count = folder, 0
+        folder.mkdir()
+        with (folder / "classes.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["value", "name", "red", "green", "blue"])
+            writer.writerows([index, name, *palette[index].tolist()] for index, name in enumerate(classes))
+
+    def write(self, picture: Image | Pillow.Image, time: int) -> None:
+        """See Writer: the time is not kept."""
+        image = picture if isinstance(picture, Pillow.Image) else Pillow.fromarray(picture)
+        image.save(self._folder / f"{self._count:06d}.png", compress_level=4)
+        self._count += 1
+
+    def close(self) -> None:
+        """See Writer."""
+
+
+class VideoWriter(Writer):
+    """H.264, 4:2:0, with the source's time stamps, shape of pixels and, if asked for, sound as it is.
+
+    Colours are BT.601 or BT.709 by size, as players assume, and tagged so; odd sizes get one more row or column that repeats
+    the edge. Raises DataError where the container cannot hold the sound.
+    """
+
+    def __init__(self, path: Path, source: Source, audio: bool) -> None:
+        self._source = source
+        self._upright = source.aspect if source.rotation % 180 == 0 else 1 / source.aspect
+        options = {"movflags": "+faststart"} if path.suffix.lower() != ".mkv" else {}
+        self._container = av.open(str(path), "w", container_options=options)
+        stream = self._container.add_stream("libx264", rate=source.rate, options=_OPTIONS)
+        assert isinstance(stream, av.VideoStream)
+        self._stream, self._reformatter = stream, VideoReformatter()
+        self._matrix: Colorspace | None = None
+        self._sound = _Sound(source, self._container, path.suffix) if audio else None
+
+    def write(self, picture: Image | Pillow.Image, time: int) -> None:
+        """See Writer."""
+        image = np.asarray(picture)
+        height, width = image.shape[:2]
+        if height % 2 or width % 2:
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        if self._matrix is None:
+            self._begin(*image.shape[:2])
+        frame = self._reformatter.reformat(
+            av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"),
+            format="yuv420p", dst_colorspace=self._matrix, dst_color_range=ColorRange.MPEG, interpolation=TO_YUV,
+        )  # fmt: skip
+        frame.pts, frame.time_base = time, self._source.time_base
+        if self._sound is not None:
+            self._sound.copy_until(time * self._source.time_base)
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """See Writer."""
+        if self._matrix is not None:
+            self._container.mux(self._stream.encode())
+        if self._sound is not None:
+            self._sound.copy_until(None)
+        self._container.close()
+
+    def abandon(self) -> None:
+        """See Writer."""
+        if self._sound is not None:
+            self._sound.close()
+        with suppress(av.FFmpegError, OSError):
+            self._container.close()
+
+    def _begin(self, height: int, width: int) -> None:
+        context = self._stream.codec_context
+        context.height, context.width, context.pix_fmt = height, width, "yuv420p"
+        context.time_base = self._source.time_base
+        context.sample_aspect_ratio = self._upright
+        context.gop_size = max(1, round(_JUMP * self._source.rate))
+        self._matrix = untagged(height, width)
+        context.colorspace = context.color_primaries = context.color_trc = _TAGS[self._matrix]
+        context.color_range = ColorRange.MPEG
+
+
+class _Sound:
+    """The source's first audio stream, packet by packet beside the pictures."""
+
+    def __init__(self, source: Source, target: av.container.OutputContainer, suffix: str) -> None:
+        self._container = av.open(str(source.path), "r", metadata_errors="ignore")
+        if not self._container.streams.audio:
+            self._container.close()
+            raise DataError(f"{source.path} holds no sound: leave --audio out")
+        stream = self._container.streams.audio[0]
+        try:
+            self._copy = target.add_stream_from_template(stream)
+        except (av.FFmpegError, ValueError) as error:
+            raise DataError(
+                f"the sound of {source.path} ({stream.codec_context.name}) cannot be copied into a {suffix} file: write .mkv, "
+                "or leave --audio out"
+            ) from error
+        self._target = target
+        self._offset = Fraction(source.start) * source.time_base
+        self._packets = self._container.demux(stream)
+        self._next = next(self._packets, None)
+
+    def copy_until(self, seconds: Fraction | None) -> None:
+        """Copy what sounds before that time; None for all."""
+        while self._next is not None:
+            packet = self._next
+            if packet.pts is not None and packet.time_base is not None:
+                base = Fraction(packet.time_base)
+                if seconds is not None and packet.pts * base - self._offset > seconds:
+                    return
+                shift = round(self._offset / base)
+                packet.pts -= shift
+                packet.dts = packet.dts - shift if packet.dts is not None else packet.pts
+                if packet.pts >= 0:
+                    packet.stream = self._copy
+                    self._target.mux(packet)
+            self._next = next(self._packets, None)
+
+    def close(self) -> None:
+        """Let go of the source."""
+        self._container.close()

@@ -1,0 +1,152 @@
+"""Pictures of a stream from elsewhere: RGB by their colour tags, the right way up, at the network's size, with their time."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import av
+import numpy as np
+import numpy.typing as npt
+import torch
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from PIL import Image as Pillow
+
+from vssbench.codec.colour import ToRgb
+from vssbench.codec.encode import PIXEL_FORMAT, TO_RGB
+from vssbench.codec.motion import MotionField
+from vssbench.segment.source import UNSPECIFIED, Source
+from vssbench.video import Frame, Image
+
+#: matrix coefficients of H.273 -> libswscale's; 8 (YCgCo) and rarer ones it does not know
+_MATRICES = {
+    1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020, 10: Colorspace.BT2020,
+}  # fmt: skip
+#: rows and columns of the largest picture of standard definition, whose colours are BT.601's where nothing is said
+SD_HEIGHT, SD_WIDTH = 576, 1024
+
+
+Pixel = TypeVar("Pixel", np.uint8, np.int16)
+
+
+def untagged(height: int, width: int) -> Colorspace:
+    """The colours that players take a picture for that does not say: by its size."""
+    return Colorspace.ITU601 if height <= SD_HEIGHT and width <= SD_WIDTH else Colorspace.ITU709
+
+
+@dataclass
+class Pictures:
+    """Converts the pictures of a source in display order, and keeps their times until they are asked for.
+
+    A picture without a time stamp, or with one that is not behind the last, comes one frame (or tick) after that.
+    """
+
+    source: Source
+    _fast: ToRgb = field(default_factory=ToRgb)
+    _reformatter: VideoReformatter = field(default_factory=VideoReformatter)
+    _times: deque[int] = field(default_factory=deque)
+    _first: int | None = None
+    _last: int = -1
+
+    def __call__(self, picture: av.VideoFrame, height: int, width: int) -> Image:
+        """uint8 RGB (height, width, 3), the upper left pixels of the picture, as it lies in the stream."""
+        self._times.append(self._time(picture.pts))
+        matrix, whole = self.tags(picture)
+        if matrix == Colorspace.ITU601 and whole == ColorRange.MPEG and picture.format.name == PIXEL_FORMAT:
+            return self._fast(picture, height, width)
+        rgb = self._reformatter.reformat(
+            picture, format="rgb24", src_colorspace=matrix, src_color_range=whole, interpolation=TO_RGB
+        )
+        return np.ascontiguousarray(rgb.to_ndarray()[:height, :width])
+
+    def tags(self, picture: av.VideoFrame) -> tuple[Colorspace, ColorRange]:
+        """Matrix and range: the picture's own, else the container's, else what its size and format suggest."""
+        code = next((tag for tag in (int(picture.colorspace), self.source.colour) if tag != UNSPECIFIED), UNSPECIFIED)
+        matrix = _MATRICES.get(code, untagged(picture.height, picture.width))
+        full = (int(picture.color_range) or self.source.full_range) == ColorRange.JPEG
+        rgb = picture.format.is_rgb or picture.format.name.startswith("yuvj")
+        return matrix, ColorRange.JPEG if full or rgb else ColorRange.MPEG
+
+    def next_time(self) -> int:
+        """Of the next frame, in units of the source's time base, from 0 for the first."""
+        return self._times.popleft()
+
+    def _time(self, stamp: int | None) -> int:
+        if stamp is None:
+            step = max(1, round(1 / (self.source.rate * self.source.time_base)))
+            time = self._last + step if self._last >= 0 else 0
+        else:
+            self._first = stamp - self._last - 1 if self._first is None else self._first
+            time = max(stamp - self._first, self._last + 1)
+        self._last = time
+        return time
+
+
+@dataclass
+class ViewedField(MotionField):
+    """Motion of a picture that is turned by ``rotation`` degrees anticlockwise and then resized to ``size`` (height, width)."""
+
+    rotation: int = 0
+    size: tuple[int, int] = (0, 0)
+
+    def dense(self) -> npt.NDArray[np.float32]:
+        """See MotionField: in pixels of the picture as it is viewed."""
+        return resized_motion(turned_motion(super().dense(), self.rotation), self.size)
+
+
+def turned(array: npt.NDArray[Pixel], rotation: int) -> npt.NDArray[Pixel]:
+    """(H, W, ...) turned anticlockwise by a multiple of 90 degrees."""
+    return np.ascontiguousarray(np.rot90(array, rotation // 90 % 4)) if rotation else array
+
+
+def turned_motion(motion: npt.NDArray[np.float32], rotation: int) -> npt.NDArray[np.float32]:
+    """A field (H, W, 2) of a picture that is turned: its vectors turn with it."""
+    for _ in range(rotation // 90 % 4):
+        motion = np.rot90(motion)
+        motion = np.stack([motion[..., 1], -motion[..., 0]], -1)
+    return motion
+
+
+def resized_motion(motion: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """A field of a picture that is resized: the nearest vector, in the new pixels."""
+    height, width = motion.shape[:2]
+    if (height, width) == size:
+        return motion
+    rows = ((np.arange(size[0]) + 0.5) * height / size[0]).astype(np.intp)
+    columns = ((np.arange(size[1]) + 0.5) * width / size[1]).astype(np.intp)
+    scale = np.array([size[1] / width, size[0] / height], np.float32)
+    return np.ascontiguousarray(motion[rows][:, columns] * scale)
+
+
+def resized_image(image: Image, size: tuple[int, int]) -> Image:
+    """An image at (height, width): bilinear, over all pixels that a new one covers."""
+    if image.shape[:2] == size:
+        return image
+    # a copy: torch wants memory that it may write to
+    return np.array(Pillow.fromarray(image).resize((size[1], size[0]), Pillow.Resampling.BILINEAR))
+
+
+def resized_residual(residual: npt.NDArray[np.int16], size: tuple[int, int]) -> npt.NDArray[np.int16]:
+    """As :func:`resized_image`, for int16."""
+    if residual.shape[:2] == size:
+        return residual
+    planes = torch.from_numpy(residual.astype(np.float32)).permute(2, 0, 1)[None]
+    smaller = torch.nn.functional.interpolate(planes, size, mode="bilinear", antialias=True)
+    return smaller[0].permute(1, 2, 0).round().numpy().astype(np.int16)
+
+
+def viewed(frame: Frame, image: Image, rotation: int, size: tuple[int, int]) -> Frame:
+    """The frame as the network sees it: ``image`` is its own the right way up; motion and residual turn and shrink with it."""
+    motion, residual = frame.motion, frame.residual
+    if motion is not None and (rotation or (motion.height, motion.width) != size):
+        motion = ViewedField(
+            motion.grid, motion.cell, motion.height, motion.width, motion.intra_share, rotation=rotation, size=size
+        )
+    if residual is not None:
+        residual = resized_residual(turned(residual, rotation), size)
+    return Frame(
+        frame.index, resized_image(image, size), frame.picture_type, frame.distance, frame.bits, motion,
+        frame.decode_seconds, frame.motion_seconds, residual,
+    )  # fmt: skip

@@ -1,0 +1,87 @@
+"""Where a file's motion comes from: its own vectors where they can be trusted, else the estimator; and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import av
+
+from vssbench.codec.contents import codec_of, trusted
+from vssbench.codec.decode import MotionSource
+from vssbench.codec.vectors.estimated import EstimatedVectors
+from vssbench.codec.vectors.h264 import H264Vectors
+from vssbench.codec.vectors.reader import VectorReader
+from vssbench.errors import DataError, MotionUnavailable
+from vssbench.segment.source import Source
+
+AUTO, OWN, ESTIMATED, NONE = "auto", "codec", "estimated", "none"
+WANTED = (AUTO, OWN, ESTIMATED)
+#: pixels; the grid on which vectors are kept
+CELL = 8
+
+
+@dataclass(frozen=True)
+class Choice:
+    """``name`` is OWN, ESTIMATED or NONE; ``words`` say what that is here, and why."""
+
+    name: str
+    words: str
+    source: MotionSource | None
+
+
+def choose(source: Source, needs: frozenset[str], wanted: str) -> Choice:
+    """The source of motion for a method. Raises MotionUnavailable where what is wanted cannot be had."""
+    if not needs & {"motion", "residual"}:
+        return Choice(NONE, "not needed by the method", None)
+    if wanted == ESTIMATED:
+        return estimated("residual" in needs, "")
+    try:
+        return _own(source, "residual" in needs)
+    except MotionUnavailable as reason:
+        return instead(source, needs, wanted, reason)
+
+
+def instead(source: Source, needs: frozenset[str], wanted: str, reason: Exception) -> Choice:
+    """What to do where the stream's own vectors are refused: estimate, or say what else can be done (MotionUnavailable)."""
+    if wanted == AUTO:
+        return estimated("residual" in needs, str(reason))
+    raise MotionUnavailable(
+        f"the motion vectors of {source.path} cannot be used: {reason}. Take --motion estimated (optical flow between the "
+        "decoded frames), --motion auto (the stream's own wherever they can be trusted, else estimated), or --reencode "
+        "'h264[gop=12]' (the video as our encoder makes it, whose vectors can be read)"
+    ) from reason
+
+
+def estimated(residual: bool, reason: str) -> Choice:
+    """Motion from the pictures, because of ``reason``. Raises MotionUnavailable without OpenCV."""
+    try:
+        flow = EstimatedVectors.check()
+    except MotionUnavailable as lacking:
+        raise MotionUnavailable(f"{reason}; and {lacking}" if reason else str(lacking)) from lacking
+    words = f"estimated ({flow})" + (f", since the stream's own vectors cannot be used: {reason}" if reason else "")
+    return Choice(ESTIMATED, words, MotionSource(EstimatedVectors, residual=residual))
+
+
+def _own(source: Source, residual: bool) -> Choice:
+    codec = codec_of(source.codec)
+    if codec is None:
+        raise MotionUnavailable(f"no reader here knows the motion vectors of {source.codec}")
+    words = f"the stream's own vectors ({codec.title}, {trusted(codec)})"
+    _examine(source, codec.reader)
+    return Choice(OWN, words, MotionSource(codec.reader, codec.motion, residual))
+
+
+def _examine(source: Source, reader: type[VectorReader]) -> None:
+    """Read the headers of the whole stream, where these alone decide: better now than in the middle of the work."""
+    if not issubclass(reader, H264Vectors):
+        return
+    headers = reader(source.height, source.width, CELL)
+    try:
+        with av.open(str(source.path), "r", metadata_errors="ignore") as container:
+            stream = container.streams.video[0]
+            headers.prepare(stream.codec_context)
+            for packet in container.demux(stream):
+                if packet.size:
+                    headers.packet(packet)
+    except av.FFmpegError as error:
+        raise DataError(f"{source.path} cannot be read to its end: {error.strerror}; it is broken") from error

@@ -1,0 +1,48 @@
+"""The weights for a video: those given, or the shipped ones of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from vssbench.cost.gmacs import meta_model
+from vssbench.errors import UsageError, WeightsError
+from vssbench.variant import Variant, parse_variant
+from vssbench.weights import WeightFile, check_fit, choose_shipped, open_weights, shipped_folder
+
+
+def weights_for(
+    method: str | None, given: Path | None, dataset: str, say: Callable[[str], object]
+) -> tuple[Variant, WeightFile]:
+    """The method with its weights: a file that is given must fit what was typed, shipped ones settle what was left open.
+
+    ``say`` takes the message of what was settled. Raises UsageError where neither is given, WeightsError where nothing fits.
+    """
+    if given is not None:
+        file = open_weights(given.expanduser())
+        variant = file.variant if method is None else parse_variant(method)
+        meta_model(variant, len(file.classes))  # refuses parameters that the method does not have or allow
+        check_fit(variant, file.classes, file)
+        return variant, file
+    if method is None:
+        raise UsageError("nothing to run: give a method, as -m 'arseg[scale=0.5]', or --weights FILE")
+    asked = parse_variant(method)
+    classes = _shipped_classes(dataset)
+    meta_model(asked, len(classes))
+    settled, file = choose_shipped(asked, dataset, classes)
+    if settled != asked:
+        say(f"{asked}: taken as {settled}, for which {file.path.name} is shipped")
+    return settled, file
+
+
+def _shipped_classes(dataset: str) -> tuple[str, ...]:
+    """The classes of the weights that are shipped for a dataset."""
+    classes = {
+        file.metadata.get("dataset", ""): file.classes
+        for file in map(open_weights, sorted(shipped_folder().glob("*.safetensors")))
+    }
+    if dataset not in classes:
+        raise WeightsError(
+            f"no weights are shipped for {dataset!r}, only for {', '.join(classes) or 'nothing'}: give --weights FILE"
+        )
+    return classes[dataset]
