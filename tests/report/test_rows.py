@@ -50,6 +50,14 @@ def test_accuracies_are_fractions_by_distance_and_class(tmp_path: Path) -> None:
     assert row["per_class"] == pytest.approx(expected)
 
 
+def test_a_protocol_that_pools_has_one_matrix(tmp_path: Path) -> None:
+    (row,) = rows([stored(tmp_path, aggregate="pooled", remarks=["2 of 5 labelled frames are left out"])])
+    pooled = [9 / 15, 17 / 23]  # the three frames summed: [[9, 5], [1, 17]]
+    assert row["miou"] == pytest.approx(sum(pooled) / 2)
+    assert row["per_class"] == pytest.approx({"a": pooled[0], "b": pooled[1], "c": None})
+    assert row["remarks"] == ["2 of 5 labelled frames are left out"]
+
+
 def test_latencies_are_medians_of_either_kind_of_frame(tmp_path: Path) -> None:
     (row,) = rows([stored(tmp_path)])
     assert row["latency_key_ms"] == 150.0

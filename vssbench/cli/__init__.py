@@ -16,6 +16,7 @@ from vssbench.cli.latency import latency
 from vssbench.cli.list import list_plugins
 from vssbench.cli.plot import plot
 from vssbench.cli.run import run
+from vssbench.cli.scores import scores
 from vssbench.cli.segment import segment
 from vssbench.cli.table import table
 from vssbench.cli.train import train
@@ -48,7 +49,7 @@ def bench() -> None:
     """
 
 
-for _command in (list_plugins, info, data, run, segment, cost, latency, train, weights, codec, table, plot):
+for _command in (list_plugins, info, data, run, segment, cost, latency, train, weights, codec, table, scores, plot):
     bench.add_command(_command)
 
 

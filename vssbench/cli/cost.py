@@ -1,17 +1,17 @@
-"""``bench.py cost``: GMACs and parameters, without data or weights."""
+"""``bench.py cost``: GMACs, parameters and memory, without data or weights."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from vssbench.cli.options import SIZE
+from vssbench.cli.options import SIZE, device_option
 from vssbench.errors import UsageError
 
-#: a cross-check that differs by more than this share is marked
-_TOLERANCE = 0.02
+if TYPE_CHECKING:
+    from vssbench.variant import Variant
 
 
 @click.command()
@@ -24,8 +24,11 @@ _TOLERANCE = 0.02
     help="What is counted as an operation, see above.",
 )  # fmt: skip
 @click.option("--published", is_flag=True, help="Print what is published for these methods at this size beside ours.")
-@click.option("--cross-check", is_flag=True, help="Count keyframes with fvcore and ptflops as well (runs the network once).")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--cross-check", is_flag=True, help="Count with fvcore and ptflops as well, and print what each of them misses.")
+@click.option("--memory", is_flag=True, help="Print activation bytes, and measure a GOP's memory in a fresh process.")
+@device_option
+@click.option("--format", "fmt", type=click.Choice(["md", "csv", "json"]), help="Default: for the terminal.")
+@click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
 def cost(
     methods: tuple[str, ...],
     size: tuple[int, int],
@@ -34,17 +37,22 @@ def cost(
     convention: str,
     published: bool,
     cross_check: bool,
+    memory: bool,
+    device: str,
+    fmt: str | None,
     as_json: bool,
 ) -> None:
-    """Count multiply-accumulates (GMACs) and parameters.
+    """Count multiply-accumulates (GMACs) and parameters; with --memory, bytes.
 
     For example:
 
     \b
         python bench.py cost -m pspnet -m 'arseg[scale=0.5]' --size 720x960 --classes 12
         python bench.py cost -m arseg --size 720x960 --classes 12 --convention arseg --published
+        python bench.py cost -m arseg --size 720x960 --cross-check --memory
 
-    Parameters are those that inference uses. The GOP's mean is (key + (L-1) non-key) / L. Conventions:
+    Parameters are those that inference uses, and all that training does. The GOP's mean is (key + (L-1) non-key) / L.
+    Conventions:
 
     macs is what a method multiplies: one multiply-accumulate counts as 1 (what this field's papers print as FLOPs) in
     convolutions, matrix products, local attention and the four taps of a warp; nothing that inference does not run.
@@ -55,84 +63,71 @@ def cost(
     for), no head term for a GOP other than 12; no warp. Other methods are counted by thop's rules.
 
     liminn is macs with the layers that liminn/ICNet-pytorch runs and throws away, for icnet[form=liminn].
+
+    What --cross-check and --memory print is defined in docs/cost.md.
     """
     from vssbench import registry
+    from vssbench.cli.options import check_device
     from vssbench.cost.conventions import CONVENTIONS
-    from vssbench.cost.gmacs import meta_model
+    from vssbench.cost.tables import flat, printed
     from vssbench.variant import parse_variant
 
+    fmt = "json" if as_json else fmt
     if cross_check and convention != "macs":
         raise UsageError(f"--cross-check counts as the convention macs does; leave it or --convention {convention} out")
-    variants = [parse_variant(text) for text in methods or registry.plugins("methods")]
+    if published and fmt == "csv":
+        raise UsageError("--published is a table of its own, and csv holds one: take --format md or json")
+    check_device(device)
     rows = []
-    for variant in variants:
-        counted = CONVENTIONS[convention].count(variant, classes, *size)
-        row: dict[str, Any] = {
-            "method": str(variant),
-            "display": meta_model(variant, classes).display,
-            "convention": convention,
-            "params": counted.params,
-            "gmacs_key": counted.gmacs_key,
-            "gmacs_nonkey": counted.gmacs_nonkey,
-            "gmacs_gop": counted.gmacs_gop(gop),
-        }
+    for variant in [parse_variant(text) for text in methods or registry.plugins("methods")]:
+        row = _counted(variant, classes, size, gop, convention)
         if cross_check:
-            from vssbench.cost.crosscheck import keyframe_gmacs
+            from vssbench.cost.crosscheck import cross_check as check
 
-            row["cross_check_key"] = keyframe_gmacs(variant, classes, *size)
+            row["cross_check"] = check(variant, classes, *size)
+        if memory:
+            row["memory"] = _memory(variant, classes, size, gop, device)
         if published:
             from vssbench.cost.published import matching
 
             row["published"] = [found.record() for found in matching(variant, classes, size)]
         rows.append(row)
-    if as_json:
-        click.echo(json.dumps(rows, indent=2))
-        return
-    _print(rows, gop)
-    if published:
-        _print_published(rows)
+    if fmt == "json":
+        click.echo(json.dumps([_plain(row, gop) for row in rows], indent=2))
+    elif fmt == "csv":
+        click.echo(flat([_plain(row, gop) for row in rows]), nl=False)
+    else:
+        click.echo(printed(rows, gop, "github" if fmt == "md" else "simple"))
     summary = CONVENTIONS[convention].summary
     click.echo(f"input {size[0]}x{size[1]}, {classes} classes; convention {convention}: {summary}", err=True)
 
 
-def _print(rows: list[dict[str, Any]], gop: int) -> None:
-    from tabulate import tabulate
+def _counted(variant: Variant, classes: int, size: tuple[int, int], gop: int, convention: str) -> dict[str, Any]:
+    from vssbench.cost.conventions import CONVENTIONS
+    from vssbench.cost.gmacs import meta_model, parameters
 
-    head = ["method", "name", "params M", "GMACs key", "GMACs non-key", f"GMACs GOP {gop}"]
-    tools = list(rows[0].get("cross_check_key", {})) if rows else []
-    body = []
-    for row in rows:
-        line = [row["method"], row["display"], row["params"] / 1e6]
-        line += [row["gmacs_key"], row["gmacs_nonkey"], row["gmacs_gop"]]
-        for tool in tools:
-            value = row["cross_check_key"][tool]
-            apart = abs(value - row["gmacs_key"]) > _TOLERANCE * row["gmacs_key"]
-            line.append(f"{value:.2f}{' (differs)' if apart else ''}")
-        body.append(line)
-    click.echo(tabulate(body, head + [f"key by {tool}" for tool in tools], floatfmt=".2f", tablefmt="simple"))
+    counted = CONVENTIONS[convention].count(variant, classes, *size)
+    model = meta_model(variant, classes)
+    return {
+        "method": str(variant),
+        "display": model.display,
+        "convention": convention,
+        "params": counted.params,
+        "params_training": parameters(model).training,
+        "gmacs_key": counted.gmacs_key,
+        "gmacs_nonkey": counted.gmacs_nonkey,
+        "gmacs_gop": counted.gmacs_gop(gop),
+    }
 
 
-def _print_published(rows: list[dict[str, Any]]) -> None:
-    """What others print, and ours counted in the convention and with the classes of each."""
-    from tabulate import tabulate
+def _memory(variant: Variant, classes: int, size: tuple[int, int], gop: int, device: str) -> dict[str, Any]:
+    from vssbench.cost.memory import measure, traffic
 
-    head = ("method", "number", "convention", "classes", "published", "ours", "difference", "source")
-    body, notes = [], []
-    for row in rows:
-        for found in row["published"]:
-            mark = ""
-            if found["note"]:
-                notes += [] if found["note"] in notes else [found["note"]]
-                mark = f" [{notes.index(found['note']) + 1}]"
-            digits = ",.0f" if found["unit"] == "parameters" else ".2f"
-            body.append(
-                (
-                    row["method"], found["number"], found["convention"], found["classes"], found["value"],
-                    format(found["ours"], digits), f"{found['difference']:+.2%}", found["source"] + mark,
-                )
-            )  # fmt: skip
-        if not row["published"]:
-            body.append((row["method"], "nothing published for this size and these classes", *[""] * 6))
-    click.echo("\n" + tabulate(body, head, tablefmt="simple", disable_numparse=True))
-    for number, note in enumerate(notes, 1):
-        click.echo(f"[{number}] {note}")
+    key, other = traffic(variant, classes, *size)
+    footprint = measure(variant, classes, *size, gop, device)
+    return {"key": key.record(), "nonkey": other.record(), **footprint.record()}
+
+
+def _plain(row: dict[str, Any], gop: int) -> dict[str, Any]:
+    """A row as JSON takes it."""
+    return {name: value.record(gop) if name == "cross_check" else value for name, value in row.items()}

@@ -32,8 +32,8 @@ REUSING = (
 )  # fmt: skip
 
 _CLASSES, _SIZE, _GOP = 12, (720, 960), 12
-_HEAD = ("variant", "frame", "torch", "fvcore", "ptflops", "why they differ", "counted in addition")
-_ALIGN = ("left", "left", "right", "right", "right", "left", "left")
+HEAD = ("variant", "frame", "torch", "fvcore", "ptflops", "why they differ", "counted in addition")
+ALIGN = ("left", "left", "right", "right", "right", "left", "left")
 
 
 def lines(method: str, check: CrossCheck, gop: int) -> list[list[str]]:
@@ -81,12 +81,15 @@ def causes(tallies: dict[str, Tally]) -> list[str]:
 
 
 def additions(tallies: dict[str, Tally]) -> list[str]:
-    """What a tool prints beside multiply-accumulates of products."""
-    return [
-        f"{tool}: " + ", ".join(f"{name} {amount:.3f}" for name, amount in tally.beyond.items())
-        for tool, tally in tallies.items()
-        if tally.beyond
-    ]
+    """What a tool prints beside multiply-accumulates of products, with its share of them where that is over the tolerance."""
+    found = []
+    for tool, tally in tallies.items():
+        parts = [f"{name} {amount:.3f}" for name, amount in tally.beyond.items() if amount >= 0.0005]
+        share = tally.printed - tally.products
+        if parts:
+            noted = f" ({share / tally.products:+.1%})" if share > TOLERANCE * tally.products > 0 else ""
+            found.append(f"{tool}: {', '.join(parts)}{noted}")
+    return found
 
 
 def ignored(tally: Tally) -> str:
@@ -103,12 +106,25 @@ def render(methods: Sequence[str]) -> str:
     for method in methods:
         check = cross_check(parse_variant(method), _CLASSES, *_SIZE)
         body += lines(f"`{method}`", check, _GOP)
-    return tabulate(body, _HEAD, tablefmt="github", disable_numparse=True, colalign=_ALIGN)
+    return tabulate(body, HEAD, tablefmt="github", disable_numparse=True, colalign=ALIGN)
+
+
+def passed_over(methods: Sequence[str]) -> str:
+    """What each tool says nothing of or counts as nothing, as Markdown."""
+    body = []
+    for method in methods:
+        check = cross_check(parse_variant(method), _CLASSES, *_SIZE)
+        for frame, tallies in check.frames().items():
+            body += [(f"`{method}`", frame, tool, ignored(tally)) for tool, tally in tallies.items()]
+    return tabulate(body, ("variant", "frame", "tool", "not counted, with the number of calls"), tablefmt="github")
 
 
 def block() -> str:
-    """Both tables."""
-    return f"### Plain networks\n\n{render(PLAIN)}\n\n### Methods that reuse a keyframe\n\n{render(REUSING)}"
+    """All tables."""
+    return (
+        f"### Plain networks\n\n{render(PLAIN)}\n\n### Methods that reuse a keyframe\n\n{render(REUSING)}\n\n"
+        f"### Not counted, as in the convention macs\n\n{passed_over(('pspnet', 'arseg', 'dff'))}"
+    )
 
 
 def main() -> None:

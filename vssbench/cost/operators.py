@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -36,6 +36,10 @@ class Traffic:
     def moved(self) -> int:
         """Activation bytes read and written."""
         return self.read + self.written
+
+    def record(self) -> dict[str, int]:
+        """Plain values."""
+        return {**asdict(self), "moved": self.moved}
 
 
 @dataclass

@@ -114,7 +114,7 @@ class Published:
         """The row as plain values, with ours beside it."""
         return {
             "what": self.what, "number": self.label(), "convention": self.convention, "classes": self.classes, "gop": self.gop,
-            "operations": self.operations, "known_by": self.known_by, "auxiliary": self.auxiliary, "size": self.size,
+            "operations": self.operations, "known_by": self.known_by, "counted": self.counted(), "shape": self.shape(), "auxiliary": self.auxiliary, "size": self.size,
             "input": self.input, "value": self.printed, "unit": self.unit, "ours": self.ours(), "difference": self.difference(),
             "source": self.source, "note": self.note,
         }  # fmt: skip

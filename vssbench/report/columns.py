@@ -126,7 +126,7 @@ class Group:
         for row in self.rows:
             if row["status"] != "done":
                 said.append(f"{row['display']} {row['status']}: {row['reason'] or 'no reason was recorded'}")
-        return said
+        return [*said, *dict.fromkeys(remark for row in self.rows for remark in row["remarks"])]
 
 
 def letter(names: Sequence[str], name: str) -> str:

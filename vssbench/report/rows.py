@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vssbench.errors import DataError, UsageError
-from vssbench.metrics.iou import class_iou, miou, miou_by_distance
+from vssbench.metrics.scores import scores
 from vssbench.store import ConfusionRecord, LatencyRecord, Measurement, Run
 
 Row = dict[str, Any]
@@ -18,8 +18,8 @@ Row = dict[str, Any]
 #: fields that a row takes from its measurement as they are
 _COPIED = (
     "run_id", "method", "display", "dataset", "dataset_title", "codec", "codec_title", "codec_name", "codec_rate", "protocol",
-    "protocol_details", "gop", "frames", "seconds", "width", "height", "params", "gmacs_key", "gmacs_nonkey", "gmacs_gop",
-    "bitrate_kbps", "ssim", "precision", "device", "seed", "created", "version",
+    "protocol_details", "aggregate", "remarks", "gop", "frames", "seconds", "width", "height", "params", "gmacs_key",
+    "gmacs_nonkey", "gmacs_gop", "bitrate_kbps", "ssim", "precision", "device", "seed", "created", "version",
 )  # fmt: skip
 
 
@@ -27,11 +27,11 @@ def rows(runs: Sequence[Run]) -> list[Row]:
     """One dictionary a run, in the order given; None where a number was not measured.
 
     ``miou`` is the unweighted mean of ``miou_by_distance`` (index = frames since the keyframe, None where none was
-    scored); ``miou_last`` is at the greatest distance scored; ``per_class`` maps a class to its IoU, averaged over
-    distances as ``miou`` is. Latencies are medians over frames, ``*_p90_ms`` 90th percentiles, of the network alone;
-    ``decode_ms`` is the median over all frames, ``motion_ms`` over non-keyframes, the only ones that need motion.
-    ``bitrate_kbps`` is measured, ``codec_rate`` what was asked for; ``psnr_db`` is infinite where nothing was lost. A run
-    whose arrays do not read has the status ``damaged`` and says why.
+    scored), or pooled where the protocol pools; ``miou_last`` is at the greatest distance scored; ``per_class`` maps a class
+    to its IoU, averaged over distances as ``miou`` is. Latencies are medians over frames, ``*_p90_ms`` 90th percentiles, of
+    the network alone; ``decode_ms`` is the median over all frames, ``motion_ms`` over non-keyframes, the only ones that need
+    motion. ``bitrate_kbps`` is measured, ``codec_rate`` what was asked for; ``psnr_db`` is infinite where nothing was lost. A
+    run whose arrays do not read has the status ``damaged`` and says why.
     """
     return [_row(run) for run in runs]
 
@@ -49,10 +49,10 @@ def _row(run: Run) -> Row:
     row |= {"status": item.status, "reason": item.reason}
     try:
         confusion, latency = run.confusion, run.latency
-        accuracy = _accuracy(confusion, item.classes)
+        accuracy = _accuracy(confusion, item.classes, item.aggregate)
     except DataError as error:
         confusion = latency = None
-        accuracy = _accuracy(None, item.classes)
+        accuracy = _accuracy(None, item.classes, item.aggregate)
         row |= {"status": "damaged", "reason": str(error)}
     return row | accuracy | _latency(latency)
 
@@ -72,19 +72,19 @@ def machine_text(item: Measurement) -> str:
     return ", ".join(filter(None, [str(machine.get("cpu") or ""), f"{threads} {plural}" if threads else ""]))
 
 
-def _accuracy(record: ConfusionRecord | None, classes: Sequence[str]) -> Row:
+def _accuracy(record: ConfusionRecord | None, classes: Sequence[str], aggregate: str) -> Row:
     if record is None:
         return {"miou": None, "miou_by_distance": [], "miou_0": None, "miou_last": None, "per_class": {}}
     if record.matrices.shape[1:] != (len(classes), len(classes)):
         raise DataError(f"confusion matrices of shape {record.matrices.shape} for {len(classes)} classes")
-    curve = miou_by_distance(record.matrices, record.distances)
-    per_class = class_iou(record.matrices, record.distances)
+    found = scores(record, aggregate)
+    curve = list(found.miou_by_distance)
     return {
-        "miou": miou(record.matrices, record.distances),
+        "miou": found.miou,
         "miou_by_distance": curve,
         "miou_0": curve[0] if curve else None,
         "miou_last": curve[-1] if curve else None,
-        "per_class": {name: _number(value) for name, value in zip(classes, per_class, strict=True)},
+        "per_class": dict(zip(classes, found.class_iou, strict=True)),
     }
 
 

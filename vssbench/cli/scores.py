@@ -1,0 +1,55 @@
+"""``bench.py scores``: every score of the results store with its interval, and differences of methods with theirs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from vssbench.cli.choice import choice_options, chosen_rows
+from vssbench.cli.options import runs_option
+
+
+@click.command()
+@runs_option
+@choice_options
+@click.option("--base", help="The method with which others are compared on the same frames; the costliest by default.")
+@click.option(
+    "--absent", type=click.Choice(["skip", "zero", "one"]), default="skip", show_default=True,
+    help="A class in neither truth nor prediction: left out of the mean, or counted as 0 or 1.",
+)  # fmt: skip
+@click.option("--format", "fmt", type=click.Choice(["md", "csv", "json"]), help="Default: for the terminal.")
+def scores(
+    runs: Path,
+    methods: tuple[str, ...],
+    datasets: tuple[str, ...],
+    codecs: tuple[str, ...],
+    older: bool,
+    base: str | None,
+    absent: str,
+    fmt: str | None,
+) -> None:
+    """Print mIoU with its 95 % bootstrap interval, pooled and image-level mIoU, frequency-weighted IoU and accuracies.
+
+    Methods measured on the same frames are compared in pairs: what all find hard cancels. For example:
+
+    \b
+        python bench.py scores -c 'h264[bitrate=1M]' --base pspnet
+    """
+    from vssbench.cli.run import print_table
+    from vssbench.progress import messages
+    from vssbench.report.markup import terminal_grid
+    from vssbench.report.scores import blocks, grid, remarks, render
+    from vssbench.store import RunStore
+
+    found, remark = chosen_rows(runs, methods, datasets, codecs, older)
+    scored = blocks(RunStore(runs), found, base, absent)
+    if fmt is not None:
+        click.echo(render(scored, fmt), nl=False)
+    else:
+        for block in scored:
+            click.echo(block.title)
+            print_table(terminal_grid(grid(block)))
+            click.echo("\n".join([*remarks(block), ""]))
+    if remark:
+        messages().print(remark)

@@ -1,0 +1,146 @@
+"""Every score of a run with its 95 % interval, and what one method has over another on the same frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from vssbench.errors import DataError, UsageError
+from vssbench.metrics.bootstrap import Interval, Intervals, difference, intervals
+from vssbench.metrics.scores import Scores, scores
+from vssbench.report.columns import DASH, groups, percent, told_apart
+from vssbench.report.markup import Cell, Grid, markdown, markdown_grid, markdown_list
+from vssbench.report.rows import Row
+from vssbench.report.table import csv_text, json_text
+from vssbench.store import RunStore
+
+FORMATS = ("md", "csv", "json")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One run: its scores, the interval of its mIoU (None where there are too few frames), and the same of its difference to
+    the base (None for the base itself, or where they cannot be compared)."""
+
+    row: Row
+    scores: Scores
+    interval: Intervals | None
+    gain: Intervals | None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Runs under the same conditions, best mIoU first; ``notes`` say how intervals were made, and why one is missing."""
+
+    title: str
+    base: str
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...]
+
+
+def blocks(store: RunStore, rows: Sequence[Row], base: str | None, absent: str) -> list[Block]:
+    """The scores of measured rows, a block for each set of conditions. ``base`` is a method or its beginning, by default the
+    costliest. Raises UsageError where no row is measured or the base is in no block."""
+    parts = [told_apart(group) for group in groups([row for row in rows if row["miou"] is not None])]
+    if not parts:
+        raise UsageError("no measured run to score: measure some first (see `run --help`)")
+    found = [_block(store, group.title, group.rows, base, absent) for group in parts]
+    if base is not None and not any(block.base for block in found):
+        names = ", ".join(sorted({row["method"] for group in parts for row in group.rows}))
+        raise UsageError(f"--base {base!r} is none of the methods measured: {names}")
+    return found
+
+
+def _block(store: RunStore, title: str, rows: Sequence[Row], base: str | None, absent: str) -> Block:
+    records = {row["run_id"]: store.get(row["run_id"]).confusion for row in rows}
+    chosen = _base(rows, base)
+    notes: dict[str, None] = {}
+    lines = []
+    for row in rows:
+        record = records[row["run_id"]]
+        assert record is not None  # a row without matrices has no mIoU
+        own = _tried(partial(intervals, record, row["aggregate"], absent), notes)
+        gain = None
+        if chosen is not None and chosen is not row:
+            other = records[chosen["run_id"]]
+            assert other is not None
+            gain = _tried(partial(difference, record, other, row["aggregate"], absent), notes)
+        lines.append(Line(row, scores(record, row["aggregate"], absent), own, gain))
+        notes |= dict.fromkeys(row["remarks"])
+    notes |= dict.fromkeys(line.interval.resampling.describe() + "." for line in lines if line.interval)
+    return Block(title, chosen["display"] if chosen else "", tuple(lines), tuple(notes))
+
+
+def _base(rows: Sequence[Row], base: str | None) -> Row | None:
+    if base is None:
+        return max(rows, key=lambda row: row["gmacs_gop"] or 0.0)
+    named = [row for row in rows if base in (row["method"], row["display"])]
+    return next(iter(named or [row for row in rows if row["method"].startswith(base)]), None)
+
+
+def _tried(make: Callable[[], Intervals], notes: dict[str, None]) -> Intervals | None:
+    """The intervals, or None and a note of why there are none."""
+    try:
+        return make()
+    except DataError as error:
+        notes[str(error)] = None
+        return None
+
+
+HEADINGS = (
+    "Method", "mIoU % [95 %]", "over base, points [95 %]", "pooled %", "image %", "freq. weighted %", "pixel acc. %",
+    "class acc. %", "frames",
+)  # fmt: skip
+
+
+def grid(block: Block) -> Grid:
+    """A block as a table; a difference whose interval holds no zero is bold."""
+    return Grid(HEADINGS, tuple(_cells(line) for line in block.lines))
+
+
+def _cells(line: Line) -> tuple[Cell, ...]:
+    its = line.scores
+    plain = (its.pooled_miou, its.image_miou, its.frequency_weighted_iou, its.pixel_accuracy, its.mean_accuracy)
+    return (
+        Cell(line.row["display"]),
+        Cell(percent(its.miou) if line.interval is None else _text(line.interval.miou)),
+        Cell(DASH) if line.gain is None else Cell(_text(line.gain.miou, sign="+"), line.gain.miou.excludes_zero),
+        *(Cell(percent(value)) for value in plain),
+        Cell(str(its.frames)),
+    )
+
+
+def _text(interval: Interval, sign: str = "") -> str:
+    value, low, high = (f"{100 * number:{sign}.2f}" for number in (interval.value, interval.low, interval.high))
+    return f"{value} [{low}, {high}]"
+
+
+def remarks(block: Block) -> list[str]:
+    """What must be said below a block."""
+    compared = [f"Over {block.base}, on the same frames; bold where the interval holds no zero."] if block.lines[1:] else []
+    return [*compared, *block.notes]
+
+
+def render(found: Sequence[Block], format: str) -> str:
+    """The blocks as Markdown, CSV or JSON (fractions, not per cent)."""
+    if format == "md":
+        parts = [f"### {markdown(b.title)}\n\n{markdown_grid(grid(b))}\n\n{markdown_list(remarks(b))}\n" for b in found]
+        return "\n".join(parts)
+    records = [_record(block, line) for block in found for line in block.lines]
+    if format == "json":
+        return json_text(records)
+    return csv_text([{k: v for k, v in record.items() if not isinstance(v, dict | list | tuple)} for record in records])
+
+
+def _record(block: Block, line: Line) -> dict[str, Any]:
+    names = ("run_id", "method", "dataset", "codec", "protocol", "bitrate_kbps")
+    record = {name: line.row[name] for name in names} | {"base": block.base} | asdict(line.scores)
+    for name, found in (("miou", line.interval), ("gain", line.gain)):
+        value = None if found is None else found.miou
+        record |= {f"{name}_low": value and value.low, f"{name}_high": value and value.high}
+        if name == "gain":
+            record["gain"] = value and value.value
+    record["resampling"] = None if line.interval is None else asdict(line.interval.resampling)
+    return record
