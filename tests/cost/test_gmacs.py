@@ -3,9 +3,9 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from vssbench.cost.crosscheck import keyframe_gmacs
-from vssbench.cost.gmacs import Cost, count, meta_model
+from vssbench.cost.gmacs import Cost, Parameters, count, meta_model, parameters
 from vssbench.errors import UsageError
 from vssbench.nets.pspnet import UpsamplingPSPNet
 from vssbench.variant import parse_variant
@@ -64,11 +64,30 @@ def test_gop_mean():
     assert Cost(0, 10.0, 4.0).gmacs_gop(1) == 10.0
 
 
-@pytest.mark.parametrize("method", ["pspnet[width=0.25]", "bisenet[width=0.25]"])
-def test_other_tools_agree(method):
-    ours = count(parse_variant(method), 11, 96, 128).gmacs_key
-    for tool, value in keyframe_gmacs(parse_variant(method), 11, 96, 128).items():
-        assert value == pytest.approx(ours, rel=0.02), tool
+def test_the_warp_of_the_paper_is_counted_as_ours_is():
+    exact, paper = (count(parse_variant(f"arseg[warp={mode},width=0.25]"), 11, 96, 128) for mode in ("exact", "paper"))
+    without = count(parse_variant("arseg[warp=off,width=0.25]"), 11, 96, 128)
+    assert paper == exact
+    assert exact.gmacs_nonkey - without.gmacs_nonkey == pytest.approx(4 * 16 * 96 * 128 / 1e9)
+
+
+def test_a_correlation_is_counted_as_a_loop_over_its_window_does_it():
+    """Products of a pixel's feature with those of a 3x3 window, counted one at a time."""
+    channels, height, width, window = 4, 5, 6, 3
+    done = 0
+    for _ in range(height):
+        for _ in range(width):
+            for _ in range(window * window):
+                done += channels
+    feature = torch.empty(1, channels, height, width, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        torch.ops.vssbench.local_similarity(feature, feature, window)
+    assert counter.get_total_flops() == 2 * done
+
+
+def test_parameters_in_training_and_at_inference():
+    model = meta_model(parse_variant("bisenet"), 12)
+    assert parameters(model) == Parameters(13_423_012, 13_273_740)
 
 
 def test_a_size_that_does_not_run_is_refused_in_words():

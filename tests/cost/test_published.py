@@ -1,6 +1,7 @@
 """The table of published numbers, and the command that prints them."""
 
 import json
+from math import log
 
 import pytest
 from click.testing import CliRunner
@@ -11,7 +12,7 @@ from vssbench.cost.published import matching, read
 from vssbench.errors import DataError, UsageError
 from vssbench.variant import parse_variant
 
-HEAD = "variant,part,classes,height,width,gop,what,convention,value,unit,source,note\n"
+HEAD = "variant,part,classes,height,width,gop,what,convention,operations,known_by,auxiliary,input,value,unit,source,note\n"
 
 
 def call(*arguments):
@@ -34,10 +35,14 @@ def test_camvid_with_and_without_void_and_no_other_size():
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("pspnet,,12,720,960,,gmacs,macs,1,G,a,", "line 2: what='gmacs'"),
-        ("pspnet,,12,720,960,,gmacs_key,thop,1,G,a,", "line 2: convention='thop'"),
-        ("pspnet,,12,720,,,gmacs_key,macs,1,G,a,", "line 2: invalid literal"),
-        ("pspnet,,12,720,960,,gmacs_gop,macs,1,G,a,", "line 2: invalid literal"),
+        ("pspnet,,12,720,960,,gmacs,macs,macs,stated,with,stated,1,G,a,", "line 2: what='gmacs'"),
+        ("pspnet,,12,720,960,,gmacs_key,thop,macs,stated,with,stated,1,G,a,", "line 2: convention='thop'"),
+        ("pspnet,,12,720,960,,gmacs_key,macs,flops,stated,with,stated,1,G,a,", "line 2: operations='flops'"),
+        ("pspnet,,12,720,960,,gmacs_key,macs,macs,guessed,with,stated,1,G,a,", "line 2: known_by='guessed'"),
+        ("pspnet,,12,720,960,,gmacs_key,macs,macs,stated,,stated,1,G,a,", "line 2: auxiliary=''"),
+        ("pspnet,,12,720,960,,gmacs_key,macs,macs,stated,with,,1,G,a,", "line 2: input=''"),
+        ("pspnet,,12,720,,,gmacs_key,macs,macs,stated,with,stated,1,G,a,", "line 2: invalid literal"),
+        ("pspnet,,12,720,960,,gmacs_gop,macs,macs,stated,with,stated,1,G,a,", "line 2: invalid literal"),
     ],
 )
 def test_a_broken_row_is_named(row, message, tmp_path):
@@ -83,3 +88,37 @@ def test_a_cross_check_has_one_convention():
     result = call("-m", "bisenet[width=0.25]", "--size", "96x128", "--convention", "arseg", "--cross-check")
     assert isinstance(result.exception, UsageError)
     assert "as the convention macs does" in str(result.exception)
+
+
+def test_a_source_that_counts_two_operations_is_compared_in_its_own(tmp_path):
+    file = tmp_path / "costs.csv"
+    rows = [f"pspnet[width=0.25],,12,96,128,,gmacs_key,macs,{unit},stated,without,assumed,1,G,a," for unit in ("macs", "2macs")]
+    file.write_text(HEAD + "\n".join(rows) + "\n")
+    once, twice = read(file)
+    assert twice.ours() == 2 * once.ours()
+    assert (twice.counted(), twice.shape()) == ("2 x MACs, stated", "96x128 (assumed)")
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in read() if row.operations == "macs"], ids=lambda row: f"{row.typed}-{row.printed}"
+)
+def test_the_operations_of_a_source_are_those_that_come_near_ours(row):
+    """Read as twice the multiply-accumulates, no number of them would be nearer to ours."""
+    near, twice = abs(log(row.value / row.ours())), abs(log(row.value / (2 * row.ours())))
+    assert near < twice
+
+
+def test_every_number_says_what_it_counts():
+    for row in read():
+        counted = row.size is not None
+        assert bool(row.operations) == bool(row.known_by) == bool(row.input) == counted
+        assert (row.what == "params_inference") <= (row.auxiliary in ("without", "none"))
+
+
+def test_the_command_shows_what_a_number_counts():
+    text = call("-m", "pspnet", "--size", "720x960", "--published", "--classes", "12").stdout
+    line = next(line for line in text.splitlines() if "Table 1" in line)
+    assert "MACs, stated" in line
+    assert "with" in line.split()
+    with_csv = call("-m", "pspnet", "--size", "96x128", "--published", "--format", "csv")
+    assert "csv holds one" in str(with_csv.exception)

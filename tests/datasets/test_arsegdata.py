@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,8 @@ def test_frames_carry_distance_and_motion(tmp_path: Path) -> None:
         list(given_frames(clip, 3, motion=False))
     with pytest.raises(CellRefused, match="does not begin with a keyframe"):
         list(given_frames(clip.part(1, 1), 4, motion=False))
+    with pytest.raises(CellRefused, match="brings no motion of its own"):
+        list(given_frames(replace(clip, given=None), 4, motion=True))
 
 
 def test_a_part_keeps_what_was_given(tmp_path: Path) -> None:

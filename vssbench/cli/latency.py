@@ -73,9 +73,9 @@ def latency(
         python bench.py latency -m pspnet -m 'arseg[scale=0.5]' --size 360x480 --threads 2
         python bench.py latency --compare results/latency
 
-    Times of network, resize and argmax of keyframes, of other frames and of GOPs: median with its 95 % interval, p90, p99, worst,
-    median absolute deviation, frames a second; the share of frames that miss a deadline counts decoding, motion and input as
-    well. Methods are compared by the ratio of their times in the same rounds.
+    Times of network, resize and argmax of keyframes, of other frames and of GOPs: median with its 95 % interval, p90, p99,
+    worst, median absolute deviation, frames a second; the share of frames that miss a deadline counts decoding, motion and
+    input as well. Methods are compared by the ratio of their times in the same rounds.
 
     Exit status: 0, 1 if a method failed (the others are kept), 2 for bad input, 130 if it was interrupted (what was measured
     is kept).

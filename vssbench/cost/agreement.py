@@ -31,6 +31,9 @@ REUSING = (
     "dff[backbone=resnet18]", "dff[backbone=resnet50]", "dff[backbone=psp18,style=upsample]", "copy", "warp",
 )  # fmt: skip
 
+#: additions of a smaller share of the products are not worth a word
+_SHOWN = 1e-4
+
 _CLASSES, _SIZE, _GOP = 12, (720, 960), 12
 HEAD = ("variant", "frame", "torch", "fvcore", "ptflops", "why they differ", "counted in addition")
 ALIGN = ("left", "left", "right", "right", "right", "left", "left")
@@ -68,12 +71,12 @@ def causes(tallies: dict[str, Tally]) -> list[str]:
     found: dict[str, list[str]] = {}
     ours = tallies["torch"].products
     for tool, tally in tallies.items():
-        parts = [f"{name} x{calls} {amount:.3f}" for name, (calls, amount) in tally.missed.items()]
+        parts = [f"{name} x{calls} {amount:.3g}" for name, (calls, amount) in tally.missed.items()]
         if parts:
             found.setdefault("no rule for " + ", ".join(parts), []).append(tool)
         rest = tally.completed - ours
         if abs(rest) > 1e-6 * ours:
-            found.setdefault(f"{rest:+.3f} that nothing explains", []).append(tool)
+            found.setdefault(f"{rest:+.3g} that nothing explains", []).append(tool)
         if tally.unknown:
             names = ", ".join(f"{name} x{calls}" for name, calls in tally.unknown.items())
             found.setdefault(f"counted as nothing, since no formula is registered for {names}", []).append(tool)
@@ -84,7 +87,7 @@ def additions(tallies: dict[str, Tally]) -> list[str]:
     """What a tool prints beside multiply-accumulates of products, with its share of them where that is over the tolerance."""
     found = []
     for tool, tally in tallies.items():
-        parts = [f"{name} {amount:.3f}" for name, amount in tally.beyond.items() if amount >= 0.0005]
+        parts = [f"{name} {amount:.3g}" for name, amount in tally.beyond.items() if amount >= _SHOWN * tally.products]
         share = tally.printed - tally.products
         if parts:
             noted = f" ({share / tally.products:+.1%})" if share > TOLERANCE * tally.products > 0 else ""

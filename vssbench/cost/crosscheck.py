@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_c
 from vssbench.cost import gmacs
 from vssbench.cost.gmacs import inputs, is_per_frame, meta_model
 from vssbench.cost.operators import Operators, watch
-from vssbench.cost.shapes import ShapesAlone
+from vssbench.cost.shapes import ResizingAlone, ShapesAlone
 from vssbench.cost.tracing import TracedConvolutions
 from vssbench.errors import UsageError
 from vssbench.torchvision_guard import install
@@ -131,7 +131,7 @@ def cross_check(variant: Variant, classes: int, height: int, width: int) -> Cros
     model = meta_model(variant, classes)
     image, motion = inputs(height, width)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), ResizingAlone():
             key = _tallies(_Frame(model), image)
             if is_per_frame(model):
                 return CrossCheck(key, key, True)

@@ -23,6 +23,7 @@ from torch import nn
 from vssbench import registry
 from vssbench.cost.gmacs import inputs, is_per_frame, meta_model
 from vssbench.cost.operators import Traffic, watch
+from vssbench.cost.shapes import ResizingAlone
 from vssbench.errors import UsageError
 from vssbench.inference import prepare
 from vssbench.nets.resize import resize
@@ -57,10 +58,11 @@ def traffic(variant: Variant, classes: int, height: int, width: int) -> tuple[Tr
     model = meta_model(variant, classes)
     image, motion = inputs(height, width)
     try:
-        key, (_, reference) = watch(model, model.keyframe, image)
-        if is_per_frame(model):
-            return key.traffic, key.traffic
-        other, _ = watch(model, model.follow, image, motion, reference)
+        with ResizingAlone():
+            key, (_, reference) = watch(model, model.keyframe, image)
+            if is_per_frame(model):
+                return key.traffic, key.traffic
+            other, _ = watch(model, model.follow, image, motion, reference)
     except RuntimeError as error:
         raise UsageError(f"{variant} does not run at {height}x{width}: {error}") from error
     return key.traffic, other.traffic

@@ -113,10 +113,10 @@ class Published:
     def record(self) -> dict[str, Any]:
         """The row as plain values, with ours beside it."""
         return {
-            "what": self.what, "number": self.label(), "convention": self.convention, "classes": self.classes, "gop": self.gop,
-            "operations": self.operations, "known_by": self.known_by, "counted": self.counted(), "shape": self.shape(), "auxiliary": self.auxiliary, "size": self.size,
-            "input": self.input, "value": self.printed, "unit": self.unit, "ours": self.ours(), "difference": self.difference(),
-            "source": self.source, "note": self.note,
+            "what": self.what, "number": self.label(), "convention": self.convention, "operations": self.operations,
+            "known_by": self.known_by, "counted": self.counted(), "auxiliary": self.auxiliary, "size": self.size,
+            "input": self.input, "shape": self.shape(), "classes": self.classes, "gop": self.gop, "value": self.printed,
+            "unit": self.unit, "ours": self.ours(), "difference": self.difference(), "source": self.source, "note": self.note,
         }  # fmt: skip
 
 

@@ -97,8 +97,8 @@ def _memory(rows: Sequence[dict[str, Any]], gop: int, form: str) -> list[str]:
 def _published(rows: Sequence[dict[str, Any]], form: str) -> list[str]:
     """What others print, and ours counted in the convention and with the classes of each."""
     head = (
-        "method", "number", "convention", "operations", "auxiliary heads", "input", "classes", "published", "ours", "difference",
-        "source",
+        "method", "number", "convention", "operations", "auxiliary heads", "input", "classes", "published", "ours",
+        "difference", "source",
     )  # fmt: skip
     body, notes = [], []
     for row in rows:

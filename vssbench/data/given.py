@@ -17,10 +17,15 @@ def given_frames(clip: Clip, gop: int, motion: bool) -> Iterator[Frame]:
 
     Their size in the stream is not known (0 bits), nor their source (PSNR and SSIM NaN). With ``motion`` each has its field,
     a cell a pixel. Raises CellRefused where the clip does not begin with a keyframe, or a distance does not fit the GOP
-    length; DataError where a field is not (H, W, 2).
+    length, or brings no coding; DataError where a field is not (H, W, 2).
     """
     given = clip.given
-    if given is None or given.distances[0] != 0:
+    if given is None:
+        raise CellRefused(
+            f"the clip {clip.name!r} brings no motion of its own: motion=given is for data that were coded elsewhere, as "
+            "arsegdata; use motion=estimated, or a codec"
+        )
+    if given.distances[0] != 0:
         raise CellRefused(
             f"the clip {clip.name!r} does not begin with a keyframe that was coded: frames that come coded are scored "
             "as they come alone; use --protocol dense"

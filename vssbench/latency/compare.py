@@ -1,4 +1,4 @@
-"""Measurements side by side, where they may be: rows of different machines, or of different settings, are not ranked together."""
+"""Measurements side by side, where they may be: those of different machines or settings are not ranked together."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def check_comparable(stored: Sequence[StoredLatency]) -> None:
         apart = [f"{key}: {one.get(key)} and {two.get(key)}" for key in {**one, **two} if one.get(key) != two.get(key)]
         if apart:
             raise UsageError(
-                f"{first.path.name} and {other.path.name} come from different machines ({'; '.join(apart)}): their times are not "
-                "ranked together. Measure all methods in one go on one machine, or compare the ratios of two methods within each"
+                f"{first.path.name} and {other.path.name} come from different machines ({'; '.join(apart)}): their times are "
+                "not ranked together. Measure all methods in one go on one machine, or look at the ratios of each alone"
             )
         settings = first.result.settings, other.result.settings
         apart = [

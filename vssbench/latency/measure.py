@@ -73,6 +73,7 @@ def measure(
         if not campaign.parts:
             raise
     samples = campaign.samples()
+    environment["threads"] = max(outcome.threads for outcome in campaign.outcomes)  # the workers', not this process's
     environment["after"] = {"load_average": describe_environment(settings.device)["load_average"]}
     throttled = throttle_events() > heat
     methods = [

@@ -2,8 +2,9 @@
 
 Times are not independent: those of one process share how its memory lies, those of one round what else the machine did. The
 bootstrap is therefore hierarchical: processes are drawn with replacement, then of each its rounds, each with all its frames.
-Percentiles of few processes lie too close together; they are widened by t_(n-1) sqrt(n / (n - 1)) / z for n processes
-(Hesterberg, "What teachers should know about the bootstrap", 2015), or n rounds where there is one process alone.
+Percentiles of few processes lie too close together; they are widened by t_df sqrt((df + 1) / df) / z (Hesterberg, "What
+teachers should know about the bootstrap", 2015), where df is n - 1 for n processes that differ, more for those that do not, and
+counts rounds where there is one process alone. Intervals are made of logarithms, as what slows a process down multiplies.
 
 The ratio of two methods is paired: the medians of the two in the same round of the same set of processes make one ratio, and
 the median of these is reported, with the interval of the same bootstrap of their logarithms.
@@ -112,7 +113,7 @@ def summarise(samples: Samples, kind: str, seed: int = 0) -> Summary | None:
         return None
     chosen = of_kind(samples, kind)
     p10, middle, p90, p99 = (float(v) for v in np.quantile(values, [0.1, 0.5, 0.9, 0.99]))
-    interval = median_interval(values, process, rounds, seed=seed)
+    interval = median_interval(np.log(values), process, rounds, seed=seed)
     parts = {part: _typical(chosen, chosen.part(part), kind) for part in PARTS}
     return Summary(
         kind=kind,
@@ -122,8 +123,8 @@ def summarise(samples: Samples, kind: str, seed: int = 0) -> Summary | None:
         p99_ms=p99,
         worst_ms=float(values.max()),
         mad_ms=float(np.median(np.abs(values - middle))),
-        low_ms=None if interval is None else interval[0],
-        high_ms=None if interval is None else interval[1],
+        low_ms=None if interval is None else math.exp(interval[0]),
+        high_ms=None if interval is None else math.exp(interval[1]),
         spread=(p90 - p10) / middle,
         processes_ms=[float(np.median(values[process == each])) for each in np.unique(process)],
         missed={fps: float((chosen.total_ms > 1000 / fps).mean()) for fps in DEADLINES},
@@ -151,7 +152,8 @@ def median_interval(
         reached = np.cumsum(drawn[:, unit_of], axis=1)
         medians.append(_weighted_median(ascending, reached))
     low, high = np.quantile(np.concatenate(medians), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    middle, factor = float(np.median(values)), _widening(units)
+    each = np.array([float(np.median(ascending[unit_of == unit])) for unit in range(len(units))])
+    middle, factor = float(np.median(values)), _widening(each, units[:, 0])
     return middle + factor * min(float(low) - middle, 0.0), middle + factor * max(float(high) - middle, 0.0)
 
 
@@ -177,10 +179,27 @@ def _weighted_median(ascending: Floats, reached: Floats) -> Floats:
     return (lower + upper) / 2
 
 
-def _widening(units: Ints) -> float:
-    processes = len(np.unique(units[:, 0]))
-    count = processes if processes > 1 else len(units)
-    return student(count - 1) * math.sqrt(count / (count - 1)) / _Z
+def _widening(medians: Floats, process: Ints) -> float:
+    """By what factor percentiles are widened, of the rounds' medians and the process of each; see the head of this file."""
+    degrees = _degrees(medians, process)
+    return student(degrees) * math.sqrt((degrees + 1) / degrees) / _Z
+
+
+def _degrees(medians: Floats, process: Ints) -> int:
+    """Degrees of freedom of the mean's variance: n - 1 of n processes where these differ from each other far more than their
+    rounds do, those of all rounds where they do not, and between them by the share of either (Satterthwaite)."""
+    own = [medians[process == each] for each in np.unique(process)]
+    within = float(sum(((each - each.mean()) ** 2).sum() for each in own))
+    free = len(medians) - len(own)
+    if len(own) == 1:
+        return free
+    if free == 0:
+        return len(own) - 1
+    rounds = len(medians) / len(own)
+    mean_within = within / free
+    mean_between = rounds * float(np.var([each.mean() for each in own], ddof=1))
+    share = max(0.0, mean_between - mean_within) / max(mean_between, mean_within, 1e-300)
+    return int(1 / (share**2 / (len(own) - 1) + (1 - share) ** 2 / free) + 1e-9)
 
 
 def compare(first: Samples, second: Samples, names: tuple[str, str], kind: str, seed: int = 0) -> Ratio | None:

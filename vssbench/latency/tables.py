@@ -28,7 +28,7 @@ def times_table(methods: Sequence[MethodTimes], labels: Sequence[str] | None = N
 
 
 def _times(summary: Summary) -> tuple[str, ...]:
-    interval = "" if summary.low_ms is None or summary.high_ms is None else f"{_ms(summary.low_ms)} – {_ms(summary.high_ms)}"
+    interval = "" if summary.low_ms is None or summary.high_ms is None else f"{_ms(summary.low_ms)} .. {_ms(summary.high_ms)}"
     numbers = (summary.p90_ms, summary.p99_ms, summary.worst_ms, summary.mad_ms)
     missed = (f"{summary.missed[fps]:.1%}" for fps in DEADLINES)
     per_second = f"{summary.frames_a_second:.3g}"
@@ -50,7 +50,7 @@ def parts_table(methods: Sequence[MethodTimes]) -> str:
 
 def ratio_line(ratio: Ratio) -> str:
     """A ratio, its interval and what follows."""
-    interval = "" if ratio.low is None or ratio.high is None else f" ({ratio.low:.3f} – {ratio.high:.3f})"
+    interval = "" if ratio.low is None or ratio.high is None else f" ({ratio.low:.3f} .. {ratio.high:.3f})"
     return f"{ratio.first} / {ratio.second}, {_KIND[ratio.kind]}: {ratio.ratio:.3f}{interval}: {ratio.words}"
 
 

@@ -6,7 +6,6 @@ warm-up, ``round`` with a round's frames, ``failed`` with the reason in words. I
 
 from __future__ import annotations
 
-import signal
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -45,7 +44,6 @@ class Round:
 
 def serve(connection: Connection, settings: Settings, subject: Subject) -> None:
     """The life of a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers itself
     try:
         bench = Bench(settings, subject)
         connection.send(("ready", (bench.warm_up(), torch.get_num_threads())))

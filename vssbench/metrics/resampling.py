@@ -50,14 +50,14 @@ _MOST_CORRELATED = 0.97
 @dataclass(frozen=True)
 class Resampling:
     """How an interval was made: what was drawn (``clips`` or ``blocks``), of how many clips and labelled frames, the block's
-    length in labelled frames (0 for clips), the correlation of neighbours (NaN for clips), by what factor percentiles were
+    length in labelled frames (0 for clips), the correlation of neighbours (None for clips), by what factor percentiles were
     widened, replicates and seed."""
 
     units: str
     clips: int
     frames: int
     block: int
-    correlation: float
+    correlation: float | None
     widening: float
     replicates: int
     seed: int
@@ -77,7 +77,7 @@ def plan(influence: Floats, lengths: Ints, block: int | None, replicates: int, s
         raise UsageError(f"{replicates} replicates: expected at least {MIN_REPLICATES}")
     if block is None and clips >= MIN_CLIPS:
         widening = student(clips - 1) * math.sqrt(clips / (clips - 1)) / _Z
-        return Resampling("clips", clips, frames, 0, float("nan"), widening, replicates, seed)
+        return Resampling("clips", clips, frames, 0, None, widening, replicates, seed)
     if frames < MIN_FRAMES:
         raise DataError(
             f"no interval of {plural(frames, 'labelled frame')}: expected at least {MIN_FRAMES}, or {MIN_CLIPS} clips"

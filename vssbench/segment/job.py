@@ -133,6 +133,7 @@ class Work:
         """
         needs = self._network.model.needs
         if self.job.codec is not None:
+            self.say(f"encoding the video with {self.job.codec.describe()} first")
             wanted = bool(needs & {"motion", "residual"})
             words = f"that of {self.job.codec.describe()}, through which the video went"
             return self._pass(Choice(OWN if wanted else "none", words if wanted else "not needed by the method", None))
