@@ -97,6 +97,7 @@ def code_version() -> str:
         folder = Path(root)
         for part in (
             "codec",
+            "data",
             "nets",
             "metrics",
             "scene",
@@ -110,6 +111,7 @@ def code_version() -> str:
             "protocol.py",
             "recorder.py",
             "segmenter.py",
+            "stills.py",
         ):
             path = folder / part
             for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in (".py", ".c", ".h")):

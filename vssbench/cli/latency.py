@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Threads of PyTorch on the CPU; its own choice by default.")
 @click.option("--processes", type=click.IntRange(1), default=3, show_default=True, help="Fresh processes of each method.")
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Interleaved rounds of each process.")
+@click.option("--rounds", type=click.IntRange(1), default=40, show_default=True, help="Interleaved rounds of each process.")
 @click.option(
     "--seconds", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
     help="Counted time of a method in each process; a round is at least one GOP.",
@@ -115,6 +116,7 @@ def _measure(settings: Settings, methods: tuple[str, ...], weights: tuple[Path, 
     subjects = [measure.subject_of(method, settings.classes, weights) for method in methods]
     measure.check(settings, subjects)
     console = messages()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to end keeps what was measured, as Ctrl-C does
     with track("timing", settings.processes * settings.rounds * len(subjects)) as tracker:
         found, samples = measure.measure(
             settings, subjects, typed_command(), code_version(), lambda note: tracker.advance(1, note)

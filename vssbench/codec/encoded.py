@@ -16,7 +16,7 @@ from vssbench.codec.rate import Rate
 from vssbench.codec.spec import Codec, check_gop, check_motion
 from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.codec.vectors.reader import VectorReader
-from vssbench.errors import MotionUnavailable, UsageError
+from vssbench.errors import CellRefused, MotionUnavailable, UsageError
 from vssbench.video import Clip, Frame
 
 #: ``fps`` that stands for the clip's own
@@ -55,6 +55,11 @@ class EncodedCodec(Codec):
 
     def frames(self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False) -> Iterator[Frame]:
         """See Codec."""
+        if clip.given is not None:
+            raise CellRefused(
+                f"the frames of {clip.name!r} come coded ({clip.given.coding}): {self.title} would code them twice; use raw, "
+                "or raw[motion=given] for their motion"
+            )
         source = self._motion_source(residual) if motion or residual else None
         return self._frames(clip, cache, source)
 

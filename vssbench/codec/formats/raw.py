@@ -17,19 +17,21 @@ from vssbench.codec.prediction import predict
 from vssbench.codec.prediction import residual as residual_of
 from vssbench.codec.spec import Codec, check_gop
 from vssbench.codec.vectors.estimated import EstimatedVectors
-from vssbench.errors import DataError, MotionUnavailable, UsageError
+from vssbench.data.given import given_frames
+from vssbench.errors import CellRefused, DataError, MotionUnavailable, UsageError
 from vssbench.video import Clip, Frame, Image
 
 #: three channels of 8 bits: the size of an uncompressed pixel, counted as the frame's bits
 BITS_PER_PIXEL = 24
-MOTIONS = ("none", "estimated")
+MOTIONS = ("none", "estimated", "given")
 LOSSLESS = (float("inf"), 1.0)
 
 
 class Raw(Codec):
     """Uncompressed video: every ``gop``-th frame counts as a keyframe. ``bits`` is the size of the image, 24 a pixel, and
-    nothing is decoded, so that decoding takes no time. ``motion=estimated`` gives motion from the frames themselves;
-    ``cell``, ``fill`` and ``whole_pixels`` say how it is accumulated. Raises UsageError."""
+    nothing is decoded, so that decoding takes no time. ``motion=estimated`` gives motion from the frames themselves,
+    ``motion=given`` that of a dataset whose frames come coded; ``cell``, ``fill`` and ``whole_pixels`` say how it is
+    accumulated. Raises UsageError."""
 
     title = "uncompressed"
 
@@ -38,13 +40,18 @@ class Raw(Codec):
     ) -> None:
         self.gop = check_gop(gop)
         if motion not in MOTIONS:
-            raise UsageError(f"motion={motion!r} cannot be used: uncompressed video has {' or '.join(MOTIONS)}")
+            raise UsageError(f"motion={motion!r} cannot be used: uncompressed video has {', '.join(MOTIONS)}")
         self.source = motion
         self.has_motion = motion != "none"
         self.motion = MotionSettings(cell, fill, whole_pixels)
 
     def frames(self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False) -> Iterator[Frame]:
         """See Codec. Nothing is encoded, so ``cache`` stays unused; without ``motion=estimated`` no frame has motion."""
+        if clip.given is not None or self.source == "given":
+            if residual or self.source == "estimated":
+                raise CellRefused(f"the frames of {clip.name!r} come coded, a few of each video: no residual, no estimate")
+            yield from given_frames(clip, self.gop, motion and self.source == "given")
+            return
         if residual and not self.has_motion:
             raise MotionUnavailable("residuals need motion, and raw carries none; use raw[motion=estimated] or a codec")
         estimator = EstimatedVectors(clip.height, clip.width, self.motion.cell) if motion and self.has_motion else None
