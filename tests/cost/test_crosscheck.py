@@ -170,7 +170,7 @@ def test_the_command_prints_counters_causes_and_what_is_left_out():
     text = CliRunner().invoke(cost, arguments).stdout
     assert "no rule for vssbench.warp x1" in text
     assert "GOP 12" in text
-    assert "batch norm x" in text
+    assert "batch norm: native_batch_norm x" in text
     markdown = CliRunner().invoke(cost, [*arguments, "--format", "md"]).stdout
     assert "| arseg[width=0.25]" in markdown
     row = json.loads(CliRunner().invoke(cost, [*arguments, "--json"]).stdout)[0]["cross_check"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from tabulate import tabulate
@@ -96,11 +95,11 @@ def additions(tallies: dict[str, Tally]) -> list[str]:
 
 
 def ignored(tally: Tally) -> str:
-    """What a tool leaves out, as the convention macs does, by kind with the number of calls."""
-    kinds: Counter[str] = Counter()
+    """What a tool leaves out, as the convention macs does: operators by kind, each with its number of calls."""
+    kinds: dict[str, list[str]] = {}
     for name, calls in tally.ignored.items():
-        kinds[kind(name)] += calls
-    return ", ".join(f"{name} x{calls}" for name, calls in kinds.most_common())
+        kinds.setdefault(kind(name), []).append(f"{name} x{calls}")
+    return "; ".join(f"{name}: {', '.join(operators)}" for name, operators in kinds.items())
 
 
 def render(methods: Sequence[str]) -> str:
