@@ -66,9 +66,7 @@ class Given:
 
     def part(self, first: int, length: int) -> Given:
         """Of the frames ``first`` to ``first + length - 1``."""
-        return replace(
-            self, distances=self.distances[first : first + length], motion=lambda index: self.motion(first + index)
-        )
+        return replace(self, distances=self.distances[first : first + length], motion=lambda index: self.motion(first + index))
 
 
 @dataclass(frozen=True)
