@@ -95,7 +95,7 @@ class Clip:
     def labelled_frames(self) -> tuple[int, ...]:
         """The frames that carry labels, in order."""
         if self.labelled is not None:
-            return self.labelled
+            return tuple(index for index in self.labelled if index < self.length)
         return tuple(index for index in range(self.length) if self.label(index) is not None)
 
     def part(self, first: int, length: int) -> Clip:

@@ -52,7 +52,7 @@ class Stills(Samples):
 
     def __init__(self, clips: Sequence[Clip], augmentation: Augmentation, seed: int) -> None:
         self.clips, self.augmentation, self.seed = clips, augmentation, seed
-        places = (range(clip.length) if clip.labelled is None else clip.labelled for clip in clips)
+        places = (range(clip.length) if clip.labelled is None else clip.labelled_frames() for clip in clips)
         self._choose([(number, index) for number, those in enumerate(places) for index in those])
         per_frame = clips[0].height * clips[0].width * 4
         self._cached = len(self.frames) * per_frame <= CACHE_BYTES
