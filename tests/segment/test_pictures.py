@@ -32,7 +32,7 @@ SOURCE = Source(
         ({}, "libx264", "a.mp4"),
         ({"pixel_format": "yuv422p10le", "tag": 1}, "libx264", "a.mkv"),
         ({"pixel_format": "yuv444p", "tag": 6}, "libx264", "a.mkv"),
-        ({"pixel_format": "yuv420p10le", "tag": 1, "options": {"x265-params": "log-level=none"}}, "libx265", "a.mp4"),
+        ({"pixel_format": "yuv420p10le", "tag": 1, "options": {"x265-params": "log-level=none:bframes=0"}}, "libx265", "a.mp4"),
         ({"size": (65, 97), "pixel_format": "yuv444p"}, "libx264", "a.mkv"),
         ({"pixel_format": "yuvj420p", "full": True, "tag": 6, "options": {}}, "mjpeg", "a.avi"),
     ],
