@@ -115,6 +115,29 @@ def test_pairing_by_round_takes_out_what_both_meet():
     assert summarise(one, "nonkey").spread > 0.5
 
 
+def test_a_ratio_that_depends_on_the_machines_speed_reaches_to_both_states():
+    """One method takes 1.4 times the other's time, 1.3 times where the machine is slow; any mixture of these may be met."""
+    random = np.random.default_rng(5)
+    process, rounds = np.repeat(np.arange(3), 60), np.tile(np.repeat(np.arange(10), 6), 3)
+    found = []
+    for slow_rounds in (3, 7):
+        slow = rounds < slow_rounds
+        noise = np.exp(random.normal(0, 0.005, (2, 180)))
+        dear, cheap = np.where(slow, 18.2, 14.0) * noise[0], np.where(slow, 14.0, 10.0) * noise[1]
+        found.append(compare(samples(dear, process, rounds), samples(cheap, process, rounds), ("dear", "cheap"), "nonkey"))
+    for ratio, most in zip(found, (1.4, 1.3), strict=True):
+        assert ratio.ratio == pytest.approx(most, rel=0.01)
+        assert (ratio.fast, ratio.slow) == (pytest.approx(1.4, rel=0.01), pytest.approx(1.3, rel=0.01))
+        assert ratio.low <= ratio.slow < ratio.fast <= ratio.high
+    assert found[0].low <= found[1].high  # the two measurements do not contradict each other
+
+
+def test_a_steady_machine_has_one_state():
+    random = np.random.default_rng(6)
+    one, two = (made(random, level, rounds=8) for level in (10.0, 12.0))
+    assert (compare(one, two, ("a", "b"), "gop").fast, compare(one, two, ("a", "b"), "gop").slow) == (None, None)
+
+
 def test_ratio_without_a_common_round_is_none():
     early, late = samples([1.0] * 3, rounds=[0] * 3), samples([1.0] * 3, rounds=[1] * 3)
     assert compare(early, late, ("a", "b"), "gop") is None

@@ -9,11 +9,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from vssbench.allocator import keep_freed_memory
 from vssbench.cost.gmacs import count, meta_model
 from vssbench.errors import UsageError
 from vssbench.latency.footage import encode, open_codec
 from vssbench.latency.result import LatencyResult, MethodTimes, WarmUpRecord, new_id
-from vssbench.latency.rounds import Campaign, Outcome, run_rounds
+from vssbench.latency.rounds import Campaign, Outcome, binding, run_rounds
 from vssbench.latency.samples import Samples
 from vssbench.latency.settings import GOPS, Settings, Subject
 from vssbench.latency.statistics import KINDS, Ratio, compare, summarise
@@ -74,6 +75,8 @@ def measure(
             raise
     samples = campaign.samples()
     environment["threads"] = max(outcome.threads for outcome in campaign.outcomes)  # the workers', not this process's
+    environment["freed_memory_kept"] = keep_freed_memory()  # as each worker asks for it
+    environment["variables"] |= binding(settings.device)  # theirs too
     environment["after"] = {"load_average": describe_environment(settings.device)["load_average"]}
     throttled = throttle_events() > heat
     methods = [

@@ -8,9 +8,10 @@ is drawn again.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,11 @@ from vssbench.latency.worker import Round, serve
 
 #: seconds that a worker has to end by itself before it is killed
 _PATIENCE = 5.0
+#: OpenMP's names for each thread having a core of its own. Left to the scheduler, the threads of a whole process may come to
+#: share a core, or move from core to core: a method then takes 1.3 to 2 times as long in one process as in the next.
+BINDING = {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores"}
+#: variables by which a user has decided otherwise
+_DECIDED = (*BINDING, "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
 #: seconds between two looks at whether a worker is still alive
 _GLANCE = 0.2
 
@@ -112,7 +118,7 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, settings, subject), daemon=True)
-        with _interrupts_ignored():
+        with _interrupts_ignored(), _environment(binding(settings.device)):
             self.process.start()
         theirs.close()  # so that the pipe ends when the worker does
 
@@ -154,6 +160,23 @@ class Worker:
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
+
+
+def binding(device: str) -> dict[str, str]:
+    """Environment variables that bind a worker's threads to cores: none on a GPU, or where the user has set any of them."""
+    bound = device.split(":")[0] == "cpu" and not any(name in os.environ for name in _DECIDED)
+    return BINDING if bound else {}
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Processes started here inherit these variables, which are new."""
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]
 
 
 @contextmanager

@@ -8,6 +8,10 @@ counts rounds where there is one process alone. Intervals are made of logarithms
 
 The ratio of two methods is paired: the medians of the two in the same round of the same set of processes make one ratio, and
 the median of these is reported, with the interval of the same bootstrap of their logarithms.
+
+A machine whose speed changes (other tenants of its cores, heat) need not slow two methods down alike, so that a ratio depends
+on how much of each state a measurement met; the next one meets another mixture. Where rounds differ in speed, the ratio is
+therefore taken in the fastest and in the slowest third of them too, and the interval reaches to both.
 """
 
 from __future__ import annotations
@@ -25,6 +29,10 @@ KIND_WORDS = {"key": "keyframes", "nonkey": "non-keyframes", "gop": "GOP means"}
 #: frames a second of the deadlines
 DEADLINES = (25, 30)
 REPLICATES = 2000
+#: p90 / p10 of the rounds' times, less 1, from which on the machine's speed counts as changing
+CHANGING = 0.10
+#: rounds of a third under which thirds are not looked at
+_THIRD = 5
 #: the normal distribution's 97.5 % point
 _Z = 1.959964
 #: replicates at a time, so that memory stays small
@@ -66,7 +74,8 @@ class Summary(BaseModel):
 
 
 class Ratio(BaseModel):
-    """``first`` over ``second`` of one kind's times, with its interval at 95 % (None where it cannot be had)."""
+    """``first`` over ``second`` of one kind's times, with its interval at 95 % (None where it cannot be had). ``fast`` and
+    ``slow`` are the ratios in the fastest and the slowest third of the rounds, None where all were about as fast."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -77,6 +86,8 @@ class Ratio(BaseModel):
     ratio: float
     low: float | None
     high: float | None
+    fast: float | None = None
+    slow: float | None = None
 
     @property
     def words(self) -> str:
@@ -211,9 +222,29 @@ def compare(first: Samples, second: Samples, names: tuple[str, str], kind: str, 
     logs = np.array([math.log(medians[0][at] / medians[1][at]) for at in shared])
     process, rounds = (np.array([at[place] for at in shared], np.int64) for place in range(2))
     interval = median_interval(logs, process, rounds, seed=seed)
-    low, high = (None, None) if interval is None else (math.exp(interval[0]), math.exp(interval[1]))
-    ratio = math.exp(float(np.median(logs)))
-    return Ratio(first=names[0], second=names[1], kind=kind, rounds=len(shared), ratio=ratio, low=low, high=high)
+    ends = None if interval is None else [math.exp(end) for end in interval]
+    thirds = _by_speed(logs, np.array([math.log(medians[0][at] * medians[1][at]) / 2 for at in shared]))
+    return Ratio(
+        first=names[0],
+        second=names[1],
+        kind=kind,
+        rounds=len(shared),
+        ratio=math.exp(float(np.median(logs))),
+        low=None if ends is None else min([ends[0], *thirds]),
+        high=None if ends is None else max([ends[1], *thirds]),
+        **dict(zip(("fast", "slow"), thirds, strict=False)),
+    )
+
+
+def _by_speed(logs: Floats, speeds: Floats) -> tuple[float, ...]:
+    """The ratio in the fastest and the slowest third of the rounds, of the logarithms of each round's ratio and time; empty
+    where their times are about the same, or there are too few."""
+    third = len(logs) // 3
+    low, high = np.quantile(speeds, [0.1, 0.9])
+    if third < _THIRD or high - low <= math.log1p(CHANGING):
+        return ()
+    order = np.argsort(speeds, kind="stable")
+    return tuple(math.exp(float(np.median(logs[part]))) for part in (order[:third], order[-third:]))
 
 
 def _round_medians(samples: Samples, kind: str) -> dict[tuple[int, int], float]:

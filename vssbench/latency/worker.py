@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vssbench import registry
+from vssbench.allocator import keep_freed_memory
 from vssbench.errors import DataError, VssbenchError
 from vssbench.inference import prepare
 from vssbench.latency import load, warmup
@@ -62,6 +63,7 @@ class Bench:
 
     def __init__(self, settings: Settings, subject: Subject) -> None:
         self.settings, self.device = settings, settings.device
+        keep_freed_memory()
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         self.model = _build(settings, subject)

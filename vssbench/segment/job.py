@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from vssbench import registry
+from vssbench.allocator import keep_freed_memory
 from vssbench.cell import FRAMES_AHEAD, Stream
 from vssbench.codec.ahead import ahead
 from vssbench.codec.spec import Codec
@@ -121,6 +122,7 @@ class Work:
 
     def __post_init__(self) -> None:
         job = self.job
+        keep_freed_memory()
         model: VideoSegmenter = registry.create("methods", job.method, classes=len(job.weights.classes))
         load_into(model, job.method, job.weights.classes, job.weights)
         prepare(model.to(job.device))
