@@ -9,7 +9,7 @@ import torch
 from vssbench import registry
 from vssbench.cell import Cell, Stream, measure
 from vssbench.errors import DataError
-from vssbench.protocol import Dense
+from vssbench.protocol import Dense, EveryDistance
 from vssbench.report.rows import rows
 from vssbench.store import RunStore
 from vssbench.sweep import sweep
@@ -151,6 +151,85 @@ def test_without_a_codec_nothing_is_lost_and_no_field_is_read(make_cell, tmp_pat
     assert np.isinf(record.psnr_db).all()
     assert np.isnan(record.warp_error).all()
     assert (result.psnr_db, result.ssim, result.codec_rate) == (None, 1.0, "")
+
+
+@pytest.fixture
+def measured(make_cell, patterns, tmp_path):
+    """``measured(*meters)``: a cell over clips whose exact motion is known, (2, 1) pixels a frame, and the store."""
+
+    class Known(type(patterns)):
+        def clips(self):
+            return [replace(clip, flow=self.flow) for clip in super().clips()]
+
+        def flow(self, frame, other):
+            assert other == frame - 1 >= 0
+            return np.broadcast_to(np.array([2, 1], np.float32), (self.height, self.width, 2))
+
+    store = RunStore(tmp_path / "runs")
+
+    def run(*meters, **given):
+        cell = make_cell(dataset=Known(frames=9, clips=2))
+        return replace(cell, measures=meters, **given), store
+
+    return run
+
+
+def test_meters_see_every_frame(measured):
+    """TC of two clips by hand from the run's own predictions, and where outlines and windows were counted."""
+    cell, store = measured("boundary", "consistency")
+    predictions = []
+    segment = Stream.segment
+
+    def watched(self, *args):
+        predictions.append(segment(self, *args))
+        return predictions[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stream, "segment", watched)
+        result = measure(cell, store, "test")
+    assert result.status == "done", result.reason
+    run = store.get(result.run_id)
+    assert run.measures == ("boundary", "consistency")
+    counted = np.zeros((3, 3), np.int64)
+    maps = [labels for labels, _ in predictions]
+    for first in (0, 9):
+        for before, now in zip(maps[first : first + 8], maps[first + 1 : first + 9], strict=True):
+            np.add.at(counted, (before[1:, 2:].ravel(), now[:-1, :-2].ravel()), 1)
+    steadiness, outlines = run.meter("consistency"), run.meter("boundary")
+    assert np.array_equal(steadiness["tc_matrices"].sum(0), counted)
+    assert steadiness["tc_exact"].all()
+    assert list(steadiness["vc_frames"]) == [7, 8] * 2
+    assert outlines["counts"].shape == (18, 4, 3)
+    assert np.array_equal(outlines["frames"], run.confusion.frames)
+    assert np.array_equal(outlines["clips"], run.confusion.clips)
+    assert run.meter("unknown") is None
+
+
+def test_meters_are_measured_once_and_kept(measured):
+    for asked, expected in (((), ()), (("boundary",), ("boundary",)), (("consistency",), ("boundary", "consistency"))):
+        cell, store = measured(*asked)
+        sweep([cell], store, "test")
+        assert store.get(cell.run_id).measures == expected
+    written = (store.get(cell.run_id).path / "result.json").stat().st_ino
+    for asked in ((), ("boundary",), ("boundary", "consistency")):
+        sweep([measured(*asked)[0]], store, "test")
+    assert (store.get(cell.run_id).path / "result.json").stat().st_ino == written
+
+
+def test_consistency_needs_neighbouring_frames(measured):
+    cell, store = measured("consistency", protocol=EveryDistance("label"))
+    result = measure(cell, store, "test")
+    assert (result.status, "take --protocol dense" in result.reason) == ("refused", True)
+    cell, store = measured("boundary", protocol=EveryDistance("label"))
+    assert measure(cell, store, "test").status == "done"
+
+
+def test_consistency_needs_labels_of_the_frames_size(measured):
+    cell, store = measured("consistency")
+    clips = [replace(clip, label=lambda index: np.zeros((8, 8), np.uint8)) for clip in cell.dataset.clips()]
+    cell.dataset.__dict__["scored_clips"] = clips
+    result = measure(cell, store, "test")
+    assert (result.status, "labels of 8x8" in result.reason) == ("refused", True)
 
 
 def test_a_method_that_asks_for_residuals_gets_them(make_cell, patterns):

@@ -18,12 +18,15 @@ import torch
 from torch import Tensor
 
 from vssbench import __version__, registry
+from vssbench.allocator import keep_freed_memory
 from vssbench.codec.ahead import ahead
 from vssbench.codec.spec import Codec
 from vssbench.cost.gmacs import count, meta_model
 from vssbench.errors import CellRefused, DataError
 from vssbench.inference import prepare
 from vssbench.machine import describe_machine
+from vssbench.metrics.meters import Meters
+from vssbench.metrics.meters import check as check_meters
 from vssbench.nets.resize import resize
 from vssbench.protocol import Episode, Protocol, typed
 from vssbench.recorder import Recorder
@@ -54,6 +57,8 @@ class Cell:
     device: str = "cpu"
     seed: int = 0
     cache: Path | None = None
+    #: names of vssbench.metrics.meters; they change no number, so that they are no part of the identity
+    measures: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -104,6 +109,7 @@ def code_version() -> str:
             "methods",
             "datasets",
             "native",
+            "allocator.py",
             "cell.py",
             "inference.py",
             "keyframe_baseline.py",
@@ -127,7 +133,7 @@ def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], Non
     started = time.perf_counter()
     base = _base(cell, command)
     try:
-        recorder, numbers = _run(cell, advance)
+        recorder, meters, numbers = _run(cell, advance)
     except CellRefused as error:
         measurement = Measurement(**base, status="refused", reason=str(error), seconds=time.perf_counter() - started)
         store.write(measurement, None, None, describe_machine(cell.device), str(error))
@@ -140,10 +146,13 @@ def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], Non
         )
         store.write(measurement, None, None, describe_machine(cell.device), trace)
         return measurement
-    measurement = Measurement(**{**base, **numbers}, status="done", seconds=time.perf_counter() - started)
-    log = f"{cell.title}: {measurement.frames} frames scored in {measurement.seconds:.1f} s"
+    seconds = time.perf_counter() - started
+    spent = recorder.spent(seconds)
+    measurement = Measurement(**{**base, **numbers}, status="done", seconds=seconds, spent=spent)
+    shares = ", ".join(f"{name} {part / seconds:.1%}" for name, part in spent.items())
+    log = f"{cell.title}: {measurement.frames} frames scored in {seconds:.1f} s ({shares})\n"
     records = recorder.confusion(), recorder.latency()
-    store.write(measurement, *records, describe_machine(cell.device), log, recorder.streams())
+    store.write(measurement, *records, describe_machine(cell.device), log, recorder.streams(), meters.arrays())
     return measurement
 
 
@@ -183,7 +192,7 @@ def _base(cell: Cell, command: str) -> dict[str, Any]:
     }
 
 
-def _run(cell: Cell, advance: Callable[[], None]) -> tuple[Recorder, dict[str, Any]]:
+def _run(cell: Cell, advance: Callable[[], None]) -> tuple[Recorder, Meters, dict[str, Any]]:
     needs = meta_model(cell.method, len(cell.dataset.classes)).needs
     if needs & {"motion", "residual"} and not cell.codec.has_motion:
         raise CellRefused(
@@ -191,15 +200,18 @@ def _run(cell: Cell, advance: Callable[[], None]) -> tuple[Recorder, dict[str, A
             "as h264, or motion=estimated"
         )
     remarks = cell.protocol.remarks(cell.dataset.scored_clips, cell.codec.gop)
+    check_meters(cell.measures, cell.protocol, cell.dataset.scored_clips)
+    keep_freed_memory()
     torch.manual_seed(cell.seed)
     model: VideoSegmenter = registry.create("methods", cell.method, classes=len(cell.dataset.classes))
     load_into(model, cell.method, cell.dataset.classes, cell.weights)
     prepare(model.to(cell.device))
-    recorder = Recorder(len(cell.dataset.classes))
+    recorder, meters = Recorder(len(cell.dataset.classes)), Meters(cell.measures, len(cell.dataset.classes))
     clips = cell.dataset.scored_clips
     stream = Stream(model, cell.device, cell.precision)
     for number, clip in enumerate(clips):
-        _run_clip(cell, stream, number, clip, recorder, advance)
+        _run_clip(cell, stream, number, clip, recorder, meters, advance)
+    recorder.network_seconds += stream.warm_up_seconds
     if not recorder.matrices:
         raise DataError(f"{cell.dataset_variant} holds no labelled frame: nothing to score")
     cost = count(cell.method, len(cell.dataset.classes), clips[0].height, clips[0].width)
@@ -212,15 +224,17 @@ def _run(cell: Cell, advance: Callable[[], None]) -> tuple[Recorder, dict[str, A
         "gmacs_gop": cost.gmacs_gop(cell.codec.gop),
         **recorder.rate(),
     }
-    return recorder, numbers
+    return recorder, meters, numbers
 
 
-def _run_clip(cell: Cell, stream: Stream, number: int, clip: Clip, recorder: Recorder, advance: Callable[[], None]) -> None:
+def _run_clip(
+    cell: Cell, stream: Stream, number: int, clip: Clip, recorder: Recorder, meters: Meters, advance: Callable[[], None]
+) -> None:
     # on a CPU the decoder stands still while a frame is timed: it would take the network's cores
     gate = threading.Lock()
     keyframe = np.empty(0, np.uint8)
     with ahead(_episodes(cell, stream, clip), FRAMES_AHEAD, gate if cell.device == "cpu" else None) as decoded:
-        for episode, frame in decoded:
+        for episode, frame in recorder.waiting(decoded):
             keyframe = frame.image if frame.distance == 0 else keyframe
             recorder.frame(number, episode.first + frame.index, frame, keyframe, clip.fps)
             if episode.runs(frame.index, frame.distance == 0):
@@ -230,6 +244,7 @@ def _run_clip(cell: Cell, stream: Stream, number: int, clip: Clip, recorder: Rec
                 recorder.time(frame, seconds)
                 if label is not None:
                     recorder.score(number, episode.first + frame.index, frame.distance, label, prediction)
+                meters.add(number, episode, frame.index, frame.distance, label, prediction)
             advance()
 
 
@@ -247,6 +262,7 @@ class Stream:
     def __init__(self, model: VideoSegmenter, device: str, precision: str) -> None:
         self.model, self.device, self.precision = model, device, precision
         self.reference: Any = None
+        self.warm_up_seconds = 0.0
         self._warm = False
 
     def segment(self, frame: Frame, size: tuple[int, int] | None = None) -> tuple[np.ndarray, float]:
@@ -264,7 +280,10 @@ class Stream:
         size = size or (frame.image.shape[0], frame.image.shape[1])
         with torch.inference_mode(), self._autocast():
             if not self._warm:
+                started = time.perf_counter()
                 self._warm_up(image, size)
+                self._synchronise()
+                self.warm_up_seconds = time.perf_counter() - started
             self._synchronise()
             started = time.perf_counter()
             labels = self._labels(image, motion, frame.distance == 0, size, residual)

@@ -48,6 +48,8 @@ class Protocol(ABC):
     name: ClassVar[str]
     #: MEAN_OF_DISTANCES or POOLED
     aggregate: ClassVar[str]
+    #: whether methods run on every frame of an episode
+    continuous: ClassVar[bool] = False
 
     @abstractmethod
     def details(self) -> dict[str, Any]:
@@ -78,6 +80,7 @@ class Dense(Protocol):
 
     name: ClassVar[str] = "dense"
     aggregate: ClassVar[str] = MEAN_OF_DISTANCES
+    continuous: ClassVar[bool] = True
 
     def details(self) -> dict[str, Any]:
         """See Protocol."""

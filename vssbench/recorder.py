@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +17,7 @@ from vssbench.store import ConfusionRecord, LatencyRecord, StreamRecord
 from vssbench.video import Frame, Image, LabelMap
 
 NAN = float("nan")
+T = TypeVar("T")
 
 
 @dataclass
@@ -26,6 +30,9 @@ class Recorder:
     times: list[tuple[int, float, float, float]] = field(default_factory=list)  # distance; decode, motion, model in ms
     stream: list[tuple[float, ...]] = field(default_factory=list)  # as StreamRecord's fields
     seconds_of_video: float = 0.0
+    #: seconds that the run spent waiting for frames from the codec, and in the network (resize, argmax and warm-up included)
+    codec_seconds: float = 0.0
+    network_seconds: float = 0.0
     _seen: set[tuple[int, int, int]] = field(default_factory=set)
 
     def frame(self, clip: int, index: int, frame: Frame, keyframe: Image, fps: float) -> None:
@@ -36,8 +43,27 @@ class Recorder:
         self.stream.append((clip, index, kind, frame.bits, frame.psnr_db, frame.ssim, *field_numbers))
         self.seconds_of_video += 1 / fps
 
+    def waiting(self, frames: Iterator[T]) -> Iterator[T]:
+        """The frames as they come; how long they are waited for is noted."""
+        while True:
+            started = time.perf_counter()
+            try:
+                frame = next(frames)
+            except StopIteration:
+                return
+            finally:
+                self.codec_seconds += time.perf_counter() - started
+            yield frame
+
+    def spent(self, seconds: float) -> dict[str, float]:
+        """Where the ``seconds`` of the run went: ``codec`` (reading source frames, encoding, decoding, motion, as far as the
+        network waited for it), ``network``, and ``harness``, all else: setting up, input tensors, scoring, writing."""
+        harness = seconds - self.codec_seconds - self.network_seconds
+        return {"codec": self.codec_seconds, "network": self.network_seconds, "harness": harness}
+
     def time(self, frame: Frame, model_seconds: float) -> None:
         """Note how long a frame took."""
+        self.network_seconds += model_seconds
         decode, motion, model = (1000 * s for s in (frame.decode_seconds, frame.motion_seconds, model_seconds))
         self.times.append((frame.distance, decode, motion, model))
 

@@ -17,6 +17,7 @@ import shutil
 import uuid
 import zipfile
 import zlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -53,9 +54,9 @@ class Measurement(BaseModel):
 
     ``method``, ``dataset`` and ``codec`` are texts that can be typed again. GMACs are 10^9 multiply-accumulates a frame
     on a keyframe, a non-keyframe and as the mean over a GOP; ``frames`` counts scored frames; ``seconds`` is the wall
-    time of the run; ``codec_rate`` is what the encoder was asked for, ``bitrate_kbps`` what came of it, measured. ``psnr_db``,
-    of the mean squared error, and ``ssim`` are those of all frames' luma (None where nothing was encoded). Accuracy and
-    latency are derived from the run's arrays.
+    time of the run, ``spent`` where it went (:meth:`vssbench.recorder.Recorder.spent`); ``codec_rate`` is what the encoder was
+    asked for, ``bitrate_kbps`` what came of it, measured. ``psnr_db``, of the mean squared error, and ``ssim`` are those of all
+    frames' luma (None where nothing was encoded). Accuracy and latency are derived from the run's arrays.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -81,6 +82,7 @@ class Measurement(BaseModel):
     classes: list[str] = []
     frames: int = 0
     seconds: float = 0.0
+    spent: dict[str, float] = {}
     width: int = 0
     height: int = 0
     params: int | None = None
@@ -184,6 +186,16 @@ class Run:
         return _load(self.path / STREAM, StreamRecord)
 
     @cached_property
+    def measures(self) -> tuple[str, ...]:
+        """The meters whose arrays were stored (names of vssbench.metrics.meters)."""
+        own = {CONFUSION, LATENCY, STREAM}
+        return tuple(sorted(path.stem for path in self.path.glob("*.npz") if path.name not in own))
+
+    def meter(self, name: str) -> dict[str, npt.NDArray] | None:
+        """The arrays of a meter, None where it was not asked for. Raises DataError where they do not read."""
+        return _read(self.path / f"{name}.npz")
+
+    @cached_property
     def environment(self) -> dict[str, Any]:
         """Versions and settings of the machine that ran it. Raises DataError where the file does not read."""
         try:
@@ -212,12 +224,13 @@ class RunStore:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
 
-    def has(self, run_id: str) -> bool:
-        """Whether the run is there, readable and done; a failed, refused or damaged one is not."""
+    def has(self, run_id: str, measures: Collection[str] = ()) -> bool:
+        """Whether the run is there, readable, done, and with those meters; a failed, refused or damaged one is not."""
         try:
-            return (self._place(run_id) / RESULT).exists() and self.get(run_id).measurement.status == "done"
+            run = self.get(run_id) if (self._place(run_id) / RESULT).exists() else None
         except DataError:
             return False
+        return run is not None and run.measurement.status == "done" and set(measures) <= set(run.measures)
 
     def get(self, run_id: str) -> Run:
         """The run of that id. Raises DataError where there is none or its files do not read."""
@@ -232,9 +245,9 @@ class RunStore:
             raise DataError(f"{path / RESULT} does not read: {where} {first['msg']}; {_REMEDY}") from error
         if measurement.run_id != run_id:
             raise DataError(f"{path} holds the run {measurement.run_id!r}: rename the folder to that")
-        for name in (CONFUSION, LATENCY, STREAM):
-            if (path / name).exists() and not zipfile.is_zipfile(path / name):
-                raise DataError(f"{path / name} is no complete .npz file; {_REMEDY}")
+        for file in sorted(path.glob("*.npz")):
+            if not zipfile.is_zipfile(file):
+                raise DataError(f"{file} is no complete .npz file; {_REMEDY}")
         return Run(measurement, path)
 
     def write(
@@ -245,8 +258,10 @@ class RunStore:
         environment: dict[str, Any],
         log: str,
         stream: StreamRecord | None = None,
+        meters: Mapping[str, Mapping[str, npt.NDArray]] | None = None,
     ) -> Path:
-        """Store a run and return its folder; an earlier run of the same id is replaced as a whole.
+        """Store a run, and the arrays of its meters by their names; returns its folder. An earlier run of the same id is
+        replaced as a whole.
 
         Raises DataError where the folder cannot be written.
         """
@@ -261,6 +276,8 @@ class RunStore:
             for name, record in ((CONFUSION, confusion), (LATENCY, latency), (STREAM, stream)):
                 if record is not None:
                     np.savez_compressed(draft / name, **{f.name: getattr(record, f.name) for f in fields(record)})
+            for name, arrays in (meters or {}).items():
+                np.savez_compressed(draft / f"{name}.npz", **arrays)  # type: ignore[arg-type]
             self._publish(draft, place)
         except OSError as error:
             raise DataError(f"cannot write the run {place}: {error.strerror}; make room or choose --runs") from error
@@ -312,9 +329,19 @@ def _order(run: Run) -> tuple[str, ...]:
 
 
 def _load(path: Path, kind: type[_Record]) -> _Record | None:
+    arrays = _read(path)
+    if arrays is None:
+        return None
+    missing = [field.name for field in fields(kind) if field.name not in arrays]
+    if missing:
+        raise DataError(f"{path} does not read: it lacks {', '.join(missing)}; {_REMEDY}")
+    return kind(**{field.name: arrays[field.name] for field in fields(kind)})
+
+
+def _read(path: Path) -> dict[str, npt.NDArray] | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return kind(**{field.name: arrays[field.name] for field in fields(kind)})
+            return dict(arrays)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from vssbench import registry
 from vssbench.cell import Cell, measure
 from vssbench.cost.gmacs import meta_model
 from vssbench.errors import UsageError, WeightsError
+from vssbench.metrics.meters import METERS, named
 from vssbench.progress import messages, track
 from vssbench.protocol import protocol as find_protocol
 from vssbench.store import Measurement, RunStore
@@ -36,6 +37,7 @@ class Grid:
     precision: str = "fp32"
     device: str = "cpu"
     seed: int = 0
+    measures: Sequence[str] = ()
 
 
 def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -> list[Cell]:
@@ -43,7 +45,7 @@ def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -
 
     Cells are grouped by dataset and codec, so that a bitstream is in the cache when the next method reads it.
     """
-    protocol = find_protocol(grid.protocol)
+    protocol, measures = find_protocol(grid.protocol), named(grid.measures)
     files = [open_weights(path) for path in grid.weights]
     methods = [parse_variant(text) for text in grid.methods] or _default_methods(files)
     _check_used(files, methods)
@@ -58,7 +60,7 @@ def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -
                 cells.append(
                     Cell(
                         method, file, dataset_variant, dataset, codec_variant, codec, protocol,
-                        grid.precision, grid.device, grid.seed, cache,
+                        grid.precision, grid.device, grid.seed, cache, measures,
                     )
                 )  # fmt: skip
     return cells
@@ -111,7 +113,7 @@ def sweep(cells: Sequence[Cell], store: RunStore, command: str, force: bool = Fa
     if not cells:
         raise UsageError("nothing to run: give at least one method, dataset and codec")
     console = messages()
-    todo = [cell for cell in cells if force or not store.has(cell.run_id)]
+    todo = [_keeping(cell, store) for cell in cells if force or not store.has(cell.run_id, cell.measures)]
     if len(todo) < len(cells):
         console.print(f"{len(cells) - len(todo)} of {len(cells)} cells are done already (--force measures them again)")
     results: dict[str, Measurement] = {}
@@ -123,3 +125,11 @@ def sweep(cells: Sequence[Cell], store: RunStore, command: str, force: bool = Fa
                 console.print(f"  {result.status}: {result.reason}")
             results[cell.run_id] = result
     return [results.get(cell.run_id) or store.get(cell.run_id).measurement for cell in cells]
+
+
+def _keeping(cell: Cell, store: RunStore) -> Cell:
+    """The cell with the meters that the stored run has, too: measuring it again loses none."""
+    if not store.has(cell.run_id):
+        return cell
+    stored = store.get(cell.run_id).measures
+    return replace(cell, measures=tuple(name for name in METERS if name in (*cell.measures, *stored)))

@@ -18,6 +18,13 @@ from vssbench.cli.options import data_root_option, device_option, precision_opti
 @click.option("--gop", type=click.IntRange(1), help="Frames of a GOP, where a codec's brackets do not say (12).")
 @click.option("--protocol", default="dense", show_default=True, help="Which frame is scored at which distance.")
 @click.option(
+    "--measure",
+    "measures",
+    multiple=True,
+    metavar="NAME",
+    help="Beside mIoU: boundary (F-score of outlines), consistency (TC, VC over time); `scores` shows them. Repeatable.",
+)
+@click.option(
     "--weights",
     type=click.Path(path_type=Path),
     multiple=True,
@@ -34,6 +41,7 @@ def run(
     data_root: Path | None,
     gop: int | None,
     protocol: str,
+    measures: tuple[str, ...],
     weights: tuple[Path, ...],
     runs: Path,
     device: str,
@@ -64,7 +72,7 @@ def run(
     for text in datasets or DEFAULT_DATASETS:
         variant = parse_variant(text)
         opened.append((variant, open_dataset(variant, data_root)))
-    grid = Grid(methods, codecs or DEFAULT_CODECS, protocol, weights, gop, precision, device)
+    grid = Grid(methods, codecs or DEFAULT_CODECS, protocol, weights, gop, precision, device, measures=measures)
     cells = plan(grid, opened, runs / ".cache")
     store = RunStore(runs)
     measurements = sweep(cells, store, typed_command(), force)

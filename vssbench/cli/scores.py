@@ -18,6 +18,13 @@ from vssbench.cli.options import runs_option
     "--absent", type=click.Choice(["skip", "zero", "one"]), default="skip", show_default=True,
     help="A class in neither truth nor prediction: left out of the mean, or counted as 0 or 1.",
 )  # fmt: skip
+@click.option(
+    "--without",
+    "left_out",
+    multiple=True,
+    metavar="CLASS",
+    help="A class whose pixels are not scored and that no mean holds: 11 of CamVid's 12. Repeatable.",
+)
 @click.option("--format", "fmt", type=click.Choice(["md", "csv", "json"]), help="Default: for the terminal.")
 def scores(
     runs: Path,
@@ -27,9 +34,11 @@ def scores(
     older: bool,
     base: str | None,
     absent: str,
+    left_out: tuple[str, ...],
     fmt: str | None,
 ) -> None:
-    """Print mIoU with its 95 % bootstrap interval, pooled and image-level mIoU, frequency-weighted IoU and accuracies.
+    """Print mIoU with its 95 % bootstrap interval, pooled and image-level mIoU, frequency-weighted IoU and accuracies; boundary
+    F-score and temporal consistency where a run was made with --measure.
 
     Methods measured on the same frames are compared in pairs: what all find hard cancels. For example:
 
@@ -39,11 +48,11 @@ def scores(
     from vssbench.cli.run import print_table
     from vssbench.progress import messages
     from vssbench.report.markup import terminal_grid
-    from vssbench.report.scores import blocks, grid, remarks, render
+    from vssbench.report.scores import Rules, blocks, grid, remarks, render
     from vssbench.store import RunStore
 
     found, remark = chosen_rows(runs, methods, datasets, codecs, older)
-    scored = blocks(RunStore(runs), found, base, absent)
+    scored = blocks(RunStore(runs), found, base, Rules(absent, left_out))
     if fmt is not None:
         click.echo(render(scored, fmt), nl=False)
     else:

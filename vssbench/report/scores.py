@@ -10,7 +10,9 @@ from typing import Any
 from vssbench.errors import DataError, UsageError
 from vssbench.metrics.bootstrap import Interval, Intervals, difference, intervals
 from vssbench.metrics.scores import Scores, scores
+from vssbench.report import further
 from vssbench.report.columns import DASH, groups, percent, told_apart
+from vssbench.report.further import Further
 from vssbench.report.markup import Cell, Grid, markdown, markdown_grid, markdown_list
 from vssbench.report.rows import Row
 from vssbench.report.table import csv_text, json_text
@@ -22,12 +24,13 @@ FORMATS = ("md", "csv", "json")
 @dataclass(frozen=True)
 class Line:
     """One run: its scores, the interval of its mIoU (None where there are too few frames), and the same of its difference to
-    the base (None for the base itself, or where they cannot be compared)."""
+    the base (None for the base itself, or where they cannot be compared); and what further was measured."""
 
     row: Row
     scores: Scores
     interval: Intervals | None
     gain: Intervals | None
+    further: Further
 
 
 @dataclass(frozen=True)
@@ -40,36 +43,58 @@ class Block:
     notes: tuple[str, ...]
 
 
-def blocks(store: RunStore, rows: Sequence[Row], base: str | None, absent: str) -> list[Block]:
+@dataclass(frozen=True)
+class Rules:
+    """How classes are counted: the rule for absent ones, as in :mod:`vssbench.metrics.iou`, and names of those left out."""
+
+    absent: str = "skip"
+    left_out: tuple[str, ...] = ()
+
+    def numbers(self, classes: Sequence[str]) -> list[int]:
+        """Those left out among ``classes``. Raises UsageError where there is none of that name."""
+        unknown = [name for name in self.left_out if name not in classes]
+        if unknown:
+            raise UsageError(f"--without {unknown[0]!r} is none of the classes that were scored: {', '.join(classes)}")
+        return [classes.index(name) for name in self.left_out]
+
+
+def blocks(store: RunStore, rows: Sequence[Row], base: str | None, rules: Rules) -> list[Block]:
     """The scores of measured rows, a block for each set of conditions. ``base`` is a method or its beginning, by default the
-    costliest. Raises UsageError where no row is measured or the base is in no block."""
+    costliest. Raises UsageError where no row is measured, the base is in no block or a class is not known."""
     parts = [told_apart(group) for group in groups([row for row in rows if row["miou"] is not None])]
     if not parts:
         raise UsageError("no measured run to score: measure some first (see `run --help`)")
-    found = [_block(store, group.title, group.rows, base, absent) for group in parts]
+    found = [_block(store, group.title, group.rows, base, rules) for group in parts]
     if base is not None and not any(block.base for block in found):
         names = ", ".join(sorted({row["method"] for group in parts for row in group.rows}))
         raise UsageError(f"--base {base!r} is none of the methods measured: {names}")
     return found
 
 
-def _block(store: RunStore, title: str, rows: Sequence[Row], base: str | None, absent: str) -> Block:
-    records = {row["run_id"]: store.get(row["run_id"]).confusion for row in rows}
+def _block(store: RunStore, title: str, rows: Sequence[Row], base: str | None, rules: Rules) -> Block:
+    runs = {row["run_id"]: store.get(row["run_id"]) for row in rows}
+    records = {name: run.confusion for name, run in runs.items()}
     chosen = _base(rows, base)
     notes: dict[str, None] = {}
     lines = []
     for row in rows:
         record = records[row["run_id"]]
         assert record is not None  # a row without matrices has no mIoU
-        own = _tried(partial(intervals, record, row["aggregate"], absent), notes)
+        classes = runs[row["run_id"]].measurement.classes
+        how = (row["aggregate"], rules.absent, rules.numbers(classes))
+        own = _tried(partial(intervals, record, *how), notes)
         gain = None
         if chosen is not None and chosen is not row:
             other = records[chosen["run_id"]]
             assert other is not None
-            gain = _tried(partial(difference, record, other, row["aggregate"], absent), notes)
-        lines.append(Line(row, scores(record, row["aggregate"], absent), own, gain))
+            gain = _tried(partial(difference, record, other, *how), notes)
+        more = further.further(runs[row["run_id"]], rules.absent, how[2])
+        lines.append(Line(row, scores(record, *how), own, gain, more))
         notes |= dict.fromkeys(row["remarks"])
     notes |= dict.fromkeys(line.interval.resampling.describe() + "." for line in lines if line.interval)
+    notes |= dict.fromkeys(further.notes([line.further for line in lines]))
+    if rules.left_out:
+        notes[f"Pixels of {', '.join(rules.left_out)} are not scored, and no mean holds them (TC and VC count them)."] = None
     return Block(title, chosen["display"] if chosen else "", tuple(lines), tuple(notes))
 
 
@@ -97,7 +122,8 @@ HEADINGS = (
 
 def grid(block: Block) -> Grid:
     """A block as a table; a difference whose interval holds no zero is bold."""
-    return Grid(HEADINGS, tuple(_cells(line) for line in block.lines))
+    more = further.headings([line.further for line in block.lines])
+    return Grid((*HEADINGS, *more), tuple((*_cells(line), *further.cells(line.further, more)) for line in block.lines))
 
 
 def _cells(line: Line) -> tuple[Cell, ...]:
@@ -142,5 +168,6 @@ def _record(block: Block, line: Line) -> dict[str, Any]:
         record |= {f"{name}_low": value and value.low, f"{name}_high": value and value.high}
         if name == "gain":
             record["gain"] = value and value.value
+    record |= line.further.record()
     record["resampling"] = None if line.interval is None else asdict(line.interval.resampling)
     return record
