@@ -61,6 +61,13 @@ def test_accuracy_by_hand(make_cell, patterns, tmp_path):
     assert list(run.latency.distances) == [0, 1, 2, 3, 0, 1] * 2
 
 
+def test_where_the_time_went(make_cell, tmp_path):
+    result = measure(make_cell(codec="h264[bitrate=200k]"), RunStore(tmp_path / "runs"), "test")
+    assert list(result.spent) == ["setup", "codec", "network", "harness"]
+    assert min(result.spent.values()) > 0
+    assert sum(result.spent.values()) == pytest.approx(result.seconds)
+
+
 def test_measured_bitrate_and_times(make_cell, tmp_path):
     store = RunStore(tmp_path / "runs")
     result = measure(make_cell("arseg[backbone=bise18,width=0.125]", "h264[bitrate=200k]"), store, "test")

@@ -133,7 +133,7 @@ def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], Non
     started = time.perf_counter()
     base = _base(cell, command)
     try:
-        recorder, meters, numbers = _run(cell, advance)
+        recorder, meters, numbers = _run(cell, started, advance)
     except CellRefused as error:
         measurement = Measurement(**base, status="refused", reason=str(error), seconds=time.perf_counter() - started)
         store.write(measurement, None, None, describe_machine(cell.device), str(error))
@@ -192,7 +192,7 @@ def _base(cell: Cell, command: str) -> dict[str, Any]:
     }
 
 
-def _run(cell: Cell, advance: Callable[[], None]) -> tuple[Recorder, Meters, dict[str, Any]]:
+def _run(cell: Cell, started: float, advance: Callable[[], None]) -> tuple[Recorder, Meters, dict[str, Any]]:
     needs = meta_model(cell.method, len(cell.dataset.classes)).needs
     if needs & {"motion", "residual"} and not cell.codec.has_motion:
         raise CellRefused(
@@ -209,12 +209,13 @@ def _run(cell: Cell, advance: Callable[[], None]) -> tuple[Recorder, Meters, dic
     recorder, meters = Recorder(len(cell.dataset.classes)), Meters(cell.measures, len(cell.dataset.classes))
     clips = cell.dataset.scored_clips
     stream = Stream(model, cell.device, cell.precision)
+    cost = count(cell.method, len(cell.dataset.classes), clips[0].height, clips[0].width)
+    recorder.setup_seconds = time.perf_counter() - started
     for number, clip in enumerate(clips):
         _run_clip(cell, stream, number, clip, recorder, meters, advance)
     recorder.network_seconds += stream.warm_up_seconds
     if not recorder.matrices:
         raise DataError(f"{cell.dataset_variant} holds no labelled frame: nothing to score")
-    cost = count(cell.method, len(cell.dataset.classes), clips[0].height, clips[0].width)
     numbers = {
         "frames": len(recorder.matrices),
         "remarks": remarks,

@@ -26,6 +26,7 @@ from vssbench.nets.pooled_conv import PooledConv
 from vssbench.nets.pspnet import NormalisedPooling, PyramidPooling, SemsegPSPNet, UpsampleStage
 from vssbench.nets.upsampled_conv import PANEL, UpsampledConv
 from vssbench.segmenter import VideoSegmenter
+from vssbench.uncompiled import uncompiled
 
 log = logging.getLogger(__name__)
 
@@ -169,6 +170,7 @@ def _memory(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
 
+@uncompiled
 class _Watch(TorchDispatchMode):
     """Sees which convolution's output goes into which batch norm, and whose output or weights are used in another place."""
 

@@ -30,7 +30,9 @@ class Recorder:
     times: list[tuple[int, float, float, float]] = field(default_factory=list)  # distance; decode, motion, model in ms
     stream: list[tuple[float, ...]] = field(default_factory=list)  # as StreamRecord's fields
     seconds_of_video: float = 0.0
-    #: seconds that the run spent waiting for frames from the codec, and in the network (resize, argmax and warm-up included)
+    #: seconds that the run spent until its first frame, waiting for frames from the codec, and in the network (resize,
+    #: argmax and warm-up included)
+    setup_seconds: float = 0.0
     codec_seconds: float = 0.0
     network_seconds: float = 0.0
     _seen: set[tuple[int, int, int]] = field(default_factory=set)
@@ -56,10 +58,14 @@ class Recorder:
             yield frame
 
     def spent(self, seconds: float) -> dict[str, float]:
-        """Where the ``seconds`` of the run went: ``codec`` (reading source frames, encoding, decoding, motion, as far as the
-        network waited for it), ``network``, and ``harness``, all else: setting up, input tensors, scoring, writing."""
-        harness = seconds - self.codec_seconds - self.network_seconds
-        return {"codec": self.codec_seconds, "network": self.network_seconds, "harness": harness}
+        """Where the ``seconds`` of the run went.
+
+        ``setup``: building the network, its weights, counting operations, once a run; ``codec``: reading source frames,
+        encoding, decoding and motion, as far as the network waited for them; ``network``; ``harness``: all else, input
+        tensors, labels, scoring, writing.
+        """
+        found = {"setup": self.setup_seconds, "codec": self.codec_seconds, "network": self.network_seconds}
+        return {**found, "harness": seconds - sum(found.values())}
 
     def time(self, frame: Frame, model_seconds: float) -> None:
         """Note how long a frame took."""

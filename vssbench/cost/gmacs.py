@@ -13,13 +13,18 @@ from math import prod
 from typing import Any
 
 import torch
+from torch.utils import flop_counter
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, register_flop_formula
 
 from vssbench import registry
-from vssbench.cost.shapes import ShapesAlone
+from vssbench.cost.shapes import ShapesAlone, Unfilled
 from vssbench.errors import UsageError
 from vssbench.segmenter import VideoSegmenter
+from vssbench.uncompiled import uncompiled
 from vssbench.variant import Variant
+
+if hasattr(flop_counter, "_FlopCounterMode"):
+    uncompiled(flop_counter._FlopCounterMode)
 
 if torch.ops.aten.grid_sampler_2d not in flop_registry:  # torch may learn it one day
 
@@ -53,7 +58,7 @@ class Cost:
 
 def meta_model(variant: Variant, classes: int) -> VideoSegmenter:
     """The method's network without storage, in evaluation mode."""
-    with torch.device("meta"):
+    with torch.device("meta"), Unfilled():
         model: VideoSegmenter = registry.create("methods", variant, classes=classes)
     return model.eval()
 

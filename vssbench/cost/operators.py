@@ -17,6 +17,8 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from vssbench.uncompiled import uncompiled
+
 #: make a tensor without reading one
 _ALLOCATIONS = {"empty", "empty_strided", "empty_like", "new_empty", "new_empty_strided"}
 
@@ -43,6 +45,7 @@ class Traffic:
 
 
 @dataclass
+@uncompiled
 class Operators(TorchDispatchMode):
     """Inside ``with``, every operator that runs: ``calls`` by name, ``biases`` that convolutions and ``addmm`` added (values,
     not bytes), and ``traffic``.

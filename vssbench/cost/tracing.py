@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from vssbench.uncompiled import uncompiled
+
 
 def _many(value: int | Sequence[int], weight: Tensor) -> list[int]:
     """One number for each side of the kernel."""
@@ -77,6 +79,7 @@ class _Names(TorchFunctionMode):
         return _NAMES.get(func, func)(*args, **(kwargs or {}))
 
 
+@uncompiled
 class _Shapes(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._convolution.default:

@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from vssbench.uncompiled import uncompiled
+
 TILE = 16  # queries a matrix product
 _BLOCK_VALUES = 2**17  # values of a feature in one block of rows: half a megabyte in float32, measured best on CPU
 
@@ -172,16 +174,19 @@ def _first(x: Tensor) -> Tensor:
     return x.permute(0, 3, 1, 2)
 
 
+@uncompiled
 @torch.library.custom_op("vssbench::local_similarity", mutates_args=())
 def _similarity(query: Tensor, key: Tensor, window: int) -> Tensor:
     return _first(_similarity_rows(_channels_last(query), _channels_last(key), window))
 
 
+@uncompiled
 @torch.library.custom_op("vssbench::local_weighting", mutates_args=())
 def _weighting(weights: Tensor, value: Tensor, window: int) -> Tensor:
     return _first(_weighting_rows(_channels_last(weights), _channels_last(value), window))
 
 
+@uncompiled
 @torch.library.custom_op("vssbench::local_scatter", mutates_args=())
 def _scatter(weights: Tensor, query: Tensor, window: int) -> Tensor:
     return _first(_scatter_rows(_channels_last(weights), _channels_last(query), window))

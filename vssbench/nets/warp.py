@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from vssbench.uncompiled import uncompiled
+
 
 def resize_motion(motion: Tensor, size: tuple[int, int], image_size: tuple[int, int] | None = None) -> Tensor:
     """A field (N, 2, H, W) in pixels of an H x W image as a field (N, 2, *size) in pixels of a feature of that size.
@@ -88,6 +90,7 @@ def _images(rows: Tensor, size: tuple[int, ...]) -> Tensor:
     return rows.view(-1, *size, rows.shape[1]).permute(0, 3, 1, 2)
 
 
+@uncompiled
 @torch.library.custom_op("vssbench::warp", mutates_args=())
 def _warp(feature: Tensor, motion: Tensor) -> Tensor:
     return warp_rows(feature, motion, 0)
