@@ -14,7 +14,7 @@ run: $(RUN_STAMP)
 	$(BIN)/python bench.py plot distance -o results/distance.png
 
 test: $(DEV_STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """A cell end to end: its numbers against a re-statement by hand, what becomes of failures, what the run id depends on."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -66,6 +67,30 @@ def test_where_the_time_went(make_cell, tmp_path):
     assert list(result.spent) == ["setup", "codec", "network", "harness"]
     assert min(result.spent.values()) > 0
     assert sum(result.spent.values()) == pytest.approx(result.seconds)
+
+
+def _forth_and_back(clip, frames):
+    """The clip again and again, every other time backwards."""
+
+    def place(index):
+        return min(index % (2 * clip.length), 2 * clip.length - 1 - index % (2 * clip.length))
+
+    image, label = clip.image, clip.label
+    return replace(clip, length=frames, image=lambda i: image(place(i)), label=lambda i: label(place(i)))
+
+
+def test_memory_does_not_grow_with_the_clip(make_cell, patterns, tmp_path):
+    """270 frames more take 5 MB as images; a few numbers of each are kept."""
+    peaks = []
+    for frames in (30, 300):
+        cell = make_cell(codec="h264[bitrate=200k]", gop=12)
+        cell.dataset.__dict__["scored_clips"] = [_forth_and_back(patterns.clips()[0], frames)]
+        tracemalloc.start()
+        result = measure(cell, RunStore(tmp_path / "runs"), "test")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert (result.status, result.frames) == ("done", frames), result.reason
+    assert peaks[1] - peaks[0] < 1_000_000
 
 
 def test_measured_bitrate_and_times(make_cell, tmp_path):
