@@ -1,0 +1,125 @@
+"""What the harness itself takes: scoring a frame, its share of a run's time, its memory over a long clip."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from vssbench.cli.options import Size
+from vssbench.machine import describe_machine
+from vssbench.metrics.boundary import boundary_counts
+from vssbench.metrics.confusion import confusion_matrix
+from vssbench.metrics.consistency import ConsistencyMeter
+from vssbench.metrics.meter import Seen
+from vssbench.store import RunStore
+from vssbench.video import IGNORE
+
+GROUPS = ("scoring", "share", "memory")
+BENCH = Path(__file__).parent.parent / "bench.py"
+
+
+@click.command()
+@click.option("--size", type=Size(), default="720x960", show_default=True, help="Height x width of the scored frames.")
+@click.option("--method", default="pspnet", show_default=True, help="Method of the run whose time is shared out.")
+@click.option("--frames", default="100,1000", show_default=True, help="Lengths of the clips whose memory is compared.")
+@click.option("--rounds", type=click.IntRange(1), default=9, show_default=True)
+@click.option("--group", "groups", type=click.Choice(GROUPS), multiple=True, help="What to measure; all if left out.")
+@click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures here.")
+def main(size: tuple[int, int], method: str, frames: str, rounds: int, groups: tuple[str, ...], output: Path | None) -> None:
+    """Measure the harness, not the methods."""
+    found: dict[str, Any] = {"machine": describe_machine("cpu")}
+    wanted = groups or GROUPS
+    if "scoring" in wanted:
+        found["scoring_ms"] = scoring(size, rounds)
+        click.echo(f"A frame of {size[0]}x{size[1]}, median of {rounds} rounds:")
+        for what, milliseconds in found["scoring_ms"].items():
+            click.echo(f"  {what}: {milliseconds:.2f} ms")
+    if "share" in wanted:
+        found["share"] = share(method)
+        click.echo(f"Shares of a run of {method} on the synthetic street, 360x480, 144 frames:")
+        for what, part in found["share"].items():
+            click.echo(f"  {what}: {part:.1%}")
+    if "memory" in wanted:
+        found["memory_mb"] = {length: memory(int(length)) for length in frames.split(",")}
+        for length, megabytes in found["memory_mb"].items():
+            click.echo(f"Peak memory of bisenet over a clip of {length} frames: {megabytes:.0f} MB")
+    if output is not None:
+        output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def scoring(size: tuple[int, int], rounds: int) -> dict[str, float]:
+    """Milliseconds of each score of one frame: labels in patches, 5 % of the pixels unscored, a third predicted wrong."""
+    forms: dict[str, Callable[[], Any]] = {}
+    for classes in (11, 19):
+        label, prediction = _maps(size, classes)
+        forms[f"confusion matrix, {classes} classes"] = partial(confusion_matrix, label, prediction, classes)
+        forms[f"boundary F, {classes} classes"] = partial(boundary_counts, label, prediction, classes)
+    label, prediction = _maps(size, 11)
+    flow = np.full((*size, 2), 1.5, np.float32)
+    meter, places = ConsistencyMeter(11), iter(range(10**9))
+    forms["TC and VC, 11 classes, known motion"] = lambda: meter.add(
+        Seen(prediction, label, 0, 0, next(places), 1, flow=lambda: flow)
+    )
+    times: dict[str, list[float]] = {name: [] for name in forms}
+    for _ in range(rounds):
+        for name, form in forms.items():
+            started = time.perf_counter()
+            form()
+            times[name].append(1000 * (time.perf_counter() - started))
+    return {name: statistics.median(each) for name, each in times.items()}
+
+
+def _maps(size: tuple[int, int], classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """A label and a prediction of those classes, uint8."""
+    random = np.random.default_rng(classes)
+    label, other = (
+        _patches(random.integers(0, classes, (size[0] // side + 1, size[1] // side + 1)), side, size) for side in (24, 12)
+    )
+    wrong = _patches(random.random((size[0] // 12 + 1, size[1] // 12 + 1)) < 1 / 3, 12, size)
+    prediction = np.where(wrong, other, np.roll(label, 3, 1)).astype(np.uint8)
+    label = np.where(random.random(size) < 1 / 20, IGNORE, label).astype(np.uint8)
+    return label, prediction
+
+
+def _patches(values: np.ndarray, side: int, size: tuple[int, int]) -> np.ndarray:
+    return np.repeat(np.repeat(values, side, 0), side, 1)[: size[0], : size[1]]
+
+
+def share(method: str) -> dict[str, float]:
+    """Where the time of a run goes, as shares of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        _run(method, "synthetic", folder)
+        (run,) = RunStore(Path(folder)).runs()
+        return {name: part / run.measurement.seconds for name, part in run.measurement.spent.items()}
+
+
+def memory(frames: int) -> float:
+    """Megabytes that a run holds at most, over one clip of that length."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _run("bisenet", f"synthetic[clips=1,frames={frames},height=180,width=240]", folder)
+
+
+def _run(method: str, dataset: str, folder: str) -> float:
+    """Run a cell in a process of its own; the process's peak memory in megabytes."""
+    command = [sys.executable, str(BENCH), "run", "-m", method, "-d", dataset, "-c", "h264[bitrate=1M]", "--runs", folder]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise click.ClickException(f"{' '.join(command)} ended with status {os.waitstatus_to_exitcode(status)}")
+    return usage.ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()
