@@ -69,6 +69,12 @@ def test_where_the_time_went(make_cell, tmp_path):
     assert sum(result.spent.values()) == pytest.approx(result.seconds)
 
 
+def test_the_environment_is_stored(make_cell, tmp_path):
+    store = RunStore(tmp_path / "runs")
+    found = store.get(measure(make_cell(), store, "test").run_id).environment
+    assert {"cpu", "flags", "threads", "governor", "load_average", "memory_mb", "torch_build", "git_revision"} <= set(found)
+
+
 def _forth_and_back(clip, frames):
     """The clip again and again, every other time backwards."""
 

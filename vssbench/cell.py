@@ -24,7 +24,7 @@ from vssbench.codec.spec import Codec
 from vssbench.cost.gmacs import count, meta_model
 from vssbench.errors import CellRefused, DataError
 from vssbench.inference import prepare
-from vssbench.machine import describe_machine
+from vssbench.machine import describe_environment, describe_machine
 from vssbench.metrics.meters import Meters
 from vssbench.metrics.meters import check as check_meters
 from vssbench.nets.resize import resize
@@ -136,7 +136,7 @@ def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], Non
         recorder, meters, numbers = _run(cell, started, advance)
     except CellRefused as error:
         measurement = Measurement(**base, status="refused", reason=str(error), seconds=time.perf_counter() - started)
-        store.write(measurement, None, None, describe_machine(cell.device), str(error))
+        store.write(measurement, None, None, describe_environment(cell.device), str(error))
         return measurement
     except Exception as error:  # the sweep goes on with the other cells; the row says what happened
         reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
@@ -144,7 +144,7 @@ def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], Non
         measurement = Measurement(
             **base, status="failed", reason=reason, traceback=trace, seconds=time.perf_counter() - started
         )
-        store.write(measurement, None, None, describe_machine(cell.device), trace)
+        store.write(measurement, None, None, describe_environment(cell.device), trace)
         return measurement
     seconds = time.perf_counter() - started
     spent = recorder.spent(seconds)
@@ -152,7 +152,7 @@ def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], Non
     shares = ", ".join(f"{name} {part / seconds:.1%}" for name, part in spent.items())
     log = f"{cell.title}: {measurement.frames} frames scored in {seconds:.1f} s ({shares})\n"
     records = recorder.confusion(), recorder.latency()
-    store.write(measurement, *records, describe_machine(cell.device), log, recorder.streams(), meters.arrays())
+    store.write(measurement, *records, describe_environment(cell.device), log, recorder.streams(), meters.arrays())
     return measurement
 
 
