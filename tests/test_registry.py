@@ -205,6 +205,51 @@ def test_wrong_parameters(add: Add, text: str, words: str) -> None:
     assert words in str(caught.value)
 
 
+LAYERS = '''
+"""A dataset whose parameters come from three classes."""
+from vssbench.video import Dataset
+
+
+class Kept(Dataset):
+    def __init__(self, *, deepest: int = 1, frames: int = 3, speed: float = 1.0):
+        self.given = dict(deepest=deepest, frames=frames, speed=speed)
+
+
+class Silent(Kept):
+    """Has no constructor."""
+
+
+class Toy(Silent):
+    title = "Toy"
+
+    def __init__(self, root: str = "", *, name: str = "toy", speed: str | float = 2.0, **options):
+        super().__init__(speed=float(speed), **options)
+        self.given |= dict(name=name, root=root)
+
+    def clips(self):
+        return []
+
+    training_clips = clips
+'''
+
+
+def test_parameters_of_the_base_class_come_first_with_the_plugins_own_defaults(add: Add) -> None:
+    add("toy", LAYERS)
+    cls = registry.load("datasets", "toy")
+    assert list(registry.parameters(cls).items()) == [("deepest", 1), ("frames", 3), ("speed", 2.0), ("name", "toy")]
+    created = registry.create("datasets", parse_variant("toy[frames=7,speed=4,name=x]"), root="here")
+    assert created.given == {"deepest": 1, "frames": 7, "speed": 4.0, "name": "x", "root": "here"}
+    with pytest.raises(UsageError, match=r"no parameter 'frame'\. Did you mean 'frames'\? Its parameters: deepest=1, frames=3"):
+        registry.create("datasets", parse_variant("toy[frame=7]"))
+    with pytest.raises(UsageError, match=r"frames of toy is '2\.5': expected an integer"):
+        registry.create("datasets", parse_variant("toy[frames=2.5]"))
+
+
+def test_parameters_of_the_base_class_are_its_own_affair_without_options(add: Add) -> None:
+    add("toy", LAYERS.replace(", **options):", "):").replace(", **options)", ")"))
+    assert list(registry.parameters(registry.load("datasets", "toy"))) == ["name", "speed"]
+
+
 def test_what_the_harness_gives_cannot_be_given_again(add: Add) -> None:
     add("toy", PLUGIN)
     assert registry.create("datasets", Variant("toy"), root="here").given["root"] == "here"

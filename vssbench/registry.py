@@ -14,7 +14,7 @@ import inspect
 import itertools
 import pkgutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
@@ -127,7 +127,11 @@ def create(kind: str, variant: Variant, **given: Any) -> Any:
 
 
 def parameters(cls: type[Any]) -> dict[str, Any]:
-    """A plug-in's own parameters with their defaults: the keyword-only arguments of its ``__init__``."""
+    """A plug-in's parameters with their defaults: the keyword-only arguments of its ``__init__``.
+
+    Where that takes ``**options`` too, the parameters of the class that it derives from are its own as well: these stand first,
+    in their order, with the plug-in's defaults where it repeats one.
+    """
     return {name: item.default for name, item in _signature(cls).items()}
 
 
@@ -138,11 +142,24 @@ def resolved(kind: str, variant: Variant) -> dict[str, Any]:
 
 
 def _signature(cls: type[Any]) -> dict[str, inspect.Parameter]:
-    return {
-        name: item
-        for name, item in inspect.signature(cls).parameters.items()
-        if item.kind is inspect.Parameter.KEYWORD_ONLY and item.default is not inspect.Parameter.empty
-    }
+    found: dict[str, inspect.Parameter] = {}
+    for arguments in reversed(list(_constructors(cls))):
+        found |= {
+            item.name: item
+            for item in arguments
+            if item.kind is inspect.Parameter.KEYWORD_ONLY and item.default is not inspect.Parameter.empty
+        }
+    return found
+
+
+def _constructors(cls: type[Any]) -> Iterator[Collection[inspect.Parameter]]:
+    """The arguments of the class's ``__init__``, and of the next in its MRO for as long as ``**options`` pass the rest on."""
+    for base in cls.__mro__:
+        if "__init__" in vars(base):
+            arguments = inspect.signature(vars(base)["__init__"]).parameters.values()
+            yield arguments
+            if all(item.kind is not inspect.Parameter.VAR_KEYWORD for item in arguments):
+                return
 
 
 def _typed(cls: type[Any], variant: Variant) -> dict[str, Value]:

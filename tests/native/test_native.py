@@ -9,21 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
+from tests.native.conftest import needs_compiler
 from vssbench import native
 from vssbench.native import check, compiler
 from vssbench.native.compiler import BuildError, build
 from vssbench.native.threads import in_parallel, scratch
-
-needs_compiler = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler")
-
-
-@pytest.fixture
-def unloaded(monkeypatch):
-    """As in a new process."""
-    native.library.cache_clear()
-    yield
-    monkeypatch.undo()
-    native.library.cache_clear()
 
 
 @pytest.fixture

@@ -7,20 +7,10 @@ import sys
 import numpy as np
 import pytest
 
+from tests.native.conftest import needs_compiler
 from vssbench import native
 from vssbench.native import check_video
 from vssbench.native.video import VideoKernels
-
-needs_compiler = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler")
-
-
-@pytest.fixture
-def unloaded(monkeypatch):
-    """As in a new process."""
-    native.video_kernels.cache_clear()
-    yield
-    monkeypatch.undo()
-    native.video_kernels.cache_clear()
 
 
 @needs_compiler

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from vssbench.report.rows import Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MakeRow = Callable[..., Row]
 
@@ -96,3 +100,21 @@ def failed(make_row: MakeRow) -> Row:
     return make_row("DFF", status="failed", reason="no | motion_vectors\nin clip 7", per_class={}, **missing) | {
         "miou_by_distance": []
     }
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that the code under test makes."""
+    from vssbench.report import plots, rates, style
+
+    made: list[Figure] = []
+
+    @contextmanager
+    def watched(*given: Any) -> Iterator[Any]:
+        with style.sheet(*given) as (figure, axes):
+            made.append(figure)
+            yield figure, axes
+
+    for module in (plots, rates):
+        monkeypatch.setattr(module, "sheet", watched)
+    return made

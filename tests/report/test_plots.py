@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import pytest
 from matplotlib.axis import Axis
@@ -16,7 +14,6 @@ from matplotlib.text import Annotation, Text
 from PIL import Image
 
 from vssbench.errors import UsageError
-from vssbench.report import plots
 from vssbench.report.plots import distance, pareto, pareto_front
 from vssbench.report.rows import Row
 from vssbench.report.style import DPI, LABEL_SIZE, PALETTE, looks
@@ -37,22 +34,6 @@ def paper(make_row: MakeRow) -> list[Row]:
         make_row(name, method="arseg" if name.startswith("AR") else name.lower(), miou=miou / 100, gmacs_gop=gmacs)
         for name, miou, gmacs in PAPER
     ]
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that the code under test makes."""
-    made: list[Figure] = []
-    original = plots.sheet
-
-    @contextmanager
-    def watched(*given: Any) -> Iterator[Any]:
-        with original(*given) as (figure, axes):
-            made.append(figure)
-            yield figure, axes
-
-    monkeypatch.setattr(plots, "sheet", watched)
-    return made
 
 
 def ticks(axis: Axis) -> list[Text]:

@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vssbench.errors import UsageError
-from vssbench.report import rates
 from vssbench.report.rates import quality, rate
 from vssbench.report.rows import Row
 
 MakeRow = Callable[..., Row]
 Sweep = Callable[..., list[Row]]
 Points = list[tuple[float, float]]
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that the code under test makes."""
-    made: list[Figure] = []
-    original = rates.sheet
-
-    @contextmanager
-    def watched(*given: Any) -> Iterator[Any]:
-        with original(*given) as (figure, axes):
-            made.append(figure)
-            yield figure, axes
-
-    monkeypatch.setattr(rates, "sheet", watched)
-    return made
 
 
 def lines(axes: Axes) -> list[Points]:

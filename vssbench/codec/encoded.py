@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 from vssbench.codec.bitstream import bitstream, library_versions
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encode import EncoderSettings
 from vssbench.codec.motion import MotionSettings
-from vssbench.codec.rate import Rate
+from vssbench.codec.rate import DEFAULT_BITRATE, UNUSED, rate_control, within
 from vssbench.codec.spec import Codec, check_gop, check_motion
 from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.codec.vectors.reader import VectorReader
@@ -23,27 +23,91 @@ from vssbench.video import Clip, Frame
 CLIPS_OWN = 0.0
 
 
+class Options(TypedDict, total=False):
+    """The parameters of EncodedCodec that no format changes, for its ``**options``."""
+
+    gop: int
+    bitrate: str | int | float
+    crf: float
+    qp: int
+    bframes: int
+    fps: float
+    motion: str
+    fill: str
+    whole_pixels: bool
+
+
+class SearchOptions(Options, total=False):
+    """Those of a format that has its own ``cell``."""
+
+    preset: str
+    refs: int
+
+
+class CellOptions(Options, total=False):
+    """Those of a format that has its own ``preset`` and ``refs``."""
+
+    cell: int
+
+
 class EncodedCodec(Codec):
-    """A codec of FFmpeg at one setting. A format says how its encoder is told, and who reads its vectors."""
+    """A codec of FFmpeg at one setting. A format says what its encoder takes, how it is told, and who reads its vectors."""
 
     #: the plug-in's name
     name: ClassVar[str]
+    #: the encoder's name for people, where it is not the codec's
+    library: ClassVar[str] = ""
     #: reads the vectors of ``motion=codec``
     reader: ClassVar[type[VectorReader]]
+    #: least and largest ``crf`` and ``qp``; None: the encoder has no such control
+    crf_range: ClassVar[tuple[int, int] | None] = None
+    qp_range: ClassVar[tuple[int, int] | None] = None
+    #: of ``crf``, or of ``qp`` where there is none: from a fine picture to a coarse one, some 42 to 27 dB of PSNR in CamVid
+    quality_range: ClassVar[tuple[int, int] | None] = None
+    #: what can be given as ``preset``
+    presets: ClassVar[Collection[str]]
+    most_bframes: ClassVar[int] = 0
+    most_refs: ClassVar[int] = 1
 
     def __init__(
-        self, gop: int, rate: Rate, motion: str, settings: MotionSettings, bframes: int = 0, fps: float = CLIPS_OWN
+        self,
+        *,
+        gop: int = 12,
+        bitrate: str | int | float = DEFAULT_BITRATE,
+        crf: float = UNUSED,
+        qp: int = UNUSED,
+        preset: str = "medium",
+        bframes: int = 0,
+        refs: int = 1,
+        fps: float = CLIPS_OWN,
+        motion: str = "codec",
+        cell: int = 8,
+        fill: str = "nearest",
+        whole_pixels: bool = False,
     ) -> None:
         """``fps`` is what the encoder is told, on which its bit rate rests; CLIPS_OWN the clip's. Raises UsageError."""
+        self.rate = rate_control(bitrate, crf, qp, self.crf_range, self.qp_range)
+        self.preset = preset
+        self.bframes = self.checked_bframes(bframes)
+        self.motion = MotionSettings(cell, fill, whole_pixels)
         self.gop = check_gop(gop)
-        self.rate = rate
         self.source = check_motion(motion)
-        self.motion = settings
-        self.bframes = bframes
+        self.has_motion = motion != "none"
         if isinstance(fps, bool) or not (fps == CLIPS_OWN or 1 <= fps <= 1000):
             raise UsageError(f"fps={fps!r} cannot be used: expected frames a second from 1 to 1000, 0 for the clip's own")
         self.fps = float(fps)
-        self.has_motion = motion != "none"
+        if preset not in self.presets:
+            known = ", ".join(self.presets)
+            raise UsageError(f"unknown preset {preset!r} of {self.library or self.name}; available: {known}")
+        self.refs = self.checked_refs(refs)
+
+    def checked_bframes(self, bframes: int) -> int:
+        """The number of B-frames between two others, if the encoder has it. Raises UsageError."""
+        return int(within("bframes", bframes, 0, self.most_bframes))
+
+    def checked_refs(self, refs: int) -> int:
+        """The number of references, if the encoder has it. Raises UsageError."""
+        return int(within("refs", refs, 1, self.most_refs))
 
     @abstractmethod
     def encoder(self) -> EncoderSettings:

@@ -206,7 +206,7 @@ def _estimating(codec: EncodedCodec) -> EncodedCodec:
     """The codec with the estimator as the reader of its vectors, so that it takes the same test."""
     cls = type(codec)
     made: type[EncodedCodec] = type(cls.__name__, (cls,), {"name": f"{codec.name} {ESTIMATED}", "reader": EstimatedVectors})
-    return made()  # type: ignore[call-arg]
+    return made()
 
 
 def _tried(name: str, codec: EncodedCodec) -> Trial:

@@ -6,14 +6,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from vssbench.codec.encode import EncoderSettings
-from vssbench.codec.encoded import CLIPS_OWN, EncodedCodec
-from vssbench.codec.motion import MotionSettings
-from vssbench.codec.rate import DEFAULT_BITRATE, UNUSED, rate_control, within
+from vssbench.codec.encoded import EncodedCodec
 from vssbench.errors import UsageError
 
-#: the quantiser scale of both standards
-LEAST_QP, LARGEST_QP = 1, 31
-MOST_BFRAMES = 16
 #: FFmpeg counts a quantiser in Lagrange multipliers, this many to a step (FF_QP2LAMBDA)
 _LAMBDAS_A_STEP = 118
 #: FFmpeg's search shapes share one option with their radius in pixels: 512 + radius hexagons, 768 + radius uneven hexagons
@@ -37,32 +32,17 @@ class MpegCodec(EncodedCodec):
 
     #: FFmpeg's name of the encoder
     encoder_name: ClassVar[str]
+    #: the quantiser scale of both standards
+    qp_range = (1, 31)
+    quality_range = (3, 31)
     presets: ClassVar[Mapping[str, Mapping[str, str]]] = {"fast": _FAST, "medium": _MEDIUM, "slow": _SLOW}
+    most_bframes = 16
 
-    def __init__(
-        self,
-        *,
-        gop: int = 12,
-        bitrate: str | int | float = DEFAULT_BITRATE,
-        crf: float = UNUSED,
-        qp: int = UNUSED,
-        preset: str = "medium",
-        bframes: int = 0,
-        refs: int = 1,
-        fps: float = CLIPS_OWN,
-        motion: str = "codec",
-        cell: int = 8,
-        fill: str = "nearest",
-        whole_pixels: bool = False,
-    ) -> None:
-        rate = rate_control(bitrate, crf, qp, None, (LEAST_QP, LARGEST_QP))
-        bframes = int(within("bframes", bframes, 0, MOST_BFRAMES))
-        super().__init__(gop, rate, motion, MotionSettings(cell, fill, whole_pixels), bframes, fps)
-        if preset not in self.presets:
-            raise UsageError(f"unknown preset {preset!r} of {self.name}; available: {', '.join(self.presets)}")
-        self.preset = preset
+    def checked_refs(self, refs: int) -> int:
+        """See EncodedCodec."""
         if refs != 1:
             raise UsageError(f"refs={refs!r} cannot be used: {self.title} pictures refer to one picture a direction, refs=1")
+        return refs
 
     def encoder(self) -> EncoderSettings:
         """See EncodedCodec."""

@@ -14,7 +14,8 @@ MOTIONS = ("codec", "estimated", "none")
 
 
 class Codec(ABC):
-    """One codec at one setting. A plug-in's keyword-only arguments are its parameters in the bracket grammar."""
+    """One codec at one setting. A plug-in's keyword-only arguments are its parameters in the bracket grammar, and where it
+    takes ``**options`` those of its base class too."""
 
     #: shown in tables, as "H.264"
     title: ClassVar[str]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Unpack
 
 from vssbench.codec.encode import EncoderSettings
-from vssbench.codec.encoded import CLIPS_OWN, EncodedCodec
-from vssbench.codec.motion import MotionSettings
-from vssbench.codec.rate import DEFAULT_BITRATE, UNUSED, rate_control
+from vssbench.codec.encoded import CellOptions, EncodedCodec
 from vssbench.codec.vectors.dav1d import Dav1dVectors
 from vssbench.errors import DataError, UsageError
 from vssbench.video import Clip, Frame
@@ -18,9 +17,8 @@ from vssbench.video import Clip, Frame
 SLOWEST, FASTEST = 7, 13
 PRESETS = {"medium": 7, "fast": 10, "faster": 11, "veryfast": 12}
 #: from this preset on it searches one reference, below it three
-SINGLE_REFERENCE = 10
+SINGLE_REFERENCE, MOST_REFS = 10, 3
 PRESETS_OWN = 0
-LARGEST_CRF = LARGEST_QP = 63
 #: bits/s, and pixels a side: what the encoder takes
 LARGEST_RATE = 100_000_000
 SMALLEST_SIDE, LARGEST_WIDTH, LARGEST_HEIGHT = 64, 16384, 8704
@@ -44,39 +42,35 @@ class Av1(EncodedCodec):
     name = "av1"
     title = "AV1"
     reader = Dav1dVectors
+    crf_range = qp_range = (0, 63)
+    quality_range = (20, 63)
+    presets = (*PRESETS, *map(str, range(SLOWEST, FASTEST + 1)))
+    most_refs = MOST_REFS
 
-    def __init__(
-        self,
-        *,
-        gop: int = 12,
-        bitrate: str | int | float = DEFAULT_BITRATE,
-        crf: float = UNUSED,
-        qp: int = UNUSED,
-        preset: str | int = "medium",
-        bframes: int = 0,
-        refs: int = PRESETS_OWN,
-        fps: float = CLIPS_OWN,
-        motion: str = "codec",
-        cell: int = 8,
-        fill: str = "nearest",
-        whole_pixels: bool = False,
-    ) -> None:
-        rate = rate_control(bitrate, crf, qp, (0, LARGEST_CRF), (0, LARGEST_QP))
-        if rate.bit_rate is not None and rate.bit_rate > LARGEST_RATE:
-            raise UsageError(f"bitrate={bitrate} cannot be used: SVT-AV1 goes up to {LARGEST_RATE // 1_000_000}M")
+    def __init__(self, *, preset: str | int = "medium", refs: int = PRESETS_OWN, **options: Unpack[CellOptions]) -> None:
+        self.speed = _speed(preset)
+        super().__init__(preset=str(preset), refs=refs, **options)
+        if self.rate.bit_rate is not None and self.rate.bit_rate > LARGEST_RATE:
+            raise UsageError(f"bitrate={options['bitrate']} cannot be used: SVT-AV1 goes up to {LARGEST_RATE // 1_000_000}M")
+
+    def checked_bframes(self, bframes: int) -> int:
+        """See EncodedCodec."""
         if bframes != 0:
             raise UsageError(
                 f"bframes={bframes!r} cannot be used: AV1 is encoded here as a flat stream of low delay, whose frames refer to "
                 "earlier ones only; leave bframes out, or use h264 or hevc"
             )
-        super().__init__(gop, rate, motion, MotionSettings(cell, fill, whole_pixels), 0, fps)
-        self.preset = _preset(preset)
-        references = 1 if self.preset >= SINGLE_REFERENCE else 3
+        return 0
+
+    def checked_refs(self, refs: int) -> int:
+        """See EncodedCodec. What the preset has, which ``PRESETS_OWN`` takes."""
+        references = 1 if self.speed >= SINGLE_REFERENCE else MOST_REFS
         if refs not in (PRESETS_OWN, references):
             raise UsageError(
-                f"refs={refs!r} cannot be used with preset={preset}: SVT-AV1 has one reference from preset "
+                f"refs={refs!r} cannot be used with preset={self.preset}: SVT-AV1 has one reference from preset "
                 f"{SINGLE_REFERENCE} (fast) on and three below; leave refs out, or choose another preset"
             )
+        return references
 
     def frames(self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False) -> Iterator[Frame]:
         """See Codec. Raises DataError where the frames are too small or too large for SVT-AV1."""
@@ -111,13 +105,13 @@ class Av1(EncodedCodec):
             quantiser = self.rate.crf if self.rate.crf is not None else self.rate.qp
             parameters |= {"rc": 0, "crf": f"{quantiser:g}"}
         options = {
-            "preset": str(self.preset),
+            "preset": str(self.speed),
             "svtav1-params": ":".join(f"{key}={value}" for key, value in parameters.items()),
         }
         return EncoderSettings("libsvtav1", self.gop, 0, self.rate.bit_rate or 0, options)
 
 
-def _preset(preset: str | int) -> int:
+def _speed(preset: str | int) -> int:
     """SVT-AV1's number of a preset. Raises UsageError."""
     if preset in PRESETS:
         return PRESETS[str(preset)]

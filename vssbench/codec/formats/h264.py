@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from vssbench.codec.encode import LOSSLESS_PIXEL_FORMAT, PIXEL_FORMAT, EncoderSettings
-from vssbench.codec.encoded import CLIPS_OWN, EncodedCodec
-from vssbench.codec.motion import MotionSettings
-from vssbench.codec.rate import DEFAULT_BITRATE, UNUSED, rate_control, within
 from vssbench.codec.vectors.h264 import H264Vectors
-from vssbench.errors import UsageError
-
-PRESETS = (
-    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
-)  # fmt: skip
-LARGEST_CRF = LARGEST_QP = 51
-MOST_REFS = MOST_BFRAMES = 16
+from vssbench.codec.x26x import X26xCodec
 
 
-class H264(EncodedCodec):
+class H264(X26xCodec):
     """x264 in one pass: average bit rate, constant quality where ``crf`` is given, constant quantiser where ``qp`` is;
     0 loses nothing, and then colours keep their resolution (4:4:4).
 
@@ -28,31 +19,9 @@ class H264(EncodedCodec):
 
     name = "h264"
     title = "H.264"
+    library = "x264"
     reader = H264Vectors
-
-    def __init__(
-        self,
-        *,
-        gop: int = 12,
-        bitrate: str | int | float = DEFAULT_BITRATE,
-        crf: float = UNUSED,
-        qp: int = UNUSED,
-        preset: str = "medium",
-        bframes: int = 0,
-        refs: int = 1,
-        fps: float = CLIPS_OWN,
-        motion: str = "codec",
-        cell: int = 8,
-        fill: str = "nearest",
-        whole_pixels: bool = False,
-    ) -> None:
-        rate = rate_control(bitrate, crf, qp, (0, LARGEST_CRF), (0, LARGEST_QP))
-        bframes = int(within("bframes", bframes, 0, MOST_BFRAMES))
-        super().__init__(gop, rate, motion, MotionSettings(cell, fill, whole_pixels), bframes, fps)
-        if preset not in PRESETS:
-            raise UsageError(f"unknown preset {preset!r} of x264; available: {', '.join(PRESETS)}")
-        self.preset = preset
-        self.refs = int(within("refs", refs, 1, MOST_REFS))
+    most_refs = 16
 
     def refusal(self) -> str:
         """See EncodedCodec."""
@@ -66,13 +35,6 @@ class H264(EncodedCodec):
     def encoder(self) -> EncoderSettings:
         """See EncodedCodec."""
         parameters: dict[str, int | str] = {
-            "keyint": self.gop,
-            "min-keyint": self.gop,
-            "scenecut": 0,
-            "open-gop": 0,
-            "ref": self.refs,
-            "bframes": self.bframes,
-            "b-adapt": 0,
             "b-pyramid": "none",
             "weightp": 0,
             # x264's bits depend on its number of threads, whose default follows the machine
@@ -83,15 +45,7 @@ class H264(EncodedCodec):
         if not lossless:
             # chroma is midway between pixels, as encode makes it; a decoder's default would shift colours by half a pixel
             parameters["chromaloc"] = 1
-        options = {
-            "preset": self.preset,
-            "x264-params": ":".join(f"{key}={value}" for key, value in parameters.items()),
-        }
-        if self.rate.crf is not None:
-            options["crf"] = f"{self.rate.crf:g}"
-        if self.rate.qp is not None:
-            options["qp"] = str(self.rate.qp)
         return EncoderSettings(
-            "libx264", self.gop, self.bframes, self.rate.bit_rate or 0, options,
+            "libx264", self.gop, self.bframes, self.rate.bit_rate or 0, self.options(parameters),
             pixel_format=LOSSLESS_PIXEL_FORMAT if lossless else PIXEL_FORMAT,
         )  # fmt: skip

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from vssbench.codec.encode import EncoderSettings
-from vssbench.codec.encoded import CLIPS_OWN, EncodedCodec
-from vssbench.codec.motion import MotionSettings
-from vssbench.codec.rate import DEFAULT_BITRATE, UNUSED, parse_rate, rate_control, within
+from vssbench.codec.encoded import CLIPS_OWN, SearchOptions
+from vssbench.codec.rate import UNUSED, parse_rate, within
 from vssbench.codec.vectors.libde265 import LibDe265Vectors
+from vssbench.codec.x26x import X26xCodec
 from vssbench.errors import DataError, UsageError
 from vssbench.video import Clip, Frame
 
-PRESETS = (
-    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
-)  # fmt: skip
-LARGEST_CRF = LARGEST_QP = 51
-MOST_REFS, MOST_BFRAMES = 8, 16
 #: frames that x265 looks ahead in its faster presets (in the others 20 and more): more than it may put B-frames in a row
 LOOKAHEAD = {"ultrafast": 5, "superfast": 10, "veryfast": 15, "faster": 15, "fast": 15}
 #: x265's lookahead writes beyond its memory for narrower frames (cuTree, in version 4.2)
@@ -36,15 +31,7 @@ PAPERS: dict[str, dict[str, Any]] = {
 }
 
 
-class _Word(str):
-    """A default that can be told from the same word typed."""
-
-
-class _Number(int):
-    """A default that can be told from the same number typed."""
-
-
-class Hevc(EncodedCodec):
+class Hevc(X26xCodec):
     """x265 in one pass: average bit rate, constant quality where ``crf`` is given, constant quantiser where ``qp`` is.
 
     Every GOP is closed and exactly ``gop`` frames long; with B-frames their pattern is fixed, as a pyramid (x265's default),
@@ -59,41 +46,20 @@ class Hevc(EncodedCodec):
 
     name = "hevc"
     title = "HEVC"
+    library = "x265"
     reader = LibDe265Vectors
+    most_refs = 8
 
-    def __init__(
-        self,
-        *,
-        gop: int = 12,
-        bitrate: str | int | float = _Word(DEFAULT_BITRATE),
-        crf: float = UNUSED,
-        qp: int = UNUSED,
-        preset: str = "medium",
-        bframes: int = 0,
-        refs: int = _Number(1),
-        fps: float = CLIPS_OWN,
-        motion: str = "codec",
-        cell: int = 4,
-        fill: str = "nearest",
-        whole_pixels: bool = False,
-        rect: bool = True,
-        paper: str = OWN,
-    ) -> None:
-        encoding = _encoding(
-            paper,
-            {"gop": gop, "bitrate": bitrate, "crf": crf, "qp": qp, "preset": preset, "bframes": bframes, "refs": refs,
-             "fps": fps, "rect": rect},
-        )  # fmt: skip
-        rate = rate_control(encoding["bitrate"], encoding["crf"], encoding["qp"], (0, LARGEST_CRF), (0, LARGEST_QP))
-        most_bframes = min(MOST_BFRAMES, LOOKAHEAD.get(preset, 20) - 1)
-        bframes = int(within("bframes", encoding["bframes"], 0, most_bframes))
-        super().__init__(encoding["gop"], rate, motion, MotionSettings(cell, fill, whole_pixels), bframes, encoding["fps"])
-        if preset not in PRESETS:
-            raise UsageError(f"unknown preset {preset!r} of x265; available: {', '.join(PRESETS)}")
+    def __init__(self, *, cell: int = 4, rect: bool = True, paper: str = OWN, **options: Unpack[SearchOptions]) -> None:
         if not isinstance(rect, bool):
             raise UsageError(f"rect={rect!r} cannot be used: expected true or false")
-        self.preset, self.rect = preset, rect
-        self.refs = int(within("refs", encoding["refs"], 1, MOST_REFS))
+        encoding = _encoding(paper, {**options, "rect": rect})
+        self.rect = encoding.pop("rect")
+        super().__init__(cell=cell, **encoding)
+
+    def checked_bframes(self, bframes: int) -> int:
+        """See EncodedCodec. Fewer where the preset looks less far ahead."""
+        return int(within("bframes", bframes, 0, min(self.most_bframes, LOOKAHEAD.get(self.preset, 20) - 1)))
 
     def frames(self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False) -> Iterator[Frame]:
         """See Codec. Raises DataError for frames that x265 cannot take."""
@@ -105,47 +71,35 @@ class Hevc(EncodedCodec):
 
     def encoder(self) -> EncoderSettings:
         """See EncodedCodec."""
-        parameters: dict[str, int | str] = {
-            "keyint": self.gop,
-            "min-keyint": self.gop,
-            "scenecut": 0,
-            "open-gop": 0,
-            "ref": self.refs,
-            "bframes": self.bframes,
-            "b-adapt": 0,
-            "rect": int(self.rect),
-            "amp": int(self.rect),
-            # chroma is midway between pixels, as encode makes it; a decoder's default would shift colours by half a pixel
-            "chromaloc": 1,
-            # x265's bits depend on whether rows are encoded side by side and on how many frames are, not on the threads
-            "wpp": 1,
-            "frame-threads": 1,
-            "pools": THREADS,
-            # a message in the stream would tell the machine
-            "info": 0,
-            "log-level": "error",
-        }
-        options = {
-            "preset": self.preset,
-            "x265-params": ":".join(f"{key}={value}" for key, value in parameters.items()),
-        }
-        if self.rate.crf is not None:
-            options["crf"] = f"{self.rate.crf:g}"
-        if self.rate.qp is not None:
-            options["qp"] = str(self.rate.qp)
+        options = self.options(
+            {
+                "rect": int(self.rect),
+                "amp": int(self.rect),
+                # chroma is midway between pixels, as encode makes it; a decoder's default would shift colours by half a pixel
+                "chromaloc": 1,
+                # x265's bits depend on whether rows are encoded side by side and on how many frames are, not on the threads
+                "wpp": 1,
+                "frame-threads": 1,
+                "pools": THREADS,
+                # a message in the stream would tell the machine
+                "info": 0,
+                "log-level": "error",
+            }
+        )
         return EncoderSettings("libx265", self.gop, self.bframes, self.rate.bit_rate or 0, options, tell_types=self.bframes > 0)
 
 
 def _encoding(paper: str, typed: dict[str, Any]) -> dict[str, Any]:
-    """The paper's encoding, or what was typed. Raises UsageError where both speak and differ."""
+    """What was typed, with the paper's encoding. Raises UsageError where both speak and differ."""
     if paper == OWN:
         return typed
     if paper not in PAPERS:
         raise UsageError(f"paper={paper!r} is unknown: expected {', '.join(PAPERS)} or {OWN}")
     chosen = PAPERS[paper]
     for key, value in typed.items():
-        untyped = isinstance(value, _Word | _Number) or (key == "fps" and value == CLIPS_OWN)
+        if key not in chosen or (key == "fps" and value == CLIPS_OWN):
+            continue
         same = parse_rate(value) == parse_rate(chosen[key]) if key == "bitrate" else value == chosen[key]
-        if not untyped and not same:
+        if not same:
             raise UsageError(f"{key}={value} contradicts paper={paper}, which has {key}={chosen[key]}: leave one of them out")
-    return chosen
+    return typed | chosen

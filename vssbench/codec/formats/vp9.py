@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from vssbench.codec.encode import EncoderSettings
-from vssbench.codec.encoded import CLIPS_OWN, EncodedCodec
-from vssbench.codec.motion import MotionSettings
-from vssbench.codec.rate import DEFAULT_BITRATE, UNUSED, rate_control
+from vssbench.codec.encoded import CellOptions, EncodedCodec
 from vssbench.codec.vectors.vp9 import Vp9Vectors
 from vssbench.errors import UsageError
 
-LARGEST_CRF = LARGEST_QP = 63
-MOST_REFS = 3
+#: references, libvpx's own number
+REFS = 3
 #: cpu-used of libvpx by name; up to GOOD it works to the deadline "good", which has no faster ones
 PRESETS = {"slower": 0, "slow": 1, "medium": 2, "fast": 4, "faster": 5}
 GOOD, FASTEST = 5, 8
@@ -30,39 +30,38 @@ class Vp9(EncodedCodec):
     name = "vp9"
     title = "VP9"
     reader = Vp9Vectors
+    crf_range = qp_range = (0, 63)
+    quality_range = (30, 63)
+    presets = (*PRESETS, *map(str, range(FASTEST + 1)))
+    most_refs = REFS
 
     def __init__(
-        self,
-        *,
-        gop: int = 12,
-        bitrate: str | int | float = DEFAULT_BITRATE,
-        crf: float = UNUSED,
-        qp: int = UNUSED,
-        preset: str | int = "medium",
-        bframes: int = 0,
-        refs: int = MOST_REFS,
-        fps: float = CLIPS_OWN,
-        motion: str = "codec",
-        cell: int = 8,
-        fill: str = "nearest",
-        whole_pixels: bool = False,
-        control: str = "vbr",
+        self, *, preset: str | int = "medium", refs: int = REFS, control: str = "vbr", **options: Unpack[CellOptions]
     ) -> None:
-        rate = rate_control(bitrate, crf, qp, (0, LARGEST_CRF), (0, LARGEST_QP))
-        super().__init__(gop, rate, motion, MotionSettings(cell, fill, whole_pixels), fps=fps)
-        if rate.crf is not None and rate.crf % 1:
-            raise UsageError(f"crf={crf!r} cannot be used: libvpx knows whole numbers only, from 0 to {LARGEST_CRF}")
-        if bframes != 0 or isinstance(bframes, bool):
-            raise UsageError(f"bframes={bframes!r} cannot be used: VP9 has no B-frames; leave bframes out")
-        if refs != MOST_REFS:
+        self.speed = _speed(preset)
+        super().__init__(preset=str(preset), refs=refs, **options)
+        if self.rate.crf is not None and self.rate.crf % 1:
             raise UsageError(
-                f"refs={refs!r} cannot be used: libvpx chooses among {MOST_REFS} references and offers no other number; leave "
-                "refs out"
+                f"crf={self.rate.crf!r} cannot be used: libvpx knows whole numbers only, from 0 to {self.crf_range[1]}"
             )
         if control not in CONTROLS:
             raise UsageError(f"control={control!r} is unknown: expected {' or '.join(CONTROLS)}")
         self.control = control
-        self.speed = _speed(preset)
+
+    def checked_bframes(self, bframes: int) -> int:
+        """See EncodedCodec."""
+        if bframes != 0 or isinstance(bframes, bool):
+            raise UsageError(f"bframes={bframes!r} cannot be used: VP9 has no B-frames; leave bframes out")
+        return bframes
+
+    def checked_refs(self, refs: int) -> int:
+        """See EncodedCodec."""
+        if refs != REFS:
+            raise UsageError(
+                f"refs={refs!r} cannot be used: libvpx chooses among {REFS} references and offers no other number; leave refs "
+                "out"
+            )
+        return refs
 
     def encoder(self) -> EncoderSettings:
         """See EncodedCodec."""

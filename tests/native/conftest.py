@@ -1,0 +1,21 @@
+"""What the tests of all compiled kernels share."""
+
+import shutil
+
+import pytest
+
+from vssbench import native
+
+needs_compiler = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler")
+
+
+@pytest.fixture
+def unloaded(monkeypatch):
+    """As in a new process."""
+    loaders = (native.library, native.video_kernels)
+    for loader in loaders:
+        loader.cache_clear()
+    yield
+    monkeypatch.undo()
+    for loader in loaders:
+        loader.cache_clear()
