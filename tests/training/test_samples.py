@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import torch
 
+from vssbench import registry
 from vssbench.errors import DataError, UsageError
 from vssbench.segmenter import Phase
 from vssbench.training.augment import Augmentation, Colour, EgoMotion
-from vssbench.training.pairs import Coding, EgoMotionPairs, GapPairs, VideoPairs
+from vssbench.training.pairs import Coding, EgoMotionPairs, GapPairs, VideoPairs, at_quality
 from vssbench.training.recipe import PhaseRecipe
 from vssbench.training.samples import EpochSampler, Stills
 from vssbench.training.sources import samples_of
-from vssbench.variant import parse_variant
+from vssbench.variant import Variant, parse_variant
 
 WHOLE = Augmentation((64, 96), (1, 1), 0)
 
@@ -138,6 +139,46 @@ def test_ego_motion_of_gap_0_repeats_the_still(stills):
     assert sample["motion"].abs().max() == 0
     drawn = [EgoMotionPairs(stills_of(stills), coding(), (0, 1))[epoch, 1]["motion"].abs().max() > 0 for epoch in range(8)]
     assert {bool(moved) for moved in drawn} == {True, False}
+
+
+#: codec -> its scale of quality, and the finest and coarsest that ego-motion is coded at
+QUALITIES = {
+    "h264": ("crf", 18, 40), "hevc": ("crf", 18, 40), "vp9": ("crf", 30, 63), "av1": ("crf", 20, 63),
+    "mpeg4": ("qp", 3, 31), "mpeg2": ("qp", 3, 31),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("codec", QUALITIES)
+def test_ego_motion_is_coded_at_a_quality_of_the_codecs_own_scale(codec, patterns):
+    scale, finest, coarsest = QUALITIES[codec]
+    rng = np.random.default_rng(0)
+    drawn = [at_quality(parse_variant(f"{codec}[bitrate=1M,fill=zero]"), rng) for _ in range(500)]
+    assert {tuple(variant.params) for variant in drawn} == {("fill", scale)}
+    assert {variant.params[scale] for variant in drawn} == set(range(finest, coarsest + 1))
+    clip = patterns.training_clips()[0]
+    psnr = []
+    for value in (finest, coarsest):
+        frames = registry.create("codecs", Variant(codec, {scale: value, "gop": clip.length})).frames(clip, motion=False)
+        psnr.append(np.mean([frame.psnr_db for frame in frames]))
+    best, worst = psnr
+    assert best > 40
+    assert 28 < worst < 32
+
+
+def test_a_random_quality_replaces_whatever_rate_was_given():
+    draws = np.random.default_rng(7)
+    for given in ("h264", "h264[bitrate=1M]", "h264[crf=20]", "h264[qp=20]"):
+        expected = np.random.default_rng(7).integers(18, 41)
+        assert at_quality(parse_variant(given), np.random.default_rng(7)) == Variant("h264", {"crf": expected})
+    assert at_quality(parse_variant("raw[gop=4]"), draws) == parse_variant("raw[gop=4]")
+    assert draws.random() == np.random.default_rng(7).random()
+
+
+@pytest.mark.parametrize("codec", ["mpeg4[bitrate=1M]", "mpeg2[qp=5]", "vp9[bitrate=1M]"])
+def test_ego_motion_through_other_codecs(codec, stills):
+    sample = EgoMotionPairs(stills_of(stills), coding(codec))[0, 1]
+    assert sample["image"].shape == sample["keyframe"].shape == (3, 64, 96)
+    assert sample["motion"].abs().max() > 0
 
 
 def test_what_a_phase_is_fed_with(stills, patterns):

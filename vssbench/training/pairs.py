@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vssbench import registry
+from vssbench.codec.encoded import EncodedCodec
 from vssbench.codec.motion import MotionField
 from vssbench.errors import DataError
 from vssbench.training.augment import Augmentation, Colour, EgoMotion, Motion, Window
@@ -16,8 +17,8 @@ from vssbench.training.samples import Sample, Samples, Stills, image_tensor, lab
 from vssbench.variant import Variant
 from vssbench.video import Clip, Image, LabelMap
 
-#: range of the quantiser (CRF) of coded ego-motion
-QUANTISERS = (18, 40)
+#: parameters of a codec of which one says its rate
+RATES = ("bitrate", "crf", "qp")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def window_sample(
 class EgoMotionPairs(Samples):
     """Pairs of stills that have no neighbour in time: a random ego-motion gives the earlier frames, the codec the motion.
 
-    The frames from the keyframe to the still are encoded at a random quantiser and decoded again, so that pixels and vectors
+    The frames from the keyframe to the still are encoded at a random quality and decoded again, so that pixels and vectors
     are the codec's own, as AR-Seg meets them. ``gaps`` is the range of their number, where 0 repeats the still.
     """
 
@@ -81,8 +82,7 @@ class EgoMotionPairs(Samples):
         window = augmentation.window(image.shape[0], image.shape[1], rng)
         image = Colour.draw(augmentation.jitter, rng).apply(window.image(image))
         images = self._frames(image, rng)
-        quantiser = int(rng.integers(QUANTISERS[0], QUANTISERS[1] + 1))
-        first, last, motion = self.coding.pair(images, _at_quality(self.coding.codecs[0], quantiser), 15.0)
+        first, last, motion = self.coding.pair(images, at_quality(self.coding.codecs[0], rng), 15.0)
         return pair_sample(first, last, window.label(label), motion)
 
     def _frames(self, image: Image, rng: np.random.Generator) -> list[Image]:
@@ -92,12 +92,17 @@ class EgoMotionPairs(Samples):
         return EgoMotion.draw(image.shape[0], image.shape[1], rng, (max(low, 1), high)).sequence(image)
 
 
-def _at_quality(codec: Variant, quantiser: int) -> Variant:
-    """The codec at a constant quality instead of a bit rate, where it knows one."""
-    if "crf" not in registry.parameters(registry.load("codecs", codec.name)):
+def at_quality(codec: Variant, rng: np.random.Generator) -> Variant:
+    """The codec at a random quality (``crf``, or ``qp`` where its encoder has no other) in place of the rate that it was given.
+
+    A codec that has neither stays as it is.
+    """
+    cls = registry.load("codecs", codec.name)
+    if not issubclass(cls, EncodedCodec) or cls.quality_range is None:
         return codec
-    params = {key: value for key, value in codec.params.items() if key != "bitrate"}
-    return Variant(codec.name, {**params, "crf": quantiser})
+    low, high = cls.quality_range
+    params = {key: value for key, value in codec.params.items() if key not in RATES}
+    return Variant(codec.name, {**params, "qp" if cls.crf_range is None else "crf": int(rng.integers(low, high + 1))})
 
 
 class GapPairs(Samples):
