@@ -27,7 +27,19 @@ import numpy.typing as npt
 from vssbench.data import camvid_labels, cityscapes_labels
 from vssbench.data.camvid_video import FOOTAGE
 from vssbench.data.faults import complaint, missing_files, wrong_files
-from vssbench.data.ondisk import COMPLETE, MISSING, PARTIAL, OnDisk, Outline, Part, Run, Source, path_or_none, shown
+from vssbench.data.ondisk import (
+    COMPLETE,
+    MISSING,
+    PARTIAL,
+    NothingThere,
+    OnDisk,
+    Outline,
+    Part,
+    Run,
+    Source,
+    path_or_none,
+    shown,
+)
 from vssbench.errors import DataError, UsageError
 from vssbench.stills import LabelReader, Still, fingerprint, image_size, read_ids
 from vssbench.video import IGNORE, Clip, Given
@@ -174,7 +186,7 @@ class ArSegData(OnDisk):
         root = self.folder()
         base = _base(root)
         if base is None:
-            raise DataError(
+            raise NothingThere(
                 f"{root} holds no decoded_GOP{self.gop}_dist_0: found {shown(sorted(root.iterdir()))}. {self.where()}"
             )
         files = _kind(root)(base)
@@ -183,7 +195,9 @@ class ArSegData(OnDisk):
         found = [sample for distance in distances for sample in files.samples(split, self.gop, distance)]
         if not found:
             there = ", ".join(f"GOP {gop} at distance {distance}" for gop, distance in sorted(files.distances))
-            raise DataError(f"{base} holds no frame of the split {split} at a GOP of {self.gop}: found {there}. {self.where()}")
+            raise NothingThere(
+                f"{base} holds no frame of the split {split} at a GOP of {self.gop}: found {there}. {self.where()}"
+            )
         return files, found
 
 

@@ -28,7 +28,7 @@ from pathlib import Path, PurePosixPath
 from vssbench.data.camvid_labels import CLASSES, NAMES, VOID, colour_table, from_colours, from_ids
 from vssbench.data.camvid_video import FOLDER, video_parts
 from vssbench.data.faults import complaint, missing_files, repeated_images, shared_images, wrong_count, wrong_files
-from vssbench.data.ondisk import MISSING, OnDisk, Outline, Part, Run, Source, counted, path_or_none, shown
+from vssbench.data.ondisk import MISSING, NothingThere, OnDisk, Outline, Part, Run, Source, counted, path_or_none, shown
 from vssbench.errors import DataError, UsageError
 from vssbench.stills import LabelReader, Still, check_files, runs
 from vssbench.video import IGNORE, Clip
@@ -178,7 +178,8 @@ class CamVid(OnDisk):
                     continue  # that split is not here
                 yield from shared_images((p[0] for p in there), (p[0] for p in others), (self.split, other))
         if self.sequence:
-            yield from complaint(self._runs, self.split)
+            for run in self._runs(self.split)[0]:
+                yield from wrong_files(run.stills, self._reader(colours))
 
     def _pairs(self, split: str) -> tuple[list[tuple[Path, Path]], bool]:
         """Image and annotation of every frame of a split, and whether annotations are colours. Raises DataError."""
@@ -186,7 +187,7 @@ class CamVid(OnDisk):
         colours = _colour_pairs(root, split) if self.labels != "ids" else None
         pairs = colours if colours is not None else _listed_pairs(root, split) if self.labels != "colours" else None
         if pairs is None:
-            raise DataError(self._no_layout(root, split))
+            raise NothingThere(self._no_layout(root, split))
         if not pairs:
             raise DataError(f"the split {split} of {root} holds no frame. {self.where()}")
         return pairs, colours is not None

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from vssbench.data.cityscapes_labels import CLASSES, PALETTE, read_labels
 from vssbench.data.faults import missing_files, repeated_images, wrong_count, wrong_files
-from vssbench.data.ondisk import OnDisk, Outline, Part, Run, Source, counted, path_or_none, shown
+from vssbench.data.ondisk import NothingThere, OnDisk, Outline, Part, Run, Source, counted, path_or_none, shown
 from vssbench.errors import DataError, UsageError
 from vssbench.stills import Size, Still
 from vssbench.video import Clip
@@ -123,44 +123,52 @@ class Cityscapes(OnDisk):
 
     def faults(self) -> Iterator[str]:
         """See OnDisk. Snippets are checked where a sequence is asked for."""
-        held = self._held(self.split)
+        held = _Split(self.folder(), self.split)
+        if not held.images:
+            held = self._held(self.split)
         places = sorted({*held.images, *held.labels})
         with_video = self.sequence != "off" and bool(held.video)
         pairs = [(held.image_path(place), held.label_path(place)) for place in places]
         yield from missing_files(pairs)
-        there = [place for place in places if place in held.images and place in held.labels]
+        there = [place for place, pair in zip(places, pairs, strict=True) if all(path.is_file() for path in pair)]
         yield from wrong_count(self.split, len(there), COUNTS[self.split])
         yield from held.misnamed
         yield from wrong_files([held.still(place) for place in there], read_labels)
-        yield from repeated_images(held.images[place] for place in there)
+        yield from repeated_images(held.image_path(place) for place in there)
         if with_video:
-            for run in self._runs(self.split, there):
-                if len(run.stills) < SNIPPET:
+            for place in there:
+                stills = held.snippet(place)
+                if len(stills) < SNIPPET:
                     yield (
-                        f"{VIDEO}/{self.split}: the snippet of {run.name} has {len(run.stills)} consecutive frames around its "
-                        f"label, expected {SNIPPET}; complete the folder"
+                        f"{VIDEO}/{self.split}: the snippet of {place} has {len(stills)} consecutive frames around its label, "
+                        f"expected {SNIPPET}; complete the folder"
                     )
-                yield from wrong_files(run.stills, read_labels)
+                yield from wrong_files(stills, read_labels)
+        elif self.sequence == "on":
+            yield self._no_video(held)
 
     def _held(self, split: str) -> _Split:
         held = _Split(self.folder(), split)
         if not held.labels:
-            raise DataError(
+            raise NothingThere(
                 f"{held.root} has no labels of the split {split}: expected {LABELLED}/{split}/CITY/*_{LABELLED}_labelIds.png, "
                 f"found {shown(sorted(held.root.iterdir()))}. {self.where()}"
             )
         if self.sequence == "on" and not held.video:
-            raise DataError(
-                f"sequence=on needs {held.root / VIDEO / split}, which holds no frame: get leftImg8bit_sequence, or use "
-                "sequence=off for the labelled frames as stills"
-            )
+            raise DataError(self._no_video(held))
         return held
 
-    def _runs(self, split: str, places: Sequence[Place] | None = None) -> list[Run]:
-        """The clips of a split: of some of its labelled frames, or of all. Raises DataError where a frame is not there."""
+    def _no_video(self, held: _Split) -> str:
+        return (
+            f"sequence=on needs {held.root / VIDEO / held.split}, which holds no frame: get leftImg8bit_sequence, or use "
+            "sequence=off for the labelled frames as stills"
+        )
+
+    def _runs(self, split: str) -> list[Run]:
+        """The clips of a split. Raises DataError where a frame is not there."""
         held = self._held(split)
         found = []
-        for place in sorted(held.labels) if places is None else places:
+        for place in sorted(held.labels):
             around = held.snippet(place) if self.sequence != "off" else [held.still(place)]
             if self.sequence == "on" and len(around) == 1:
                 raise DataError(

@@ -29,14 +29,17 @@ from pathlib import Path
 from vssbench.data.classes_file import ClassList, read_classes
 from vssbench.data.faults import complaint, repeated_images, wrong_files
 from vssbench.data.movie import Movie
-from vssbench.data.ondisk import MISSING, UNCOUNTED, OnDisk, Outline, Part, Run, path_or_none, shown
+from vssbench.data.ondisk import MISSING, UNCOUNTED, NothingThere, OnDisk, Outline, Part, Run, path_or_none, shown
 from vssbench.errors import DataError, UsageError
 from vssbench.stills import Still, check_size, fingerprint
 from vssbench.video import Clip, LabelMap
 
 CLASSES_FILE, FRAMES, LABELS = "classes.txt", "frames", "labels"
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-VIDEOS = (".mp4", ".mkv", ".mov", ".avi", ".mxf", ".webm", ".m4v", ".ts", ".mpg", ".mpeg", ".ivf", ".h264", ".hevc")
+VIDEOS = (
+    ".mp4", ".mkv", ".mov", ".avi", ".mxf", ".webm", ".m4v", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv", ".wmv", ".3gp",
+    ".ogv", ".ivf", ".h264", ".264", ".hevc", ".h265",
+)  # fmt: skip
 #: frames a second of images, where nothing else is said
 FPS = 30.0
 _NUMBER = re.compile(r"(\d+)\D*$")
@@ -110,8 +113,11 @@ class Folder(OnDisk):
 
     def faults(self) -> Iterator[str]:
         """See OnDisk."""
+        paths = self._paths(self.split)
         read_label = self.class_list.reader()
-        for path in self._paths(self.split):
+        if not any(_masks(path) for path in paths):
+            yield self._no_mask(self.split)
+        for path in paths:
             try:
                 item = self._item(path)
             except DataError as error:
@@ -121,6 +127,7 @@ class Folder(OnDisk):
                 yield from wrong_files(item.stills, read_label)
                 yield from repeated_images(still.image for still in item.stills if still.label is not None)
             else:
+                yield from complaint(item.outline)
                 for label in item.labels.values():
                     yield from complaint(item.check, label)
                     yield from complaint(read_label, label)
@@ -129,8 +136,11 @@ class Folder(OnDisk):
         read_label = self.class_list.reader()
         found = [item.clip(read_label) for item in self._items(split)]
         if not any(clip.labelled for clip in found):
-            raise DataError(f"no clip of {self.folder()} (split {split}) has a mask: nothing to score. {self.where()}")
+            raise DataError(self._no_mask(split))
         return found
+
+    def _no_mask(self, split: str) -> str:
+        return f"no clip of {self.folder()} (split {split}) has a mask: nothing to score. {self.where()}"
 
     def _items(self, split: str) -> list[Run | Filmed]:
         return [self._item(path) for path in self._paths(split)]
@@ -140,11 +150,14 @@ class Folder(OnDisk):
         root = self.folder()
         listing = root / f"{split}.txt"
         if split != "all" and not listing.is_file():
-            raise DataError(f"{listing} is missing: expected a clip's folder a line, for split={split} or to train on it")
+            raise NothingThere(f"{listing} is missing: expected a clip's folder a line, for split={split} or to train on it")
         if split == "all":
             found = _folders(root)
         else:
-            lines = (line.partition("#")[0].strip() for line in listing.read_text(encoding="utf-8").splitlines())
+            lines = (
+                line.partition("#")[0].strip()
+                for line in listing.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+            )
             found = [root / line for line in lines if line]
             for path in found:
                 if not path.is_dir():
@@ -152,7 +165,7 @@ class Folder(OnDisk):
                         f"{listing} names the clip {path.name!r}, which is no folder of {root}: found {shown(_folders(root))}"
                     )
         if not found:
-            raise DataError(f"{root} holds no clip (split {split}): found {shown(sorted(root.iterdir()))}. {self.where()}")
+            raise NothingThere(f"{root} holds no clip (split {split}): found {shown(sorted(root.iterdir()))}. {self.where()}")
         return found
 
     def _item(self, path: Path) -> Run | Filmed:
@@ -163,6 +176,7 @@ class Folder(OnDisk):
                 f"the clip {path} has {'a folder' if frames.is_dir() else 'no folder'} {FRAMES}/ and "
                 f"{shown(videos) if videos else 'no video file'}: expected either {FRAMES}/ or one video file"
             )
+        _check_masks(path / LABELS)
         labels = _numbered(path / LABELS, (".png",)) if (path / LABELS).is_dir() else {}
         if videos:
             return Filmed(path.name, Movie(videos[0]), labels, self.first, self.fps)
@@ -224,6 +238,19 @@ def _folders(root: Path) -> list[Path]:
 
 def _videos(path: Path) -> list[Path]:
     return sorted(file for file in path.iterdir() if file.is_file() and file.suffix.lower() in VIDEOS)
+
+
+def _masks(path: Path) -> list[Path]:
+    return sorted((path / LABELS).glob("*.png"))
+
+
+def _check_masks(folder: Path) -> None:
+    """Raises DataError for masks of another format, which would pass for none, or a file in place of their folder."""
+    if folder.is_file():
+        raise DataError(f"{folder} is a file: expected a folder of masks, as {LABELS}/000019.png")
+    for path in sorted(folder.glob("*")):
+        if path.suffix != ".png" and path.suffix.lower() in IMAGES and not path.name.startswith("."):
+            raise DataError(f"{path} is a mask of another format: expected PNG ({LABELS}/NUMBER.png), which keeps every value")
 
 
 def _numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:

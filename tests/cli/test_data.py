@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from tests.datasets import fakes
@@ -77,6 +79,80 @@ def test_verify_names_every_fault_and_exits_1(tmp_path: Path) -> None:
     checked = json.loads(call("verify", "camvid[split=train]", "--data-root", root, "--json").stdout)
     assert list(checked) == ["camvid[split=train]"]
     assert len(checked["camvid[split=train]"]) == 1
+
+
+def faults(name: str, root: Path) -> dict[str, list[str]]:
+    """What is found beside the counts, which no fake has."""
+    result = call("verify", name, "--data-root", root, "--json")
+    assert result.exit_code in (0, 1), result.exception
+    checked = json.loads(result.stdout)
+    return {variant: [fault for fault in found if "as published" not in fault] for variant, found in checked.items()}
+
+
+def test_a_split_with_images_alone_is_faulty_not_absent(tmp_path: Path) -> None:
+    root = fakes.cityscapes(tmp_path)
+    shutil.rmtree(root / "gtFine" / "val")
+    found = faults("cityscapes", root)
+    assert found["cityscapes[split=train]"] == []
+    assert len([fault for fault in found["cityscapes[split=val]"] if "labelIds.png is missing" in fault]) == 2
+
+
+def test_a_link_to_nowhere_does_not_hide_other_faults(tmp_path: Path) -> None:
+    root = fakes.cityscapes(tmp_path)
+    image, other = sorted((root / "leftImg8bit" / "val").glob("*/*.png"))
+    image.unlink()
+    image.symlink_to(tmp_path / "nowhere.png")
+    next((root / "gtFine" / "val" / other.parent.name).iterdir()).write_bytes(b"")
+    (root / "leftImg8bit_sequence" / "val" / "lindau" / "lindau_000003_000010_leftImg8bit.png").write_bytes(b"")
+    words = faults("cityscapes", root)["cityscapes[split=val]"]
+    assert len(words) == len(set(words)) == 3
+    assert sum("is missing" in fault for fault in words) == 1
+    assert sum("cannot be read as an image" in fault for fault in words) == 2
+
+
+@pytest.mark.parametrize("content", ["a b c\n", ""])
+def test_a_broken_list_is_a_fault_of_its_split(tmp_path: Path, content: str) -> None:
+    root = fakes.camvid(tmp_path)
+    (root / "val.txt").write_text(content)
+    found = faults("camvid", root)
+    assert {variant: len(words) for variant, words in found.items()} == {
+        "camvid[split=train]": 0, "camvid[split=val]": 1, "camvid[split=test]": 0
+    }  # fmt: skip
+    (root / "val.txt").unlink()
+    assert list(faults("camvid", root)) == ["camvid[split=train]", "camvid[split=test]"]
+
+
+def test_frames_of_camvids_video_are_read_too(tmp_path: Path) -> None:
+    root = fakes.camvid(tmp_path)
+    for number in range(7957, 7967):
+        fakes.save(root / "sequence" / "0016E5" / f"0016E5_{number:05d}.png", fakes.scene(number - 7900))
+    name = "camvid[split=val,sequence=on]"
+    assert [*faults(name, root).values()] == [[]]
+    (root / "sequence" / "0016E5" / "0016E5_07960.png").write_bytes(b"")
+    assert "07960.png cannot be read" in str(faults(name, root))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda root: fakes.save(root / "film" / "labels" / "99.png", fakes.mask([0])), "has pictures 0 to 11"),
+        (lambda root: [shutil.rmtree(root / clip / "labels") for clip in ("drive", "film")], "has a mask: nothing to score"),
+        (lambda root: (root / "film" / "labels" / "mask-7.png").rename(root / "film" / "labels" / "7.tif"), "expected PNG"),
+        (lambda root: (root / "classes.txt").write_text("road, 1\n"), "line 1 reads"),
+        (lambda root: (root / "classes.txt").unlink(), "classes.txt is missing"),
+    ],
+)
+def test_what_a_run_refuses_of_ones_own_clips_is_a_fault(tmp_path: Path, change, words: str) -> None:
+    root = fakes.folder(tmp_path)
+    change(root)
+    assert words in str(faults("folder", root))
+
+
+def test_a_list_of_clips_in_another_encoding(tmp_path: Path) -> None:
+    root = fakes.folder(tmp_path)
+    (root / "train.txt").write_bytes("# Fahrt nach Köln\ndrive\n".encode("latin-1"))
+    assert faults("folder[split=train]", root) == {"folder[split=train]": []}
+    assert isinstance(call("verify", "folder[split=other]", "--data-root", root).exception, DataError)
 
 
 def test_verify_of_sound_data_exits_0(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import gc
 import itertools
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -225,6 +226,48 @@ def test_broken_files_leave_nothing(make, tmp_path, share) -> None:
     assert isinstance(result.exception, DataError)
     assert "broken" in str(result.exception)
     assert left(tmp_path) == ["a.ts"]
+
+
+def test_a_file_that_breaks_off_without_an_error(make, tmp_path) -> None:
+    video = make("a.mkv", length=30)
+    video.write_bytes(video.read_bytes()[: int(0.6 * video.stat().st_size)])
+    result = call(video, *WARP, "-o", tmp_path / "out.mp4")
+    frames = len(pictures(tmp_path / "out.mp4"))
+    assert 0 < frames < 27
+    assert f"tells of 1.2 s of video, but its pictures end after {frames / 25:.4g} s: it may be cut short" in result.stderr
+    whole = call(make("b.mkv", length=30), *WARP, "-o", tmp_path / "out.mp4")
+    assert "cut short" not in whole.stderr
+
+
+def test_keyframes_alone_need_no_motion(make, tmp_path) -> None:
+    video = make("a.avi", "mjpeg", pixel_format="yuvj420p", options={}, length=3)
+    assert "motion: none, every frame is a keyframe" in call(video, *WARP, "-o", tmp_path / "out.mp4").stdout
+
+
+def test_what_is_wrong_with_the_output_is_no_reason_to_begin_anew(make, tmp_path) -> None:
+    result = call(make("a.mp4"), *WARP, "-o", tmp_path / "out.mp4", "--audio", status=2)
+    assert "holds no sound" in str(result.exception)
+    assert "beginning anew" not in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_process_that_is_told_to_end_leaves_nothing(make, tmp_path, monkeypatch, number) -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    plain = VideoWriter.write
+
+    def interrupted(self, picture, time) -> None:
+        plain(self, picture, time)
+        if time:
+            assert len(left(tmp_path)) > 1
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(VideoWriter, "write", interrupted)
+    video = make("a.mp4")
+    ends = {signal.SIGINT: 1, signal.SIGTERM: 128 + signal.SIGTERM}
+    result = call(video, *WARP, "-o", tmp_path / "out.mp4", "--stats", tmp_path / "frames.csv", status=ends[number])
+    assert isinstance(result.exception, SystemExit)
+    assert left(tmp_path) == ["a.mp4"]
+    assert signal.getsignal(signal.SIGTERM) == handler
 
 
 def test_a_full_disk(make, tmp_path, monkeypatch) -> None:

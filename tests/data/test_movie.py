@@ -44,6 +44,27 @@ def test_a_pickled_movie_reads_on(path: Path) -> None:
     np.testing.assert_array_equal(movie.image(9), other.image(9))
 
 
+@pytest.mark.parametrize("name", ["film.h264", "film.avi"])
+def test_pictures_without_ascending_time_stamps_are_counted(tmp_path: Path, name: str) -> None:
+    """A bare stream has none; AVI with B-frames tells those of the packets."""
+    path = fakes.video(tmp_path / name, IMAGES, "libx264", gop_size=10, max_b_frames=2)
+    straight = [rgb(picture) for picture in pictures(path)]
+    movie = Movie(path)
+    assert len(movie) == 60
+    assert movie.times == (None,) * 60
+    for index in (3, 4, 40, 2, 59, 0):
+        np.testing.assert_array_equal(movie.image(index), straight[index], err_msg=str(index))
+
+
+def test_pictures_of_two_sizes_are_refused(tmp_path: Path) -> None:
+    one = fakes.video(tmp_path / "one.ts", IMAGES[:6], "libx264")
+    other = fakes.video(tmp_path / "other.ts", [image[:48, :64].copy() for image in IMAGES[:6]], "libx264")
+    both = tmp_path / "both.ts"
+    both.write_bytes(one.read_bytes() + other.read_bytes())
+    with pytest.raises(DataError, match=r"picture 6 of .* is 64x48, those before it 96x64"):
+        Movie(both)
+
+
 def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "film.mp4"
     text.write_text("no film")

@@ -153,6 +153,24 @@ def test_missing_videos_are_said_with_what_to_do(tmp_path: Path) -> None:
         taken(root, videos=films, splits=("all",))
 
 
+def test_a_sequence_that_is_none_of_camvids_is_refused(tmp_path: Path) -> None:
+    root = root_with(tmp_path)
+    name = fakes.save(root / "train" / "0042XY_00001.png", FRAMES[1]).name
+    fakes.save(root / "trainannot" / name, fakes.mask(range(12)))
+    with (root / "train.txt").open("a") as listing:
+        listing.write(f"train/{name} trainannot/{name}\n")
+    with pytest.raises(DataError, match=r"0042XY_00001\.png is of the sequence '0042XY', which is none of CamVid's"):
+        taken(root)
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    root = root_with(tmp_path)
+    fakes.mxf(root / "0016E5.mxf", FRAMES)
+    (root / "sequence").write_text("in the way")
+    with pytest.raises(DataError, match=r"cannot write to .*sequence"):
+        taken(root)
+
+
 def test_sequences_without_video_are_left_out_in_words(tmp_path: Path) -> None:
     root = fakes.camvid(tmp_path)
     place = 30

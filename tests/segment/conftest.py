@@ -65,11 +65,13 @@ def make(tmp_path: Path) -> Make:
     return made
 
 
-def turn(path: Path) -> None:
-    """Let an MP4 file say that its picture is to be turned by 90 degrees clockwise."""
+def turn(path: Path, matrix: tuple[int, int, int, int] = (0, 1, -1, 0)) -> None:
+    """Let an MP4 file say that a pixel (x, y) is to be shown at (a x + c y, b x + d y); by default turned by 90 degrees
+    clockwise."""
+    a, b, c, d = (0x10000 * each for each in matrix)
     content = bytearray(path.read_bytes())
     upright = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
     track = content.index(b"tkhd")
     at = content.index(upright, track)
-    content[at : at + 36] = struct.pack(">9i", 0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
+    content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
     path.write_bytes(content)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
+from tests.segment.conftest import turn
 from vssbench.codec.decode import decode
 from vssbench.codec.motion import MotionField
 from vssbench.segment.pictures import Pictures, resized_motion, resized_residual, turned, turned_motion, untagged, viewed
@@ -60,6 +61,40 @@ def test_times_begin_at_0_and_never_stand_still() -> None:
         picture.pts = stamp
         pictures(picture, 64, 96)
     assert [pictures.next_time() for _ in range(7)] == [0, 33, 73, 100, 101, 102, 200]
+
+
+def test_a_clock_that_begins_anew() -> None:
+    """Joined files: one frame (40 ms) after the last, then on from there."""
+    pictures = Pictures(SOURCE)
+    for stamp in (0, 40, 2040, 0, 40, 80):
+        picture = av.VideoFrame(96, 64, "yuv420p")
+        picture.pts = stamp
+        pictures(picture, 64, 96)
+    assert [pictures.next_time() for _ in range(6)] == [0, 40, 2040, 2080, 2120, 2160]
+
+
+def test_reordered_pictures_in_a_container_without_their_times(make) -> None:
+    """AVI tells when packets are decoded: the pictures still follow each other frame by frame."""
+    source = open_source(make("a.avi", options={"x264-params": "bframes=3:b-adapt=0"}, length=14))
+    pictures = Pictures(source)
+    shown = list(decode(source.path, None, convert=pictures))
+    assert {"P", "B"} <= {frame.picture_type for frame in shown}
+    assert [pictures.next_time() for _ in shown] == list(range(14))
+
+
+@pytest.mark.parametrize(
+    ("matrix", "rotation", "mirrored"),
+    [
+        ((1, 0, 0, 1), 0, False), ((0, 1, -1, 0), -90, False), ((-1, 0, 0, -1), 180, False), ((0, -1, 1, 0), 90, False),
+        ((-1, 0, 0, 1), 0, True), ((1, 0, 0, -1), 180, True),
+    ],
+)  # fmt: skip
+def test_how_a_file_wants_to_be_turned(make, matrix, rotation, mirrored) -> None:
+    path = make("a.mp4", length=2)
+    turn(path, matrix)
+    source = open_source(path)
+    assert (source.rotation % 360, source.mirrored) == (rotation % 360, mirrored)
+    assert any("mirrored" in remark for remark in source.remarks()) == mirrored
 
 
 @pytest.mark.parametrize("rotation", [0, 90, -90, 180, 270])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import av
+import numpy as np
 import pytest
+from av.stream import Disposition
 
 from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.codec.vectors.h264 import H264Vectors
@@ -53,6 +56,24 @@ def test_without_opencv(make, monkeypatch: pytest.MonkeyPatch) -> None:
         instead(source, MOTION, "auto", MotionUnavailable("no reader here"))
 
 
+@pytest.mark.parametrize(
+    "words", ["a header ends too early: the stream is broken; delete it", "broken: why; delete the stream"]
+)
+def test_nobody_is_told_to_remove_his_own_video(make, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    def fails(self, packet) -> None:
+        raise DataError(words)
+
+    monkeypatch.setattr(H264Vectors, "packet", fails)
+    source = open_source(make("a.mp4"))
+    choice = choose(source, MOTION, "auto")
+    assert choice.name == "estimated"
+    assert "broken" in choice.words
+    assert "delete" not in choice.words
+    with pytest.raises(MotionUnavailable, match="broken") as refused:
+        choose(source, MOTION, "codec")
+    assert "delete" not in str(refused.value)
+
+
 def test_files_that_are_no_videos(tmp_path) -> None:
     text = tmp_path / "a.mp4"
     text.write_text("no video at all " * 100)
@@ -62,3 +83,19 @@ def test_files_that_are_no_videos(tmp_path) -> None:
         open_source(tmp_path / "absent.mp4")
     with pytest.raises(DataError, match="is a folder"):
         open_source(tmp_path)
+
+
+def test_sound_with_a_cover_is_no_video(tmp_path) -> None:
+    path = tmp_path / "song.mp4"
+    with av.open(str(path), "w") as container:
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 96, 64, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        sound = container.add_stream("aac", rate=48000)
+        container.mux(cover.encode(av.VideoFrame(96, 64, "yuvj420p")))
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        silence.rate = 48000
+        container.mux(sound.encode(silence))
+        container.mux(sound.encode())
+    with pytest.raises(DataError, match="begins with a cover picture"):
+        open_source(path)

@@ -71,6 +71,7 @@ def segment(
     from vssbench.progress import messages, track
     from vssbench.segment.drawing import Painter, palette_of
     from vssbench.segment.job import Job, Work
+    from vssbench.segment.output import stopped_cleanly
     from vssbench.segment.source import open_source
     from vssbench.segment.weights import weights_for
     from vssbench.variant import parse_variant
@@ -92,7 +93,7 @@ def segment(
     console.print(
         "; ".join([f"{video}: {source.codec}, {width}x{height} at {float(source.rate):g} frames/s", *source.remarks()])
     )
-    with track("segmenting", source.frames) as tracker:
+    with stopped_cleanly(), track("segmenting", source.frames) as tracker:
         work.advance = tracker.advance
         summary = work.run()
     click.echo(summary.line(job.out))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,13 @@ def rgb(picture: av.VideoFrame, matrix: Colorspace | None = None) -> Image:
 class Movie:
     """A video file whose pictures are asked for by number: fast in order, by seeking otherwise.
 
-    A class that pickles, and opens the file anew in every process: data loaders fork. Raises DataError for a file that is no
-    video, or a picture that is not there.
+    A class that pickles, and opens the file anew in every process: data loaders fork. ``times`` are the time stamps of its
+    pictures; a file whose pictures have none, or none that ascend, is read from its beginning in place of sought. Raises
+    DataError for a file that is no video, or a picture that is not there.
     """
 
     path: Path
-    times: tuple[int, ...] = ()
+    times: tuple[int | None, ...] = ()
     fps: float = 0.0
     height: int = 0
     width: int = 0
@@ -83,9 +85,9 @@ class Movie:
 class _Reading:
     """An open file, and where in it the reading stands."""
 
-    def __init__(self, path: Path, times: tuple[int, ...]) -> None:
+    def __init__(self, path: Path, times: tuple[int | None, ...]) -> None:
         self.path, self.times, self.process = path, times, os.getpid()
-        self.places = {time: place for place, time in enumerate(times)}
+        self.places = {time: place for place, time in enumerate(times) if time is not None}
         self.held: tuple[int, Image] | None = None
         self._begin()
 
@@ -109,8 +111,11 @@ class _Reading:
         return self.held[1]
 
     def _find(self, index: int) -> av.VideoFrame:
+        time = self.times[index]
+        if time is None:
+            return self._counted(index)
         if not self.next <= index <= self.next + _NEAR:
-            self.container.seek(self.times[index], stream=self.stream, backward=True)
+            self.container.seek(time, stream=self.stream, backward=True)
             self.decoded = self.container.decode(self.stream)
             picture = self._until(index)
             if picture is not None:
@@ -121,6 +126,17 @@ class _Reading:
         if picture is None:
             raise DataError(f"picture {index} of {self.path} is not there where the file's index has it: convert the file")
         return picture
+
+    def _counted(self, index: int) -> av.VideoFrame:
+        """A picture of a file that cannot be sought: found by counting from the first."""
+        if index < self.next:
+            self.container.close()
+            self._begin()
+        for picture in self.decoded:
+            self.next += 1
+            if self.next == index + 1:
+                return picture
+        raise DataError(f"picture {index} of {self.path} is not there any more: was the file changed?")
 
     def _until(self, index: int) -> av.VideoFrame | None:
         """Decode up to a picture; None where decoding begins behind it, or passes it by."""
@@ -134,19 +150,25 @@ class _Reading:
         return None
 
 
-def _survey(path: Path) -> tuple[tuple[int, ...], float, int, int]:
-    """Time stamps of all pictures in order, frames a second, height and width: from one pass over the pictures."""
-    times, size, rate = [], (0, 0), Fraction(0)
+def _survey(path: Path) -> tuple[tuple[int | None, ...], float, int, int]:
+    """Time stamps of all pictures in order, frames a second, height and width: from one pass over the pictures.
+
+    Time stamps are None where one is missing or they do not ascend.
+    """
+    times: list[int | None] = []
+    size, rate = (0, 0), Fraction(0)
     for picture in pictures(path):
-        if picture.pts is None:
-            raise DataError(f"{path} has pictures without a time stamp: convert it, for instance to Matroska")
         times.append(picture.pts)
-        if not size[0]:
-            size = picture.height, picture.width
+        size = size if size[0] else (picture.height, picture.width)
+        if (picture.height, picture.width) != size:
+            raise DataError(
+                f"picture {len(times) - 1} of {path} is {picture.width}x{picture.height}, those before it {size[1]}x{size[0]}: "
+                "cut the file in two there, or convert it; a clip has one size"
+            )
     if not times:
         raise DataError(f"{path} holds no picture: expected a video")
-    if times != sorted(set(times)):
-        raise DataError(f"{path} has pictures whose time stamps do not ascend: convert it, for instance to Matroska")
+    if not all(one is not None and other is not None and one < other for one, other in pairwise(times)):
+        times = [None] * len(times)
     with av.open(str(path), "r") as container:
         stream = _video(container, path)
         rate = stream.average_rate or stream.guessed_rate or Fraction(0)

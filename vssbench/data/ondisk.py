@@ -17,6 +17,10 @@ from vssbench.video import Clip, Dataset
 COMPLETE, PARTIAL, MISSING, UNCOUNTED = "complete", "partial", "missing", "there"
 
 
+class NothingThere(DataError):
+    """A folder holds nothing of a split, as against one that holds it with faults."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Where something can be had: what it is, its address and the terms under which it is given out."""
@@ -84,11 +88,15 @@ class OnDisk(Dataset):
 
     @abstractmethod
     def outlines(self) -> list[Outline]:
-        """The clips that are scored, from the names of files. Raises DataError where they cannot be had."""
+        """The clips that are scored, from the names of files. Raises DataError where they cannot be had, NothingThere where
+        the folder has none of their files."""
 
     @abstractmethod
     def faults(self) -> Iterator[str]:
-        """Everything that is wrong with the split, each fault in words; reads every file."""
+        """Everything that is wrong with the split, each fault in words; reads every file.
+
+        Raises NothingThere; DataError where a fault, told last, hides what else there may be.
+        """
 
     @classmethod
     def held_in(cls, root: Path) -> bool:

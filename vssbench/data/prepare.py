@@ -73,12 +73,18 @@ class _Job:
 def prepare(request: Request, tell: Callable[[str], None]) -> Iterator[str]:
     """Take the frames, a sequence at a time; yields what came of each in words. ``tell`` is told what happens meanwhile.
 
-    Raises DataError where stills or all videos are missing, or a video and the stills do not fit; UsageError for an unknown
-    split.
+    Raises DataError where stills or all videos are missing, a video and the stills do not fit, or frames cannot be written;
+    UsageError for an unknown split.
     """
     stills = _stills(request)
     folders = [request.videos] if request.videos is not None else video_folders(request.root)
     sequences = sorted({still.sequence for still in stills})
+    for still in stills:
+        if still.sequence not in FOOTAGE:
+            raise DataError(
+                f"{still.image} is of the sequence {still.sequence!r}, which is none of CamVid's: expected "
+                f"{', '.join(FOOTAGE)}; take it out of the list, or move it out of the folder"
+            )
     videos = {name: find_video(folders, FOOTAGE[name]) for name in sequences}
     if not any(videos.values()):
         raise DataError(
@@ -92,7 +98,14 @@ def prepare(request: Request, tell: Callable[[str], None]) -> Iterator[str]:
             hint = f"; {unpack_hint(parts, FOOTAGE[name])}" if parts else ""
             yield f"{name}: left out, there is no {FOOTAGE[name].file}{hint}"
             continue
-        yield _take(_job(request, FOOTAGE[name], [still for still in stills if still.sequence == name], video), tell)
+        job = _job(request, FOOTAGE[name], [still for still in stills if still.sequence == name], video)
+        try:
+            yield _take(job, tell)
+        except OSError as error:
+            raise DataError(
+                f"cannot write to {job.folder}: {error.strerror or error}; check the folder and the free disk space, then run "
+                "it again: it goes on where it stopped"
+            ) from error
 
 
 def _stills(request: Request) -> list[Still]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vssbench import registry
-from vssbench.data.ondisk import OnDisk
+from vssbench.data.ondisk import NothingThere, OnDisk
 from vssbench.errors import DataError, VssbenchError
 from vssbench.progress import track
 from vssbench.variant import Variant
@@ -16,7 +16,7 @@ from vssbench.video import Dataset
 def verify(variant: Variant, root: Path | None) -> dict[str, list[str]]:
     """The faults of every variant that is checked: of the split that is named, else of all that the folder has.
 
-    Raises DataError where the folder has none of them, UsageError for an unknown name or parameter.
+    Raises NothingThere where the folder has none of them, UsageError for an unknown name or parameter.
     """
     cls = registry.load("datasets", variant.name)
     if cls.needs_root and root is None and "root" not in variant.params:
@@ -35,18 +35,19 @@ def verify(variant: Variant, root: Path | None) -> dict[str, list[str]]:
 
 
 def _splits(cls: type[OnDisk], variant: Variant, given: dict[str, str]) -> list[Variant]:
-    """The variant on every split that the folder has. Raises DataError where it has none."""
+    """The variant on every split that the folder has, whole or with faults. Raises NothingThere where it has none."""
     names = dict.fromkeys(params["split"] for params in cls.offers if "split" in params)
     variants = [Variant(variant.name, {**variant.params, "split": name}) for name in names] or [variant]
     held, reason = [], None
     for each in variants:
         try:
-            if registry.create("datasets", each, **given).outlines():
-                held.append(each)
+            if not registry.create("datasets", each, **given).outlines():
+                continue
         except DataError as error:
-            reason = reason or error
-            if not _absent(each, given):
-                held.append(each)
+            if _absent(each, given):
+                reason = reason or error
+                continue
+        held.append(each)
     if not held and reason is not None:
         raise reason
     return held
@@ -56,14 +57,30 @@ def _absent(variant: Variant, given: dict[str, str]) -> bool:
     """Whether the folder has nothing of a split, so that there is nothing to check either."""
     try:
         next(registry.create("datasets", variant, **given).faults(), None)
-    except DataError:
+    except NothingThere:
         return True
+    except DataError:
+        return False
     return False
 
 
 def _faults(dataset: Dataset) -> Iterator[str]:
+    """Each fault once."""
+    said = set()
+    for fault in _all_faults(dataset):
+        if fault not in said:
+            said.add(fault)
+            yield fault
+
+
+def _all_faults(dataset: Dataset) -> Iterator[str]:
     if isinstance(dataset, OnDisk):
-        yield from dataset.faults()
+        try:
+            yield from dataset.faults()
+        except NothingThere:
+            raise
+        except DataError as error:
+            yield str(error)
         return
     try:
         for clip in dataset.clips():

@@ -33,6 +33,8 @@ from vssbench.weights import WeightFile, load_into
 
 OVERLAY, LABELS, PALETTE = "overlay", "labels", "palette"
 OUTPUTS = (OVERLAY, LABELS, PALETTE)
+#: a file is called cut short that lasts less than this share of what its header tells, by more than so many frames
+CUT_SHORT, FEW = 0.9, 3
 COLUMNS = (
     "frame", "seconds", "type", "keyframe", "distance", "motion", "bits", "without_vector",
     "decode_ms", "motion_ms", "model_ms", "draw_ms",
@@ -143,12 +145,7 @@ class Work:
         try:
             return self._pass(choice)
         except MotionUnavailable as reason:
-            refused: Exception = reason
-        except DataError as reason:
-            if choice.name != OWN:
-                raise
-            refused = reason
-        choice = instead(self.job.source, needs, self.job.motion, refused)
+            choice = instead(self.job.source, needs, self.job.motion, reason)
         self.say(f"beginning anew, with motion that is {choice.words}")
         return self._pass(choice)
 
@@ -160,6 +157,7 @@ class Work:
             writer = self._writer(stack.enter_context(drafted(job.out)))
             stack.callback(writer.abandon)
             frames = stack.enter_context(ahead(self._frames(choice), FRAMES_AHEAD))
+            stamp = 0
             for frame, image, stamp in frames:
                 labels, model_seconds = self._network.segment(frame, job.source.size)
                 began = time.perf_counter()
@@ -172,21 +170,42 @@ class Work:
             if not summary.frames:
                 raise DataError(f"{job.source.path} holds no frame that can be decoded; it is empty or broken")
             writer.close()
+        if choice.name != "none" and summary.keyframes == summary.frames:
+            summary.motion = "none, every frame is a keyframe"
         summary.seconds = time.perf_counter() - started
+        self._compare(float(stamp * job.source.time_base + 1 / job.source.rate))
         others = summary.frames - summary.keyframes
         summary.gmacs = (summary.keyframes * self.cost.gmacs_key + others * self.cost.gmacs_nonkey) / summary.frames
         return summary
 
+    def _compare(self, seconds: float) -> None:
+        """Say so where the pictures end long before the time that the header tells: files break off without an error."""
+        told = self.job.source.seconds
+        if seconds < CUT_SHORT * told and told - seconds > FEW / self.job.source.rate:
+            self.say(
+                f"{self.job.source.path} tells of {told:.4g} s of video, but its pictures end after {seconds:.4g} s: it may be "
+                "cut short"
+            )
+
     def _frames(self, choice: Choice) -> Iterator[tuple[Frame, Image, int]]:
-        """Each frame as the network sees it, its picture the right way up at the video's size, and its time."""
+        """Each frame as the network sees it, its picture the right way up at the video's size, and its time.
+
+        Raises DataError; MotionUnavailable where it may be the stream's own vectors alone that cannot be read.
+        """
         job, needs, pictures = self.job, self._network.model.needs, Pictures(self.job.source)
         if job.codec is not None:
             found, rotation = recoded(job.source, job.codec, pictures, needs), 0
         else:
             found, rotation = coded(job.source, choice.source, pictures, job.max_gop), job.source.rotation
-        for frame in found:
-            image: Image = turned(frame.image, rotation)
-            yield viewed(frame, image, rotation, job.network_size), image, pictures.next_time()
+        try:
+            for frame in found:
+                image: Image = turned(frame.image, rotation)
+                yield viewed(frame, image, rotation, job.network_size), image, pictures.next_time()
+        except DataError as error:
+            if choice.source is None or choice.name != OWN:
+                raise
+            # a reader of vectors may find fault with what a decoder takes
+            raise MotionUnavailable(str(error)) from error
 
     def _writer(self, draft: Path) -> Writer:
         job = self.job

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
+from types import FrameType
 
 import av
 import numpy as np
@@ -25,6 +27,8 @@ from vssbench.video import Image
 
 SUFFIXES = (".mp4", ".mkv", ".mov", ".m4v")
 _OPTIONS = {"crf": "20", "preset": "veryfast"}
+#: what asks a process to end
+_ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 #: seconds from one keyframe to the next, so that players can jump
 _JUMP = 2
 #: H.273's code point of matrix, primaries and transfer function alike
@@ -63,6 +67,21 @@ def drafted(out: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def stopped_cleanly() -> Iterator[None]:
+    """Lets a process that is told to end (SIGTERM, SIGHUP) remove its drafts first, as Ctrl-C does. For the main thread."""
+    before = {number: signal.signal(number, _leave) for number in _ENDS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 class Writer(ABC):

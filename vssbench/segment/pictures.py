@@ -26,6 +26,8 @@ _MATRICES = {
 }  # fmt: skip
 #: rows and columns of the largest picture of standard definition, whose colours are BT.601's where nothing is said
 SD_HEIGHT, SD_WIDTH = 576, 1024
+#: seconds by which time stamps of one recording never go back
+_STEP_BACK = 1
 
 
 Pixel = TypeVar("Pixel", np.uint8, np.int16)
@@ -40,7 +42,8 @@ def untagged(height: int, width: int) -> Colorspace:
 class Pictures:
     """Converts the pictures of a source in display order, and keeps their times until they are asked for.
 
-    A picture without a time stamp, or with one that is not behind the last, comes one frame (or tick) after that.
+    A picture without a time stamp, or with one that is not behind the last, comes one frame (or tick) after that. Where the
+    clock goes back by more than a second it begins anew, as in files that were joined: one frame after the last.
     """
 
     source: Source
@@ -52,7 +55,7 @@ class Pictures:
 
     def __call__(self, picture: av.VideoFrame, height: int, width: int) -> Image:
         """uint8 RGB (height, width, 3), the upper left pixels of the picture, as it lies in the stream."""
-        self._times.append(self._time(picture.pts))
+        self._times.append(self._time(picture.dts if self.source.decode_times else picture.pts))
         matrix, whole = self.tags(picture)
         if matrix == Colorspace.ITU601 and whole == ColorRange.MPEG and picture.format.name == PIXEL_FORMAT:
             return self._fast(picture, height, width)
@@ -74,11 +77,13 @@ class Pictures:
         return self._times.popleft()
 
     def _time(self, stamp: int | None) -> int:
+        step = max(1, round(1 / (self.source.rate * self.source.time_base)))
+        following = self._last + step if self._last >= 0 else 0
         if stamp is None:
-            step = max(1, round(1 / (self.source.rate * self.source.time_base)))
-            time = self._last + step if self._last >= 0 else 0
+            time = following
         else:
-            self._first = stamp - self._last - 1 if self._first is None else self._first
+            if self._first is None or (self._last - (stamp - self._first)) * self.source.time_base > _STEP_BACK:
+                self._first = stamp - following
             time = max(stamp - self._first, self._last + 1)
         self._last = time
         return time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import av
@@ -18,6 +19,8 @@ AUTO, OWN, ESTIMATED, NONE = "auto", "codec", "estimated", "none"
 WANTED = (AUTO, OWN, ESTIMATED)
 #: pixels; the grid on which vectors are kept
 CELL = 8
+#: what readers advise for a stream of our own, which can be made again
+_ADVICE = re.compile(r"[;:,.]? *(?:and )?delete (?:it|the stream)\b.*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -37,18 +40,23 @@ def choose(source: Source, needs: frozenset[str], wanted: str) -> Choice:
         return estimated("residual" in needs, "")
     try:
         return _own(source, "residual" in needs)
-    except MotionUnavailable as reason:
+    except (MotionUnavailable, DataError) as reason:
         return instead(source, needs, wanted, reason)
+
+
+def of_the_users_own(reason: Exception) -> str:
+    """The words of a reader without the advice to delete the stream."""
+    return _ADVICE.sub("", str(reason))
 
 
 def instead(source: Source, needs: frozenset[str], wanted: str, reason: Exception) -> Choice:
     """What to do where the stream's own vectors are refused: estimate, or say what else can be done (MotionUnavailable)."""
     if wanted == AUTO:
-        return estimated("residual" in needs, str(reason))
+        return estimated("residual" in needs, of_the_users_own(reason))
     raise MotionUnavailable(
-        f"the motion vectors of {source.path} cannot be used: {reason}. Take --motion estimated (optical flow between the "
-        "decoded frames), --motion auto (the stream's own wherever they can be trusted, else estimated), or --reencode "
-        "'h264[gop=12]' (the video as our encoder makes it, whose vectors can be read)"
+        f"the motion vectors of {source.path} cannot be used: {of_the_users_own(reason)}. Take --motion estimated (optical "
+        "flow between the decoded frames), --motion auto (the stream's own wherever they can be trusted, else estimated), or "
+        "--reencode 'h264[gop=12]' (the video as our encoder makes it, whose vectors can be read)"
     ) from reason
 
 
@@ -72,7 +80,10 @@ def _own(source: Source, residual: bool) -> Choice:
 
 
 def _examine(source: Source, reader: type[VectorReader]) -> None:
-    """Read the headers of the whole stream, where these alone decide: better now than in the middle of the work."""
+    """Read the headers of the whole stream, where these alone decide: better now than in the middle of the work.
+
+    Raises MotionUnavailable; DataError for a stream that is cut or broken, or whose headers are not understood here.
+    """
     if not issubclass(reader, H264Vectors):
         return
     headers = reader(source.height, source.width, CELL)
