@@ -216,6 +216,24 @@ def test_h264_whose_vectors_are_ambiguous(parameters: str, words: str) -> None:
     assert isinstance(attempt(data, None, None), list)
 
 
+def test_damage_in_one_of_several_slices() -> None:
+    """FFmpeg's decoder conceals it where slices have threads of their own."""
+    data = foreign("libx264", {"x264-params": f"{X264}:slices=4", "qp": "20"}, images(HEIGHT, WIDTH))
+    with av.open(io.BytesIO(data)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    place, size = packets[GOP]
+    found = 0
+    for seed in range(6):
+        damaged = bytearray(data)
+        noise = np.random.default_rng(seed).integers(1, 255, size // 3, dtype=np.uint8)
+        damaged[place + 100 : place + 100 + len(noise)] = noise.tobytes()
+        try:
+            list(decode(io.BytesIO(bytes(damaged)), GOP))
+        except DataError:
+            found += 1
+    assert found >= 3  # noise may be a valid slice
+
+
 def test_a_scene_cut_that_the_encoder_marked() -> None:
     """The extra keyframe is refused where the GOP is known, and taken as it comes where it is not."""
     options = {"x264-params": "keyint=12:min-keyint=1:scenecut=40:bframes=0:ref=1:weightp=0:threads=1"}

@@ -61,9 +61,8 @@ def decode(
     try:
         yield from reader.frames(str(source) if isinstance(source, Path) else source)
     except av.FFmpegError as error:
-        raise DataError(
-            f"{name} cannot be decoded beyond its first {reader.count} frames: {error.strerror}. It is broken; {reader.advice}"
-        ) from error
+        reached = f"beyond its first {reader.count} frames" if reader.count else "at all"
+        raise DataError(f"{name} cannot be decoded {reached}: {error.strerror}. It is broken; {reader.advice}") from error
     if length is not None and reader.count != length:
         raise DataError(f"{name} holds {reader.count} frames, expected {length}: the file is cut short or another; delete it")
 
@@ -117,8 +116,9 @@ class _Reader:
             assert isinstance(made, av.VideoCodecContext)
             made.extradata = context.extradata
             context = made
-        # frame threads decode ahead: a frame's time would not be its own
-        context.thread_type = "SLICE"
+        # frame threads decode ahead: a frame's time would not be its own; with slice threads FFmpeg's H.264 decoder conceals
+        # broken slices whatever it is told
+        context.thread_type = "NONE" if context.name == "h264" else "SLICE"
         # a broken stream is to be reported, not concealed
         context.options = {"err_detect": "explode"}
         if self.motion is not None:
