@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 
@@ -59,11 +60,14 @@ class Recipe:
 
     def image(self, index: int) -> Image:
         """Frame ``index``, uint8 (H, W, 3). Raises IndexError beyond the clip's end."""
-        return _frame(self, index)[0].copy()
+        image = _frame(self, index)[0].copy()
+        _packed_label(self, index)  # drawn with it, and likely to be asked for when other frames have come between
+        return image
 
     def label(self, index: int) -> LabelMap:
         """The class of each pixel of frame ``index``, uint8 (H, W). Raises IndexError beyond the clip's end."""
-        return _frame(self, index)[1].copy()
+        values = np.frombuffer(zlib.decompress(_packed_label(self, index)), np.uint8)
+        return values.reshape(self.height, self.width).copy()
 
     def flow(self, source: int, target: int) -> npt.NDArray[np.float32]:
         """Exact backward motion, float32 (H, W, 2), see :func:`vssbench.scene.flow.motion`."""
@@ -100,6 +104,12 @@ def _frame(recipe: Recipe, index: int) -> tuple[Image, LabelMap]:
     # a half more, since a cast to integers cuts off
     colour += np.float32(0.5)
     return np.clip(colour, 0, 255, out=colour).astype(np.uint8), place.scene.table.label.take(view.surface)
+
+
+@lru_cache(maxsize=256)
+def _packed_label(recipe: Recipe, index: int) -> bytes:
+    """A frame's label in a few kilobytes: each method that is scored asks for it again."""
+    return zlib.compress(_frame(recipe, index)[1].tobytes(), level=1)
 
 
 def _noise(count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
