@@ -75,6 +75,12 @@ def test_stills_are_refused_in_words() -> None:
         EveryDistance().remarks([clip(1), clip(1)], 12)
 
 
+def test_a_dataset_without_labels_is_refused_in_words() -> None:
+    for chosen in (EveryDistance(), Pairs()):
+        with pytest.raises(CellRefused, match="scores labelled frames, and this dataset has none"):
+            chosen.remarks([clip(20, ())], 3)
+
+
 def test_known_labels_are_not_read() -> None:
     def unread(index: int) -> None:
         raise AssertionError("labels are known: none need be read")

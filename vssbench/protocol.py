@@ -174,10 +174,12 @@ def _with_context(clip: Clip, gop: int) -> list[int]:
 def _left_out(name: str, clips: Sequence[Clip], gop: int) -> list[str]:
     labelled = sum(len(clip.labelled_frames()) for clip in clips)
     used = sum(len(_with_context(clip, gop)) for clip in clips)
+    if not labelled:
+        raise CellRefused(f"the protocol {name} scores labelled frames, and this dataset has none: choose one with labels")
     if not used:
         raise CellRefused(
             f"the protocol {name} needs {gop - 1} frames before a labelled one at a GOP of {gop}, and none of the {labelled} "
-            f"labelled frames has them (most have {_deepest(clips)}): use video that goes further back, a shorter GOP, or "
+            f"labelled frames has them (at most {_deepest(clips)}): use video that goes further back, a shorter GOP, or "
             "--protocol dense"
         )
     if used == labelled:

@@ -5,9 +5,13 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from vssbench.cost.conventions import CONVENTIONS
+from vssbench.cost.crosscheck import cross_check
 from vssbench.cost.gmacs import Cost, Parameters, count, meta_model, parameters
+from vssbench.cost.memory import traffic
 from vssbench.errors import UsageError
 from vssbench.nets.pspnet import UpsamplingPSPNet
+from vssbench.segmenter import VideoSegmenter
 from vssbench.variant import parse_variant
 
 
@@ -93,3 +97,60 @@ def test_parameters_in_training_and_at_inference():
 def test_a_size_that_does_not_run_is_refused_in_words():
     with pytest.raises(UsageError, match="does not run at 1x1"):
         count(parse_variant("pspnet[scale=0.5]"), 12, 1, 1)
+
+
+class OtherStyle(VideoSegmenter):
+    """Everything that our own methods do not do: arguments by numpy's names, sums with numbers on the left, einsum, views."""
+
+    display = "Other style"
+
+    def __init__(self, classes):
+        super().__init__(classes)
+        self.first = torch.nn.Conv2d(3, 8, 3, padding=1)
+        self.gain = torch.nn.Parameter(torch.ones((), dtype=torch.float64))
+        self.mix = torch.nn.Parameter(torch.ones(4, 16))
+        self.last = torch.nn.Conv2d(4, classes, 1)
+
+    def keyframe(self, image):
+        x = torch.relu_(1.0 - self.first(self.normalise(image))).mul_(2)
+        x = torch.cat(tensors=[x, torch.add(x, 1) * self.gain], axis=1)
+        x = x - x.mean(axis=(2, 3), keepdims=True)
+        mask = (x.sum(dim=1, keepdim=True) > 0) + 1
+        x = torch.einsum("kc,nchw->nkhw", self.mix, x * mask / 2)
+        x = (x.permute(0, 2, 3, 1) + 0).permute(0, 3, 1, 2).view(1, 4, -1).view(1, 4, *image.shape[-2:])
+        return self.last(x), None
+
+    def loss(self, phase, batch):
+        raise AssertionError("not trained")
+
+
+def test_a_network_written_in_another_style_is_counted(monkeypatch):
+    monkeypatch.setattr("vssbench.registry.create", lambda kind, variant, classes: OtherStyle(classes))
+    found = count(parse_variant("other"), 5, 6, 10)
+    assert found.gmacs_key == pytest.approx(60 * (9 * 3 * 8 + 16 * 4 + 4 * 5) / 1e9, rel=1e-12)
+    checked = cross_check(parse_variant("other"), 5, 6, 10).key
+    assert {tool: tally.completed for tool, tally in checked.items()} == pytest.approx(dict.fromkeys(checked, found.gmacs_key))
+
+
+class Picky(OtherStyle):
+    """Takes no size but multiples of 4, as many published networks."""
+
+    def keyframe(self, image):
+        if image.shape[-1] % 4:
+            raise ValueError(f"a width of {image.shape[-1]} is no multiple of 4")
+        return super().keyframe(image)
+
+
+@pytest.mark.parametrize("counted", [count, cross_check, traffic, CONVENTIONS["arseg"].count])
+def test_what_a_network_raises_of_itself_is_told_in_words(counted, monkeypatch):
+    monkeypatch.setattr("vssbench.registry.create", lambda kind, variant, classes: Picky(classes))
+    with pytest.raises(UsageError, match="picky does not run at 8x10: a width of 10 is no multiple of 4"):
+        counted(parse_variant("picky"), 5, 8, 10)
+
+
+@pytest.mark.parametrize(("mode", "taps"), [("bilinear", 4), ("nearest", 0), ("bicubic", 16)])
+def test_a_sampled_value_costs_its_taps(mode, taps):
+    image, grid = torch.empty(1, 3, 8, 9, device="meta"), torch.empty(1, 5, 7, 2, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        torch.nn.functional.grid_sample(image, grid, mode=mode, align_corners=True)
+    assert counter.get_total_flops() == 2 * taps * 3 * 5 * 7

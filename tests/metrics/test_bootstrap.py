@@ -9,7 +9,16 @@ import pytest
 
 from vssbench.errors import DataError, UsageError
 from vssbench.metrics.bootstrap import difference, intervals
-from vssbench.metrics.resampling import block_length, captured, neighbours_correlation, plan, student, weights
+from vssbench.metrics.resampling import (
+    block_length,
+    captured,
+    equal_clips,
+    neighbours_correlation,
+    plan,
+    student,
+    weights,
+    widening_of_clips,
+)
 from vssbench.metrics.scores import scores
 from vssbench.protocol import MEAN_OF_DISTANCES, POOLED
 from vssbench.store import ConfusionRecord
@@ -93,6 +102,30 @@ def test_blocks_are_consecutive_frames_of_one_clip() -> None:
     # a frame is drawn with the one after it four times of five, round the clip's end too
     together = [np.corrcoef(whole[:, place], whole[:, (place + 1) % 20])[0, 1] for place in range(20)]
     assert np.mean(together) == pytest.approx(0.8, abs=0.1)
+
+
+def test_blocks_are_drawn_of_one_or_two_clips_and_of_those_of_which_one_is_nearly_all() -> None:
+    for lengths, units in (([60], "blocks"), ([30, 30], "blocks"), ([100, 10, 10], "blocks"), ([12, 12, 12], "clips")):
+        assert plan(np.zeros(sum(lengths)), np.array(lengths), None, 100, 0).units == units
+    assert equal_clips(np.array([7, 7, 7])) == pytest.approx(3)
+    assert equal_clips(np.array([100, 10, 10])) == pytest.approx(1.41, abs=0.01)
+    # as of three means that are independent: Student's quantile, and the variance over two in place of three
+    assert widening_of_clips(np.array([5, 5, 5])) == pytest.approx(4.303 / 1.960 * math.sqrt(3 / 2), abs=1e-3)
+
+
+def test_a_distance_that_too_few_clips_show_has_no_interval() -> None:
+    record = record_of(3, 12, 0.5, clips=6)
+    record.distances[:] = np.where(record.clips < 2, record.distances, 0)
+    found = intervals(record).by_distance
+    assert [item is not None for item in found] == [True]
+    record.distances[:] = np.where(record.clips < 4, record.frames % 2, 0)
+    every, few = intervals(record).by_distance
+    assert every is not None
+    assert few is not None
+    # four clips show the second distance: they are widened as four, not as six
+    drawn = record.distances == 1
+    alone = ConfusionRecord(record.matrices[drawn], record.distances[drawn], record.clips[drawn], record.frames[drawn])
+    assert few.high - few.low == pytest.approx(intervals(alone).miou.high - intervals(alone).miou.low, rel=0.2)
 
 
 def test_clips_are_drawn_whole() -> None:
@@ -246,3 +279,53 @@ def test_an_interval_of_correlated_frames_holds_the_truth_as_often_as_it_says() 
 
 def test_drawing_single_frames_would_promise_too_much() -> None:
     assert held(0.7, 1, False, 150) < 0.75
+
+
+def two_methods(seed: int, lengths: list[int], between: float) -> list[ConfusionRecord]:
+    """Two methods on clips of so many frames, whose errors follow AR(1) series of 0.7. A frame is hard for both, and for each
+    in its own way; so is a clip, with a standard deviation of ``between`` (of the odds' logarithm)."""
+    random = np.random.default_rng(seed)
+    clip = np.repeat(np.arange(len(lengths)), lengths)
+    frame = np.concatenate([np.arange(length) for length in lengths])
+
+    def varied(within: float, between: float) -> np.ndarray:
+        side_by_side = series(random, max(lengths), 0.7, CLASSES * len(lengths)).reshape(max(lengths), len(lengths), CLASSES)
+        drift = side_by_side[frame, clip]
+        return within * drift + between * random.standard_normal((len(lengths), CLASSES))[clip]
+
+    pixels = np.rint(SHARES * np.exp(varied(0.3, between)) * 10_000).astype(np.int64)
+    hardness = -2 + 0.1 * (frame % 4)[:, None] + varied(0.5, between)
+    records = []
+    for skill in (0.0, 0.2):
+        wrong = np.rint(pixels / (1 + np.exp(skill - hardness - varied(0.4, between / 2)))).astype(np.int64)
+        matrices = np.zeros((len(frame), CLASSES, CLASSES), np.int64)
+        matrices[:, np.arange(CLASSES), (np.arange(CLASSES) + 1) % CLASSES] = wrong
+        matrices[:, np.arange(CLASSES), np.arange(CLASSES)] = pixels - wrong
+        records.append(ConfusionRecord(matrices, frame % 4, clip, frame))
+    return records
+
+
+@pytest.mark.parametrize(
+    ("lengths", "between", "units"),
+    [
+        ([12] * 3, 0.0, "clips"), ([12] * 3, 0.3, "clips"), ([30, 12, 20, 12], 0.3, "clips"), ([12] * 10, 0.3, "clips"),
+        ([8] * 30, 0.3, "clips"), ([101], 0.0, "blocks"), ([40, 61], 0.0, "blocks"),
+    ],
+)  # fmt: skip
+def test_intervals_of_scores_and_of_differences_hold_the_truth_as_often_as_they_say(
+    lengths: list[int], between: float, units: str
+) -> None:
+    runs = 250
+    first, second = (scores(record).miou for record in two_methods(0, [24] * 4000, between))
+    assert first is not None
+    assert second is not None
+    single = paired = 0
+    for seed in range(1, runs + 1):
+        records = two_methods(seed, lengths, between)
+        its = intervals(records[1], replicates=300, seed=seed)
+        assert its.resampling.units == units
+        single += its.miou.low <= second <= its.miou.high
+        gain = difference(records[1], records[0], replicates=300, seed=seed).miou
+        paired += gain.low <= second - first <= gain.high
+    assert 0.90 <= single / runs <= 0.98
+    assert 0.90 <= paired / runs <= 0.98

@@ -21,7 +21,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vssbench.cost.authors import authors_code, networks
-from vssbench.cost.gmacs import Cost, inputs, is_per_frame, meta_model, total
+from vssbench.cost.gmacs import REFUSALS, Cost, inputs, is_per_frame, meta_model, total
 from vssbench.cost.shapes import ShapesAlone
 from vssbench.cost.thop import ThopCounter
 from vssbench.errors import UsageError
@@ -64,7 +64,7 @@ def count(variant: Variant, classes: int, height: int, width: int) -> ArsegCost:
             if variant.name == "arseg":
                 return ArsegCost(params, *_arseg(model, head_classes, height, width))
             return ArsegCost(params, *_other(model, variant.name in _BASELINES, height, width))
-    except RuntimeError as error:
+    except REFUSALS as error:
         raise UsageError(f"{variant} does not run at {height}x{width}: {error}") from error
 
 

@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
 
 from vssbench.cost import gmacs
-from vssbench.cost.gmacs import inputs, is_per_frame, meta_model
+from vssbench.cost.gmacs import REFUSALS, inputs, is_per_frame, meta_model
 from vssbench.cost.operators import Operators, watch
 from vssbench.cost.shapes import ResizingAlone, ShapesAlone
 from vssbench.cost.tracing import TracedConvolutions
@@ -138,7 +138,7 @@ def cross_check(variant: Variant, classes: int, height: int, width: int) -> Cros
             _, reference = model.keyframe(image)
             other = _Frame(model, reference)
             return CrossCheck(key, _tallies(other, image, motion, other.held), False)
-    except RuntimeError as error:
+    except REFUSALS as error:
         raise UsageError(f"{variant} does not run at {height}x{width}: {error}") from error
 
 

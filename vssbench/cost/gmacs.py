@@ -26,13 +26,19 @@ from vssbench.variant import Variant
 if hasattr(flop_counter, "_FlopCounterMode"):
     uncompiled(flop_counter._FlopCounterMode)
 
+#: of grid_sample's modes: bilinear, nearest (a look-up), bicubic
+_TAPS = {0: 4, 1: 0, 2: 16}
+#: what torch raises where a network cannot take an input
+REFUSALS = (RuntimeError, ValueError, IndexError)
+
 if torch.ops.aten.grid_sampler_2d not in flop_registry:  # torch may learn it one day
 
     @register_flop_formula(torch.ops.aten.grid_sampler_2d)
     def _grid_sample_flops(image_shape: Any, grid_shape: Any, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
-        """Four taps a value, as the exact warp's formula takes: 4 multiply-accumulates, 8 FLOPs."""
+        """A multiply-accumulate, 2 FLOPs, for each tap of a value: 4 bilinear, as the exact warp's formula takes."""
+        mode = args[0] if args else kwargs.get("interpolation_mode", 0)
         count, channels = image_shape[:2]
-        return 8 * count * channels * prod(grid_shape[1:3])
+        return 2 * _TAPS[mode] * count * channels * prod(grid_shape[1:3])
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ def count(variant: Variant, classes: int, height: int, width: int) -> Cost:
             else:
                 with FlopCounterMode(display=False) as on_other:
                     model.follow(image, motion, reference)
-    except RuntimeError as error:
+    except REFUSALS as error:
         raise UsageError(f"{variant} does not run at {height}x{width}: {error}") from error
     return Cost(model.inference_parameters(), total(on_key), total(on_other))
 

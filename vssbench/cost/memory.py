@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from vssbench import registry
-from vssbench.cost.gmacs import inputs, is_per_frame, meta_model
+from vssbench.cost.gmacs import REFUSALS, inputs, is_per_frame, meta_model
 from vssbench.cost.operators import Traffic, watch
 from vssbench.cost.shapes import ResizingAlone
 from vssbench.errors import UsageError
@@ -63,7 +63,7 @@ def traffic(variant: Variant, classes: int, height: int, width: int) -> tuple[Tr
             if is_per_frame(model):
                 return key.traffic, key.traffic
             other, _ = watch(model, model.follow, image, motion, reference)
-    except RuntimeError as error:
+    except REFUSALS as error:
         raise UsageError(f"{variant} does not run at {height}x{width}: {error}") from error
     return key.traffic, other.traffic
 
@@ -95,7 +95,7 @@ def _footprint(variant: Variant, classes: int, height: int, width: int, gop: int
     try:
         with torch.inference_mode():
             _run(model, height, width, gop, device)
-    except RuntimeError as error:  # an error of torch's may not survive the way back to the parent
+    except REFUSALS as error:  # an error of torch's may not survive the way back to the parent
         raise UsageError(f"{variant} does not run at {height}x{width} on {device}: {error}") from None
     gop_peak = memory.peak()
     return Footprint(memory.kind, loading - before, held - before, gop_peak - before, torch.get_num_threads(), device)

@@ -8,6 +8,7 @@ process, which takes longer than both.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -19,56 +20,112 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from vssbench.uncompiled import uncompiled
 
 
-def _same(x: Tensor, *_: Any, **__: Any) -> Tensor:
-    return x.new_empty(x.shape)
+def _same(x: Tensor, inplace: bool = False) -> Tensor:
+    return torch.empty_like(x)
 
 
-def _resized(x: Tensor, size: Any = None, scale_factor: Any = None, *_: Any, **__: Any) -> Tensor:
-    sides = x.shape[2:]
-    if size is None:
-        factors = scale_factor if isinstance(scale_factor, tuple | list) else [scale_factor] * len(sides)
-        size = [int(side * factor) for side, factor in zip(sides, factors, strict=True)]
-    elif isinstance(size, int):
-        size = [size] * len(sides)
-    return x.new_empty((*x.shape[:2], *size))
+def _leaky(x: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    return torch.empty_like(x)
 
 
-def _elementwise(x: Tensor, other: Any, *_: Any, **__: Any) -> Tensor:
-    if not isinstance(other, Tensor):
-        return x.new_empty(x.shape)
-    return x.new_empty(torch.broadcast_shapes(x.shape, other.shape), dtype=torch.promote_types(x.dtype, other.dtype))
+def _softmax(x: Tensor, dim: int, _stacklevel: int = 3, dtype: None = None) -> Tensor | None:
+    return x.new_empty(x.shape) if dtype is None and -x.dim() <= dim < x.dim() else None
 
 
-def _pooled(x: Tensor, output_size: Any, *_: Any, **__: Any) -> Tensor:
-    size = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
+def _normalised(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor | None:
+    own = [values for values in (mean, variance, weight, bias) if values is not None]
+    fit = x.dim() > 1 and _in_order(x) and all(_is_plain(values) and values.shape == x.shape[1:2] for values in own)
+    return torch.empty_like(x) if fit and not training else None
+
+
+def _prelu(x: Tensor, weight: Tensor) -> Tensor | None:
+    return torch.empty_like(x) if x.dim() > 1 and weight.numel() in (1, x.shape[1]) else None
+
+
+def _resized(
+    x: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Tensor | None:
+    if x.dim() != 4 or not _in_order(x) or mode not in ("nearest", "bilinear") or (size is None) == (scale_factor is None):
+        return None
+    if recompute_scale_factor or antialias or (mode == "nearest" and align_corners is not None):
+        return None
+    asked = size if scale_factor is None else scale_factor
+    asked = list(asked) if isinstance(asked, tuple | list) else [asked] * 2
+    if len(asked) != 2 or not all(isinstance(value, int if scale_factor is None else int | float) for value in asked):
+        return None
+    sides = asked if scale_factor is None else [side * factor for side, factor in zip(x.shape[2:], asked, strict=True)]
+    return x.new_empty((*x.shape[:2], *map(int, sides)))
+
+
+def _elementwise(x: Tensor, other: Any) -> Tensor | None:
+    usable = _is_plain(other) or other.dim() == 0 if isinstance(other, Tensor) else isinstance(other, int | float)
+    if not usable or torch.bool in (x.dtype, getattr(other, "dtype", None)):
+        return None
+    # the wider type of the two, where a tensor without sides, as a plain number, has no say beside one that has some
+    kind = torch.result_type(x, other)
+    shape = torch.broadcast_shapes(x.shape, other.shape) if isinstance(other, Tensor) else x.shape
+    if shape == x.shape:
+        return torch.empty_like(x, dtype=kind)  # in x's order, whatever the other's
+    return x.new_empty(shape, dtype=kind) if _in_order(x) and _in_order(other) else None
+
+
+def _pooled(x: Tensor, output_size: Any) -> Tensor | None:
+    each = isinstance(output_size, tuple | list)
+    size = list(output_size) if each else [output_size] * 2
+    known = all(isinstance(side, int) or (side is None and each) for side in size)
+    if x.dim() not in (3, 4) or not _in_order(x) or len(size) != 2 or not known:
+        return None
     sides = (side if wanted is None else wanted for side, wanted in zip(x.shape[-2:], size, strict=True))
     return x.new_empty((*x.shape[:-2], *sides))
 
 
-def _joined(parts: Any, dim: int = 0, *_: Any, **__: Any) -> Tensor:
+def _joined(parts: Any, dim: int = 0) -> Tensor | None:
+    first = parts[0]
+    if not -first.dim() <= dim < first.dim() or any(part.dtype != first.dtype for part in parts):
+        return None
+    if any(part.dim() != first.dim() or not _in_order(part) for part in parts):
+        return None
     shapes = [list(part.shape) for part in parts]
     joined = sum(shape.pop(dim) for shape in shapes)
     if any(shape != shapes[0] for shape in shapes):
-        return parts[0].new_empty(0)  # torch's to refuse
-    shapes[0].insert(dim % parts[0].dim(), joined)
-    return parts[0].new_empty(shapes[0])
+        return None
+    shapes[0].insert(dim % first.dim(), joined)
+    return first.new_empty(shapes[0])
 
 
-def _mean(x: Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> Tensor:
-    dims = range(x.dim()) if dim is None else [d % x.dim() for d in (dim if isinstance(dim, tuple | list) else (dim,))]
-    kept = [1 if d in dims else side for d, side in enumerate(x.shape) if keepdim or d not in dims]
-    return x.new_empty(kept)
+def _mean(x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor | None:
+    asked = range(x.dim()) if dim is None else dim if isinstance(dim, tuple | list) else [dim]
+    dims = {d % x.dim() for d in asked if -x.dim() <= d < x.dim()}
+    if not dims or len(dims) < len(asked) or not _in_order(x):
+        return None
+    return x.new_empty([1 if d in dims else side for d, side in enumerate(x.shape) if keepdim or d not in dims])
 
 
-_SHAPES: dict[Callable[..., Any], Callable[..., Tensor]] = {
+#: function -> the output of a call in its usual form; None, or a TypeError for arguments that it does not take, for any other
+_SHAPES: dict[Callable[..., Any], Callable[..., Tensor | None]] = {
     F.interpolate: _resized,
-    F.batch_norm: _same,
+    F.batch_norm: _normalised,
     F.relu: _same,
-    F.leaky_relu: _same,
-    F.prelu: _same,
-    torch.prelu: _same,
+    F.leaky_relu: _leaky,
+    F.prelu: _prelu,
+    torch.prelu: _prelu,
     torch.sigmoid: _same,
-    F.softmax: _same,
+    F.softmax: _softmax,
     F.adaptive_avg_pool2d: _pooled,
     torch.cat: _joined,
     torch.Tensor.mean: _mean,
@@ -92,24 +149,42 @@ class Unfilled(TorchFunctionMode):
 
 
 class ShapesAlone(TorchFunctionMode):
-    """Inside ``with``, on the meta device, these functions return a tensor of the right shape and do nothing else.
+    """Inside ``with``, on the meta device, these functions return a tensor of the right shape and type and do nothing else.
 
-    An input without any pixel, a resize to none, or parts that do not fit, are torch's own to refuse.
+    That is so for results of floating-point numbers and a function's usual arguments. All else is torch's own: what makes
+    integers and masks; most views in another order, which results follow; arguments by numpy's names; and what it must refuse,
+    as an input without any pixel, a resize to none, or parts that do not fit.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         shape = _SHAPES.get(func)
-        if shape is not None and args and _is_meta(args[0]):
-            output = shape(*args, **(kwargs or {}))
-            if output.numel() > 0:
-                return output
+        if shape is not None and args and _are_plain(args[0]):
+            with suppress(TypeError, RuntimeError):
+                output = shape(*args, **(kwargs or {}))
+                if output is not None and output.numel() > 0 and output.is_floating_point():
+                    return output
         return func(*args, **(kwargs or {}))
 
 
-def _is_meta(first: Any) -> bool:
+def _are_plain(first: Any) -> bool:
     """Of a function's first argument, a tensor or several."""
     parts = [first] if isinstance(first, Tensor) else first
-    return bool(parts) and all(isinstance(part, Tensor) and part.is_meta for part in parts)
+    return isinstance(parts, list | tuple) and bool(parts) and all(isinstance(p, Tensor) and _is_plain(p) for p in parts)
+
+
+def _is_plain(x: Tensor) -> bool:
+    """Whether it is on the meta device, each value in a place of its own."""
+    return x.is_meta and 0 not in _strides(x)
+
+
+def _in_order(x: Tensor) -> bool:
+    """Whether its places in memory follow the order of its sides, as in a new tensor or a crop of one."""
+    strides = _strides(x)
+    return strides == sorted(strides, reverse=True)
+
+
+def _strides(x: Tensor) -> list[int]:
+    return [stride for side, stride in zip(x.shape, x.stride(), strict=True) if side > 1]
 
 
 @uncompiled

@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from vssbench.errors import DataError
 from vssbench.metrics.iou import Floats, absent_value, by_distance, mean_present, ratio
-from vssbench.metrics.resampling import LEVEL, Resampling, plan, weights
-from vssbench.metrics.scores import Record, check_rules, without
+from vssbench.metrics.resampling import LEVEL, MIN_CLIPS, Resampling, equal_clips, plan, weights, widening_of_clips
+from vssbench.metrics.scores import Ints, Record, check_rules, without
 from vssbench.protocol import MEAN_OF_DISTANCES
 
 REPLICATES = 2000
-#: frames at a distance under which that distance has no interval of its own
+#: frames at a distance under which that distance has no interval of its own; nor has it where too few clips show it
 MIN_FRAMES_AT_DISTANCE = 5
 #: weights that are held at a time
 _CHUNK = 4_000_000
@@ -176,15 +176,15 @@ def _intervals(statistics: list[_Statistic], block: int | None, replicates: int,
     lengths = np.unique(units[:, 0], return_counts=True)[1]
     influence = statistics[0].influence() - (statistics[1].influence() if len(statistics) == 2 else 0.0)
     resampling = plan(influence, lengths, block, replicates, seed)
-    drawn = _Draws(statistics)
+    drawn = _Draws(statistics, resampling)
     random = np.random.default_rng(seed)
     step = max(1, _CHUNK // len(units))
     for first in range(0, replicates, step):
         drawn.add(weights(resampling, lengths, min(step, replicates - first), random))
-    once = _Draws(statistics)
+    once = _Draws(statistics, resampling)
     once.add(np.ones((1, len(units))))
-    each = [drawn.interval(once, distance, resampling.widening) for distance in range(drawn.distances)]
-    whole = drawn.interval(once, None, resampling.widening)
+    each = [drawn.interval(once, distance) for distance in range(drawn.distances)]
+    whole = drawn.interval(once, None)
     if whole is None:
         raise DataError("no interval: the draws hold too few scored pixels")
     return Intervals(whole, tuple(each), resampling)
@@ -193,8 +193,8 @@ def _intervals(statistics: list[_Statistic], block: int | None, replicates: int,
 class _Draws:
     """The statistic, or the difference of two, in every draw: of the mIoU, and of each mIoU_d."""
 
-    def __init__(self, statistics: list[_Statistic]) -> None:
-        self.statistics = statistics
+    def __init__(self, statistics: list[_Statistic], resampling: Resampling) -> None:
+        self.statistics, self.resampling = statistics, resampling
         shared = set(statistics[0].scored).intersection(*(item.scored for item in statistics))
         self.scored = sorted(distance for distance in shared if self._comparable(distance))
         self.distances = max(self.scored, default=-1) + 1
@@ -202,9 +202,24 @@ class _Draws:
         self.each: dict[int, list[Floats]] = {distance: [] for distance in self.scored}
 
     def _comparable(self, distance: int) -> bool:
-        """Whether there are enough frames at that distance, and the same for both."""
+        """Whether there are enough frames at that distance, of enough clips, and the same for both."""
         frames = [np.unique(item.unit_of[item.distances == distance]) for item in self.statistics]
-        return len(frames[0]) >= MIN_FRAMES_AT_DISTANCE and all(np.array_equal(frames[0], other) for other in frames)
+        few = len(frames[0]) < MIN_FRAMES_AT_DISTANCE
+        if not few and self.resampling.units == "clips":
+            few = equal_clips(self._lengths(distance)) < MIN_CLIPS
+        return not few and all(np.array_equal(frames[0], other) for other in frames)
+
+    def _lengths(self, distance: int) -> Ints:
+        """Labelled frames at that distance in each clip that has any."""
+        first = self.statistics[0]
+        units = np.unique(first.unit_of[first.distances == distance])
+        return np.unique(first.units[units, 0], return_counts=True)[1]
+
+    def _widening(self, distance: int | None) -> float:
+        """At a distance that not all clips show, as those widen it that do."""
+        if distance is None or self.resampling.units == "blocks":
+            return self.resampling.widening
+        return widening_of_clips(self._lengths(distance))
 
     def add(self, drawn: Floats) -> None:
         """Take in how often each labelled frame was drawn (R, U)."""
@@ -219,7 +234,7 @@ class _Draws:
             return mean_present(np.stack(list(each.values()), axis=1)), each
         return item.at(item.groups()[0], drawn), each
 
-    def interval(self, once: _Draws, distance: int | None, widening: float) -> Interval | None:
+    def interval(self, once: _Draws, distance: int | None) -> Interval | None:
         """About the value that ``once`` has without a draw; None where too little was drawn."""
         if distance is not None and distance not in self.each:
             return None
@@ -229,7 +244,7 @@ class _Draws:
         if np.isnan(value) or not values.size:
             return None
         low, middle, high = np.quantile(values, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
-        least = 0.0 if len(self.statistics) == 1 else -1.0
+        widening, least = self._widening(distance), 0.0 if len(self.statistics) == 1 else -1.0
         ends = value + widening * (low - middle), value + widening * (high - middle)
         return Interval(value, max(float(ends[0]), least), min(float(ends[1]), 1.0))
 
