@@ -52,7 +52,8 @@ Floats = npt.NDArray[np.float64]
 class Measurement(BaseModel):
     """One row: a method on a dataset through a codec under a protocol, and what it cost. Failed rows lack numbers.
 
-    ``method``, ``dataset`` and ``codec`` are texts that can be typed again. GMACs are 10^9 multiply-accumulates a frame
+    ``method``, ``dataset`` and ``codec`` are texts that can be typed again; ``data`` is a digest of the clips and classes that
+    were scored, which a text does not tell where it names a folder. GMACs are 10^9 multiply-accumulates a frame
     on a keyframe, a non-keyframe and as the mean over a GOP; ``frames`` counts scored frames; ``seconds`` is the wall
     time of the run, ``spent`` where it went (:meth:`vssbench.recorder.Recorder.spent`); ``codec_rate`` is what the encoder was
     asked for, ``bitrate_kbps`` what came of it, measured. ``psnr_db``, of the mean squared error, and ``ssim`` are those of all
@@ -70,6 +71,7 @@ class Measurement(BaseModel):
     display: str
     dataset: str
     dataset_title: str = ""
+    data: str = ""
     codec: str
     codec_title: str = ""
     codec_name: str = ""

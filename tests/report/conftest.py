@@ -25,8 +25,8 @@ def make_row() -> MakeRow:
         curve = [0.7039, 0.7029, None, 0.6957]
         row: Row = {
             "run_id": f"id-{display}", "method": "pspnet", "display": display, "dataset": "camvid",
-            "dataset_title": "CamVid", "codec": "hevc[bitrate=3M]", "codec_title": "HEVC 3 Mb/s", "codec_name": "HEVC",
-            "codec_rate": "3 Mb/s", "psnr_db": 38.25, "ssim": 0.9604, "protocol": "dense",
+            "dataset_title": "CamVid", "data": "", "codec": "hevc[bitrate=3M]", "codec_title": "HEVC 3 Mb/s",
+            "codec_name": "HEVC", "codec_rate": "3 Mb/s", "psnr_db": 38.25, "ssim": 0.9604, "protocol": "dense",
             "protocol_details": {"scored": "all"}, "aggregate": "mean of mIoU_d", "remarks": [], "gop": 12,
             "frames": 233, "seconds": 9.5, "width": 960, "height": 720,
             "params": 11_700_000, "gmacs_key": 309.02, "gmacs_nonkey": 83.1, "gmacs_gop": 101.98, "bitrate_kbps": 3012.4,

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from vssbench.errors import UsageError
+from vssbench.report.choose import newest
+from vssbench.report.columns import groups
 from vssbench.report.rows import require, rows
 from vssbench.store import ConfusionRecord, LatencyRecord, Measurement, Run, RunStore
 
@@ -68,6 +70,12 @@ def test_latencies_are_medians_of_either_kind_of_frame(tmp_path: Path) -> None:
     assert row["motion_ms"] == 5.0
 
 
+def test_a_run_that_lost_its_matrices_says_so(tmp_path: Path) -> None:
+    (row,) = rows([stored(tmp_path, confusion=False)])
+    assert (row["status"], row["miou"]) == ("damaged", None)
+    assert row["reason"] == f"{tmp_path / 'a1' / 'confusion.npz'} is missing; remove the folder and run the cell again"
+
+
 def test_what_was_not_measured_is_none(tmp_path: Path) -> None:
     (row,) = rows([stored(tmp_path, confusion=False, latency=False, status="refused", reason="no motion")])
     assert [row[name] for name in ("miou", "miou_0", "latency_key_ms", "motion_ms", "params")] == [None] * 5
@@ -123,3 +131,30 @@ def test_matrices_of_other_classes_make_a_damaged_row(tmp_path: Path) -> None:
 def test_no_rows_say_how_to_make_some() -> None:
     with pytest.raises(UsageError, match="run --help"):
         require([])
+
+
+def test_other_data_of_the_same_name_are_told_apart_and_never_ranked_together(tmp_path: Path) -> None:
+    runs = [
+        stored(
+            tmp_path / name,
+            dataset="folder",
+            dataset_title="own clips",
+            data=data,
+            height=96,
+            width=128,
+            method=name,
+            display=name,
+        )
+        for name, data in (("one", "aa" * 8), ("two", "aa" * 8), ("three", "bb" * 8), ("before", ""))
+    ]
+    found = rows(runs)
+    assert [row["dataset_title"] for row in found] == [
+        f"own clips (data {mark})" for mark in ("aaaaaa", "aaaaaa", "bbbbbb", "unknown")
+    ]
+    assert [{row["display"] for row in part.rows} for part in groups(found)] == [{"before"}, {"one", "two"}, {"three"}]
+    same = [run for run in runs if run.measurement.method != "three"]
+    assert {row["data"] for row in rows(same)} == {"aa" * 8}
+    (alone,) = groups(rows(same))
+    assert alone.title == "own clips 96x128 / c / p"
+    renamed = [dict(row, method="m", created=str(place)) for place, row in enumerate(found)]
+    assert len(newest(renamed)[0]) == 3  # the older of two runs on the same data is left out, no other

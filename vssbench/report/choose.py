@@ -11,7 +11,7 @@ from vssbench.report.streams import codec_key
 from vssbench.variant import Variant, parse_variant
 
 #: what makes two runs the same cell; they may still differ in code, library versions and the time of day
-_CELL = ("method", "dataset", "protocol", "height", "width", "gop", "precision", "weights", "seed", "device", "machine")
+_CELL = ("method", "dataset", "data", "protocol", "height", "width", "gop", "precision", "weights", "seed", "device", "machine")
 #: a row's field -> the option that filters by it
 _OPTIONS = {"dataset": "-d", "codec": "-c", "method": "-m"}
 

@@ -80,7 +80,7 @@ _DISTINCTIONS = (
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that may be compared: one dataset, frame size, codec, GOP and protocol. Best mIoU first, rows without one last."""
+    """Rows that may be compared: the same data, frame size, codec, GOP and protocol. Best mIoU first, rows without one last."""
 
     title: str
     rows: tuple[Row, ...]
@@ -147,8 +147,9 @@ def groups(rows: Sequence[Row]) -> list[Group]:
 
 
 def conditions(row: Row) -> tuple[str, str, str]:
-    """What must be equal for two codecs to be compared: dataset, protocol, and frame size with the protocol's details."""
-    details = json.dumps([row["height"], row["width"], row["protocol_details"]], sort_keys=True)
+    """What must be equal for two codecs to be compared: dataset, protocol, and frame size with the data's digest and the
+    protocol's details."""
+    details = json.dumps([row["height"], row["width"], row["data"], row["protocol_details"]], sort_keys=True)
     return row["dataset"], row["protocol"], details
 
 

@@ -11,15 +11,15 @@ import numpy.typing as npt
 
 from vssbench.errors import DataError, UsageError
 from vssbench.metrics.scores import scores
-from vssbench.store import ConfusionRecord, LatencyRecord, Measurement, Run
+from vssbench.store import CONFUSION, ConfusionRecord, LatencyRecord, Measurement, Run
 
 Row = dict[str, Any]
 
 #: fields that a row takes from its measurement as they are
 _COPIED = (
-    "run_id", "method", "display", "dataset", "dataset_title", "codec", "codec_title", "codec_name", "codec_rate", "protocol",
-    "protocol_details", "aggregate", "remarks", "gop", "frames", "seconds", "width", "height", "params", "gmacs_key",
-    "gmacs_nonkey", "gmacs_gop", "bitrate_kbps", "ssim", "precision", "device", "seed", "created", "version",
+    "run_id", "method", "display", "dataset", "dataset_title", "data", "codec", "codec_title", "codec_name", "codec_rate",
+    "protocol", "protocol_details", "aggregate", "remarks", "gop", "frames", "seconds", "width", "height", "params",
+    "gmacs_key", "gmacs_nonkey", "gmacs_gop", "bitrate_kbps", "ssim", "precision", "device", "seed", "created", "version",
 )  # fmt: skip
 
 
@@ -31,9 +31,24 @@ def rows(runs: Sequence[Run]) -> list[Row]:
     to its IoU, averaged over distances as ``miou`` is. Latencies are medians over frames, ``*_p90_ms`` 90th percentiles, of
     the network alone; ``decode_ms`` is the median over all frames, ``motion_ms`` over non-keyframes, the only ones that need
     motion. ``bitrate_kbps`` is measured, ``codec_rate`` what was asked for; ``psnr_db`` is infinite where nothing was lost. A
-    run whose arrays do not read has the status ``damaged`` and says why.
+    run whose arrays do not read has the status ``damaged`` and says why. Where a dataset as typed stands for several data (two
+    folders, or one that was changed), their digests tell them apart in ``dataset_title``.
     """
-    return [_row(run) for run in runs]
+    found = [_row(run) for run in runs]
+    known: dict[tuple[Any, ...], set[str]] = {}
+    for row in found:
+        known.setdefault(_typed(row), set()).update({row["data"]} - {""})
+    for row in found:
+        data = known[_typed(row)]
+        if len(data) == 1:
+            row["data"] = next(iter(data))  # of a run, too, that was stored before data were
+        elif data:
+            row["dataset_title"] = f"{row['dataset_title'] or row['dataset']} (data {row['data'][:6] or 'unknown'})"
+    return found
+
+
+def _typed(row: Row) -> tuple[Any, ...]:
+    return row["dataset"], row["height"], row["width"]
 
 
 def require(rows: Sequence[Row]) -> None:
@@ -49,6 +64,8 @@ def _row(run: Run) -> Row:
     row |= {"status": item.status, "reason": item.reason}
     try:
         confusion, latency = run.confusion, run.latency
+        if item.status == "done" and confusion is None:
+            raise DataError(f"{run.path / CONFUSION} is missing; remove the folder and run the cell again")
         accuracy = _accuracy(confusion, item.classes, item.aggregate)
     except DataError as error:
         confusion = latency = None
