@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,9 @@ import torch
 from vssbench.video import Clip, Dataset
 
 torch.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # so it is in a shell's background: no Ctrl-C would reach the processes that tests start and interrupt
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Patterns(Dataset):
