@@ -13,8 +13,10 @@ from itertools import permutations
 import pytest
 from rich.console import Console
 
+from vssbench.cli.run import print_table
 from vssbench.errors import UsageError
 from vssbench.report.columns import groups, letter, quantity
+from vssbench.report.markup import Cell, Grid, terminal_grid
 from vssbench.report.rows import Row
 from vssbench.report.table import FORMATS, render, terminal
 
@@ -230,3 +232,13 @@ def test_what_cannot_be_rendered_is_refused_in_words(make_row: MakeRow) -> None:
             render([], format)
     with pytest.raises(UsageError, match="no results to show"):
         terminal([])
+
+
+def test_a_table_of_many_columns_loses_neither_names_nor_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    headings = ("Method", *(f"score {number} % [95 %]" for number in range(14)))
+    numbers = tuple(f"{number}.25 [{number}.00, {number}.50]" for number in range(10, 24))
+    print_table(terminal_grid(Grid(headings, (tuple(map(Cell, ("AR0.5-PSP18", *numbers))),)), fold=True))
+    shown = capsys.readouterr().out
+    assert "AR0.5-PSP18" in shown
+    assert all(number in shown for number in numbers)
+    assert "…" not in shown

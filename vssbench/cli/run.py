@@ -84,10 +84,10 @@ def run(
 
 
 def print_table(table: object) -> None:
-    """A rich table to stdout, wide enough that a pipe or a file loses nothing."""
+    """A rich table to stdout, wide enough that no number is lost: a narrow terminal breaks the lines."""
     from rich.console import Console
 
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=140)
-    console.print(table)
+    least = console.measure(table, options=console.options.update(width=1000)).minimum  # type: ignore[arg-type]
+    wide = console.width if console.is_terminal else 140
+    Console(highlight=False, width=max(wide, least)).print(table)

@@ -58,7 +58,7 @@ def scores(
     else:
         for block in scored:
             click.echo(block.title)
-            print_table(terminal_grid(grid(block)))
+            print_table(terminal_grid(grid(block), fold=True))
             click.echo("\n".join([*remarks(block), ""]))
     if remark:
         messages().print(remark)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 DASH = "-"
 #: widest first column on a terminal; longer names are folded
 NAME_WIDTH = 34
+#: and the narrowest, however many columns of numbers there are
+_NAME_LEAST = 16
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -115,10 +117,18 @@ def terminal_grid(grid: Grid, width: int | None = None, fold: bool = False) -> T
     part = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for place, heading in enumerate(grid.headings):
         if place < grid.left:
-            part.add_column(Text(heading), overflow="fold", justify="left", width=width if place == 0 else None)
+            least = min(_NAME_LEAST, _longest(grid, place, heading))
+            wide = width if place == 0 else None
+            part.add_column(Text(heading), overflow="fold", justify="left", width=wide, min_width=wide or least)
         else:
-            shown = Text("\n".join(_PIECES.findall(heading)) if fold else heading)
-            part.add_column(shown, justify="right", no_wrap=True, vertical="top")
+            shown = "\n".join(_PIECES.findall(heading)) if fold else heading
+            least = _longest(grid, place, shown)
+            part.add_column(Text(shown), justify="right", no_wrap=True, vertical="top", min_width=least)
     for line in grid.lines:
         part.add_row(*(Text(cell.text, style="bold green" if cell.bold else "") for cell in line))
     return part
+
+
+def _longest(grid: Grid, place: int, heading: str) -> int:
+    """Characters of a column's longest line."""
+    return max(len(text) for text in (*heading.split("\n"), *(line[place].text for line in grid.lines)))
