@@ -141,6 +141,19 @@ def test_what_meters_counted(store: RunStore) -> None:
     assert len({line.count(",") for line in render([block], "csv").splitlines()}) == 1
 
 
+def test_a_damaged_meter_is_a_note(store: RunStore) -> None:
+    fields = {"run_id": "odd", "created": "2026-01-01", "status": "done", "method": "odd", "display": "ODD", "gmacs_gop": 2.0}
+    same = {"dataset": "d", "codec": "h264", "codec_name": "H.264", "protocol": "dense", "classes": ["a", "b"], "gop": GOP}
+    place = store.write(Measurement(**(fields | same | {"bitrate_kbps": 987.0})), record(0.3, 3), None, {}, "")
+    np.savez(place / "boundary.npz", counts=np.ones((50, 4, 2), np.int64))
+    content = bytearray((place / "boundary.npz").read_bytes())
+    content[1000:1040] = bytes(40)  # the checksum of the entry tells
+    (place / "boundary.npz").write_bytes(content)
+    (block,) = blocks(store, rows(store.runs()), None, Rules())
+    assert len(block.lines) == 3
+    assert any("boundary.npz does not read" in note for note in block.notes)
+
+
 def test_nothing_to_score(store: RunStore) -> None:
     with pytest.raises(UsageError, match="no measured run"):
         blocks(store, [], None, Rules())

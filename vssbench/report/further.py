@@ -28,6 +28,11 @@ class Further:
     tc: TemporalConsistency | None
     vc: dict[int, float | None]
 
+    @classmethod
+    def nothing(cls) -> Further:
+        """Of a run without meters, or whose meters' arrays do not read."""
+        return cls(None, None, None, {})
+
     def record(self) -> dict[str, Any]:
         """For CSV and JSON."""
         record: dict[str, Any] = {}

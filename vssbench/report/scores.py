@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from vssbench.errors import DataError, UsageError
 from vssbench.metrics.bootstrap import Interval, Intervals, difference, intervals
@@ -17,6 +17,8 @@ from vssbench.report.markup import Cell, Grid, markdown, markdown_grid, markdown
 from vssbench.report.rows import Row
 from vssbench.report.table import csv_text, json_text
 from vssbench.store import RunStore
+
+T = TypeVar("T")
 
 FORMATS = ("md", "csv", "json")
 
@@ -88,7 +90,7 @@ def _block(store: RunStore, title: str, rows: Sequence[Row], base: str | None, r
             other = records[chosen["run_id"]]
             assert other is not None
             gain = _tried(partial(difference, record, other, *how), notes)
-        more = further.further(runs[row["run_id"]], rules.absent, how[2])
+        more = _tried(partial(further.further, runs[row["run_id"]], rules.absent, how[2]), notes) or Further.nothing()
         lines.append(Line(row, scores(record, *how), own, gain, more))
         notes |= dict.fromkeys(row["remarks"])
     notes |= dict.fromkeys(line.interval.resampling.describe() + "." for line in lines if line.interval)
@@ -105,8 +107,8 @@ def _base(rows: Sequence[Row], base: str | None) -> Row | None:
     return next(iter(named or [row for row in rows if row["method"].startswith(base)]), None)
 
 
-def _tried(make: Callable[[], Intervals], notes: dict[str, None]) -> Intervals | None:
-    """The intervals, or None and a note of why there are none."""
+def _tried(make: Callable[[], T], notes: dict[str, None]) -> T | None:
+    """What is made, or None and a note of why it cannot be had."""
     try:
         return make()
     except DataError as error:
