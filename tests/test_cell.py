@@ -262,6 +262,16 @@ def test_consistency_needs_neighbouring_frames(measured):
     assert measure(cell, store, "test").status == "done"
 
 
+def test_what_is_refused_later_loses_nothing(measured):
+    cell, store = measured("boundary", protocol=EveryDistance("label"))
+    assert measure(cell, store, "test").status == "done"
+    more = replace(cell, measures=("boundary", "consistency"))
+    assert more.run_id == cell.run_id
+    assert measure(more, store, "test").status == "refused"
+    run = store.get(cell.run_id)
+    assert (run.measurement.status, run.measures, run.confusion is not None) == ("done", ("boundary",), True)
+
+
 def test_consistency_needs_labels_of_the_frames_size(measured):
     cell, store = measured("consistency")
     clips = [replace(clip, label=lambda index: np.zeros((8, 8), np.uint8)) for clip in cell.dataset.clips()]

@@ -136,7 +136,7 @@ def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], Non
         recorder, meters, numbers = _run(cell, started, advance)
     except CellRefused as error:
         measurement = Measurement(**base, status="refused", reason=str(error), seconds=time.perf_counter() - started)
-        store.write(measurement, None, None, describe_environment(cell.device), str(error))
+        _store_failure(cell, store, measurement, str(error))
         return measurement
     except Exception as error:  # the sweep goes on with the other cells; the row says what happened
         reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
@@ -144,7 +144,7 @@ def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], Non
         measurement = Measurement(
             **base, status="failed", reason=reason, traceback=trace, seconds=time.perf_counter() - started
         )
-        store.write(measurement, None, None, describe_environment(cell.device), trace)
+        _store_failure(cell, store, measurement, trace)
         return measurement
     seconds = time.perf_counter() - started
     spent = recorder.spent(seconds)
@@ -154,6 +154,12 @@ def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], Non
     records = recorder.confusion(), recorder.latency()
     store.write(measurement, *records, describe_environment(cell.device), log, recorder.streams(), meters.arrays())
     return measurement
+
+
+def _store_failure(cell: Cell, store: RunStore, measurement: Measurement, log: str) -> None:
+    """A cell that was measured before keeps what was measured, whatever fails when it is asked for more."""
+    if not store.has(cell.run_id):
+        store.write(measurement, None, None, describe_environment(cell.device), log)
 
 
 def _base(cell: Cell, command: str) -> dict[str, Any]:
