@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.data import camvid_labels, cityscapes_labels
+from vssbench.data import camvid_labels, cityscapes_labels, held_out
 from vssbench.data.camvid_video import FOOTAGE
 from vssbench.data.faults import complaint, missing_files, wrong_files
 from vssbench.data.ondisk import (
@@ -40,6 +40,8 @@ from vssbench.data.ondisk import (
     path_or_none,
     shown,
 )
+from vssbench.division import Division, divided_by
+from vssbench.division import Part as HeldOutPart
 from vssbench.errors import DataError, UsageError
 from vssbench.stills import LabelReader, Still, fingerprint, image_size, read_ids
 from vssbench.video import IGNORE, Clip, Given
@@ -144,6 +146,12 @@ class ArSegData(OnDisk):
     def training_clips(self) -> Sequence[Clip]:
         """The pairs of the train split, which the authors made for the last distance alone. Raises DataError as ``clips``."""
         return self._clips("train")
+
+    def division(self) -> Division:
+        """Held out are the frames that the dataset itself holds out, see :mod:`vssbench.data.held_out`."""
+        cities = _kind(self.folder()) is CityscapesFiles
+        rule = held_out.CITYSCAPES_RULE if cities else held_out.CAMVID_RULE
+        return divided_by(self.training_clips(), _city_part if cities else _drive_part, rule)
 
     def faults(self) -> Iterator[str]:
         """See OnDisk."""
@@ -301,6 +309,15 @@ class CityscapesFiles(Files):
         roots = [folder, self.base, self.base.parent, self.base.parent.parent]
         places = [root / "gtFine" / split / city / f"{name}_gtFine_labelIds.png" for root in roots]
         return next((place for place in places if place.is_file()), places[0])
+
+
+def _city_part(clip: Clip) -> HeldOutPart:
+    return held_out.cityscapes_part(clip.name.partition("_")[0])
+
+
+def _drive_part(clip: Clip) -> HeldOutPart:
+    match = _NAME.fullmatch(clip.name.partition("@")[0])
+    return "training" if match is None else held_out.camvid_part(match["sequence"], int(match["number"]))
 
 
 def _base(root: Path) -> Path | None:

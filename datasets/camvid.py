@@ -21,14 +21,16 @@ the raw videos; of a clip's frames the labelled ones alone carry labels.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from vssbench.data import held_out
 from vssbench.data.camvid_labels import CLASSES, NAMES, VOID, colour_table, from_colours, from_ids
 from vssbench.data.camvid_video import FOLDER, video_parts
 from vssbench.data.faults import complaint, missing_files, repeated_images, shared_images, wrong_count, wrong_files
 from vssbench.data.ondisk import MISSING, NothingThere, OnDisk, Outline, Part, Run, Source, counted, path_or_none, shown
+from vssbench.division import Division, divided_by_name
 from vssbench.errors import DataError, UsageError
 from vssbench.stills import LabelReader, Still, check_files, runs
 from vssbench.video import IGNORE, Clip
@@ -146,11 +148,26 @@ class CamVid(OnDisk):
 
     def training_clips(self) -> Sequence[Clip]:
         """The train split, every frame a still unless ``sequence=on``. Raises DataError as ``clips`` does."""
+        return self._training(lambda still: True)
+
+    def division(self) -> Division:
+        """Four stretches of the training drives held out, see :mod:`vssbench.data.held_out`, by frame numbers in any layout."""
+
+        def part(name: str) -> list[Clip]:
+            return self._training(lambda still: held_out.camvid_part(still.sequence, still.number) == name)
+
+        training, validation = part("training"), part("validation")
+        if not training or not validation:  # a few frames of CamVid alone
+            return divided_by_name(self.training_clips())
+        return Division(training, validation, held_out.CAMVID_RULE)
+
+    def _training(self, wanted: Callable[[Still], bool]) -> list[Clip]:
+        """Clips of those frames of the train split that are wanted."""
         if self.sequence:
-            found, read_label = self._runs("train")
+            found, read_label = self._runs("train", wanted)
         else:
             stills, read_label = self.stills("train")
-            found = [Run(still.image.stem, (still,), SOURCE_FPS) for still in stills]
+            found = [Run(still.image.stem, (still,), SOURCE_FPS) for still in stills if wanted(still)]
         return [run.clip(read_label) for run in found]
 
     def faults(self) -> Iterator[str]:
@@ -203,13 +220,13 @@ class CamVid(OnDisk):
             return partial(from_colours, table=colour_table(len(self.classes)))
         return partial(from_ids, void=VOID if len(self.classes) > VOID else IGNORE)
 
-    def _runs(self, split: str) -> tuple[list[Run], LabelReader]:
-        """The clips of a split, not yet read, and what reads their annotations."""
+    def _runs(self, split: str, wanted: Callable[[Still], bool] = lambda still: True) -> tuple[list[Run], LabelReader]:
+        """The clips of a split's wanted frames, not yet read, and what reads their annotations."""
         stills, read_label = self.stills(split)
         if self.sequence:
             stills = _with_video(self.folder() / FOLDER, stills)
         found = []
-        for run, spacing in runs(stills, LONGEST_GAP):
+        for run, spacing in runs(filter(wanted, stills), LONGEST_GAP):
             if any(still.label is not None for still in run):
                 name = run[0].image.stem if len(run) == 1 else f"{run[0].image.stem}-{run[-1].number:05d}"
                 found.append(Run(name, tuple(run), SOURCE_FPS / spacing if len(run) > 1 else SOURCE_FPS))

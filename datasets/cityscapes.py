@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from vssbench.data import held_out
 from vssbench.data.cityscapes_labels import CLASSES, PALETTE, read_labels
 from vssbench.data.faults import missing_files, repeated_images, wrong_count, wrong_files
 from vssbench.data.ondisk import NothingThere, OnDisk, Outline, Part, Run, Source, counted, path_or_none, shown
+from vssbench.division import Division, divided_by
 from vssbench.errors import DataError, UsageError
 from vssbench.stills import Size, Still
 from vssbench.video import Clip
@@ -120,6 +122,14 @@ class Cityscapes(OnDisk):
     def training_clips(self) -> Sequence[Clip]:
         """The train split, its labels scaled with its frames. Raises DataError as ``clips`` does."""
         return [run.clip(read_labels, self.training_size) for run in self._runs("train")]
+
+    def division(self) -> Division:
+        """Three training cities held out, see :mod:`vssbench.data.held_out`."""
+        return divided_by(
+            self.training_clips(),
+            lambda clip: held_out.cityscapes_part(clip.name.partition("_")[0]),
+            held_out.CITYSCAPES_RULE,
+        )
 
     def faults(self) -> Iterator[str]:
         """See OnDisk. Snippets are checked where a sequence is asked for."""

@@ -12,7 +12,8 @@
       drive-2/
         video.mp4              or a video file, whose pictures count from 0
         labels/000120.png
-      train.txt, test.txt      optional: a clip a line, for split=train, split=test and any other name
+      train.txt, test.txt      optional: a clip a line, for split=train, split=test and any other name;
+                               validation.txt names those held out of training, else some of train.txt are
 
 A clip without ``labels/`` is shown to methods and not scored.
 """
@@ -30,10 +31,13 @@ from vssbench.data.classes_file import ClassList, read_classes
 from vssbench.data.faults import complaint, repeated_images, wrong_files
 from vssbench.data.movie import Movie
 from vssbench.data.ondisk import MISSING, UNCOUNTED, NothingThere, OnDisk, Outline, Part, Run, path_or_none, shown
+from vssbench.division import Division, divided_by_name
 from vssbench.errors import DataError, UsageError
 from vssbench.stills import Still, check_size, fingerprint
 from vssbench.video import Clip, LabelMap
 
+#: the list of clips that are held out of training
+VALIDATION = "validation"
 CLASSES_FILE, FRAMES, LABELS = "classes.txt", "frames", "labels"
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 VIDEOS = (
@@ -110,6 +114,30 @@ class Folder(OnDisk):
     def training_clips(self) -> Sequence[Clip]:
         """The clips that train.txt lists. Raises DataError where there is no such list."""
         return self._clips("train")
+
+    def division(self) -> Division:
+        """The clips that validation.txt lists held out, or, without such a list, a tenth of train.txt's.
+
+        Raises DataError where validation.txt names a clip of test.txt, or every clip of train.txt.
+        """
+        root = self.folder()
+        if not (root / f"{VALIDATION}.txt").is_file():
+            return divided_by_name(self.training_clips())
+        validation = self._clips(VALIDATION)
+        held = {clip.name for clip in validation}
+        scored = {path.name for path in self._paths("test")} if (root / "test.txt").is_file() else set()
+        if held & scored:
+            raise DataError(
+                f"{root / VALIDATION}.txt names the clip {min(held & scored)}, which test.txt names too: "
+                "methods are scored on that one; take it out of one of the lists"
+            )
+        training = [clip for clip in self.training_clips() if clip.name not in held]
+        if not any(clip.labelled for clip in training):
+            raise DataError(
+                f"{root / VALIDATION}.txt names every labelled clip of train.txt: expected one to train on; "
+                "take a clip out of it"
+            )
+        return Division(training, validation, f"the clips of {VALIDATION}.txt")
 
     def faults(self) -> Iterator[str]:
         """See OnDisk."""

@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vssbench.classes import CAMVID_CLASSES
+from vssbench.division import Division
 from vssbench.errors import UsageError
-from vssbench.scene.clips import Recipe
+from vssbench.scene.clips import Recipe, ValidationRecipe
 from vssbench.video import Clip, Dataset
 
 SPLITS = ("train", "test")
 #: how many streets methods are trained on, and for how many frames each
 TRAINING_CLIPS, TRAINING_FRAMES = 48, 24
+#: how many more are held out, likewise
+VALIDATION_CLIPS, VALIDATION_FRAMES = 8, 24
 
 
 class Synthetic(Dataset):
@@ -52,15 +55,20 @@ class Synthetic(Dataset):
         """The clips of the split; the training split's are those of :meth:`training_clips`."""
         if self.split == "train":
             return self.training_clips()
-        return self._draw("test", self.test_clips, self.frames)
+        return self._draw(Recipe, "test", self.test_clips, self.frames)
 
     def training_clips(self) -> Sequence[Clip]:
         """Streets that no test clip shows, built from textures that no test clip shows."""
-        return self._draw("train", TRAINING_CLIPS, TRAINING_FRAMES)
+        return self._draw(Recipe, "train", TRAINING_CLIPS, TRAINING_FRAMES)
 
-    def _draw(self, split: str, count: int, frames: int) -> list[Clip]:
+    def division(self) -> Division:
+        """All training streets, and more streets of textures of their own, which are in neither split."""
+        held = self._draw(ValidationRecipe, "validation", VALIDATION_CLIPS, VALIDATION_FRAMES)
+        return Division(self.training_clips(), held, f"{VALIDATION_CLIPS} streets of textures of their own, drawn for it")
+
+    def _draw(self, kind: type[Recipe], split: str, count: int, frames: int) -> list[Clip]:
         clips = (
-            Recipe(split == "test", self.seed, number, frames, self.height, self.width).clip(f"{split}-{number:02d}")
+            kind(split == "test", self.seed, number, frames, self.height, self.width).clip(f"{split}-{number:02d}")
             for number in range(count)
         )
         return [replace(clip, labelled=tuple(range(frames))) for clip in clips]

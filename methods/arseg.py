@@ -210,9 +210,7 @@ class ARSeg(VideoSegmenter):
             feature, extra = self.high.features(image)
             return self.high.losses(self.high.classify(feature, size), extra, batch.label, batch.class_weights)
         if phase.name == "lr":
-            low_size = scaled_size(*size, self.scale)
-            feature, extra = self.low.features(resize(image, low_size))
-            logits = resize(self._classify(feature, low_size), size)
+            logits, feature, extra = self._low(image)
         else:
             assert batch.keyframe is not None
             with torch.no_grad():
@@ -221,6 +219,19 @@ class ARSeg(VideoSegmenter):
             logits = self._classify(feature, size)
         terms = self.low.losses(logits, extra, batch.label, batch.class_weights)
         return {**terms, **self._similarity(image, feature, logits)}
+
+    def _low(self, image: Tensor) -> tuple[Tensor, Tensor, Any]:
+        """The LR network alone, of a normalised image: logits, its feature, what its auxiliary losses need."""
+        size = (image.shape[-2], image.shape[-1])
+        low_size = scaled_size(*size, self.scale)
+        feature, extra = self.low.features(resize(image, low_size))
+        return resize(self._classify(feature, low_size), size), feature, extra
+
+    def validation_logits(self, phase: Phase, batch: Batch) -> Tensor:
+        """See VideoSegmenter. Phase lr trains the LR network alone, which no keyframe shows."""
+        if phase.name == "lr":
+            return self._low(self.normalise(batch.image))[0]
+        return super().validation_logits(phase, batch)
 
     def _similarity(self, image: Tensor, feature: Tensor, logits: Tensor) -> dict[str, Tensor]:
         """Feature similarity training (section 3.3): the HR network's feature of the same frame is the target of a squared

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from vssbench.division import Division
 from vssbench.video import Clip, Dataset
 
 torch.set_num_threads(1)
@@ -53,6 +54,9 @@ class Patterns(Dataset):
 
     def training_clips(self) -> Sequence[Clip]:
         return [self._clip(100 + seed) for seed in range(self.count)]
+
+    def division(self) -> Division:
+        return Division(self.training_clips(), [self._clip(200)], "a pattern of its own")
 
 
 @pytest.fixture

@@ -114,6 +114,16 @@ class VideoSegmenter(nn.Module, ABC):
     def loss(self, phase: Phase, batch: Batch) -> dict[str, Tensor]:
         """The named terms of a batch's loss; the loop minimises their sum."""
 
+    def validation_logits(self, phase: Phase, batch: Batch) -> Tensor:
+        """The logits of held-out images by which a phase of training on stills or pairs is judged.
+
+        They must come of what the phase trains: a method overrides this where that is neither its
+        keyframes' network (stills) nor its later frames' (pairs).
+        """
+        if batch.keyframe is None:
+            return self.keyframe(batch.image)[0]
+        return self.follow(batch.image, batch.motion, self.keyframe(batch.keyframe)[1])
+
     def initialise(self, state: dict[str, Tensor], source: dict[str, str]) -> tuple[str, ...]:
         """Start from another method's weights (``train --init``); returns the names of the phases that this replaces.
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from vssbench.division import Division, divided_by_name
+
 if TYPE_CHECKING:
     from vssbench.codec.motion import MotionField
 
@@ -141,6 +143,13 @@ class Dataset(ABC):
     @abstractmethod
     def training_clips(self) -> Sequence[Clip]:
         """What methods are trained on. A clip of length 1 is a still: it has no neighbour in time."""
+
+    def division(self) -> Division:
+        """The training part divided: what is trained on, and what is held out to choose the best state by.
+
+        Held-out clips are never those that methods are scored on, in any split that is not the training split.
+        """
+        return divided_by_name(self.training_clips())
 
     @classmethod
     def where(cls) -> str:

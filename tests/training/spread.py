@@ -7,8 +7,10 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from vssbench.methods.dff import DFF
 
 from tests.conftest import Patterns
+from vssbench.division import Division
 from vssbench.errors import DataError
 from vssbench.training.distributed import (
     World,
@@ -21,8 +23,9 @@ from vssbench.training.distributed import (
     share_batch_norm,
 )
 from vssbench.training.loop import Options, Trainer
-from vssbench.training.recipe import Optimiser
+from vssbench.training.recipe import Optimiser, PhaseRecipe
 from vssbench.training.samples import Stills
+from vssbench.training.validation import Setting, Validation
 from vssbench.variant import Variant, parse_variant
 
 #: method, options beside the common ones, and class weights of the trainings that are compared
@@ -77,9 +80,8 @@ def one_step(world: World) -> dict[str, torch.Tensor]:
 
 def trained(case: str, out: Path, world: World) -> list[Path]:
     method, given, class_weights = TRAININGS[case]
-    options = Options(
-        **{"epochs": 3, "batch": 8, "learning_rate": 0.002, "crop": (48, 64), "precision": "fp32", "workers": 0, **given}
-    )
+    common = {"epochs": 3, "validate_every": 0, "batch": 8, "learning_rate": 0.002, "precision": "fp32", "workers": 0}
+    options = Options(**{**common, "crop": (48, 64), **given})
     dataset = Patterns(frames=5, clips=4)
     trainer = Trainer(parse_variant(method), Variant("patterns", {}), dataset, options, out, world)
     # not Adam, which makes a full step of a gradient that is nothing but rounding
@@ -90,6 +92,15 @@ def trained(case: str, out: Path, world: World) -> list[Path]:
         if isinstance(module, nn.Dropout | nn.Dropout2d):
             module.p = 0.0  # its random numbers are those of the process
     return trainer.run()
+
+
+def held_out_scores(world: World) -> dict[str, float]:
+    """What an untrained DFF is worth on held-out clips, in a phase of each kind."""
+    torch.manual_seed(5)
+    model = DFF(3, width=0.125, backbone="resnet18")
+    dataset = Patterns(frames=3, clips=2)
+    validation = Validation(Division([], dataset.training_clips(), ""), 3, Setting("cpu", world=world))
+    return {phase.name: validation.score(model, phase, PhaseRecipe(codecs=("raw",))) for phase in model.phases()}
 
 
 def failing(out: Path, world: World) -> None:
@@ -111,6 +122,10 @@ def main() -> None:
         result = one_step(world)
         if world.main:
             torch.save(result, file)
+    elif what == "validated":
+        score = held_out_scores(world)
+        if world.main:
+            torch.save(score, file)
     elif what == "failing":
         failing(file, world)
     else:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.spread import TRAININGS, one_step, trained
+from tests.training.spread import TRAININGS, held_out_scores, one_step, trained
 from vssbench.errors import UsageError
 from vssbench.training.distributed import World, join, largest_over_processes, mean_over_processes
 from vssbench.weights import open_weights
@@ -47,6 +47,15 @@ def test_the_loss_curve_is_that_of_one_process(case, tmp_path):
         assert one.keys() == two.keys()
         for name in one.keys() - {"seconds", "phase", "epoch"}:
             assert two[name] == pytest.approx(one[name], rel=1e-4, abs=1e-6), (name, one, two)
+
+
+def test_held_out_scores_are_those_of_one_process(tmp_path):
+    """The confusion matrix is summed over the processes, to the last pixel."""
+    done = two_processes("validated", tmp_path / "scores.pt")
+    assert done.returncode == 0, done.stderr
+    spread, whole = torch.load(tmp_path / "scores.pt", weights_only=True), held_out_scores(World())
+    assert list(whole) == ["task", "flow", "joint"]
+    assert spread == whole
 
 
 def _history(path: Path) -> list[dict]:

@@ -44,12 +44,27 @@ if TYPE_CHECKING:
               help="Codec of training pairs, instead of the recipe's; several are taken in turn.")  # fmt: skip
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]),
               help="Arithmetic of the network, instead of the recipe's; fp16 on CUDA alone.")  # fmt: skip
-@click.option("--frames", type=click.IntRange(1), help="Frames an epoch at most; all by default.")
+@click.option("--validate-every", type=click.IntRange(0), metavar="N",
+              help="Judge the state on held-out clips every N epochs, instead of the recipe's; 0 is never.")  # fmt: skip
+@click.option("--all-training-data", is_flag=True,
+              help="Hold nothing out and validate never, as --validate-every 0.")  # fmt: skip
+@click.option("--select", type=click.Choice(["best", "last"]),
+              help="State that a phase ends with: the best on the held-out clips, or the last.")  # fmt: skip
+@click.option("--frames", type=click.IntRange(1), help="Frames an epoch, and a validation, at most; all by default.")
 @click.option("--part-size", type=float, help="Split the weights into files of at most this many MiB.")
 @click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that load data.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @device_option
-def train(method: str, dataset: str, data_root: Path | None, show: bool, out: Path | None, resume: bool, **given: Any) -> None:
+def train(
+    method: str,
+    dataset: str,
+    data_root: Path | None,
+    show: bool,
+    out: Path | None,
+    resume: bool,
+    all_training_data: bool,
+    **given: Any,
+) -> None:
     """Train METHOD and write its weights.
 
     For example:
@@ -68,6 +83,10 @@ def train(method: str, dataset: str, data_root: Path | None, show: bool, out: Pa
     from vssbench.training.loop import Options, Trainer
     from vssbench.variant import parse_variant
 
+    if all_training_data:
+        if given["validate_every"] or given["select"] == "best":
+            raise UsageError("--all-training-data holds nothing out: leave out --validate-every and --select best")
+        given["validate_every"] = 0
     options = Options(**given)
     variant, dataset_variant = parse_variant(method), parse_variant(dataset)
     if options.epochs and options.iterations:

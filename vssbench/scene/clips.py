@@ -43,9 +43,14 @@ class Recipe:
         """Seeds the textures, which all streets of a split share."""
         return (int(self.test), self.seed)
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """All that tells the clip from any other, for its fingerprint."""
+        return ("synthetic", VERSION, astuple(self))
+
     def clip(self, name: str) -> Clip:
         """The clip, nothing of it drawn yet."""
-        fingerprint = hashlib.sha256(repr(("synthetic", VERSION, astuple(self))).encode()).hexdigest()
+        fingerprint = hashlib.sha256(repr(self.identity).encode()).hexdigest()
         return Clip(
             name,
             self.frames,
@@ -73,6 +78,26 @@ class Recipe:
         """Exact backward motion, float32 (H, W, 2), see :func:`vssbench.scene.flow.motion`."""
         labels = _street(self).scene.table.label
         return motion(_view(self, source), _view(self, target), labels)
+
+
+@dataclass(frozen=True)
+class ValidationRecipe(Recipe):
+    """A clip of the streets held out of training: its street and its textures are in neither split."""
+
+    @property
+    def street_seed(self) -> tuple[int, ...]:
+        """See Recipe; 0 and 1 are the splits'."""
+        return (2, self.seed, self.number)
+
+    @property
+    def texture_seed(self) -> tuple[int, ...]:
+        """See Recipe."""
+        return (2, self.seed)
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """See Recipe."""
+        return (*super().identity, "validation")
 
 
 def _textures(recipe: Recipe) -> Library:

@@ -15,7 +15,7 @@ from vssbench.errors import WeightsError
 @dataclass
 class Checkpoint:
     """State between two epochs. ``identity`` is what must be equal for a training to be resumed; ``scaler`` is that of fp16
-    gradients, empty in other precisions."""
+    gradients, empty in other precisions; ``best`` holds the fields of ``validation.Best``, where the phase was judged."""
 
     identity: dict[str, str]
     phase: int
@@ -25,6 +25,7 @@ class Checkpoint:
     seconds: float
     history: list[dict[str, Any]]
     scaler: dict[str, Any] = field(default_factory=dict)
+    best: dict[str, Any] | None = None
 
     def save(self, path: Path) -> None:
         """Write under a temporary name, then rename: a crash leaves the previous checkpoint whole."""

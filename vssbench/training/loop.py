@@ -10,18 +10,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
 from torch import Tensor, nn
 
 from vssbench import __version__, registry
+from vssbench.division import Division
 from vssbench.errors import UsageError
 from vssbench.machine import typed_command
 from vssbench.progress import Tracker, messages, track
 from vssbench.segmenter import Batch, VideoSegmenter
 from vssbench.training.checkpoint import Checkpoint, load_checkpoint
+from vssbench.training.curves import draw_curves
 from vssbench.training.distributed import (
     World,
     average_gradients,
@@ -34,6 +36,7 @@ from vssbench.training.recipe import PhaseRecipe, Recipe, load_recipe, with_para
 from vssbench.training.samples import EpochSampler, Sample, Samples, Stills, loader
 from vssbench.training.schedule import build_optimiser, rate_factor
 from vssbench.training.sources import samples_of
+from vssbench.training.validation import Best, Setting, Validation, best_entry, divide, measure_of
 from vssbench.variant import Variant
 from vssbench.video import Dataset
 from vssbench.weights import WeightFile, open_weights, save_weights, set_statistics
@@ -47,7 +50,7 @@ class Options:
     """How to train: the recipe's name, and what of it is overridden (None: nothing).
 
     ``batch`` counts the images of one pass over all processes; a step takes ``accumulate`` such passes. ``frames`` limits the
-    frames of an epoch; ``part_size``, in MiB, splits the weight file.
+    frames of an epoch and of a validation; ``part_size``, in MiB, splits the weight file.
     """
 
     recipe: str = "short"
@@ -59,6 +62,8 @@ class Options:
     crop: tuple[int, int] | None = None
     precision: str | None = None
     codecs: tuple[str, ...] | None = None
+    validate_every: int | None = None
+    select: Literal["best", "last"] | None = None
     accumulate: int = 1
     device: str = "cpu"
     workers: int = 1
@@ -78,6 +83,8 @@ class Options:
             "augmentation.crop": self.crop,
             "precision": self.precision,
             "codecs": self.codecs or None,
+            "validate_every": self.validate_every,
+            "select": self.select,
         }
         return {key: value for key, value in given.items() if value is not None}
 
@@ -116,6 +123,11 @@ class Trainer:
         self.optimiser: torch.optim.Optimizer | None = None
         self.stills: Stills | None = None
         self.enet_weights: Tensor | None = None
+        self.division: Division | None = None
+        self.validation: Validation | None = None
+        self.best: Best | None = None
+        self.last_epoch = 0
+        self.latest_score = ""
         self.history: list[dict[str, Any]] = []
         self.seconds = 0.0
 
@@ -135,6 +147,16 @@ class Trainer:
     @property
     def checkpoint_path(self) -> Path:
         return self.out.with_name(self.out.name + ".checkpoint")
+
+    @property
+    def best_path(self) -> Path:
+        """Where the last phase's best state so far is kept as weights."""
+        return self.out.with_name(f"{self.out.stem}.best{self.out.suffix}")
+
+    @property
+    def curve_path(self) -> Path:
+        """Where the curves of loss and score are drawn."""
+        return self.out.with_name(self.out.name + ".curve.png")
 
     def identity(self) -> dict[str, str]:
         names = {"method": str(self.variant), "dataset": str(self.dataset_variant), "processes": str(self.world.size)}
@@ -167,22 +189,34 @@ class Trainer:
         for number in range(first_phase, len(self.phases)):
             resumed = checkpoint if checkpoint is not None and number == first_phase else None
             self._run_phase(number, resumed)
+            if self.best is not None and self._takes_best(number):
+                self.model.load_state_dict(self.best.model)
         if not self.world.main:
             return []
         part_bytes = None if self.options.part_size is None else int(self.options.part_size * 2**20)
-        paths = save_weights(
-            self.out, self.model, self.variant, self.dataset.classes, self.dataset_variant.name, self._record(), part_bytes
-        )
+        paths = self._save(self.out, part_bytes)
         self.checkpoint_path.unlink(missing_ok=True)
+        if self.recipe.select == "best":  # the weights are this state
+            self.best_path.unlink(missing_ok=True)
         return paths
 
+    def _save(self, path: Path, part_bytes: int | None = None) -> list[Path]:
+        return save_weights(
+            path, self.model, self.variant, self.dataset.classes, self.dataset_variant.name, self._record(), part_bytes
+        )
+
     def _load_stills(self) -> None:
-        stills = Stills(self.dataset.training_clips(), self.recipe.common.augmentation, self.options.seed)
+        asked = bool(self.options.validate_every)
+        self.division = divide(self.dataset, self.recipe.validate_every, asked, self.console.print)
+        stills = Stills(self.division.training, self.recipe.common.augmentation, self.options.seed)
         self._preload("reading training frames", stills)
         counts = torch.from_numpy(stills.pixel_counts(len(self.dataset.classes))).double()
         # ENet's class weighting: bounded, gentler than inverse frequency
         self.enet_weights = (1 / torch.log(1.02 + counts / counts.sum())).float().to(self.options.device)
         self.stills = stills
+        if self.division.validation:
+            setting = Setting(self.options.device, self.options.workers, self.options.frames, self.world)
+            self.validation = Validation(self.division, len(self.dataset.classes), setting, self._preload)
 
     def _preload(self, label: str, samples: Samples) -> None:
         with self._track(label, samples.preload_steps()) as tracker:
@@ -200,8 +234,11 @@ class Trainer:
 
     def _run_phase(self, number: int, resumed: Checkpoint | None) -> None:
         phase, recipe = self.phases[number], self._phase_recipe(number)
+        self.best, self.latest_score = None, ""
         if resumed is None:
             self.model.begin_phase(phase)
+        elif resumed.best is not None:
+            self.best = Best(**resumed.best)
         optimiser = self.optimiser = self._optimiser(number, resumed)
         first = resumed.epoch if resumed is not None else 0
         length = self._length(number)
@@ -218,8 +255,9 @@ class Trainer:
         steps = length * sampler.steps if self.recipe.iterations is None else length
         batches = loader(samples, sampler, self.options.workers, self.options.device.startswith("cuda"))
         freeze(self.model, phase.frozen)
+        self.last_epoch = math.ceil(steps / sampler.steps)
         with self._track(f"{self.variant} {phase.name}", steps - first * sampler.steps) as tracker:
-            for epoch in range(first, math.ceil(steps / sampler.steps)):
+            for epoch in range(first, self.last_epoch):
                 started = time.monotonic()
                 sampler.epoch = epoch
                 torch.manual_seed(self.options.seed * 100_003 + number * 10_007 + epoch + self.world.rank * 1_000_003)
@@ -280,7 +318,7 @@ class Trainer:
             for name, value in terms.items():
                 totals[name] = totals.get(name, 0.0) + value
             done += 1
-            tracker.advance(1, f"epoch {epoch + 1} loss {sum(terms.values()):.3f}")
+            tracker.advance(1, f"epoch {epoch + 1} loss {sum(terms.values()):.3f}{self.latest_score}")
         return {name: value / done for name, value in totals.items()}
 
     def _step(self, number: int, passes: list[Sample], sizes: list[int], optimiser: torch.optim.Optimizer) -> dict[str, float]:
@@ -323,18 +361,59 @@ class Trainer:
     def _end_epoch(
         self, number: int, epoch: int, totals: dict[str, float], optimiser: torch.optim.Optimizer, seconds: float
     ) -> None:
-        entry = {"phase": self.phases[number].name, "epoch": epoch, "seconds": round(seconds, 1)}
+        phase = self.phases[number]
+        entry: dict[str, Any] = {"phase": phase.name, "epoch": epoch, "seconds": round(seconds, 1)}
         self.history.append({**entry, **{name: round(value, 6) for name, value in totals.items()}})
         shown = ", ".join(f"{name} {value:.3f}" for name, value in totals.items())
-        self.console.print(f"{self.variant} {entry['phase']} epoch {epoch}: {shown} ({seconds:.0f} s)")
-        if self.world.main:
-            Checkpoint(
-                self.identity(), number, epoch, self.model.state_dict(), optimiser.state_dict(), self.seconds, self.history,
-                self.scaler.state_dict(),
-            ).save(self.checkpoint_path)  # fmt: skip
+        judged = self.validation is not None and (epoch % self.recipe.validate_every == 0 or epoch == self.last_epoch)
+        improved = judged and self._judge(number, epoch)
+        score = self.latest_score if judged else ""
+        self.console.print(f"{self.variant} {phase.name} epoch {epoch}: {shown}{score} ({seconds:.0f} s)")
+        if not self.world.main:
+            return
+        best = None if self.best is None else vars(self.best)
+        Checkpoint(
+            self.identity(), number, epoch, self.model.state_dict(), optimiser.state_dict(), self.seconds, self.history,
+            self.scaler.state_dict(), best,
+        ).save(self.checkpoint_path)  # fmt: skip
+        if improved and number == len(self.phases) - 1:  # before that, parts of the method are not trained yet
+            self._save(self.best_path)
+        if judged or epoch == self.last_epoch:
+            measures = {phase.name: measure_of(phase) for phase in self.phases}
+            draw_curves(self.curve_path, self.history, measures, f"{self.variant} on {self.dataset_variant}")
+
+    def _judge(self, number: int, epoch: int) -> bool:
+        """Judge the state after an epoch on the held-out clips; whether it is the phase's best so far."""
+        assert self.validation is not None
+        phase = self.phases[number]
+        score = round(self.validation.score(self.model, phase, self._phase_recipe(number)), 6)
+        freeze(self.model, phase.frozen)
+        self.history[-1]["validation"] = score if math.isfinite(score) else None
+        best = best_entry(self.history, phase)
+        improved = best is self.history[-1]
+        if improved:
+            self.best = Best.of(epoch, self.model)
+        of_best = f", best {best['validation']:.3f} at epoch {best['epoch']}" if best is not None and not improved else ""
+        self.latest_score = f", held-out {measure_of(phase)} {score:.3f} at epoch {epoch}{of_best}"
+        return improved
+
+    def _takes_best(self, number: int) -> bool:
+        """Whether a phase ends with its best state: not where the next one goes on with its optimiser, one training in two."""
+        return self.recipe.select == "best" and self._joined(number)[-1] == number
+
+    def _bests(self) -> dict[str, dict[str, Any]]:
+        """The best score of each phase that was judged, and whether the phase ended with that state."""
+        found = {}
+        for number, phase in enumerate(self.phases):
+            entry = best_entry(self.history, phase)
+            if entry is not None:
+                state = {"epoch": entry["epoch"], "taken": self._takes_best(number)}
+                found[phase.name] = {"measure": measure_of(phase), "score": entry["validation"], **state}
+        return found
 
     def _record(self) -> dict[str, Any]:
         assert self.stills is not None
+        assert self.division is not None
         return {
             "command": typed_command(),
             "dataset": str(self.dataset_variant),
@@ -343,6 +422,8 @@ class Trainer:
             "recipe": self.recipe.model_dump(mode="json"),
             "initial": self.initial_records,
             "seconds": round(self.seconds),
+            "division": self.division.record(),
+            "best": self._bests(),
             "history": self.history,
             "torch": torch.__version__,
             "python": platform.python_version(),

@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 from pydantic import NonNegativeFloat as NonNegative
 from pydantic import PositiveFloat as Positive
 
@@ -22,6 +22,8 @@ from vssbench.training.augment import Augmentation
 from vssbench.variant import Variant
 
 DEFAULT = "default"
+#: keys of a recipe that no phase has of its own
+_TOP = ("epochs", "iterations", "precision", "parameters", "validate_every", "select")
 
 
 class _Strict(BaseModel):
@@ -102,7 +104,9 @@ class PhaseRecipe(_Strict):
 
 class Recipe(_Strict):
     """A recipe with everything settled. ``epochs`` or ``iterations`` are those of a phase of share 1; ``parameters`` are the
-    method's own where the user typed none; ``common`` holds for every phase that ``phases`` does not name, and a phase that
+    method's own where the user typed none; every ``validate_every`` epochs, and after a phase's last, the state is judged on
+    clips held out of training (0: never, and nothing is held out); ``select`` is the state that a phase ends with: the best
+    of those judged, or the last; ``common`` holds for every phase that ``phases`` does not name, and a phase that
     is named and that a variant does not have is not missed."""
 
     name: str
@@ -110,6 +114,8 @@ class Recipe(_Strict):
     iterations: PositiveInt | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     parameters: dict[str, bool | int | float | str] = {}
+    validate_every: NonNegativeInt = 0
+    select: Literal["best", "last"] = "best"
     common: PhaseRecipe = Field(default_factory=PhaseRecipe)
     phases: dict[str, PhaseRecipe] = {}
 
@@ -148,7 +154,7 @@ def load_recipe(method: str, dataset: str, name: str, overrides: dict[str, Any] 
         _override(content, key, value)
         for phase in phases.values():
             _forget(phase, key)
-    top = {key: content.pop(key) for key in ("epochs", "iterations", "precision", "parameters") if key in content}
+    top = {key: content.pop(key) for key in _TOP if key in content}
     settled = {phase: _combined(content, own) for phase, own in phases.items()}
     try:
         return Recipe.model_validate({"name": name, **top, "common": content, "phases": settled})

@@ -176,7 +176,9 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
                 first += size
 
 
-def loader(samples: TorchDataset[Sample], sampler: EpochSampler, workers: int, pin: bool) -> DataLoader[Sample]:
+def loader(
+    samples: TorchDataset[Sample], sampler: Sampler[list[tuple[int, int]]], workers: int, pin: bool
+) -> DataLoader[Sample]:
     """A loader of batches; one thread a worker, since the cores are the network's."""
     return DataLoader(
         samples,
