@@ -1,6 +1,7 @@
 """One suite for every method: what the harness relies on. A new plug-in gets it without a line of its own."""
 
 import copy
+import functools
 import os
 import re
 import socket
@@ -19,6 +20,8 @@ from vssbench.cost.gmacs import count
 from vssbench.protocol import Dense
 from vssbench.segmenter import Batch, VideoSegmenter
 from vssbench.store import RunStore
+from vssbench.training.gradients import right_gradients
+from vssbench.training.loop import freeze
 from vssbench.variant import Variant, parse_variant
 from vssbench.weights import open_weights, save_weights
 
@@ -190,6 +193,30 @@ class TestMethod:
             moved = {key for key, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
             assert moved
             assert not any(key.startswith(f"{frozen}.") for key in moved for frozen in phase.frozen)
+
+    def test_every_phase_trains_in_bf16_and_channels_last(self, name):
+        """The default of training: finite, and every layer's gradient is right or is made so."""
+        model = build(name).to(memory_format=torch.channels_last)
+        label = torch.randint(0, CLASSES, (2, *SIZE), generator=torch.Generator().manual_seed(5))
+        motion = torch.randn(2, 2, *SIZE, generator=torch.Generator().manual_seed(6))
+        pictures = [images(2, seed).contiguous(memory_format=torch.channels_last) for seed in (1, 2)]
+        batch = Batch(pictures[0], label, torch.ones(CLASSES), pictures[1], motion, motion)
+
+        def loss(phase):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                return torch.stack([term.float() for term in model.loss(phase, batch).values()]).sum()
+
+        for phase in model.phases():
+            model.begin_phase(phase)
+            freeze(model, phase.frozen)
+            found = right_gradients(model, functools.partial(loss, phase), "cpu", "bf16")
+            assert not found.wrong
+            assert not found.unchecked
+            model.zero_grad()
+            loss(phase).backward()
+            gradients = {key: p.grad for key, p in model.named_parameters() if p.grad is not None}
+            assert gradients
+            assert all(gradient.isfinite().all() for gradient in gradients.values())
 
     def test_cost_counts_both_kinds_of_frame(self, name):
         cost = count(parse_variant(name), CLASSES, 96, 128)

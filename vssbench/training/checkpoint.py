@@ -15,7 +15,9 @@ from vssbench.errors import WeightsError
 @dataclass
 class Checkpoint:
     """State between two epochs. ``identity`` is what must be equal for a training to be resumed; ``scaler`` is that of fp16
-    gradients, empty in other precisions; ``best`` holds the fields of ``validation.Best``, where the phase was judged."""
+    gradients, empty in other precisions; ``best`` holds the fields of ``validation.Best``, where the phase was judged;
+    ``gradients`` is what the check of the layers found in each phase."""
+>>>>>>> 59f3f36 (Training checks each layer's gradient, and mends the layers where torch's is wrong)
 
     identity: dict[str, str]
     phase: int
@@ -26,6 +28,7 @@ class Checkpoint:
     history: list[dict[str, Any]]
     scaler: dict[str, Any] = field(default_factory=dict)
     best: dict[str, Any] | None = None
+    gradients: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write under a temporary name, then rename: a crash leaves the previous checkpoint whole."""

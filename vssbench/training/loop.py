@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from rich.console import Console
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
 from vssbench import __version__, registry
 from vssbench.division import Division
@@ -32,6 +33,7 @@ from vssbench.training.distributed import (
     share_batch_norm,
     sum_over_processes,
 )
+from vssbench.training.gradients import right_gradients
 from vssbench.training.recipe import PhaseRecipe, Recipe, load_recipe, with_parameters
 from vssbench.training.samples import EpochSampler, Sample, Samples, Stills, loader
 from vssbench.training.schedule import build_optimiser, rate_factor
@@ -43,6 +45,9 @@ from vssbench.weights import WeightFile, open_weights, save_weights, set_statist
 
 #: autocast's type of each precision
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+#: images of the pass on which the layers' gradients are checked: fewer than a batch, since it costs some ten of such passes
+CHECKED = 2
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,7 @@ class Trainer:
         self.last_epoch = 0
         self.latest_score = ""
         self.history: list[dict[str, Any]] = []
+        self.gradients: dict[str, dict[str, Any]] = {}
         self.seconds = 0.0
 
     def _initialise(self, files: Sequence[WeightFile]) -> set[str]:
@@ -185,6 +191,7 @@ class Trainer:
             first_phase, self.history, self.seconds = checkpoint.phase, checkpoint.history, checkpoint.seconds
             self.model.load_state_dict(checkpoint.model)
             self.scaler.load_state_dict(checkpoint.scaler)
+            self.gradients = checkpoint.gradients
             self.console.print(f"resuming {self.phases[first_phase].name} after epoch {checkpoint.epoch}")
         for number in range(first_phase, len(self.phases)):
             resumed = checkpoint if checkpoint is not None and number == first_phase else None
@@ -256,6 +263,7 @@ class Trainer:
         batches = loader(samples, sampler, self.options.workers, self.options.device.startswith("cuda"))
         freeze(self.model, phase.frozen)
         self.last_epoch = math.ceil(steps / sampler.steps)
+        self._check_gradients(number, default_collate([samples[place] for place in next(iter(sampler))[:CHECKED]]))
         with self._track(f"{self.variant} {phase.name}", steps - first * sampler.steps) as tracker:
             for epoch in range(first, self.last_epoch):
                 started = time.monotonic()
@@ -265,6 +273,19 @@ class Trainer:
                 totals = self._epoch(number, epoch, taken, sampler, optimiser, tracker)
                 self.seconds += time.monotonic() - started
                 self._end_epoch(number, epoch + 1, totals, optimiser, time.monotonic() - started)
+
+    def _check_gradients(self, number: int, sample: Sample) -> None:
+        """Make sure that every layer's gradient is right, on one batch; says so where a layer had to be changed for it."""
+        phase, precision = self.phases[number].name, self.recipe.precision
+        known = self.gradients.get(phase, {}).get("kept")
+
+        def loss() -> Tensor:
+            return torch.stack(list(self._terms(number, sample).values())).sum()
+
+        found = right_gradients(self.model, loss, self.options.device, precision, known)
+        if line := found.line(precision):
+            self.console.print(f"{self.variant} {phase}: {line}")
+        self.gradients[phase] = found.record()
 
     def _phase_recipe(self, number: int) -> PhaseRecipe:
         return self.recipe.of(self.phases[number].name)
@@ -374,7 +395,7 @@ class Trainer:
         best = None if self.best is None else vars(self.best)
         Checkpoint(
             self.identity(), number, epoch, self.model.state_dict(), optimiser.state_dict(), self.seconds, self.history,
-            self.scaler.state_dict(), best,
+            self.scaler.state_dict(), best, self.gradients,
         ).save(self.checkpoint_path)  # fmt: skip
         if improved and number == len(self.phases) - 1:  # before that, parts of the method are not trained yet
             self._save(self.best_path)
@@ -421,6 +442,7 @@ class Trainer:
             "options": self.identity(),
             "recipe": self.recipe.model_dump(mode="json"),
             "initial": self.initial_records,
+            "gradients": {phase: found for phase, found in self.gradients.items() if found},
             "seconds": round(self.seconds),
             "division": self.division.record(),
             "best": self._bests(),
