@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image as Pillow
 
 from tests.conftest import Patterns
 from vssbench import registry
+from vssbench.cli import bench
 from vssbench.division import Division, undivided
 from vssbench.errors import UsageError
 from vssbench.metrics.confusion import confusion_matrix
@@ -285,3 +287,21 @@ def test_curves_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
         draw_curves(path, [*history, {**history[0], "epoch": 2, "validation": 0.5}], {"task": "mIoU"})
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["w.curve.png"]
+
+
+@pytest.mark.parametrize("more", [("--validate-every", "2"), ("--select", "best")])
+def test_all_training_data_and_validation_exclude_each_other(more):
+    result = CliRunner().invoke(bench, ["train", "pspnet", "-d", "synthetic", "--all-training-data", *more])
+    assert isinstance(result.exception, UsageError)
+    assert "--all-training-data holds nothing out" in str(result.exception)
+
+
+def test_recipes_say_whether_they_validate():
+    def shown(*given):
+        return CliRunner().invoke(bench, ["train", "pspnet", "-d", "camvid", "--show", *given]).stdout
+
+    assert "validate_every = 5" in shown()
+    assert "select = best" in shown()
+    assert "validate_every = 0" in shown("--recipe", "paper")
+    assert "validate_every = 0" in shown("--all-training-data")
+    assert "validate_every = 3" in shown("--recipe", "paper", "--validate-every", "3")
