@@ -5,18 +5,20 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypedDict
 
 from vssbench.codec.bitstream import bitstream, library_versions
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encode import EncoderSettings
+from vssbench.codec.gops import Gop, cut
 from vssbench.codec.motion import MotionSettings
 from vssbench.codec.rate import DEFAULT_BITRATE, UNUSED, rate_control, within
 from vssbench.codec.spec import Codec, check_gop, check_motion
 from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.codec.vectors.reader import VectorReader
-from vssbench.errors import CellRefused, MotionUnavailable, UsageError
+from vssbench.errors import CellRefused, DataError, MotionUnavailable, UsageError
 from vssbench.video import Clip, Frame
 
 #: ``fps`` that stands for the clip's own
@@ -119,13 +121,34 @@ class EncodedCodec(Codec):
 
     def frames(self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False) -> Iterator[Frame]:
         """See Codec."""
+        self._check(clip)
+        source = self._motion_source(residual) if motion or residual else None
+        return self._frames(clip, cache, source)
+
+    def gops(self, clip: Clip, folder: Path, motion: bool = True) -> list[Gop]:
+        """See Codec. The clip is encoded as a whole, so that its rate is what :meth:`frames` has, and then cut."""
+        self._check(clip)
+        source = self._motion_source(False) if motion else None
+        with bitstream(clip, self.encoder(), None, self.fps) as stream:
+            paths = cut(stream.path, folder)
+        firsts = range(0, clip.length, self.gop)
+        if len(paths) != len(firsts):
+            raise DataError(
+                f"{self.title} made {len(paths)} keyframes of {clip.name!r}, expected {len(firsts)}: one every {self.gop} "
+                "frames"
+            )
+        size = clip.height, clip.width
+        return [
+            Gop(first, partial(decode, path, self.gop, source, min(self.gop, clip.length - first), size))
+            for first, path in zip(firsts, paths, strict=True)
+        ]
+
+    def _check(self, clip: Clip) -> None:
         if clip.given is not None:
             raise CellRefused(
                 f"the frames of {clip.name!r} come coded ({clip.given.coding}): {self.title} would code them twice; use raw, "
                 "or raw[motion=given] for their motion"
             )
-        source = self._motion_source(residual) if motion or residual else None
-        return self._frames(clip, cache, source)
 
     def _motion_source(self, residual: bool) -> MotionSource:
         if self.source == "none":

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from vssbench.codec.gops import Gop
 from vssbench.errors import UsageError
 from vssbench.video import Clip, Frame
 
@@ -33,6 +35,14 @@ class Codec(ABC):
         temporary file. ``motion=False`` leaves the vectors unread; ``residual`` asks for residuals too. Raises DataError where
         frames do not fit the clip or the stream is broken, MotionUnavailable where vectors cannot be had.
         """
+
+    def gops(self, clip: Clip, folder: Path, motion: bool = True) -> list[Gop]:
+        """The coded clip in pieces that can be decoded by themselves, with the frames that :meth:`frames` gives.
+
+        What they need is kept in ``folder``, which must be this clip's alone. A codec that does not know its pieces gives the
+        whole clip as one, coded anew each time.
+        """
+        return [Gop(0, partial(self.frames, clip, folder, motion))]
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

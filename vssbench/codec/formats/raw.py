@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from vssbench.codec.accumulate import Accumulator
+from vssbench.codec.gops import Gop
 from vssbench.codec.motion import MotionSettings
 from vssbench.codec.prediction import predict
 from vssbench.codec.prediction import residual as residual_of
@@ -76,6 +78,14 @@ class Raw(Codec):
                 frame.motion_seconds = time.perf_counter() - started
             before = image
             yield frame
+
+    def gops(self, clip: Clip, folder: Path, motion: bool = True) -> list[Gop]:
+        """See Codec. Nothing is encoded: a piece is read from the clip, which is one piece where its frames come coded."""
+        if clip.given is not None or self.source == "given":
+            return super().gops(clip, folder, motion)
+        firsts = range(0, clip.length, self.gop)
+        parts = (clip.part(first, min(self.gop, clip.length - first)) for first in firsts)
+        return [Gop(first, partial(self.frames, part, None, motion)) for first, part in zip(firsts, parts, strict=True)]
 
     def settings(self) -> dict[str, Any]:
         """See Codec."""
