@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from vssbench.errors import UsageError
 from vssbench.training.augment import Augmentation, Colour, EgoMotion, Window, augment_still, compress, rotate
@@ -149,3 +150,27 @@ def test_flow_leads_from_the_still_to_the_keyframe(motion):
             unmoved.append(np.abs(keyframe[y, x] - still[y, x]).mean())
     assert np.mean(errors) < 2
     assert np.mean(errors) < 0.5 * np.mean(unmoved)
+
+
+def test_a_window_reads_only_the_pixels_around_its_box():
+    """The window of a large image is that of the part which its filter reaches, wherever it lies and however it is scaled."""
+    noise = np.random.default_rng(0).integers(0, 255, (360, 480, 3)).astype(np.uint8)
+    for seed in range(60):
+        augmentation = Augmentation((60, 80), (0.2, 3.0), flip=0)
+        window = augmentation.window(360, 480, np.random.default_rng(seed))
+        whole = Pillow.fromarray(noise).resize((80, 60), Pillow.Resampling.BILINEAR, box=window.box)
+        assert np.abs(window.image(noise).astype(int) - np.asarray(whole)).max() <= 1
+        labels = noise[..., 0]
+        nearest = Pillow.fromarray(labels).resize((80, 60), Pillow.Resampling.NEAREST, box=window.box)
+        assert np.array_equal(window.label(labels), np.asarray(nearest))
+
+
+def test_colour_is_brightness_then_contrast_then_saturation():
+    image = smooth_image()
+    for seed in range(20):
+        colour = Colour.draw(0.4, np.random.default_rng(seed))
+        pixels = image.astype(float) * colour.brightness
+        pixels = pixels.mean() + (pixels - pixels.mean()) * colour.contrast
+        gray = (pixels @ [0.299, 0.587, 0.114])[..., None]
+        pixels = np.clip(gray + (pixels - gray) * colour.saturation, 0, 255)
+        assert np.abs(colour.apply(image) - pixels).max() <= 0.51

@@ -25,6 +25,8 @@ Motion = npt.NDArray[np.float32]
 Share = Annotated[float, Field(ge=0, le=1)]
 #: what fills an image beyond its border: about the mean that normalisation takes to 0
 GREY = 116
+#: red, green and blue in the brightness of a pixel (BT.601)
+GREY_SHARES = (0.299, 0.587, 0.114)
 #: share of the stills that are rotated, as in PSPNet's code
 ROTATED = 0.5
 
@@ -131,8 +133,27 @@ class Window:
             edges = [(before[0], after[0]), (before[1], after[1]), (0, 0)]
             pixels = np.pad(pixels, edges[: pixels.ndim], constant_values=beyond)
         box = (left + before[1], top + before[0], right + before[1], bottom + before[0])
-        cut = np.asarray(Pillow.fromarray(pixels).resize((width, height), resampling, box=box))
-        return np.ascontiguousarray(cut[:, ::-1] if self.flip else cut)
+        pixels, box = _around(pixels, box, (width, height))
+        cut = Pillow.fromarray(pixels).resize((width, height), resampling, box=box)
+        return np.asarray(cut.transpose(Pillow.Transpose.FLIP_LEFT_RIGHT) if self.flip else cut)
+
+
+Box = tuple[float, float, float, float]
+
+
+def _around(pixels: npt.NDArray[np.uint8], box: Box, size: tuple[int, int]) -> tuple[npt.NDArray[np.uint8], Box]:
+    """The part of an image that resampling a box to ``size`` (width, height) reads, and the box in it.
+
+    Pillow copies the image that it is given, whatever of it is used.
+    """
+    left, top, right, bottom = box
+    # the bilinear filter reaches one new pixel beyond the box, or one old one where it enlarges
+    across, down = (
+        math.ceil(max(1.0, extent / new)) + 1 for extent, new in zip((right - left, bottom - top), size, strict=True)
+    )
+    x, y = max(0, math.floor(left) - across), max(0, math.floor(top) - down)
+    part = pixels[y : math.ceil(bottom) + down, x : math.ceil(right) + across]
+    return np.ascontiguousarray(part), (left - x, top - y, right - x, bottom - y)
 
 
 def without_hidden(flow: Motion, visible: npt.NDArray[np.bool_]) -> Motion:
@@ -157,12 +178,18 @@ class Colour:
         return cls(*(float(value) for value in rng.uniform(1 - strength, 1 + strength, 3)))
 
     def apply(self, image: Image) -> Image:
-        pixels = image.astype(np.float32) * self.brightness
-        mean = pixels.mean()
-        pixels = mean + (pixels - mean) * self.contrast
-        gray = (pixels @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
-        pixels = gray + (pixels - gray) * self.saturation
-        return np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
+        """An image (H, W, 3) in this light; contrast is about its mean over all pixels and channels."""
+        # all three steps are linear in a pixel's colour, the same for every pixel: one matrix, rounded once
+        gain = self.brightness * self.contrast
+        # sums of whole numbers, a row at a time so that 32 bits hold them
+        mean = float(image.sum((1, 2), dtype=np.uint32).sum(dtype=np.uint64)) / max(1, image.size) * self.brightness
+        offset = mean * (1 - self.contrast)
+        matrix: list[float] = []
+        for channel in range(3):
+            mixed = [gain * (1 - self.saturation) * share for share in GREY_SHARES]
+            mixed[channel] += gain * self.saturation
+            matrix += [*mixed, offset]
+        return np.asarray(Pillow.fromarray(image).convert("RGB", tuple(matrix)))
 
 
 def compress(image: Image, quality: int) -> Image:
