@@ -13,7 +13,7 @@ from vssbench.segmenter import Phase
 from vssbench.training.augment import Augmentation, Colour, EgoMotion
 from vssbench.training.pairs import Coding, EgoMotionPairs, GapPairs, VideoPairs, at_quality
 from vssbench.training.recipe import PhaseRecipe
-from vssbench.training.samples import EpochSampler, Stills
+from vssbench.training.samples import EpochSampler, Stills, loader
 from vssbench.training.sources import samples_of
 from vssbench.variant import Variant, parse_variant
 
@@ -55,7 +55,7 @@ def test_frames_without_a_label_are_left_out(patterns):
 
 def test_video_pairs_carry_the_codecs_motion(patterns):
     """The pattern moves by (2, 1) pixels a frame: motion to the keyframe d frames back is (2 d, d), scaled by the window."""
-    pairs = VideoPairs(patterns.training_clips(), coding("h264[bitrate=4M]"), WHOLE, 0)
+    pairs = VideoPairs(stills_of(patterns), coding("h264[bitrate=4M]"))
     list(pairs.preload())
     assert len(pairs) == 2 * 5  # every frame but the keyframes
     distances = [1, 2, 3, 4, 5] * 2
@@ -232,3 +232,24 @@ def test_a_small_set_makes_one_smaller_step():
     assert sorted(number for batch in sampler for _, number in batch) == list(range(5))
     with pytest.raises(UsageError, match="multiple of 2"):
         EpochSampler(100, 5, 0, processes=2)
+
+
+def test_a_pass_goes_through_epochs_without_a_pause():
+    apart = []
+    for epoch in (2, 3, 4):
+        sampler = EpochSampler(10, 4, seed=1)
+        sampler.epoch = epoch
+        apart += list(sampler)
+    sampler = EpochSampler(10, 4, seed=1)
+    sampler.epoch, sampler.epochs = 2, 3
+    assert list(sampler) == apart
+    assert len(sampler) == 2  # of an epoch
+
+
+def test_batches_are_channels_last_and_labels_small(stills):
+    samples = stills_of(stills)
+    for workers in (0, 1):
+        batch = next(iter(loader(samples, EpochSampler(8, 4, 0), workers, pin=False)))
+        assert batch["image"].shape == (4, 3, 64, 96)
+        assert batch["image"].is_contiguous(memory_format=torch.channels_last)
+        assert (batch["image"].dtype, batch["label"].dtype) == (torch.uint8, torch.uint8)

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 @click.option("--frames", type=click.IntRange(1), help="Frames an epoch, and a validation, at most; all by default.")
 @click.option("--part-size", type=float, help="Split the weights into files of at most this many MiB.")
 @click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that load data.")
+@click.option("--memory", type=click.FloatRange(0, min_open=True), default=4.0, show_default=True, metavar="GIB",
+              help="Memory for data that are kept or wait, all processes of this machine together.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True)
 @device_option
 def train(

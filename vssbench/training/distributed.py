@@ -32,6 +32,11 @@ class World:
         """Whether this is the process that writes and prints."""
         return self.rank == 0
 
+    @property
+    def on_machine(self) -> int:
+        """How many of the processes run on this machine."""
+        return int(os.environ.get("LOCAL_WORLD_SIZE", self.size)) if self.size > 1 else 1
+
 
 def join(device: str) -> tuple[World, str]:
     """Join the processes that ``torchrun`` started, by gloo or, on CUDA, by nccl; alone where there are none.

@@ -41,7 +41,7 @@ class VideoFlow(Samples):
     """Pairs of video that knows its motion (``Clip.flow``), ``gaps`` frames apart; every frame i once an epoch."""
 
     def __init__(self, stills: Stills, gaps: tuple[int, int] = GAPS) -> None:
-        self.stills, self.gaps = stills, gaps
+        self.stills, self.gaps, self.memory = stills, gaps, stills.memory
         self.targets = late_frames(stills, gaps[0])
 
     def __len__(self) -> int:
@@ -73,7 +73,7 @@ class AffineFlow(Samples):
     """
 
     def __init__(self, stills: Stills, gaps: tuple[int, int] = GAPS) -> None:
-        self.stills, self.gaps = stills, gaps
+        self.stills, self.gaps, self.memory = stills, gaps, stills.memory
 
     def __len__(self) -> int:
         return len(self.stills)

@@ -34,6 +34,7 @@ from vssbench.training.distributed import (
     sum_over_processes,
 )
 from vssbench.training.gradients import right_gradients
+from vssbench.training.memory import DEFAULT_BYTES, memory_of_process
 from vssbench.training.recipe import PhaseRecipe, Recipe, load_recipe, with_parameters
 from vssbench.training.samples import EpochSampler, Sample, Samples, Stills, loader
 from vssbench.training.schedule import build_optimiser, rate_factor
@@ -55,7 +56,8 @@ class Options:
     """How to train: the recipe's name, and what of it is overridden (None: nothing).
 
     ``batch`` counts the images of one pass over all processes; a step takes ``accumulate`` such passes. ``frames`` limits the
-    frames of an epoch and of a validation; ``part_size``, in MiB, splits the weight file.
+    frames of an epoch and of a validation; ``memory``, in GiB, bounds what is kept of the data on this machine; ``part_size``, in MiB, splits the
+    weight file.
     """
 
     recipe: str = "short"
@@ -72,6 +74,7 @@ class Options:
     accumulate: int = 1
     device: str = "cpu"
     workers: int = 1
+    memory: float = DEFAULT_BYTES / 2**30
     seed: int = 0
     frames: int | None = None
     initial: tuple[Path, ...] = field(default=())
@@ -213,9 +216,10 @@ class Trainer:
         )
 
     def _load_stills(self) -> None:
+        memory = memory_of_process(self.options.memory, self.world.on_machine)
         asked = bool(self.options.validate_every)
         self.division = divide(self.dataset, self.recipe.validate_every, asked, self.console.print)
-        stills = Stills(self.division.training, self.recipe.common.augmentation, self.options.seed)
+        stills = Stills(self.division.training, self.recipe.common.augmentation, self.options.seed, memory)
         self._preload("reading training frames", stills)
         counts = torch.from_numpy(stills.pixel_counts(len(self.dataset.classes))).double()
         # ENet's class weighting: bounded, gentler than inverse frequency
@@ -260,15 +264,20 @@ class Trainer:
             self.world.rank, self.world.size,
         )  # fmt: skip
         steps = length * sampler.steps if self.recipe.iterations is None else length
-        batches = loader(samples, sampler, self.options.workers, self.options.device.startswith("cuda"))
         freeze(self.model, phase.frozen)
         self.last_epoch = math.ceil(steps / sampler.steps)
+        epochs = range(first, self.last_epoch)
+        sampler.epoch, sampler.epochs = first, len(epochs)
         self._check_gradients(number, default_collate([samples[place] for place in next(iter(sampler))[:CHECKED]]))
+        # one pass for all epochs: the processes that load data go on through the end of an epoch, and keep what they hold
+        batches = iter(loader(samples, sampler, self.options.workers, self.options.device.startswith("cuda")))
         with self._track(f"{self.variant} {phase.name}", steps - first * sampler.steps) as tracker:
-            for epoch in range(first, self.last_epoch):
+            for epoch in epochs:
                 started = time.monotonic()
-                sampler.epoch = epoch
                 torch.manual_seed(self.options.seed * 100_003 + number * 10_007 + epoch + self.world.rank * 1_000_003)
+                torch.empty(
+                    (), dtype=torch.int64
+                ).random_()  # a loader of one epoch drew it: dropout goes on as it did with those
                 taken = itertools.islice(batches, min(len(sampler), (steps - epoch * sampler.steps) * len(sampler.sizes)))
                 totals = self._epoch(number, epoch, taken, sampler, optimiser, tracker)
                 self.seconds += time.monotonic() - started
@@ -374,7 +383,8 @@ class Trainer:
         assert self.enet_weights is not None
         even = self._phase_recipe(number).class_weights == "none"
         weights = torch.ones_like(self.enet_weights) if even else self.enet_weights
-        batch = Batch(images["image"], moved["label"], weights, images.get("keyframe"), moved.get("motion"), moved.get("flow"))
+        label = moved["label"].long()
+        batch = Batch(images["image"], label, weights, images.get("keyframe"), moved.get("motion"), moved.get("flow"))
         kind = AUTOCAST.get(self.recipe.precision)
         with torch.autocast(device.split(":")[0], dtype=kind or torch.bfloat16, enabled=kind is not None):
             return self.model.loss(self.phases[number], batch)

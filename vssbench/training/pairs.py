@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vssbench import registry
 from vssbench.codec.encoded import EncodedCodec
+from vssbench.codec.gops import Gop
 from vssbench.codec.motion import MotionField
 from vssbench.errors import DataError
-from vssbench.training.augment import Augmentation, Colour, EgoMotion, Motion, Window
+from vssbench.training.augment import Colour, EgoMotion, Motion, Window
 from vssbench.training.samples import Sample, Samples, Stills, image_tensor, label_tensor, motion_tensor
 from vssbench.variant import Variant
 from vssbench.video import Clip, Image, LabelMap
@@ -69,7 +76,7 @@ class EgoMotionPairs(Samples):
     """
 
     def __init__(self, stills: Stills, coding: Coding, gaps: tuple[int, int] = (1, 4)) -> None:
-        self.stills, self.coding, self.gaps = stills, coding, gaps
+        self.stills, self.coding, self.gaps, self.memory = stills, coding, gaps, stills.memory
 
     def __len__(self) -> int:
         return len(self.stills)
@@ -113,7 +120,7 @@ class GapPairs(Samples):
     """
 
     def __init__(self, stills: Stills, coding: Coding, gaps: tuple[int, int]) -> None:
-        self.stills, self.coding, self.gaps = stills, coding, gaps
+        self.stills, self.coding, self.gaps, self.memory = stills, coding, gaps, stills.memory
         self.targets = late_frames(stills, gaps[0])
 
     def __len__(self) -> int:
@@ -145,52 +152,135 @@ def late_frames(stills: Stills, gap: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class _CodedFrame:
+class _Pair:
+    """A labelled frame and its keyframe, as numbers of a clip, of a GOP of it, and of frames."""
+
+    clip: int
+    gop: int
+    keyframe: int
+    frame: int
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The two images of a pair, and the motion from the second to the first."""
+
+    keyframe: Image
     image: Image
     motion: MotionField | None
-    label: LabelMap | None
-    keyframe: int
 
 
 class VideoPairs(Samples):
-    """Pairs (keyframe, later frame) of real training video, as the codec delivers both; every labelled frame once an epoch."""
+    """Pairs (keyframe, later frame) of real training video, as the codec delivers both; every labelled frame once an epoch.
 
-    def __init__(self, clips: Sequence[Clip], coding: Coding, augmentation: Augmentation, seed: int) -> None:
-        self.clips, self.coding, self.augmentation, self.seed = clips, coding, augmentation, seed
-        self.frames: list[_CodedFrame] = []
-        self.targets: list[int] = []
+    Clips are encoded once, and their streams lie on disk in pieces of a GOP; a pair that memory does not hold is decoded again.
+    """
+
+    def __init__(self, stills: Stills, coding: Coding) -> None:
+        self.stills, self.coding, self.memory = stills, coding, stills.memory
+        self.pairs: list[_Pair] = []
+        self._gops: list[list[Gop]] = []
+        self._folder = OwnFolder("vssbench-pairs-")
 
     def preload(self) -> Iterator[int]:
-        """Encode and decode every clip once, with the codecs in turn; yields each clip's number."""
-        for number, clip in enumerate(self.clips):
+        """Encode every clip, with the codecs in turn, and decode it once; yields each clip's number."""
+        labelled = set(self.stills.frames)
+        for number, clip in enumerate(self.stills.clips):
             codec = registry.create("codecs", self.coding.codecs[number % len(self.coding.codecs)])
-            keyframe = len(self.frames)
-            for frame in codec.frames(clip, motion=self.coding.vectors):
-                if frame.distance == 0:
-                    keyframe = len(self.frames)
-                label = clip.label(frame.index)
-                if label is not None and frame.distance > 0:
-                    self.targets.append(len(self.frames))
-                image = clip.image(frame.index) if self.coding.original else frame.image
-                # the field alone: its blocks would lie in memory for all of the training
-                motion = None if frame.motion is None else replace(frame.motion, blocks=None, step=None)
-                self.frames.append(_CodedFrame(image, motion, label, keyframe))
+            self._gops.append(codec.gops(clip, self._folder.path / f"{number:06d}", self.coding.vectors))
+            for gop in range(len(self._gops[number])):
+                for pair, shown in self._decoded(number, gop):
+                    place = number, pair.frame
+                    if pair.frame != pair.keyframe and place in labelled and self.stills.label(*place) is not None:
+                        self.pairs.append(pair)
+                        self._keep(pair, shown)
             yield number
-        if not self.targets:
+        if not self.pairs:
             raise DataError("the training clips hold no labelled frame after a keyframe: nothing to make pairs of")
 
     def preload_steps(self) -> int:
-        return len(self.clips)
+        return len(self.stills.clips)
+
+    def _decoded(self, clip: int, gop: int) -> Generator[tuple[_Pair, _Shown]]:
+        """Each frame of a GOP with its keyframe: where they are from, and what the codec shows."""
+        keyframe, first = 0, None
+        with closing(self._gops[clip][gop].frames()) as frames:
+            for frame in frames:
+                if frame.distance == 0 or first is None:
+                    keyframe, first = frame.index, frame.image
+                yield _Pair(clip, gop, keyframe, frame.index), _Shown(first, frame.image, frame.motion)
+
+    def _keep(self, pair: _Pair, shown: _Shown) -> None:
+        if self.coding.vectors:
+            self.memory.keep(self._key("motion", pair.clip, pair.frame), shown.motion)
+        if not self.coding.original:
+            self.memory.keep(self._key("coded", pair.clip, pair.keyframe), shown.keyframe)
+            self.memory.keep(self._key("coded", pair.clip, pair.frame), shown.image)
+
+    def _key(self, what: str, clip: int, frame: int) -> tuple[str, str, int, int]:
+        """The name of an entry in memory; another phase may code the same clips otherwise."""
+        return self._folder.path.name, what, clip, frame
+
+    def _again(self, pair: _Pair) -> _Shown:
+        """What the codec shows of a pair, decoded anew, and kept if it fits."""
+        with closing(self._decoded(pair.clip, pair.gop)) as decoded:
+            shown = next(shown for found, shown in decoded if found == pair)
+        self._keep(pair, shown)
+        return shown
+
+    def _shown(self, pair: _Pair) -> _Shown:
+        """Both images of a pair as the method sees them, and the motion: from memory, or made again."""
+        clip = pair.clip
+        motion_keys = [self._key("motion", clip, pair.frame)] if self.coding.vectors else []
+        image_keys = [self._key("coded", clip, index) for index in (pair.keyframe, pair.frame)]
+        keys = motion_keys if self.coding.original else [*image_keys, *motion_keys]
+        if all(self.memory.has(key) for key in keys):
+            found: Any = {key: self.memory.peek(key) for key in keys}
+            motion = found[motion_keys[0]] if motion_keys else None
+            shown = _Shown(found.get(image_keys[0]), found.get(image_keys[1]), motion)
+        else:
+            shown = self._again(pair)
+        if self.coding.original:
+            before, after = (self.stills.image(clip, index) for index in (pair.keyframe, pair.frame))
+            return replace(shown, keyframe=before, image=after)
+        return shown
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.pairs)
 
     def __getitem__(self, position: Any) -> Sample:
         epoch, number = position
-        rng = np.random.default_rng([self.seed, epoch, number, 2])
-        frame = self.frames[self.targets[number]]
-        assert frame.label is not None
-        window = self.augmentation.window(frame.image.shape[0], frame.image.shape[1], rng)
-        colour = Colour.draw(self.augmentation.jitter, rng)
-        keyframe = self.frames[frame.keyframe].image
-        return window_sample(keyframe, frame.image, frame.label, dense(frame.motion), window, colour)
+        rng = np.random.default_rng([self.stills.seed, epoch, number, 2])
+        pair, stills, augmentation = self.pairs[number], self.stills, self.stills.augmentation
+        shown = self._shown(pair)
+        window = augmentation.window(shown.image.shape[0], shown.image.shape[1], rng)
+        colour = Colour.draw(augmentation.jitter, rng)
+        label = stills.labelled(pair.clip, pair.frame)
+        return window_sample(shown.keyframe, shown.image, label, dense(shown.motion), window, colour)
+
+
+class OwnFolder:
+    """A temporary folder that is removed with this object, by the process that made it alone.
+
+    Processes that load data have copies of the object, whose end must leave the folder to the others.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix=prefix))
+        self._end = weakref.finalize(self, _remove, self.path, os.getpid())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A process that is started afresh gets the path alone."""
+        return _Elsewhere, (self.path,)
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """A folder of another process, which removes it."""
+
+    path: Path
+
+
+def _remove(path: Path, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(path, ignore_errors=True)

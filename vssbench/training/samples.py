@@ -7,28 +7,33 @@ the names of :class:`vssbench.segmenter.Batch`; pairs are in :mod:`vssbench.trai
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Sampler, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
 from vssbench.errors import DataError, UsageError
 from vssbench.training.augment import Augmentation, Motion, augment_still
+from vssbench.training.memory import Memory, batches_ahead
 from vssbench.video import IGNORE, Clip, Image, LabelMap
 
-#: stills are kept in memory up to this many bytes; beyond, they are read each time
-CACHE_BYTES = 3 * 2**30
+#: batches that a loading process works ahead where memory allows it
+AHEAD = 4
 
 Sample = dict[str, Tensor]
 
 
 class Samples(TorchDataset[Sample], ABC):
-    """A training set: a number of samples, each asked for by (epoch, index)."""
+    """A training set: a number of samples, each asked for by (epoch, index). ``memory`` holds what it keeps."""
+
+    memory: Memory
 
     @abstractmethod
     def __len__(self) -> int:
@@ -50,13 +55,12 @@ class Samples(TorchDataset[Sample], ABC):
 class Stills(Samples):
     """Every labelled frame of the training clips, augmented by itself."""
 
-    def __init__(self, clips: Sequence[Clip], augmentation: Augmentation, seed: int) -> None:
+    def __init__(self, clips: Sequence[Clip], augmentation: Augmentation, seed: int, memory: Memory | None = None) -> None:
         self.clips, self.augmentation, self.seed = clips, augmentation, seed
+        self.memory = Memory() if memory is None else memory
         places = (range(clip.length) if clip.labelled is None else clip.labelled_frames() for clip in clips)
         self._choose([(number, index) for number, those in enumerate(places) for index in those])
-        per_frame = clips[0].height * clips[0].width * 4
-        self._cached = len(self.frames) * per_frame <= CACHE_BYTES
-        self._cache: dict[tuple[int, int], tuple[Image, LabelMap | None]] = {}
+        self._counts: np.ndarray | None = None
 
     def _choose(self, frames: list[tuple[int, int]]) -> None:
         """``frames`` are numbers of a clip and of a frame in it."""
@@ -65,13 +69,18 @@ class Stills(Samples):
         self.frames = frames
 
     def preload(self) -> Iterator[int]:
-        """Read everything into memory where it fits, one frame a step, and leave out the frames that have no label."""
-        labelled = []
+        """Count the labels, leave out the frames that have none, and read images while they fit; one frame a step."""
+        labelled, counts = [], np.zeros(IGNORE + 1, np.int64)
         for number, (clip, index) in enumerate(self.frames):
-            if self._read(clip, index)[1] is not None:
+            label = self.label(clip, index)
+            if label is not None:
                 labelled.append((clip, index))
+                counts += np.bincount(label.ravel(), minlength=IGNORE + 1)
+                if self.memory.room > 3 * self.clips[clip].height * self.clips[clip].width:
+                    self.image(clip, index)
             yield number
         self._choose(labelled)
+        self._counts = counts
 
     def preload_steps(self) -> int:
         return len(self.frames)
@@ -82,31 +91,33 @@ class Stills(Samples):
         other.__dict__.update(self.__dict__, augmentation=augmentation)
         return other
 
-    def _read(self, clip: int, index: int) -> tuple[Image, LabelMap | None]:
-        if (clip, index) in self._cache:
-            return self._cache[clip, index]
-        read = self.clips[clip].image(index), self.clips[clip].label(index)
-        if self._cached:
-            self._cache[clip, index] = read
-        return read
-
     def image(self, clip: int, index: int) -> Image:
         """A frame by its numbers, labelled or not."""
-        return self._read(clip, index)[0]
+        return self.memory.get(("image", clip, index), partial(self.clips[clip].image, index))
+
+    def label(self, clip: int, index: int) -> LabelMap | None:
+        """The label of a frame by its numbers, if it has one."""
+        return self.memory.get(("label", clip, index), partial(self.clips[clip].label, index))
 
     def still(self, number: int) -> tuple[Image, LabelMap]:
         """Image and label of a frame, before augmentation. Raises DataError where the frame has no label."""
         clip, index = self.frames[number]
-        image, label = self._read(clip, index)
+        return self.image(clip, index), self.labelled(clip, index)
+
+    def labelled(self, clip: int, index: int) -> LabelMap:
+        """The label of a frame that must have one. Raises DataError where it has none."""
+        label = self.label(clip, index)
         if label is None:
             raise DataError(f"training frame {index} of {self.clips[clip].name} has no label")
-        return image, label
+        return label
 
     def pixel_counts(self, classes: int) -> np.ndarray:
         """Labelled pixels of each class over all training frames, int64 (classes,)."""
-        counts = np.zeros(IGNORE + 1, np.int64)
-        for number in range(len(self.frames)):
-            counts += np.bincount(self.still(number)[1].ravel(), minlength=IGNORE + 1)
+        counts = self._counts
+        if counts is None:
+            counts = np.zeros(IGNORE + 1, np.int64)
+            for clip, index in self.frames:
+                counts += np.bincount(self.labelled(clip, index).ravel(), minlength=IGNORE + 1)
         return counts[:classes]
 
     def __len__(self) -> int:
@@ -120,13 +131,13 @@ class Stills(Samples):
 
 
 def image_tensor(image: Image) -> Tensor:
-    """uint8 (3, H, W); the loop scales it to [0, 1] on the device."""
+    """uint8 (3, H, W), channels-last in memory; the loop scales it to [0, 1] on the device."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def label_tensor(label: LabelMap) -> Tensor:
-    """int64 (H, W)."""
-    return torch.from_numpy(label.astype(np.int64))
+    """uint8 (H, W); the loop makes it int64 on the device: eight times as much would wait in memory."""
+    return torch.from_numpy(np.array(label, np.uint8))
 
 
 def motion_tensor(motion: Motion) -> Tensor:
@@ -135,7 +146,9 @@ def motion_tensor(motion: Motion) -> Tensor:
 
 
 class EpochSampler(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, index) in an order drawn from the seed and the epoch. ``epoch`` is set before each pass.
+    """Batches of (epoch, index) in an order drawn from the seed and the epoch.
+
+    A pass goes through ``epochs`` epochs from ``epoch`` on, without a pause between them; both are set before it.
 
     A step of training takes ``accumulate`` batches of ``batch`` samples one after the other, each spread over ``processes``, of
     which this is number ``rank``: the samples of a step are those of one batch ``accumulate`` times as large on one process.
@@ -146,7 +159,7 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         self, length: int, batch: int, seed: int, limit: int | None = None, accumulate: int = 1,
         rank: int = 0, processes: int = 1,
     ) -> None:  # fmt: skip
-        self.length, self.batch, self.seed, self.epoch = length, batch, seed, 0
+        self.length, self.batch, self.seed, self.epoch, self.epochs = length, batch, seed, 0, 1
         self.rank, self.processes = rank, processes
         self.count = min(length, limit or length)
         #: samples of one step
@@ -163,32 +176,62 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
             )
 
     def __len__(self) -> int:
+        """How many batches this process has in an epoch."""
         return self.steps * len(self.sizes)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)[: self.count].tolist()
+        for epoch in range(self.epoch, self.epoch + self.epochs):
+            yield from self._of_epoch(epoch)
+
+    def _of_epoch(self, epoch: int) -> Iterator[list[tuple[int, int]]]:
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.length)[: self.count].tolist()
         for step in range(self.steps):
             first = step * self.group
             for size in self.sizes:
                 share = size // self.processes
                 begin = first + self.rank * share
-                yield [(self.epoch, number) for number in order[begin : begin + share]]
+                yield [(epoch, number) for number in order[begin : begin + share]]
                 first += size
 
 
-def loader(
-    samples: TorchDataset[Sample], sampler: Sampler[list[tuple[int, int]]], workers: int, pin: bool
-) -> DataLoader[Sample]:
-    """A loader of batches; one thread a worker, since the cores are the network's."""
+def loader(samples: Samples, sampler: EpochSampler, workers: int, pin: bool) -> DataLoader[Sample]:
+    """A loader of batches; one thread a worker, since the cores are the network's.
+
+    Workers are forked where the system can, so that they share what is kept in memory; elsewhere each has its part of it.
+    Raises UsageError where the batches that wait would not fit.
+    """
+    size = sum(value.nbytes for value in samples[sampler.epoch, 0].values())
+    batch = size * max(sampler.sizes) // sampler.processes
+    ahead = batches_ahead(samples.memory, batch, workers, len(sampler.sizes), AHEAD)
+    fork = sys.platform == "linux"
+    if workers and not fork:
+        samples.memory.clear()
     return DataLoader(
         samples,
         batch_sampler=sampler,
         num_workers=workers,
         pin_memory=pin,
-        prefetch_factor=4 if workers else None,
-        worker_init_fn=_one_thread,
+        collate_fn=joined,
+        prefetch_factor=ahead if workers else None,
+        multiprocessing_context="fork" if workers and fork else None,
+        worker_init_fn=_start_worker,
     )
 
 
-def _one_thread(worker: int) -> None:
+def joined(samples: Sequence[Sample]) -> Sample:
+    """A batch of samples. Images stay channels-last in memory, which is what the network takes."""
+    batch = {}
+    for name in samples[0]:
+        values = [sample[name] for sample in samples]
+        if name in ("image", "keyframe"):
+            batch[name] = torch.stack([value.permute(1, 2, 0) for value in values]).permute(0, 3, 1, 2)
+        else:
+            batch[name] = torch.stack(values)
+    return batch
+
+
+def _start_worker(worker: int) -> None:
     torch.set_num_threads(1)
+    info = get_worker_info()
+    if info is not None and isinstance(info.dataset, Samples):
+        info.dataset.memory.divide(info.num_workers)

@@ -34,7 +34,7 @@ def samples_of(phase: Phase, recipe: PhaseRecipe, stills: Stills, needs: frozens
         return EgoMotionPairs(stills, coding, gaps) if gaps is not None else EgoMotionPairs(stills, coding)
     if gaps is not None:
         return GapPairs(stills, coding, gaps)
-    return VideoPairs(stills.clips, coding, stills.augmentation, stills.seed)
+    return VideoPairs(stills, coding)
 
 
 def _codecs(texts: Sequence[str], motion: bool) -> tuple[Variant, ...]:
