@@ -172,6 +172,13 @@ def test_phases_share_one_limit():
     assert not torch.equal(one["keyframe"], other["keyframe"])  # each phase sees its own codec
 
 
+def test_stills_of_other_clips_may_share_a_memory():
+    memory, clips = Memory(LARGE), clips_of(48, 1)
+    one, other = (Stills(part, CROP, 3, memory) for part in (clips[:2], clips[2:4]))
+    assert not np.array_equal(one.image(0, 0), other.image(0, 0))
+    assert np.array_equal(other.image(0, 0), clips[2].image(0))
+
+
 def test_the_streams_of_pairs_go_with_them():
     pairs = VideoPairs(video(Memory(SMALL)), coding())
     list(pairs.preload())
@@ -216,6 +223,9 @@ def test_loading_processes_hold_no_more_than_the_limit_together(limit):
             held.update({int(pid): int(size) for pid, size in batch["process"] if int(pid) != os.getpid()})
             assert samples.memory.reserved + samples.memory.held + sum(held.values()) <= limit
         assert len(held) == workers
+        before = samples.memory.held
+        samples.memory.get("more", lambda: pixels(100))
+        assert (samples.memory.held > before) == (workers == 0)  # the rest is the loading processes'
     assert len(batches[0]) == len(batches[2]) == 36
     for one, other in zip(batches[0], batches[2], strict=True):
         assert torch.equal(one["image"], other["image"])

@@ -230,6 +230,7 @@ class Trainer:
             self.validation = Validation(self.division, len(self.dataset.classes), setting, self._preload)
 
     def _preload(self, label: str, samples: Samples) -> None:
+        samples.memory.lent = False  # the processes that loaded for the phase before have ended
         with self._track(label, samples.preload_steps()) as tracker:
             for _ in samples.preload():
                 tracker.advance()

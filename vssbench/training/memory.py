@@ -37,12 +37,14 @@ class Memory:
         self.reserved = 0
         #: bytes that the entries of this process take, without those that it shares with the one that started it
         self.held = 0
+        #: whether the room that is left is other processes', so that nothing more may be kept here
+        self.lent = False
         self._entries: OrderedDict[Hashable, Kept] = OrderedDict()
         self._shared: Mapping[Hashable, Kept] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """A process that is started afresh, not forked, begins with nothing: a copy of the entries would count twice."""
-        return {**self.__dict__, "held": 0, "_entries": OrderedDict(), "_shared": {}}
+        return {**self.__dict__, "held": 0, "lent": False, "_entries": OrderedDict(), "_shared": {}}
 
     @property
     def room(self) -> int:
@@ -71,7 +73,7 @@ class Memory:
 
     def keep(self, key: Hashable, value: Kept) -> None:
         """Keep a value that is not kept yet, in the place of what was used longest ago, if it fits at all."""
-        if self.has(key) or size_of(value) > self.limit - self.reserved:
+        if self.lent or self.has(key) or size_of(value) > self.limit - self.reserved:
             return
         value = owned(value)
         self._shrink_to(self.limit - self.reserved - size_of(value))
@@ -92,6 +94,7 @@ class Memory:
         self.limit = self.room // processes
         self._shared, self._entries = {**self._shared, **self._entries}, OrderedDict()
         self.held = self.reserved = 0
+        self.lent = False
 
     def _shrink_to(self, size: int) -> None:
         while self._entries and self.held > size:

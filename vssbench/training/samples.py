@@ -93,11 +93,15 @@ class Stills(Samples):
 
     def image(self, clip: int, index: int) -> Image:
         """A frame by its numbers, labelled or not."""
-        return self.memory.get(("image", clip, index), partial(self.clips[clip].image, index))
+        return self.memory.get(self._key("image", clip, index), partial(self.clips[clip].image, index))
 
     def label(self, clip: int, index: int) -> LabelMap | None:
         """The label of a frame by its numbers, if it has one."""
-        return self.memory.get(("label", clip, index), partial(self.clips[clip].label, index))
+        return self.memory.get(self._key("label", clip, index), partial(self.clips[clip].label, index))
+
+    def _key(self, what: str, clip: int, index: int) -> tuple[str, str, str, int]:
+        """The name of an entry in memory, which stills of other clips may share."""
+        return what, self.clips[clip].name, self.clips[clip].fingerprint, index
 
     def still(self, number: int) -> tuple[Image, LabelMap]:
         """Image and label of a frame, before augmentation. Raises DataError where the frame has no label."""
@@ -206,6 +210,7 @@ def loader(samples: Samples, sampler: EpochSampler, workers: int, pin: bool) -> 
     fork = sys.platform == "linux"
     if workers and not fork:
         samples.memory.clear()
+    samples.memory.lent = workers > 0
     return DataLoader(
         samples,
         batch_sampler=sampler,
