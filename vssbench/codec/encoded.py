@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -103,6 +103,12 @@ class EncodedCodec(Codec):
             raise UsageError(f"unknown preset {preset!r} of {self.library or self.name}; available: {known}")
         self.refs = self.checked_refs(refs)
 
+    @classmethod
+    def spelled_out(cls, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters as typed, with those that one of them stands for, such as a paper's
+        name, in its place."""
+        return dict(params)
+
     def checked_bframes(self, bframes: int) -> int:
         """The number of B-frames between two others, if the encoder has it. Raises UsageError."""
         return int(within("bframes", bframes, 0, self.most_bframes))
@@ -149,6 +155,10 @@ class EncodedCodec(Codec):
                 f"the frames of {clip.name!r} come coded ({clip.given.coding}): {self.title} would code them twice; use raw, "
                 "or raw[motion=given] for their motion"
             )
+
+    def check_motion(self) -> None:
+        """Raise MotionUnavailable, before anything is encoded, where there can be no motion."""
+        self._motion_source(residual=False)
 
     def _motion_source(self, residual: bool) -> MotionSource:
         if self.source == "none":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
 from vssbench.codec.encode import EncoderSettings
 from vssbench.codec.encoded import CLIPS_OWN, SearchOptions
-from vssbench.codec.rate import UNUSED, parse_rate, within
+from vssbench.codec.rate import UNUSED, within
 from vssbench.codec.vectors.libde265 import LibDe265Vectors
 from vssbench.codec.x26x import X26xCodec
 from vssbench.errors import DataError, UsageError
@@ -40,8 +40,10 @@ class Hevc(X26xCodec):
     the clip's own). ``motion`` is the codec's own, ``estimated`` from the decoded frames, or ``none``; ``cell``, ``fill``
     and ``whole_pixels`` say how vectors are accumulated.
 
-    ``paper`` takes the encoding of a paper: ``arseg-camvid`` or ``arseg-cityscapes``. AR-Seg's accumulation is
-    ``fill=zero,whole_pixels=true,cell=4`` beside it. Raises UsageError, also where another parameter contradicts the paper.
+    ``paper`` takes the encoding of a paper: ``arseg-camvid`` or ``arseg-cityscapes``, at another
+    ``bitrate`` where one is given (Table 4 has 1M). AR-Seg's accumulation is
+    ``fill=zero,whole_pixels=true,cell=4`` beside it. Raises UsageError, also where another
+    parameter contradicts the paper.
     """
 
     name = "hevc"
@@ -56,6 +58,13 @@ class Hevc(X26xCodec):
         encoding = _encoding(paper, {**options, "rect": rect})
         self.rect = encoding.pop("rect")
         super().__init__(cell=cell, **encoding)
+
+    @classmethod
+    def spelled_out(cls, params: Mapping[str, Any]) -> dict[str, Any]:
+        """See EncodedCodec: the encoding of ``paper``."""
+        typed = {key: value for key, value in params.items() if key != "paper"}
+        encoding = _encoding(params.get("paper", OWN), typed)
+        return {key: value for key, value in encoding.items() if value != UNUSED}
 
     def checked_bframes(self, bframes: int) -> int:
         """See EncodedCodec. Fewer where the preset looks less far ahead."""
@@ -90,7 +99,10 @@ class Hevc(X26xCodec):
 
 
 def _encoding(paper: str, typed: dict[str, Any]) -> dict[str, Any]:
-    """What was typed, with the paper's encoding. Raises UsageError where both speak and differ."""
+    """Return what was typed, with the paper's encoding; a bit rate that was typed is kept.
+
+    Raises UsageError where both speak of anything else and differ.
+    """
     if paper == OWN:
         return typed
     if paper not in PAPERS:
@@ -99,7 +111,7 @@ def _encoding(paper: str, typed: dict[str, Any]) -> dict[str, Any]:
     for key, value in typed.items():
         if key not in chosen or (key == "fps" and value == CLIPS_OWN):
             continue
-        same = parse_rate(value) == parse_rate(chosen[key]) if key == "bitrate" else value == chosen[key]
-        if not same:
+        if key != "bitrate" and value != chosen[key]:
             raise UsageError(f"{key}={value} contradicts paper={paper}, which has {key}={chosen[key]}: leave one of them out")
-    return typed | chosen
+    rate = {"bitrate": typed["bitrate"]} if "bitrate" in typed else {}
+    return typed | chosen | rate
