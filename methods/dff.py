@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 
+import torch
 from torch import Tensor
 
 from vssbench.errors import UsageError, WeightsError
@@ -108,7 +109,9 @@ class DFF(VideoSegmenter):
 
     def phases(self) -> Sequence[Phase]:
         """N_feat and N_task on stills; the flow network on pairs of known flow, in the place of the paper's Flying Chairs; all
-        of it on pairs whose later frame is labelled (section 3), where distance 0 is training on stills."""
+        of it on pairs whose later frame is labelled (section 3), where distance 0 is training on
+        stills: the keyframe's own feature is neither moved nor scaled (the ``eq_flag`` of the
+        authors' training symbol)."""
         idle = self.training_only()  # a keyframe has no label to train auxiliary heads with
         if self.flow is None:
             return (Phase("task"), Phase("joint", data="pairs", frozen=idle))
@@ -131,6 +134,9 @@ class DFF(VideoSegmenter):
             return {"task": self.flow.error(batch.image, batch.keyframe, batch.flow)}
         feature, _ = self.net.features(self.normalise(batch.keyframe))
         moved = self.propagate(batch.image, batch.motion, (batch.keyframe, feature))
+        if batch.distance is not None:
+            # a keyframe's own feature is classified as it is, here as at inference
+            moved = torch.where((batch.distance == 0).view(-1, 1, 1, 1), feature, moved)
         logits = self.net.classify(moved, size)
         return {"task": self.net.task_loss(logits, batch.label, batch.class_weights)}
 

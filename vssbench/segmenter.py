@@ -44,7 +44,8 @@ class Batch:
     image: float32 (N, 3, H, W) in [0, 1]; label: int64 (N, H, W), 255 ignored; class_weights: (classes,); keyframe: like
     image, in phases on pairs and on flow; motion: float32 (N, 2, H, W) backward from image to keyframe in pixels, the codec's,
     in phases on pairs of a method that needs motion; flow: like motion but exact, NaN where the keyframe does not show what
-    the image shows, in phases on flow.
+    the image shows, in phases on flow; distance: int64 (N,), frames from keyframe to image, in
+    phases on pairs, where 0 is the keyframe itself.
     """
 
     image: Tensor
@@ -53,6 +54,7 @@ class Batch:
     keyframe: Tensor | None = None
     motion: Tensor | None = None
     flow: Tensor | None = None
+    distance: Tensor | None = None
 
 
 class VideoSegmenter(nn.Module, ABC):

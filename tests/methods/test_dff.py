@@ -260,3 +260,61 @@ def test_wrong_parameters_are_refused_in_words(text):
 def test_display(text, display):
     with torch.device("meta"):
         assert create(text).display == display
+
+
+def classified(model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The feature that joint training classifies, the keyframes' own, and these moved and scaled."""
+    seen: dict[str, torch.Tensor] = {}
+
+    def watch(owner, name, take):
+        original = getattr(owner, name)
+
+        def call(*arguments):
+            result = original(*arguments)
+            seen[name] = take(arguments, result)
+            return result
+
+        setattr(owner, name, call)
+
+    watch(model.net, "features", lambda arguments, result: result[0])
+    watch(model, "propagate", lambda arguments, result: result)
+    watch(model.net, "classify", lambda arguments, result: arguments[0])
+    model.loss(model.phases()[-1], batch)
+    return seen["classify"], seen["features"], seen["propagate"]
+
+
+@pytest.mark.parametrize("text", [*VARIANTS, CODEC])
+def test_joint_training_classifies_a_keyframes_own_feature_unchanged(text):
+    """Of each sample by itself: bit for bit at distance 0, moved and scaled at any other."""
+    model = create(text)
+    batch = batch_of((64, 96))
+    batch.motion = torch.full((2, 2, 64, 96), 5.0)
+    batch.image[0] = batch.keyframe[0]
+    batch.distance = torch.tensor([0, 4])
+    with torch.no_grad():
+        used, own, moved = classified(model, batch)
+    assert torch.equal(used[0], own[0])
+    assert torch.equal(used[1], moved[1])
+    assert (moved[0] - own[0]).norm() > 0.01 * own[0].norm()
+    assert (used[1] - own[1]).norm() > 0.01 * own[1].norm()
+
+
+def test_pairs_of_distance_0_are_stills():
+    """The loss is that of phase task, and the flow network learns nothing of them."""
+    model = create(SMALL)
+    batch = batch_of((64, 96))
+    batch.keyframe, batch.distance = batch.image, torch.zeros(2, dtype=torch.long)
+    task, _, joint = model.phases()
+    still, pair = model.loss(task, batch)["task"], model.loss(joint, batch)["task"]
+    assert torch.equal(still, pair)
+    pair.backward()
+    assert all(p.grad is None or p.grad.abs().max() == 0 for p in model.flow.parameters())
+    assert model.net.backbone.conv1.weight.grad.abs().sum() > 0
+
+
+def test_a_keyframe_is_classified_by_its_own_feature():
+    model = create(SMALL).eval()
+    torch.nn.init.normal_(model.flow.scale.weight)
+    with torch.no_grad():
+        logits, (_, feature) = model.keyframe(torch.rand(1, 3, 64, 96))
+        assert torch.equal(logits, model.net.classify(feature, (64, 96)))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from vssbench import registry
 from vssbench.codec.encoded import EncodedCodec
@@ -25,17 +26,23 @@ from vssbench.variant import Variant
 from vssbench.video import Clip, Image, LabelMap
 
 #: parameters of a codec of which one says its rate
-RATES = ("bitrate", "crf", "qp")
+RATES = frozenset({"bitrate", "crf", "qp"})
+
+#: frames from the keyframe to a still where no gaps are given
+SOME_FRAMES = (1, 4)
 
 
 @dataclass(frozen=True)
 class Coding:
     """How pairs are coded: the codecs, taken in turn; ``vectors``: whether the method needs the codec's motion; ``original``:
-    whether it sees the frames as they were before coding, with the codec's motion all the same (AR-Seg's training does)."""
+    whether it sees the frames as they were before coding, with the codec's motion all the same
+    (AR-Seg's training does); ``stated_rate``: whether pairs made of stills are coded at the codec's
+    own rate, and not at a random quality."""
 
     codecs: tuple[Variant, ...]
     vectors: bool = True
     original: bool = False
+    stated_rate: bool = False
 
     def pair(self, images: list[Image], codec: Variant, fps: float) -> tuple[Image, Image, Motion | None]:
         """The first and the last of consecutive frames, and the motion from the last to the first: one GOP, coded now."""
@@ -43,7 +50,7 @@ class Coding:
             return images[0], images[-1], None
         height, width = images[0].shape[:2]
         clip = Clip("training pair", len(images), height, width, fps, images.__getitem__, lambda index: None, "")
-        coder = registry.create("codecs", Variant(codec.name, {**codec.params, "gop": len(images)}))
+        coder = registry.create("codecs", as_gop(codec, len(images)))
         frames = list(coder.frames(clip, motion=self.vectors))
         first, last = (images[0], images[-1]) if self.original else (frames[0].image, frames[-1].image)
         return first, last, dense(frames[-1].motion)
@@ -54,28 +61,45 @@ def dense(motion: MotionField | None) -> Motion | None:
     return None if motion is None else motion.dense()
 
 
-def pair_sample(keyframe: Image, image: Image, label: LabelMap, motion: Motion | None) -> Sample:
-    """Keyframe, image, label and, where there is any, motion, as tensors."""
-    sample = {"image": image_tensor(image), "label": label_tensor(label), "keyframe": image_tensor(keyframe)}
-    return sample if motion is None else {**sample, "motion": motion_tensor(motion)}
+@dataclass(frozen=True)
+class Pair:
+    """A labelled image, a keyframe ``distance`` frames before it, and the motion between them.
 
+    ``motion`` leads from the image to the keyframe, and is None where a method needs none.
+    """
 
-def window_sample(
-    keyframe: Image, image: Image, label: LabelMap, motion: Motion | None, window: Window, colour: Colour
-) -> Sample:
-    """The same window of all four, the images in the same light."""
-    first, last = (colour.apply(window.image(item)) for item in (keyframe, image))
-    return pair_sample(first, last, window.label(label), None if motion is None else window.motion(motion))
+    keyframe: Image
+    image: Image
+    label: LabelMap
+    motion: Motion | None
+    distance: int
+
+    def seen(self, window: Window, colour: Colour) -> Pair:
+        """The same window of everything, the images in the same light."""
+        first, last = (colour.apply(window.image(item)) for item in (self.keyframe, self.image))
+        motion = None if self.motion is None else window.motion(self.motion)
+        return Pair(first, last, window.label(self.label), motion, self.distance)
+
+    def sample(self) -> Sample:
+        """Everything as tensors."""
+        sample = {
+            "image": image_tensor(self.image),
+            "label": label_tensor(self.label),
+            "keyframe": image_tensor(self.keyframe),
+            "distance": torch.tensor(self.distance),
+        }
+        return sample if self.motion is None else {**sample, "motion": motion_tensor(self.motion)}
 
 
 class EgoMotionPairs(Samples):
     """Pairs of stills that have no neighbour in time: a random ego-motion gives the earlier frames, the codec the motion.
 
     The frames from the keyframe to the still are encoded at a random quality and decoded again, so that pixels and vectors
-    are the codec's own, as AR-Seg meets them. ``gaps`` is the range of their number, where 0 repeats the still.
+    are the codec's own, as AR-Seg meets them. ``gaps`` is the range of their number, where 0 repeats
+    the still. Where the coding has a stated rate it is taken in place of the random quality.
     """
 
-    def __init__(self, stills: Stills, coding: Coding, gaps: tuple[int, int] = (1, 4)) -> None:
+    def __init__(self, stills: Stills, coding: Coding, gaps: tuple[int, int] = SOME_FRAMES) -> None:
         self.stills, self.coding, self.gaps, self.memory = stills, coding, gaps, stills.memory
 
     def __len__(self) -> int:
@@ -89,14 +113,33 @@ class EgoMotionPairs(Samples):
         window = augmentation.window(image.shape[0], image.shape[1], rng)
         image = Colour.draw(augmentation.jitter, rng).apply(window.image(image))
         images = self._frames(image, rng)
-        first, last, motion = self.coding.pair(images, at_quality(self.coding.codecs[0], rng), 15.0)
-        return pair_sample(first, last, window.label(label), motion)
+        codec = self.coding.codecs[0]
+        chosen = codec if self.coding.stated_rate else at_quality(codec, rng)
+        first, last, motion = self.coding.pair(images, chosen, 15.0)
+        return Pair(first, last, window.label(label), motion, len(images) - 1).sample()
 
     def _frames(self, image: Image, rng: np.random.Generator) -> list[Image]:
         low, high = self.gaps
         if high == 0 or (low == 0 and rng.random() < 1 / (high + 1)):
             return [image]
         return EgoMotion.draw(image.shape[0], image.shape[1], rng, (max(low, 1), high)).sequence(image)
+
+
+def spelled_out(codec: Variant) -> Variant:
+    """Return the codec with the parameters that a name among them stands for, such as a paper's
+    encoding, by themselves: so that any of them can be another."""
+    cls = registry.load("codecs", codec.name)
+    return Variant(codec.name, cls.spelled_out(codec.params)) if issubclass(cls, EncodedCodec) else codec
+
+
+def as_gop(codec: Variant, frames: int) -> Variant:
+    """Return the codec with a GOP of so many frames, whatever its own."""
+    return Variant(codec.name, {**spelled_out(codec).params, "gop": frames})
+
+
+def states_rate(codec: Variant) -> bool:
+    """Return whether a codec's variant says at which rate it encodes."""
+    return not RATES.isdisjoint(spelled_out(codec).params)
 
 
 def at_quality(codec: Variant, rng: np.random.Generator) -> Variant:
@@ -108,7 +151,7 @@ def at_quality(codec: Variant, rng: np.random.Generator) -> Variant:
     if not issubclass(cls, EncodedCodec) or cls.quality_range is None:
         return codec
     low, high = cls.quality_range
-    params = {key: value for key, value in codec.params.items() if key not in RATES}
+    params = {key: value for key, value in spelled_out(codec).params.items() if key not in RATES}
     return Variant(codec.name, {**params, "qp" if cls.crf_range is None else "crf": int(rng.integers(low, high + 1))})
 
 
@@ -138,7 +181,7 @@ class GapPairs(Samples):
         augmentation = self.stills.augmentation
         window = augmentation.window(last.shape[0], last.shape[1], rng)
         colour = Colour.draw(augmentation.jitter, rng)
-        return window_sample(first, last, self.stills.still(target)[1], motion, window, colour)
+        return Pair(first, last, self.stills.still(target)[1], motion, gap).seen(window, colour).sample()
 
 
 def late_frames(stills: Stills, gap: int) -> list[int]:
@@ -250,37 +293,12 @@ class VideoPairs(Samples):
 
     def __getitem__(self, position: Any) -> Sample:
         epoch, number = position
-        rng = np.random.default_rng([self.stills.seed, epoch, number, 2])
-        pair, stills, augmentation = self.pairs[number], self.stills, self.stills.augmentation
-        shown = self._shown(pair)
-        window = augmentation.window(shown.image.shape[0], shown.image.shape[1], rng)
-        colour = Colour.draw(augmentation.jitter, rng)
-        label = stills.labelled(pair.clip, pair.frame)
-        return window_sample(shown.keyframe, shown.image, label, dense(shown.motion), window, colour)
-
-
-class OwnFolder:
-    """A temporary folder that is removed with this object, by the process that made it alone.
-
-    Processes that load data have copies of the object, whose end must leave the folder to the others.
-    """
-
-    def __init__(self, prefix: str) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix=prefix))
-        self._end = weakref.finalize(self, _remove, self.path, os.getpid())
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """A process that is started afresh gets the path alone."""
-        return _Elsewhere, (self.path,)
-
-
-@dataclass(frozen=True)
-class _Elsewhere:
-    """A folder of another process, which removes it."""
-
-    path: Path
-
-
-def _remove(path: Path, owner: int) -> None:
-    if os.getpid() == owner:
-        shutil.rmtree(path, ignore_errors=True)
+        rng = np.random.default_rng([self.seed, epoch, number, 2])
+        frame = self.frames[self.targets[number]]
+        assert frame.label is not None
+        window = self.augmentation.window(frame.image.shape[0], frame.image.shape[1], rng)
+        colour = Colour.draw(self.augmentation.jitter, rng)
+        keyframe = self.frames[frame.keyframe].image
+        distance = self.targets[number] - frame.keyframe
+        pair = Pair(keyframe, frame.image, frame.label, dense(frame.motion), distance)
+        return pair.seen(window, colour).sample()
