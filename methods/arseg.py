@@ -31,6 +31,7 @@ CHOICES = {
     "warp": ("exact", "paper", "off"),
     "location": ("c1x1", "ntask", "nfeat"),
     "fst": ("mse", "kl", "kl_predictions", "none"),
+    "start": ("hr", "own"),
 }
 
 
@@ -49,10 +50,14 @@ class ARSeg(VideoSegmenter):
     ``location`` of the fusion, before c1x1, ntask or nfeat (behind the stem, as in the authors' code); ``warp`` exact, paper
     (the authors' code, half a pixel off) or off; ``shared`` last convolution; ``fst``, the feature similarity training: mse,
     kl (of the features, as in the authors' code), kl_predictions, or none.
+
+    ``start`` of the low-resolution network's training: hr (the trained keyframe network's weights)
+    or own (what ``--init`` gave it, from ImageNet in the authors' code, but for bise18 on
+    Cityscapes; random weights without).
     """
 
     needs = frozenset({"motion"})
-    free_parameters = ("scale", "warp", "scaled", "direct", "fst")
+    free_parameters = ("scale", "warp", "scaled", "direct", "fst", "start")
 
     def __init__(
         self,
@@ -70,11 +75,13 @@ class ARSeg(VideoSegmenter):
         warp: str = "exact",
         shared: bool = True,
         fst: str = "mse",
+        start: str = "hr",
         width: float = 1.0,
     ) -> None:
         super().__init__(classes)
         given = {
             "backbone": backbone, "style": style, "fusion": fusion, "warp": warp, "location": location, "fst": fst,
+            "start": start,
         }  # fmt: skip
         for key, value in given.items():
             if value not in CHOICES[key]:
@@ -83,6 +90,7 @@ class ARSeg(VideoSegmenter):
         self.backbone, self.style, self.window, self.warp, self.width = backbone, style, window, warp, width
         self.scale = check_scale("arseg", scale)
         self.mode, self.location, self.shared, self.fst = fusion, location, shared, fst
+        self.start = start
         self._paper_name, self._per_frame = BACKBONES[backbone]
         self._changed = [
             f"{key} {_word(value)}"
@@ -196,8 +204,9 @@ class ARSeg(VideoSegmenter):
         return phases
 
     def begin_phase(self, phase: Phase) -> None:
-        """The LR network starts from the HR network's weights, which it resembles more than ImageNet's."""
-        if phase.name == "lr":
+        """Start the LR network from the HR network's weights, or from its own; the last convolution,
+        where it is shared, is the HR network's either way."""
+        if phase.name == "lr" and self.start == "hr":
             self._copy_to_low(self.high.state_dict())
 
     def _copy_to_low(self, state: dict[str, Tensor]) -> None:

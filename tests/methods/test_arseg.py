@@ -143,3 +143,17 @@ def test_wrong_parameters_are_refused_in_words(text):
 def test_foreign_weights_are_refused_in_words():
     with pytest.raises(WeightsError, match="starts from weights of bisenet"):
         create(SMALL).initialise({}, {"name": "pspnet", "method": "pspnet"})
+
+
+@pytest.mark.parametrize(("start", "copied"), [("hr", True), ("own", False)])
+def test_where_the_low_resolution_network_starts(start, copied):
+    """From the keyframe network, or from what it holds, as the authors' does from ImageNet; the last convolution is one."""
+    model = create(f"arseg[width=0.125,start={start}]")
+    high, low = model.high.backbone.conv1.weight, model.low.backbone.conv1.weight
+    torch.nn.init.ones_(high)
+    torch.nn.init.zeros_(low)
+    model.begin_phase(model.phases()[1])
+    assert torch.equal(low, high) == copied
+    assert low.abs().sum() == 0 or copied
+    with pytest.raises(UsageError, match="unknown start 'zero'; expected one of hr, own"):
+        create("arseg[start=zero]")

@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vssbench.errors import UsageError, WeightsError
+from vssbench.codec.encoded import EncodedCodec
+from vssbench.errors import MotionUnavailable, UsageError, WeightsError
 from vssbench.training import loop
+from vssbench.training import recipe as recipes
 from vssbench.training.loop import Options, Trainer
 from vssbench.variant import parse_variant
 from vssbench.weights import open_weights, save_state
@@ -109,7 +111,7 @@ def test_the_record_holds_the_recipe(stills, tmp_path):
 
 def test_joined_phases_share_a_schedule(stills, tmp_path):
     """AR-Seg's paper recipe: the rate of the phase with fusion goes on from where the phase without it ends."""
-    options = Options(**{**vars(TINY), "recipe": "paper", "epochs": 4, "batch": 8})
+    options = Options(**{**vars(TINY), "recipe": "paper", "epochs": 4, "batch": 8, "codecs": REPEATABLE})
     made = trainer(stills, tmp_path / "w.safetensors", "arseg[backbone=bise18,width=0.125]", options)
     rates: dict[str, list[float]] = {}
     step = made._step
@@ -184,3 +186,85 @@ def test_a_backbone_without_classes_starts_a_training(stills, tmp_path):
     assert all(torch.equal(started.model.state_dict()[name], value) for name, value in state.items())
     mean, _ = open_weights(started.run()[0]).statistics
     assert mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("codec", "words"),
+    [
+        ("h264[motion=none]", "needs motion vectors"),
+        ("hevc[paper=arseg-camvid,crf=20]", "crf=20.* contradicts"),
+        ("h264[preset=quick]", "unknown preset"),
+        ("theora", "unknown codec"),
+    ],
+)
+def test_a_codec_that_could_not_make_pairs_is_refused_before_anything_is_trained(codec, words, stills, tmp_path):
+    options = replace(TINY, codecs=(codec,))
+    with pytest.raises(UsageError, match=words):
+        trainer(stills, tmp_path / "w.safetensors", "arseg[backbone=bise18,width=0.125]", options)
+
+
+def test_vectors_that_cannot_be_had_are_refused_before_anything_is_trained(stills, tmp_path, monkeypatch):
+    def missing(self, residual):
+        raise MotionUnavailable("no reader of vectors here")
+
+    monkeypatch.setattr(EncodedCodec, "_motion_source", missing)
+    with pytest.raises(MotionUnavailable, match="no reader"):
+        trainer(stills, tmp_path / "w.safetensors", "arseg[backbone=bise18,width=0.125]")
+    assert trainer(stills, tmp_path / "w.safetensors", "bisenet[width=0.125]").phases  # makes no pairs
+
+
+@pytest.mark.parametrize("recipe", ["short", "paper"])
+def test_arseg_trains_through_its_papers_encoding(recipe, stills, tmp_path):
+    codecs = ("hevc[paper=arseg-camvid,bitrate=1M]",) if recipe == "short" else None
+    options = replace(TINY, recipe=recipe, epochs=1, batch=8, codecs=codecs)
+    made = trainer(stills, tmp_path / "w.safetensors", "arseg[backbone=bise18,width=0.125]", options)
+    history = open_weights(made.run()[0]).training["history"]
+    assert history[-1]["phase"] == "fusion"
+    assert made.recipe.common.rate == "stated"
+
+
+DFF = "dff[backbone=resnet18,width=0.125,motion=codec]"
+JOINT = replace(TINY, recipe="paper", epochs=None, iterations=2)
+
+
+def test_what_a_recipe_freezes_stays_as_it_was_given(stills, tmp_path):
+    """DFF's paper: the first stages, and the ResNet's batch normalisation, statistics and all. Without a start they train."""
+    blank = trainer(stills, tmp_path / "a", DFF, JOINT)
+    state = {name: value.clone() for name, value in blank.model.state_dict().items()}
+    state = {name: 1.25 * value + 0.01 if value.is_floating_point() else value for name, value in state.items()}
+    (path,) = save_state(
+        tmp_path / "start.safetensors", state, parse_variant(DFF), (), "imported", {}, {"missing": '["net.final"]'}, half=False
+    )
+    started = trainer(stills, tmp_path / "b.safetensors", DFF, replace(JOINT, initial=(path,)))
+    started.run()
+    after = started.model.state_dict()
+    same = {name for name, value in state.items() if torch.equal(after[name], value)}
+    kept = {name for name in state if name.startswith(("net.backbone.conv1.", "net.backbone.layer1.", "net.backbone.bn1."))}
+    norms = {name for name in state if name.startswith("net.backbone.") and (".bn" in name or ".downsample.1" in name)}
+    assert norms - kept
+    assert same == kept | norms
+    blank.run()
+    changed = blank.model.state_dict()
+    assert changed["net.backbone.bn1.num_batches_tracked"] == 2
+
+
+def test_freezing_what_is_not_there_is_refused(stills, tmp_path, monkeypatch):
+    table = {"epochs": 1, "phases": {"task": {"frozen_batch_norm": ["net.spine"]}}}
+    monkeypatch.setattr(recipes, "_tables", lambda method: {"short": table} if method == "bisenet" else {})
+    with pytest.raises(UsageError, match=r"bisenet\[width=0.125\] has no part 'net.spine' to freeze"):
+        trainer(stills, tmp_path / "w.safetensors", options=replace(TINY, epochs=None))
+
+
+def test_what_is_not_as_published_is_said_and_recorded(stills, tmp_path, capsys):
+    """On stderr before training, once each; the start is asked for where there is none; the record holds the lines."""
+    options = replace(TINY, recipe="paper", epochs=1, batch=8)
+    made = trainer(stills, tmp_path / "w.safetensors", "pspnet[width=0.125,style=upsample]", options)
+    said = capsys.readouterr().err
+    assert made.recipe.departures
+    assert all(said.count(f"not as published: {departure}") == 1 for departure in made.recipe.departures)
+    assert "recipe paper starts from ImageNet's ResNet; without --init" in said
+    path = made.run()[0]
+    assert tuple(open_weights(path).training["recipe"]["departures"]) == made.recipe.departures
+    capsys.readouterr()
+    trainer(stills, tmp_path / "v", "pspnet[width=0.125,style=upsample]", replace(options, initial=(path,)))
+    assert "without --init" not in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Recipes: what the files hold, how they are laid over one another, what is typed wins, faults in words."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ from click.testing import CliRunner
 from vssbench import registry
 from vssbench.cli import bench
 from vssbench.errors import UsageError
+from vssbench.nets.resnet import ResNet
 from vssbench.training import recipe as recipes
 from vssbench.training.loop import Options
 from vssbench.training.recipe import Recipe, load_recipe, names, with_parameters
 from vssbench.variant import parse_variant
+from vssbench.weights import open_weights
 
 FILES = sorted(path.stem for path in (Path(recipes.__file__).parent / "recipes").glob("*.toml"))
 METHODS = [name for name in registry.plugins("methods") if name in FILES]
@@ -72,6 +75,105 @@ def test_arsegs_published_settings():
     assert city.of("fusion").augmentation.crop == (1024, 512)
 
 
+def test_arsegs_network_codec_and_start_are_the_published_ones():
+    """x265 as the authors call it, their accumulation, semseg's network on Cityscapes, where the LR network starts."""
+    accumulated = "fill=zero,whole_pixels=true"
+    for dataset, parameters in (("camvid", {"start": "own"}), ("cityscapes", {"start": "own", "style": "semseg"})):
+        recipe = load_recipe("arseg", dataset, "paper")
+        assert recipe.parameters == parameters
+        assert recipe.of("fusion").codecs == (f"hevc[paper=arseg-{dataset},{accumulated}]",)
+        assert (recipe.of("fusion").rate, recipe.of("fusion").pixels) == ("stated", "original")
+        assert recipe.of("fusion").batch == 8
+    bise = load_recipe(parse_variant("arseg[backbone=bise18]"), "cityscapes", "paper")
+    assert bise.parameters == {"start": "hr", "style": "upsample"}
+    assert (bise.of("hr").batch, bise.of("fusion").batch) == (8, 16)
+    with torch.device("meta"):
+        registry.create("methods", with_parameters(parse_variant("arseg[backbone=bise18]"), bise), classes=3)
+
+
+def test_dffs_paper_keeps_imagenets_first_stages_and_batch_normalisation():
+    joint = load_recipe("dff", "cityscapes", "paper").of("joint")
+    assert joint.frozen == ("net.backbone.conv1", "net.backbone.bn1", "net.backbone.layer1")
+    assert joint.frozen_batch_norm == ("net.backbone",)
+    assert load_recipe("dff", "cityscapes", "short").of("joint").frozen_batch_norm == ()
+
+
+def test_xception_trains_as_long_as_its_authors_did():
+    variant = parse_variant("bisenet[backbone=xception39]")
+    assert load_recipe(variant, "cityscapes", "paper").iterations == 140_000
+    assert load_recipe(variant, "camvid", "paper").epochs == 100
+    assert load_recipe("bisenet", "cityscapes", "paper").iterations == 80_000
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_paper_recipe_says_where_it_is_not_the_papers(method, dataset):
+    recipe = load_recipe(method, dataset, "paper")
+    assert recipe.departures
+    assert recipe.selection
+    assert recipe.initial
+    for line in (*recipe.departures, recipe.selection, recipe.initial):
+        assert line == line.strip()
+        assert "\n" not in line
+        assert len(line) <= 120
+    assert not load_recipe(method, dataset, "short").initial
+
+
+def test_conditions_hold_by_the_typed_parameter_and_lie_under_the_dataset(written):
+    table = {
+        "epochs": 1, "batch": 1, "parameters": {"style": "semseg"},
+        "when": {"layers=50": {"batch": 2, "clip": 3}, "style=semseg": {"epochs": 5}},
+        "street": {"batch": 4, "when": {"layers=50": {"batch": 6}}},
+        "lane": {"batch": 7},
+    }  # fmt: skip
+    written(pspnet={"short": table})
+    assert (load_recipe("pspnet", "lake", "short").common.batch, load_recipe("pspnet", "lake", "short").epochs) == (1, 5)
+    assert load_recipe(parse_variant("pspnet[style=upsample]"), "lake", "short").epochs == 1
+    fifty = parse_variant("pspnet[layers=50]")
+    assert [load_recipe(fifty, place, "short").common.batch for place in ("lake", "street", "lane")] == [2, 6, 7]
+    assert load_recipe(fifty, "street", "short", {"batch": 9}).common.batch == 9
+    table["when"] = {"depth=50": {"batch": 2}}
+    with pytest.raises(UsageError, match="when 'depth=50', and pspnet has no parameter 'depth'"):
+        load_recipe("pspnet", "lake", "short")
+
+
+def test_a_typed_codec_that_states_its_rate_is_taken_at_that_rate():
+    typed = {
+        text: load_recipe("arseg", "camvid", "short", Options(codecs=(text,)).overrides()).of("fusion").rate
+        for text in ("h264", "h264[bitrate=1M]", "hevc[qp=30]", "hevc[paper=arseg-camvid]", "raw")
+    }
+    assert typed == {
+        "h264": "random", "h264[bitrate=1M]": "stated", "hevc[qp=30]": "stated", "hevc[paper=arseg-camvid]": "stated",
+        "raw": "random",
+    }  # fmt: skip
+    assert load_recipe("arseg", "camvid", "short").of("fusion").rate == "random"
+
+
+def test_what_is_said_is_no_part_of_a_trainings_identity():
+    recipe = load_recipe("arseg", "camvid", "paper")
+    other = recipe.model_copy(update={"departures": (), "selection": "", "initial": ""})
+    assert recipe.flat() == other.flat()
+    assert recipe.model_dump()["departures"]
+
+
+def test_the_command_that_is_named_makes_the_start_that_is_asked_for(tmp_path, monkeypatch):
+    """Of a ResNet-18 as torchvision names its entries; a narrower network is told that no such file fits."""
+    monkeypatch.chdir(tmp_path)
+    backbone = {**ResNet(18).state_dict(), "fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
+    torch.save(backbone, "resnet18.pth")
+    arguments = ["train", "bisenet", "-d", "cityscapes", "--recipe", "paper", "--show"]
+    shown = CliRunner().invoke(bench, arguments)
+    assert "recipe paper starts from ImageNet's ResNet-18; without --init" in shown.stdout
+    command = shown.stdout.split("python bench.py ")[1].split("; then add --init ")
+    made = CliRunner().invoke(bench, shlex.split(command[0]))
+    assert made.exit_code == 0, made.output
+    start = command[1].strip()
+    assert open_weights(Path(start)).variant.name == "bisenet"
+    assert "--init" not in CliRunner().invoke(bench, [*arguments, "--init", start]).stdout
+    narrow = CliRunner().invoke(bench, ["train", "bisenet[width=0.5]", *arguments[2:]]).stdout
+    assert "its backbone has 0.5 times the channels of a ResNet-18" in narrow
+
+
 def test_baselines_are_trained_as_their_network():
     assert load_recipe("copy", "camvid", "paper") == load_recipe("pspnet", "camvid", "paper")
 
@@ -124,6 +226,9 @@ def test_parameters_give_way_to_typed_ones():
         ({"optimiser": {"nesterov": True}}, "nesterov is for"),
         ({"augmentation": {"scales": [2, 1]}}, "the smaller first"),
         ({"epochs": None}, "either epochs or iterations"),
+        ({"departures": "one"}, "departures: .*found 'one'"),
+        ({"departures": [""]}, "departures.0: .*at least 1 character"),
+        ({"rate": "fast"}, "rate: .*'random' or 'stated'; found 'fast'"),
     ],
 )
 def test_faults_are_words(written, table, message):
@@ -146,6 +251,10 @@ def test_show_prints_the_recipe_and_trains_nothing(tmp_path, monkeypatch):
     lines = result.stdout.splitlines()
     assert "optimiser.learning_rate = 0.5" in lines
     assert "phase fusion: pairs 11 to 11 frames apart, 50 epochs, batch 8, adam at 0.5, goes on from lr" in lines
+    assert [line for line in lines if line.startswith("not as published: ")] == [
+        f"not as published: {departure}" for departure in load_recipe("arseg", "camvid", "paper").departures
+    ]
+    assert sum("best mIoU on the val split" in line for line in lines) == 1
     assert not list(tmp_path.iterdir())
 
 

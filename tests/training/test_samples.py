@@ -253,3 +253,57 @@ def test_batches_are_channels_last_and_labels_small(stills):
         assert batch["image"].shape == (4, 3, 64, 96)
         assert batch["image"].is_contiguous(memory_format=torch.channels_last)
         assert (batch["image"].dtype, batch["label"].dtype) == (torch.uint8, torch.uint8)
+
+
+def test_pairs_say_how_far_apart_they_are(stills, patterns):
+    """In frames: of video the true number, 0 where a sample is a keyframe."""
+    video = VideoPairs(patterns.training_clips(), coding("h264[bitrate=4M]"), WHOLE, 0)
+    list(video.preload())
+    assert [int(video[0, number]["distance"]) for number in range(10)] == [1, 2, 3, 4, 5] * 2
+    apart = GapPairs(stills_of(patterns), coding(vectors=False), (0, 2))
+    drawn = [apart[epoch, number] for epoch in range(4) for number in (2, 3)]
+    assert {int(sample["distance"]) for sample in drawn} == {0, 1, 2}
+    for sample in drawn:
+        assert torch.equal(sample["image"], sample["keyframe"]) == (sample["distance"] == 0)
+    for gap in (0, 3):
+        made = EgoMotionPairs(stills_of(stills), coding(vectors=False), (gap, gap))[0, 1]
+        assert made["distance"] == gap
+
+
+#: a codec of pairs -> what it is created as for a GOP of four frames at its stated rate
+STATED = {
+    "h264[bitrate=500k]": {"bitrate": "500k", "gop": 4},
+    "hevc[qp=30]": {"qp": 30, "gop": 4},
+    "hevc[paper=arseg-camvid,bitrate=1M]": {
+        "bitrate": "1M", "gop": 4, "preset": "medium", "bframes": 0, "refs": 3, "rect": True, "fps": 30.0,
+    },
+    "hevc[paper=arseg-cityscapes]": {
+        "bitrate": "5M", "gop": 4, "preset": "medium", "bframes": 0, "refs": 3, "rect": True, "fps": 17.0,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("codec", STATED)
+def test_pairs_of_stills_are_coded_at_a_stated_rate_or_a_random_quality(codec, stills, monkeypatch):
+    created = []
+    create = registry.create
+    monkeypatch.setattr(
+        registry, "create", lambda kind, variant, **given: created.append(variant) or create(kind, variant, **given)
+    )
+    shown = [
+        EgoMotionPairs(stills_of(stills), coding(codec, vectors=False, stated_rate=stated), (3, 3))[0, 1]
+        for stated in (True, False)
+    ]
+    assert created[0].params == STATED[codec]
+    rest = {key: value for key, value in STATED[codec].items() if key not in ("bitrate", "qp")}
+    assert {key: value for key, value in created[1].params.items() if key != "crf"} == rest
+    assert 18 <= created[1].params["crf"] <= 40
+    assert all(sample["distance"] == 3 for sample in shown)
+
+
+def test_a_papers_encoding_codes_pairs_of_video_of_any_length(patterns):
+    codec = coding("hevc[paper=arseg-camvid,fill=zero,whole_pixels=true]", original=True)
+    for gap in (1, 3):
+        sample = GapPairs(stills_of(patterns), codec, (gap, gap))[0, 1]
+        assert sample["motion"].shape == (2, 64, 96)
+        assert not torch.remainder(sample["motion"], 1).any()

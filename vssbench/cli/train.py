@@ -112,15 +112,18 @@ def describe_recipe(variant: Variant, dataset: Variant, options: Options) -> str
     import torch
 
     from vssbench import registry
+    from vssbench.training.notes import notes
     from vssbench.training.recipe import load_recipe, with_parameters
 
-    recipe = load_recipe(variant.name, dataset.name, options.recipe, options.overrides())
+    recipe = load_recipe(variant, dataset.name, options.recipe, options.overrides())
     settled = with_parameters(variant, recipe)
     with torch.device("meta"):  # shapes alone, in no time and no memory
-        phases = registry.create("methods", settled, classes=2).phases()
+        model = registry.create("methods", settled, classes=2)
+    phases = model.phases()
     lines = [f"{settled} on {dataset.name}, recipe {recipe.name}"]
     lines += [f"{key} = {value}" for key, value in recipe.flat().items() if not key.startswith("phases.")]
-    return "\n".join([*lines, *(_describe_phase(phase, recipe) for phase in phases)])
+    lines += [_describe_phase(phase, recipe) for phase in phases]
+    return "\n".join([*lines, *notes(recipe, settled, model, bool(options.initial))])
 
 
 def _describe_phase(phase: Phase, recipe: Recipe) -> str:
@@ -134,5 +137,7 @@ def _describe_phase(phase: Phase, recipe: Recipe) -> str:
         f"batch {own.batch}",
         f"{own.optimiser.kind} at {own.optimiser.learning_rate * phase.learning_rate:g}",
         f"goes on from {own.continues}" if own.continues else "",
+        *(f"keeps the {name} of --init" for name in own.frozen),
+        *(f"keeps the batch normalisation in {name} of --init" for name in own.frozen_batch_norm),
     ]
     return f"phase {phase.name}: {', '.join(filter(None, parts))}"

@@ -17,7 +17,6 @@ class Checkpoint:
     """State between two epochs. ``identity`` is what must be equal for a training to be resumed; ``scaler`` is that of fp16
     gradients, empty in other precisions; ``best`` holds the fields of ``validation.Best``, where the phase was judged;
     ``gradients`` is what the check of the layers found in each phase."""
->>>>>>> 59f3f36 (Training checks each layer's gradient, and mends the layers where torch's is wrong)
 
     identity: dict[str, str]
     phase: int

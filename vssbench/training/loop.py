@@ -15,7 +15,6 @@ from typing import Any, Literal
 import torch
 from rich.console import Console
 from torch import Tensor, nn
-from torch.utils.data import default_collate
 
 from vssbench import __version__, registry
 from vssbench.division import Division
@@ -35,12 +34,14 @@ from vssbench.training.distributed import (
 )
 from vssbench.training.gradients import right_gradients
 from vssbench.training.memory import DEFAULT_BYTES, memory_of_process
+from vssbench.training.notes import notes
+from vssbench.training.pairs import states_rate
 from vssbench.training.recipe import PhaseRecipe, Recipe, load_recipe, with_parameters
-from vssbench.training.samples import EpochSampler, Sample, Samples, Stills, loader
+from vssbench.training.samples import EpochSampler, Sample, Samples, Stills, joined, loader
 from vssbench.training.schedule import build_optimiser, rate_factor
-from vssbench.training.sources import samples_of
+from vssbench.training.sources import check_codecs, samples_of
 from vssbench.training.validation import Best, Setting, Validation, best_entry, divide, measure_of
-from vssbench.variant import Variant
+from vssbench.variant import Variant, parse_variant
 from vssbench.video import Dataset
 from vssbench.weights import WeightFile, open_weights, save_weights, set_statistics
 
@@ -56,8 +57,8 @@ class Options:
     """How to train: the recipe's name, and what of it is overridden (None: nothing).
 
     ``batch`` counts the images of one pass over all processes; a step takes ``accumulate`` such passes. ``frames`` limits the
-    frames of an epoch and of a validation; ``memory``, in GiB, bounds what is kept of the data on this machine; ``part_size``, in MiB, splits the
-    weight file.
+    frames of an epoch and of a validation; ``memory``, in GiB, bounds what is kept of the data on this machine; ``part_size``,
+    in MiB, splits the weight file.
     """
 
     recipe: str = "short"
@@ -93,6 +94,7 @@ class Options:
             "codecs": self.codecs or None,
             "validate_every": self.validate_every,
             "select": self.select,
+            "rate": "stated" if any(states_rate(parse_variant(codec)) for codec in self.codecs or ()) else None,
         }
         return {key: value for key, value in given.items() if value is not None}
 
@@ -113,17 +115,22 @@ class Trainer:
         self.dataset_variant, self.dataset, self.options, self.out = dataset_variant, dataset, options, out
         self.world = world or World()
         self.console = messages() if self.world.main else Console(quiet=True)
-        self.recipe: Recipe = load_recipe(variant.name, dataset_variant.name, options.recipe, options.overrides())
+        self.recipe: Recipe = load_recipe(variant, dataset_variant.name, options.recipe, options.overrides())
         self.variant = with_parameters(variant, self.recipe)
         if self.recipe.precision == "fp16" and not options.device.startswith("cuda"):
             raise UsageError(f"fp16 trains on CUDA alone: with --device {options.device} choose --precision bf16 or fp32")
         torch.manual_seed(options.seed)
         self.model: VideoSegmenter = registry.create("methods", self.variant, classes=len(dataset.classes))
         initial = [open_weights(path) for path in options.initial]
+        #: names of the tensors that --init gave
+        self.given: set[str] = set()
         self.replaced = self._initialise(initial)
         # read now: the weights that are written at the end may take the place of one of these files
         self.initial_records = [{"file": file.path.name, "sha256": file.sha256, "training": file.training} for file in initial]
         self.phases = [phase for phase in self.model.phases() if phase.name not in self.replaced]
+        self._check_phases()
+        for line in notes(self.recipe, self.variant, self.model, bool(initial)):
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         self.model.to(options.device, memory_format=torch.channels_last)
         same_everywhere(self.model)
         share_batch_norm(self.model)
@@ -147,11 +154,35 @@ class Trainer:
                 raise UsageError(
                     f"--init {file.path} has {len(file.classes)} classes and the dataset {len(self.dataset.classes)}"
                 )
-            replaced.update(self.model.initialise(file.tensors(), file.metadata))
+            tensors = file.tensors()
+            replaced.update(self.model.initialise(tensors, file.metadata))
+            self.given.update(tensors)
             set_statistics(self.model, file)
         if replaced:
             self.console.print(f"{self.variant}: phases already trained, taken from --init: {', '.join(sorted(replaced))}")
         return replaced
+
+    def _check_phases(self) -> None:
+        """Refuse, before anything is trained, what a later phase could not do."""
+        modules = {name for name, _ in self.model.named_modules()}
+        for number, phase in enumerate(self.phases):
+            recipe = self._phase_recipe(number)
+            for name in (*recipe.frozen, *recipe.frozen_batch_norm):
+                if name not in modules:
+                    raise UsageError(f"recipe {self.recipe.name}: {self.variant} has no part {name!r} to freeze")
+            if self._length(number):
+                check_codecs(phase, recipe, self.model.needs)
+
+    def _held(self, number: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the submodules that a phase does not train, and those whose batch normalisation it
+        does not: the recipe's count where ``--init`` gave them weights, since random ones would
+        stay random."""
+        recipe = self._phase_recipe(number)
+        frozen, normalised = (
+            tuple(name for name in names if any(given.startswith(f"{name}.") for given in self.given))
+            for names in (recipe.frozen, recipe.frozen_batch_norm)
+        )
+        return (*self.phases[number].frozen, *frozen), normalised
 
     @property
     def checkpoint_path(self) -> Path:
@@ -219,6 +250,9 @@ class Trainer:
         memory = memory_of_process(self.options.memory, self.world.on_machine)
         asked = bool(self.options.validate_every)
         self.division = divide(self.dataset, self.recipe.validate_every, asked, self.console.print)
+        # what is held out is about a tenth of the data, and has that part of the memory
+        held_out = memory.limit // 10 if self.division.validation else 0
+        memory.limit -= held_out
         stills = Stills(self.division.training, self.recipe.common.augmentation, self.options.seed, memory)
         self._preload("reading training frames", stills)
         counts = torch.from_numpy(stills.pixel_counts(len(self.dataset.classes))).double()
@@ -226,7 +260,7 @@ class Trainer:
         self.enet_weights = (1 / torch.log(1.02 + counts / counts.sum())).float().to(self.options.device)
         self.stills = stills
         if self.division.validation:
-            setting = Setting(self.options.device, self.options.workers, self.options.frames, self.world)
+            setting = Setting(self.options.device, self.options.workers, self.options.frames, held_out, self.world)
             self.validation = Validation(self.division, len(self.dataset.classes), setting, self._preload)
 
     def _preload(self, label: str, samples: Samples) -> None:
@@ -265,11 +299,11 @@ class Trainer:
             self.world.rank, self.world.size,
         )  # fmt: skip
         steps = length * sampler.steps if self.recipe.iterations is None else length
-        freeze(self.model, phase.frozen)
+        freeze(self.model, *self._held(number))
         self.last_epoch = math.ceil(steps / sampler.steps)
         epochs = range(first, self.last_epoch)
         sampler.epoch, sampler.epochs = first, len(epochs)
-        self._check_gradients(number, default_collate([samples[place] for place in next(iter(sampler))[:CHECKED]]))
+        self._check_gradients(number, joined([samples[place] for place in next(iter(sampler))[:CHECKED]]))
         # one pass for all epochs: the processes that load data go on through the end of an epoch, and keep what they hold
         batches = iter(loader(samples, sampler, self.options.workers, self.options.device.startswith("cuda")))
         with self._track(f"{self.variant} {phase.name}", steps - first * sampler.steps) as tracker:
@@ -321,8 +355,8 @@ class Trainer:
             return self.optimiser
         trained: set[str] = set()
         for member in joined:
-            frozen = tuple(f"{name}." for name in self.phases[member].frozen)
-            trained |= {name for name, _ in self.model.named_parameters() if not (frozen and name.startswith(frozen))}
+            still = untrained(self.model, *self._held(member))
+            trained |= {name for name, _ in self.model.named_parameters() if name not in still}
         settings = self._phase_recipe(joined[0]).optimiser
         optimiser = build_optimiser(settings, self.model.named_parameters(), trained, settings.learning_rate)
         if resumed is not None:
@@ -352,7 +386,7 @@ class Trainer:
             tracker.advance(1, f"epoch {epoch + 1} loss {sum(terms.values()):.3f}{self.latest_score}")
         return {name: value / done for name, value in totals.items()}
 
-    def _step(self, number: int, passes: list[Sample], sizes: list[int], optimiser: torch.optim.Optimizer) -> dict[str, float]:
+    def _step(self, number: int, passes: list[Sample], sizes: Sequence[int], optimiser: torch.optim.Optimizer) -> dict[str, float]:
         """One step of the optimiser from one or more passes of ``sizes`` images over all processes; the loss's terms."""
         recipe = self._phase_recipe(number)
         optimiser.zero_grad(set_to_none=True)
@@ -385,7 +419,8 @@ class Trainer:
         even = self._phase_recipe(number).class_weights == "none"
         weights = torch.ones_like(self.enet_weights) if even else self.enet_weights
         label = moved["label"].long()
-        batch = Batch(images["image"], label, weights, images.get("keyframe"), moved.get("motion"), moved.get("flow"))
+        extra = {key: moved.get(key) for key in ("motion", "flow", "distance")}
+        batch = Batch(images["image"], label, weights, images.get("keyframe"), **extra)
         kind = AUTOCAST.get(self.recipe.precision)
         with torch.autocast(device.split(":")[0], dtype=kind or torch.bfloat16, enabled=kind is not None):
             return self.model.loss(self.phases[number], batch)
@@ -419,7 +454,7 @@ class Trainer:
         assert self.validation is not None
         phase = self.phases[number]
         score = round(self.validation.score(self.model, phase, self._phase_recipe(number)), 6)
-        freeze(self.model, phase.frozen)
+        freeze(self.model, *self._held(number))
         self.history[-1]["validation"] = score if math.isfinite(score) else None
         best = best_entry(self.history, phase)
         improved = best is self.history[-1]
@@ -464,12 +499,30 @@ class Trainer:
         }
 
 
-def freeze(model: VideoSegmenter, frozen: tuple[str, ...]) -> None:
-    """Put the model in training mode but for the named submodules, which keep their weights and their statistics."""
+def freeze(model: VideoSegmenter, frozen: tuple[str, ...], batch_norm: tuple[str, ...] = ()) -> None:
+    """Put the model in training mode but for the ``frozen`` submodules and for the batch
+    normalisation in those named by ``batch_norm``: these keep their weights and their statistics.
+    """
     model.train()
     model.requires_grad_(True)
     for name in frozen:
         model.get_submodule(name).eval().requires_grad_(False)
+    for name in batch_norm:
+        for layer in normalisations(model, name).values():
+            layer.eval().requires_grad_(False)
+
+
+def normalisations(model: VideoSegmenter, part: str) -> dict[str, nn.Module]:
+    """Return every batch normalisation in a submodule, by its name in the model."""
+    kind = nn.modules.batchnorm._BatchNorm
+    layers = model.get_submodule(part).named_modules(prefix=part)
+    return {name: layer for name, layer in layers if isinstance(layer, kind)}
+
+
+def untrained(model: VideoSegmenter, frozen: tuple[str, ...], batch_norm: tuple[str, ...]) -> set[str]:
+    """Return the names of the parameters that :func:`freeze` leaves as they are."""
+    parts = tuple(f"{name}." for name in (*frozen, *(n for part in batch_norm for n in normalisations(model, part))))
+    return {name for name, _ in model.named_parameters() if parts and name.startswith(parts)}
 
 
 def _unit(image: Tensor) -> Tensor:

@@ -293,12 +293,39 @@ class VideoPairs(Samples):
 
     def __getitem__(self, position: Any) -> Sample:
         epoch, number = position
-        rng = np.random.default_rng([self.seed, epoch, number, 2])
-        frame = self.frames[self.targets[number]]
-        assert frame.label is not None
-        window = self.augmentation.window(frame.image.shape[0], frame.image.shape[1], rng)
-        colour = Colour.draw(self.augmentation.jitter, rng)
-        keyframe = self.frames[frame.keyframe].image
-        distance = self.targets[number] - frame.keyframe
-        pair = Pair(keyframe, frame.image, frame.label, dense(frame.motion), distance)
-        return pair.seen(window, colour).sample()
+        rng = np.random.default_rng([self.stills.seed, epoch, number, 2])
+        pair, stills, augmentation = self.pairs[number], self.stills, self.stills.augmentation
+        shown = self._shown(pair)
+        window = augmentation.window(shown.image.shape[0], shown.image.shape[1], rng)
+        colour = Colour.draw(augmentation.jitter, rng)
+        label = stills.labelled(pair.clip, pair.frame)
+        distance = pair.frame - pair.keyframe
+        whole = Pair(shown.keyframe, shown.image, label, dense(shown.motion), distance)
+        return whole.seen(window, colour).sample()
+
+
+class OwnFolder:
+    """A temporary folder that is removed with this object, by the process that made it alone.
+
+    Processes that load data have copies of the object, whose end must leave the folder to the others.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix=prefix))
+        self._end = weakref.finalize(self, _remove, self.path, os.getpid())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A process that is started afresh gets the path alone."""
+        return _Elsewhere, (self.path,)
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """A folder of another process, which removes it."""
+
+    path: Path
+
+
+def _remove(path: Path, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,16 +1,18 @@
 """Recipes: how a method is trained, as data. ``recipes/NAME.toml`` holds those of a method, ``default.toml`` the others'.
 
 A file has one table a recipe (``[short]``, ``[paper]``), and in it, where data sets differ, one table a data set
-(``[paper.cityscapes]``) that overrides it. A recipe begins with the default file's of the same name, or else with every
-field's default here. Options typed on the command line override all of them.
+(``[paper.cityscapes]``) that overrides it. In both, ``[paper.when."backbone=bise18"]`` overrides
+where a parameter of the method has that value. A recipe begins with the default file's of the same
+name, or else with every field's default here. Options typed on the command line override all.
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 from pydantic import NonNegativeFloat as NonNegative
@@ -19,11 +21,14 @@ from pydantic import PositiveFloat as Positive
 from vssbench import registry
 from vssbench.errors import UsageError
 from vssbench.training.augment import Augmentation
-from vssbench.variant import Variant
+from vssbench.variant import Value, Variant, format_value
 
 DEFAULT = "default"
-#: keys of a recipe that no phase has of its own
-_TOP = ("epochs", "iterations", "precision", "parameters", "validate_every", "select")
+
+#: the table of a recipe that holds further ones by a parameter's value
+WHEN = "when"
+#: fields of a recipe that are said and change no weight
+SAID = frozenset({"initial", "selection", "departures"})
 
 
 class _Strict(BaseModel):
@@ -81,6 +86,12 @@ class PhaseRecipe(_Strict):
     range of frames from a pair's keyframe to its image (none: the codec's own keyframe); ``pixels`` says whether pairs show
     what the codec decoded or the originals; ``share`` of the epochs, the method's own where none is given; ``continues`` is
     the phase before, where optimiser and schedule go on from it: one training in two parts.
+    ``rate`` is that of pairs made of stills: a random quality for each, or what the codec's
+    parameters state (pairs of video always have the latter).
+
+    ``frozen`` names submodules that keep the weights that ``--init`` gave them,
+    ``frozen_batch_norm`` those whose batch normalisation does, statistics, scale and shift; a
+    submodule that was given none is trained in full.
     """
 
     batch: PositiveInt = 8
@@ -89,6 +100,9 @@ class PhaseRecipe(_Strict):
     gaps: tuple[int, int] | None = None
     pixels: Literal["decoded", "original"] = "decoded"
     codecs: tuple[str, ...] = ("h264[bitrate=1M]",)
+    rate: Literal["random", "stated"] = "random"
+    frozen: tuple[str, ...] = ()
+    frozen_batch_norm: tuple[str, ...] = ()
     share: NonNegative | None = None
     continues: str | None = None
     optimiser: Optimiser = Field(default_factory=Optimiser)
@@ -107,7 +121,12 @@ class Recipe(_Strict):
     method's own where the user typed none; every ``validate_every`` epochs, and after a phase's last, the state is judged on
     clips held out of training (0: never, and nothing is held out); ``select`` is the state that a phase ends with: the best
     of those judged, or the last; ``common`` holds for every phase that ``phases`` does not name, and a phase that
-    is named and that a variant does not have is not missed."""
+    is named and that a variant does not have is not missed.
+
+    Three fields are said and change nothing: ``initial``, what the authors start from and
+    ``--init`` has to give; ``selection``, how they choose the epoch whose weights they keep;
+    ``departures``, a line for each point in which a training by this recipe is not theirs, and why.
+    """
 
     name: str
     epochs: PositiveInt | None = None
@@ -116,6 +135,9 @@ class Recipe(_Strict):
     parameters: dict[str, bool | int | float | str] = {}
     validate_every: NonNegativeInt = 0
     select: Literal["best", "last"] = "best"
+    initial: str = ""
+    selection: str = ""
+    departures: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     common: PhaseRecipe = Field(default_factory=PhaseRecipe)
     phases: dict[str, PhaseRecipe] = {}
 
@@ -130,11 +152,15 @@ class Recipe(_Strict):
         return self.phases.get(phase, self.common)
 
     def flat(self) -> dict[str, str]:
-        """Every value by its dotted name, as text: part of a training's identity."""
-        content = self.model_dump(mode="json")
+        """Every value that weights depend on by its dotted name, as text: part of a training's identity."""
+        content = self.model_dump(mode="json", exclude=set(SAID))
         common = content.pop("common")
         phases = content.pop("phases")
         return {key: str(value) for key, value in _flatten({**content, **common, "phases": phases}) if value is not None}
+
+
+#: what a recipe says once, for all phases
+_TOP = tuple(key for key in Recipe.model_fields if key not in ("name", "common", "phases"))
 
 
 def names(method: str) -> list[str]:
@@ -143,12 +169,15 @@ def names(method: str) -> list[str]:
     return sorted(name for name, content in tables.items() if isinstance(content, dict))
 
 
-def load_recipe(method: str, dataset: str, name: str, overrides: dict[str, Any] | None = None) -> Recipe:
-    """The recipe of that name for a method on a data set, with what the user typed: keys as in the file, with dots.
+def load_recipe(method: str | Variant, dataset: str, name: str, overrides: dict[str, Any] | None = None) -> Recipe:
+    """The recipe of that name for a method, or a variant of it, on a data set, with what the user
+    typed: keys as in the file, with dots.
 
     Raises UsageError for a recipe that there is not, and for a key or value that means nothing.
     """
-    content = _merged(method, dataset, name)
+    typed = method.params if isinstance(method, Variant) else {}
+    method = method.name if isinstance(method, Variant) else method
+    content = _merged(method, dataset, name, typed)
     phases = content.pop("phases", {})
     for key, value in (overrides or {}).items():
         _override(content, key, value)
@@ -162,21 +191,38 @@ def load_recipe(method: str, dataset: str, name: str, overrides: dict[str, Any] 
         raise UsageError(f"recipe {name!r} of {method}: {_first_fault(error)}") from error
 
 
-def _merged(method: str, dataset: str, name: str) -> dict[str, Any]:
-    """The default file's table, the method's, and the data set's in it, the later one over the earlier."""
+def _merged(method: str, dataset: str, name: str, typed: Mapping[str, Value]) -> dict[str, Any]:
+    """The default file's table, the method's, and the data set's in it, the later one over the
+    earlier, each with its conditions that are met."""
     tables = [file[name] for file in (_tables(DEFAULT), _tables(method)) if name in file]
     if not tables:
         raise UsageError(f"{method} has no recipe {name!r}; it has {', '.join(names(method))}")
-    known = {*Recipe.model_fields, *PhaseRecipe.model_fields}
+    known = {*Recipe.model_fields, *PhaseRecipe.model_fields, WHEN}
     content: dict[str, Any] = {}
     for table in tables:
         datasets = {key: value for key, value in table.items() if isinstance(value, dict) and key not in known}
         for key, value in datasets.items():
             if not known.issuperset(value):
                 raise UsageError(f"recipe {name!r} of {method}: unknown key {f'{key}.{min(set(value) - known)}'!r}")
-        content = _combined(content, {key: value for key, value in table.items() if key not in datasets})
-        content = _combined(content, datasets.get(dataset, {}))
+        general = {key: value for key, value in table.items() if key not in datasets}
+        for layer in (general, datasets.get(dataset, {})):
+            content = _combined(content, {key: value for key, value in layer.items() if key != WHEN})
+            for condition, further in layer.get(WHEN, {}).items():
+                if _met(condition, method, {**content.get("parameters", {}), **typed}):
+                    content = _combined(content, further)
     return content
+
+
+def _met(condition: str, method: str, given: Mapping[str, Value]) -> bool:
+    """Return whether a parameter has the value of ``parameter=value``, with those that are given.
+
+    Raises UsageError where the method has no such parameter.
+    """
+    values = registry.resolved("methods", Variant(method, dict(given)))
+    parameter, _, value = condition.partition("=")
+    if parameter not in values:
+        raise UsageError(f"a recipe of {method} has {WHEN} {condition!r}, and {method} has no parameter {parameter!r}")
+    return format_value(values[parameter]) == value
 
 
 @cache

@@ -149,7 +149,15 @@ def motion_tensor(motion: Motion) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(motion, np.float32)).permute(2, 0, 1)
 
 
-class EpochSampler(Sampler[list[tuple[int, int]]]):
+class BatchSampler(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, index): the epoch that a pass begins with, the images of each batch of a step over all processes."""
+
+    epoch: int
+    sizes: Sequence[int]
+    processes: int
+
+
+class EpochSampler(BatchSampler):
     """Batches of (epoch, index) in an order drawn from the seed and the epoch.
 
     A pass goes through ``epochs`` epochs from ``epoch`` on, without a pause between them; both are set before it.
@@ -198,7 +206,7 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
                 first += size
 
 
-def loader(samples: Samples, sampler: EpochSampler, workers: int, pin: bool) -> DataLoader[Sample]:
+def loader(samples: Samples, sampler: BatchSampler, workers: int, pin: bool) -> DataLoader[Sample]:
     """A loader of batches; one thread a worker, since the cores are the network's.
 
     Workers are forked where the system can, so that they share what is kept in memory; elsewhere each has its part of it.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from vssbench import registry
+from vssbench.codec.encoded import EncodedCodec
 from vssbench.errors import UsageError
 from vssbench.segmenter import Phase
 from vssbench.training.flow import GAPS, AffineFlow, VideoFlow
-from vssbench.training.pairs import Coding, EgoMotionPairs, GapPairs, VideoPairs
+from vssbench.training.pairs import SOME_FRAMES, Coding, EgoMotionPairs, GapPairs, VideoPairs, as_gop, at_quality
 from vssbench.training.recipe import PhaseRecipe
 from vssbench.training.samples import Samples, Stills
 from vssbench.variant import Variant, parse_variant
@@ -29,12 +32,32 @@ def samples_of(phase: Phase, recipe: PhaseRecipe, stills: Stills, needs: frozens
         return (VideoFlow if known else AffineFlow)(stills, gaps or GAPS)
     if phase.data != "pairs":
         raise UsageError(f"phase {phase.name} asks for {phase.data!r}: expected stills, pairs or flow")
-    coding = Coding(_codecs(recipe.codecs, "motion" in needs), "motion" in needs, recipe.pixels == "original")
+    motion = "motion" in needs
+    codecs = _codecs(recipe.codecs, motion)
+    coding = Coding(codecs, motion, recipe.pixels == "original", recipe.rate == "stated")
     if not moving:
         return EgoMotionPairs(stills, coding, gaps) if gaps is not None else EgoMotionPairs(stills, coding)
     if gaps is not None:
         return GapPairs(stills, coding, gaps)
     return VideoPairs(stills, coding)
+
+
+def check_codecs(phase: Phase, recipe: PhaseRecipe, needs: frozenset[str]) -> None:
+    """Raise, before anything is trained, where a phase could not be given its pairs.
+
+    UsageError for a codec that does not exist, that has no motion where the method needs it, or
+    that cannot code a GOP of a pair's length at a pair's rate; MotionUnavailable for vectors that
+    cannot be read here.
+    """
+    motion = "motion" in needs
+    if phase.data != "pairs" or (recipe.pixels == "original" and not motion):
+        return
+    gaps = recipe.gaps or phase.gaps or SOME_FRAMES
+    for codec in _codecs(recipe.codecs, motion):
+        rated = codec if recipe.rate == "stated" else at_quality(codec, np.random.default_rng(0))
+        coders = [registry.create("codecs", as_gop(rated, gap + 1)) for gap in gaps]
+        if motion and isinstance(coders[-1], EncodedCodec):
+            coders[-1].check_motion()
 
 
 def _codecs(texts: Sequence[str], motion: bool) -> tuple[Variant, ...]:

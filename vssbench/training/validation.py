@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch.utils.data import Sampler
 
 from vssbench.division import Division, undivided
 from vssbench.errors import UsageError
@@ -25,8 +24,9 @@ from vssbench.nets.resize import resize
 from vssbench.segmenter import Batch, Phase, VideoSegmenter
 from vssbench.training.augment import Augmentation
 from vssbench.training.distributed import World, sum_over_processes
+from vssbench.training.memory import DEFAULT_BYTES, Memory
 from vssbench.training.recipe import PhaseRecipe
-from vssbench.training.samples import Sample, Samples, Stills, loader
+from vssbench.training.samples import BatchSampler, Sample, Samples, Stills, loader
 from vssbench.training.sources import samples_of
 from vssbench.video import Clip, Dataset
 
@@ -75,11 +75,12 @@ class Best:
 
 @dataclass(frozen=True)
 class Setting:
-    """On what a validation runs: the device, processes that load data, frames at most (None: all), this process."""
+    """The device, the processes that load data, the frames (None: all) and bytes at most, and this process."""
 
     device: str
     workers: int = 0
     frames: int | None = None
+    memory: int = DEFAULT_BYTES
     world: World = field(default_factory=World)
 
 
@@ -88,7 +89,8 @@ class Validation:
 
     def __init__(self, division: Division, classes: int, setting: Setting, preload: Preload = preload_silently) -> None:
         self.classes, self.setting, self.preload = classes, setting, preload
-        self.groups = [_whole_stills(clips) for clips in _by_size(division.validation)]
+        groups = _by_size(division.validation)
+        self.groups = [_whole_stills(clips, Memory(setting.memory // len(groups))) for clips in groups]
         for whole in self.groups:
             self.preload("reading held-out frames", whole)
         self._sets: tuple[Phase, list[Samples]] | None = None
@@ -145,11 +147,14 @@ class Validation:
             if key in moved
         }
         even = torch.ones(self.classes, device=self.setting.device)
-        return Batch(images["image"], moved["label"], even, images.get("keyframe"), moved.get("motion"), moved.get("flow"))
+        extra = {key: moved.get(key) for key in ("motion", "flow", "distance")}
+        return Batch(images["image"], moved["label"].long(), even, images.get("keyframe"), **extra)
 
 
-class _InOrder(Sampler[list[tuple[int, int]]]):
+class _InOrder(BatchSampler):
     """The numbers of samples one by one, each at epoch 0: every one, or ``limit`` that are spread evenly."""
+
+    epoch, sizes, processes = 0, (1,), 1  # a batch of one image, which is this process's own
 
     def __init__(self, length: int, limit: int | None, world: World) -> None:
         count = min(length, limit or length)
@@ -171,11 +176,11 @@ def _by_size(clips: Sequence[Clip]) -> list[list[Clip]]:
     return [list(group) for _, group in groupby(sorted(clips, key=size), key=size)]
 
 
-def _whole_stills(clips: Sequence[Clip]) -> Stills:
+def _whole_stills(clips: Sequence[Clip], memory: Memory) -> Stills:
     """The labelled frames of clips of one size, whole and unchanged."""
     clip = clips[0]
     unchanged = Augmentation((clip.height, clip.width), (1.0,), 0, 0, 0, "list")
-    return Stills(clips, unchanged, SEED)
+    return Stills(clips, unchanged, SEED, memory)
 
 
 def _even(whole: Augmentation) -> Augmentation:
