@@ -6,13 +6,15 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
-from vssbench.errors import UsageError
+from vssbench.errors import UsageError, WeightsError
 from vssbench.nets.icnet import BRANCHES, FUSIONS, PaperICNet
 from vssbench.nets.icnet import ICNet as Cascade
 from vssbench.nets.icnet_forms import LiminnICNet, MmsegICNet
+from vssbench.nets.icnet_pruning import pruned
 from vssbench.nets.resize import resize, scaled_size
 from vssbench.perframe import PerFrameSegmenter
 from vssbench.segmenter import Batch, Phase
+from vssbench.variant import format_value
 
 #: value of ``backbone`` -> layers of the ResNet
 BACKBONES = {"resnet18": 18, "resnet50": 50, "resnet101": 101}
@@ -28,7 +30,8 @@ class ICNet(PerFrameSegmenter):
     """Parameters: ``form`` paper (the authors' network), liminn (liminn/ICNet-pytorch) or mmseg (open-mmlab); ``backbone``
     resnet18, resnet50 or resnet101; ``guidance`` (on, off) cascade label guidance in training; ``scale`` of the network's
     input (1 = full resolution); ``width`` multiplier of all channels. Of the paper's form alone: ``keep``, the part of the
-    backbone's kernels that its compression keeps (0.5 half compressed, 1 uncompressed); ``branches``, which branch predicts
+    backbone's kernels that its compression keeps (0.5 half compressed, 1 uncompressed; ``train --init`` prunes weights of a
+    larger one); ``branches``, which branch predicts
     (sub4, sub24, sub124; Table 2); ``fusion`` of branches (cff; dc3, dc5, dc7: Table 3)."""
 
     free_parameters = ("scale", "branches")
@@ -56,6 +59,8 @@ class ICNet(PerFrameSegmenter):
             _check(name, value, known)
         if not 0 < keep <= 1:
             raise UsageError(f"icnet: keep={keep:g} is not above 0 and at most 1 (0.5 is the paper's, 1 is uncompressed)")
+        self.keep = keep
+        self.structure = {"form": form, "backbone": backbone, "fusion": fusion, "width": format_value(width)}
         layers = BACKBONES[backbone]
         if form == "paper":
             network: Cascade = PaperICNet(
@@ -74,6 +79,38 @@ class ICNet(PerFrameSegmenter):
         size = scaled_size(batch.label.shape[-2], batch.label.shape[-1], self.scale)
         feature, extra = self.net.features(resize(self.normalise(batch.image), size))
         return self.net.losses(self.net.final(feature), extra, batch.label, batch.class_weights)
+
+    def initialise(self, state: dict[str, Tensor], source: dict[str, str]) -> tuple[str, ...]:
+        """From weights of the same network; those of a larger ``keep`` are pruned to this one's, by the L1 norms of their
+        filters."""
+        held = float(source.get("keep", self.keep))
+        if source.get("name") != "icnet" or not isinstance(self.net, PaperICNet) or held == self.keep:
+            return super().initialise(state, source)
+        self._check_prunable(held, source)
+        replaced = super().initialise(self._pruned(state), source)
+        self.remarks = (
+            f"pruned the weights of keep={held:g} to keep={self.keep:g}; the filters with the largest L1 norms are kept",
+        )
+        return replaced
+
+    def _pruned(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        assert isinstance(self.net, PaperICNet)
+        inner = {name.removeprefix("net."): value for name, value in state.items()}
+        return {f"net.{name}": value for name, value in pruned(inner, self.net).items()}
+
+    def _check_prunable(self, held: float, source: dict[str, str]) -> None:
+        """Raise WeightsError where a file of another ``keep`` cannot be pruned to this network."""
+        if held < self.keep:
+            raise WeightsError(
+                f"the file to start from holds icnet with keep={held:g}, which has fewer filters than keep={self.keep:g}: "
+                "pruning removes filters and adds none; start from weights of a larger keep"
+            )
+        for name, value in self.structure.items():
+            if source.get(name, value) != value:
+                raise WeightsError(
+                    f"the file to start from holds icnet with {name}={source[name]}, and {name}={value} is to be trained: "
+                    f"pruning changes keep alone; ask for {name}={source[name]}, or start from other weights"
+                )
 
     def training_only(self) -> tuple[str, ...]:
         return tuple(f"net.{name}" for name in self.net.idle())

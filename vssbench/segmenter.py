@@ -69,6 +69,8 @@ class VideoSegmenter(nn.Module, ABC):
     needs: frozenset[str] = frozenset()
     #: parameters that may differ between training and evaluation, since they leave every weight's shape as it is
     free_parameters: ClassVar[tuple[str, ...]] = ()
+    #: what :meth:`initialise` did to the weights beside loading them, in words that the training prints
+    remarks: tuple[str, ...] = ()
 
     mean: Tensor
     std: Tensor

@@ -9,9 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vssbench import registry
 from vssbench.cost.gmacs import count, meta_model
-from vssbench.errors import UsageError
+from vssbench.errors import UsageError, WeightsError
 from vssbench.segmenter import Batch
-from vssbench.variant import parse_variant
+from vssbench.variant import format_value, parse_variant
 
 
 def build(variant, classes=5):
@@ -148,3 +148,50 @@ def test_what_it_refuses(variant, words):
 def test_display_names(variant, display):
     with torch.device("meta"):
         assert build(variant).display == display
+
+
+def source(variant):
+    """The metadata of a weight file of that variant."""
+    parameters = registry.resolved("methods", parse_variant(variant))
+    return {"name": "icnet", "method": variant, **{key: format_value(value) for key, value in parameters.items()}}
+
+
+def test_weights_of_a_larger_keep_are_pruned():
+    small = "icnet[width=0.125,backbone=resnet18"
+    full, half = build(f"{small},keep=1]"), build(f"{small},branches=sub24]")
+    assert half.initialise(full.state_dict(), source(f"{small},keep=1]")) == ()
+    assert half.remarks == ("pruned the weights of keep=1 to keep=0.5; the filters with the largest L1 norms are kept",)
+    assert torch.equal(half.net.sub1[0][0].weight, full.net.sub1[0][0].weight)
+    kept = full.net.backbone.layer4[1].conv1.weight.abs().sum((1, 2, 3)).argsort(descending=True)[:32].sort().values
+    assert torch.equal(half.net.backbone.layer4[1].bn1.weight, full.net.backbone.layer4[1].bn1.weight[kept])
+    again = build(f"{small}]")
+    again.initialise(half.state_dict(), source(f"{small}]"))
+    assert again.remarks == ()
+    assert all(torch.equal(value, half.state_dict()[name]) for name, value in again.state_dict().items())
+
+
+def test_pruned_weights_need_no_guidance_classifiers():
+    full, half = build("icnet[width=0.125,keep=1,guidance=off]"), build("icnet[width=0.125]")
+    half.initialise(full.state_dict(), source("icnet[width=0.125,keep=1,guidance=off]"))
+    assert torch.equal(half.net.final.weight, full.net.final.weight)
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "words"),
+    [
+        ("icnet[width=0.125]", "icnet[width=0.125,keep=1]", "fewer filters than keep=1: pruning removes filters and adds none"),
+        ("icnet[width=0.25,keep=1]", "icnet[width=0.125]", "width=0.25, and width=0.125 is to be trained"),
+        ("icnet[width=0.125,keep=1,backbone=resnet18]", "icnet[width=0.125]", "ask for backbone=resnet18"),
+        ("icnet[width=0.125,keep=1,fusion=dc3]", "icnet[width=0.125]", "fusion=dc3, and fusion=cff"),
+        ("icnet[width=0.125,form=mmseg]", "icnet[width=0.125,keep=0.25]", "form=mmseg, and form=paper"),
+    ],
+)
+def test_what_cannot_be_pruned(held, asked, words):
+    with pytest.raises(WeightsError, match=words):
+        build(asked).initialise(build(held).state_dict(), source(held))
+
+
+def test_a_part_of_a_network_is_not_pruned():
+    full = {name: value for name, value in build("icnet[width=0.125,keep=1]").state_dict().items() if "backbone" in name}
+    with pytest.raises(WeightsError, match="pruning takes a whole network"):
+        build("icnet[width=0.125]").initialise(full, {**source("icnet[width=0.125,keep=1]"), "missing": '["net.reduce"]'})

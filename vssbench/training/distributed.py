@@ -75,6 +75,12 @@ def _several() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
+def wait_for_all() -> None:
+    """Wait until every process has come here."""
+    if _several():
+        dist.barrier()
+
+
 def sum_over_processes(value: Tensor) -> Tensor:
     """The sum of a tensor over all processes; not for gradients."""
     if not _several():

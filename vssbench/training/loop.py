@@ -31,6 +31,7 @@ from vssbench.training.distributed import (
     same_everywhere,
     share_batch_norm,
     sum_over_processes,
+    wait_for_all,
 )
 from vssbench.training.gradients import right_gradients
 from vssbench.training.memory import DEFAULT_BYTES, memory_of_process
@@ -158,6 +159,8 @@ class Trainer:
             replaced.update(self.model.initialise(tensors, file.metadata))
             self.given.update(tensors)
             set_statistics(self.model, file)
+        for remark in self.model.remarks:
+            self.console.print(f"{self.variant}: {remark}")
         if replaced:
             self.console.print(f"{self.variant}: phases already trained, taken from --init: {', '.join(sorted(replaced))}")
         return replaced
@@ -232,8 +235,11 @@ class Trainer:
             self._run_phase(number, resumed)
             if self.best is not None and self._takes_best(number):
                 self.model.load_state_dict(self.best.model)
-        if not self.world.main:
-            return []
+        paths = self._finish() if self.world.main else []
+        wait_for_all()  # whichever process comes back may read the file
+        return paths
+
+    def _finish(self) -> list[Path]:
         part_bytes = None if self.options.part_size is None else int(self.options.part_size * 2**20)
         paths = self._save(self.out, part_bytes)
         self.checkpoint_path.unlink(missing_ok=True)
