@@ -25,6 +25,7 @@ from vssbench.training.distributed import (
 from vssbench.training.loop import Options, Trainer
 from vssbench.training.recipe import Optimiser, PhaseRecipe
 from vssbench.training.samples import Stills
+from vssbench.training.stages import Assignment, train_in_stages
 from vssbench.training.validation import Setting, Validation
 from vssbench.variant import Variant, parse_variant
 
@@ -103,6 +104,14 @@ def held_out_scores(world: World) -> dict[str, float]:
     return {phase.name: validation.score(model, phase, PhaseRecipe(codecs=("raw",))) for phase in model.phases()}
 
 
+def in_stages(out: Path, world: World) -> None:
+    """Every process reads, for each stage, the file that the first one wrote."""
+    options = Options(recipe="progressive", epochs=1, batch=8, crop=(48, 64), workers=0)
+    variant = parse_variant("icnet[width=0.125,backbone=resnet18]")
+    what = Assignment(variant, Variant("patterns", {}), Patterns(frames=5, clips=4), options, out)
+    assert len(list(train_in_stages(what, world))) == (3 if world.main else 0)
+
+
 def failing(out: Path, world: World) -> None:
     """The second process cannot read a frame of its part."""
     if world.rank == 1:
@@ -128,6 +137,8 @@ def main() -> None:
             torch.save(score, file)
     elif what == "failing":
         failing(file, world)
+    elif what == "stages":
+        in_stages(file, world)
     else:
         trained(what, file, world)
     leave()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import time
@@ -60,6 +61,15 @@ def test_held_out_scores_are_those_of_one_process(tmp_path):
 
 def _history(path: Path) -> list[dict]:
     return open_weights(path).training["history"]
+
+
+def test_stages_hand_over_to_every_process(tmp_path):
+    done = two_processes("stages", tmp_path / "w.safetensors")
+    assert done.returncode == 0, done.stderr
+    files = [open_weights(tmp_path / f"w{part}.safetensors") for part in ("-keep1", "-keep0.75", "")]
+    assert [file.metadata["keep"] for file in files] == ["1", "0.75", "0.5"]
+    for before, after in itertools.pairwise(files):
+        assert [entry["sha256"] for entry in after.training["initial"]] == [before.sha256]
 
 
 def test_an_error_of_one_process_ends_all(tmp_path):

@@ -189,6 +189,17 @@ def test_tables_lie_over_one_another(written):
     assert (load_recipe("m", "street", "short").epochs, load_recipe("m", "street", "short").iterations) == (None, 9)
 
 
+def test_a_recipe_begins_with_another(written):
+    first = {"epochs": 4, "batch": 2, "street": {"batch": 3, "parameters": {"scale": 0.5}}}
+    second = {"begins_with": "first", "iterations": 9, "street": {"parameters": {"scale": 0.75}}}
+    written(m={"first": first, "second": second, "egg": {"begins_with": "hen"}, "hen": {"begins_with": "egg"}})
+    street, lake = (load_recipe("m", dataset, "second") for dataset in ("street", "lake"))
+    assert (street.epochs, street.iterations, street.common.batch, street.parameters) == (None, 9, 3, {"scale": 0.75})
+    assert (lake.iterations, lake.common.batch, lake.parameters) == (9, 2, {})
+    with pytest.raises(UsageError, match="begin with one another: egg, hen, egg"):
+        load_recipe("m", "street", "egg")
+
+
 def test_what_is_typed_wins_over_everything(written):
     written(default={"short": {"epochs": 4, "phases": {"two": {"batch": 6, "optimiser": {"learning_rate": 0.1}, "clip": 1}}}})
     typed = Options(epochs=None, iterations=7, batch=5, learning_rate=0.25, crop=(8, 8)).overrides()
@@ -229,6 +240,8 @@ def test_parameters_give_way_to_typed_ones():
         ({"departures": "one"}, "departures: .*found 'one'"),
         ({"departures": [""]}, "departures.0: .*at least 1 character"),
         ({"rate": "fast"}, "rate: .*'random' or 'stated'; found 'fast'"),
+        ({"stages": {"keep": [1, 0.5], "width": [1]}}, "stages are of one parameter"),
+        ({"stages": {"keep": []}}, "stages are of one parameter"),
     ],
 )
 def test_faults_are_words(written, table, message):
@@ -238,7 +251,7 @@ def test_faults_are_words(written, table, message):
 
 
 def test_unknown_recipes_list_what_there_is():
-    with pytest.raises(UsageError, match="icnet has no recipe 'long'; it has liminn, paper, short"):
+    with pytest.raises(UsageError, match="icnet has no recipe 'long'; it has liminn, paper, progressive, short"):
         load_recipe("icnet", "camvid", "long")
     with pytest.raises(UsageError, match="mine has no recipe 'paper'; it has short"):
         load_recipe("mine", "camvid", "paper")
@@ -256,6 +269,30 @@ def test_show_prints_the_recipe_and_trains_nothing(tmp_path, monkeypatch):
     ]
     assert sum("best mIoU on the val split" in line for line in lines) == 1
     assert not list(tmp_path.iterdir())
+
+
+def shown(*command):
+    result = CliRunner().invoke(bench, ["train", *command, "--show"])
+    assert result.exit_code == 0, result.output
+    return result.stdout.splitlines()
+
+
+def test_show_prints_the_stages():
+    lines = shown("icnet", "-d", "camvid", "--recipe", "progressive")
+    stages = [f"stage {number}: icnet[keep={keep}], all of the above" for number, keep in ((1, "1"), (2, "0.75"), (3, "0.5"))]
+    assert [line for line in lines if line.startswith("stage ")] == stages
+    assert any(line.startswith("not as published: ICNet itself") for line in lines)
+    assert not any("no progressive pruning" in line for line in lines)
+
+
+def test_icnets_paper_recipe_says_how_to_prune():
+    assert any("--recipe progressive" in line for line in shown("icnet", "-d", "cityscapes", "--recipe", "paper"))
+
+
+def test_show_refuses_stages_that_a_variant_cannot_have():
+    result = CliRunner().invoke(bench, ["train", "icnet[form=mmseg]", "-d", "camvid", "--recipe", "progressive", "--show"])
+    assert isinstance(result.exception, UsageError)
+    assert "no choice of keep" in str(result.exception)
 
 
 def test_epochs_and_iterations_exclude_each_other():

@@ -82,7 +82,8 @@ def train(
     from vssbench.errors import UsageError
     from vssbench.progress import messages
     from vssbench.training.distributed import join, leave
-    from vssbench.training.loop import Options, Trainer
+    from vssbench.training.loop import Options
+    from vssbench.training.stages import Assignment, train_in_stages
     from vssbench.variant import parse_variant
 
     if all_training_data:
@@ -100,8 +101,8 @@ def train(
     opened = open_dataset(dataset_variant, data_root)
     target = out or Path("checkpoints") / f"{variant.name}-{dataset_variant.name}.safetensors"
     world, device = join(options.device)
-    trainer = Trainer(variant, dataset_variant, opened, replace(options, device=device), target, world)
-    for path in trainer.run(resume):
+    what = Assignment(variant, dataset_variant, opened, replace(options, device=device), target)
+    for path in train_in_stages(what, world, resume):
         messages().print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
         click.echo(path)
     leave()
@@ -114,15 +115,18 @@ def describe_recipe(variant: Variant, dataset: Variant, options: Options) -> str
     from vssbench import registry
     from vssbench.training.notes import notes
     from vssbench.training.recipe import load_recipe, with_parameters
+    from vssbench.training.stages import stage_variants
 
     recipe = load_recipe(variant, dataset.name, options.recipe, options.overrides())
     settled = with_parameters(variant, recipe)
+    stages = stage_variants(settled, recipe)
     with torch.device("meta"):  # shapes alone, in no time and no memory
-        model = registry.create("methods", settled, classes=2)
-    phases = model.phases()
+        model = [registry.create("methods", stage, classes=2) for stage in stages][-1]
     lines = [f"{settled} on {dataset.name}, recipe {recipe.name}"]
     lines += [f"{key} = {value}" for key, value in recipe.flat().items() if not key.startswith("phases.")]
-    lines += [_describe_phase(phase, recipe) for phase in phases]
+    lines += [_describe_phase(phase, recipe) for phase in model.phases()]
+    if len(stages) > 1:
+        lines += [f"stage {number}: {stage}, all of the above" for number, stage in enumerate(stages, 1)]
     return "\n".join([*lines, *notes(recipe, settled, model, bool(options.initial))])
 
 

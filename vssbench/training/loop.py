@@ -392,7 +392,9 @@ class Trainer:
             tracker.advance(1, f"epoch {epoch + 1} loss {sum(terms.values()):.3f}{self.latest_score}")
         return {name: value / done for name, value in totals.items()}
 
-    def _step(self, number: int, passes: list[Sample], sizes: Sequence[int], optimiser: torch.optim.Optimizer) -> dict[str, float]:
+    def _step(
+        self, number: int, passes: list[Sample], sizes: Sequence[int], optimiser: torch.optim.Optimizer
+    ) -> dict[str, float]:
         """One step of the optimiser from one or more passes of ``sizes`` images over all processes; the loss's terms."""
         recipe = self._phase_recipe(number)
         optimiser.zero_grad(set_to_none=True)

@@ -3,7 +3,8 @@
 A file has one table a recipe (``[short]``, ``[paper]``), and in it, where data sets differ, one table a data set
 (``[paper.cityscapes]``) that overrides it. In both, ``[paper.when."backbone=bise18"]`` overrides
 where a parameter of the method has that value. A recipe begins with the default file's of the same
-name, or else with every field's default here. Options typed on the command line override all.
+name, or else with every field's default here. One that ``begins_with = "paper"`` is laid over another of
+the same method. Options typed on the command line override all.
 """
 
 from __future__ import annotations
@@ -123,6 +124,9 @@ class Recipe(_Strict):
     of those judged, or the last; ``common`` holds for every phase that ``phases`` does not name, and a phase that
     is named and that a variant does not have is not missed.
 
+    ``stages`` names a parameter and the values that it takes in turn: one training for each, from
+    the weights of the one before, up to the variant's own value.
+
     Three fields are said and change nothing: ``initial``, what the authors start from and
     ``--init`` has to give; ``selection``, how they choose the epoch whose weights they keep;
     ``departures``, a line for each point in which a training by this recipe is not theirs, and why.
@@ -137,6 +141,7 @@ class Recipe(_Strict):
     select: Literal["best", "last"] = "best"
     initial: str = ""
     selection: str = ""
+    stages: dict[str, tuple[int | float | str, ...]] = {}
     departures: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     common: PhaseRecipe = Field(default_factory=PhaseRecipe)
     phases: dict[str, PhaseRecipe] = {}
@@ -145,6 +150,12 @@ class Recipe(_Strict):
     def _one_length(self) -> Recipe:
         if (self.epochs is None) == (self.iterations is None):
             raise ValueError("a recipe has either epochs or iterations")
+        return self
+
+    @model_validator(mode="after")
+    def _one_parameter_in_stages(self) -> Recipe:
+        if len(self.stages) > 1 or not all(self.stages.values()):
+            raise ValueError("stages are of one parameter, with the values that it takes")
         return self
 
     def of(self, phase: str) -> PhaseRecipe:
@@ -191,15 +202,20 @@ def load_recipe(method: str | Variant, dataset: str, name: str, overrides: dict[
         raise UsageError(f"recipe {name!r} of {method}: {_first_fault(error)}") from error
 
 
-def _merged(method: str, dataset: str, name: str, typed: Mapping[str, Value]) -> dict[str, Any]:
+def _merged(method: str, dataset: str, name: str, typed: Mapping[str, Value], above: tuple[str, ...] = ()) -> dict[str, Any]:
     """The default file's table, the method's, and the data set's in it, the later one over the
-    earlier, each with its conditions that are met."""
+    earlier, each with its conditions that are met. ``above`` are the recipes that begin with it."""
+    if name in above:
+        raise UsageError(f"recipes of {method} begin with one another: {', '.join((*above, name))}")
     tables = [file[name] for file in (_tables(DEFAULT), _tables(method)) if name in file]
     if not tables:
         raise UsageError(f"{method} has no recipe {name!r}; it has {', '.join(names(method))}")
     known = {*Recipe.model_fields, *PhaseRecipe.model_fields, WHEN}
     content: dict[str, Any] = {}
     for table in tables:
+        if "begins_with" in table:
+            content = _combined(content, _merged(method, dataset, table["begins_with"], typed, (*above, name)))
+            table = {key: value for key, value in table.items() if key != "begins_with"}
         datasets = {key: value for key, value in table.items() if isinstance(value, dict) and key not in known}
         for key, value in datasets.items():
             if not known.issuperset(value):
