@@ -142,8 +142,14 @@ class DFF(VideoSegmenter):
 
     def initialise(self, state: dict[str, Tensor], source: dict[str, str]) -> tuple[str, ...]:
         """From DFF's own weights, whole or in part (an imported FlowNet-S replaces phase flow), or from a PSPNet's, of the same
-        layers and style, where that is the backbone (replaces phase task)."""
+        layers and style, where that is the backbone (replaces phase task). Of a DFF with another backbone the flow network is
+        taken, and of one with a flow network, where the codec gives the motion, the rest."""
         if source.get("name") == "dff":
+            if "backbone" in source and source["backbone"] != self.backbone:
+                state = {name: value for name, value in state.items() if name.startswith("flow.network.")}
+                source = {**source, "missing": json.dumps(["net"])}
+            elif self.flow is None:
+                state = {name: value for name, value in state.items() if not name.startswith("flow.")}
             whole = self._load(state, source)
             held = {"task": whole, "flow": whole or any(name.startswith("flow.network.") for name in state)}
             return tuple(phase.name for phase in self.phases() if held.get(phase.name))

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     multiple=True,
     help="Start from these weights; AR-Seg takes its branches from per-frame networks.",
 )
+@click.option("--phase", "phases", multiple=True, metavar="NAME",
+              help="Run this phase, whatever --init replaces; all that it leaves by default. Repeatable.")  # fmt: skip
+@click.option("--minutes", type=click.FloatRange(0, min_open=True),
+              help="Stop after so many minutes, at the end of an epoch; --resume goes on.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(1), help="Epochs of the main phase, instead of the recipe's.")
 @click.option("--iterations", type=click.IntRange(1), help="Steps of the main phase, instead of epochs.")
 @click.option("--batch", type=click.IntRange(1), help="Images a pass, over all processes, instead of the recipe's.")
@@ -55,6 +59,8 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that load data.")
 @click.option("--memory", type=click.FloatRange(0, min_open=True), default=4.0, show_default=True, metavar="GIB",
               help="Memory for data that are kept or wait, all processes of this machine together.")  # fmt: skip
+@click.option("--frame-folder", type=click.Path(path_type=Path, file_okay=False),
+              help="Keep training frames here, raw: drawn ones of synthetic take minutes at every start.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True)
 @device_option
 def train(

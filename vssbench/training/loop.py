@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from vssbench.division import Division
 from vssbench.errors import UsageError
 from vssbench.machine import typed_command
 from vssbench.progress import Tracker, messages, track
-from vssbench.segmenter import Batch, VideoSegmenter
+from vssbench.segmenter import Batch, Phase, VideoSegmenter
 from vssbench.training.checkpoint import Checkpoint, load_checkpoint
 from vssbench.training.curves import draw_curves
 from vssbench.training.distributed import (
@@ -33,6 +33,7 @@ from vssbench.training.distributed import (
     sum_over_processes,
     wait_for_all,
 )
+from vssbench.training.frames import kept
 from vssbench.training.gradients import right_gradients
 from vssbench.training.memory import DEFAULT_BYTES, memory_of_process
 from vssbench.training.notes import notes
@@ -59,7 +60,8 @@ class Options:
 
     ``batch`` counts the images of one pass over all processes; a step takes ``accumulate`` such passes. ``frames`` limits the
     frames of an epoch and of a validation; ``memory``, in GiB, bounds what is kept of the data on this machine; ``part_size``,
-    in MiB, splits the weight file.
+    in MiB, splits the weight file. ``phases`` names those that are run, where they are not all that ``initial`` leaves;
+    after ``minutes`` the training stops with a checkpoint; ``frame_folder`` keeps frames that are slow to draw or decode.
     """
 
     recipe: str = "short"
@@ -80,6 +82,9 @@ class Options:
     seed: int = 0
     frames: int | None = None
     initial: tuple[Path, ...] = field(default=())
+    phases: tuple[str, ...] = ()
+    minutes: float | None = None
+    frame_folder: Path | None = None
     part_size: float | None = None
 
     def overrides(self) -> dict[str, Any]:
@@ -102,8 +107,13 @@ class Options:
     def identity(self) -> dict[str, str]:
         """Every option beside the recipe that changes the trained weights, as text."""
         initial = ", ".join(str(path) for path in self.initial)
-        others = {"accumulate": self.accumulate, "seed": self.seed, "frames": self.frames}
+        others: dict[str, Any] = {"accumulate": self.accumulate, "seed": self.seed, "frames": self.frames}
+        others |= {"phases": ", ".join(self.phases)} if self.phases else {}
         return {**{key: str(value) for key, value in others.items()}, "initial": initial}
+
+
+class OutOfTime(Exception):
+    """The time for a training is over; its checkpoint is written."""
 
 
 class Trainer:
@@ -128,7 +138,7 @@ class Trainer:
         self.replaced = self._initialise(initial)
         # read now: the weights that are written at the end may take the place of one of these files
         self.initial_records = [{"file": file.path.name, "sha256": file.sha256, "training": file.training} for file in initial]
-        self.phases = [phase for phase in self.model.phases() if phase.name not in self.replaced]
+        self.phases = self._chosen_phases()
         self._check_phases()
         for line in notes(self.recipe, self.variant, self.model, bool(initial)):
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -147,6 +157,7 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.gradients: dict[str, dict[str, Any]] = {}
         self.seconds = 0.0
+        self.began = time.monotonic()
 
     def _initialise(self, files: Sequence[WeightFile]) -> set[str]:
         replaced: set[str] = set()
@@ -187,6 +198,15 @@ class Trainer:
         )
         return (*self.phases[number].frozen, *frozen), normalised
 
+    def _chosen_phases(self) -> list[Phase]:
+        """Return the phases to run. Raises UsageError for a name that the method does not have."""
+        phases, asked = self.model.phases(), self.options.phases
+        unknown = [name for name in asked if name not in {phase.name for phase in phases}]
+        if unknown:
+            names = ", ".join(phase.name for phase in phases)
+            raise UsageError(f"{self.variant} has no training phase {unknown[0]!r}; it has {names}")
+        return [phase for phase in phases if (phase.name in asked if asked else phase.name not in self.replaced)]
+
     @property
     def checkpoint_path(self) -> Path:
         return self.out.with_name(self.out.name + ".checkpoint")
@@ -209,6 +229,9 @@ class Trainer:
         """Train from the start, or from the checkpoint; returns the paths of the weights, the file itself first."""
         try:
             return self._run(resume)
+        except OutOfTime as stop:
+            self.console.print(f"{self.variant}: stopped after {stop}; the same command with --resume goes on")
+            return []
         except RuntimeError as error:
             if is_loss_of_contact(error):
                 raise UsageError("another process of this training has ended: its own message says why") from error
@@ -256,6 +279,11 @@ class Trainer:
         memory = memory_of_process(self.options.memory, self.world.on_machine)
         asked = bool(self.options.validate_every)
         self.division = divide(self.dataset, self.recipe.validate_every, asked, self.console.print)
+        if (folder := self.options.frame_folder) is not None:
+            training, validation = (
+                [kept(clip, folder) for clip in clips] for clips in (self.division.training, self.division.validation)
+            )
+            self.division = replace(self.division, training=training, validation=validation)
         # what is held out is about a tenth of the data, and has that part of the memory
         held_out = memory.limit // 10 if self.division.validation else 0
         memory.limit -= held_out
@@ -323,6 +351,15 @@ class Trainer:
                 totals = self._epoch(number, epoch, taken, sampler, optimiser, tracker)
                 self.seconds += time.monotonic() - started
                 self._end_epoch(number, epoch + 1, totals, optimiser, time.monotonic() - started)
+                self._stop_in_time(number, epoch + 1, time.monotonic() - started)
+
+    def _stop_in_time(self, number: int, epoch: int, seconds: float) -> None:
+        """Raise OutOfTime where another epoch of ``seconds`` does not fit, unless this was the last; alike on all processes."""
+        if self.options.minutes is None or (epoch == self.last_epoch and number == len(self.phases) - 1):
+            return
+        late = time.monotonic() + seconds - self.began > 60 * self.options.minutes
+        if float(sum_over_processes(torch.tensor(float(late), dtype=torch.float64, device=self.options.device))) > 0:
+            raise OutOfTime(f"epoch {epoch} of phase {self.phases[number].name}")
 
     def _check_gradients(self, number: int, sample: Sample) -> None:
         """Make sure that every layer's gradient is right, on one batch; says so where a layer had to be changed for it."""
