@@ -344,9 +344,8 @@ class Trainer:
             for epoch in epochs:
                 started = time.monotonic()
                 torch.manual_seed(self.options.seed * 100_003 + number * 10_007 + epoch + self.world.rank * 1_000_003)
-                torch.empty(
-                    (), dtype=torch.int64
-                ).random_()  # a loader of one epoch drew it: dropout goes on as it did with those
+                # a loader for each epoch drew this number: dropout's are those that trainings had with it
+                torch.empty((), dtype=torch.int64).random_()
                 taken = itertools.islice(batches, min(len(sampler), (steps - epoch * sampler.steps) * len(sampler.sizes)))
                 totals = self._epoch(number, epoch, taken, sampler, optimiser, tracker)
                 self.seconds += time.monotonic() - started
