@@ -147,7 +147,8 @@ class _Kept(nn.Module):
         device = tensors[0].device.type if tensors else "cpu"
         with torch.autocast(device, enabled=torch.is_autocast_enabled(device) and not exact):
             results, tree = tree_flatten(super().forward(*args, **kwargs))
-        types = iter(self.types)
+        # where the network runs without autocast, as in a validation, nothing is in another precision than it comes in
+        types = iter(self.types if torch.is_autocast_enabled(device) else ())
         return tree_unflatten([_handed_on(x, next(types, None), last) for x in results], tree)
 
 
