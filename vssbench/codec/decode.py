@@ -64,7 +64,9 @@ def decode(
         reached = f"beyond its first {reader.count} frames" if reader.count else "at all"
         raise DataError(f"{name} cannot be decoded {reached}: {error.strerror}. It is broken; {reader.advice}") from error
     if length is not None and reader.count != length:
-        raise DataError(f"{name} holds {reader.count} frames, expected {length}: the file is cut short or another; delete it")
+        raise DataError(
+            f"{name} holds {reader.count} frames, expected {length}: the file is cut short or another; encode it again"
+        )
 
 
 @dataclass
@@ -91,7 +93,7 @@ class _Reader:
     @property
     def advice(self) -> str:
         """What to do with a broken stream: our own is encoded again."""
-        return "delete it" if self.gop is not None else "give another file, or repair it"
+        return "encode it again" if self.gop is not None else "give another file, or repair it"
 
     def frames(self, source: str | BinaryIO) -> Iterator[Frame]:
         # names and dates in a broken file may be no text
@@ -248,7 +250,7 @@ class _Reader:
             raise DataError(
                 f"{self.name}: frame {self.count} is of type {letter}, expected {' or '.join(expected)} with "
                 f"keyframes every {self.gop} frames: the encoder did not keep to the GOP, or the file was made otherwise; "
-                "delete it"
+                "encode it again"
             )
         return letter, self.count % self.gop == 0
 

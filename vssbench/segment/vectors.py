@@ -20,7 +20,7 @@ WANTED = (AUTO, OWN, ESTIMATED)
 #: pixels; the grid on which vectors are kept
 CELL = 8
 #: what readers advise for a stream of our own, which can be made again
-_ADVICE = re.compile(r"[;:,.]? *(?:and )?delete (?:it|the stream)\b.*", re.DOTALL)
+_ADVICE = re.compile(r"[;:,.]? *encode it again\b.*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def choose(source: Source, needs: frozenset[str], wanted: str) -> Choice:
 
 
 def of_the_users_own(reason: Exception) -> str:
-    """The words of a reader without the advice to delete the stream."""
+    """The words of a reader without the advice to encode the stream again."""
     return _ADVICE.sub("", str(reason))
 
 

@@ -101,7 +101,7 @@ class Bits:
     def number(self, count: int) -> int:
         """``f(count)``: an unsigned number of that many bits."""
         if count > self._left:
-            raise DataError("an AV1 header ends too early: the stream is cut short or broken; delete it")
+            raise DataError("an AV1 header ends too early: the stream is cut short or broken; encode it again")
         self._left -= count
         return self._value >> self._left & ((1 << count) - 1)
 
@@ -124,7 +124,7 @@ def units(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
         head = data[position]
         kind, extended, sized = head >> 3 & 15, bool(head & 4), bool(head & 2)
         if head & 0x80 or position + 1 + extended > len(data):
-            raise DataError(f"byte {position} of an AV1 packet begins no OBU: the stream is broken; delete it")
+            raise DataError(f"byte {position} of an AV1 packet begins no OBU: the stream is broken; encode it again")
         layers = data[position + 1] if extended else 0
         position += 1 + extended
         size = len(data) - position
@@ -133,7 +133,7 @@ def units(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
         if position + size > len(data):
             raise DataError(
                 f"an OBU of an AV1 packet is to have {size} bytes and has {len(data) - position}: the stream is cut short or "
-                "broken; delete it"
+                "broken; encode it again"
             )
         yield kind, layers >> 5, layers >> 3 & 3, data[position : position + size]
         position += size
@@ -146,7 +146,7 @@ def _leb128(data: bytes, position: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << 7 * count
         if not byte & 0x80:
             return value, position + count + 1
-    raise DataError("the size of an OBU in an AV1 packet does not end: the stream is broken; delete it")
+    raise DataError("the size of an OBU in an AV1 packet does not end: the stream is broken; encode it again")
 
 
 def sequence_header(content: bytes) -> SequenceHeader:
@@ -274,7 +274,7 @@ class Follower:
         """A frame header (5.9.2): the picture, if it is shown."""
         sequence = self.sequence
         if sequence is None:
-            raise DataError("the AV1 stream begins without a sequence header: it is cut or broken; delete it")
+            raise DataError("the AV1 stream begins without a sequence header: it is cut or broken; encode it again")
         if not sequence.reduced and bits.flag():
             return self._existing(bits, sequence)
         shown = resilient = True
@@ -299,7 +299,9 @@ class Follower:
         slot = bits.number(3)
         picture = self.slots[slot]
         if picture is None or not picture.showable:
-            raise DataError(f"the AV1 stream shows slot {slot}, which holds no hidden picture: the stream is broken; delete it")
+            raise DataError(
+                f"the AV1 stream shows slot {slot}, which holds no hidden picture: the stream is broken; encode it again"
+            )
         _presentation_time(bits, sequence)
         if picture.kind == FrameType.KEY:
             picture.refreshed, picture.showable = _ALL_SLOTS, False
@@ -355,7 +357,7 @@ class Follower:
             hints = [held.order_hint for held in self.slots if held is not None]
             if len(hints) < SLOTS:
                 raise DataError(
-                    "an AV1 picture rests on reference slots that are empty: the stream is cut or broken; delete it"
+                    "an AV1 picture rests on reference slots that are empty: the stream is cut or broken; encode it again"
                 )
             chosen = short_references(last, golden, hints, order_hint, sequence.order_hint_bits)
         for _ in range(REFERENCES):
@@ -392,6 +394,8 @@ def _size_of_reference(
     for picture in references:
         if bits.flag():
             if picture is None:
-                raise DataError("an AV1 picture takes its size from an empty slot: the stream is cut or broken; delete it")
+                raise DataError(
+                    "an AV1 picture takes its size from an empty slot: the stream is cut or broken; encode it again"
+                )
             return picture.width, picture.height, sequence.superres and bits.flag()
     return None

@@ -27,7 +27,7 @@ class Bits:
         """An unsigned number of so many bits."""
         self._left -= count
         if self._left < 0:
-            raise DataError("an H.264 header ends too early: the stream is broken; delete it")
+            raise DataError("an H.264 header ends too early: the stream is broken; encode it again")
         return (self._value >> self._left) & ((1 << count) - 1)
 
     def ue(self) -> int:
@@ -130,7 +130,7 @@ class Headers:
         sps = self._sps.get(pps.sps) if pps is not None else None
         if pps is None or sps is None:
             raise DataError(
-                f"an H.264 slice names the parameter set {number}, which never came: the stream is broken; delete it"
+                f"an H.264 slice names the parameter set {number}, which never came: the stream is broken; encode it again"
             )
         if sps.separate_planes:
             bits.u(2)
@@ -242,7 +242,9 @@ def _read_pps(bits: Bits) -> Pps:
     bits.u(1)
     field_poc_present = bits.u(1) == 1
     if bits.ue():
-        raise DataError("the H.264 stream has slice groups (flexible macroblock order), which no encoder here makes; delete it")
+        raise DataError(
+            "the H.264 stream has slice groups (flexible macroblock order), which no encoder here makes; encode it again"
+        )
     active = (bits.ue() + 1, bits.ue() + 1)
     weighted, bipred_weights = bits.u(1) == 1, bits.u(2)
     bits.se()

@@ -112,7 +112,7 @@ class Bits:
 
     def broken(self, why: str) -> DataError:
         """The error to raise."""
-        return DataError(f"{self.what} of the HEVC stream is broken: {why}; delete the stream")
+        return DataError(f"{self.what} of the HEVC stream is broken: {why}; encode it again")
 
 
 def split(data: bytes, length_size: int | None) -> list[bytes]:
@@ -132,11 +132,11 @@ def split(data: bytes, length_size: int | None) -> list[bytes]:
             place = start + int.from_bytes(data[place:start], "big")
             if start > len(data) or place > len(data):
                 raise DataError(
-                    f"a packet of the HEVC stream is cut short: {len(data)} bytes, expected {place}; delete the stream"
+                    f"a packet of the HEVC stream is cut short: {len(data)} bytes, expected {place}; encode it again"
                 )
             units.append(data[start:place])
     if any(len(unit) < _HEADER or unit[0] & 0x80 for unit in units):
-        raise DataError("a NAL unit of the HEVC stream has no valid header; delete the stream")
+        raise DataError("a NAL unit of the HEVC stream has no valid header; encode it again")
     return units
 
 
@@ -157,9 +157,9 @@ def configuration(extradata: bytes | None) -> tuple[list[bytes], int | None]:
             if place > len(data):
                 break
     if not arrays or place > len(data):
-        raise DataError("the decoder configuration of the HEVC stream is cut short; delete the stream")
+        raise DataError("the decoder configuration of the HEVC stream is cut short; encode it again")
     if any(len(unit) < _HEADER for unit in units):
-        raise DataError("the decoder configuration of the HEVC stream holds an empty NAL unit; delete the stream")
+        raise DataError("the decoder configuration of the HEVC stream holds an empty NAL unit; encode it again")
     return units, length_size
 
 

@@ -269,18 +269,16 @@ class Pictures:
         first = segments[0] if segments else None
         if first is None or [segment.first for segment in segments] != [True] + [False] * (len(segments) - 1):
             found = sum(segment.first for segment in segments)
-            raise DataError(
-                f"a packet of the HEVC stream begins {found} pictures, expected one: it is broken; delete the stream"
-            )
+            raise DataError(f"a packet of the HEVC stream begins {found} pictures, expected one: it is broken; encode it again")
         for before, after in pairwise(segments):
             if (
                 (after.address <= before.address and not first.picture.tiles)
                 or (after.nal_type, after.sequence) != (first.nal_type, first.sequence)
                 or (not after.dependent and _place(after) != _place(first))
             ):
-                raise DataError("the slices of a picture of the HEVC stream do not belong together; delete the stream")
+                raise DataError("the slices of a picture of the HEVC stream do not belong together; encode it again")
         if first.nal_type in IRAP and any(segment.type != "I" for segment in segments):
-            raise DataError("a keyframe of the HEVC stream refers to other pictures: it is broken; delete the stream")
+            raise DataError("a keyframe of the HEVC stream refers to other pictures: it is broken; encode it again")
         if first.nal_type not in IRAP and self._sequence < 0:
             raise DataError(
                 f"the HEVC stream begins with a picture of NAL type {first.nal_type}, expected a keyframe; cut it at one"
@@ -316,7 +314,7 @@ class Pictures:
             self._look_up(poc, slices)
         if decodable:
             if poc in self._seen:
-                raise DataError(f"the HEVC stream holds two pictures of order {poc}; delete the stream")
+                raise DataError(f"the HEVC stream holds two pictures of order {poc}; encode it again")
             self._kept.add(poc)
             self._seen.add(poc)
         types = {segment.type for segment in independent}
@@ -350,7 +348,9 @@ class Pictures:
             else:
                 found = poc - poc % span - entry.cycles * span + entry.lsb
             if found is None and entry.used:
-                raise DataError(f"picture {poc} of the HEVC stream refers to a long-term picture that is not there; delete it")
+                raise DataError(
+                    f"picture {poc} of the HEVC stream refers to a long-term picture that is not there; encode it again"
+                )
             if found is not None:
                 kept.add(found)
                 if entry.used:
@@ -363,7 +363,7 @@ class Pictures:
                 if reference not in self._kept:
                     raise DataError(
                         f"picture {poc} of the HEVC stream refers to picture {reference}, which the stream does not hold: "
-                        "it is cut or broken; delete it"
+                        "it is cut or broken; encode it again"
                     )
 
 

@@ -137,12 +137,12 @@ class Decoder:
             while image := self._calls.de265_get_next_picture(self._address):
                 if self._calls.de265_get_image_PTS(image) != number:
                     raise DataError(
-                        f"{self._library.title} gave another picture than was asked for: the stream is broken; delete it"
+                        f"{self._library.title} gave another picture than was asked for: the stream is broken; encode it again"
                     )
                 yield image
             if not more.value or error == _WAITING_FOR_INPUT:
                 return
-        raise DataError(f"{self._library.title} does not come to an end with a picture: the stream is broken; delete it")
+        raise DataError(f"{self._library.title} does not come to an end with a picture: the stream is broken; encode it again")
 
     def close(self) -> None:
         """Free the decoder and its pictures."""
@@ -154,7 +154,7 @@ class Decoder:
         if error:
             raise DataError(
                 f"{self._library.title}, which reads the vectors, found the HEVC stream broken: {self._library.text(error)}; "
-                "delete the stream"
+                "encode it again"
             )
 
 
@@ -217,7 +217,7 @@ class LibDe265Vectors(VectorReader):
         self._configuration = []
         taken = [self._read(image, picture) for image in self._decoder.decode(nals, self._number)]
         if len(taken) != 1:
-            raise DataError(f"libde265 gave {len(taken)} pictures for one packet: the HEVC stream is broken; delete it")
+            raise DataError(f"libde265 gave {len(taken)} pictures for one packet: the HEVC stream is broken; encode it again")
         self._number += 1
         self._coded[packet.pts] = _Coded(picture, taken[0])
 
@@ -225,7 +225,9 @@ class LibDe265Vectors(VectorReader):
         """See VectorReader."""
         coded = None if picture.pts is None else self._coded.pop(picture.pts, None)
         if coded is None:
-            raise DataError(f"FFmpeg shows a frame {index} that libde265 did not decode: the HEVC stream is broken; delete it")
+            raise DataError(
+                f"FFmpeg shows a frame {index} that libde265 did not decode: the HEVC stream is broken; encode it again"
+            )
         coded.index = index
         if coded.picture.random_access:  # nothing refers beyond the coded video sequence before this one
             self._indices = {key: known for key, known in self._indices.items() if key[0] >= coded.picture.sequence - 1}
@@ -238,7 +240,7 @@ class LibDe265Vectors(VectorReader):
         if self._waiting or self._coded:
             raise DataError(
                 f"{len(self._waiting) + len(self._coded)} pictures of the HEVC stream refer to others that never came, or were "
-                "never shown: it is cut short or broken; delete it"
+                "never shown: it is cut short or broken; encode it again"
             )
         yield from ()
 
@@ -254,7 +256,7 @@ class LibDe265Vectors(VectorReader):
         if left or top or shown[0] < self.height or shown[1] < self.width:
             raise DataError(
                 f"the HEVC stream shows {shown[1]}x{shown[0]} pixels from ({left}, {top}) on, expected "
-                f"{self.width}x{self.height} from (0, 0) on; delete it"
+                f"{self.width}x{self.height} from (0, 0) on; encode it again"
             )
 
     def _read(self, image: int, picture: Picture) -> FoundVectors | None:

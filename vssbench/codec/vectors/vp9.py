@@ -61,7 +61,7 @@ class Vp9Vectors(VectorReader):
         showing = self._showings.popleft() if self._showings else None
         if showing is None or showing.index != index or showing.picture.key != bool(picture.key_frame):
             raise DataError(
-                f"picture {index} of the VP9 stream is not the one that its headers tell of: it is broken; delete it"
+                f"picture {index} of the VP9 stream is not the one that its headers tell of: it is broken; encode it again"
             )
         yield index, self._blocks(showing, picture, context)
 

@@ -90,7 +90,7 @@ class Stream:
         if picture is None:
             raise DataError(
                 f"the VP9 frame after picture {self._shown - 1} uses slot {slot}, into which nothing was decoded: the stream "
-                "does not begin with a keyframe, or is broken; delete it"
+                "does not begin with a keyframe, or is broken; encode it again"
             )
         return picture
 
@@ -110,7 +110,8 @@ def split(packet: bytes) -> list[bytes]:
         size = int.from_bytes(packet[place : place + width], "little")
         if start + size > index:
             raise DataError(
-                f"a VP9 superframe of {index} bytes lists a frame of {size} bytes at byte {start}: it is broken; delete it"
+                f"a VP9 superframe of {index} bytes lists a frame of {size} bytes at byte "
+                f"{start}: it is broken; encode it again"
             )
         if size:
             frames.append(packet[start : start + size])
@@ -184,4 +185,4 @@ class _Bits:
 
 
 def _broken(reason: str) -> DataError:
-    return DataError(f"the uncompressed header of a VP9 frame is broken: {reason}. The stream is damaged; delete it")
+    return DataError(f"the uncompressed header of a VP9 frame is broken: {reason}. The stream is damaged; encode it again")
