@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
+import stat
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,6 +60,21 @@ class Patterns(Dataset):
 
     def division(self) -> Division:
         return Division(self.training_clips(), [self._clip(200)], "a pattern of its own")
+
+
+@pytest.fixture
+def full_device(tmp_path: Path) -> Path:
+    """A device that is always full. For root one of its own: code at fault would take the machine's away."""
+    path = tmp_path / "full"
+    if not os.access("/dev", os.W_OK):
+        path.symlink_to("/dev/full")
+        return path
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.stat("/dev/full").st_rdev)
+        os.close(os.open(path, os.O_WRONLY))
+    except OSError as error:
+        pytest.skip(f"no device can be made here: {error}")
+    return path
 
 
 @pytest.fixture

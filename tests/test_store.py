@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from vssbench.core import files
 from vssbench.errors import DataError, UsageError
 from vssbench.store import ConfusionRecord, LatencyRecord, Measurement, RunStore, run_id
 
@@ -133,6 +138,88 @@ def test_many_writers_at_once(tmp_path: Path) -> None:
     last = shared.measurement.seed  # every file is of the same writer
     assert (shared.environment, shared.log) == ({"writer": last}, str(last))
     assert (shared.confusion.matrices == last).all()
+
+
+def replace_many(root: str, number: int) -> None:
+    """One of several processes that measure the same two cells again and again. At the top level for spawn."""
+    store = RunStore(Path(root))
+    for _ in range(ROUNDS):
+        for name in ("first", "second"):
+            assert store.has(name)
+            store.write(measurement(name, seed=number), confusion(50, number), None, {}, "")
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_readers_find_every_run_while_four_processes_replace_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, exchange: bool
+) -> None:
+    if not exchange:  # as on file systems without it; forked processes take it over
+        monkeypatch.setattr(files, "_exchange", lambda first, second: False)
+    store = RunStore(tmp_path)
+    for name in ("first", "second"):
+        store.write(measurement(name), confusion(), None, {}, "")
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=replace_many, args=(str(tmp_path), number)) for number in range(4)]
+    for writer in writers:
+        writer.start()
+    seen = set()
+    while any(writer.is_alive() for writer in writers):
+        found = store.runs()
+        seen.add(tuple(run.measurement.run_id for run in found))
+        assert all(run.confusion is not None and run.measures == () for run in found)
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * 4
+    assert seen == {("first", "second")}
+    assert caplog.text == ""
+    assert hidden(tmp_path) == []
+
+
+#: writes the run of the id "a1" anew and is killed before its Nth renaming or removal
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+from vssbench.store import Measurement, RunStore
+left = int(sys.argv[2])
+def count(event, arguments):
+    global left
+    if event in ("os.rename", "os.remove", "os.rmdir", "shutil.rmtree"):
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+new = Measurement.model_validate_json(sys.argv[3])
+sys.addaudithook(count)
+RunStore(Path(sys.argv[1])).write(new, None, None, {}, "new")
+"""
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_a_writer_that_is_killed_while_it_replaces_a_run_loses_nothing(tmp_path: Path, step: int) -> None:
+    store = RunStore(tmp_path)
+    store.write(measurement(), None, None, {}, "old")
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(step), measurement().model_dump_json()]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert [run.log for run in store.runs()] in (["old"], ["new"])
+    assert store.has("a1")
+    store.write(measurement("b1"), None, None, {}, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a1", "b1"]
+
+
+def test_a_run_that_does_not_read_is_not_to_be_removed(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    place = store.write(measurement(), None, None, {}, "")
+    (place / "result.json").write_text("{}")
+    with pytest.raises(DataError, match="does not read") as refused:
+        store.get("a1")
+    assert not re.search("remove|delete", str(refused.value))
+
+
+def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"cannot write .*runs"):
+        RunStore(tmp_path / "file" / "runs").check_writable()
+    RunStore(tmp_path / "runs").check_writable()
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_runs_are_sorted_by_dataset_codec_and_method(tmp_path: Path) -> None:

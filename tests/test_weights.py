@@ -1,11 +1,14 @@
 """Weight files: round trip, what fits, and what is refused in words."""
 
+import resource
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from vssbench import registry, weights
-from vssbench.errors import WeightsError
+from vssbench.errors import DataError, WeightsError
+from vssbench.training.checkpoint import Checkpoint, load_checkpoint
 from vssbench.variant import parse_variant
 
 CLASSES = ("road", "sky", "car")
@@ -54,6 +57,39 @@ def test_statistics_keep_full_precision(file):
     tensors = file.tensors()
     assert all(value.dtype == torch.float32 for value in tensors.values())
     assert any(name.endswith("running_var") for name in tensors)
+
+
+@pytest.fixture
+def small_files():
+    """No file of this process grows beyond 4 KB, as where a disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_one_message_and_leaves_what_was_there(file, small_files):
+    before = file.sha256
+    with pytest.raises(DataError, match=r"cannot write .*w\.safetensors: .*; make room"):
+        weights.save_weights(file.path, build(), parse_variant(TEXT), CLASSES, "patterns", {})
+    assert file.sha256 == before
+    assert [path.name for path in file.path.parent.iterdir()] == ["w.safetensors"]
+
+
+def test_a_full_disk_leaves_the_checkpoint_of_before(tmp_path, request):
+    path = tmp_path / "w.checkpoint"
+    Checkpoint({"a": "1"}, 0, 1, {}, {}, 0.0, []).save(path)
+    request.getfixturevalue("small_files")
+    with pytest.raises(DataError, match=r"cannot write .*w\.checkpoint: .*; make room"):
+        Checkpoint({"a": "1"}, 0, 2, {"weight": torch.zeros(10000)}, {}, 0.0, []).save(path)
+    assert load_checkpoint(path, {"a": "1"}).epoch == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["w.checkpoint"]
+
+
+def test_weight_files_have_the_mode_of_any_other_file(file, tmp_path):
+    other = tmp_path / "other"
+    other.touch()
+    assert file.path.stat().st_mode == other.stat().st_mode
 
 
 def test_another_width_is_refused_in_words(file):

@@ -1,23 +1,19 @@
 """The results store: ``<root>/<run id>/`` holds one run. This is the only code that knows a run's files.
 
-A run is written into a hidden folder beside its place and then renamed, so that readers see all of it or nothing; any
-number of processes may write at once, without a lock. A writer that is killed leaves at most a hidden folder, which
-nothing reads. Of two writers of the same run id the later one stays.
+A run is written into a hidden folder and then renamed (:mod:`vssbench.core.files`), so that readers see all of it or nothing;
+any number of processes may write at once. A run that is replaced is there, old or new, at every moment; readers that meet a
+replacement look again. What a killed writer leaves is swept by the next one. Of two writers of a run id the later one stays.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import logging
-import os
 import re
-import shutil
-import uuid
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from vssbench.core import files
 from vssbench.errors import DataError, UsageError
 
 RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG = (
@@ -36,11 +33,8 @@ RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG = (
 #: hexadecimal digits of a run id: 64 bits, no collision to be feared below a hundred million runs
 ID_DIGITS = 16
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*")
-#: writers of one run id that come between before a write gives up; each needs another process at the same instant
-_ATTEMPTS = 100
-#: what renaming a folder onto a full folder answers (POSIX; Windows)
-_OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, *((errno.EACCES,) if os.name == "nt" else ()))
-_REMEDY = "remove the folder and run the cell again"
+#: what to do about a run that does not read; it may be sound, and only this reader at fault
+REMEDY = "run the cell again with --force: it is measured anew and replaced"
 
 _logger = logging.getLogger(__name__)
 
@@ -165,6 +159,7 @@ class StreamRecord:
         _same_length(self)
 
 
+_T = TypeVar("_T")
 _Record = TypeVar("_Record", ConfusionRecord, LatencyRecord, StreamRecord)
 
 
@@ -177,41 +172,46 @@ class Run:
 
     @cached_property
     def confusion(self) -> ConfusionRecord | None:
-        return _load(self.path / CONFUSION, ConfusionRecord)
+        return self._steady(lambda: _load(self.path / CONFUSION, ConfusionRecord))
 
     @cached_property
     def latency(self) -> LatencyRecord | None:
-        return _load(self.path / LATENCY, LatencyRecord)
+        return self._steady(lambda: _load(self.path / LATENCY, LatencyRecord))
 
     @cached_property
     def stream(self) -> StreamRecord | None:
-        return _load(self.path / STREAM, StreamRecord)
+        return self._steady(lambda: _load(self.path / STREAM, StreamRecord))
 
     @cached_property
     def measures(self) -> tuple[str, ...]:
         """The meters whose arrays were stored (names of vssbench.metrics.meters)."""
         own = {CONFUSION, LATENCY, STREAM}
-        return tuple(sorted(path.stem for path in self.path.glob("*.npz") if path.name not in own))
+        found = self._steady(lambda: list(self.path.glob("*.npz")))
+        return tuple(sorted(path.stem for path in found if path.name not in own))
 
     def meter(self, name: str) -> dict[str, npt.NDArray] | None:
         """The arrays of a meter, None where it was not asked for. Raises DataError where they do not read."""
-        return _read(self.path / f"{name}.npz")
+        return self._steady(lambda: _read(self.path / f"{name}.npz"))
 
     @cached_property
     def environment(self) -> dict[str, Any]:
         """Versions and settings of the machine that ran it. Raises DataError where the file does not read."""
         try:
-            return json.loads((self.path / ENVIRONMENT).read_text(encoding="utf-8"))
+            return json.loads(self._steady(lambda: (self.path / ENVIRONMENT).read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
-            raise DataError(f"{self.path / ENVIRONMENT} does not read: {error}; {_REMEDY}") from error
+            raise DataError(f"{self.path / ENVIRONMENT} does not read: {error}; {REMEDY}") from error
 
     @cached_property
     def log(self) -> str:
         """The run's messages. Raises DataError where the file does not read."""
         try:
-            return (self.path / LOG).read_text(encoding="utf-8")
+            return self._steady(lambda: (self.path / LOG).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise DataError(f"{self.path / LOG} does not read: {error}; {_REMEDY}") from error
+            raise DataError(f"{self.path / LOG} does not read: {error}; {REMEDY}") from error
+
+    def _steady(self, read: Callable[[], _T]) -> _T:
+        """A file of the run that is there now: one that replaces it has the same id, and so the same numbers."""
+        return files.steady(self.path, read)
 
 
 def run_id(identity: dict[str, Any]) -> str:
@@ -229,14 +229,17 @@ class RunStore:
     def has(self, run_id: str, measures: Collection[str] = ()) -> bool:
         """Whether the run is there, readable, done, and with those meters; a failed, refused or damaged one is not."""
         try:
-            run = self.get(run_id) if (self._place(run_id) / RESULT).exists() else None
+            run = self.get(run_id)
         except DataError:
             return False
-        return run is not None and run.measurement.status == "done" and set(measures) <= set(run.measures)
+        return run.measurement.status == "done" and set(measures) <= set(run.measures)
 
     def get(self, run_id: str) -> Run:
         """The run of that id. Raises DataError where there is none or its files do not read."""
         path = self._place(run_id)
+        return files.steady(path, lambda: self._run(run_id, path))
+
+    def _run(self, run_id: str, path: Path) -> Run:
         try:
             measurement = Measurement.model_validate_json((path / RESULT).read_bytes())
         except OSError as error:
@@ -244,12 +247,12 @@ class RunStore:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise DataError(f"{path / RESULT} does not read: {where} {first['msg']}; {_REMEDY}") from error
+            raise DataError(f"{path / RESULT} does not read: {where} {first['msg']}; {REMEDY}") from error
         if measurement.run_id != run_id:
             raise DataError(f"{path} holds the run {measurement.run_id!r}: rename the folder to that")
         for file in sorted(path.glob("*.npz")):
             if not zipfile.is_zipfile(file):
-                raise DataError(f"{file} is no complete .npz file; {_REMEDY}")
+                raise DataError(f"{file} is no complete .npz file; {REMEDY}")
         return Run(measurement, path)
 
     def write(
@@ -268,9 +271,7 @@ class RunStore:
         Raises DataError where the folder cannot be written.
         """
         place = self._place(measurement.run_id)
-        draft = self._hidden(place)
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
+        with files.draft(place) as draft:
             draft.mkdir()
             (draft / RESULT).write_text(measurement.model_dump_json(indent=1) + "\n", encoding="utf-8")
             (draft / ENVIRONMENT).write_text(json.dumps(environment, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -280,49 +281,31 @@ class RunStore:
                     np.savez_compressed(draft / name, **{f.name: getattr(record, f.name) for f in fields(record)})
             for name, arrays in (meters or {}).items():
                 np.savez_compressed(draft / f"{name}.npz", **arrays)  # type: ignore[arg-type]
-            self._publish(draft, place)
-        except OSError as error:
-            raise DataError(f"cannot write the run {place}: {error.strerror}; make room or choose --runs") from error
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
         return place
+
+    def check_writable(self) -> None:
+        """Make the folder where it is missing, and raise DataError where no run can be written into it."""
+        files.check_folder(self.root)
 
     def runs(self) -> list[Run]:
         """Every readable run, sorted by dataset, codec, method and id; a damaged folder is logged and left out."""
         found = []
-        for path in sorted(self.root.iterdir()) if self.root.is_dir() else []:
-            if path.name.startswith(".") or not path.is_dir():
-                continue
+        files.adopt(self.root)
+        for name in sorted(self._names() | files.set_aside(self.root) | self._names()):
             try:
-                found.append(self.get(path.name))
+                found.append(self.get(name))
             except (DataError, UsageError) as error:
                 _logger.warning("left out a damaged run: %s", error)
         return sorted(found, key=_order)
+
+    def _names(self) -> set[str]:
+        there = self.root.iterdir() if self.root.is_dir() else ()
+        return {path.name for path in there if not path.name.startswith(".") and path.is_dir()}
 
     def _place(self, run_id: str) -> Path:
         if not _ID.fullmatch(run_id):
             raise UsageError(f"{run_id!r} is no run id: expected letters, digits, '.', '_' and '-'")
         return self.root / run_id
-
-    def _hidden(self, place: Path) -> Path:
-        return place.with_name(f".{place.name}-{uuid.uuid4().hex}")
-
-    def _publish(self, draft: Path, place: Path) -> None:
-        """Rename the draft into place. A folder in the way is moved aside: a full one cannot be renamed over."""
-        for _ in range(_ATTEMPTS):
-            try:
-                os.replace(draft, place)
-                return
-            except OSError as error:
-                if error.errno not in _OCCUPIED:
-                    raise
-            aside = self._hidden(place)
-            try:
-                os.replace(place, aside)
-            except FileNotFoundError:  # another writer has moved it in the meantime
-                continue
-            shutil.rmtree(aside, ignore_errors=True)
-        raise DataError(f"{place} is rewritten by other processes all the time: run each cell once")
 
 
 def _order(run: Run) -> tuple[str, ...]:
@@ -336,7 +319,7 @@ def _load(path: Path, kind: type[_Record]) -> _Record | None:
         return None
     missing = [field.name for field in fields(kind) if field.name not in arrays]
     if missing:
-        raise DataError(f"{path} does not read: it lacks {', '.join(missing)}; {_REMEDY}")
+        raise DataError(f"{path} does not read: it lacks {', '.join(missing)}; {REMEDY}")
     return kind(**{field.name: arrays[field.name] for field in fields(kind)})
 
 
@@ -347,4 +330,4 @@ def _read(path: Path) -> dict[str, npt.NDArray] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} does not read: {error}; {_REMEDY}") from error
+        raise DataError(f"{path} does not read: {error}; {REMEDY}") from error

@@ -6,10 +6,10 @@ the variant, so that a file that does not fit is refused in words before anythin
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vssbench import __version__, registry
+from vssbench.core import files
 from vssbench.errors import WeightsError
 from vssbench.segmenter import IMAGENET_MEAN, IMAGENET_STD, VideoSegmenter
 from vssbench.variant import Variant, format_value, parse_variant
@@ -138,7 +139,7 @@ def save_weights(
     training: dict[str, Any],
     part_bytes: int | None = None,
 ) -> list[Path]:
-    """Write a model's weights, large tensors in float16, each file under a temporary name first; returns the paths.
+    """Write a model's weights, large tensors in float16, each file whole or not at all; returns the paths.
 
     ``part_bytes`` splits what is larger into parts of at most that size (a single tensor is never split).
     """
@@ -172,13 +173,26 @@ def save_state(
         **extra,
         **{key: format_value(value) for key, value in parameters.items()},
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     paths = [path, *(part_path(path, number) for number in range(2, len(groups) + 1))]
     for target, group in reversed(list(zip(paths, groups, strict=True))):  # the file with the record comes last
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        save_file(group, temporary, metadata if target == path else {"part_of": path.name})
-        os.replace(temporary, target)
+        _write(target, group, metadata if target == path else {"part_of": path.name})
     return paths
+
+
+def check_output(path: Path, inputs: Iterable[Path] = (), force: bool = False, option: str = "-o") -> None:
+    """Raises UsageError or DataError where weights may not or cannot be written; see :func:`vssbench.core.files.check_output`.
+    Parts beside the file count as the file."""
+    files.check_regular(path, option)
+    for place in (path, *sorted(path.parent.glob(f"{glob.escape(path.name)}.part*"))):
+        files.check_output(place, inputs, force, option)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    with files.draft(path) as draft:
+        try:
+            save_file(tensors, draft, metadata)
+        except SafetensorError as error:  # what it makes of every error of the system
+            raise files.refusal(path, error) from error
 
 
 def _parts(state: dict[str, Tensor], limit: int | None) -> list[dict[str, Tensor]]:

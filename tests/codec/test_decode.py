@@ -39,7 +39,7 @@ def test_a_file_object_is_decoded(stream: bytes) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.95])
 def test_a_stream_that_is_cut_short(stream: bytes, share: float) -> None:
-    with pytest.raises(DataError, match=r"delete it"):
+    with pytest.raises(DataError, match=r"encode it again"):
         list(decode(io.BytesIO(stream[: int(share * len(stream))]), 12, length=13))
 
 
@@ -57,19 +57,34 @@ def test_overwritten_bytes(stream: bytes) -> None:
     broken = bytearray(stream)
     middle = len(broken) // 3
     broken[middle : middle + 400] = bytes(400)
-    with pytest.raises(DataError, match="delete it"):
+    with pytest.raises(DataError, match="encode it again"):
         list(decode(io.BytesIO(bytes(broken)), 12, length=13))
 
 
-def test_damage_in_the_cache_is_found_by_checksum(pan: Pan, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".mkv", ".json"])
+def test_what_was_damaged_in_the_cache_is_encoded_again(
+    pan: Pan, tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str
+) -> None:
     clip = pan(64, 96, 13, (2, 1))
-    list(H264().frames(clip, tmp_path))
-    (path,) = tmp_path.glob("*.mkv")
+    before = list(H264().frames(clip, tmp_path))
+    (path,) = tmp_path.glob(f"*{suffix}")
     content = bytearray(path.read_bytes())
-    content[-200] ^= 1
+    content[-200] ^= 128
     path.write_bytes(content)
-    with pytest.raises(DataError, match="damaged on disk"):
-        list(H264().frames(clip, tmp_path))
+    after = list(H264().frames(clip, tmp_path))
+    assert "is not as it was written" in caplog.text
+    assert all(np.array_equal(one.image, other.image) for one, other in zip(before, after, strict=True))
+    caplog.clear()
+    assert len(list(H264().frames(clip, tmp_path))) == 13
+    assert not caplog.text
+
+
+def test_a_kept_stream_is_for_all_users_of_the_cache(pan: Pan, tmp_path: Path) -> None:
+    list(H264().frames(pan(64, 96, 2, (2, 1)), tmp_path))
+    modes = {path.suffix: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    other = tmp_path / "other"
+    other.touch()
+    assert modes == dict.fromkeys((".mkv", ".json"), other.stat().st_mode & 0o777)
 
 
 def test_another_gop_than_expected(stream: bytes) -> None:

@@ -14,7 +14,7 @@ from vssbench.errors import UsageError
 from vssbench.report.choose import newest
 from vssbench.report.columns import groups
 from vssbench.report.rows import require, rows
-from vssbench.store import ConfusionRecord, LatencyRecord, Measurement, Run, RunStore
+from vssbench.store import REMEDY, ConfusionRecord, LatencyRecord, Measurement, Run, RunStore
 
 GPU_MACHINE = {"cpu": "Xeon", "threads": 1, "gpu": "H200"}
 #: two frames at distance 0, one at distance 2; class c never occurs
@@ -73,7 +73,7 @@ def test_latencies_are_medians_of_either_kind_of_frame(tmp_path: Path) -> None:
 def test_a_run_that_lost_its_matrices_says_so(tmp_path: Path) -> None:
     (row,) = rows([stored(tmp_path, confusion=False)])
     assert (row["status"], row["miou"]) == ("damaged", None)
-    assert row["reason"] == f"{tmp_path / 'a1' / 'confusion.npz'} is missing; remove the folder and run the cell again"
+    assert row["reason"] == f"{tmp_path / 'a1' / 'confusion.npz'} is missing; {REMEDY}"
 
 
 def test_what_was_not_measured_is_none(tmp_path: Path) -> None:

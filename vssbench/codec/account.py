@@ -30,6 +30,7 @@ from vssbench.codec.trials import (
     known,
     moving_clip,
 )
+from vssbench.core import files
 from vssbench.errors import DataError, VssbenchError
 from vssbench.variant import parse_variant
 from vssbench.video import Clip
@@ -191,7 +192,7 @@ def main() -> None:
         document = arguments.write.read_text(encoding="utf-8")
         for name, block in tables.items():
             document = replace(document, name, block)
-        arguments.write.write_text(document, encoding="utf-8")
+        files.write_text(arguments.write, document)
     except VssbenchError as error:
         sys.exit(str(error))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +16,11 @@ import av
 
 from vssbench.codec.encode import EncoderSettings, encode
 from vssbench.codec.quality import CodedFrame
+from vssbench.core import files
 from vssbench.errors import DataError
 from vssbench.video import Clip, Image
+
+_logger = logging.getLogger(__name__)
 
 SUFFIX, RECORD_SUFFIX = ".mkv", ".json"
 CHECKSUM_DIGITS = 16
@@ -35,8 +38,8 @@ class Bitstream:
 def bitstream(clip: Clip, settings: EncoderSettings, cache: Path | None = None, fps: float = 0.0) -> Iterator[Bitstream]:
     """The clip's bitstream, encoded now unless the folder ``cache`` holds it. ``fps`` 0 is the clip's own.
 
-    Safe under many processes: each writes under a name of its own and renames it. Raises DataError where the clip's
-    frames are not what it says, or the cache cannot be written.
+    Safe under many processes: each writes under a name of its own and renames it. A kept stream that was damaged on disk is
+    encoded again. Raises DataError where the clip's frames are not what it says, or the cache cannot be written.
     """
     fps = fps or clip.fps
     if cache is None:
@@ -45,11 +48,8 @@ def bitstream(clip: Clip, settings: EncoderSettings, cache: Path | None = None, 
             yield Bitstream(path, _write(clip, settings, path, fps))
         return
     key = cache_key(clip, settings, fps)
-    kept = [path for path in sorted(cache.glob(f"{key}.*{SUFFIX}")) if path.with_suffix(RECORD_SUFFIX).exists()]
-    if kept and _checksum(kept[0]) != kept[0].suffixes[-2][1:]:
-        raise DataError(f"{kept[0]} is not as it was written: it was damaged on disk. Delete it: it will be encoded again")
-    path = kept[0] if kept else _write_atomically(clip, settings, cache, key, fps)
-    yield Bitstream(path, _read_record(path.with_suffix(RECORD_SUFFIX)))
+    found = (_kept(path) for path in sorted(cache.glob(f"{key}.*{SUFFIX}")))
+    yield next(filter(None, found), None) or _encode_into(clip, settings, cache, key, fps)
 
 
 def cache_key(clip: Clip, settings: EncoderSettings, fps: float) -> str:
@@ -68,34 +68,34 @@ def library_versions() -> dict[str, Any]:
     return {"av": av.__version__, **{name: ".".join(map(str, av.library_versions[name])) for name in names}}
 
 
-def _write_atomically(clip: Clip, settings: EncoderSettings, cache: Path, key: str, fps: float) -> Path:
-    """Encode into the cache; the name tells the content's checksum, since FFmpeg conceals some damage when decoding."""
-    temporary = None
+def _kept(path: Path) -> Bitstream | None:
+    """A stream of the cache with its record; None, and a warning, where either is not as it was written."""
+    record = path.with_suffix(RECORD_SUFFIX)
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f"{key[:16]}-", suffix=".part", dir=cache)
-        os.close(handle)
-        temporary = Path(name)
-        frames = _write(clip, settings, temporary, fps)
-        path = cache / f"{key}.{_checksum(temporary)}{SUFFIX}"
-        record = temporary.with_suffix(".record")
-        record.write_text(json.dumps([asdict(frame) for frame in frames]), encoding="utf-8")
-        # the record first: a stream counts only with its record
-        os.replace(record, path.with_suffix(RECORD_SUFFIX))
-        os.replace(temporary, path)
-        return path
+        if _checksum(path) == path.suffixes[-2][1:]:
+            frames = [CodedFrame(**frame) for frame in json.loads(record.read_text(encoding="utf-8"))]
+            return Bitstream(path, frames)
+        reason = "its checksum is another"
+    except (OSError, ValueError, TypeError) as error:
+        reason = str(error)
+    _logger.warning("%s is not as it was written (%s): it is encoded again", path, reason)
+    return None
+
+
+def _encode_into(clip: Clip, settings: EncoderSettings, cache: Path, key: str, fps: float) -> Bitstream:
+    """Encode into the cache; the name tells the content's checksum, since FFmpeg conceals some damage when decoding."""
+    try:
+        with files.drafts(cache) as under_way:
+            stream, record = under_way.path / f"clip{SUFFIX}", under_way.path / f"clip{RECORD_SUFFIX}"
+            frames = _write(clip, settings, stream, fps)
+            record.write_text(json.dumps([asdict(frame) for frame in frames]), encoding="utf-8")
+            path = cache / f"{key}.{_checksum(stream)}{SUFFIX}"
+            # the record first: a stream counts only with its record
+            under_way.publish(record, path.with_suffix(RECORD_SUFFIX))
+            under_way.publish(stream, path)
+            return Bitstream(path, frames)
     except OSError as error:
         raise DataError(f"cannot write the bitstream cache {cache}: {error.strerror or error}; choose another") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def _read_record(path: Path) -> list[CodedFrame]:
-    try:
-        return [CodedFrame(**frame) for frame in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{path} does not read: {error}; delete it: the clip will be encoded again") from error
 
 
 def _checksum(path: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 from PIL import Image as Pillow
 
-from vssbench.errors import DataError
+from vssbench.core import files
 
 MOVIE_SUFFIXES = (".mp4", ".mkv", ".gif")
 #: x264: thin lines stay clear, fast
@@ -20,13 +20,14 @@ _COLOURS, _LEAST_DURATION = 256, 20
 
 def write_movie(pictures: Iterator[Pillow.Image], path: Path, fps: float) -> None:
     """Write RGB pictures of one, even size as the file's ending says. Raises DataError where the file cannot be written."""
-    try:
-        if path.suffix.lower() == ".gif":
-            _write_gif(pictures, path, fps)
-        else:
-            _write_video(pictures, path, fps)
-    except (av.FFmpegError, OSError) as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}; check the folder and the free disk space") from error
+    with files.draft(path) as draft:
+        try:
+            if path.suffix.lower() == ".gif":
+                _write_gif(pictures, draft, fps)
+            else:
+                _write_video(pictures, draft, fps)
+        except av.FFmpegError as error:
+            raise files.refusal(path, error) from error
 
 
 def _write_video(pictures: Iterator[Pillow.Image], path: Path, fps: float) -> None:

@@ -20,7 +20,8 @@ from vssbench.codec.prediction import statistics
 from vssbench.codec.sheet import Coded, Sheet
 from vssbench.codec.spec import Codec
 from vssbench.codec.vectors.exported import MACROBLOCK, ExportedVectors
-from vssbench.errors import DataError, MotionUnavailable, UsageError
+from vssbench.core import files
+from vssbench.errors import MotionUnavailable, UsageError
 from vssbench.video import Clip, Frame, Image
 
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -124,7 +125,7 @@ class Show:
                 else:
                     _save(self.still(selection), out)
             except OSError as error:
-                raise DataError(f"cannot write {out}: {error.strerror or error}") from error
+                raise files.refusal(out, error) from error
             finally:
                 self._cache = None
 
@@ -174,7 +175,7 @@ class Show:
         write_movie(pictures(), out, float(getattr(self.codec, "fps", 0) or self.clip.fps))
 
     def _write_table(self, out: Path, selection: Selection) -> None:
-        with out.open("w", newline="", encoding="utf-8") as file:
+        with files.draft(out) as draft, draft.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, CSV_FIELDS, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows(*(selection.span or (0, None))))
@@ -243,4 +244,5 @@ def _whole_scale(width: int) -> int:
 
 
 def _save(picture: Pillow.Image, out: Path) -> None:
-    picture.save(out, quality=92) if out.suffix.lower() in (".jpg", ".jpeg") else picture.save(out)
+    with files.draft(out) as draft:
+        picture.save(draft, quality=92) if out.suffix.lower() in (".jpg", ".jpeg") else picture.save(draft)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from vssbench.core import files
 from vssbench.cost.published import Published, read
 from vssbench.errors import DataError, VssbenchError
 
@@ -84,7 +85,7 @@ def write_block(description: str, render_block: Callable[[], str], begin: str, e
         if target is None:
             print(block)
         else:
-            target.write_text(replace(target.read_text(encoding="utf-8"), block, begin, end), encoding="utf-8")
+            files.write_text(target, replace(target.read_text(encoding="utf-8"), block, begin, end))
     except VssbenchError as error:
         sys.exit(str(error))
 

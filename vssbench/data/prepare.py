@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from av.video.reformatter import Colorspace
 from PIL import Image as Pillow
 
 from vssbench import registry
+from vssbench.core import files
 from vssbench.data.alignment import Thumbnail, check_place, find_offset, thumbnail
 from vssbench.data.camvid_video import FOLDER, FOOTAGE, Footage, find_video, unpack_hint, video_folders, zip_parts
 from vssbench.data.movie import pictures, rgb
@@ -101,11 +101,8 @@ def prepare(request: Request, tell: Callable[[str], None]) -> Iterator[str]:
         job = _job(request, FOOTAGE[name], [still for still in stills if still.sequence == name], video)
         try:
             yield _take(job, tell)
-        except OSError as error:
-            raise DataError(
-                f"cannot write to {job.folder}: {error.strerror or error}; check the folder and the free disk space, then run "
-                "it again: it goes on where it stopped"
-            ) from error
+        except files.NotWritten as error:
+            raise DataError(f"{error}, then run it again: it goes on where it stopped") from error
 
 
 def _stills(request: Request) -> list[Still]:
@@ -142,8 +139,7 @@ def _take(job: _Job, tell: Callable[[str], None]) -> str:
     if kept is None:
         tell(f"{name}: looking for the stills in {job.video.name}")
         kept = _survey(job)
-        job.folder.mkdir(parents=True, exist_ok=True)
-        _write(job.folder / MANIFEST, (json.dumps(asdict(kept), indent=2) + "\n").encode())
+        files.write_text(job.folder / MANIFEST, json.dumps(asdict(kept), indent=2) + "\n")
     with track(f"{name}: frames", len(job.wanted)) as tracker:
         worst, written, seen = _extract(job, kept, there, tracker)
     found = "as expected" if kept.first == job.footage.first else f"found by comparing, expected {job.footage.first}"
@@ -163,13 +159,15 @@ def _manifest(job: _Job) -> Taken | None:
     try:
         taken = Taken(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
-        raise DataError(f"{path} cannot be read ({error}): remove the folder {job.folder} and take the frames again") from error
+        raise DataError(
+            f"{path} cannot be read ({error}): move the folder {job.folder} away and take the frames again"
+        ) from error
     still = image_size(next(iter(job.stills.values())).image)
     here = (job.video.name, job.video.stat().st_size, *still)
     if (taken.video, taken.bytes, taken.width, taken.height) != here:
         raise DataError(
             f"the frames in {job.folder} were taken from {taken.video} ({taken.bytes} bytes) at {taken.width}x{taken.height}, "
-            f"but now there is {here[0]} ({here[1]} bytes) with stills of {here[2]}x{here[3]}: remove that folder first"
+            f"but now there is {here[0]} ({here[1]} bytes) with stills of {here[2]}x{here[3]}: move that folder away first"
         )
     return taken
 
@@ -254,12 +252,5 @@ def _span(video: Path, first: int, last: int) -> Iterator[tuple[int, av.VideoFra
 
 
 def _write_image(path: Path, image: Image) -> None:
-    part = path.with_name(f".{path.name}.part")
-    Pillow.fromarray(image).save(part, "PNG", compress_level=3)
-    os.replace(part, path)
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
+    with files.draft(path) as draft:
+        Pillow.fromarray(image).save(draft, "PNG", compress_level=3)

@@ -6,8 +6,6 @@ an id of its own: two of the same methods stay side by side.
 
 from __future__ import annotations
 
-import os
-import shutil
 import uuid
 import zipfile
 import zlib
@@ -20,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from vssbench.core import files
 from vssbench.errors import DataError
 from vssbench.latency.samples import Samples, columns
 from vssbench.latency.statistics import Ratio, Summary
@@ -109,17 +108,12 @@ def new_id() -> str:
 
 def write(root: Path, result: LatencyResult, samples: Samples) -> Path:
     """Store a measurement and return its folder. Raises DataError where the folder cannot be written."""
-    place, draft = root / result.id, root / f".{result.id}"
-    try:
-        draft.mkdir(parents=True)
+    place = root / result.id
+    with files.draft(place) as draft:
+        draft.mkdir()
         (draft / RESULT).write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
         with (draft / LATENCY).open("wb") as file:
             np.savez_compressed(file, **columns(samples))  # type: ignore[arg-type]
-        os.replace(draft, place)
-    except OSError as error:
-        raise DataError(f"cannot write {place}: {error.strerror}; make room or choose another folder with -o") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return place
 
 

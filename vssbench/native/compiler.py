@@ -8,8 +8,10 @@ import platform
 import shlex
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
+
+from vssbench.core import files
+from vssbench.errors import DataError
 
 SOURCES = ("colour.c", "creff.c", "motion.c", "upsampled_conv.c")
 HEADERS = ("attention.h", "vectors.h")
@@ -32,15 +34,12 @@ def build() -> Path:
     if target.exists():
         return target
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         # a process that compiles at the same time replaces the file by an equal one
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            made = Path(scratch) / target.name
+        with files.draft(target) as made:
             _compile(compiler, folder, made)
-            os.replace(made, target)
-    except OSError as error:
+    except DataError as error:
         raise BuildError(
-            f"cannot write to {target.parent} ({error.strerror}); set XDG_CACHE_HOME to a folder that can be written"
+            f"cannot write to {target.parent} ({error.__cause__}); set XDG_CACHE_HOME to a folder that can be written"
         ) from error
     return target
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vssbench.errors import DataError, UsageError
 from vssbench.metrics.scores import scores
-from vssbench.store import CONFUSION, ConfusionRecord, LatencyRecord, Measurement, Run
+from vssbench.store import CONFUSION, REMEDY, ConfusionRecord, LatencyRecord, Measurement, Run
 
 Row = dict[str, Any]
 
@@ -65,7 +65,7 @@ def _row(run: Run) -> Row:
     try:
         confusion, latency = run.confusion, run.latency
         if item.status == "done" and confusion is None:
-            raise DataError(f"{run.path / CONFUSION} is missing; remove the folder and run the cell again")
+            raise DataError(f"{run.path / CONFUSION} is missing; {REMEDY}")
         accuracy = _accuracy(confusion, item.classes, item.aggregate)
     except DataError as error:
         confusion = latency = None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vssbench.core import files
 from vssbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -108,8 +109,8 @@ def sheet(path: Path, panels: int) -> Iterator[tuple[Figure, list[Axes]]]:
         for spare in axes[panels:]:
             spare.remove()
         yield figure, axes[:panels]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, metadata=METADATA[path.suffix.lower()])
+        with files.draft(path) as draft:
+            figure.savefig(draft, metadata=METADATA[path.suffix.lower()])
 
 
 def narrow(axes: Axes) -> bool:

@@ -17,6 +17,7 @@ from vssbench.allocator import keep_freed_memory
 from vssbench.cell import FRAMES_AHEAD, Stream
 from vssbench.codec.ahead import ahead
 from vssbench.codec.spec import Codec
+from vssbench.core.files import check_output, is_special
 from vssbench.cost.gmacs import Cost, count
 from vssbench.errors import DataError, MotionUnavailable, UsageError
 from vssbench.inference import prepare
@@ -45,7 +46,8 @@ COLUMNS = (
 class Job:
     """What is to be done. ``size`` (height, width) is that at which the network runs, None for the video's own; ``codec`` is
     the one through which the video goes first, None for the stream as it is; ``motion`` is one of vectors.WANTED; ``max_gop``
-    is the largest number of frames from one keyframe to the next, None for the stream's own; ``stats`` a CSV to write."""
+    is the largest number of frames from one keyframe to the next, None for the stream's own; ``stats`` a CSV to write;
+    ``force`` lets files be replaced that are there."""
 
     source: Source
     method: Variant
@@ -61,6 +63,7 @@ class Job:
     stats: Path | None = None
     device: str = "cpu"
     precision: str = "fp32"
+    force: bool = False
 
     @property
     def network_size(self) -> tuple[int, int]:
@@ -69,15 +72,18 @@ class Job:
 
     def check(self) -> Cost:
         """What the method costs at its size. Raises UsageError, before any work, for what cannot be done."""
-        check_out(self.out, self.source.path)
+        inputs = (self.source.path, *self.weights.parts)
+        check_out(self.out, inputs, self.force)
         if self.output == PALETTE and not is_folder(self.out):
             raise UsageError(
                 f"palette PNGs need a folder, and {self.out} is a file: leave its ending out, or take --output labels"
             )
         if is_folder(self.out) and self.audio:
             raise UsageError(f"--audio needs a video as output, and {self.out} is a folder")
-        if self.stats is not None and self.stats.resolve() in (self.out.resolve(), self.source.path.resolve()):
-            raise UsageError(f"--stats {self.stats} is one of the videos: give another name")
+        if self.stats is not None:
+            if self.stats.resolve() == self.out.resolve() and not is_special(self.stats):
+                raise UsageError(f"--stats {self.stats} is the video that is written: give another name")
+            check_output(self.stats, inputs, self.force, "--stats")
         if self.codec is not None and self.max_gop is not None:
             raise UsageError("--max-gop is for a stream as it is; with --reencode, put gop=N into the codec's brackets")
         try:

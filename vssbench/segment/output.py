@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import os
-import shutil
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from PIL import Image as Pillow
 
 from vssbench.codec.encode import TO_YUV
+from vssbench.core import files
 from vssbench.errors import DataError, UsageError
 from vssbench.segment.drawing import Palette
 from vssbench.segment.pictures import untagged
@@ -40,33 +39,31 @@ def is_folder(out: Path) -> bool:
     return out.is_dir() or not out.suffix
 
 
-def check_out(out: Path, source: Path) -> None:
+def check_out(out: Path, inputs: Sequence[Path], force: bool = False) -> None:
     """Raises UsageError for an output that cannot be written, or that would replace what nobody wants replaced."""
     if is_folder(out):
         if out.is_dir() and any(out.iterdir()):
             raise UsageError(f"the folder {out} is not empty: give a new one, or an empty one")
-        if out.is_file():
+        if out.exists() and not out.is_dir():
             raise UsageError(f"{out} is a file without an ending: expected a folder, or a video that ends in {SUFFIXES[0]}")
     elif out.suffix.lower() not in SUFFIXES:
         raise UsageError(f"cannot write {out}: expected a video that ends in {', '.join(SUFFIXES)}, or a folder for PNGs")
-    if out.resolve() == source.resolve():
-        raise UsageError(f"{out} is the video that is read: give another name to -o")
     if not out.parent.is_dir():
         raise UsageError(f"cannot write {out}: there is no folder {out.parent}")
+    if is_folder(out):
+        files.check_folder(out.resolve().parent)
+    else:
+        files.check_output(out, inputs, force)
 
 
 @contextmanager
 def drafted(out: Path) -> Iterator[Path]:
-    """A hidden path beside ``out`` that takes its place when all went well, and is removed when not. Raises DataError."""
-    draft = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
-    try:
-        yield draft
-        os.replace(draft, out)
-    except (av.FFmpegError, OSError) as error:
-        raise DataError(f"cannot write {out}: {error.strerror or error}; check the folder and the free disk space") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.unlink(missing_ok=True)
+    """A path for a draft that takes its place when all went well, and is removed when not. Raises DataError."""
+    with files.draft(out) as draft:
+        try:
+            yield draft
+        except av.FFmpegError as error:
+            raise files.refusal(out, error) from error
 
 
 @contextmanager

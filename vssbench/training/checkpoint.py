@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vssbench.errors import WeightsError
+from vssbench.core import files
+from vssbench.errors import UsageError, WeightsError
 
 
 @dataclass
@@ -30,11 +31,27 @@ class Checkpoint:
     gradients: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Write under a temporary name, then rename: a crash leaves the previous checkpoint whole."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        torch.save(asdict(self), temporary)
-        os.replace(temporary, path)
+        """Write it whole or not at all: a crash leaves the previous checkpoint. Raises DataError."""
+        with files.draft(path) as draft:
+            try:
+                torch.save(asdict(self), draft)
+            except RuntimeError as error:  # what torch makes of every error of the system
+                raise files.refusal(path, error) from error
+
+
+def checkpoint_path(out: Path) -> Path:
+    """Where the checkpoint of a training lies: beside the weights that will come of it."""
+    return out.with_name(f"{out.name}.checkpoint")
+
+
+def check_checkpoint(path: Path, inputs: Iterable[Path], allowed: bool) -> None:
+    """Raises UsageError where an interrupted training's checkpoint would be lost without having been ``allowed``."""
+    if path.exists() and not allowed:
+        raise UsageError(
+            f"an interrupted training left its checkpoint {path}: --resume goes on from it, --force starts anew and replaces it"
+        )
+    files.check_regular(path, "the checkpoint")
+    files.check_output(path, inputs, True, "the checkpoint")
 
 
 def load_checkpoint(path: Path, identity: dict[str, str]) -> Checkpoint:
@@ -45,7 +62,9 @@ def load_checkpoint(path: Path, identity: dict[str, str]) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
         checkpoint = Checkpoint(**content)
     except Exception as error:  # torch raises half a dozen types for a damaged file
-        raise WeightsError(f"the checkpoint {path} is damaged ({error}); delete it and train anew") from error
+        raise WeightsError(
+            f"the checkpoint {path} is damaged ({error}): copy it again, or train anew with --force and without --resume"
+        ) from error
     for key, value in identity.items():
         if checkpoint.identity.get(key) != value:
             raise WeightsError(

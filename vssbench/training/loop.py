@@ -22,7 +22,7 @@ from vssbench.errors import UsageError
 from vssbench.machine import typed_command
 from vssbench.progress import Tracker, messages, track
 from vssbench.segmenter import Batch, Phase, VideoSegmenter
-from vssbench.training.checkpoint import Checkpoint, load_checkpoint
+from vssbench.training.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
 from vssbench.training.curves import draw_curves
 from vssbench.training.distributed import (
     World,
@@ -209,7 +209,7 @@ class Trainer:
 
     @property
     def checkpoint_path(self) -> Path:
-        return self.out.with_name(self.out.name + ".checkpoint")
+        return checkpoint_path(self.out)
 
     @property
     def best_path(self) -> Path:

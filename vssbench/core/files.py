@@ -1,0 +1,392 @@
+"""Files and folders that are written whole or not at all: a draft beside its place, then one rename.
+
+Drafts lie in a hidden folder ``.vssbench-RANDOM`` beside what they become; its owner holds a
+lock on the file ``lock`` in it. The system gives the lock back when a process ends, however it
+ends: a hidden folder whose lock is free belongs to nobody, and the next writer there removes it.
+Symbolic links are followed. Devices, pipes and open descriptors (``/dev/full``, ``/dev/stdout``, a
+FIFO) are written to, never replaced.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import re
+import shutil
+import stat
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TypeVar
+
+from vssbench.errors import DataError, UsageError, VssbenchError
+
+try:
+    import fcntl
+except ImportError:  # Windows: drafts are not locked there, and those of killed processes stay
+    fcntl = None  # type: ignore[assignment]
+
+T = TypeVar("T")
+
+PREFIX = ".vssbench-"
+_LOCK, _NEW, _OLD = "lock", "new", "old"
+#: what renaming a folder onto a full folder answers (POSIX; Windows)
+_OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, *((errno.EACCES,) if os.name == "nt" else ()))
+#: what a full disk, a quota and a limit of a file's size answer
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: others that replace the same folder and come between before a writer or a reader gives up; seconds between two looks
+_ATTEMPTS, _PAUSE = 200, 0.005
+#: renameat2 of Linux: relative to the working folder; exchange two names in one step
+_AT_FDCWD, _EXCHANGE = -100, 2
+#: links that are followed at most, as in Linux
+_LINKS = 40
+_DESCRIPTORS = re.compile(r"/proc/(\d+)/fd|/dev/fd")
+
+
+class NotWritten(DataError):
+    """A file or a folder that could not be written: a full disk, no permission, a file in a folder's place."""
+
+
+@contextmanager
+def draft(path: Path) -> Iterator[Path]:
+    """A path of the same name where a file or a folder can be made; it takes its place when all went well.
+
+    What lay there is replaced in one step, and a file that is replaced keeps its mode. Raises DataError for an OSError.
+    """
+    with _told(path):
+        if is_special(path):
+            with tempfile.TemporaryDirectory(prefix="vssbench-") as folder:
+                made = Path(folder) / path.name
+                yield made
+                _pour(made, path)
+            return
+        target = Path(os.path.realpath(path))
+        with drafts(target.parent) as under_way:
+            made = under_way.path / target.name
+            yield made
+            under_way.publish(made, target)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file's content by a text in UTF-8. Raises DataError."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file's content. Raises DataError."""
+    with draft(path) as made:
+        made.write_bytes(content)
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """A hidden folder for drafts, locked while it is in use: ``path`` is where they are made."""
+
+    hidden: Path
+    mode: int
+
+    @property
+    def path(self) -> Path:
+        """The folder in which drafts are made."""
+        return self.hidden / _NEW
+
+    def publish(self, made: Path, target: Path) -> None:
+        """Rename a draft into its place. At no moment is there neither what was there nor what comes."""
+        if made.is_dir():
+            self._publish_folder(made, target)
+            return
+        # some libraries make their files 0600, whatever the umask
+        with suppress(FileNotFoundError):
+            made.chmod(stat.S_IMODE(made.stat().st_mode) | self.mode)
+        with suppress(FileNotFoundError):
+            made.chmod(stat.S_IMODE(target.stat().st_mode))
+        os.replace(made, target)
+
+    def _publish_folder(self, made: Path, target: Path) -> None:
+        for attempt in range(_ATTEMPTS):
+            try:
+                os.rename(made, target)  # onto nothing, or an empty folder
+                return
+            except OSError as error:
+                if error.errno not in _OCCUPIED:
+                    raise
+            with suppress(FileNotFoundError):  # another writer may have it under way
+                if _exchange(made, target) or self._replace_folder(made, target, attempt):
+                    return
+            time.sleep(_PAUSE)
+        raise DataError(f"{target} is rewritten by other processes all the time: write it once")
+
+    def _replace_folder(self, made: Path, target: Path, attempt: int) -> bool:
+        """Two renames, where the system has no exchange: whoever comes after a kill in between puts the old one back."""
+        aside = self.hidden / _OLD / str(attempt) / target.name
+        aside.parent.mkdir(parents=True)
+        os.rename(target, aside)
+        try:
+            os.rename(made, target)
+        except OSError as error:
+            if error.errno not in _OCCUPIED:
+                os.rename(aside, target)
+                raise
+            return False  # another writer was faster: its folder is next to be replaced
+        return True
+
+
+@contextmanager
+def drafts(folder: Path) -> Iterator[Drafts]:
+    """A hidden folder within ``folder``, which is made where it is missing; removed at the end, with all that is left in it.
+
+    Hidden folders of processes that are gone are removed first.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    hidden, lock = _own(folder)
+    try:
+        (hidden / _NEW).mkdir()
+        yield Drafts(hidden, stat.S_IMODE(os.fstat(lock).st_mode))
+    finally:
+        _remove(hidden)
+        os.close(lock)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the hidden folders whose owners are gone; a folder that was set aside and never replaced is put back."""
+    for hidden in _orphans(folder):
+        _put_back(hidden)
+        _remove(hidden)
+    for hidden in _hidden(folder):
+        with suppress(OSError):
+            hidden.rmdir()  # its owner ended before it was locked, or after all else was removed
+
+
+def adopt(folder: Path) -> None:
+    """Put back what killed processes had set aside and not replaced, where it may be written; remove nothing."""
+    for hidden in _orphans(folder):
+        _put_back(hidden)
+
+
+def set_aside(folder: Path) -> set[str]:
+    """The names of the folders that are being replaced at this moment, and are in their place neither old nor new."""
+    return {path.name for hidden in _hidden(folder) for path in hidden.glob(f"{_OLD}/*/*")}
+
+
+def steady(folder: Path, read: Callable[[], T]) -> T:
+    """What ``read`` finds in a folder; it is read again where the folder was replaced in the meantime.
+
+    Raises what ``read`` raises of a folder that nobody replaces.
+    """
+    for _ in range(_ATTEMPTS):
+        before = _stamp(folder)
+        found, failed = None, None
+        try:
+            found = read()
+        except (OSError, VssbenchError) as error:
+            failed = error
+        if _stamp(folder) == before and (before is not None or not _returns(folder)):
+            break
+        time.sleep(_PAUSE)
+    if failed is not None:
+        raise failed
+    return found  # type: ignore[return-value]
+
+
+def check_output(path: Path, inputs: Iterable[Path] = (), force: bool = False, option: str = "-o") -> None:
+    """Raises UsageError for a file that is read, a folder, or one that is there already without ``force``; DataError where
+    the folder cannot be written. To be asked before any work is done."""
+    for given in inputs:
+        if _is_within(path, given):
+            raise UsageError(f"{option} {path} is read by this command: give another name, an input is never written over")
+    if path.is_dir():
+        raise UsageError(f"{option} {path} is a folder: give the name of a file")
+    if is_special(path):
+        return
+    if path.exists() and not force:
+        raise UsageError(f"{option} {path} is there already: give another name, or --force to replace it")
+    check_folder(Path(os.path.realpath(path)).parent)
+
+
+def check_regular(path: Path, option: str = "-o") -> None:
+    """Raises UsageError for a device, a pipe or an open descriptor."""
+    if is_special(path):
+        raise UsageError(f"{option} {path} is a device or a pipe: this command needs a file, give the name of one")
+
+
+def check_folder(folder: Path) -> None:
+    """Make a folder, and try to write into it. Raises DataError where that fails."""
+    with _told(folder), drafts(folder):
+        pass
+
+
+def is_special(path: Path) -> bool:
+    """Whether a path is a device, a pipe or an open descriptor, by itself or by links: what is written to, not replaced."""
+    if _descriptor(path) is not None:
+        return True
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def refusal(path: Path, error: Exception) -> NotWritten:
+    """What to tell the user of a file or a folder that cannot be written."""
+    reason = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0]
+    number = getattr(error, "errno", None)
+    remedy = "check the folder" if number not in (None, *_FULL) else "make room"
+    return NotWritten(f"cannot write {path}: {reason}; {remedy}, or write elsewhere")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """An OSError in words."""
+    try:
+        yield
+    except BrokenPipeError:  # nobody reads any more: nobody need be told
+        raise
+    except OSError as error:
+        raise refusal(path, error) from error
+
+
+def _own(folder: Path) -> tuple[Path, int]:
+    """A new hidden folder and the open file that holds its lock."""
+    while True:
+        hidden = folder / f"{PREFIX}{uuid.uuid4().hex}"
+        hidden.mkdir()
+        # one who sweeps may remove the folder before it is locked: another is made then
+        with suppress(FileNotFoundError):
+            lock = os.open(hidden / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            if _locked(lock, wait=True) is not None and _is_at(lock, hidden / _LOCK):
+                return hidden, lock
+            os.close(lock)
+
+
+def _locked(lock: int, wait: bool) -> bool | None:
+    """Whether the lock was free and is ours now; True where the file system has no locks and we were to wait."""
+    if fcntl is None:
+        return wait
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return wait
+    return True
+
+
+def _is_at(lock: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(lock), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _hidden(folder: Path) -> list[Path]:
+    try:
+        return [folder / name for name in os.listdir(folder) if name.startswith(PREFIX)]
+    except OSError:
+        return []
+
+
+def _orphans(folder: Path) -> Iterator[Path]:
+    """The hidden folders whose lock is free; it is held while the caller deals with one."""
+    for hidden in _hidden(folder):
+        try:
+            lock = os.open(hidden / _LOCK, os.O_RDWR)
+        except OSError:  # gone meanwhile, not locked yet, or another user's
+            continue
+        try:
+            if _locked(lock, wait=False):
+                yield hidden
+        finally:
+            os.close(lock)
+
+
+def _remove(hidden: Path) -> None:
+    """Remove a hidden folder whose lock is ours. The lock's file goes last: what has none is empty."""
+    for name in (_NEW, _OLD):
+        shutil.rmtree(hidden / name, ignore_errors=True)
+    with suppress(OSError):
+        if os.listdir(hidden) == [_LOCK]:
+            (hidden / _LOCK).unlink()
+            hidden.rmdir()
+
+
+def _put_back(hidden: Path) -> None:
+    for path in hidden.glob(f"{_OLD}/*/*"):
+        place = hidden.parent / path.name
+        if not os.path.lexists(place):
+            with suppress(OSError):
+                os.rename(path, place)
+
+
+def _returns(folder: Path) -> bool:
+    """Whether a folder that is missing is being replaced, or was put back now."""
+    if folder.name in set_aside(folder.parent):
+        adopt(folder.parent)
+        return True
+    return os.path.lexists(folder)
+
+
+def _stamp(folder: Path) -> tuple[int, int, int] | None:
+    """What differs between a folder and the one that replaces it."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two names in one step; False where the system cannot. Raises OSError."""
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if os.name == "posix" else None
+    if function is None:
+        return False
+    if function(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number == errno.ENOENT:
+        raise FileNotFoundError(number, os.strerror(number), str(second))
+    return False
+
+
+def _pour(made: Path, path: Path) -> None:
+    """Write a draft's bytes to a device, a pipe or an open descriptor."""
+    if made.is_dir():
+        raise UsageError(f"{path} is a device or a pipe: a folder cannot be written to it")
+    with made.open("rb") as source, _open_special(path) as target:
+        shutil.copyfileobj(source, target)
+
+
+def _open_special(path: Path) -> IO[bytes]:
+    number = _descriptor(path)
+    if number is None:
+        return path.open("wb")
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    return os.fdopen(os.dup(number), "wb")
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number of this process's open file that a path names, by itself or by links (``/dev/stdout``)."""
+    place = os.path.abspath(path)
+    for _ in range(_LINKS):
+        folder, name = os.path.split(place)
+        match = _DESCRIPTORS.fullmatch(os.path.realpath(folder))
+        if match is not None and name.isdecimal() and match[1] in (None, str(os.getpid())):
+            return int(name)
+        if not os.path.islink(place):
+            return None
+        place = os.path.abspath(os.path.join(folder, os.readlink(place)))
+    return None
+
+
+def _is_within(path: Path, given: Path) -> bool:
+    """Whether a file is an input, under whatever name, or a file that lies in an input folder."""
+    if not path.exists() or not given.exists():
+        return False
+    if given.is_dir():
+        return path.is_file() and Path(os.path.realpath(given)) in Path(os.path.realpath(path)).parents
+    return os.path.samefile(path, given)
