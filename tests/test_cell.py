@@ -1,5 +1,7 @@
 """A cell end to end: its numbers against a re-statement by hand, what becomes of failures, what the run id depends on."""
 
+import errno
+import os
 import tracemalloc
 from dataclasses import replace
 
@@ -60,6 +62,43 @@ def test_accuracy_by_hand(make_cell, patterns, tmp_path):
     assert row["miou"] == pytest.approx(np.mean(by_distance), abs=1e-3)
     assert row["frames"] == 12
     assert list(run.latency.distances) == [0, 1, 2, 3, 0, 1] * 2
+
+
+def test_a_store_that_cannot_be_written_is_said_before_anything_is_measured(make_cell, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    measured = []
+    monkeypatch.setattr("vssbench.sweep.measure", lambda *given: measured.append(given))
+    with pytest.raises(DataError, match=r"cannot write .*runs"):
+        sweep([make_cell()], RunStore(tmp_path / "file" / "runs"), "test")
+    assert measured == []
+
+
+@pytest.mark.parametrize("room", ["for a row", "for nothing"])
+def test_a_full_disk_does_not_end_the_sweep(make_cell, tmp_path, monkeypatch, room):
+    """The arrays of the first cell find no room, and with them perhaps its failure; the second cell is measured."""
+    cells, full = [make_cell(), make_cell(gop=2)], []
+
+    def savez(path, **arrays):
+        if len(full) < 1:
+            full.append(path)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, **arrays)
+
+    def write_row(store, measurement, *given):
+        if measurement.status == "failed" and room == "for nothing":
+            raise DataError("cannot write the row")
+        return write_run(store, measurement, *given)
+
+    write, write_run = np.savez_compressed, RunStore.write
+    monkeypatch.setattr(np, "savez_compressed", savez)
+    monkeypatch.setattr(RunStore, "write", write_row)
+    store = RunStore(tmp_path / "runs")
+    first, second = sweep(cells, store, "test")
+    assert (first.status, second.status) == ("failed", "done")
+    assert "No space left on device; make room" in first.reason
+    stored = {run.measurement.run_id: run.measurement.status for run in store.runs()}
+    expected = {first.run_id: "failed"} if room == "for a row" else {}
+    assert stored == expected | {second.run_id: "done"}
 
 
 def test_where_the_time_went(make_cell, tmp_path):

@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -152,14 +153,20 @@ def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], Non
     shares = ", ".join(f"{name} {part / seconds:.1%}" for name, part in spent.items())
     log = f"{cell.title}: {measurement.frames} frames scored in {seconds:.1f} s ({shares})\n"
     records = recorder.confusion(), recorder.latency()
-    store.write(measurement, *records, describe_environment(cell.device), log, recorder.streams(), meters.arrays())
+    try:
+        store.write(measurement, *records, describe_environment(cell.device), log, recorder.streams(), meters.arrays())
+    except DataError as error:  # a full disk: a row that says so takes less room
+        measurement = Measurement(**base, status="failed", reason=str(error), seconds=seconds)
+        _store_failure(cell, store, measurement, f"{log}{error}\n")
     return measurement
 
 
 def _store_failure(cell: Cell, store: RunStore, measurement: Measurement, log: str) -> None:
-    """A cell that was measured before keeps what was measured, whatever fails when it is asked for more."""
+    """A cell that was measured before keeps what was measured, whatever fails when it is asked for more; the row is given up
+    where there is no room even for it, and the sweep says that the cell failed."""
     if not store.has(cell.run_id):
-        store.write(measurement, None, None, describe_environment(cell.device), log)
+        with suppress(DataError):
+            store.write(measurement, None, None, describe_environment(cell.device), log)
 
 
 def _base(cell: Cell, command: str) -> dict[str, Any]:

@@ -116,6 +116,8 @@ def sweep(cells: Sequence[Cell], store: RunStore, command: str, force: bool = Fa
     todo = [_keeping(cell, store) for cell in cells if force or not store.has(cell.run_id, cell.measures)]
     if len(todo) < len(cells):
         console.print(f"{len(cells) - len(todo)} of {len(cells)} cells are done already (--force measures them again)")
+    if todo:
+        store.check_writable()  # before anything is measured
     results: dict[str, Measurement] = {}
     with track("measuring", sum(cell.frames() for cell in todo)) as tracker:
         for number, cell in enumerate(todo, 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import rich_click as click
@@ -59,6 +60,7 @@ def run(
     Exit status: 0 if every cell was measured, 1 if one failed or was refused (the others are kept), 2 for bad input.
     """
     from vssbench.cli.options import check_device, open_dataset
+    from vssbench.errors import DataError
     from vssbench.machine import typed_command
     from vssbench.progress import messages
     from vssbench.report.rows import rows
@@ -76,8 +78,14 @@ def run(
     cells = plan(grid, opened, runs / ".cache")
     store = RunStore(runs)
     measurements = sweep(cells, store, typed_command(), force)
-    found = [store.get(measurement.run_id) for measurement in measurements]
-    print_table(terminal(rows(found)))
+    found = []
+    for measurement in measurements:
+        with suppress(DataError):  # a full disk
+            found.append(store.get(measurement.run_id))
+    if found:
+        print_table(terminal(rows(found)))
+    if len(found) < len(measurements):
+        messages().print(f"{len(measurements) - len(found)} of {len(measurements)} cells could not be stored: make room")
     messages().print(f"wrote {len(found)} runs to {runs}/ (`bench.py table --runs {runs}` shows all that are there)")
     if any(measurement.status != "done" for measurement in measurements):
         sys.exit(1)
