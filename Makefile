@@ -10,8 +10,8 @@ DEV_STAMP := $(VENV)/.installed-dev
 
 run: $(RUN_STAMP)
 	$(BIN)/python bench.py run
-	$(BIN)/python bench.py plot pareto -o results/pareto.png
-	$(BIN)/python bench.py plot distance -o results/distance.png
+	$(BIN)/python bench.py plot pareto -o results/pareto.png --force
+	$(BIN)/python bench.py plot distance -o results/distance.png --force
 
 test: $(DEV_STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile

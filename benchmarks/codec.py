@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from vssbench import native, registry
-from vssbench.cli.options import Size
+from vssbench.cli.options import Size, check_json
 from vssbench.codec.accumulate import Accumulator
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encode import encode
@@ -26,6 +26,7 @@ from vssbench.codec.formats.h264 import H264
 from vssbench.codec.motion import MotionSettings, dense
 from vssbench.codec.vectors.exported import ExportedVectors, Records, rasterise, records
 from vssbench.codec.vectors.reader import NONE, BlockVectors, grid_shape, no_vectors
+from vssbench.core import files
 from vssbench.machine import describe_machine
 from vssbench.video import Image
 
@@ -58,6 +59,7 @@ Forms = dict[str, Callable[[], Any]]
 @click.option("--rounds", type=click.IntRange(1), default=7, show_default=True, help="Rounds; each runs every form once.")
 @click.option("--group", "groups", type=click.Choice(GROUPS), multiple=True, help="What to measure; all if left out.")
 @click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write every time of every round here.")
+@click.option("--force", is_flag=True, help="Replace the file of --json where it is there.")
 def main(
     clip: Path | None,
     size: tuple[int, int],
@@ -66,6 +68,7 @@ def main(
     rounds: int,
     groups: tuple[str, ...],
     output: Path | None,
+    force: bool,
 ) -> None:
     """H.264, P-frames, one reference, GOP 12. Ratios are taken within a round, of the clock and of processor time.
 
@@ -73,6 +76,7 @@ def main(
     motion-vector-extractor's images and vectors. accumulate: our accumulation against AR-Seg's, pixel by pixel. repeat:
     whether a stream with B-frames gives the same vectors every time.
     """
+    check_json(output, force)
     machine = describe_machine("cpu")
     kernels = "yes" if native.video_kernels() else "no"
     print(f"{machine['cpu']}, {machine['threads']} threads, PyAV {av.__version__}, {size[0]}x{size[1]}, {rounds} rounds")
@@ -93,7 +97,7 @@ def main(
             compare = {"grid": compare_grid, "rgb": compare_rgb, "accumulate": compare_accumulation}.get(group)
             results[group] = compare(streams[0], size, rounds) if compare else compare_repeats(streams[BFRAMES])
     if output:
-        output.write_text(json.dumps(results, indent=1))
+        files.write_text(output, json.dumps(results, indent=1) + "\n")
 
 
 def source(clip: Path | None, size: tuple[int, int], frames: int) -> Iterator[Image]:

@@ -17,7 +17,8 @@ from typing import Any
 import click
 import numpy as np
 
-from vssbench.cli.options import Size
+from vssbench.cli.options import Size, check_json
+from vssbench.core import files
 from vssbench.machine import describe_machine
 from vssbench.metrics.boundary import boundary_counts
 from vssbench.metrics.confusion import confusion_matrix
@@ -37,8 +38,12 @@ BENCH = Path(__file__).parent.parent / "bench.py"
 @click.option("--rounds", type=click.IntRange(1), default=9, show_default=True)
 @click.option("--group", "groups", type=click.Choice(GROUPS), multiple=True, help="What to measure; all if left out.")
 @click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures here.")
-def main(size: tuple[int, int], method: str, frames: str, rounds: int, groups: tuple[str, ...], output: Path | None) -> None:
+@click.option("--force", is_flag=True, help="Replace the file of --json where it is there.")
+def main(
+    size: tuple[int, int], method: str, frames: str, rounds: int, groups: tuple[str, ...], output: Path | None, force: bool
+) -> None:
     """Measure the harness, not the methods."""
+    check_json(output, force)
     found: dict[str, Any] = {"machine": describe_machine("cpu")}
     wanted = groups or GROUPS
     if "scoring" in wanted:
@@ -56,7 +61,7 @@ def main(size: tuple[int, int], method: str, frames: str, rounds: int, groups: t
         for length, megabytes in found["memory_mb"].items():
             click.echo(f"Peak memory of bisenet over a clip of {length} frames: {megabytes:.0f} MB")
     if output is not None:
-        output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        files.write_text(output, json.dumps(found, indent=1) + "\n")
 
 
 def scoring(size: tuple[int, int], rounds: int) -> dict[str, float]:

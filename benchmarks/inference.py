@@ -17,7 +17,8 @@ from forms import CLASSES, Frames, PlainForm, fast, peak_of
 from torch import nn
 
 from vssbench import native
-from vssbench.cli.options import Size
+from vssbench.cli.options import Size, check_json
+from vssbench.core import files
 from vssbench.machine import describe_machine
 from vssbench.nets.fused_creff import compiled_creff, strip_creff, whole_creff
 from vssbench.nets.local_attention import local_attention
@@ -41,6 +42,7 @@ Times = dict[str, list[float]]
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), multiple=True, default=("fp32", "bf16"), show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="PyTorch's threads; its own choice if left out.")
 @click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write every time of every round here.")
+@click.option("--force", is_flag=True, help="Replace the file of --json where it is there.")
 @click.option("--peak", nargs=2, hidden=True, help="METHOD PART: print the peak memory of this process and end.")
 def main(
     size: tuple[int, int],
@@ -50,6 +52,7 @@ def main(
     precision: tuple[str, ...],
     threads: int | None,
     output: Path | None,
+    force: bool,
     peak: tuple[str, str] | None,
 ) -> None:
     """Times of a round stand beside each other, so that a busy machine changes ratios less than seconds.
@@ -58,6 +61,7 @@ def main(
     the harness's form, in either precision. gop: AR-Seg's average over a GOP of 12 against PSPNet on every frame. creff: CReFF
     with warp and last convolution, and its steps one by one. memory: peak of a fresh process.
     """
+    check_json(output, force)
     if threads:
         torch.set_num_threads(threads)
     if peak:
@@ -77,7 +81,7 @@ def main(
         else:
             results[group] = compare_memory(size)
     if output:
-        output.write_text(json.dumps(results, indent=1))
+        files.write_text(output, json.dumps(results, indent=1) + "\n")
 
 
 def in_turns(forms: Forms, rounds: int) -> Times:

@@ -17,7 +17,8 @@ import torch
 from PIL import Image as Pillow
 from torch import Tensor
 
-from vssbench.cli.options import Size
+from vssbench.cli.options import Size, check_json
+from vssbench.core import files
 from vssbench.machine import describe_machine
 from vssbench.segmenter import Batch
 from vssbench.training.augment import Augmentation
@@ -58,8 +59,9 @@ class Settings:
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Rounds; each runs both loops once.")
 @click.option("--group", "groups", type=click.Choice(GROUPS), multiple=True, help="What to measure; all if left out.")
 @click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures here.")
+@click.option("--force", is_flag=True, help="Replace the file of --json where it is there.")
 def main(
-    methods: tuple[str, ...], rounds: int, groups: tuple[str, ...], output: Path | None, **given: Any
+    methods: tuple[str, ...], rounds: int, groups: tuple[str, ...], output: Path | None, force: bool, **given: Any
 ) -> None:  # fmt: skip
     """Measure training, not what comes of it.
 
@@ -67,6 +69,7 @@ def main(
     network, loss, precision, batch and optimiser over float tensors that lie in memory, cropped. A ratio is taken within a
     round. sample: milliseconds of processor time for one sample, augmented, and for joining it to a batch.
     """
+    check_json(output, force)
     settings = Settings(**given)
     found: dict[str, Any] = {"machine": describe_machine("cpu"), "settings": vars(settings)}
     wanted = groups or GROUPS
@@ -77,7 +80,7 @@ def main(
         for what, milliseconds in found["sample_cpu_ms"].items():
             click.echo(f"A sample, {what}: {milliseconds:.2f} ms of processor time")
     if output is not None:
-        output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        files.write_text(output, json.dumps(found, indent=1) + "\n")
 
 
 def loops(method: str, settings: Settings, rounds: int) -> dict[str, list[float]]:

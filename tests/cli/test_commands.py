@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from vssbench import registry, weights
 from vssbench.cli import bench
-from vssbench.errors import VssbenchError
+from vssbench.errors import DataError, VssbenchError
+from vssbench.store import RunStore
 from vssbench.training.loop import Options, Trainer
 from vssbench.variant import parse_variant
 
@@ -78,6 +79,31 @@ def test_done_cells_are_not_measured_again(measured):
     result = call(*command, "-c", "h264[bitrate=400k]")
     assert result.exit_code == 0
     assert "2 of 2 cells are done already" in result.stderr
+
+
+def test_cells_that_cannot_be_stored_are_said_and_end_in_status_1(measured, tmp_path, monkeypatch):
+    def full(store, *given):
+        raise DataError("cannot write the run: No space left on device; make room, or write elsewhere")
+
+    _, command, _, _ = measured
+    monkeypatch.setattr(RunStore, "write", full)
+    result = call(*command, "-c", "raw", "--runs", tmp_path)
+    assert result.exit_code == 1
+    assert "No space left on device" in result.stderr
+    assert "2 of 2 cells could not be stored: make room" in result.stderr
+
+
+def test_a_plot_that_is_there_is_drawn_again_with_force_alone(measured, tmp_path):
+    folder, *_ = measured
+    out = tmp_path / "p.png"
+    for force, status in (((), 0), ((), 1), (("--force",), 0)):
+        before = out.read_bytes() if out.exists() else None
+        if force:
+            out.write_bytes(b"another plot")
+        result = call("plot", "pareto", "--runs", folder / "runs", "-o", out, *force)
+        assert result.exit_code == status
+    assert out.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["p.png"]
 
 
 def test_table_formats(measured):

@@ -183,7 +183,7 @@ def test_sound(make, tmp_path) -> None:
         assert [stream.type for stream in container.streams] == ["video", "audio"]
         sound = list(container.decode(audio=0))
     assert sum(frame.samples for frame in sound) == pytest.approx(20 * 1920, abs=2048)
-    silent = call(make("b.mp4"), *WARP, "-o", out, "--audio", status=2)
+    silent = call(make("b.mp4"), *WARP, "-o", out, "--audio", "--force", status=2)
     assert "holds no sound" in str(silent.exception)
     assert left(tmp_path) == ["a.mp4", "b.mp4", "out.mp4"]
 
@@ -192,11 +192,14 @@ def test_sound(make, tmp_path) -> None:
     ("arguments", "words"),
     [
         (("-o", "out.gif"), "expected a video that ends in"),
-        (("-o", "a.mp4"), "is the video that is read"),
+        (("-o", "a.mp4"), "is read by this command"),
+        (("-o", "a.mp4", "--force"), "is read by this command"),
+        (("-o", "/dev/full"), "is a file without an ending"),
         (("-o", "absent/out.mp4"), "there is no folder"),
         (("-o", "out.mp4", "--output", "palette"), "need a folder"),
         (("-o", "out", "--audio"), "needs a video as output"),
-        (("-o", "out.mp4", "--stats", "a.mp4"), "is one of the videos"),
+        (("-o", "out.mp4", "--stats", "a.mp4"), "is read by this command"),
+        (("-o", "out.mp4", "--stats", "out.mp4"), "is the video that is written"),
         (("-o", "out.mp4", "--reencode", "h264", "--max-gop", "9"), "put gop=N into"),
         (("-o", "out.mp4", "--reencode", "h264", "--motion", "codec"), "put motion=estimated into"),
         (("-o", "out.mp4", "-d", "cityscapes"), "no weights are shipped for 'cityscapes'"),
@@ -235,8 +238,29 @@ def test_a_file_that_breaks_off_without_an_error(make, tmp_path) -> None:
     frames = len(pictures(tmp_path / "out.mp4"))
     assert 0 < frames < 27
     assert f"tells of 1.2 s of video, but its pictures end after {frames / 25:.4g} s: it may be cut short" in result.stderr
-    whole = call(make("b.mkv", length=30), *WARP, "-o", tmp_path / "out.mp4")
+    whole = call(make("b.mkv", length=30), *WARP, "-o", tmp_path / "out.mp4", "--force")
     assert "cut short" not in whole.stderr
+
+
+def test_files_that_are_there_are_not_written_over_unasked(make, tmp_path) -> None:
+    video, out, stats = make("a.mp4"), tmp_path / "out.mp4", tmp_path / "frames.csv"
+    for path in (out, stats):
+        path.write_text("precious")
+        refused = call(video, *WARP, "-o", tmp_path / "out.mp4", "--stats", stats, status=2)
+        assert "is there already" in str(refused.exception)
+        out.unlink(missing_ok=True)
+    assert stats.read_text() == "precious"
+
+
+def test_figures_go_to_a_full_device_or_through_a_link(make, tmp_path, full_device) -> None:
+    video = make("a.mp4", length=3)
+    full = call(video, *WARP, "-o", tmp_path / "out.mp4", "--stats", full_device, status=2)
+    assert f"cannot write {full_device}: No space left on device" in str(full.exception)
+    assert full_device.is_char_device()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "frames.csv")
+    call(video, *WARP, "-o", tmp_path / "out.mp4", "--stats", tmp_path / "link.csv", "--force")
+    assert len(rows(tmp_path / "frames.csv")) == 3
+    assert (tmp_path / "link.csv").is_symlink()
 
 
 def test_keyframes_alone_need_no_motion(make, tmp_path) -> None:

@@ -167,6 +167,16 @@ def test_the_command_accounts_for_every_entry(ar, tmp_path):
     assert "AR-Seg CamVid BiSeNet18 AR, into arseg" in foreign.stdout
 
 
+def test_a_checkpoint_is_never_replaced_by_what_is_made_of_it(hr, tmp_path):
+    path = tmp_path / "orig.safetensors"
+    save_file(hr, path)
+    before = path.read_bytes()
+    for arguments in ([], ["--force"], ["-o", str(path), "--force"]):
+        result = CliRunner().invoke(bench, ["weights", "import", "bisenet", str(path), *arguments])
+        assert "is read by this command" in str(result.exception)
+        assert path.read_bytes() == before
+
+
 def test_an_imagenet_backbone_starts_a_training(tmp_path):
     """torchvision's ResNet-18 into both of AR-Seg's networks: used entries, reasons, and what `train --init` makes of it."""
     install()

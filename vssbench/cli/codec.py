@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from vssbench.cli.options import data_root_option
+from vssbench.cli.options import data_root_option, force_option
 from vssbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -190,8 +190,9 @@ def _print_contents(found: Contents) -> None:
     "--field", type=click.Choice(["own", "keyframe"]), default="own", show_default=True,
     help="The frame's own vectors, or the motion accumulated to its keyframe.",
 )  # fmt: skip
+@force_option
 def show(
-    clip: str, codec_text: str, out: Path, data_root: Path | None, frame: int | None, span: str | None, field: str
+    clip: str, codec_text: str, out: Path, data_root: Path | None, frame: int | None, span: str | None, field: str, force: bool
 ) -> None:
     """Draw CLIP's motion vectors, blocks, picture types and bits a frame, as it is after the codec.
 
@@ -208,10 +209,12 @@ def show(
     """
     from vssbench import registry
     from vssbench.codec.show import Selection, Show, check_out
+    from vssbench.core.files import check_output
     from vssbench.progress import messages, track
     from vssbench.variant import parse_variant
 
     suffix = check_out(out)
+    check_output(out, [Path(clip).expanduser(), *([data_root] if data_root is not None else [])], force)
     chosen = registry.create("codecs", parse_variant(codec_text))
     opened = open_clip(clip, data_root)
     selection = Selection(frame, read_span(span) if span is not None else None)

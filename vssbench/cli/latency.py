@@ -108,6 +108,7 @@ def latency(
 
 def _measure(settings: Settings, methods: tuple[str, ...], weights: tuple[Path, ...], runs: Path, as_json: bool) -> None:
     from vssbench.cell import code_version
+    from vssbench.core.files import check_folder
     from vssbench.latency import measure, result
     from vssbench.latency.tables import report
     from vssbench.machine import typed_command
@@ -115,6 +116,7 @@ def _measure(settings: Settings, methods: tuple[str, ...], weights: tuple[Path, 
 
     subjects = [measure.subject_of(method, settings.classes, weights) for method in methods]
     measure.check(settings, subjects)
+    check_folder(runs)
     console = messages()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to end keeps what was measured, as Ctrl-C does
     with track("timing", settings.processes * settings.rounds * len(subjects)) as tracker:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from vssbench.errors import DataError, UsageError
+from vssbench.errors import DataError, UsageError, VssbenchError
 
 if TYPE_CHECKING:
     from vssbench.variant import Variant
@@ -37,6 +37,7 @@ runs_option = click.option(
     "--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("results/runs"), show_default=True,
     help="Folder of the results store.",
 )  # fmt: skip
+force_option = click.option("--force", is_flag=True, help="Replace files that are there already; an input never is.")
 device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 
 
@@ -46,6 +47,17 @@ def precision_option(default: str) -> Callable[[Any], Any]:
         "--precision", type=click.Choice(["fp32", "bf16"]), default=default, show_default=True,
         help="Arithmetic of the network.",
     )  # fmt: skip
+
+
+def check_json(output: Path | None, force: bool) -> None:
+    """``--json FILE`` of a benchmark: one message, before any work, where the file may not or cannot be written."""
+    from vssbench.core.files import check_output
+
+    try:
+        if output is not None:
+            check_output(output, force=force, option="--json")
+    except VssbenchError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def check_device(device: str) -> None:

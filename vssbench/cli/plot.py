@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from vssbench.cli.choice import choice_options, chosen_rows
-from vssbench.cli.options import runs_option
+from vssbench.cli.options import force_option, runs_option
 
 
 @click.command()
@@ -18,6 +18,7 @@ from vssbench.cli.options import runs_option
 @click.option(
     "--quality", type=click.Choice(["psnr", "ssim"]), help="With rate: of the decoded frames, in place of mIoU."
 )  # fmt: skip
+@force_option
 def plot(
     kind: str,
     runs: Path,
@@ -27,6 +28,7 @@ def plot(
     older: bool,
     out: Path,
     quality: str | None,
+    force: bool,
 ) -> None:
     """Draw mIoU against GMACs a frame (pareto), the distance from the keyframe (distance) or the measured rate (rate).
 
@@ -37,12 +39,14 @@ def plot(
         python bench.py plot rate -m pspnet -m arseg -o rate.png
         python bench.py plot rate --quality psnr -o psnr.png
     """
+    from vssbench.core.files import check_output
     from vssbench.errors import UsageError
     from vssbench.progress import messages
     from vssbench.report import plots, rates
 
     if quality is not None and kind != "rate":
         raise UsageError(f"--quality is drawn against the rate alone: use plot rate in place of plot {kind}")
+    check_output(out, force=force)
     found, remark = chosen_rows(runs, methods, datasets, codecs, older)
     if quality is not None:
         left_out = rates.quality(found, out, quality)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from vssbench.cli.options import SIZE, device_option, precision_option
+from vssbench.cli.options import SIZE, device_option, force_option, precision_option
 from vssbench.errors import UsageError
 
 
@@ -33,6 +33,7 @@ from vssbench.errors import UsageError
 @click.option("--max-gop", type=click.IntRange(1), metavar="N", help="Full work after N frames without a keyframe.")
 @click.option("--audio", is_flag=True, help="Copy the sound.")
 @click.option("--stats", type=click.Path(path_type=Path, dir_okay=False), help="CSV to write, a line for each frame.")
+@force_option
 @device_option
 @precision_option("fp32")
 def segment(
@@ -50,6 +51,7 @@ def segment(
     max_gop: int | None,
     audio: bool,
     stats: Path | None,
+    force: bool,
     device: str,
     precision: str,
 ) -> None:
@@ -86,7 +88,7 @@ def segment(
     painter = Painter(file.classes, palette_of(file.classes), alpha, legend)
     job = Job(
         source, variant, file, out.expanduser(), output, painter, size, motion, codec, max_gop, audio,
-        stats.expanduser() if stats is not None else None, device, precision,
+        stats.expanduser() if stats is not None else None, device, precision, force,
     )  # fmt: skip
     work = Work(job, job.check(), console.print)
     height, width = source.size

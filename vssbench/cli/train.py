@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from vssbench.cli.options import SIZE, data_root_option, device_option
+from vssbench.cli.options import SIZE, data_root_option, device_option, force_option
 
 if TYPE_CHECKING:
     from vssbench.segmenter import Phase
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 @click.option("--frame-folder", type=click.Path(path_type=Path, file_okay=False),
               help="Keep training frames here, raw: drawn ones of synthetic take minutes at every start.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True)
+@force_option
 @device_option
 def train(
     method: str,
@@ -70,6 +71,7 @@ def train(
     show: bool,
     out: Path | None,
     resume: bool,
+    force: bool,
     all_training_data: bool,
     **given: Any,
 ) -> None:
@@ -87,10 +89,12 @@ def train(
     from vssbench.cli.options import check_device, open_dataset
     from vssbench.errors import UsageError
     from vssbench.progress import messages
+    from vssbench.training.checkpoint import check_beside
     from vssbench.training.distributed import join, leave
     from vssbench.training.loop import Options
     from vssbench.training.stages import Assignment, train_in_stages
     from vssbench.variant import parse_variant
+    from vssbench.weights import check_output
 
     if all_training_data:
         if given["validate_every"] or given["select"] == "best":
@@ -104,8 +108,11 @@ def train(
         click.echo(describe_recipe(variant, dataset_variant, options))
         return
     check_device(options.device)
-    opened = open_dataset(dataset_variant, data_root)
     target = out or Path("checkpoints") / f"{variant.name}-{dataset_variant.name}.safetensors"
+    inputs = (*options.initial, *([data_root] if data_root is not None else []))
+    opened = open_dataset(dataset_variant, data_root)
+    check_output(target, inputs, force, "--out")
+    check_beside(target, inputs, force or resume)
     world, device = join(options.device)
     what = Assignment(variant, dataset_variant, opened, replace(options, device=device), target)
     for path in train_in_stages(what, world, resume):

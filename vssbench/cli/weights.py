@@ -8,6 +8,8 @@ from typing import Any
 
 import rich_click as click
 
+from vssbench.cli.options import force_option
+
 
 @click.group()
 def weights() -> None:
@@ -26,6 +28,7 @@ def weights() -> None:
 @click.option("--role", type=click.Choice(["HR", "AR"]), help="AR-Seg: what a single file is, if either.")
 @click.option("--classes", help="Names of the classes, separated by commas; known for CamVid (11, 12) and Cityscapes (19).")
 @click.option("--part-size", type=float, help="Split the weights into files of at most this many MiB.")
+@force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the account as JSON.")
 def import_weights(
     method: str,
@@ -34,6 +37,7 @@ def import_weights(
     role: str | None,
     classes: str | None,
     part_size: float | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Read the authors' checkpoint FILES of METHOD into one weight file.
@@ -50,10 +54,12 @@ def import_weights(
     from vssbench.originals.importer import import_checkpoints
     from vssbench.progress import messages
     from vssbench.variant import parse_variant
+    from vssbench.weights import check_output
 
     names = tuple(name.strip() for name in classes.split(",")) if classes else None
-    imported = import_checkpoints(parse_variant(method), files, names, role)
     target = out or files[-1].with_suffix(".safetensors")
+    check_output(target, files, force, "-o" if out else "without -o, the output")
+    imported = import_checkpoints(parse_variant(method), files, names, role)
     paths = imported.save(target, None if part_size is None else int(part_size * 2**20))
     report = account(imported, paths)
     if as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,14 +44,28 @@ def checkpoint_path(out: Path) -> Path:
     return out.with_name(f"{out.name}.checkpoint")
 
 
-def check_checkpoint(path: Path, inputs: Iterable[Path], allowed: bool) -> None:
-    """Raises UsageError where an interrupted training's checkpoint would be lost without having been ``allowed``."""
-    if path.exists() and not allowed:
+def best_path(out: Path) -> Path:
+    """Where the last phase's best state so far is kept as weights."""
+    return out.with_name(f"{out.stem}.best{out.suffix}")
+
+
+def curve_path(out: Path) -> Path:
+    """Where the curves of loss and score are drawn."""
+    return out.with_name(f"{out.name}.curve.png")
+
+
+def check_beside(out: Path, inputs: Collection[Path], allowed: bool) -> None:
+    """Raises UsageError where a training would write over an input, or over what an earlier training
+    left beside its weights without having been ``allowed`` to."""
+    checkpoint = checkpoint_path(out)
+    if checkpoint.exists() and not allowed:
         raise UsageError(
-            f"an interrupted training left its checkpoint {path}: --resume goes on from it, --force starts anew and replaces it"
+            f"an interrupted training left its checkpoint {checkpoint}: --resume goes on from it, "
+            "--force starts anew and replaces it"
         )
-    files.check_regular(path, "the checkpoint")
-    files.check_output(path, inputs, True, "the checkpoint")
+    for path in (checkpoint, best_path(out), curve_path(out)):
+        files.check_regular(path, "--out: beside it,")
+        files.check_output(path, inputs, allowed, "--out: beside it,")
 
 
 def load_checkpoint(path: Path, identity: dict[str, str]) -> Checkpoint:

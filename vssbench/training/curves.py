@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,18 +26,13 @@ def draw_curves(path: Path, history: History, measures: Mapping[str, str], title
     phases = list(dict.fromkeys(entry["phase"] for entry in history))[: MAX_PANELS // 2]
     if not phases:
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.png")
-    try:
-        with sheet(temporary, 2 * len(phases)) as (figure, panels):
-            for number, phase in enumerate(phases):
-                entries = [entry for entry in history if entry["phase"] == phase]
-                _draw_loss(panels[2 * number], phase, entries)
-                _draw_score(panels[2 * number + 1], phase, entries, measures[phase])
-            if title:
-                figure.suptitle(title)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with sheet(path, 2 * len(phases)) as (figure, panels):
+        for number, phase in enumerate(phases):
+            entries = [entry for entry in history if entry["phase"] == phase]
+            _draw_loss(panels[2 * number], phase, entries)
+            _draw_score(panels[2 * number + 1], phase, entries, measures[phase])
+        if title:
+            figure.suptitle(title)
 
 
 def _draw_loss(axes: Axes, phase: str, entries: History) -> None:

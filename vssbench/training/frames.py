@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from vssbench.core import files
 from vssbench.video import Clip, Image, LabelMap
 
 
@@ -38,11 +37,8 @@ class KeptFrames:
             return np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             frame = self._made(index)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=self.folder)
-        with os.fdopen(handle, "wb") as file:
-            np.save(file, frame)
-        os.replace(draft, path)
+        with files.draft(path) as draft:
+            np.save(draft, frame)
         return frame
 
     def _made(self, index: int) -> np.ndarray:

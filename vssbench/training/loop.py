@@ -22,7 +22,7 @@ from vssbench.errors import UsageError
 from vssbench.machine import typed_command
 from vssbench.progress import Tracker, messages, track
 from vssbench.segmenter import Batch, Phase, VideoSegmenter
-from vssbench.training.checkpoint import Checkpoint, checkpoint_path, load_checkpoint
+from vssbench.training.checkpoint import Checkpoint, best_path, checkpoint_path, curve_path, load_checkpoint
 from vssbench.training.curves import draw_curves
 from vssbench.training.distributed import (
     World,
@@ -214,12 +214,12 @@ class Trainer:
     @property
     def best_path(self) -> Path:
         """Where the last phase's best state so far is kept as weights."""
-        return self.out.with_name(f"{self.out.stem}.best{self.out.suffix}")
+        return best_path(self.out)
 
     @property
     def curve_path(self) -> Path:
         """Where the curves of loss and score are drawn."""
-        return self.out.with_name(self.out.name + ".curve.png")
+        return curve_path(self.out)
 
     def identity(self) -> dict[str, str]:
         names = {"method": str(self.variant), "dataset": str(self.dataset_variant), "processes": str(self.world.size)}
