@@ -14,7 +14,7 @@ from tests.conftest import Patterns
 from vssbench import registry
 from vssbench.cli import bench
 from vssbench.division import Division, undivided
-from vssbench.errors import UsageError
+from vssbench.errors import DataError, UsageError
 from vssbench.metrics.confusion import confusion_matrix
 from vssbench.metrics.iou import mean_iou
 from vssbench.nets.resize import resize
@@ -283,7 +283,7 @@ def test_curves_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", torn)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(DataError, match="no space"):
         draw_curves(path, [*history, {**history[0], "epoch": 2, "validation": 0.5}], {"task": "mIoU"})
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["w.curve.png"]
