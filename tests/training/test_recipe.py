@@ -253,7 +253,7 @@ def test_faults_are_words(written, table, message):
 def test_unknown_recipes_list_what_there_is():
     with pytest.raises(UsageError, match="icnet has no recipe 'long'; it has liminn, paper, progressive, reference, short"):
         load_recipe("icnet", "camvid", "long")
-    with pytest.raises(UsageError, match="mine has no recipe 'paper'; it has short"):
+    with pytest.raises(UsageError, match="mine has no recipe 'paper'; it has reference, short"):
         load_recipe("mine", "camvid", "paper")
 
 
