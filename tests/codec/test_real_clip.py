@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -15,6 +16,8 @@ from vssbench.video import Clip
 PAGE = Path(__file__).parents[2] / "docs" / "codecs.md"
 #: grey levels: one step by each block's own vector and reference, first four GOPs at 1 Mb/s, on decoded pictures
 ONE_STEP = {"h264": 3.20, "hevc": 3.14, "mpeg4": 3.37, "mpeg2": 3.86, "vp9": 3.20, "av1": 3.35}
+if int(av.__version__.partition(".")[0]) >= 19:  # its wheels encode with SVT-AV1 4.2, not 4.1: other streams, of 3.37
+    ONE_STEP["av1"] = 3.42
 #: and on the source's pictures
 ON_SOURCE = {"h264": 4.45, "hevc": 4.45, "mpeg4": 5.09, "mpeg2": 5.09, "vp9": 4.55, "av1": 4.55}
 ZERO_MOTION = 10.0

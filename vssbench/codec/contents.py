@@ -14,6 +14,7 @@ import av
 from vssbench import registry
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encoded import EncodedCodec
+from vssbench.codec.opening import open_video
 from vssbench.codec.vectors.proof import prove
 from vssbench.errors import DataError, MotionUnavailable
 from vssbench.variant import Variant
@@ -77,7 +78,7 @@ def contents(path: Path, advance: Callable[[], object] = lambda: None) -> Conten
 
 def _header(path: Path) -> tuple[str, str, float]:
     try:
-        with av.open(str(path), "r") as container:
+        with open_video(str(path)) as container:
             if not container.streams.video:
                 raise DataError(f"{path} holds no video stream")
             stream = container.streams.video[0]

@@ -15,6 +15,7 @@ from vssbench.codec.accumulate import Accumulator
 from vssbench.codec.boundaries import Boundaries
 from vssbench.codec.colour import ToRgb
 from vssbench.codec.motion import MotionSettings
+from vssbench.codec.opening import open_video
 from vssbench.codec.prediction import predict, residual
 from vssbench.codec.vectors.reader import BlockVectors, VectorReader
 from vssbench.errors import DataError
@@ -96,8 +97,7 @@ class _Reader:
         return "encode it again" if self.gop is not None else "give another file, or repair it"
 
     def frames(self, source: str | BinaryIO) -> Iterator[Frame]:
-        # names and dates in a broken file may be no text
-        with av.open(source, "r", metadata_errors="ignore") as container:
+        with open_video(source) as container:
             if not container.streams.video:
                 raise DataError(f"{self.name} holds no video stream; {self.advice}")
             video = container.streams.video[0]

@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from vssbench.codec.encode import TO_RGB
+from vssbench.codec.opening import open_video
 from vssbench.errors import DataError
 from vssbench.stills import read_image
 from vssbench.video import Clip, Image
@@ -85,7 +86,7 @@ class _Pictures:
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         try:
-            with av.open(str(self.path), "r") as container:
+            with open_video(str(self.path)) as container:
                 if not container.streams.video:
                     raise DataError(f"{self.path} holds no video: expected a video file, a folder of images or a dataset")
                 stream = container.streams.video[0]

@@ -16,6 +16,7 @@ import numpy as np
 from av.video.reformatter import Colorspace
 
 from vssbench.codec.encode import TO_RGB
+from vssbench.codec.opening import open_video
 from vssbench.errors import DataError
 from vssbench.video import Image
 
@@ -26,7 +27,7 @@ _NEAR = 32
 def pictures(path: Path) -> Iterator[av.VideoFrame]:
     """The pictures of a file's first video stream in display order. Raises DataError where it cannot be read."""
     try:
-        with av.open(str(path), "r") as container:
+        with open_video(str(path)) as container:
             stream = _video(container, path)
             stream.thread_type = "AUTO"
             yield from container.decode(stream)
@@ -92,7 +93,7 @@ class _Reading:
         self._begin()
 
     def _begin(self) -> None:
-        self.container = av.open(str(self.path), "r")
+        self.container = open_video(str(self.path))
         self.stream = _video(self.container, self.path)
         self.stream.thread_type = "AUTO"
         self.decoded = self.container.decode(self.stream)
@@ -169,7 +170,7 @@ def _survey(path: Path) -> tuple[tuple[int | None, ...], float, int, int]:
         raise DataError(f"{path} holds no picture: expected a video")
     if not all(one is not None and other is not None and one < other for one, other in pairwise(times)):
         times = [None] * len(times)
-    with av.open(str(path), "r") as container:
+    with open_video(str(path)) as container:
         stream = _video(container, path)
         rate = stream.average_rate or stream.guessed_rate or Fraction(0)
     return tuple(times), float(rate), *size

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import av
 
 from vssbench.codec.decode import MotionSource, decode
+from vssbench.codec.opening import open_video
 from vssbench.codec.spec import Codec
 from vssbench.errors import DataError
 from vssbench.segment.pictures import Pictures, turned
@@ -55,7 +56,7 @@ class _InOrder:
 
 def _decoded(source: Source) -> Iterator[av.VideoFrame]:
     try:
-        with av.open(str(source.path), "r", metadata_errors="ignore") as container:
+        with open_video(str(source.path)) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             yield from container.decode(stream)

@@ -17,6 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from PIL import Image as Pillow
 
 from vssbench.codec.encode import TO_YUV
+from vssbench.codec.opening import open_video
 from vssbench.core import files
 from vssbench.errors import DataError, UsageError
 from vssbench.segment.drawing import Palette
@@ -182,7 +183,7 @@ class _Sound:
     """The source's first audio stream, packet by packet beside the pictures."""
 
     def __init__(self, source: Source, target: av.container.OutputContainer, suffix: str) -> None:
-        self._container = av.open(str(source.path), "r", metadata_errors="ignore")
+        self._container = open_video(str(source.path))
         if not self._container.streams.audio:
             self._container.close()
             raise DataError(f"{source.path} holds no sound: leave --audio out")

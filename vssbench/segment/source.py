@@ -15,6 +15,7 @@ from av.buffer import Buffer
 from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 
+from vssbench.codec.opening import open_video
 from vssbench.errors import DataError
 
 #: frames a second where a file does not say
@@ -83,8 +84,7 @@ def open_source(path: Path) -> Source:
     if path.is_dir():
         raise DataError(f"{path} is a folder: expected a video file")
     try:
-        # names and dates in a broken file may be no text
-        with av.open(str(path), "r", metadata_errors="ignore") as container:
+        with open_video(str(path)) as container:
             return _source(path, container)
     except (av.FFmpegError, OSError) as error:
         raise DataError(f"{path} cannot be read as a video: {error.strerror or error}. Expected a video file") from error

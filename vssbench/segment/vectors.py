@@ -9,6 +9,7 @@ import av
 
 from vssbench.codec.contents import codec_of, trusted
 from vssbench.codec.decode import MotionSource
+from vssbench.codec.opening import open_video
 from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.codec.vectors.h264 import H264Vectors
 from vssbench.codec.vectors.reader import VectorReader
@@ -88,7 +89,7 @@ def _examine(source: Source, reader: type[VectorReader]) -> None:
         return
     headers = reader(source.height, source.width, CELL)
     try:
-        with av.open(str(source.path), "r", metadata_errors="ignore") as container:
+        with open_video(str(source.path)) as container:
             stream = container.streams.video[0]
             headers.prepare(stream.codec_context)
             for packet in container.demux(stream):

@@ -141,7 +141,8 @@ def test_the_quantiser_is_the_one_asked_for(pan: Pan, tmp_path: Path) -> None:
     with av.open(str(path)) as container:
         container.streams.video[0].codec_context.options = {"export_side_data": "+venc_params"}
         for frame in container.decode(video=0):
-            for data in (bytes(side) for side in frame.side_data if side.type.name == "VIDEO_ENC_PARAMS"):
+            side: Any = frame.side_data  # FFmpeg hands each kind out once; PyAV's own names of it have changed
+            for data in map(bytes, filter(None, [side.get("VIDEO_ENC_PARAMS")])):
                 blocks, start, size = struct.unpack_from("<I4xQQ", data)
                 base = struct.unpack_from("<i", data, 28)[0]
                 found.append({base + struct.unpack_from("<i", data, start + block * size + 16)[0] for block in range(blocks)})
