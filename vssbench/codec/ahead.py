@@ -31,6 +31,13 @@ _thread = threading.local()
 _PATIENCE = 0.1
 
 
+def raise_if_unwanted() -> None:
+    """Leave, by an exception that ends the thread's work, where this thread works ahead and nobody wants its items now."""
+    worker: _Worker[object] | None = getattr(_thread, "worker", None)
+    if worker is not None and worker.stopped.is_set():
+        raise _Stopped
+
+
 @dataclass
 class _Worker(Generic[T]):
     """The thread: fills the queue until the source ends, fails, or nobody wants more."""
@@ -65,10 +72,8 @@ class _Worker(Generic[T]):
                 continue
 
     def take(self) -> Iterator[T]:
-        outer: _Worker[object] | None = getattr(_thread, "worker", None)
         while True:
-            if outer is not None and outer.stopped.is_set():
-                raise _Stopped
+            raise_if_unwanted()
             try:
                 item = self.items.get(timeout=_PATIENCE)
             except queue.Empty:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
@@ -16,6 +19,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 
 from vssbench.codec import x264
 from vssbench.codec.ahead import ahead
+from vssbench.codec.apart import Task, encode_apart
 from vssbench.codec.quality import Checker, CodedFrame
 from vssbench.errors import DataError, UsageError
 from vssbench.video import Image
@@ -67,27 +71,55 @@ def encode(images: Iterator[Image], destination: Path | BinaryIO, settings: Enco
     """Encode RGB images (H, W, 3), all of one size, as they come; returns what became of each.
 
     What is encoded is decoded at once and compared with its source; its keyframes must lie at 0, gop, 2 gop and nowhere else.
-    Images are made in a background thread. Odd sizes are padded by one pixel that repeats the edge; decode crops it. Raises
-    DataError for no image, an image of another shape or type, or an encoder that fails or leaves the GOP; UsageError where
-    FFmpeg lacks the encoder.
+    Images are made in a background thread, and encoded in a process of its own (see ``apart``). Odd sizes are padded by one
+    pixel that repeats the edge; decode crops it. Raises DataError for no image, an image of another shape or type, or an
+    encoder that fails, crashes, hangs or leaves the GOP; UsageError where FFmpeg lacks the encoder.
     """
-    with ahead(images, IMAGES_AHEAD) as source:
+    with ahead(images, IMAGES_AHEAD) as source, _file(destination) as path:
         first = next(source, None)
-        if first is None:
-            raise DataError("nothing to encode: the clip holds no frame")
-        target = str(destination) if isinstance(destination, Path) else destination
-        try:
-            with av.open(target, "w", format=CONTAINER, container_options=CONTAINER_OPTIONS) as container:
-                return _encode(first, source, container, settings, Fraction(fps).limit_denominator(_LARGEST_DENOMINATOR))
-        except av.codec.codec.UnknownCodecError as error:
-            raise UsageError(
-                f"this build of PyAV ({av.__version__}) lacks the encoder {settings.encoder}: install the wheel, pip install av"
-            ) from error
-        except av.FFmpegError as error:
-            raise DataError(
-                f"{settings.encoder} could not encode {first.shape[1]}x{first.shape[0]} frames at {fps:g} frames/s: "
-                f"{error.strerror}; check the codec's parameters {dict(settings.options)} and the free disk space"
-            ) from error
+        if first is None or first.size == 0:
+            raise DataError("nothing to encode: the clip holds no frame, or frames of no size")
+        task = Task(path, settings, fps, first.shape)
+        frames: list[CodedFrame] = encode_apart(task, _alike(first, source))
+        return frames
+
+
+@contextmanager
+def _file(destination: Path | BinaryIO) -> Iterator[Path]:
+    """The file for another process to write, whose content goes to ``destination`` where that is none."""
+    if isinstance(destination, Path):
+        yield destination.absolute()
+        return
+    with tempfile.TemporaryDirectory(prefix="vssbench-") as folder:
+        path = Path(folder) / "stream"
+        yield path
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, destination)
+
+
+def _alike(first: Image, others: Iterator[Image]) -> Iterator[Image]:
+    """The images, whose rows lie one behind the other in memory. Raises DataError where one is not like the first."""
+    for index, image in enumerate(chain([first], others)):
+        _check(image, first, index)
+        yield np.ascontiguousarray(image)
+
+
+def encode_here(images: Iterator[Image], path: Path, settings: EncoderSettings, fps: float) -> list[CodedFrame]:
+    """Encode images, at least one, to a file in this process, which the encoder may change for good: see ``encode``."""
+    images = iter(images)
+    first = next(images)
+    try:
+        with av.open(str(path), "w", format=CONTAINER, container_options=CONTAINER_OPTIONS) as container:
+            return _encode(first, images, container, settings, Fraction(fps).limit_denominator(_LARGEST_DENOMINATOR))
+    except av.codec.codec.UnknownCodecError as error:
+        raise UsageError(
+            f"this build of PyAV ({av.__version__}) lacks the encoder {settings.encoder}: install the wheel, pip install av"
+        ) from error
+    except av.FFmpegError as error:
+        raise DataError(
+            f"{settings.encoder} could not encode {first.shape[1]}x{first.shape[0]} frames at {fps:g} frames/s: "
+            f"{error.strerror}; check the codec's parameters {dict(settings.options)} and the free disk space"
+        ) from error
 
 
 def _encode(
@@ -105,7 +137,6 @@ def _encode(
         context.qmin, context.qmax = settings.quantisers
     reformatter, checker = VideoReformatter(), Checker(context, settings.gop, fps)
     for count, image in enumerate(chain([first], others)):
-        _check(image, first, count)
         frame = av.VideoFrame.from_ndarray(_even(image), "rgb24")
         frame = reformatter.reformat(
             frame,
@@ -139,4 +170,4 @@ def _even(image: Image) -> Image:
     odd_height, odd_width = image.shape[0] % 2, image.shape[1] % 2
     if odd_height or odd_width:
         return np.pad(image, ((0, odd_height), (0, odd_width), (0, 0)), mode="edge")
-    return np.ascontiguousarray(image)
+    return image

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Unpack
@@ -24,8 +23,6 @@ LARGEST_RATE = 100_000_000
 SMALLEST_SIDE, LARGEST_WIDTH, LARGEST_HEIGHT = 64, 16384, 8704
 #: a small buffer, in milliseconds of the rate, so that clips of a few seconds keep to their rate too
 RATE_CONTROL = {"rc": 2, "buf-initial-sz": 200, "buf-optimal-sz": 300, "overshoot-pct": 10, "undershoot-pct": 50}
-#: the encoder reports itself to the terminal unless this variable says otherwise, and says nothing but fatal errors at 0
-LOG_VARIABLE, LOG_FATAL = "SVT_LOG", "0"
 
 
 class Av1(EncodedCodec):
@@ -83,8 +80,6 @@ class Av1(EncodedCodec):
 
     def encoder(self) -> EncoderSettings:
         """See EncodedCodec."""
-        # the encoder asks for it when it is first used; what the user has set stays
-        os.environ.setdefault(LOG_VARIABLE, LOG_FATAL)
         parameters: dict[str, int | str] = {
             "irefresh-type": 2,
             "scd": 0,

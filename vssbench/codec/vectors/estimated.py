@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -72,9 +74,23 @@ def luma(picture: av.VideoFrame) -> npt.NDArray[np.uint8]:
 
 def _estimator() -> Any:
     try:
-        import cv2
+        with _same_environment():
+            import cv2
     except ImportError as error:
         raise MotionUnavailable(
             "motion=estimated needs OpenCV, which is not installed: pip install 'vssbench[flow]'"
         ) from error
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+
+
+@contextmanager
+def _same_environment() -> Iterator[None]:
+    """Takes back what OpenCV does on its import: it puts its own folder and the current one where all programs that are
+    started from here look for their libraries."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})

@@ -1,0 +1,239 @@
+"""Encoding in a process of its own: images are piped to it, and what became of them comes back.
+
+An encoder may crash, hang, leak, or change what belongs to the whole process: as root, SVT-AV1
+makes every thread a real-time one. The process ends with the encode; only after a small one it
+waits for the next, so that many small clips do not each wait for a start.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import select
+import signal
+import struct
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vssbench.codec.ahead import raise_if_unwanted
+from vssbench.errors import DataError, VssbenchError
+from vssbench.video import Image
+
+#: before each message, how many bytes it has; a message without any ends the images
+LENGTH = struct.Struct("<Q")
+#: bytes that are given at a time
+_PIECE = 1 << 20
+#: a process that has encoded no more bytes of images than this is kept for the next encode
+KEPT_BYTES = 50_000_000
+#: seconds between two looks at whether the encode is still wanted, and whether the process still
+#: works
+_LOOK = 0.2
+#: seconds without progress after which an encoder counts as hung: where its process does nothing at
+#: all, and in any case
+STILL, STUCK = 120.0, 1800.0
+#: what the process runs: the code of this one, wherever that comes from
+_PROGRAM = "import sys; sys.path[:] = {path!r}; from vssbench.codec.encoder_process import serve; serve()"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One encode: the file to write, the shape of all images, and the rest as ``encode`` has it."""
+
+    path: Path
+    settings: Any
+    fps: float
+    shape: tuple[int, ...]
+
+    @property
+    def title(self) -> str:
+        """The encoder and what it was to encode, as ``libx264, encoding 480x360 frames``."""
+        return f"{self.settings.encoder}, encoding {self.shape[1]}x{self.shape[0]} frames"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A task's outcome: a result, or an error with its traceback in the process."""
+
+    result: Any = None
+    error: BaseException | None = None
+    traceback: str = ""
+
+
+def encode_apart(task: Task, images: Iterator[Image]) -> Any:
+    """Return the result of a task, whose images are all of its shape and uint8.
+
+    Raises the encoder's own errors; DataError where it crashes or hangs.
+    """
+    with _process() as process:
+        return process.run(task, images)
+
+
+@contextmanager
+def _process() -> Iterator[_Process]:
+    """A process that waits or a new one; it is ended unless all went well and it has done little."""
+    process = _waiting()
+    try:
+        yield process
+    except BaseException:
+        process.end()
+        raise
+    if process.bytes_given > KEPT_BYTES:
+        process.end()
+    else:
+        _idle().append(process)
+
+
+class _Process:
+    """A process that encodes, one task after another."""
+
+    def __init__(self) -> None:
+        self.bytes_given = 0
+        command = [sys.executable, "-c", _PROGRAM.format(path=sys.path)]
+        # Ctrl-C reaches all processes of a terminal; what to do on it is decided here
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        except OSError as error:
+            raise DataError(
+                f"no process for the encoder could be started: {error.strerror or error}; close other programs, or try again"
+            ) from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._images, self._answers = self._child.stdin.fileno(), self._child.stdout.fileno()
+        os.set_blocking(self._images, False)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can take another task."""
+        return self._child.poll() is None
+
+    def run(self, task: Task, images: Iterator[Image]) -> Any:
+        """See encode_apart."""
+        if self._give(task, pickle.dumps(task)):
+            for image in images:
+                self.bytes_given += image.nbytes
+                if not self._give(task, image.data.cast("B")):
+                    break
+            else:
+                self._give(task, b"")
+        answer = self._answer(task)
+        if answer.error is None:
+            return answer.result
+        if not isinstance(answer.error, VssbenchError):
+            answer.error.add_note(f"in the encoder's process:\n{answer.traceback}")
+        raise answer.error
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._child.kill()
+        self._child.wait()
+        for pipe in (self._child.stdin, self._child.stdout):
+            assert pipe is not None
+            pipe.close()
+
+    def _give(self, task: Task, message: bytes | memoryview) -> bool:
+        """Give it a message; False where it has answered or ended before it took all."""
+        for part in (memoryview(LENGTH.pack(len(message))), memoryview(message)):
+            left = part
+            while left:
+                if self._ready(task, giving=True) != self._images:
+                    return False
+                try:
+                    left = left[os.write(self._images, left[:_PIECE]) :]
+                except BrokenPipeError:
+                    return False
+        return True
+
+    def _answer(self, task: Task) -> Answer:
+        (size,) = LENGTH.unpack(self._read(task, LENGTH.size))
+        answer = pickle.loads(self._read(task, size))
+        assert isinstance(answer, Answer)
+        return answer
+
+    def _read(self, task: Task, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            self._ready(task, giving=False)
+            piece = os.read(self._answers, size - len(data))
+            if not piece:
+                raise DataError(f"{task.title}, {_death(self._child.wait())}: choose other parameters or another codec")
+            data += piece
+        return data
+
+    def _ready(self, task: Task, giving: bool) -> int:
+        """Wait until there is an answer, or room for images where these are to be given; returns
+        which pipe it is."""
+        poll = select.poll()
+        poll.register(self._answers, select.POLLIN)
+        if giving:
+            poll.register(self._images, select.POLLOUT)
+        waited = idle = 0.0
+        work = self._work()
+        while True:
+            raise_if_unwanted()
+            ready = [pipe for pipe, _ in poll.poll(_LOOK * 1000)]
+            if ready:
+                return self._answers if self._answers in ready else self._images
+            # counted, not timed: nothing is to be held against a process that was suspended
+            # together with this one
+            done = self._work()
+            idle = idle + _LOOK if done == work else 0.0
+            waited, work = waited + _LOOK, done
+            if waited >= STUCK or (done is not None and idle >= STILL):
+                raise DataError(
+                    f"{task.title}, made no progress for {waited:.0f} s and was ended: it hangs with these parameters; choose "
+                    "others or another codec"
+                )
+
+    def _work(self) -> bytes | None:
+        """The processor time that it has used, in the kernel's words; None where the system does
+        not tell."""
+        try:
+            fields = Path(f"/proc/{self._child.pid}/stat").read_bytes().rpartition(b")")[2].split()
+        except OSError:
+            return None
+        return b" ".join(fields[11:13])
+
+
+#: processes that wait for a task, by the process whose children they are: after a fork they are not
+#: the new one's
+_processes: dict[int, deque[_Process]] = {}
+
+
+def _idle() -> deque[_Process]:
+    return _processes.setdefault(os.getpid(), deque())
+
+
+def _waiting() -> _Process:
+    while _idle():
+        try:
+            process = _idle().pop()
+        except IndexError:  # another thread was faster
+            break
+        if process.alive:
+            return process
+        process.end()
+    return _Process()
+
+
+@atexit.register
+def _end_all() -> None:
+    while _idle():
+        _idle().pop().end()
+
+
+def _death(status: int) -> str:
+    """How a process ended that gave no answer, in words."""
+    if status >= 0:
+        return f"left its process (exit status {status})"
+    name = signal.Signals(-status).name if -status in list(signal.Signals) else f"signal {-status}"
+    return "was killed (SIGKILL), as happens where memory runs out" if name == "SIGKILL" else f"crashed ({name})"
