@@ -8,6 +8,7 @@ waits for the next, so that many small clips do not each wait for a start.
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import pickle
 import select
@@ -15,12 +16,16 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import numpy as np
 
 from vssbench.codec.ahead import raise_if_unwanted
 from vssbench.errors import DataError, VssbenchError
@@ -38,6 +43,10 @@ _LOOK = 0.2
 #: seconds without progress after which an encoder counts as hung: where its process does nothing at
 #: all, and in any case
 STILL, STUCK = 120.0, 1800.0
+#: encoders that stop in the midst of one encode in some hundred, all their threads waiting for each
+#: other (SVT-AV1 4.1, unless its threads are real-time ones); the encode begins again, for other
+#: attempts are sound and give the same bits
+STALLING, STALLED, ATTEMPTS = ("libsvtav1",), 5.0, 8
 #: what the process runs: the code of this one, wherever that comes from
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from vssbench.codec.encoder_process import serve; serve()"
 
@@ -71,8 +80,53 @@ def encode_apart(task: Task, images: Iterator[Image]) -> Any:
 
     Raises the encoder's own errors; DataError where it crashes or hangs.
     """
-    with _process() as process:
-        return process.run(task, images)
+    if task.settings.encoder not in STALLING:
+        with _process() as process:
+            return process.run(task, images, STILL)
+    with tempfile.TemporaryFile(prefix="vssbench-") as file:
+        kept = _Kept(file, task.shape)
+        recorded = kept.record(images)
+        for _ in range(ATTEMPTS - 1):
+            try:
+                with _process() as process:
+                    return process.run(task, chain(kept.again(), recorded), STALLED)
+            except Hung:
+                continue
+        with _process() as process:
+            return process.run(task, chain(kept.again(), recorded), STILL)
+
+
+@dataclass
+class _Kept:
+    """The images so far, in a file without a name: an encode can begin again."""
+
+    file: IO[bytes]
+    shape: tuple[int, ...]
+    count: int = 0
+
+    def record(self, images: Iterator[Image]) -> Iterator[Image]:
+        """The images, each of which is kept before it is handed on. Raises DataError on a full disk."""
+        for image in images:
+            try:
+                self.file.seek(self.count * image.nbytes)
+                self.file.write(image.data.cast("B"))
+            except OSError as error:
+                raise DataError(
+                    f"the images to encode cannot be kept in {tempfile.gettempdir()}: {error.strerror}; free space there"
+                ) from error
+            self.count += 1
+            yield image
+
+    def again(self) -> Iterator[Image]:
+        """The images that are kept by now."""
+        size = math.prod(self.shape)
+        for index in range(self.count):
+            self.file.seek(index * size)
+            yield np.frombuffer(self.file.read(size), np.uint8).reshape(self.shape)
+
+
+class Hung(DataError):
+    """An encoder that makes no progress."""
 
 
 @contextmanager
@@ -94,7 +148,7 @@ class _Process:
     """A process that encodes, one task after another."""
 
     def __init__(self) -> None:
-        self.bytes_given = 0
+        self.bytes_given, self._still = 0, STILL
         command = [sys.executable, "-c", _PROGRAM.format(path=sys.path)]
         # Ctrl-C reaches all processes of a terminal; what to do on it is decided here
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -116,8 +170,9 @@ class _Process:
         """Whether it can take another task."""
         return self._child.poll() is None
 
-    def run(self, task: Task, images: Iterator[Image]) -> Any:
-        """See encode_apart."""
+    def run(self, task: Task, images: Iterator[Image], still: float) -> Any:
+        """See encode_apart; ``still`` is how long it may do nothing at all, in seconds."""
+        self._still = still
         if self._give(task, pickle.dumps(task)):
             for image in images:
                 self.bytes_given += image.nbytes
@@ -188,8 +243,8 @@ class _Process:
             done = self._work()
             idle = idle + _LOOK if done == work else 0.0
             waited, work = waited + _LOOK, done
-            if waited >= STUCK or (done is not None and idle >= STILL):
-                raise DataError(
+            if waited >= STUCK or (done is not None and idle >= self._still):
+                raise Hung(
                     f"{task.title}, made no progress for {waited:.0f} s and was ended: it hangs with these parameters; choose "
                     "others or another codec"
                 )
