@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 
 from vssbench.codec.encode import CONTAINER, CONTAINER_OPTIONS
+from vssbench.codec.opening import open_video
 from vssbench.errors import DataError
 from vssbench.video import Frame
 
@@ -38,7 +39,7 @@ def cut(stream: Path, folder: Path) -> list[Path]:
     part: av.container.OutputContainer | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with av.open(str(stream)) as source:
+        with open_video(str(stream)) as source:
             video = source.streams.video[0]
             for packet in source.demux(video):
                 if not packet.size:  # the end of the stream
