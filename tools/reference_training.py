@@ -51,35 +51,23 @@ class Training:
 
 
 def plan(content: dict[str, Any], width: float) -> list[Training]:
-    """Return every training of the plan: data set by data set, seed by seed, in the file's order."""
-    found: list[Training] = []
-    for dataset, settings in content["datasets"].items():
-        for seed in settings["seeds"]:
-            for name, training in content["trainings"].items():
-                found.append(_training(content, dataset, settings, seed, name, training, width))
-    return found
+    """Return every training of the plan: stage by stage, in the file's order."""
+    networks = content["trainings"].items()
+    return [_training(content["recipe"], stage, name, own, width) for stage in content["stages"] for name, own in networks]
 
 
-def full_name(network: str, dataset: str, seed: int) -> str:
-    """Return the file name of a network's training, without its ending."""
-    return f"{network}-{dataset}" + (f"-seed{seed}" if seed else "")
-
-
-def _training(
-    content: dict[str, Any], dataset: str, settings: dict[str, Any], seed: int, network: str, own: dict[str, Any], width: float
-) -> Training:  # fmt: skip
-    name = full_name(network, dataset, seed)
-    initial = [full_name(other, dataset, seed) for other in own.get("init", ())]
-    if "from" in settings:
-        initial.insert(0, full_name(network, settings["from"], 0))
-    arguments = [
-        own["method"].format(width=f"{width:g}"), "-d", settings["variant"], "--recipe", content["recipe"],
-        "--epochs", str(max(1, round(settings["epochs"] * own.get("share", 1)))), "--seed", str(seed),
-        "--out", f"{name}.safetensors", *settings.get("options", ()),
-    ]  # fmt: skip
+def _training(recipe: str, stage: dict[str, Any], network: str, own: dict[str, Any], width: float) -> Training:
+    name = f"{network}-{stage['name']}"
+    initial = [f"{other}-{stage['name']}" for other in own.get("init", ())]
+    if "from" in stage:
+        initial.insert(0, f"{network}-{stage['from']}")
+    epochs = max(1, round(stage["epochs"] * own.get("share", 1)))
+    arguments = [own["method"].format(width=f"{width:g}"), "-d", stage["variant"]]
+    arguments += ["--recipe", recipe, "--epochs", str(epochs), "--seed", str(stage.get("seed", 0))]
+    arguments += ["--out", f"{name}.safetensors", *stage.get("options", ())]
     for other in initial:
         arguments += ["--init", f"{other}.safetensors"]
-    for phase in own.get("phases", {}).get(dataset, ()):
+    for phase in own.get("phases", {}).get(stage["variant"], ()):
         arguments += ["--phase", phase]
     return Training(name, tuple(arguments), tuple(initial))
 
