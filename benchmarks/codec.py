@@ -1,4 +1,7 @@
-"""How long motion vectors and their accumulation take beside decoding, as ratios of forms timed in turns."""
+"""Benchmark of motion vectors: the time that they and their accumulation add to decoding.
+
+Times are ratios of forms timed in turns.
+"""
 
 from __future__ import annotations
 
@@ -275,7 +278,7 @@ def digest(arrays: Iterator[Any]) -> str:
 
 
 def compare_repeats(stream: Path) -> dict[str, int]:
-    """How many different results a stream with B-frames gives in ten runs."""
+    """Count the different results that a stream with B-frames gives in ten runs."""
 
     def blocks() -> Iterator[Any]:
         for frame in decode(stream, GOP, MotionSource(ExportedVectors)):

@@ -1,4 +1,4 @@
-"""What the harness itself takes: scoring a frame, its share of a run's time, its memory over a long clip."""
+"""Benchmark of the harness itself: scoring, its share of a run's time, memory over a long clip."""
 
 from __future__ import annotations
 

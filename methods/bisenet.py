@@ -49,7 +49,11 @@ class BiSeNet(PerFrameSegmenter):
         super().__init__(name, _network(classes, width, backbone, form, loss), classes, scale, width)
 
     def loss(self, phase: Phase, batch: Batch) -> dict[str, Tensor]:
-        """As every per-frame method's; with ``torchseg_speed`` logits at stride 8 against every eighth pixel of the label."""
+        """Return the named terms of a batch's loss, as for every per-frame method.
+
+        With ``torchseg_speed`` logits at stride 8 are compared with every eighth pixel of the
+        label.
+        """
         if self.net.label_stride == 1:
             return super().loss(phase, batch)
         low = scaled_size(batch.label.shape[-2], batch.label.shape[-1], self.scale)

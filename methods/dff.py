@@ -97,7 +97,10 @@ class DFF(VideoSegmenter):
         return self.net.classify(self.propagate(image, motion, reference), (image.shape[-2], image.shape[-1]))
 
     def propagate(self, image: Tensor, motion: Tensor | None, reference: Reference) -> Tensor:
-        """The keyframe's feature at the image's time (Eq. 3): like the feature of the reference, (key image, key feature)."""
+        """Warp the keyframe's feature to the image's time (Eq.
+
+        3). The result is like the feature of the reference, (key image, key feature).
+        """
         keyframe, feature = reference
         size = (feature.shape[-2], feature.shape[-1])
         if self.flow is None:

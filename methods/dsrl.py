@@ -64,7 +64,10 @@ class DSRL(PerFrameSegmenter):
         return resize(self.scores(feature, low), size), None
 
     def scores(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
-        """The network's feature to logits at twice the size of its input, which is ``size``; without SSSR at that size."""
+        """Turn the network's feature into logits at twice the input's size, which is ``size``.
+
+        Without SSSR they are at the input's size.
+        """
         return self.net.classify(feature, size) if self.sssr is None else self.sssr(self.net.final(feature), size)
 
     def loss(self, phase: Phase, batch: Batch) -> dict[str, Tensor]:

@@ -122,7 +122,10 @@ def _check(name: str, value: str, known: Iterable[str]) -> None:
 
 
 def _name(form: str, layers: int, keep: float, branches: str, fusion: str, guidance: bool) -> str:
-    """What the variant is called: ICNet is the paper's own, what differs from it stands behind."""
+    """Return the variant's display name.
+
+    ICNet is the paper's own; what differs from it stands behind.
+    """
     parts = [
         "" if layers == 50 else f"R{layers}",
         "" if form == "paper" else form,

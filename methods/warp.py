@@ -21,7 +21,10 @@ class Warp(KeyframeBaseline):
         return logits, logits.argmax(1)
 
     def nonkeyframe(self, image: Tensor, motion: Tensor | None, reference: Tensor) -> Tensor:
-        """The label at the nearest pixel of ``p + motion[p]``, that of the border where this lies outside; as 0 and 1."""
+        """Take each pixel's label from ``p + motion[p]`` in the keyframe, as logits of 0 and 1.
+
+        It is the nearest pixel's label, and that of the border where the place lies outside.
+        """
         assert motion is not None  # the harness grants what `needs` declares
         count, height, width = reference.shape
         x = torch.arange(width, device=motion.device) + motion[:, 0]

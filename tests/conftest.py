@@ -1,4 +1,7 @@
-"""What several test files share: a tiny dataset of still or moving patterns, one thread for speed on small tensors."""
+"""Shared fixtures: a tiny dataset of still or moving patterns, one thread for small tensors.
+
+One thread is faster on these.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def python(code: str, *folders: Path) -> str:
-    """What a fresh interpreter prints; ``folders`` come first on its path. Fails the test where it fails."""
+    """Return the output of a fresh interpreter.
+
+    ``folders`` come first on its path. Fails the test where it fails.
+    """
     path = "".join(f"sys.path.insert(0, {str(folder)!r})\n" for folder in (ROOT, *folders))
     done = subprocess.run([sys.executable, "-c", f"import sys\n{path}{code}"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

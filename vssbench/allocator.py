@@ -22,7 +22,7 @@ _DECIDED = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_
 
 
 def keep_freed_memory() -> bool:
-    """Ask glibc for it, for this process from now on; whether it agreed.
+    """Ask glibc to keep freed memory in this process from now on; return whether it agreed.
 
     False with other allocators, and where the environment has settled it. Blocks over 32 MiB still come from the kernel, in
     every process alike.

@@ -45,7 +45,10 @@ FRAMES_AHEAD = 4
 
 @dataclass
 class Cell:
-    """What is to be measured. The variants are as typed; the objects were made from them."""
+    """A measurement to be made: method, dataset, codec and protocol.
+
+    The variants are as typed; the objects were made from them.
+    """
 
     method: Variant
     weights: WeightFile
@@ -95,7 +98,10 @@ class Cell:
 
 @lru_cache(maxsize=1)
 def code_version() -> str:
-    """The version, and a hash of the sources that measure: codec, protocol, networks, metrics, this file, plug-ins."""
+    """Return the version and a hash of the sources that measure.
+
+    These are codec, protocol, networks, metrics, this file, plug-ins.
+    """
     import vssbench
 
     digest = hashlib.sha256()
@@ -162,8 +168,10 @@ def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], Non
 
 
 def _store_failure(cell: Cell, store: RunStore, measurement: Measurement, log: str) -> None:
-    """A cell that was measured before keeps what was measured, whatever fails when it is asked for more; the row is given up
-    where there is no room even for it, and the sweep says that the cell failed."""
+    """Store a failed cell, but keep what was measured of it before.
+
+    A cell that was measured before keeps its results, whatever fails when it is asked for more.
+    """
     if not store.has(cell.run_id):
         with suppress(DataError):
             store.write(measurement, None, None, describe_environment(cell.device), log)
@@ -281,7 +289,9 @@ class Stream:
         self._warm = False
 
     def segment(self, frame: Frame, size: tuple[int, int] | None = None) -> tuple[np.ndarray, float]:
-        """Labels uint8 of a frame, at ``size`` or the frame's own, and the seconds that the method took.
+        """Return the labels uint8 of a frame and the seconds that the method took.
+
+        They are at ``size`` or the frame's own.
 
         The time is that of the network, the resize of its logits and the argmax, inputs being on the device already.
         """
@@ -324,7 +334,7 @@ class Stream:
         self.reference, self._warm = None, True
 
     def _pixels(self, values: np.ndarray) -> Tensor:
-        """(H, W, 3) in grey levels to (1, 3, H, W) as parts of 255."""
+        """Convert (H, W, 3) in grey levels to a tensor (1, 3, H, W) as parts of 255."""
         pixels = torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
         return pixels.permute(2, 0, 1)[None].float().div_(255).contiguous(memory_format=torch.channels_last)
 

@@ -247,7 +247,10 @@ def _fast_stages(model: nn.Module, probe: Callable[[], Any]) -> list[Undo]:
 
 
 def _is_worth_it(stage: UpsampleStage) -> bool:
-    """Narrow test networks gain nothing, and without the compiled kernel the plain form is faster."""
+    """Return whether the fast form gains anything.
+
+    Narrow test networks gain nothing, and without the compiled kernel the plain form is faster.
+    """
     on_cpu = stage.conv.weight.device.type == "cpu"
     return on_cpu and stage.conv.out_channels % PANEL == 0 and native.available()
 

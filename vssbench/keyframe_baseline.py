@@ -1,4 +1,7 @@
-"""What becomes of a keyframe's labels without any later work: the base of the baselines ``copy`` and ``warp``."""
+"""Reuse of a keyframe's labels without any later work.
+
+It is the base of the baselines ``copy`` and ``warp``.
+"""
 
 from __future__ import annotations
 

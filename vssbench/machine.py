@@ -1,4 +1,7 @@
-"""What a measurement ran on, and the command that made it: rows of different machines are never ranked together."""
+"""Description of the machine and the command of a measurement.
+
+Rows of different machines are never ranked together.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,10 @@ def describe_environment(device: str) -> dict[str, Any]:
 
 
 def throttle_events() -> int:
-    """How often the processor has lowered its clock for heat since it was started, by Linux's count; 0 where unknown."""
+    """Count how often the processor lowered its clock for heat since its start.
+
+    The count is Linux's; 0 where unknown.
+    """
     folder = Path("/sys/devices/system/cpu")
     return sum(int(_read(path) or 0) for path in folder.glob("cpu[0-9]*/thermal_throttle/*_throttle_count"))
 
@@ -92,7 +98,7 @@ def git_revision() -> str:
 
 
 def _output(*command: str) -> str:
-    """What a tool prints; '' where it is not there or fails."""
+    """Return the output of a tool; '' where it is not there or fails."""
     if shutil.which(command[0]) is None:
         return ""
     try:
@@ -102,7 +108,7 @@ def _output(*command: str) -> str:
 
 
 def _governor() -> str:
-    """Who sets the clock of the first core, '' where the system does not tell."""
+    """Return the governor of the first core's clock, '' where the system does not tell."""
     return _read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"))
 
 
@@ -113,14 +119,14 @@ def _meminfo() -> dict[str, int]:
 
 
 def _gpu_state() -> dict[str, str]:
-    """What NVIDIA's tool says of the first GPU; empty without it."""
+    """Return the state of the first GPU by NVIDIA's tool; empty without it."""
     answer = _output("nvidia-smi", f"--query-gpu={','.join(_GPU_FIELDS)}", "--format=csv,noheader")
     values = [value.strip() for value in answer.splitlines()[0].split(",")] if answer else []
     return dict(zip(_GPU_FIELDS, values, strict=False))
 
 
 def _torch_build(device: str) -> dict[str, Any]:
-    """How torch was built, and what of its settings changes times."""
+    """Describe torch's build, and those of its settings that change times."""
     import torch
 
     cuda = device.startswith("cuda")
@@ -137,7 +143,7 @@ def _torch_build(device: str) -> dict[str, Any]:
 
 
 def _read(path: Path) -> str:
-    """A file of the system; '' where there is none."""
+    """Read a file of the system; '' where there is none."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError:

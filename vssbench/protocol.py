@@ -34,11 +34,11 @@ class Episode:
     scored: frozenset[int] | None = None
 
     def runs(self, index: int, key: bool) -> bool:
-        """Whether a method runs on that frame of the episode."""
+        """Return whether a method runs on that frame of the episode."""
         return key or self.scores(index)
 
     def scores(self, index: int) -> bool:
-        """Whether that frame of the episode is scored if it carries a label."""
+        """Return whether that frame of the episode is scored if it carries a label."""
         return self.scored is None or index in self.scored
 
 
@@ -53,14 +53,17 @@ class Protocol(ABC):
 
     @abstractmethod
     def details(self) -> dict[str, Any]:
-        """What must be known to repeat the measurement elsewhere."""
+        """Return what must be known to repeat the measurement elsewhere."""
 
     @abstractmethod
     def episodes(self, clip: Clip, gop: int) -> Iterator[Episode]:
         """The episodes of a clip at a GOP length, in order."""
 
     def remarks(self, clips: Sequence[Clip], gop: int) -> list[str]:
-        """What must be said beside a result: labels that could not be scored. Raises CellRefused where none can be."""
+        """Return the remarks beside a result: labels that could not be scored.
+
+        Raises CellRefused where none can be.
+        """
         return []
 
 
@@ -167,7 +170,7 @@ class Pairs(Protocol):
 
 
 def _with_context(clip: Clip, gop: int) -> list[int]:
-    """The labelled frames that have gop - 1 frames before them."""
+    """Return the labelled frames that have gop - 1 frames before them."""
     return [index for index in clip.labelled_frames() if index >= gop - 1]
 
 
@@ -188,7 +191,7 @@ def _left_out(name: str, clips: Sequence[Clip], gop: int) -> list[str]:
 
 
 def _deepest(clips: Sequence[Clip]) -> int:
-    """Frames before the labelled frame that has most."""
+    """Return the number of frames before the labelled frame that has most."""
     return max((index for clip in clips for index in clip.labelled_frames()), default=0)
 
 

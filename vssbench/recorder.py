@@ -1,4 +1,4 @@
-"""What a run yields frame by frame: confusion matrices, times, and what the codec made of each frame."""
+"""Record of a run, frame by frame: confusion matrices, times, and the codec's results."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Recorder:
         self.seconds_of_video += 1 / fps
 
     def waiting(self, frames: Iterator[T]) -> Iterator[T]:
-        """The frames as they come; how long they are waited for is noted."""
+        """Yield the frames as they come; how long they are waited for is noted."""
         while True:
             started = time.perf_counter()
             try:
@@ -58,7 +58,7 @@ class Recorder:
             yield frame
 
     def spent(self, seconds: float) -> dict[str, float]:
-        """Where the ``seconds`` of the run went.
+        """Return where the ``seconds`` of the run went.
 
         ``setup``: building the network, its weights, counting operations, once a run; ``codec``: reading source frames,
         encoding, decoding and motion, as far as the network waited for them; ``network``; ``harness``: all else, input

@@ -43,7 +43,7 @@ class Plugin:
 
     @property
     def target(self) -> str:
-        """What is loaded: ``module:class`` of an entry point, else the module."""
+        """The object that is loaded: ``module:class`` of an entry point, else the module."""
         return self.entry_point.value if self.entry_point is not None else self.module
 
     @property
@@ -198,7 +198,10 @@ def _hint(name: str, available: Iterable[str]) -> str:
 
 
 def _find_spec(module: str) -> ModuleSpec | None:
-    """As ``importlib.util.find_spec``, which imports the packages that hold the module; this imports none."""
+    """Find a module's spec without importing the packages that hold it.
+
+    ``importlib.util.find_spec`` imports them.
+    """
     spec: ModuleSpec | None = None
     for name in itertools.accumulate(module.split("."), "{}.{}".format):
         parent = name.rpartition(".")[0]

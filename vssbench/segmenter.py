@@ -93,10 +93,15 @@ class VideoSegmenter(nn.Module, ABC):
 
     @abstractmethod
     def keyframe(self, image: Tensor) -> tuple[Tensor, Any]:
-        """Full work on a keyframe: (logits, reference). The reference is what later frames reuse; None if nothing."""
+        """Segment a keyframe with full work: (logits, reference).
+
+        The reference is what later frames reuse; None if nothing.
+        """
 
     def nonkeyframe(self, image: Tensor, motion: Tensor | None, reference: Any) -> Tensor:
-        """Cheap work on a later frame: logits. ``motion`` is (N, 2, H, W), see :mod:`vssbench.video`.
+        """Segment a later frame with cheap work: logits.
+
+        ``motion`` is (N, 2, H, W), see :mod:`vssbench.video`.
 
         A method whose ``needs`` name ``residual`` takes one more argument of that name, float32 (N, 3, H, W): the frame minus
         its motion-compensated prediction from the pictures that its blocks refer to, in units of the image's.
@@ -104,14 +109,17 @@ class VideoSegmenter(nn.Module, ABC):
         return self.keyframe(image)[0]
 
     def follow(self, image: Tensor, motion: Tensor | None, reference: Any, residual: Tensor | None = None) -> Tensor:
-        """``nonkeyframe`` with what the method asks for: a residual, zero where none is given, only if it needs one."""
+        """Call ``nonkeyframe`` with what the method asks for.
+
+        That is a residual, zero where none is given, only if it needs one.
+        """
         if "residual" not in self.needs:
             return self.nonkeyframe(image, motion, reference)
         given = torch.zeros_like(image) if residual is None else residual
         return self.nonkeyframe(image, motion, reference, residual=given)  # type: ignore[call-arg]
 
     def phases(self) -> Sequence[Phase]:
-        """How the method is trained, in order."""
+        """Return the phases of the method's training, in order."""
         return (Phase("task"),)
 
     @abstractmethod
@@ -153,7 +161,10 @@ class VideoSegmenter(nn.Module, ABC):
         return not partial
 
     def begin_phase(self, phase: Phase) -> None:
-        """Called once before a phase starts, not when it is resumed: copy weights from one branch to another, say."""
+        """Prepare the model for a phase before it starts, not when it is resumed.
+
+        It may copy weights from one branch to another, say.
+        """
 
     def training_only(self) -> tuple[str, ...]:
         """Prefixes of submodules that are absent at inference (auxiliary heads): not counted, still stored."""
@@ -175,5 +186,5 @@ def scaled_channels(channels: int, width: float) -> int:
 
 
 def width_suffix(width: float) -> str:
-    """What a display name says of a network that is not at paper width."""
+    """Return a display name's suffix for a network that is not at paper width."""
     return "" if width == 1 else f" (width {width:g})"

@@ -98,7 +98,11 @@ def read_colours(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def check_files(pairs: Sequence[tuple[Path, Path]], remedy: str) -> None:
-    """Raises DataError that names the first image or annotation which is not there, and how many are missing."""
+    """Check that every image and annotation is there.
+
+    Raises DataError that names the first image or annotation which is not there, and how many are
+    missing.
+    """
     paths = [path for pair in pairs for path in pair]
     missing = [path for path in paths if not path.is_file()]
     if missing:
@@ -153,7 +157,10 @@ def clip_of(name: str, stills: Sequence[Still], fps: float, read_label: LabelRea
 
 
 def check_still(still: Still, first: Still, read_label: LabelReader) -> None:
-    """Raises DataError where a still differs in size from the first of its clip or from its label, or its label is wrong."""
+    """Check a still against its label and the first of its clip.
+
+    Raises DataError where it differs in size from either, or its label is wrong.
+    """
     size = image_size(first.image)
     check_size(still.image, size, first.image)
     if still.label is not None:
@@ -204,7 +211,10 @@ def _pixels(path: Path, mode: str | None) -> npt.NDArray[np.uint8]:
 
 
 def check_size(path: Path, expected: tuple[int, int], reference: Path) -> None:
-    """Raises DataError where an image is not of the expected width and height, which are those of ``reference``."""
+    """Check an image's width and height.
+
+    Raises DataError where they are not the expected ones, which are those of ``reference``.
+    """
     size = image_size(path)
     if size != expected:
         raise DataError(
@@ -232,7 +242,7 @@ def fingerprint(paths: Iterable[Path], more: str = "") -> str:
 
 
 def _ranges(values: Collection[int]) -> str:
-    """``0..11, 255`` for {0, ..., 11, 255}."""
+    """Format numbers as ranges: ``0..11, 255`` for {0, ..., 11, 255}."""
     parts: list[list[int]] = []
     for value in sorted(values):
         if parts and value == parts[-1][-1] + 1:

@@ -227,7 +227,10 @@ class RunStore:
         self.root = Path(root)
 
     def has(self, run_id: str, measures: Collection[str] = ()) -> bool:
-        """Whether the run is there, readable, done, and with those meters; a failed, refused or damaged one is not."""
+        """Return whether the run is there, readable and done, with those meters.
+
+        A failed, refused or damaged one is not.
+        """
         try:
             run = self.get(run_id)
         except DataError:

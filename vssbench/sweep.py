@@ -27,7 +27,7 @@ DEFAULT_CODECS = ("h264[bitrate=1M]", "h264[bitrate=300k]")
 
 @dataclass(frozen=True)
 class Grid:
-    """What to run, as typed."""
+    """The variants and settings to run, as typed."""
 
     methods: Sequence[str]
     codecs: Sequence[str]
@@ -89,7 +89,10 @@ def _with_gop(codec: Variant, gop: int | None) -> Variant:
 def _weights_of(
     method: Variant, files: list[WeightFile], dataset_variant: Variant, dataset: Dataset
 ) -> tuple[Variant, WeightFile]:
-    """A file given with --weights must fit the method as typed; else the shipped weights settle what was left open."""
+    """Return the weights of a method: a given file must fit it as typed.
+
+    Else the shipped weights settle what was left open.
+    """
     meta_model(method, len(dataset.classes))  # refuses parameters that the method does not have or allow
     given = [file for file in files if file.variant.name in (method.name, weights_name(method))]
     if given:
@@ -103,7 +106,7 @@ def _weights_of(
 
 
 def _apart(asked: Variant, held: Variant) -> int:
-    """Number of parameters in which two variants of a method differ."""
+    """Count the parameters in which two variants of a method differ."""
     first, second = registry.resolved("methods", asked), registry.resolved("methods", held)
     return sum(first[key] != second[key] for key in first if key in second)
 
@@ -130,7 +133,10 @@ def sweep(cells: Sequence[Cell], store: RunStore, command: str, force: bool = Fa
 
 
 def _keeping(cell: Cell, store: RunStore) -> Cell:
-    """The cell with the meters that the stored run has, too: measuring it again loses none."""
+    """Return the cell with the meters that the stored run has, too.
+
+    Measuring it again loses none.
+    """
     if not store.has(cell.run_id):
         return cell
     stored = store.get(cell.run_id).measures

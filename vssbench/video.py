@@ -1,4 +1,4 @@
-"""What flows through the harness: Frame and Clip; and the interface that every dataset implements.
+"""Frame and Clip, which flow through the harness, and the interface that every dataset implements.
 
 Conventions, everywhere in the project:
 
@@ -56,7 +56,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Given:
-    """What comes with frames that were encoded and decoded elsewhere.
+    """The coding that comes with frames that were encoded and decoded elsewhere.
 
     ``distances`` counts for each frame of the clip those since its keyframe, in the video that was coded; ``motion(i)`` is
     frame i's motion to that keyframe, float32 (H, W, 2), zero at a keyframe; ``coding`` says in words how they were coded.
@@ -67,7 +67,7 @@ class Given:
     coding: str
 
     def part(self, first: int, length: int) -> Given:
-        """Of the frames ``first`` to ``first + length - 1``."""
+        """Return the coding of the frames ``first`` to ``first + length - 1``."""
         return replace(self, distances=self.distances[first : first + length], motion=lambda index: self.motion(first + index))
 
 
@@ -142,7 +142,10 @@ class Dataset(ABC):
 
     @abstractmethod
     def training_clips(self) -> Sequence[Clip]:
-        """What methods are trained on. A clip of length 1 is a still: it has no neighbour in time."""
+        """Return the clips that methods are trained on.
+
+        A clip of length 1 is a still: it has no neighbour in time.
+        """
 
     def division(self) -> Division:
         """The training part divided: what is trained on, and what is held out to choose the best state by.
@@ -153,5 +156,8 @@ class Dataset(ABC):
 
     @classmethod
     def where(cls) -> str:
-        """How to get this dataset and what its folder must look like; shown by ``info`` and in errors."""
+        """Tell how to get this dataset and what its folder must look like.
+
+        ``info`` and errors show it.
+        """
         return "nothing to download"

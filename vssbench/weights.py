@@ -48,7 +48,7 @@ class WeightFile:
 
     @property
     def training(self) -> dict[str, Any]:
-        """How the weights were made: command, dataset, epochs, seconds, versions."""
+        """Record of how the weights were made: command, dataset, epochs, seconds, versions."""
         return json.loads(self.metadata.get("training", "{}"))
 
     @property
@@ -71,7 +71,7 @@ class WeightFile:
 
     @property
     def sha256(self) -> str:
-        """Of the file, and of its parts one after the other."""
+        """SHA-256 of the file, and of its parts one after the other."""
         digest = hashlib.sha256()
         for path in self.parts:
             digest.update(path.read_bytes())
@@ -120,7 +120,10 @@ def open_weights(path: Path) -> WeightFile:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file is one of this project's weight files. Raises WeightsError where there is no such file."""
+    """Return whether a file is one of this project's weight files.
+
+    Raises WeightsError where there is no such file.
+    """
     if not path.is_file():
         raise WeightsError(f"no weight file {path}")
     try:
@@ -158,7 +161,10 @@ def save_state(
     part_bytes: int | None = None,
     half: bool = True,
 ) -> list[Path]:
-    """As :func:`save_weights`, from named tensors; ``extra`` goes into the metadata, ``half=False`` keeps float32."""
+    """Write named tensors as :func:`save_weights` does a model's weights.
+
+    ``extra`` goes into the metadata, ``half=False`` keeps float32.
+    """
     state = {name: _stored(value, half) for name, value in tensors.items() if not name.endswith("num_batches_tracked")}
     parameters = registry.resolved("methods", variant)
     groups = _parts(state, part_bytes)
@@ -291,7 +297,10 @@ def weights_name(variant: Variant) -> str:
 
 
 def fitting(variant: Variant, file: WeightFile) -> Variant:
-    """The variant as typed, but every parameter that must agree is the file's; those left open at its default stay out."""
+    """Return the variant as typed, but with the file's parameters where they must agree.
+
+    Those left open at its default stay out.
+    """
     cls = registry.load("methods", variant.name)
     stored, defaults = registry.resolved("methods", file.variant), registry.parameters(cls)
     params = {key: value if key in cls.free_parameters else stored.get(key, value) for key, value in variant.params.items()}

@@ -82,7 +82,7 @@ def test_verify_names_every_fault_and_exits_1(tmp_path: Path) -> None:
 
 
 def faults(name: str, root: Path) -> dict[str, list[str]]:
-    """What is found beside the counts, which no fake has."""
+    """Return the faults found by variant, less those of counts, which every fake dataset has."""
     result = call("verify", name, "--data-root", root, "--json")
     assert result.exit_code in (0, 1), result.exception
     checked = json.loads(result.stdout)

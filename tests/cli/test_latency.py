@@ -168,7 +168,7 @@ def wait_until(condition, seconds):
 
 
 def alive(group):
-    """Whether any process of a group is there."""
+    """Return whether any process of a group is there."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

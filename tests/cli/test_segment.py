@@ -103,7 +103,7 @@ def test_motion_codec_and_reencode(make, tmp_path) -> None:
 
 
 def test_the_stream_is_refused_on_the_way(make, tmp_path, monkeypatch) -> None:
-    """As by a reader that finds out late: it begins anew with estimated motion, and says so."""
+    """A stream refused by a late reader is begun anew with estimated motion, with a message."""
     from vssbench.codec.vectors.mpeg import Mpeg4Vectors
     from vssbench.errors import MotionUnavailable
 

@@ -77,7 +77,10 @@ def test_the_thread_stands_still_while_the_gate_is_held() -> None:
 
 
 def test_stopping_reaches_a_worker_within_a_worker() -> None:
-    """As when a run is interrupted while its clip is encoded: the images are taken by the encoder's own thread."""
+    """A run can be interrupted while its clip is encoded.
+
+    The images are then taken by the encoder's own thread.
+    """
     taken = []
 
     def inner() -> Iterator[int]:

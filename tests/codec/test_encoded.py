@@ -1,4 +1,4 @@
-"""What all formats of FFmpeg share: their parameters and what each states of its encoder."""
+"""The codecs of FFmpeg together: their parameters and what each states of its encoder."""
 
 from __future__ import annotations
 

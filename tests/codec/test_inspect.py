@@ -1,4 +1,4 @@
-"""What this machine's codecs can do, and what a file holds."""
+"""Inspection: the abilities of this machine's codecs, and the contents of a file."""
 
 import av
 import pytest

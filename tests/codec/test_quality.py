@@ -1,4 +1,4 @@
-"""What encode() says of each frame: PSNR and SSIM against slow references; its GOP."""
+"""The record that encode() makes of each frame: PSNR and SSIM against slow references; its GOP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all codecs are asked for: GOPs, rates, sources of motion."""
+"""The interface of all codecs: GOPs, rates, sources of motion."""
 
 from typing import Any
 

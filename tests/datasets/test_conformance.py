@@ -1,4 +1,7 @@
-"""What every dataset must keep: clips that read as they say, fingerprints, pickling; and what folders say of themselves."""
+"""The rules that every dataset must keep.
+
+Clips read as they say; fingerprints; pickling; and what folders say of themselves.
+"""
 
 from __future__ import annotations
 

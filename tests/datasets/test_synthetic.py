@@ -53,7 +53,7 @@ def flow_of(clip: Clip, source: int, target: int) -> np.ndarray:
 
 
 def recipe_of(clip: Clip) -> clips.Recipe:
-    """What the clip is drawn from: its functions are methods of it."""
+    """Return the recipe that the clip is drawn from: the clip's functions are its methods."""
     recipe = getattr(clip.image, "__self__", None)
     assert isinstance(recipe, clips.Recipe)
     return recipe

@@ -1,4 +1,8 @@
-"""What is AR-Seg's own: shared classifier, frozen keyframe network, warp options, weights of per-frame networks."""
+"""The parts of AR-Seg that are its own.
+
+These are the shared classifier, the frozen keyframe network, warp options, and weights of per-frame
+networks.
+"""
 
 import pytest
 import torch

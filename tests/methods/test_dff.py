@@ -1,4 +1,7 @@
-"""What is DFF's own: the feature carried over by flow and scale, its cost, its phases, what it starts from."""
+"""The parts of DFF that are its own.
+
+These are the feature carried over by flow and scale, its cost, its phases, and what it starts from.
+"""
 
 import json
 

@@ -259,7 +259,7 @@ def test_the_share_of_the_variance_that_blocks_show_equals_that_of_simulated_ser
 
 
 def held(correlation: float, block: int | None, widened: bool, runs: int) -> float:
-    """How often the interval of 101 frames holds the score of endless ones."""
+    """Return the share of intervals of 101 frames that hold the score of an endless sequence."""
     random = np.random.default_rng(0)
     truth = scores(record_of(0, 40_000, 0.0)).miou
     assert truth is not None

@@ -30,7 +30,10 @@ def sequence(seed: int, frames: int, change: float, ignored: float = 0.0) -> lis
 
 
 def window_shares(labels: list[np.ndarray], predictions: list[np.ndarray], length: int, unscored: bool) -> list[float]:
-    """Of every window: of the pixels whose label is that of the window's first frame in all, those whose prediction is."""
+    """Return each window's share of steady pixels whose prediction is steady too.
+
+    A pixel is steady where its label is that of the window's first frame throughout.
+    """
     shares = []
     for first in range(len(labels) - length + 1):
         kept = steady = 0

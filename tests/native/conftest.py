@@ -1,4 +1,4 @@
-"""What the tests of all compiled kernels share."""
+"""Fixtures of the tests of all compiled kernels."""
 
 import shutil
 
@@ -11,7 +11,7 @@ needs_compiler = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "cla
 
 @pytest.fixture
 def unloaded(monkeypatch):
-    """As in a new process."""
+    """Let the kernels be loaded anew, as in a new process."""
     loaders = (native.library, native.video_kernels)
     for loader in loaders:
         loader.cache_clear()

@@ -18,7 +18,7 @@ from vssbench.native.threads import in_parallel, scratch
 
 @pytest.fixture
 def fresh(monkeypatch, tmp_path, unloaded):
-    """As in a new process with an empty cache folder."""
+    """Let the kernels be built and loaded anew, as in a new process with an empty cache folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return tmp_path / "vssbench"
 

@@ -64,7 +64,7 @@ def block(x, layers):
 
 
 def attention(x, gate):
-    """What each channel of (C, H, W) is scaled by, as the gate's kind has it."""
+    """Return the factor by which each channel of (C, H, W) is scaled, for each kind of gate."""
     mean = torch.tensor([float(channel.sum()) / channel.numel() for channel in x]).view(-1, 1, 1)
     if isinstance(gate, PlainGate):
         mean = convolved(mean, gate[1].weight, gate[1].bias).clamp(min=0)
@@ -127,7 +127,7 @@ def bilinear(x, height, width):
 
 
 def enlarged(kind, x, height, width, last):
-    """How a form's context path enlarges a feature for the next stage of that size."""
+    """Enlarge a feature for the next stage of that size, as a form's context path does."""
     if kind == "nearest":
         return nearest(x, height, width)
     if kind == "bilinear":

@@ -10,7 +10,7 @@ from vssbench.nets.dsrl import BilinearUpsampling, DecodedImage, ImageDecoder, S
 
 
 def cosine(feature: torch.Tensor, i: tuple[int, int], j: tuple[int, int]) -> float:
-    """Of the vectors of two pixels of (C, h, w)."""
+    """Return the cosine of the vectors of two pixels of (C, h, w)."""
     a, b = feature[:, i[0], i[1]].tolist(), feature[:, j[0], j[1]].tolist()
     norms = math.sqrt(sum(v * v for v in a)) * math.sqrt(sum(v * v for v in b))
     return sum(v * w for v, w in zip(a, b, strict=True)) / norms

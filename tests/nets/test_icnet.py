@@ -23,7 +23,10 @@ FORMS = [PaperICNet, LiminnICNet, MmsegICNet]
 
 
 def settled(module, seed=0):
-    """In evaluation mode, with weights and running statistics such that every term matters."""
+    """Return the network in evaluation mode, with values at which every term matters.
+
+    This holds for its weights and its running statistics.
+    """
     generator = torch.Generator().manual_seed(seed)
     for name, value in module.state_dict().items():
         if name.endswith("running_var"):

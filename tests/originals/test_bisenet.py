@@ -53,7 +53,10 @@ def test_every_entry_is_used_but_for_what_never_runs(tmp_path):
 
 
 def test_coincheung_without_auxiliary_heads_gives_the_logits_alone(tmp_path):
-    """What its aux_mode ``eval`` saves; they are the first of the three outputs in aux_mode ``train``."""
+    """A file saved in aux_mode ``eval`` has no auxiliary heads.
+
+    Its logits are the first of the three outputs in aux_mode ``train``.
+    """
     sample = load_sample("coincheung_bisenetv1_r18_train")
     state = {key: value for key, value in sample.weights.items() if not key.startswith(("conv_out16.", "conv_out32."))}
     result = imported(state, tmp_path)

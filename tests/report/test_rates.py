@@ -27,7 +27,10 @@ def lines(axes: Axes) -> list[Points]:
 
 
 def curves(rows: list[Row], *fields: str, of: Callable[[Row], float]) -> list[Points]:
-    """What should be drawn: for each combination of the fields, measured rate and value by rising rate."""
+    """Return the curves to be drawn.
+
+    These are, for each combination of the fields, measured rate and value by rising rate.
+    """
     found: dict[tuple[str, ...], set[tuple[float, float]]] = {}
     for row in rows:
         if row["codec"] != "raw":

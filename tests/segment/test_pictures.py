@@ -99,7 +99,7 @@ def test_how_a_file_wants_to_be_turned(make, matrix, rotation, mirrored) -> None
 
 @pytest.mark.parametrize("rotation", [0, 90, -90, 180, 270])
 def test_motion_turns_with_the_picture(rotation: int) -> None:
-    """What a vector points at stays the same: checked pixel by pixel."""
+    """A vector of a turned picture points at the same content: checked pixel by pixel."""
     rng = np.random.default_rng(0)
     height, width = 6, 9
     keyframe = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)

@@ -28,7 +28,11 @@ def two_processes(what: str, file: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_gradients_statistics_and_losses_are_the_whole_batchs(tmp_path):
-    """In float64; batch normalisation by torch's own on one process; weights that lie mostly on the first one's images."""
+    """Two processes come to the same as one process with the whole batch.
+
+    All is in float64; batch normalisation is torch's own on one process; weights lie mostly on the
+    first one's images.
+    """
     done = two_processes("step", tmp_path / "step.pt")
     assert done.returncode == 0, done.stderr
     spread, whole = torch.load(tmp_path / "step.pt", weights_only=True), one_step(World())

@@ -25,7 +25,10 @@ def quick(name: str) -> Variant:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_task_loss_halves(name, tmp_path):
-    """In the phases that begin with random weights, from their first epoch to their last; all phases are gone through."""
+    """The task loss halves in every phase that begins with random weights.
+
+    This is from its first epoch to its last; all phases are gone through.
+    """
     options = Options(
         epochs=EPOCHS.get(name, 12), batch=4, crop=(64, 96), learning_rate=2e-2, warmup=0, precision="fp32", workers=0, seed=1
     )

@@ -262,6 +262,6 @@ def open_clip(text: str, data_root: Path | None) -> Clip:
 
 
 def _after_brackets(text: str) -> tuple[str, str, str]:
-    """As ``partition(":")``, but for colons within brackets."""
+    """Split a text at its first colon behind brackets, as ``partition(":")`` does."""
     name, bracket, rest = text.rpartition("]")
     return name + bracket, rest[:1], rest[1:]

@@ -48,7 +48,7 @@ Line = list[str]
 
 
 def marks(name: str) -> tuple[str, str]:
-    """The lines between which a table goes."""
+    """Return the two marked lines between which a table goes."""
     return f"<!-- {name}: written by python -m vssbench.codec.account -->", f"<!-- {name} end -->"
 
 
@@ -63,7 +63,7 @@ def replace(document: str, name: str, block: str) -> str:
 
 
 def between(document: str, name: str) -> str:
-    """What stands between the marks."""
+    """Return the text between the marks."""
     begin, end = marks(name)
     return document.partition(begin)[2].partition(end)[0].strip()
 
@@ -92,7 +92,10 @@ def _shares(result: Known) -> str:
 
 
 def _percent(share: float) -> str:
-    """Rounded down: what is short of a bound must not look as if it met it."""
+    """Format a share as a percentage, rounded down.
+
+    What is short of a bound must not look as if it met it.
+    """
     return f"{int(share * 10000) / 100:.2f}"
 
 

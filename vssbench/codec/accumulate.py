@@ -48,7 +48,10 @@ class Accumulator:
         self._fields.pop(index, None)
 
     def finish(self) -> None:
-        """Raises DataError where a frame refers to one that never came."""
+        """Check that no frame still waits.
+
+        Raises DataError where a frame refers to one that never came.
+        """
         self._refuse_waiting("at the end of the stream")
 
     def _known(self, index: int, blocks: BlockVectors) -> bool:

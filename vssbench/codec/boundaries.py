@@ -38,7 +38,10 @@ class Boundaries:
             raise UsageError(f"a longest GOP of {self.max_gop} frames cannot be used: expected 1 or more")
 
     def key(self, index: int, kind: str, intra: bool, reorders: bool) -> bool:
-        """Whether the next picture, of type I, P or B, begins a GOP; ``reorders``: the stream shows pictures late."""
+        """Return whether the next picture, of type I, P or B, begins a GOP.
+
+        ``reorders`` says that the stream shows pictures late.
+        """
         self._newest = index
         distance = index - self._keyframes[-1] if self._keyframes else 0
         begins = intra or not self._keyframes
@@ -58,7 +61,10 @@ class Boundaries:
             yield self._judged(*self._held.popleft())
 
     def finish(self) -> Iterator[tuple[int, BlockVectors]]:
-        """What still waits when the stream has ended: it was cut before a picture that it refers to."""
+        """Yield the frames that still wait when the stream has ended.
+
+        It was cut before a picture that they refer to.
+        """
         while self._held:
             yield self._judged(*self._held.popleft())
 
@@ -74,7 +80,7 @@ class Boundaries:
         return old
 
     def _keyframe(self, index: int) -> int:
-        """Of the GOP in which a frame lies."""
+        """Return the keyframe of the GOP in which a frame lies."""
         return max((key for key in self._keyframes if key <= index), default=0)
 
     def _judged(self, index: int, blocks: BlockVectors) -> tuple[int, BlockVectors]:
@@ -98,7 +104,10 @@ class Boundaries:
         return index, judged
 
     def _reachable(self, name: int, index: int, key: int, following: int) -> bool:
-        """Whether a frame's reference lies in its GOP and its field is still kept, or will come."""
+        """Return whether a frame may refer to a picture.
+
+        It may where that lies in its GOP and its field is still kept, or will come.
+        """
         if not key <= name < following:
             return False
         return name in self._used or name > index or name == key

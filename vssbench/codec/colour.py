@@ -40,7 +40,7 @@ class ToRgb:
         self._sitings: list[Weights] = [CENTRE, LEFT]
 
     def __call__(self, picture: av.VideoFrame, height: int, width: int) -> Image:
-        """uint8 (height, width, 3)."""
+        """Convert a picture to RGB: uint8 (height, width, 3)."""
         kernels = native.video_kernels() if self._sitings and _suits(picture) else None
         if kernels is None:
             return self._slow(picture, height, width)
@@ -67,14 +67,20 @@ def _suits(picture: av.VideoFrame) -> bool:
 
 
 def _planes(picture: av.VideoFrame) -> list[Plane]:
-    """Y, U, V of a 4:2:0 picture, in the decoder's memory: rows contiguous, with the decoder's padding between them."""
+    """Return Y, U, V of a 4:2:0 picture in the decoder's memory.
+
+    Rows are contiguous, with the decoder's padding between them.
+    """
     buffers: list[Any] = list(picture.planes)
     rows = [np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:, : plane.width] for plane in buffers]
     return [row[: plane.height] for row, plane in zip(rows, picture.planes, strict=True)]
 
 
 def plain_rgb(planes: list[Plane], weights: Weights) -> Image:
-    """What the kernel computes, in numpy; libswscale's 32-bit overflow in impossible colours included."""
+    """Convert planes to RGB in numpy, with the kernel's results.
+
+    libswscale's 32-bit overflow in impossible colours is included.
+    """
     u, v = (_FINE * (_down(_across(plane.astype(np.int32), weights)) - _GREY) for plane in planes[1:])
     luma = (planes[0].astype(np.int32) * 512 - _BLACK) * _LUMA + (1 << _SHIFT - 1)
     channels = (luma + v * _RED_BY_V, luma + v * _GREEN_BY_V + u * _GREEN_BY_U, luma + u * _BLUE_BY_U)
@@ -82,7 +88,7 @@ def plain_rgb(planes: list[Plane], weights: Weights) -> Image:
 
 
 def _across(plane: npt.NDArray[Any], weights: Weights) -> npt.NDArray[Any]:
-    """Chroma at every column, in quarters."""
+    """Interpolate chroma at every column, in quarters."""
     wide = np.pad(plane, ((0, 0), (1, 1)), mode="edge")
     before, own, after = wide[:, :-2], wide[:, 1:-1], wide[:, 2:]
     pair = np.stack([weights[0] * before + weights[1] * own, weights[2] * own + weights[3] * after], -1)
@@ -90,6 +96,9 @@ def _across(plane: npt.NDArray[Any], weights: Weights) -> npt.NDArray[Any]:
 
 
 def _down(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Chroma at every row, a quarter of its unit: samples lie midway between two rows."""
+    """Interpolate chroma at every row, a quarter of its unit.
+
+    Samples lie midway between two rows.
+    """
     high = np.pad(rows, ((1, 1), (0, 0)), mode="edge")
     return np.stack([high[:-2] + 3 * rows, 3 * rows + high[2:]], 1).reshape(2 * len(rows), -1)

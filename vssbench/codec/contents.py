@@ -1,4 +1,4 @@
-"""What a video file holds: pictures, GOPs, bits, and whether its motion vectors can be read."""
+"""Contents of a video file: pictures, GOPs, bits, and whether its motion vectors can be read."""
 
 from __future__ import annotations
 
@@ -101,7 +101,10 @@ def codec_of(canonical: str) -> EncodedCodec | None:
 
 
 def trusted(codec: EncodedCodec) -> str:
-    """Where the vectors come from. Raises MotionUnavailable where they cannot be had, or the reader fails its self-test."""
+    """Return the source of the vectors in words.
+
+    Raises MotionUnavailable where they cannot be had, or the reader fails its self-test.
+    """
     vectors = codec.reader.check()
     if codec.reader.private and (reason := prove(codec).reason):
         raise MotionUnavailable(reason)
@@ -109,7 +112,7 @@ def trusted(codec: EncodedCodec) -> str:
 
 
 def _facts(frame: Frame) -> tuple[str, int, int, float | None]:
-    """Type, distance, bits and share of intra cells."""
+    """Return type, distance, bits and share of intra cells of a frame."""
     share = frame.motion.intra_share if frame.motion is not None else None
     return frame.picture_type, frame.distance, frame.bits, share
 

@@ -93,7 +93,7 @@ class _Reader:
 
     @property
     def advice(self) -> str:
-        """What to do with a broken stream: our own is encoded again."""
+        """Advice on a broken stream: our own is encoded again."""
         return "encode it again" if self.gop is not None else "give another file, or repair it"
 
     def frames(self, source: str | BinaryIO) -> Iterator[Frame]:
@@ -111,7 +111,7 @@ class _Reader:
                     self._vectors.close()
 
     def _open(self, stream: av.VideoStream) -> av.VideoCodecContext:
-        """The decoder, set up; its options and threads work only before the first packet."""
+        """Open the decoder, set up; its options and threads work only before the first packet."""
         context = stream.codec_context
         if self.motion is not None and self.motion.reader.decoder is not None:
             made = av.CodecContext.create(self.motion.reader.decoder, "r")
@@ -170,7 +170,7 @@ class _Reader:
             yield from pictures
 
     def _last(self, context: av.VideoCodecContext) -> list[av.VideoFrame]:
-        """The pictures that the decoder still holds when the packets have ended."""
+        """Yield the pictures that the decoder still holds when the packets have ended."""
         trailer = self._vectors.trailer() if self._vectors is not None else None
         if trailer is None:
             return context.decode(None)
@@ -219,7 +219,7 @@ class _Reader:
             next(frame for frame in self._waiting if frame.index == number).motion = motion
 
     def _ready(self) -> Iterator[Frame]:
-        """The frames that are complete, from the front of the queue."""
+        """Yield the frames that are complete, from the front of the queue."""
         while self._waiting and (self._vectors is None or self._waiting[0].motion is not None):
             frame = self._waiting.popleft()
             if self.motion is not None and self.motion.residual:

@@ -59,7 +59,10 @@ class EncoderSettings:
     tell_types: bool = False
 
     def told_type(self, index: int) -> PictureType:
-        """The type to ask for: P at the end of each run of B-frames and of the GOP; keyframes are the encoder's own."""
+        """Return the picture type to ask for.
+
+        P at the end of each run of B-frames and of the GOP; keyframes are the encoder's own.
+        """
         distance = index % self.gop
         if not self.tell_types or distance == 0:
             return PictureType.NONE

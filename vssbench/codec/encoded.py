@@ -1,4 +1,7 @@
-"""What all codecs share that encode with FFmpeg: the stream is encoded once, checked, and decoded with its motion."""
+"""The base of all codecs that encode with FFmpeg.
+
+The stream is encoded once, checked, and decoded with its motion.
+"""
 
 from __future__ import annotations
 
@@ -119,7 +122,7 @@ class EncodedCodec(Codec):
 
     @abstractmethod
     def encoder(self) -> EncoderSettings:
-        """What the encoder is told; together with the clip it determines the bits."""
+        """Return the encoder's settings; together with the clip they determine the bits."""
 
     def refusal(self) -> str:
         """Why a stream of these settings cannot give its own vectors, in words; empty where it can."""

@@ -81,7 +81,7 @@ class _Pictures:
         return self._image
 
     def count(self) -> int:
-        """How many pictures there are; a file's header need not say, so that they are decoded."""
+        """Count the pictures by decoding them, since a file's header need not say."""
         return sum(1 for _ in self._decoded())
 
     def _decoded(self) -> Iterator[av.VideoFrame]:

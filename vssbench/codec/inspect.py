@@ -1,4 +1,7 @@
-"""What this machine's codecs can do: encoder, decoder, source of vectors; and what the self-tests say of them."""
+"""Abilities of this machine's codecs: encoder, decoder, source of vectors.
+
+Results of their self-tests are part of it.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +46,12 @@ _LIBRARIES = {
 
 @dataclass(frozen=True)
 class Ability:
-    """What a codec has here. ``encoder``, ``decoder`` and ``vectors`` are words with versions, empty where there is none;
-    ``proves`` tells whether the reader looks into a decoder's memory, so that it must prove itself; ``missing`` says what
-    is not there and how to get it."""
+    """The ability of a codec on this machine.
+
+    ``encoder``, ``decoder`` and ``vectors`` are words with versions, empty where there is none;
+    ``proves`` tells whether the reader looks into a decoder's memory, so that it must prove itself;
+    ``missing`` says what is not there and how to get it.
+    """
 
     codec: str
     title: str
@@ -59,9 +65,12 @@ class Ability:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a self-test said. ``right`` and ``covered`` are those of proof.Proof; times are milliseconds a frame of a pan of
-    320x240 pixels, encoding with its check and decoding without and with vectors; None where nothing was measured.
-    ``reason`` is empty where the vectors can be used."""
+    """The result of a self-test.
+
+    ``right`` and ``covered`` are those of proof.Proof; times are milliseconds a frame of a pan of
+    320x240 pixels, encoding with its check and decoding without and with vectors; None where
+    nothing was measured. ``reason`` is empty where the vectors can be used.
+    """
 
     codec: str
     vectors: str
@@ -92,7 +101,10 @@ def common_options(found: Sequence[Ability]) -> dict[str, Any]:
 
 
 def ability(name: str) -> Ability:
-    """What the codec of that name can do here; nothing is encoded. Raises UsageError where no codec has that name."""
+    """Return the ability of the codec of that name; nothing is encoded.
+
+    Raises UsageError where no codec has that name.
+    """
     registry.find("codecs", name)
     try:
         cls = registry.load("codecs", name)
@@ -109,14 +121,14 @@ def ability(name: str) -> Ability:
 
 
 def estimated() -> Ability:
-    """Motion estimated from the pictures of any codec."""
+    """Return the ability to estimate motion from the pictures of any codec."""
     missing: list[str] = []
     vectors = _source(EstimatedVectors, missing)
     return Ability(ESTIMATED, "any codec with motion=estimated", "", "", vectors, False, {}, "; ".join(missing))
 
 
 def _coders(codec: EncodedCodec, missing: list[str]) -> tuple[str, str]:
-    """Encoder and decoder in words; adds to ``missing``."""
+    """Return encoder and decoder in words; adds to ``missing``."""
     name = codec.encoder().encoder
     try:
         canonical = av.codec.Codec(name, "w").canonical_name
@@ -136,7 +148,10 @@ def _source(reader: type[VectorReader], missing: list[str]) -> str:
 
 
 def _with_version(coder: str) -> str:
-    """``libx265 (4.2)``; FFmpeg's own coders have libavcodec's version."""
+    """Return a coder's name with its version, such as ``libx265 (4.2)``.
+
+    FFmpeg's own coders have libavcodec's version.
+    """
     if coder not in _LIBRARIES:
         return f"{coder} (libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))})"
     version = library_version(*_LIBRARIES[coder])

@@ -27,7 +27,7 @@ FILLS = ("nearest", "zero")
 
 @dataclass(frozen=True)
 class MotionSettings:
-    """How vectors become a field to the keyframe.
+    """The settings by which vectors become a field to the keyframe.
 
     ``cell`` is the side of the grid's cells in pixels. ``fill`` says what intra blocks get, which carry no vector: the nearest
     vector of the frame, or zero as in AR-Seg. ``whole_pixels`` rounds every hop to whole pixels as AR-Seg does; otherwise hops
@@ -161,7 +161,7 @@ def plain_compose(step: Step, fields: Mapping[int, Grid], cell: int, whole_pixel
 
 
 def _through(step: Grid, reference: Grid, cell: int, whole_pixels: bool) -> Grid:
-    """``compose`` where all cells refer to one picture."""
+    """Compose the fields where all cells refer to one picture; see :func:`compose`."""
     rows, columns, _ = step.shape
     flat = _numbers(reference).ravel()
     if whole_pixels:
@@ -188,7 +188,10 @@ def _mix(first: _Complex, second: _Complex, weight: npt.NDArray[np.float32]) -> 
 
 
 def _numbers(grid: Grid) -> _Complex:
-    """A vector as one complex number: a lookup then moves 8 bytes at once, much faster than rows of two floats."""
+    """Return each vector as one complex number, for faster lookup.
+
+    A lookup then moves 8 bytes at once, much faster than rows of two floats.
+    """
     return np.ascontiguousarray(grid).view(np.complex64)[..., 0]
 
 

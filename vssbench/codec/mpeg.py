@@ -1,4 +1,4 @@
-"""What MPEG-2 and MPEG-4 part 2 share: FFmpeg's own encoders at an exact GOP."""
+"""The common base of MPEG-2 and MPEG-4 part 2: FFmpeg's own encoders at an exact GOP."""
 
 from __future__ import annotations
 

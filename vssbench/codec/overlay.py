@@ -86,7 +86,7 @@ class _Quads:
     uniform: npt.NDArray[np.bool_]
 
     def pair(self, one: int, other: int) -> npt.NDArray[np.bool_]:
-        """Whether two of the four are uniform and equal."""
+        """Return whether two of a block's four quarters are uniform and equal."""
         (a, b), (c, d) = ((slice(n // 2, None, 2), slice(n % 2, None, 2)) for n in (one, other))
         equal = (self.references[:, a, b] == self.references[:, c, d]).all(0)
         equal &= (self.vectors[:, a, b] == self.vectors[:, c, d]).all((0, -1))
@@ -94,7 +94,7 @@ class _Quads:
 
 
 def _join(tiles: npt.NDArray[np.intp], chosen: npt.NDArray[np.bool_], height: int, width: int) -> None:
-    """In the chosen tiles, every part of that height and width becomes one block."""
+    """Join every part of that height and width of the chosen tiles into one block."""
     parts = tiles[chosen]
     for top in range(0, parts.shape[1], height):
         for left in range(0, parts.shape[2], width):
@@ -174,18 +174,21 @@ class Overlay:
                     yield kind, _centres(merged.boxes[chosen], motion), vectors[top[chosen], left[chosen]]
 
     def _spread(self, boxes: npt.NDArray[np.intp], cell: int) -> npt.NDArray[np.intp]:
-        """Which blocks get an arrow: where they are smaller than the spacing of arrows, one for each tile of that size."""
+        """Choose the blocks that get an arrow.
+
+        Where blocks are smaller than the spacing of arrows, it is one for each tile of that size.
+        """
         spacing = SPACING if self.has_blocks else FIELD_SPACING
         tile = max(1, round(spacing / (cell * self.scale)))
         names = (boxes[:, 0] // tile) << 32 | boxes[:, 1] // tile
         return np.unique(names, return_index=True)[1]
 
     def _places(self, size: int, cell: int) -> npt.NDArray[np.intp]:
-        """The cell of each displayed row or column."""
+        """Return the cell of each displayed row or column."""
         return (np.arange(size) / (self.scale * cell)).astype(np.intp)
 
     def _grid(self, picture: Pillow.Image, merged: Blocks, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> None:
-        """Thin lines between blocks."""
+        """Draw thin lines between blocks."""
         lines = np.zeros((len(rows), len(columns)), np.bool_)
         across = merged.ids[:, 1:] != merged.ids[:, :-1]
         down = merged.ids[1:] != merged.ids[:-1]
@@ -195,7 +198,7 @@ class Overlay:
         picture.paste(WHITE, mask=_mask(lines, LINE))
 
     def _arrows(self, picture: Pillow.Image, tails: Any, vectors: Any, colour: Colour) -> None:
-        """Arrows with a white rim, so that they stand out from any ground."""
+        """Draw arrows with a white rim, so that they stand out from any ground."""
         unit = max(1.0, picture.width / 960) * _SMOOTH
         place = np.asarray(tails, np.float64) * self.scale * _SMOOTH
         moved = np.asarray(vectors, np.float64) * self.scale * self.exaggeration * _SMOOTH
@@ -224,7 +227,7 @@ def outlines(tails: npt.NDArray[Any], vectors: npt.NDArray[Any], thickness: floa
 
 
 def kinds(index: int, references: npt.NDArray[np.int32]) -> dict[str, npt.NDArray[np.bool_]]:
-    """For each kind of REFERENCES between frames, which of the references of frame ``index`` are of it."""
+    """Return, for each kind of REFERENCES, which references of frame ``index`` are of it."""
     return {
         "previous": references == index - 1,
         "back": (references != NONE) & (references < index - 1),
@@ -233,7 +236,10 @@ def kinds(index: int, references: npt.NDArray[np.int32]) -> dict[str, npt.NDArra
 
 
 def exaggeration(p95_length: float, scale: float) -> float:
-    """How much longer to draw arrows than the motion, so that nearly all stay readable. ``p95_length`` in pixels."""
+    """Return the factor by which to lengthen arrows, so that nearly all stay readable.
+
+    ``p95_length`` in pixels.
+    """
     longest = LONGEST * max(1.0, scale)
     fitting = [value for value in EXAGGERATIONS if value * p95_length * scale <= longest]
     return fitting[-1] if fitting else EXAGGERATIONS[0]
@@ -249,7 +255,7 @@ def p95_length(motion: MotionField, field: str) -> float:
 
 
 def _centres(boxes: npt.NDArray[np.intp], motion: MotionField) -> npt.NDArray[np.float32]:
-    """Middle of each box within the image, (x, y) in pixels."""
+    """Return the middle of each box within the image, (x, y) in pixels."""
     bottom, right = (
         np.minimum(boxes[:, 2 + axis] * motion.cell, size) for axis, size in ((0, motion.height), (1, motion.width))
     )

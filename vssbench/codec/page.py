@@ -29,15 +29,15 @@ class Page:
     width: int
 
     def px(self, units: float) -> int:
-        """Pixels, at least 1."""
+        """Convert a length to whole pixels, at least 1."""
         return max(1, round(units * self.width / UNITS))
 
     def font(self, units: float, bold: bool = False) -> ImageFont.FreeTypeFont:
-        """The font of the other figures, so many units high."""
+        """Return the font of the other figures, so many units high."""
         return _font(self.px(units), bold)
 
     def fitted(self, text: str, units: float, room: float) -> str:
-        """The text, cut with dots where it is longer than ``room`` pixels."""
+        """Return the text, cut with dots where it is longer than ``room`` pixels."""
         font = self.font(units)
         if font.getlength(text) <= room:
             return text
@@ -53,7 +53,7 @@ def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
 
 
 def key_arrow(canvas: Pillow.Image, x: float, middle: float, length: int, thickness: float, colour: Colour) -> None:
-    """An arrow to the right, as those on the frame."""
+    """Draw an arrow to the right, as those on the frame."""
     height = max(8, round(6 * thickness))
     mask = Pillow.new("L", ((length + height) * _SMOOTH, height * _SMOOTH), 0)
     tail = np.array([[height / 2, height / 2]]) * _SMOOTH

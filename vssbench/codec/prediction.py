@@ -41,7 +41,10 @@ def predict(step: Step, images: Mapping[int, Image], cell: int) -> npt.NDArray[n
 
 
 def moved(image: Image, grid: Grid, cell: int) -> npt.NDArray[np.float32]:
-    """An image read at ``p + grid(p)``: float32 (H, W, 3), bilinear, beyond the border the nearest pixel."""
+    """Read an image at ``p + grid(p)``: float32 (H, W, 3), bilinear.
+
+    Beyond the border it is the nearest pixel.
+    """
     return _predict(Step(grid, np.zeros(grid.shape[:2], np.int32)), [0], [image], cell)
 
 
@@ -64,7 +67,7 @@ def plain_predict(step: Step, named: list[int], images: list[Image], cell: int) 
 
 
 def _moved(image: Image, field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """An image read through a field at every pixel, (H, W, 2)."""
+    """Read an image through a field at every pixel, (H, W, 2)."""
     height, width = image.shape[:2]
     whole = np.floor(np.clip(field, -_FAR, _FAR))
     # the fraction of the vector, not of the position, which has fewer bits left for it
@@ -79,7 +82,7 @@ def _moved(image: Image, field: npt.NDArray[np.float32]) -> npt.NDArray[np.float
 
 
 def residual(image: Image, prediction: npt.NDArray[np.float32]) -> Residual:
-    """What the prediction misses: int16 (H, W, 3), image minus prediction, grey levels."""
+    """Return the error of the prediction: image minus prediction, int16 (H, W, 3), grey levels."""
     return (image.astype(np.int16) - np.rint(prediction).astype(np.int16)).astype(np.int16)
 
 

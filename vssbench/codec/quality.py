@@ -1,4 +1,4 @@
-"""What became of each frame in the encoder: its type, and how near it comes to its source."""
+"""Record of each frame in the encoder: its type, and how near it comes to its source."""
 
 from __future__ import annotations
 
@@ -44,11 +44,14 @@ class Checker:
         self._meter: _Meter | None = None
 
     def source(self, frame: av.VideoFrame) -> None:
-        """A frame that the encoder is about to get, in display order."""
+        """Take a frame that the encoder is about to get, in display order."""
         self._sources.append(frame)
 
     def packet(self, packet: av.Packet) -> None:
-        """A packet that the encoder gave, in coded order. Raises DataError where a picture is of the wrong type."""
+        """Take a packet that the encoder gave, in coded order.
+
+        Raises DataError where a picture is of the wrong type.
+        """
         if self._meter is None:  # the first: now the encoder's headers are known
             self._decoder.extradata = self._encoder.extradata
             self._meter = _Meter(self._encoder, self._time_base)
@@ -56,7 +59,10 @@ class Checker:
             self._compare(picture)
 
     def finish(self) -> list[CodedFrame]:
-        """What became of every frame, in display order. Raises DataError where some never came out."""
+        """Return the record of every frame, in display order.
+
+        Raises DataError where some never came out.
+        """
         for picture in self._decoder.decode(None):
             self._compare(picture)
         if self._sources:

@@ -54,7 +54,7 @@ def _controlled(name: str, bounds: tuple[int, int] | None) -> tuple[int, int]:
 
 
 def within(name: str, value: int | float, low: int, high: int, whole: bool = True) -> int | float:
-    """The value, if it is a number in the range. Raises UsageError."""
+    """Return the value if it is a number in the range. Raises UsageError."""
     number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
     if not number or not low <= value <= high:
         raise UsageError(f"{name}={value!r} cannot be used: expected a {'whole ' * whole}number from {low} to {high}")

@@ -87,7 +87,10 @@ class Sheet:
         return canvas
 
     def _without_frame(self, page: Page, height: int, window: tuple[int, int]) -> Pillow.Image:
-        """All that several frames share, with room ``height`` pixels high for what is shown."""
+        """Draw all that several frames share.
+
+        It leaves room ``height`` pixels high for what is shown.
+        """
         legend = page.px(TITLE) + height
         total = legend + page.px(LEGEND) + page.px(STRIP)
         canvas = Pillow.new("RGB", (page.width, total + total % 2), WHITE)
@@ -100,7 +103,7 @@ class Sheet:
         return canvas
 
     def _title(self, page: Page, draw: ImageDraw.ImageDraw) -> None:
-        """Codec and clip on the left, measured rate and quality on the right."""
+        """Draw codec and clip on the left, measured rate and quality on the right."""
         middle, margin, font = page.px(TITLE) // 2, page.px(MARGIN), page.font(14)
         codec = self.codec.describe()
         draw.text((margin, middle), codec, INK, page.font(20, bold=True), anchor="lm")
@@ -119,7 +122,7 @@ class Sheet:
         return f"{words}, {quality:.1f} dB" if math.isfinite(quality) else words
 
     def _legend(self, page: Page, canvas: Pillow.Image, middle: int) -> None:
-        """What arrows and colours mean: one line, in letters as small as it needs."""
+        """Draw the meaning of arrows and colours: one line, in letters as small as it needs."""
         lead, keys = self._words()
         room = page.width - 2 * page.px(MARGIN)
         for size in (13.0, 12.0, 11.0, 10.0, 9.0, 8.0):
@@ -139,7 +142,7 @@ class Sheet:
             x += 1.3 * key + font.getlength(words) + gap
 
     def _words(self) -> tuple[str, list[tuple[str, Colour]]]:
-        """The legend's opening, and its keys."""
+        """Return the legend's opening, and its keys."""
         if self.kinds is None:
             return "no motion vectors", []
         if not self.kinds:
@@ -155,7 +158,7 @@ class Sheet:
         return f"arrows lead to where a block comes from{long}:", [*references, ("intra, no vector", INTRA)]
 
     def _facts(self, page: Page, draw: ImageDraw.ImageDraw, frame: Frame, top: int) -> None:
-        """The frame in figures, on the left of the strip."""
+        """Draw the frame in figures, on the left of the strip."""
         left, side = page.px(MARGIN), page.px(66)
         _badge(page, draw, frame.picture_type, left, top + page.px(8), side)
         text = left + side + page.px(14)
@@ -171,7 +174,7 @@ class Sheet:
             draw.text((left, top + page.px(95 + 20 * line)), words, FAINT, page.font(13), anchor="lm")
 
     def _axes(self, page: Page, draw: ImageDraw.ImageDraw, top: int, window: tuple[int, int]) -> None:
-        """Scale of the bars, the numbers of the keyframes, and which colour is which type."""
+        """Draw the scale of the bars, the keyframes' numbers, and which colour is which type."""
         left, upper, right, lower = _bars_box(page, top)
         most = max(each.bits for each in self.coded[slice(*window)]) or 1
         for value in _ticks(most):
@@ -207,7 +210,7 @@ class Sheet:
                 draw.polygon((middle, tip, middle - page.px(5), tip + page.px(8), middle + page.px(5), tip + page.px(8)), INK)
 
     def _window(self, page: Page, index: int) -> tuple[int, int]:
-        """The frames whose bars fit: all, or as many whole GOPs around this frame."""
+        """Return the frames whose bars fit: all, or as many whole GOPs around this frame."""
         most = self._most_bars(page)
         if len(self.coded) <= most:
             return 0, len(self.coded)
@@ -220,7 +223,7 @@ class Sheet:
 
 
 def kilobits(bits: float) -> str:
-    """Bits in kbit, with a decimal where it counts."""
+    """Format bits in kbit, with a decimal where it counts."""
     return f"{bits / 1000:.1f}" if 0 < bits < 100_000 and bits % 1000 else f"{bits / 1000:,.0f}"
 
 
@@ -243,14 +246,17 @@ def _bars_box(page: Page, top: int) -> _Box:
 
 
 def _bar_sides(index: int, window: tuple[int, int], left: int, right: int) -> tuple[float, float]:
-    """Left and right end of a bar, whole pixels apart where there is room for a gap."""
+    """Return the left and right end of a bar, in whole pixels.
+
+    They are apart where there is room for a gap.
+    """
     pitch = min((right - left) / (window[1] - window[0]), (right - left) / 12)
     start = left + pitch * (index - window[0])
     return round(start), round(start + pitch * 0.8)
 
 
 def _ticks(most: int) -> list[int]:
-    """0 and up to three round values below ``most``."""
+    """Return 0 and up to three round values below ``most``."""
     step = 10 ** math.floor(math.log10(most)) if most > 0 else 1
     for times in (0.1, 0.2, 0.5, 1, 2, 5):
         if most // (step * times) <= 3:

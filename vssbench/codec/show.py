@@ -37,13 +37,19 @@ CSV_FIELDS = (
 
 @dataclass(frozen=True)
 class Selection:
-    """What is shown: one frame, or the frames of a span (first, end), ``end`` not included; None where nobody said."""
+    """The frames that are shown.
+
+    One frame, or those of a span (first, end), ``end`` not included; None where nobody said.
+    """
 
     frame: int | None = None
     span: tuple[int, int] | None = None
 
     def check(self, length: int, suffix: str) -> None:
-        """Raises UsageError where it does not fit a clip of that length, or a file of that ending."""
+        """Check the selection against a clip's length and a file's ending.
+
+        Raises UsageError where it does not fit.
+        """
         if self.frame is not None and self.span is not None:
             raise UsageError("--frame and --frames exclude each other: give one")
         if self.frame is not None and suffix not in STILL_SUFFIXES:
@@ -104,7 +110,10 @@ class Show:
     _cache: Path | None = dataclass_field(default=None, init=False)
 
     def steps(self, out: Path, selection: Selection) -> int:
-        """How often ``advance`` will be called: once a frame that is encoded and once a frame that is shown."""
+        """Return the number of calls of ``advance``.
+
+        It is called once for a frame that is encoded and once for a frame that is shown.
+        """
         if out.suffix.lower() in STILL_SUFFIXES and selection.span is None:
             return self.clip.length + 1
         first, end = selection.span or (0, self.clip.length)
@@ -151,7 +160,7 @@ class Show:
             yield row
 
     def still(self, selection: Selection) -> Pillow.Image:
-        """One frame, or several on a contact sheet."""
+        """Draw one frame, or several on a contact sheet."""
         survey = self._survey()
         single = selection.frame if selection.frame is not None else default_frame(survey.coded)
         first, end = selection.span or (single, single + 1)
@@ -215,7 +224,7 @@ class Show:
                     return
 
     def _stream(self) -> Generator[Frame, None, None]:
-        """The stream with motion; without, said once, where it has none."""
+        """Return the stream with motion; without, said once, where it has none."""
         clip = replace(self.clip, image=self._image)
         if not self.without_motion:
             try:

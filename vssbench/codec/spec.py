@@ -1,4 +1,4 @@
-"""What a codec is to the harness: the Codec interface."""
+"""The Codec interface, by which the harness uses a codec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What codecs' vectors are tried on: scenes whose motion is known exactly, and clips whose own pictures are the judge.
+"""Trials of codecs' vectors on scenes of known motion and on clips.
+
+A clip's own pictures are the judge.
 
 ``known`` compares every cell's vector with the truth. ``follow`` moves the decoded pictures of any clip by the vectors and
 compares them with what came.
@@ -47,12 +49,12 @@ _Array = npt.NDArray[np.float64]
 
 
 def tolerance(codec: str) -> float:
-    """Pixels that a codec's vectors may be off the truth, in x and in y."""
+    """Return the pixels that a codec's vectors may be off the truth, in x and in y."""
     return HALF if codec in ("mpeg4", "mpeg2") else QUARTER
 
 
 def bound(codec: str) -> float:
-    """The least share of a codec's vectors within the tolerance."""
+    """Return the least share of a codec's vectors that must lie within the tolerance."""
     return EXPERIMENTAL_BOUND if codec in ("vp9", "av1") else BOUND
 
 
@@ -66,17 +68,23 @@ class Motion(NamedTuple):
     zoom: float = 1.0
 
     def scene(self, index: int | References, position: _Array, axis: int, size: int) -> _Array:
-        """Where in the scene the frame ``index`` shows the coordinates ``position`` of an axis (0: x, 1: y)."""
+        """Return the scene's place that the frame ``index`` shows at ``position``.
+
+        ``position`` holds coordinates of an axis (0: x, 1: y).
+        """
         return centre(size) + self.zoom**index * (position - centre(size)) + index * self.pan[axis]
 
     def source(self, index: int, reference: References, position: _Array, axis: int, size: int) -> _Array:
-        """Where the frames ``reference`` show what the frame ``index`` shows at the coordinates."""
+        """Return the place where the frames ``reference`` show a place of frame ``index``.
+
+        ``position`` are its coordinates on an axis.
+        """
         there = self.scene(index, position, axis, size) - reference * self.pan[axis] - centre(size)
         return centre(size) + there / self.zoom**reference
 
 
 def centre(size: int) -> float:
-    """The middle of an image's side, in the coordinates of pixel centres."""
+    """Return the middle of an image's side, in the coordinates of pixel centres."""
     return (size - 1) / 2
 
 
@@ -122,7 +130,7 @@ class Scene:
 
 
 def moving_clip(motion: Motion, height: int, width: int, length: int) -> Clip:
-    """A clip of the scene that moves so, rendered at once: it may be encoded many times."""
+    """Render a clip of the scene that moves so, at once: it may be encoded many times."""
     scene, x, y = Scene(), np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64)
     images = [
         scene.render(motion.scene(index, x, 0, width), motion.scene(index, y, 1, height)) for index in range(length)
@@ -169,7 +177,7 @@ def known(codec: Codec, clip: Clip, motion: Motion, tolerance: float) -> Known:
 
 
 def _counted(motion: Motion, frame: Frame, reference: References, clip: Clip) -> npt.NDArray[np.bool_]:
-    """Which cells count (gh, gw): see Known."""
+    """Return which cells count (gh, gw): see Known."""
     assert frame.motion is not None
     counted = np.ones(reference.shape, bool)
     for axis, size in enumerate((clip.width, clip.height)):
@@ -205,14 +213,16 @@ def _truth(motion: Motion, frame: Frame, vectors: Vectors, reference: References
 
 
 def _corner(shape: tuple[int, ...], cell: int, axis: int) -> _Array:
-    """The first coordinate of every cell (gh, gw) on an axis, pixels."""
+    """Return the first coordinate of every cell (gh, gw) on an axis, pixels."""
     return np.indices(shape)[1 - axis] * float(cell)
 
 
 @dataclass(frozen=True)
 class Followed:
-    """What a clip's stream and its vectors came to. Errors are means over pixels, R, G and B of the absolute difference in
-    grey levels, from the decoded pictures unless said otherwise; pictures are moved by bilinear reading.
+    """The errors of a clip's pictures as its vectors predict them.
+
+    Errors are means over pixels, R, G and B of the absolute difference in grey levels, from the
+    decoded pictures unless said otherwise; pictures are moved by bilinear reading.
 
     ``one_step``: each frame against its prediction, every pixel from the picture that its own block refers to, by its own
     vector. ``zero_motion``: against the frame before as it is. ``on_source``: as ``one_step``, with the source's pictures in

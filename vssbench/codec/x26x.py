@@ -1,4 +1,7 @@
-"""What H.264 and HEVC share as x264 and x265 encode them: presets, scale of quality, an exact GOP."""
+"""The common base of H.264 and HEVC, as x264 and x265 encode them.
+
+These are presets, the scale of quality, and an exact GOP.
+"""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def _line(method: str, frame: str, tallies: dict[str, Tally]) -> list[str]:
 
 
 def _numbers(values: dict[str, float]) -> list[str]:
-    """GMACs by tool; what is over the tolerance from torch's is marked."""
+    """Format GMACs by tool; what is over the tolerance from torch's is marked."""
     apart = _apart(values)
     return [
         f"{value:.2f}" + (f" ({value / values['torch'] - 1:+.1%})" if tool in apart else "") for tool, value in values.items()
@@ -66,7 +66,10 @@ def _apart(values: dict[str, float]) -> set[str]:
 
 
 def causes(tallies: dict[str, Tally]) -> list[str]:
-    """Why a tool's multiply-accumulates are not FlopCounterMode's: the operators that it misses, and what that leaves."""
+    """Tell why a tool's multiply-accumulates are not FlopCounterMode's.
+
+    They are told by the operators that it misses, and what that leaves.
+    """
     found: dict[str, list[str]] = {}
     ours = tallies["torch"].products
     for tool, tally in tallies.items():
@@ -83,7 +86,10 @@ def causes(tallies: dict[str, Tally]) -> list[str]:
 
 
 def additions(tallies: dict[str, Tally]) -> list[str]:
-    """What a tool prints beside multiply-accumulates of products, with its share of them where that is over the tolerance."""
+    """Describe a tool's additions to the multiply-accumulates of products.
+
+    Their share of them is given where that is over the tolerance.
+    """
     found = []
     for tool, tally in tallies.items():
         parts = [f"{name} {amount:.3g}" for name, amount in tally.beyond.items() if amount >= _SHOWN * tally.products]
@@ -95,7 +101,10 @@ def additions(tallies: dict[str, Tally]) -> list[str]:
 
 
 def ignored(tally: Tally) -> str:
-    """What a tool leaves out, as the convention macs does: operators by kind, each with its number of calls."""
+    """List the operators that a tool leaves out, as the convention macs does.
+
+    They are told by kind, each with its number of calls.
+    """
     kinds: dict[str, list[str]] = {}
     for name, calls in tally.ignored.items():
         kinds.setdefault(kind(name), []).append(f"{name} x{calls}")
@@ -112,7 +121,7 @@ def render(methods: Sequence[str]) -> str:
 
 
 def passed_over(methods: Sequence[str]) -> str:
-    """What each tool says nothing of or counts as nothing, as Markdown."""
+    """Write as Markdown the operators that each tool does not name or counts as nothing."""
     body = []
     for method in methods:
         check = cross_check(parse_variant(method), _CLASSES, *_SIZE)

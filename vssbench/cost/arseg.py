@@ -45,7 +45,11 @@ class ArsegCost(Cost):
     gmacs_head: float = 0.0
 
     def gmacs_gop(self, gop: int) -> float:
-        """Table 3's rows for L = 15, 20 and 30 come out without the head term alone, all the others (L = 12) with it."""
+        """Return the mean GMACs of a GOP as in Table 3, with or without the head term.
+
+        Table 3's rows for L = 15, 20 and 30 come out without the head term alone, all the others (L
+        = 12) with it.
+        """
         nonkey = self.gmacs_nonkey - (0.0 if gop == _GOP else self.gmacs_head)
         return (self.gmacs_key + (gop - 1) * nonkey) / gop
 

@@ -34,11 +34,14 @@ class AuthorsCode:
     auxiliary: Callable[[Any], Tensor] | None = None
 
     def times(self) -> dict[nn.Module, int]:
-        """How often what happens in a submodule counts: hooked once a name, and summed over names."""
+        """Return how often operations in each submodule count.
+
+        They are hooked once a name, and summed over names.
+        """
         return {**{module: names**2 for module, names in self.names.items()}, **dict.fromkeys(self.functions, 0)}
 
     def per_logit(self) -> int:
-        """What thop adds for each value of the last convolution's output."""
+        """Return the operations that thop adds for each value of the last convolution's output."""
         if self.upsampling is None:
             return 0
         factor, names = self.upsampling
@@ -46,7 +49,7 @@ class AuthorsCode:
 
 
 def authors_code(network: nn.Module) -> AuthorsCode:
-    """AR-Seg's own code of a network of ours; what has no such code is counted as it is."""
+    """Return AR-Seg's own code of a network of ours. What has no such code is counted as it is."""
     if isinstance(network, BiSeNet18):
         # feat_conv_out, final_conv and out_upsample name the head's three layers a second time; the gates' means are functions
         gates = tuple(module[0] for module in network.modules() if isinstance(module, ChannelGate))

@@ -48,7 +48,7 @@ _KINDS = {
 
 @dataclass
 class Tally:
-    """What a tool counts on one frame, or on the mean frame of a GOP; all in GMACs.
+    """The count of a tool on one frame, or on the mean frame of a GOP; all in GMACs.
 
     ``products``: multiply-accumulates, by the tool alone; ``beyond``: what it adds to them, by kind; ``missed``: operators
     that multiply and that it does not know, with their number of calls and their products by the registered formulas;
@@ -127,7 +127,10 @@ class _Frame(nn.Module):
 
 
 def cross_check(variant: Variant, classes: int, height: int, width: int) -> CrossCheck:
-    """All three tools on a method at an input size in pixels. Raises UsageError where the network does not run at that size."""
+    """Count a method at an input size in pixels with all three tools.
+
+    Raises UsageError where the network does not run at that size.
+    """
     model = meta_model(variant, classes)
     image, motion = inputs(height, width)
     try:
@@ -148,7 +151,7 @@ def _tallies(frame: _Frame, *given: Any) -> dict[str, Tally]:
 
 
 def _torch(seen: Operators, frame: _Frame, *given: Any) -> Tally:
-    """FlopCounterMode, and what ran without being counted."""
+    """Count with FlopCounterMode, and list what ran without being counted."""
     with ShapesAlone(), FlopCounterMode(display=False) as counter:
         frame(*given)
     ignored, unknown = _sorted({str(packet): calls for packet, calls in seen.calls.items() if packet not in flop_registry}, ".")
@@ -156,7 +159,10 @@ def _torch(seen: Operators, frame: _Frame, *given: Any) -> Tally:
 
 
 def _sorted(calls: Mapping[str, int], separator: str) -> tuple[dict[str, int], dict[str, int]]:
-    """Calls of torch's own operators by their plain name, and of anybody else's by the whole of it."""
+    """Split calls into those of torch's own operators and of others.
+
+    Torch's are told by their plain name, others by the whole of it.
+    """
     ignored: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     for name, number in calls.items():
@@ -169,7 +175,7 @@ def _sorted(calls: Mapping[str, int], separator: str) -> tuple[dict[str, int], d
 
 
 def kind(name: str) -> str:
-    """What the tables call an operator."""
+    """Return the name of an operator in the tables."""
     return next((kind for part, kind in _KINDS.items() if part in name), "elementwise")
 
 
@@ -215,7 +221,10 @@ def _attention(query: Any, key: Any, value: Any, *_: Any, out_val: Any = None, *
 
 
 def _traced_formula(missed: _Missed, name: str, formula: Callable[..., int]) -> Callable[[Any, Any], int]:
-    """A handle of fvcore's: values of a traced graph, of which it takes the shapes."""
+    """Return a handle of fvcore's for a formula.
+
+    It takes the shapes of values of a traced graph.
+    """
 
     def plain(value: Any) -> Any:
         return value.type().sizes() if value.isCompleteTensor() else value.toIValue()

@@ -51,7 +51,7 @@ def replace(document: str, block: str, begin: str = BEGIN, end: str = END) -> st
 
 
 def _place(rows: Sequence[Published], source: str) -> int:
-    """Where a source is first met."""
+    """Return the number of the first row of a source."""
     return next(number for number, row in enumerate(rows) if row.source == source)
 
 

@@ -70,7 +70,7 @@ def meta_model(variant: Variant, classes: int) -> VideoSegmenter:
 
 
 def parameters(model: VideoSegmenter) -> Parameters:
-    """Of a method's network, trained or on the meta device."""
+    """Count the parameters of a method's network, trained or on the meta device."""
     return Parameters(sum(parameter.numel() for parameter in model.parameters()), model.inference_parameters())
 
 
@@ -93,7 +93,7 @@ def count(variant: Variant, classes: int, height: int, width: int) -> Cost:
 
 
 def is_per_frame(model: VideoSegmenter) -> bool:
-    """Whether a later frame is the same work as a keyframe."""
+    """Return whether a later frame is the same work as a keyframe."""
     return type(model).nonkeyframe is VideoSegmenter.nonkeyframe
 
 

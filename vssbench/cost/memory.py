@@ -83,7 +83,7 @@ def measure(variant: Variant, classes: int, height: int, width: int, gop: int, d
 
 
 def _footprint(variant: Variant, classes: int, height: int, width: int, gop: int, device: str) -> Footprint:
-    """In the fresh process."""
+    """Measure the memory of a GOP; this runs in the fresh process."""
     memory = _Allocated(device) if device.startswith("cuda") else _Resident()
     torch.manual_seed(0)
     _warm_up(variant, classes, device)
@@ -102,7 +102,10 @@ def _footprint(variant: Variant, classes: int, height: int, width: int, gop: int
 
 
 def _warm_up(variant: Variant, classes: int, device: str) -> None:
-    """What any method brings in is there before: the code of torch's operators, their threads, the method's modules."""
+    """Load what every method needs, before memory is measured.
+
+    This is the code of torch's operators, their threads, and the method's modules.
+    """
     meta_model(variant, classes)
     layers = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)).to(device)
     with torch.inference_mode():
@@ -111,7 +114,7 @@ def _warm_up(variant: Variant, classes: int, device: str) -> None:
 
 
 def _run(model: Any, height: int, width: int, gop: int, device: str) -> None:
-    """A GOP as :class:`vssbench.cell.Stream` runs it: network, logits at full size, argmax."""
+    """Run a GOP as :class:`vssbench.cell.Stream` does: network, logits at full size, argmax."""
     reference = None
     for number in range(gop):
         image = torch.rand(1, 3, height, width, device=device).contiguous(memory_format=torch.channels_last)
@@ -129,7 +132,10 @@ class _Resident:
     kind = "resident"
 
     def restart(self) -> int:
-        """Bytes resident now, from which on the peak is taken; what is free but kept by the C library goes back first."""
+        """Return the bytes resident now, from which on the peak is taken.
+
+        What is free but kept by the C library goes back first.
+        """
         gc.collect()
         with suppress(OSError, AttributeError):  # not every C library has it
             ctypes.CDLL(None).malloc_trim(0)
@@ -142,7 +148,7 @@ class _Resident:
         return self._read("VmHWM")
 
     def _read(self, name: str) -> int:
-        """Raises UsageError on a system without /proc."""
+        """Read a value of the process's memory. Raises UsageError on a system without /proc."""
         try:
             line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
         except (OSError, StopIteration):
@@ -153,7 +159,10 @@ class _Resident:
 
 
 class _Allocated:
-    """What torch's allocator gave out on a GPU: ``torch.cuda.memory_allocated``, ``max_memory_allocated``."""
+    """The memory that torch's allocator gave out on a GPU.
+
+    It is told by ``torch.cuda.memory_allocated`` and ``max_memory_allocated``.
+    """
 
     kind = "allocated"
 
@@ -162,7 +171,7 @@ class _Allocated:
         torch.cuda.init()
 
     def restart(self) -> int:
-        """Bytes allocated now, from which on the peak is taken."""
+        """Return the bytes allocated now, from which on the peak is taken."""
         torch.cuda.synchronize(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
         return torch.cuda.memory_allocated(self.device)

@@ -1,4 +1,4 @@
-"""What a network runs, operator by operator: names, calls, bytes read and written, and the activations alive at once.
+"""A network's operators: names, calls, bytes read and written, and the activations alive at once.
 
 The network runs on torch's meta device as it is written (not in its fast form), so that nothing is computed and no data is
 needed. An operator is what reaches torch's dispatcher: a convolution, a batch normalisation, one of our own operators.
@@ -85,7 +85,7 @@ class Operators(TorchDispatchMode):
         return output
 
     def _hold(self, tensors: Any) -> None:
-        """Note new memory, forget what is gone, and take the sum."""
+        """Note new memory, forget freed memory, and take the sum."""
         for tensor in _tensors(tensors):
             if _memory(tensor) not in self._weights:
                 storage = tensor.untyped_storage()
@@ -95,7 +95,7 @@ class Operators(TorchDispatchMode):
 
 
 def _biases(name: str, args: Any, output: Any) -> int:
-    """Values to which an operator adds a bias beside its products."""
+    """Return the values to which an operator adds a bias beside its products."""
     has_bias = (name == "convolution" and args[2] is not None) or name == "addmm"
     return output.numel() if has_bias else 0
 
@@ -109,12 +109,15 @@ def _memory(tensor: Tensor) -> int:
 
 
 def _bytes(tensor: Tensor) -> int:
-    """Of the values that a tensor shows; an expanded one shows each of its own once."""
+    """Return the bytes of a tensor's values; an expanded tensor counts each of its own once."""
     return min(tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes())
 
 
 def watch(model: Any, run: Any, *given: Any) -> tuple[Operators, Any]:
-    """What ``run(*given)`` runs, and what it returns; ``given`` counts as alive throughout, as a frame in a stream is."""
+    """Run ``run(*given)`` and return the operators that ran, and its result.
+
+    ``given`` counts as alive throughout, as a frame in a stream is.
+    """
     with torch.no_grad(), Operators(model, given) as seen:
         output = run(*given)
     return seen, output

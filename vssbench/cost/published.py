@@ -78,7 +78,10 @@ class Published:
         return float(self.printed)
 
     def ours(self) -> float:
-        """The same number of ours, in the same convention and in the source's operations: parameters, G or a ratio."""
+        """Return our number for the published one: parameters, G or a ratio.
+
+        It is in the same convention and in the source's operations.
+        """
         if self.size is None:
             whole, at_inference = _parameters(self.variant, self.classes, self.part)
             return whole if self.what == "params" else at_inference
@@ -91,16 +94,19 @@ class Published:
         return factor * (cost.gmacs_key if self.what == "gmacs_key" else cost.gmacs_nonkey)
 
     def difference(self) -> float:
-        """Ours over the published number, minus 1."""
+        """Return ours over the published number, minus 1."""
         return self.ours() / self.value - 1
 
     def label(self) -> str:
-        """What the number is, in words."""
+        """Describe the number in words."""
         interval = "" if self.gop is None else f" {self.gop}"
         return WHAT[self.what] + interval + (f" of {self.part}" if self.part else "")
 
     def counted(self) -> str:
-        """What the source counts as one and how that is known, in words; empty for parameters."""
+        """Describe in words what the source counts as one and how that is known.
+
+        It is empty for parameters.
+        """
         if not self.operations:
             return ""
         name, _ = OPERATIONS[self.operations]
@@ -171,7 +177,10 @@ def _row(record: dict[str, str], where: str) -> Published:
 
 
 def _check(record: dict[str, str], where: str, **known: Collection[str]) -> None:
-    """Raises DataError where a column holds none of what is known."""
+    """Check that columns hold known values.
+
+    Raises DataError where a column holds none of what is known.
+    """
     for column, values in known.items():
         if record[column] not in values:
             raise DataError(f"{where}: {column}={record[column]!r}; expected one of {', '.join(values)}")
@@ -184,7 +193,10 @@ def _cost(convention: str, variant: Variant, classes: int, height: int, width: i
 
 @cache
 def _parameters(variant: Variant, classes: int, part: str) -> tuple[int, int]:
-    """All parameters, and those that inference uses; of a submodule, both are all that it has."""
+    """Count all parameters, and those that inference uses.
+
+    Of a submodule, both are all that it has.
+    """
     model = meta_model(variant, classes)
     if part:
         whole = sum(parameter.numel() for parameter in model.get_submodule(part).parameters())

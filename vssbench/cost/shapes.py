@@ -1,4 +1,4 @@
-"""What no convention counts by what it computes, run on torch's meta device for its output's shape alone.
+"""Shapes of operators that no convention counts, from short substitutes on torch's meta device.
 
 torch derives the shape of a bilinear resize or of batch normalisation by tracing its decomposition into elementary operations,
 which takes longer than counting all convolutions of the network; and for the type of a sum it imports its compiler, once a
@@ -167,18 +167,21 @@ class ShapesAlone(TorchFunctionMode):
 
 
 def _are_plain(first: Any) -> bool:
-    """Of a function's first argument, a tensor or several."""
+    """Return whether a function's first argument, a tensor or several, is plain."""
     parts = [first] if isinstance(first, Tensor) else first
     return isinstance(parts, list | tuple) and bool(parts) and all(isinstance(p, Tensor) and _is_plain(p) for p in parts)
 
 
 def _is_plain(x: Tensor) -> bool:
-    """Whether it is on the meta device, each value in a place of its own."""
+    """Return whether a tensor is on the meta device, each value in a place of its own."""
     return x.is_meta and 0 not in _strides(x)
 
 
 def _in_order(x: Tensor) -> bool:
-    """Whether its places in memory follow the order of its sides, as in a new tensor or a crop of one."""
+    """Return whether a tensor's places in memory follow the order of its sides.
+
+    They do in a new tensor and in a crop of one.
+    """
     strides = _strides(x)
     return strides == sorted(strides, reverse=True)
 

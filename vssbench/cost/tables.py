@@ -1,4 +1,4 @@
-"""What ``bench.py cost`` prints: tables for the terminal and for documents, and one flat table as CSV."""
+"""Tables of ``bench.py cost``: for the terminal and for documents, and one flat table as CSV."""
 
 from __future__ import annotations
 
@@ -95,7 +95,10 @@ def _memory(rows: Sequence[dict[str, Any]], gop: int, form: str) -> list[str]:
 
 
 def _published(rows: Sequence[dict[str, Any]], form: str) -> list[str]:
-    """What others print, and ours counted in the convention and with the classes of each."""
+    """Tabulate the published numbers beside ours.
+
+    Ours are counted in the convention and with the classes of each.
+    """
     head = (
         "method", "number", "convention", "operations", "auxiliary heads", "input", "classes", "published", "ours",
         "difference", "source",

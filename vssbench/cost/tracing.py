@@ -20,7 +20,7 @@ from vssbench.uncompiled import uncompiled
 
 
 def _many(value: int | Sequence[int], weight: Tensor) -> list[int]:
-    """One number for each side of the kernel."""
+    """Return one number for each side of the kernel."""
     return [value] * (weight.dim() - 2) if isinstance(value, int) else list(value)
 
 
@@ -34,7 +34,10 @@ def _convolution(
 
 
 def _same(weight: Tensor, dilation: list[int]) -> list[int]:
-    """Zeros before and after, the last side first, so that a convolution keeps the size."""
+    """Return zeros before and after, with which a convolution keeps the size.
+
+    The last side comes first.
+    """
     missing = [step * (side - 1) for step, side in zip(dilation, weight.shape[2:], strict=True)]
     return [amount for total in reversed(missing) for amount in (total // 2, total - total // 2)]
 

@@ -75,7 +75,9 @@ def find_offset(
 
 
 def check_place(still: Thumbnail, around: Sequence[tuple[int, Thumbnail]], number: int, what: str) -> float:
-    """The difference of a still and picture ``number``, given with the pictures beside it.
+    """Return the difference of a still and picture ``number`` of the video.
+
+    The picture is given with those beside it.
 
     Raises DataError where that picture shows something else, or one beside it is clearly the still.
     """

@@ -80,7 +80,10 @@ def colour_table(classes: int) -> npt.NDArray[np.uint8]:
 
 
 def _place(colours: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """A number below 64 for each colour (..., 3), its own for each of CamVid's: their channels are 0, 64, 128 or 192."""
+    """Map each colour (..., 3) to a number below 64, its own for each of CamVid's.
+
+    Their channels are 0, 64, 128 or 192.
+    """
     top = colours >> 6
     return np.asarray(top[..., 0] << 4 | top[..., 1] << 2 | top[..., 2], np.uint8)
 

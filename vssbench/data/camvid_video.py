@@ -35,7 +35,7 @@ class Footage:
     prefix: str = ""
 
     def still(self, number: int) -> str:
-        """The name of a frame of the sequence, as the stills have it."""
+        """Return the name of a frame of the sequence, as the stills have it."""
         return f"{self.sequence}_{self.prefix}{number:0{self.digits}d}"
 
 
@@ -68,7 +68,7 @@ def zip_parts(folders: list[Path], footage: Footage) -> list[Path]:
 
 
 def unpack_hint(parts: list[Path], footage: Footage) -> str:
-    """What to do with an archive in parts."""
+    """Tell how to unpack an archive in parts."""
     whole = f"{footage.file.rpartition('.')[0]}.zip"
     return f"it lies in {len(parts)} parts of an archive: join them with cat {whole}.* > {whole}, then unzip {whole}"
 

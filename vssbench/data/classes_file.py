@@ -32,7 +32,7 @@ class ClassList:
     coloured: bool
 
     def reader(self) -> partial[LabelMap]:
-        """What reads a mask: class indices, ignored values as 255."""
+        """Return a function that reads a mask: class indices, ignored values as 255."""
         return partial(read_mask, classes=self)
 
 

@@ -23,7 +23,7 @@ def missing_files(pairs: Iterable[Pair]) -> Iterator[str]:
 
 
 def wrong_count(what: str, found: int, expected: int) -> Iterator[str]:
-    """Where there are not as many as were published."""
+    """Yield a fault where there are not as many files as were published."""
     if found != expected:
         yield f"{what}: found {found} labelled frames, expected {expected} as published; complete the folder"
 
@@ -64,7 +64,7 @@ def shared_images(first: Iterable[Path], second: Iterable[Path], names: tuple[st
 
 
 def complaint(check: Callable[P, object], *arguments: P.args, **named: P.kwargs) -> Iterator[str]:
-    """The message of a check that fails, nothing where it passes."""
+    """Return the message of a check that fails, nothing where it passes."""
     try:
         check(*arguments, **named)
     except DataError as error:

@@ -129,7 +129,7 @@ class _Reading:
         return picture
 
     def _counted(self, index: int) -> av.VideoFrame:
-        """A picture of a file that cannot be sought: found by counting from the first."""
+        """Return a picture of a file that cannot be sought: found by counting from the first."""
         if index < self.next:
             self.container.close()
             self._begin()
@@ -152,7 +152,9 @@ class _Reading:
 
 
 def _survey(path: Path) -> tuple[tuple[int | None, ...], float, int, int]:
-    """Time stamps of all pictures in order, frames a second, height and width: from one pass over the pictures.
+    """Read time stamps, frames a second, height and width in one pass over the pictures.
+
+    The time stamps are in order.
 
     Time stamps are None where one is missing or they do not ascend.
     """

@@ -1,4 +1,7 @@
-"""What the datasets share whose files lie in a folder: what is there, told from names alone, and where to get the rest."""
+"""The base of the datasets whose files lie in a folder.
+
+It tells from names alone what is there, and where to get the rest.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Outline:
-    """What is known of a clip before any of its frames is read: its length, and the frames that carry labels."""
+    """The facts of a clip before any of its frames is read: its length and its labelled frames."""
 
     name: str
     length: int
@@ -61,7 +64,7 @@ class Run:
     fps: float
 
     def outline(self) -> Outline:
-        """What the clip will be."""
+        """Return the clip's outline: its length and its labelled frames."""
         labelled = tuple(index for index, still in enumerate(self.stills) if still.label is not None)
         return Outline(self.name, len(self.stills), labelled)
 
@@ -84,7 +87,7 @@ class OnDisk(Dataset):
     @classmethod
     @abstractmethod
     def parts(cls, root: Path) -> list[Part]:
-        """What of the dataset a folder holds, counted, without opening any file."""
+        """Count the parts of the dataset that a folder holds, without opening any file."""
 
     @abstractmethod
     def outlines(self) -> list[Outline]:
@@ -100,7 +103,7 @@ class OnDisk(Dataset):
 
     @classmethod
     def held_in(cls, root: Path) -> bool:
-        """Whether a folder holds anything of the dataset."""
+        """Return whether a folder holds anything of the dataset."""
         return root.is_dir() and any(part.state != MISSING for part in cls.parts(root))
 
     def folder(self) -> Path:
@@ -114,18 +117,18 @@ class OnDisk(Dataset):
 
 
 def path_or_none(root: str | Path) -> Path | None:
-    """A root as a dataset is given it; empty for none."""
+    """Return a dataset's root as a path; None where it is empty."""
     return Path(root).expanduser() if root else None
 
 
 def counted(name: str, found: int, expected: int, noun: str, remedy: str) -> Part:
-    """A part of which ``expected`` files are published."""
+    """Describe a part of which ``expected`` files are published."""
     state = MISSING if found == 0 else COMPLETE if found >= expected else PARTIAL
     words = f"{found} of {expected} {noun}" if found else f"none of {expected} {noun}"
     return Part(name, state, words, "" if state == COMPLETE else remedy)
 
 
 def shown(paths: Sequence[Path] | Sequence[str], limit: int = 8) -> str:
-    """The first few names of a folder, for messages; ``nothing`` where there is none."""
+    """Return the first few names of a folder, for messages; ``nothing`` where there is none."""
     names = [entry.name if isinstance(entry, Path) else entry for entry in paths]
     return (", ".join(names[:limit]) + (" ..." if len(names) > limit else "")) or "nothing"

@@ -35,7 +35,11 @@ MANIFEST = "taken.json"
 
 @dataclass(frozen=True)
 class Request:
-    """What to take: around the labels of some splits (all where none is named), so many frames before and after each."""
+    """The frames to take.
+
+    They lie around the labels of some splits (all where none is named), so many before and after
+    each.
+    """
 
     root: Path
     videos: Path | None
@@ -46,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Taken:
-    """What the frames of a sequence were taken from, and how; kept beside them."""
+    """The origin of a sequence's frames: their video and how they were taken; kept beside them."""
 
     video: str
     bytes: int
@@ -152,7 +156,10 @@ def _take(job: _Job, tell: Callable[[str], None]) -> str:
 
 
 def _manifest(job: _Job) -> Taken | None:
-    """What the frames that are there were taken from. Raises DataError for another video, or stills of another size."""
+    """Read the origin of the frames that are there.
+
+    Raises DataError for another video, or stills of another size.
+    """
     path = job.folder / MANIFEST
     if not path.is_file():
         return None
@@ -173,7 +180,7 @@ def _manifest(job: _Job) -> Taken | None:
 
 
 def _survey(job: _Job) -> Taken:
-    """Where the stills lie in the video, and the colour matrix by which they were made of it."""
+    """Find where the stills lie in the video, and the colour matrix by which they were made."""
     numbers = sorted(job.stills)[:CHECKED]
     width, height = image_size(job.stills[numbers[0]].image)
     first, last = (number - job.footage.first for number in (numbers[0], numbers[-1]))
@@ -190,7 +197,10 @@ def _survey(job: _Job) -> Taken:
 
 
 def _scaling(job: _Job, picture: av.VideoFrame, width: int, height: int) -> Size | None:
-    """How pictures become the stills' size. Raises DataError where one is not a whole multiple of the other."""
+    """Return the size to which pictures are scaled, None where they have it.
+
+    Raises DataError where one is not a whole multiple of the other.
+    """
     if (picture.width, picture.height) == (width, height):
         return None
     if picture.width % width or picture.height % height or picture.width // width != picture.height // height:
@@ -247,7 +257,7 @@ def _check(job: _Job, number: int, near: Sequence[tuple[int, Thumbnail]]) -> flo
 
 
 def _span(video: Path, first: int, last: int) -> Iterator[tuple[int, av.VideoFrame]]:
-    """The pictures ``first`` to ``last`` of a video, by number."""
+    """Yield the pictures ``first`` to ``last`` of a video, by number."""
     return islice(enumerate(pictures(video)), max(first, 0), last + 1)
 
 

@@ -1,4 +1,7 @@
-"""What is there of the datasets, what is missing and where to get it, and what can be run with what is there."""
+"""Status of the datasets.
+
+It tells what is there, what is missing and where to get it, and what can be run with what is there.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ from vssbench.video import Clip, Image
 
 @dataclass(frozen=True)
 class Answer:
-    """Whether a protocol can be run on a split, and in words what comes of it or why not."""
+    """The answer whether a protocol can be run on a split.
+
+    It says in words what comes of it or why not.
+    """
 
     protocol: str
     possible: bool
@@ -52,7 +58,7 @@ class Status:
     sources: tuple[Source, ...] = ()
 
     def record(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the status as JSON values."""
         return {**asdict(self), "root": None if self.root is None else str(self.root)}
 
 
@@ -116,7 +122,7 @@ def described(outlines: Sequence[Outline]) -> str:
 
 
 def answers(outlines: Sequence[Outline], gop: int) -> tuple[Answer, ...]:
-    """What each protocol makes of some clips at a GOP length."""
+    """Return each protocol's answer for some clips at a GOP length."""
     clips = [_clip(outline) for outline in outlines]
     if not any(outline.labelled for outline in outlines):
         return tuple(Answer(name, False, "no frame carries a label") for name in PROTOCOLS)
@@ -133,7 +139,7 @@ def answers(outlines: Sequence[Outline], gop: int) -> tuple[Answer, ...]:
 
 
 def _dense(outlines: Sequence[Outline], gop: int) -> str:
-    """At which distances labels fall where each clip is encoded once."""
+    """Describe the distances at which labels fall where each clip is encoded once."""
     distances = sorted({index % gop for outline in outlines for index in outline.labelled})
     if distances == [0]:
         return "every label falls on a keyframe: this compares pictures and per-frame methods, and says nothing of distance"

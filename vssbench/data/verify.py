@@ -54,7 +54,7 @@ def _splits(cls: type[OnDisk], variant: Variant, given: dict[str, str]) -> list[
 
 
 def _absent(variant: Variant, given: dict[str, str]) -> bool:
-    """Whether the folder has nothing of a split, so that there is nothing to check either."""
+    """Return whether the folder has nothing of a split, so that there is nothing to check."""
     try:
         next(registry.create("datasets", variant, **given).faults(), None)
     except NothingThere:

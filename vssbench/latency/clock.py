@@ -11,13 +11,13 @@ class Clock(Protocol):
     """Times consecutive steps: ``start``, a ``mark`` at the end of each step, then ``stop``."""
 
     def start(self) -> None:
-        """Wait until the device is idle, and begin."""
+        """Wait until the device is idle, and begin a measurement."""
 
     def mark(self) -> None:
-        """A step ends here."""
+        """Note the time at which a step ends."""
 
     def stop(self) -> list[float]:
-        """Wait until all is done; the milliseconds of each step."""
+        """Wait until all is done; return the milliseconds of each step."""
 
 
 class CpuClock:

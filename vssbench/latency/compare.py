@@ -34,7 +34,7 @@ class RatioAgain:
 
 
 def machine_of(result: LatencyResult) -> dict[str, Any]:
-    """What must agree for two times to be ranked together."""
+    """Return the facts that must agree for two times to be ranked together."""
     environment = result.environment
     on_gpu = str(result.settings["device"]).startswith("cuda")
     found = {"processor": environment["cpu"], "cores": environment["usable_cores"]}
@@ -43,7 +43,10 @@ def machine_of(result: LatencyResult) -> dict[str, Any]:
 
 
 def check_comparable(stored: Sequence[StoredLatency]) -> None:
-    """Raises UsageError, in words, where the measurements must not be ranked together."""
+    """Check that measurements may be ranked together.
+
+    Raises UsageError, in words, where they must not.
+    """
     if not stored:
         raise UsageError("nothing to compare: give folders that `bench.py latency` wrote")
     first = stored[0]
@@ -78,7 +81,7 @@ def ratios_again(stored: Sequence[StoredLatency], kind: str = "gop") -> list[Rat
 
 
 def _turned(ratio: Ratio) -> Ratio:
-    """The same with the methods the other way round."""
+    """Return the ratio with the two methods exchanged."""
     low, high = (None if end is None else 1 / end for end in (ratio.high, ratio.low))
     changed = {"first": ratio.second, "second": ratio.first, "ratio": 1 / ratio.ratio, "low": low, "high": high}
     return ratio.model_copy(update=changed)

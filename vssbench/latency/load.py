@@ -1,4 +1,7 @@
-"""What else the machine does while a method is timed: the CPU time of other processes, and what a hypervisor takes."""
+"""Load of the machine while a method is timed.
+
+This is the CPU time of other processes, and what a hypervisor takes.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ class Load:
 
 
 def read() -> Reading:
-    """How things stand now."""
+    """Read the machine's and this process's clocks and CPU times now."""
     try:
         text = _STAT.read_text(encoding="utf-8")
     except OSError:

@@ -101,7 +101,7 @@ def measure(
 
 
 def ratios(subjects: Sequence[Subject], samples: Samples, seed: int) -> list[Ratio]:
-    """Of every two methods, and every kind of frame."""
+    """Return the ratio of every two methods, for every kind of frame."""
     found = []
     for first, second in itertools.combinations(range(len(subjects)), 2):
         names = subjects[first].method, subjects[second].method

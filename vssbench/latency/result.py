@@ -27,7 +27,7 @@ RESULT, LATENCY = "result.json", "latency.npz"
 
 
 class WarmUpRecord(BaseModel):
-    """How one process got warm; see :class:`vssbench.latency.warmup.WarmUp`."""
+    """The warm-up of one process; see :class:`vssbench.latency.warmup.WarmUp`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -64,8 +64,11 @@ class MethodTimes(BaseModel):
 
 
 class LatencyResult(BaseModel):
-    """What ``bench.py latency`` found. ``status``: ``done``, ``interrupted`` before its last round, or ``failed`` where a
-    method was given up."""
+    """The result of ``bench.py latency``.
+
+    ``status``: ``done``, ``interrupted`` before its last round, or ``failed`` where a method was
+    given up.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

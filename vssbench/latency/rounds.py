@@ -41,7 +41,10 @@ class WorkerFailed(Exception):
 
 @dataclass
 class Outcome:
-    """What became of a method: its warm-ups and its loads by round, and why it was given up, empty where it was not."""
+    """The outcome of a method: its warm-ups, its loads by round, and why it was given up.
+
+    The reason is empty where it was not.
+    """
 
     warmups: list[WarmUp] = field(default_factory=list)
     loads: list[Load] = field(default_factory=list)
@@ -94,7 +97,7 @@ def run_rounds(
 
 @contextmanager
 def _noting(outcome: Outcome) -> Iterator[None]:
-    """Work of a method that is given up where it fails."""
+    """Give up a method where its work fails."""
     try:
         yield
     except WorkerFailed as failure:
@@ -131,7 +134,10 @@ class Worker:
         return self.answer(what)
 
     def answer(self, expected: str) -> Any:
-        """The content of the next message. Raises WorkerFailed where it is not the one expected, or never comes."""
+        """Return the content of the next message.
+
+        Raises WorkerFailed where it is not the one expected, or never comes.
+        """
         try:
             while not self.connection.poll(_GLANCE):
                 if not self.process.is_alive() and not self.connection.poll(0):
@@ -170,7 +176,7 @@ def binding(device: str) -> dict[str, str]:
 
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Processes started here inherit these variables, which are new."""
+    """Set variables, all of them new, that processes started here inherit."""
     os.environ.update(variables)
     try:
         yield
@@ -181,7 +187,10 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Processes started here inherit it: Ctrl-C reaches the whole group, and the parent ends its workers itself."""
+    """Let processes started here ignore Ctrl-C, which reaches the whole group.
+
+    The parent ends its workers itself.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -194,7 +203,7 @@ def _interrupts_ignored() -> Iterator[None]:
 
 @contextmanager
 def _workers() -> Iterator[dict[int, Worker]]:
-    """Workers by the index of their method; all have ended on leaving."""
+    """Hold workers by the index of their method; all have ended on leaving."""
     workers: dict[int, Worker] = {}
     try:
         yield workers

@@ -45,13 +45,16 @@ class Samples:
         return len(self.method)
 
     def part(self, name: str) -> Floats:
-        """Milliseconds of one of PARTS."""
+        """Return the milliseconds of one of PARTS."""
         values: Floats = getattr(self, f"{name}_ms")
         return values
 
     @property
     def network_ms(self) -> Floats:
-        """What methods are compared by, as in ``run``: the network, the resize of its logits and the argmax."""
+        """Milliseconds by which methods are compared: network, resize of logits, argmax.
+
+        The same is compared in ``run``.
+        """
         return self.model_ms + self.post_ms
 
     @property
@@ -60,7 +63,7 @@ class Samples:
         return sum((self.part(name) for name in PARTS), np.zeros(len(self)))
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> Samples:
-        """Those frames alone."""
+        """Return the samples of the chosen frames alone."""
         return Samples(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
 
     def of_method(self, index: int) -> Samples:
@@ -73,7 +76,7 @@ def columns(samples: Samples) -> dict[str, npt.NDArray[np.generic]]:
 
 
 def joined(parts: Iterable[Samples]) -> Samples:
-    """All of them, one after the other."""
+    """Join samples, one after the other."""
     listed = list(parts)
     found: dict[str, npt.NDArray[np.generic]] = {}
     for field in fields(Samples):

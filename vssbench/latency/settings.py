@@ -1,4 +1,4 @@
-"""What is to be timed, and how."""
+"""Settings of a latency measurement: what is to be timed, and how."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GOPS = 2
 
 @dataclass(frozen=True)
 class Settings:
-    """How methods are timed.
+    """The settings by which methods are timed.
 
     ``size`` is (height, width) of the frames; ``codec`` a variant with its GOP; ``clip`` a video file or folder of images to
     take frames from, None for a drawn street; ``seconds`` the counted time of a method in each of its ``processes``, spread

@@ -1,4 +1,4 @@
-"""What many times amount to: quantiles, a bootstrap interval of the median, the ratio of two methods.
+"""Statistics of many times: quantiles, an interval of the median, the ratio of two methods.
 
 Times are not independent: those of one process share how its memory lies, those of one round what else the machine did. The
 bootstrap is therefore hierarchical: processes are drawn with replacement, then of each its rounds, each with all its frames.
@@ -64,7 +64,7 @@ class Summary(BaseModel):
 
     @property
     def frames_a_second(self) -> float:
-        """Of the network, resize and argmax."""
+        """Frames a second of the network, resize and argmax."""
         return 1000 / self.median_ms
 
     @property
@@ -91,7 +91,7 @@ class Ratio(BaseModel):
 
     @property
     def words(self) -> str:
-        """What follows of it."""
+        """The comparison's conclusion in words."""
         if self.low is None or self.high is None:
             return "no interval: more rounds or processes are needed"
         apart = f"{max(self.ratio, 1 / self.ratio) - 1:.1%}"
@@ -118,7 +118,7 @@ def values_of(samples: Samples, kind: str) -> tuple[Floats, Ints, Ints]:
 
 
 def summarise(samples: Samples, kind: str, seed: int = 0) -> Summary | None:
-    """Of one method's frames; None where there is none of that kind."""
+    """Summarise one method's frames of a kind; None where there is none."""
     values, process, rounds = values_of(samples, kind)
     if not len(values):
         return None
@@ -150,7 +150,10 @@ def _typical(samples: Samples, values: Floats, kind: str) -> float:
 def median_interval(
     values: Floats, process: Ints, rounds: Ints, replicates: int = REPLICATES, seed: int = 0
 ) -> tuple[float, float] | None:
-    """Of the median of ``values`` (n,), measured in those processes and rounds, at 95 %; None of a single round."""
+    """Return the 95 % interval of the median of ``values`` (n,); None for a single round.
+
+    The values were measured in those processes and rounds.
+    """
     units, unit_of = np.unique(np.stack([process, rounds], axis=1), axis=0, return_inverse=True)
     if len(units) < 2:
         return None
@@ -169,7 +172,10 @@ def median_interval(
 
 
 def _draws(process_of: Ints, replicates: int, random: np.random.Generator) -> Floats:
-    """How often each round is drawn, (replicates, rounds of all processes): processes first, then their rounds."""
+    """Draw processes, then their rounds: the number of draws of each round.
+
+    The result is (replicates, rounds of all processes).
+    """
     processes = np.unique(process_of)
     drawn = np.zeros((replicates, len(process_of)))
     rows = np.arange(replicates)
@@ -191,7 +197,10 @@ def _weighted_median(ascending: Floats, reached: Floats) -> Floats:
 
 
 def _widening(medians: Floats, process: Ints) -> float:
-    """By what factor percentiles are widened, of the rounds' medians and the process of each; see the head of this file."""
+    """Return the factor by which percentiles are widened; see the head of this file.
+
+    It is taken from the rounds' medians and the process of each.
+    """
     degrees = _degrees(medians, process)
     return student(degrees) * math.sqrt((degrees + 1) / degrees) / _Z
 

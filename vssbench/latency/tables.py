@@ -1,4 +1,4 @@
-"""What a measurement shows on the terminal."""
+"""Tables of a latency measurement for the terminal."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def parts_table(methods: Sequence[MethodTimes]) -> str:
 
 
 def ratio_line(ratio: Ratio) -> str:
-    """A ratio, its interval and what follows."""
+    """Write a ratio, its interval and its conclusion in a line."""
     interval = "" if ratio.low is None or ratio.high is None else f" ({ratio.low:.3f} .. {ratio.high:.3f})"
     return f"{ratio.first} / {ratio.second}, {_KIND[ratio.kind]}: {ratio.ratio:.3f}{interval}: {ratio.words}"
 
 
 def report(result: LatencyResult) -> str:
-    """The whole of a measurement."""
+    """Write the whole of a measurement."""
     timed = [method for method in result.methods if method.times]
     paragraphs = [times_table(timed), parts_table(timed)] if timed else []
     lines = [ratio_line(ratio) for ratio in result.ratios]
@@ -89,7 +89,7 @@ def comparison(stored: Sequence[StoredLatency], again: Sequence[RatioAgain]) -> 
 
 
 def comparison_json(stored: Sequence[StoredLatency], again: Sequence[RatioAgain]) -> dict[str, Any]:
-    """The same as JSON values."""
+    """Return the comparison as JSON values."""
     return {
         "measurements": [item.result.model_dump(mode="json") for item in stored],
         "ratios": [

@@ -1,4 +1,4 @@
-"""Whether a method's times can be relied upon: ``stable``, or ``unstable`` and why.
+"""Verdict on a method's times: ``stable``, or ``unstable`` and why.
 
 The limits on spread and processes are those of pyperf's checks in spirit: what exceeds them is measured again on a quieter
 machine, not averaged away. Spread is (p90 - p10) / median, which a few outliers do not move, and which is 10 % for a normal
@@ -28,7 +28,7 @@ def judge(
     cores: int,
     throttled: bool = False,
 ) -> list[str]:
-    """Why one method's times are not stable, in words; empty where they are.
+    """Tell why one method's times are not stable, in words; empty where they are.
 
     ``load_average`` is that of the minute before the start: it counts only where the system does not tell what other
     processes do, since it takes a minute to forget them. ``throttled``: the processor lowered its clock for heat meanwhile.
@@ -44,7 +44,7 @@ def judge(
 
 
 def in_words(reasons: Sequence[str]) -> str:
-    """The verdict."""
+    """Write the verdict in words."""
     return f"unstable: {'; '.join(reasons)}" if reasons else "stable"
 
 

@@ -23,8 +23,12 @@ MOST_WINDOWS, MOST_SECONDS = 60, 30.0
 
 @dataclass(frozen=True)
 class WarmUp:
-    """How a process got warm: seconds, frames, windows; whether it settled before it was given up; the medians of keyframes
-    and of others of the first and of the last window, in milliseconds (others are 0 where every frame is a keyframe)."""
+    """The warm-up of a process.
+
+    Its seconds, frames and windows; whether it settled before it was given up; the medians of
+    keyframes and of others of the first and of the last window, in milliseconds (others are 0 where
+    every frame is a keyframe).
+    """
 
     seconds: float
     frames: int
@@ -35,7 +39,10 @@ class WarmUp:
 
 
 def settled(windows: Sequence[tuple[float, ...]]) -> bool:
-    """Whether the latest windows agree: AGREEMENTS times in a row, each median with the one before it."""
+    """Return whether the latest windows agree.
+
+    They do if AGREEMENTS times in a row each median agrees with the one before it.
+    """
     if len(windows) <= AGREEMENTS:
         return False
     latest = windows[-AGREEMENTS - 1 :]
@@ -43,7 +50,7 @@ def settled(windows: Sequence[tuple[float, ...]]) -> bool:
 
 
 def given_up(windows: int, seconds: float) -> bool:
-    """Whether it has taken long enough."""
+    """Return whether the warm-up has taken long enough to be given up."""
     return windows >= MOST_WINDOWS or (seconds >= MOST_SECONDS and windows > AGREEMENTS)
 
 

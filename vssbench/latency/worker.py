@@ -36,15 +36,18 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Round:
-    """What a round yields: of each timed frame the GOP of the round, its index in the stream, its distance, and the
-    milliseconds of the five parts; the load of the machine meanwhile."""
+    """The result of a round: its frames' times, and the load of the machine meanwhile.
+
+    Of each timed frame it holds the GOP of the round, its index in the stream, its distance, and
+    the milliseconds of the five parts.
+    """
 
     frames: list[tuple[int, int, int, float, float, float, float, float]]
     load: load.Load
 
 
 def serve(connection: Connection, settings: Settings, subject: Subject) -> None:
-    """The life of a worker process."""
+    """Run the worker process from its first message to its end."""
     try:
         bench = Bench(settings, subject)
         connection.send(("ready", (bench.warm_up(), torch.get_num_threads())))
@@ -140,7 +143,7 @@ class Bench:
         return self._pixels(frame.image), motion, residual
 
     def _pixels(self, values: np.ndarray) -> Tensor:
-        """(H, W, 3) in grey levels to (1, 3, H, W) as parts of 255."""
+        """Convert (H, W, 3) in grey levels to a tensor (1, 3, H, W) as parts of 255."""
         pixels = torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
         return pixels.permute(2, 0, 1)[None].float().div_(255).contiguous(memory_format=torch.channels_last)
 

@@ -38,13 +38,16 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Of a difference: whether one method is the better at 95 %."""
+        """Whether the interval excludes 0: of a difference, one method is the better at 95 %."""
         return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """Of the mIoU, or of a difference of two, and of each mIoU_d (index = distance; None where too few frames were scored)."""
+    """Intervals of the mIoU, or of a difference of two, and of each mIoU_d.
+
+    Index = distance; None where too few frames were scored.
+    """
 
     miou: Interval
     by_distance: tuple[Interval | None, ...]
@@ -113,13 +116,16 @@ class _Statistic:
         self.tally = np.concatenate([correct, union], axis=1).astype(np.float64)
 
     def groups(self) -> list[npt.NDArray[np.bool_]]:
-        """The rows (F,) of which each matrix is the sum that the mIoU is made of."""
+        """Return the rows (F,) that are summed to each of the mIoU's matrices."""
         if self.by_distance:
             return [self.distances == distance for distance in self.scored]
         return [np.ones(len(self.tally), bool)]
 
     def at(self, rows: npt.NDArray[np.bool_], drawn: Floats) -> Floats:
-        """mIoU of those rows, drawn (R, U) times -> (R,); NaN where none of their frames is drawn."""
+        """Compute the mIoU of those rows, drawn (R, U) times -> (R,).
+
+        It is NaN where none of their frames is drawn.
+        """
         summed = drawn[:, self.unit_of[rows]] @ self.tally[rows]
         classes = summed.shape[1] // 2
         correct, union = summed[:, :classes], summed[:, classes:]
@@ -202,7 +208,7 @@ class _Draws:
         self.each: dict[int, list[Floats]] = {distance: [] for distance in self.scored}
 
     def _comparable(self, distance: int) -> bool:
-        """Whether there are enough frames at that distance, of enough clips, and the same for both."""
+        """Return whether a distance has enough frames of enough clips, the same for both."""
         frames = [np.unique(item.unit_of[item.distances == distance]) for item in self.statistics]
         few = len(frames[0]) < MIN_FRAMES_AT_DISTANCE
         if not few and self.resampling.units == "clips":
@@ -210,13 +216,16 @@ class _Draws:
         return not few and all(np.array_equal(frames[0], other) for other in frames)
 
     def _lengths(self, distance: int) -> Ints:
-        """Labelled frames at that distance in each clip that has any."""
+        """Count labelled frames at that distance in each clip that has any."""
         first = self.statistics[0]
         units = np.unique(first.unit_of[first.distances == distance])
         return np.unique(first.units[units, 0], return_counts=True)[1]
 
     def _widening(self, distance: int | None) -> float:
-        """At a distance that not all clips show, as those widen it that do."""
+        """Return the factor by which an interval is widened.
+
+        At a distance that not all clips show, it is that of the clips that do.
+        """
         if distance is None or self.resampling.units == "blocks":
             return self.resampling.widening
         return widening_of_clips(self._lengths(distance))
@@ -235,7 +244,10 @@ class _Draws:
         return item.at(item.groups()[0], drawn), each
 
     def interval(self, once: _Draws, distance: int | None) -> Interval | None:
-        """About the value that ``once`` has without a draw; None where too little was drawn."""
+        """Return the interval about the value that ``once`` has without a draw.
+
+        It is None where too little was drawn.
+        """
         if distance is not None and distance not in self.each:
             return None
         values = np.concatenate(self.whole if distance is None else self.each[distance])

@@ -75,7 +75,10 @@ def boundary_counts(
 
 
 def disc(radius: float) -> list[int]:
-    """The disc of offsets nearer than ``radius`` pixels, as half its width in row 0, 1, ...: [] where it holds nothing."""
+    """Return the disc of offsets nearer than ``radius`` pixels, as half its width by row.
+
+    Rows are 0, 1, ...: [] where it holds nothing.
+    """
     rows = range(math.ceil(radius))
     return [math.ceil(math.sqrt(radius * radius - row * row)) - 1 for row in rows]
 
@@ -121,7 +124,7 @@ def _matched(
     group: int,
     classes: int,
 ) -> Ints:
-    """How many of the boundary pixels of each class have one of the same class near: int64 (C,)."""
+    """Count each class's boundary pixels that have one of the same class near: int64 (C,)."""
     chosen = (values >= first) & (values < first + group)
     its, there = values[chosen], near[places[chosen]]
     hit = (there >> (its - first).astype(there.dtype)) & there.dtype.type(1)
@@ -198,7 +201,7 @@ def _pooled(counts: Ints, level: str) -> Iterator[tuple[Floats, Floats]]:
 
 
 def _of(counts: Ints, level: str) -> tuple[Floats, Floats]:
-    """Mean F and F of each class (C,) of frames (F, 4, C)."""
+    """Return the mean F, and F of each class (C,), of frames (F, 4, C)."""
     if level == "dataset":
         per_class = f_score(counts.sum(axis=0))
         return mean_present(per_class), per_class
@@ -207,7 +210,7 @@ def _of(counts: Ints, level: str) -> tuple[Floats, Floats]:
 
 
 def f_score(counts: Ints) -> Floats:
-    """F of counts (..., 4, C): float64 (..., C), NaN for a class without a boundary."""
+    """Compute F of counts (..., 4, C): float64 (..., C), NaN for a class without a boundary."""
     matched_prediction, prediction, matched_truth, truth = np.moveaxis(counts, -2, 0)
     precision, recall = ratio(matched_prediction, prediction, 0.0), ratio(matched_truth, truth, 0.0)
     f = ratio(2 * precision * recall, precision + recall, 0.0)

@@ -42,7 +42,10 @@ def confusion_matrix(
 def _of_bytes(
     label: npt.NDArray[np.integer], prediction: npt.NDArray[np.integer], classes: int, ignore: int
 ) -> ConfusionMatrix:
-    """As :func:`confusion_matrix`, of uint8: one histogram of the pairs, in which wrong values show as counts."""
+    """Return the confusion matrix of uint8 labels, from one histogram of the pairs.
+
+    Wrong values show as counts in it. See :func:`confusion_matrix`.
+    """
     pairs = label.astype(np.uint16)
     pairs <<= 8
     pairs |= prediction

@@ -90,8 +90,11 @@ class ConsistencyMeter:
         self._before = seen
 
     def arrays(self) -> Arrays:
-        """Of the P pairs: ``tc_matrices`` int64 (P, C, C), rows the warped prediction; ``tc_clips``, ``tc_frames``,
-        ``tc_distances`` int64 (P,) of the later frame; ``tc_exact`` bool (P,), whether the motion was known.
+        """Return the counts of pairs and of windows as arrays to be stored.
+
+        Of the P pairs: ``tc_matrices`` int64 (P, C, C), rows the warped prediction; ``tc_clips``,
+        ``tc_frames``, ``tc_distances`` int64 (P,) of the later frame; ``tc_exact`` bool (P,),
+        whether the motion was known.
 
         Of the W windows, int64 (W,): ``vc_lengths`` n, ``vc_episodes``, ``vc_clips``, ``vc_frames`` of the last frame;
         ``vc_steady`` the pixels whose truth never changes, ``vc_kept`` those of them whose prediction never changes;
@@ -119,7 +122,7 @@ class ConsistencyMeter:
         self._pairs.append((seen.clip, seen.frame, seen.distance, seen.flow is not None))
 
     def _estimate(self, image: Image) -> Flow | None:
-        """Motion to the image that was shown before, None at an episode's first."""
+        """Estimate motion to the image that was shown before, None at an episode's first."""
         first = self._estimator is None
         if self._estimator is None:
             self._estimator = EstimatedVectors(image.shape[0], image.shape[1], cell=1)
@@ -226,7 +229,10 @@ def vc_windows(arrays: Arrays, length: int, last: bool = False, unscored: bool =
 
 
 def _last_of_episode(episodes: Ints, lengths: Ints) -> npt.NDArray[np.bool_]:
-    """Whether a window is the last of its length in its episode; windows are stored in order."""
+    """Return whether a window is the last of its length in its episode.
+
+    Windows are stored in order.
+    """
     final = {key: place for place, key in enumerate(zip(episodes.tolist(), lengths.tolist(), strict=True))}
     marked = np.zeros(len(episodes), bool)
     marked[list(final.values())] = True

@@ -21,7 +21,10 @@ ABSENT = {"skip": float("nan"), "zero": 0.0, "one": 1.0}
 
 
 def absent_value(absent: str) -> float:
-    """What an absent class counts for, NaN for nothing. Raises UsageError for an unknown rule."""
+    """Return the value that an absent class counts for, NaN for nothing.
+
+    Raises UsageError for an unknown rule.
+    """
     if absent not in ABSENT:
         raise UsageError(f"unknown rule {absent!r} for absent classes: expected {', '.join(ABSENT)}")
     return ABSENT[absent]

@@ -1,4 +1,4 @@
-"""What the meters of a run are fed, frame by frame, and what they give: arrays that can be stored and added."""
+"""Interface of a run's meters: fed frame by frame, they give arrays to be stored and added."""
 
 from __future__ import annotations
 
@@ -44,4 +44,4 @@ class Meter(Protocol):
         """Take in the next frame of its episode. Raises DataError where shapes do not fit."""
 
     def arrays(self) -> Arrays:
-        """What was counted, as arrays to be stored."""
+        """Return the counts as arrays to be stored."""

@@ -68,5 +68,5 @@ class Meters:
             meter.add(seen)
 
     def arrays(self) -> dict[str, Arrays]:
-        """What each meter counted, by its name."""
+        """Return each meter's counts, by its name."""
         return {name: meter.arrays() for name, meter in self._meters.items()}

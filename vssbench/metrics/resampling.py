@@ -1,4 +1,6 @@
-"""What a bootstrap of video draws again: whole clips, or blocks of consecutive frames where clips are few.
+"""Resampling of video for a bootstrap: whole clips, or blocks of frames where clips are few.
+
+Frames of a block are consecutive.
 
 What is drawn is labelled frames, each with all its rows (under every-distance it is scored once a distance). Neighbouring
 frames resemble each other, so that frames drawn one by one would make intervals far too narrow. Hence:
@@ -52,9 +54,12 @@ _MOST_CORRELATED = 0.97
 
 @dataclass(frozen=True)
 class Resampling:
-    """How an interval was made: what was drawn (``clips`` or ``blocks``), of how many clips and labelled frames, the block's
-    length in labelled frames (0 for clips), the correlation of neighbours (None for clips), by what factor percentiles were
-    widened, replicates and seed."""
+    """The way in which an interval was made.
+
+    It says what was drawn (``clips`` or ``blocks``), of how many clips and labelled frames, the
+    block's length in labelled frames (0 for clips), the correlation of neighbours (None for clips),
+    by what factor percentiles were widened, replicates and seed.
+    """
 
     units: str
     clips: int
@@ -66,7 +71,7 @@ class Resampling:
     seed: int
 
     def describe(self) -> str:
-        """In words, for a table's note."""
+        """Describe the resampling in words, for a table's note."""
         drawn = f"{self.clips} clips drawn whole"
         if self.units == "blocks":
             drawn = f"blocks of {self.block} consecutive labelled frames, of {self.frames} in {plural(self.clips, 'clip')}"
@@ -74,7 +79,10 @@ class Resampling:
 
 
 def plan(influence: Floats, lengths: Ints, block: int | None, replicates: int, seed: int) -> Resampling:
-    """What is drawn, of clips with so many labelled frames each (K,). Raises DataError, UsageError."""
+    """Choose what is drawn, of clips with so many labelled frames each (K,).
+
+    Raises DataError, UsageError.
+    """
     clips, frames = len(lengths), int(lengths.sum())
     if replicates < MIN_REPLICATES:
         raise UsageError(f"{replicates} replicates: expected at least {MIN_REPLICATES}")
@@ -95,13 +103,19 @@ def plan(influence: Floats, lengths: Ints, block: int | None, replicates: int, s
 
 
 def equal_clips(lengths: Ints) -> float:
-    """How many clips of equal length tell as much of the spread between clips as those of so many frames each: n^2 / sum n_k^2
-    with n = sum n_k (Kish, "Survey Sampling", 1965). Of 100 frames and two clips of 10 it is 1.4, little more than one."""
+    """Return the number of equal clips that tell as much of the spread as unequal ones.
+
+    For clips of so many frames each it is n^2 / sum n_k^2 with n = sum n_k (Kish, "Survey
+    Sampling", 1965). Of 100 frames and two clips of 10 it is 1.4, little more than one.
+    """
     return float(lengths.sum() ** 2 / (lengths.astype(np.float64) ** 2).sum())
 
 
 def widening_of_clips(lengths: Ints) -> float:
-    """By what factor percentiles of clips of so many frames each are widened; see the head of this file."""
+    """Return the factor by which percentiles of clips are widened; see the head of this file.
+
+    The clips have so many frames each.
+    """
     equal = equal_clips(lengths)
     return student(equal - 1) * math.sqrt(equal / (equal - 1)) / _Z
 
@@ -129,8 +143,10 @@ def block_length(correlation: float, frames: int) -> int:
 
 
 def captured(correlation: float, lengths: Ints, block: int) -> float:
-    """What share of the variance of a mean its circular blocks are expected to show, where a k-th neighbour's correlation is
-    ``correlation`` to the power k. Less than 1: blocks cut what reaches further, and the mean itself is estimated.
+    """Return the share of a mean's variance that its circular blocks are expected to show.
+
+    The correlation of a k-th neighbour is ``correlation`` to the power k. Less than 1: blocks cut
+    what reaches further, and the mean itself is estimated.
 
     With c(k) the mean product of values k apart round each clip and V the mean's variance, blocks show
     sum_(|k| < l) (1 - |k| / l) (c(k) - V) / n (Politis and Romano 1992); for a clip shorter than a block this is near enough.
@@ -145,7 +161,7 @@ def captured(correlation: float, lengths: Ints, block: int) -> float:
 
 
 def _powers_sum(correlation: float, length: int) -> float:
-    """The sum of correlation^|i - j| over i, j < length."""
+    """Compute the sum of correlation^|i - j| over i, j < length."""
     lags = np.arange(1, length)
     return length + 2 * float(((length - lags) * correlation**lags).sum())
 
@@ -157,7 +173,7 @@ def _round_product(correlation: float, length: int, lag: int) -> float:
 
 @lru_cache
 def student(degrees: float) -> float:
-    """The 97.5 % point of Student's distribution, of one degree of freedom or more.
+    """Return the 97.5 % point of Student's distribution, of one degree of freedom or more.
 
     With t = sqrt(df) tan(a), the density is proportional to cos(a)^(df - 1): integrated by the trapezoidal rule.
     """
@@ -168,7 +184,7 @@ def student(degrees: float) -> float:
 
 
 def weights(resampling: Resampling, lengths: Ints, replicates: int, random: np.random.Generator) -> Floats:
-    """How often each labelled frame is drawn: float64 (R, U)."""
+    """Draw labelled frames: how often each is drawn, float64 (R, U)."""
     if resampling.units == "clips":
         clips = _tosses(len(lengths), len(lengths), replicates, random)
         return np.repeat(clips, lengths, axis=1)
@@ -180,13 +196,16 @@ def weights(resampling: Resampling, lengths: Ints, replicates: int, random: np.r
 
 
 def _tosses(number: int, places: int, replicates: int, random: np.random.Generator) -> Floats:
-    """So many equal tosses among ``places``: how many fell on each, float64 (R, places)."""
+    """Toss so many times among ``places``; count how many fell on each, float64 (R, places).
+
+    All places are equally likely.
+    """
     fallen = random.integers(0, places, (replicates, number)) + places * np.arange(replicates)[:, None]
     return np.bincount(fallen.ravel(), minlength=replicates * places).reshape(replicates, places).astype(np.float64)
 
 
 def _spread(starts: Floats, lengths: Ints, block: int) -> Floats:
-    """Blocks that begin where ``starts`` (R, U) says, laid round each clip: how often each frame is in one, (R, U).
+    """Lay blocks round each clip from ``starts`` (R, U); count each frame's blocks, (R, U).
 
     In a clip that is shorter than the block, a block is the clip.
     """

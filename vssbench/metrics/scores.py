@@ -28,8 +28,11 @@ AGGREGATES = (MEAN_OF_DISTANCES, POOLED)
 
 
 class Record(Protocol):
-    """What is known of the scored frames (vssbench.store.ConfusionRecord): matrices int64 (F, C, C), rows are the truth; the
-    rest int64 (F,): distance to the keyframe, number of the clip, frame of that clip."""
+    """The scored frames of a run (vssbench.store.ConfusionRecord).
+
+    Matrices are int64 (F, C, C), rows are the truth; the rest int64 (F,): distance to the keyframe,
+    number of the clip, frame of that clip.
+    """
 
     @property
     def matrices(self) -> Ints: ...
@@ -104,7 +107,7 @@ def scores(record: Record, aggregate: str = MEAN_OF_DISTANCES, absent: str = "sk
 
 
 def check_rules(aggregate: str, absent: str) -> None:
-    """Raises UsageError for rules that are not known."""
+    """Check that the rules are known. Raises UsageError for rules that are not."""
     absent_value(absent)
     if aggregate not in AGGREGATES:
         raise UsageError(f"unknown aggregate {aggregate!r}: expected {' or '.join(AGGREGATES)}")
@@ -142,7 +145,7 @@ class _MatrixScores:
 
 
 def _of(matrix: ConfusionMatrix, absent: str, left_out: Collection[int]) -> _MatrixScores:
-    """Scores of one matrix (C, C); all NaN where it counts no pixel.
+    """Compute the scores of one matrix (C, C); all NaN where it counts no pixel.
 
     Pixel accuracy sum_c n_cc / sum_c t_c, mean accuracy (1/C) sum_c n_cc / t_c, frequency-weighted IoU
     sum_c t_c IoU_c / sum_c t_c, with t_c the pixels of class c (Long et al., CVPR 2015, section 5). A class without a true

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def available() -> bool:
-    """Whether the compiled kernels are in use."""
+    """Return whether the compiled kernels are in use."""
     return library() is not None
 
 

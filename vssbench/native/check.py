@@ -12,7 +12,7 @@ TOLERANCE = 1e-4
 
 
 def disagreement(kernels: ctypes.CDLL) -> str:
-    """What is wrong with the kernels, empty where nothing is."""
+    """Describe what is wrong with the kernels; empty where nothing is."""
     with torch.random.fork_rng(devices=[]), torch.no_grad(), torch.autocast("cpu", enabled=False):
         torch.manual_seed(0)
         pairs = {"CReFF": _creff(kernels), "the upsampled convolution": _upsampled(kernels)}

@@ -12,7 +12,10 @@ HEIGHT, WIDTH, CELL = 36, 52, 8
 
 
 def disagreement(kernels: VideoKernels) -> str:
-    """What is wrong with the kernels, empty where nothing is: results are the same to the last bit."""
+    """Describe what is wrong with the kernels; empty where nothing is.
+
+    Results must be the same to the last bit.
+    """
     rng = np.random.default_rng(0)
     wrong = [name for name, found, expected in _cases(kernels, rng) if not np.array_equal(found, expected)]
     return f"{' and '.join(wrong)} differ from numpy's results" if wrong else ""

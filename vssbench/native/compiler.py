@@ -74,7 +74,7 @@ def _version(compiler: list[str]) -> str:
 
 
 def _processor() -> str:
-    """What instructions this processor has: a home folder may be shared by unlike machines."""
+    """Return the processor's instruction sets: unlike machines may share a home folder."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -15,7 +15,10 @@ _scratch = threading.local()
 
 
 def scratch(floats: int) -> Tensor:
-    """Memory of this thread, at least ``floats`` long, kept from call to call: fresh memory costs page faults."""
+    """Return memory of this thread, at least ``floats`` long, kept from call to call.
+
+    Fresh memory costs page faults.
+    """
     memory: Tensor | None = getattr(_scratch, "memory", None)
     if memory is None or memory.numel() < floats:
         memory = torch.empty(floats, dtype=torch.float32)
@@ -24,7 +27,10 @@ def scratch(floats: int) -> Tensor:
 
 
 def in_parallel(work: Callable[..., None], tasks: Sequence[tuple[int, ...]]) -> None:
-    """``work(*task)`` for every task, by as many threads as PyTorch uses. An error of any of them is raised."""
+    """Run ``work(*task)`` for every task, by as many threads as PyTorch uses.
+
+    An error of any of them is raised.
+    """
     workers = min(torch.get_num_threads(), len(tasks))
     if workers <= 1:
         _drain(work, iter(tasks), threading.Lock())

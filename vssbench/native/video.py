@@ -75,7 +75,10 @@ class VideoKernels:
     def compose(
         self, step: Array, references: Array, cell: int, whole_pixels: bool, names: Sequence[int], fields: Sequence[Array]
     ) -> Array:
-        """(gh, gw, 2): the step and what the fields of the pictures ``names``, all that it refers to, say at its end."""
+        """Add to each step the fields at its end: (gh, gw, 2).
+
+        The fields are those of the pictures ``names``, all that it refers to.
+        """
         step, references = _floats(step), _integers(references)
         fields = [_floats(field) for field in fields]
         result, order = np.empty_like(step), np.array(names, np.int32)
@@ -85,7 +88,10 @@ class VideoKernels:
         return result
 
     def predict(self, step: Array, references: Array, cell: int, names: Sequence[int], images: Sequence[Array]) -> Array:
-        """float32 (H, W, 3): the images ``names``, uint8, read at each pixel plus its cell's vector."""
+        """Read the images ``names``, uint8, at each pixel plus its cell's vector.
+
+        The result is float32 (H, W, 3).
+        """
         step, references = _floats(step), _integers(references)
         images = [np.ascontiguousarray(image, np.uint8) for image in images]
         height, width = images[0].shape[:2]
@@ -96,7 +102,10 @@ class VideoKernels:
         return result
 
     def rgb(self, planes: Sequence[Array], weights: Array, height: int, width: int) -> Array:
-        """uint8 (height, width, 3) from planes Y, U, V, whose rows are contiguous; see ``colour.c`` for ``weights``."""
+        """Convert planes Y, U, V to RGB: uint8 (height, width, 3).
+
+        The planes' rows are contiguous; see ``colour.c`` for ``weights``.
+        """
         luma, *chroma = planes
         described = _Planes(*map(_at, planes), *(plane.strides[0] for plane in (luma, *chroma)), *luma.shape)
         result = np.empty((height, width, 3), np.uint8)

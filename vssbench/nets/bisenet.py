@@ -119,7 +119,7 @@ class ChannelGate(nn.Sequential):
 
 
 class RectifiedGate(nn.Sequential):
-    """As ChannelGate with a ReLU before the sigmoid, so that no channel is scaled by less than 0.5."""
+    """A ChannelGate with a ReLU before the sigmoid: no channel is scaled by less than 0.5."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(
@@ -279,7 +279,10 @@ class BiSeNet(SegmentationNetwork):
         }
 
     def task_loss(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
-        """That of the form's published numbers, mostly online hard example mining, unless another was asked for."""
+        """Return the loss of the logits, by default that of the form's published numbers.
+
+        That is mostly online hard example mining.
+        """
         return self.criterion(logits, label, weights)
 
 

@@ -68,7 +68,7 @@ class CReFF(nn.Module):
 
 
 def _tokens(x: Tensor) -> Tensor:
-    """(N, C, h, w) as (N, h*w, C)."""
+    """Reshape (N, C, h, w) to (N, h*w, C)."""
     return x.flatten(2).transpose(1, 2)
 
 

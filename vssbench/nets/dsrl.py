@@ -36,7 +36,7 @@ def deconvolution(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def doubled(stride: int) -> int:
-    """How many enlargements by 2 lead from a stride to twice the input's size."""
+    """Count the enlargements by 2 that lead from a stride to twice the input's size."""
     return stride.bit_length()
 
 
@@ -164,7 +164,7 @@ def feature_affinity(semantic: Tensor, structural: Tensor, subsample: int = 8) -
 
 
 def _unit_pixels(feature: Tensor, subsample: int) -> Tensor:
-    """(N, C, H, W) to vectors of length 1 (N, pixels, C); a vector of zeros stays one."""
+    """Reshape (N, C, H, W) to vectors of length 1 (N, pixels, C). A vector of zeros stays one."""
     pooled = F.avg_pool2d(feature.float(), subsample, ceil_mode=True)
     return F.normalize(pooled, dim=1).flatten(2).transpose(1, 2)
 

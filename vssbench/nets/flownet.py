@@ -26,7 +26,10 @@ SLOPE = 0.1  # of every leaky ReLU
 
 @dataclass(frozen=True)
 class Form:
-    """What published codes of FlowNet-S differ in: batch normalisation in the encoder, biases in the decoder."""
+    """The differences of published codes of FlowNet-S: batch normalisation and biases.
+
+    Batch normalisation is in the encoder, biases are in the decoder.
+    """
 
     batch_norm: bool
     decoder_bias: bool
@@ -293,7 +296,7 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int, batch_norm
 
 
 def _modules(inputs: int, names: Sequence[str], width: float, batch_norm: bool) -> tuple[nn.Sequential, int]:
-    """Inception modules in a row, and the channels of their output."""
+    """Return Inception modules in a row, and the channels of their output."""
     modules = []
     for name in names:
         modules.append(Inception(inputs, TABLE_8[name], width, batch_norm))

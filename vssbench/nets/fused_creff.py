@@ -66,7 +66,7 @@ def whole_creff(
     warp_mode: str,
     direct: bool,
 ) -> Tensor:
-    """The same step by step, for any device and for training; see :func:`fused_creff`."""
+    """Fuse step by step, on any device and in training; see :func:`fused_creff`."""
     warped = reference if motion is None else warp(reference, motion, warp_mode)
     up = resize(low, (reference.shape[-2], reference.shape[-1]))
     fused = local_attention(query(up), key(warped), value(warped), window, scale)
@@ -88,7 +88,7 @@ def strip_creff(
     warp_mode: str,
     direct: bool,
 ) -> Tensor:
-    """The same in strips of rows, for a CPU without a C compiler; see :func:`fused_creff`."""
+    """Fuse in strips of rows, for a CPU without a C compiler; see :func:`fused_creff`."""
     height, width = reference.shape[-2:]
     halo, strips = window // 2 + 1, []
     reference = reference.contiguous(memory_format=torch.channels_last)
@@ -110,7 +110,10 @@ def _last(x: Tensor) -> Tensor:
 
 
 def _convolved(x: Tensor, layer: nn.Conv2d) -> Tensor:
-    """A depthwise 3x3 convolution of a strip with its halo rows in place: no padding above and below."""
+    """Apply a depthwise 3x3 convolution to a strip with its halo rows in place.
+
+    There is no padding above and below.
+    """
     return F.conv2d(x, layer.weight, layer.bias, padding=(0, 1), groups=layer.groups)
 
 
@@ -145,12 +148,16 @@ def _reference_rows(reference: Tensor, motion: Tensor | None, mode: str, first: 
 
 
 def _are_depthwise(*layers: nn.Conv2d) -> bool:
-    """Not so in the ablation's non-grouped CReFF, which is bound by arithmetic and needs no fusing."""
+    """Return whether the convolutions are depthwise.
+
+    They are not in the ablation's non-grouped CReFF, which is bound by arithmetic and needs no
+    fusing.
+    """
     return all(layer.groups == layer.in_channels == layer.out_channels and layer.kernel_size == (3, 3) for layer in layers)
 
 
 def _suits(low: Tensor, reference: Tensor, *layers: nn.Conv2d | None) -> bool:
-    """Whether the fused forms apply: CPU, nothing to differentiate, traced by nobody."""
+    """Return whether the fused forms apply: CPU, nothing to differentiate, traced by nobody."""
     tensors = [low, reference, *(layer.weight for layer in layers if layer is not None)]
     wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     on_cpu = all(tensor.device.type == "cpu" for tensor in tensors)
@@ -242,7 +249,10 @@ def compiled_creff(
 
 
 def tile_columns(channels: int, width: int, window: int) -> int:
-    """Columns of a tile, a multiple of 16: as many as let the rings of keys and values stay in the cache."""
+    """Return the columns of a tile, a multiple of 16.
+
+    They are as many as let the rings of keys and values stay in the cache.
+    """
     row = 4 * channels * (2 * (window + 2) + 11)
     most = max(16, (_CACHE // row - window - 1) // 16 * 16)
     tiles = -(-width // most)
@@ -250,7 +260,7 @@ def tile_columns(channels: int, width: int, window: int) -> int:
 
 
 def _taps_and_bias(layer: nn.Conv2d) -> Tensor:
-    """A depthwise 3x3 convolution as (C, 10) float32: nine taps and the bias."""
+    """Return a depthwise 3x3 convolution as (C, 10) float32: nine taps and the bias."""
     taps = layer.weight.detach().float().flatten(1)
     bias = taps.new_zeros(len(taps)) if layer.bias is None else layer.bias.detach().float()
     return torch.cat([taps, bias[:, None]], 1)

@@ -88,8 +88,11 @@ class ICNet(SegmentationNetwork):
         return self.auxiliary
 
     def discarded(self, size: Size) -> tuple[tuple[nn.Module, tuple[int, int, int, int]], ...]:
-        """What the original's code executes at inference without using the result, for one image of ``size``: pairs of one
-        of our modules and the shape (N, C, h, w) of the input that it is run on there."""
+        """List the modules that the original's code runs at inference without using the result.
+
+        For one image of ``size``: pairs of one of our modules and the shape (N, C, h, w) of the
+        input that it is run on there.
+        """
         return ()
 
     def task_loss(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:

@@ -60,7 +60,10 @@ class LiminnICNet(ICNet):
         return resize(fused, (2 * height, 2 * width))
 
     def discarded(self, size: Size) -> tuple[tuple[nn.Module, tuple[int, int, int, int]], ...]:
-        """Stages 3 and 4 on the halved image, and both guidance classifiers, which the original runs at inference too."""
+        """List stages 3 and 4 on the halved image, and both guidance classifiers.
+
+        The original runs them at inference too.
+        """
         medium, eighth = _halved((size[0] // 2, size[1] // 2), 3), _halved(size, 3)
         _, second, third, _ = self.backbone.channels
         heads = [(self.guidance24, medium), (self.guidance12, eighth)]
@@ -120,12 +123,15 @@ def _mmseg_fusion(coarse: int, fine: int, outputs: int) -> CascadeFeatureFusion:
 
 
 def _scaled_half(x: Tensor) -> Tensor:
-    """Halved by the factor and not to a size: pixels of an odd side are sampled two apart, its last one is left out."""
+    """Halve an image by the factor and not to a size.
+
+    Pixels of an odd side are sampled two apart, its last one is left out.
+    """
     return F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False)
 
 
 def _halved(size: Size, times: int) -> Size:
-    """A size after so many 3x3 convolutions or poolings of stride 2 and padding 1."""
+    """Return a size after so many 3x3 convolutions or poolings of stride 2 and padding 1."""
     for _ in range(times):
         size = (size[0] - 1) // 2 + 1, (size[1] - 1) // 2 + 1
     return size

@@ -1,4 +1,7 @@
-"""What the ICNets are put together from (Zhao et al., ECCV 2018): fusion units, pyramid poolings, the cascade's labels."""
+"""Parts of the ICNets: fusion units, pyramid poolings, the cascade's labels.
+
+See Zhao et al., ECCV 2018.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,23 @@ Size = tuple[int, int]
 
 
 def size_of(x: Tensor) -> Size:
-    """Height and width of (N, C, H, W)."""
+    """Return height and width of (N, C, H, W)."""
     return x.shape[-2], x.shape[-1]
 
 
 def shrunk(size: Size) -> Size:
-    """Half of a size as Caffe's Interp layer makes it, (n - 1) // 2 + 1: every second pixel of an odd side, exactly."""
+    """Halve a size as Caffe's Interp layer does, (n - 1) // 2 + 1.
+
+    That is exactly every second pixel of an odd side.
+    """
     return (size[0] - 1) // 2 + 1, (size[1] - 1) // 2 + 1
 
 
 def zoomed(size: Size) -> Size:
-    """Twice a size as Caffe's Interp layer makes it, 2 (n - 1) + 1: the old pixels with a new one between each two."""
+    """Double a size as Caffe's Interp layer does, 2 (n - 1) + 1.
+
+    These are the old pixels with a new one between each two.
+    """
     return 2 * size[0] - 1, 2 * size[1] - 1
 
 
@@ -86,7 +95,9 @@ class CascadeFeatureFusion(nn.Module):
 
 
 class DeconvolutionFusion(nn.Module):
-    """What Table 3 compares CFF with (DC3, DC5, DC7): a deconvolution of that kernel in place of enlargement and convolution.
+    """The alternative to CFF in Table 3 (DC3, DC5, DC7): a deconvolution of that kernel.
+
+    It takes the place of enlargement and convolution.
 
     Returns as :class:`CascadeFeatureFusion` does; the guidance classifier reads the deconvolved feature. The deconvolution
     gives 2n - 1 pixels of n, which is the fine feature's size for images of 32k + 1 pixels and is resized to it otherwise.

@@ -32,12 +32,12 @@ def local_attention(query: Tensor, key: Tensor, value: Tensor, window: int = 7, 
 
 
 def _channels_last(x: Tensor) -> Tensor:
-    """(N, C, H, W) as contiguous (N, H, W, C): a view where the tensor is channels-last."""
+    """Return (N, C, H, W) as contiguous (N, H, W, C): a view where the tensor is channels-last."""
     return x.permute(0, 2, 3, 1).contiguous()
 
 
 def _padded(x: Tensor, radius: int, tiles: int) -> Tensor:
-    """(N, H, W, C) with ``radius`` zeros around, and on the right up to a whole number of tiles."""
+    """Pad (N, H, W, C) with ``radius`` zeros, on the right up to a whole number of tiles."""
     right = tiles * TILE - x.shape[2] + radius
     return F.pad(x, (0, 0, radius, right, radius, radius))
 
@@ -83,7 +83,7 @@ def _tiled(x: Tensor, first: int, rows: int, tiles: int) -> Tensor:
 
 
 def _untiled(x: Tensor, count: int, rows: int, width: int) -> Tensor:
-    """The reverse of :func:`_tiled`: (N, rows, width, D)."""
+    """Reverse :func:`_tiled`: (N, rows, width, D)."""
     return x.view(count, rows, -1, x.shape[-1])[:, :, :width]
 
 
@@ -170,7 +170,7 @@ def _scatter_rows(weights: Tensor, query: Tensor, window: int) -> Tensor:
 
 
 def _first(x: Tensor) -> Tensor:
-    """(N, H, W, D) back to (N, D, H, W), channels-last in memory."""
+    """Permute (N, H, W, D) back to (N, D, H, W), channels-last in memory."""
     return x.permute(0, 3, 1, 2)
 
 
@@ -229,7 +229,10 @@ _weighting.register_autograd(_weighting_backward, setup_context=_save)
 
 @register_flop_formula([torch.ops.vssbench.local_similarity])
 def _similarity_flops(query_shape: Any, key_shape: Any, window: int, *, out_shape: Any = None, **kwargs: Any) -> int:
-    """window**2 * C multiply-accumulates a pixel, those that the attention needs, not those of the banded products."""
+    """Count window**2 * C multiply-accumulates a pixel, as the attention needs.
+
+    Those of the banded products are not counted.
+    """
     count, channels, height, width = query_shape
     return 2 * window * window * count * channels * height * width
 

@@ -80,18 +80,18 @@ def _pixel_weights(label: Tensor, weights: Tensor) -> Tensor:
 
 
 def _labelled(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy and class of every labelled pixel, in order."""
+    """Return cross-entropy and class of every labelled pixel, in order."""
     labelled = (label != IGNORE).flatten()
     per_pixel = F.cross_entropy(logits.float(), label, ignore_index=IGNORE, reduction="none").flatten()
     return per_pixel[labelled], label.flatten()[labelled]
 
 
 def _mean(losses: Tensor, classes: Tensor, weights: Tensor | None) -> Tensor:
-    """Mean weighted by class; 0 of no pixels."""
+    """Return the mean weighted by class; 0 of no pixels."""
     importance = torch.ones_like(losses) if weights is None else weights[classes]
     return (losses * importance).sum() / mean_over_processes(importance.sum()).clamp(min=1e-6)
 
 
 def _total(count: int, like: Tensor) -> int:
-    """A count of pixels, over all processes of a training."""
+    """Sum a count of pixels over all processes of a training."""
     return int(sum_over_processes(torch.tensor(count, device=like.device)))

@@ -1,4 +1,7 @@
-"""What AR-Seg and the per-frame methods ask of a segmentation network: a feature, and a last convolution on top of it."""
+"""Interface of the segmentation networks that AR-Seg and the per-frame methods run.
+
+A network gives a feature, and has a last convolution on top of it.
+"""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ class SemsegPSPNet(TwoPartNetwork):
 
     @staticmethod
     def _head_channels(layers: int) -> tuple[int, int]:
-        """Of the head and of the auxiliary head."""
+        """Return the channels of the head and of the auxiliary head."""
         return 512, 256
 
     def stage_features(self, stem: Tensor) -> tuple[Tensor, Tensor]:

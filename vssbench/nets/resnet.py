@@ -113,14 +113,14 @@ class ResNet(nn.Module):
         initialise_convolutions(self)
 
     def stem(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) to stride 4."""
+        """Run the stem: (N, 3, H, W) to its feature at stride 4."""
         return self.maxpool(self.relu(self.bn1(self.conv1(x))))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return self.stages(self.stem(x))
 
     def stages(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The four stages' features, from the stem's."""
+        """Return the four stages' features, from the stem's."""
         first = self.layer1(x)
         second = self.layer2(first)
         third = self.layer3(second)

@@ -48,12 +48,15 @@ class UpsampledConv(nn.Module):
         return x.device.type == self.matrix.device.type == "cpu" and known and not torch.is_grad_enabled() and not tracing
 
     def plain(self, x: Tensor) -> Tensor:
-        """The three steps one by one."""
+        """Compute the three steps one by one."""
         x = self.conv(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False))
         return F.prelu(x, self.slope.to(x.dtype))
 
     def compiled(self, kernels: ctypes.CDLL, x: Tensor) -> Tensor:
-        """By upsampled_conv.c, with sums in float32; the result is channels-last and has x's type."""
+        """Compute by upsampled_conv.c, with sums in float32.
+
+        The result is channels-last and has x's type.
+        """
         count, inputs, height, width = x.shape
         outputs = self.conv.out_channels
         source = x.float().contiguous(memory_format=torch.channels_last)

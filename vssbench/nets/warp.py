@@ -56,7 +56,9 @@ def _warp_paper(feature: Tensor, motion: Tensor, first: int = 0) -> Tensor:
 
 
 def _taps(motion: Tensor, first: int = 0, height: int | None = None) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
-    """Row index (N * rows * w) and weight of the four neighbours, and the fractional parts; weight 0 outside the feature.
+    """Return row index and weight of the four neighbours, and the fractional parts.
+
+    Indices are (N * rows * w); weight is 0 outside the feature.
 
     The field (N, 2, rows, w) begins at row ``first`` of a feature of ``height`` rows.
     """
@@ -81,12 +83,12 @@ def _taps(motion: Tensor, first: int = 0, height: int | None = None) -> tuple[li
 
 
 def _rows(feature: Tensor) -> Tensor:
-    """(N, C, h, w) as (N*h*w, C): a view where the feature is channels-last."""
+    """Return (N, C, h, w) as (N*h*w, C): a view where the feature is channels-last."""
     return feature.permute(0, 2, 3, 1).reshape(-1, feature.shape[1])
 
 
 def _images(rows: Tensor, size: tuple[int, ...]) -> Tensor:
-    """(N*h*w, C) as (N, C, *size), channels-last in memory."""
+    """Return (N*h*w, C) as (N, C, *size), channels-last in memory."""
     return rows.view(-1, *size, rows.shape[1]).permute(0, 3, 1, 2)
 
 
@@ -146,6 +148,6 @@ _warp.register_autograd(_backward, setup_context=_save)
 
 @register_flop_formula(torch.ops.vssbench.warp)
 def _warp_flops(feature_shape: Any, motion_shape: Any, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
-    """Four taps a value: 4 multiply-accumulates, 8 FLOPs."""
+    """Count four taps a value: 4 multiply-accumulates, 8 FLOPs."""
     count, channels, _, _ = feature_shape
     return 8 * count * channels * motion_shape[-2] * motion_shape[-1]

@@ -14,7 +14,7 @@ from vssbench.weights import is_ours, open_weights
 
 
 def account(imported: Imported, paths: Sequence[Path]) -> dict[str, Any]:
-    """What became of every entry: how many are used, which are not and why, which of ours have no value."""
+    """Summarise the entries: how many are used, which are not and why, and ours without a value."""
     reasons: dict[str, list[str]] = {}
     for entry in imported.unused:
         reasons.setdefault(entry.reason or "", []).append(entry.name)
@@ -33,7 +33,10 @@ def account(imported: Imported, paths: Sequence[Path]) -> dict[str, Any]:
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """What a file holds. Raises WeightsError where it is neither ours nor a checkpoint."""
+    """Describe the contents of a file.
+
+    Raises WeightsError where it is neither ours nor a checkpoint.
+    """
     return _describe_ours(path) if is_ours(path) else _describe_checkpoint(path)
 
 

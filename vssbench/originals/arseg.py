@@ -107,12 +107,18 @@ def bisenet_outputs(network: Any, image: Tensor) -> list[Tensor]:
 
 
 def enlarged(x: Tensor, factor: int) -> Tensor:
-    """Bilinear by a whole factor, corners not aligned, as the output modules of these networks."""
+    """Enlarge bilinearly by a whole factor, corners not aligned.
+
+    The output modules of these networks do so.
+    """
     return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 def _fused(model: Any, inputs: Sequence[Tensor]) -> Tensor:
-    """Phase 1 and CReFF of phase 2: the fused feature, from the LR image and the reference warped already."""
+    """Compute the fused feature of phase 1 and CReFF of phase 2.
+
+    The input is the LR image and the reference warped already.
+    """
     image, reference = inputs
     low, _ = model.low.features(image)
     return model.fusion(low, reference)
@@ -134,7 +140,10 @@ def _bisenet_fused(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
 
 
 def under(prefix: str, rules: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Rules of a network as rules of the method that holds it under a prefix; a result that starts with / is whole."""
+    """Turn rules of a network into those of the method that holds it under a prefix.
+
+    A result that starts with / is whole.
+    """
     return (*rules, (r"^(?!/)", prefix), (r"^/", ""))
 
 
@@ -156,7 +165,11 @@ def _family(
     statistics: tuple[tuple[float, float, float], tuple[float, float, float]],
     classes: int | None = None,
 ) -> tuple[Original, Original, Original]:
-    """The three ways in: a per-frame method, AR-Seg's keyframe network, AR-Seg's low-resolution network with CReFF."""
+    """Return the three originals of a network: per-frame, keyframe, low-resolution.
+
+    These are a per-frame method, AR-Seg's keyframe network, and AR-Seg's low-resolution network
+    with CReFF.
+    """
     single = Original(
         name=f"AR-Seg {name}", source=SOURCE, method=per_frame, marks=marks, classifier=classifier,
         rules=under("net.", rules), parameters=_parameters(**parameters), unused=(*_NO_FUSION, *unused),

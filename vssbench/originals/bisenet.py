@@ -95,14 +95,17 @@ _OOOOVERFLOW_UNUSED = (
 
 
 def _resnet(state: State, prefix: str) -> str:
-    """The depth of a ResNet, among those that the four codes use, by its blocks."""
+    """Return the depth of a ResNet by its blocks, among those that the four codes use."""
     if f"{prefix}layer1.0.conv3.weight" not in state:
         return "resnet18"
     return "resnet101" if f"{prefix}layer3.22.conv1.weight" in state else "resnet50"
 
 
 def _torchseg_parameters(state: State) -> dict[str, Value]:
-    """The real-time networks have no auxiliary heads outside training, and with ResNet-18 narrower ones within.
+    """Return the parameters of the TorchSeg form that a checkpoint shows.
+
+    The real-time networks have no auxiliary heads outside training, and with ResNet-18 narrower
+    ones within.
 
     With Xception39 the two trainings leave files of one shape: ``torchseg`` is assumed, whose weights fit the other as well.
     """

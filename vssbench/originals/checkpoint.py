@@ -72,7 +72,7 @@ def _load_torch(path: Path) -> Any:
 
 
 def _is_tar(path: Path) -> bool:
-    """The format of torch before 0.1.10."""
+    """Return whether a file has the format of torch before 0.1.10."""
     return path.stat().st_size > 0 and tarfile.is_tarfile(path)
 
 

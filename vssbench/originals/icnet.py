@@ -45,7 +45,10 @@ MMSEG_RULES = (
 
 
 def _backbone(state: State, stage: str) -> str:
-    """The ResNet, from the blocks of its third stage: two in ResNet-18, six in ResNet-50, 23 in ResNet-101."""
+    """Return the ResNet's name from the blocks of its third stage.
+
+    There are two in ResNet-18, six in ResNet-50, 23 in ResNet-101.
+    """
     if f"{stage}.22.conv1.weight" in state:
         return "resnet101"
     return "resnet50" if f"{stage}.5.conv1.weight" in state else "resnet18"

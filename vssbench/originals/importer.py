@@ -26,7 +26,7 @@ from vssbench.weights import save_state
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of one entry of a checkpoint: our name, or the reason why it is not used."""
+    """The fate of one entry of a checkpoint: our name, or the reason why it is not used."""
 
     file: str
     name: str
@@ -128,7 +128,7 @@ def _assign(variant: Variant, files: Sequence[tuple[Path, dict[str, Tensor]]], r
 
 
 def _unknown(variant: Variant, path: Path, state: dict[str, Tensor], available: Sequence[Original]) -> str:
-    """Says what a file holds, and which marks of the nearest original it lacks."""
+    """Tell what a file holds, and which marks of the nearest original it lacks."""
     nearest = max(available, key=lambda original: sum(mark in state for mark in original.marks) / len(original.marks))
     lacking = [mark for mark in nearest.marks if mark not in state]
     known = ", ".join(dict.fromkeys(original.name for original in available))

@@ -53,7 +53,10 @@ class Original:
     std: tuple[float, float, float] = IMAGENET_STD
 
     def recognises(self, state: State) -> bool:
-        """Whether the checkpoint holds every mark, and none of the names in ``absent``, which tell it from a relative."""
+        """Return whether the checkpoint holds every mark, and no name in ``absent``.
+
+        These names tell it from a relative.
+        """
         if any(mark not in state for mark in self.marks) or any(name in state for name in self.absent):
             return False
         return self.classes is None or self.count_classes(state) == self.classes
@@ -63,14 +66,14 @@ class Original:
         return None if self.classifier is None else int(state[self.classifier].shape[0])
 
     def reason_unused(self, name: str) -> str | None:
-        """Why an entry is left out; None where it is to be used."""
+        """Tell why an entry is left out; None where it is to be used."""
         for pattern, reason in (*ALWAYS_UNUSED, *self.unused):
             if re.search(pattern, name):
                 return reason
         return None
 
     def rename(self, name: str) -> str:
-        """An entry's name in our ``state_dict``."""
+        """Return an entry's name in our ``state_dict``."""
         for pattern, replacement in self.rules:
             name = re.sub(pattern, replacement, name)
         return name

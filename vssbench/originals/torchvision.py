@@ -19,12 +19,15 @@ _CLASSIFIER = "the classifier of ImageNet's classes, which no segmentation netwo
 
 
 def is_backbone(state: State) -> bool:
-    """Whether a checkpoint is a ResNet as torchvision names its entries, with its classifier or without."""
+    """Return whether a checkpoint is a ResNet with torchvision's names.
+
+    It may have its classifier or not.
+    """
     return all(mark in state for mark in _MARKS) and all(_NAMES.match(name) for name in state)
 
 
 def backbone_entries(model: VideoSegmenter, state: State) -> tuple[dict[str, Tensor], list[tuple[str, str]]]:
-    """What a method takes of a ResNet's checkpoint: (our name -> tensor, [(name of an entry left out, reason)]).
+    """Select a method's entries of a ResNet: (our name -> tensor, [(name left out, reason)]).
 
     Every ResNet of the method that has the file's depth and torchvision's width takes all that it has a place for: AR-Seg's two
     branches take the same entries. Where no ResNet fits, the first part is empty and the reasons say why.
@@ -53,7 +56,10 @@ def backbone_entries(model: VideoSegmenter, state: State) -> tuple[dict[str, Ten
 
 
 def _misfit(module: ResNet, state: State) -> str | None:
-    """Why no entry of a file fits a ResNet; None where it has the file's blocks and channels."""
+    """Tell why no entry of a file fits a ResNet.
+
+    It is None where the ResNet has the file's blocks and channels.
+    """
     stages = tuple(1 + max(int(key.split(".")[1]) for key in state if key.startswith(f"layer{n}.")) for n in range(1, 5))
     bottleneck = "layer1.0.conv3.weight" in state
     depths = [layers for layers, blocks in BLOCKS.items() if blocks == stages and (layers >= 50) == bottleneck]
@@ -73,7 +79,7 @@ def _never_used(key: str) -> str | None:
 
 
 def _no_place(key: str, value: Tensor, expected: Mapping[str, Tensor]) -> str:
-    """Why a backbone that fits otherwise has no place for an entry: its stem is another."""
+    """Tell why a backbone that fits otherwise has no place for an entry: its stem is another."""
     if key.startswith("conv1"):
         return "the network's stem is three 3x3 convolutions, not torchvision's 7x7"
     if key in expected:

@@ -37,7 +37,9 @@ def chosen(
 
 
 def matches(text: str, variant: str) -> bool:
-    """Whether a variant begins with the text, or has its name and at least its parameters, in any order.
+    """Return whether a variant begins with the text, or has its name and parameters.
+
+    The parameters may be in any order, and the variant may have more.
 
     ``h264``, ``h264[bitrate=1M]`` and ``h264[gop=12]`` all match ``h264[bitrate=1M,gop=12]``.
     """
@@ -66,7 +68,10 @@ def _cell(row: Row) -> str:
 
 
 def _parsed(text: str) -> Variant:
-    """A variant, or the text as a name where it does not read as one, as the beginning of a word may not."""
+    """Parse a variant; take the text as a name where it does not read as one.
+
+    The beginning of a word may not.
+    """
     try:
         return parse_variant(text)
     except UsageError:

@@ -86,7 +86,7 @@ class Group:
     rows: tuple[Row, ...]
 
     def is_best(self, row: Row, column: Column) -> bool:
-        """Whether this row holds the column's greatest value, of two values at least."""
+        """Return whether this row holds the column's greatest value, of two values at least."""
         values = [other[column.best] for other in self.rows if column.best and other[column.best] is not None]
         return len(values) > 1 and column.best is not None and row[column.best] == max(values)
 
@@ -117,7 +117,7 @@ class Group:
         return (METHOD, *(Column(f"{name} %", _class_cell(name)) for name in self.classes))
 
     def remarks(self) -> list[str]:
-        """What must be said below the table: the machines, and why a row has no numbers."""
+        """Return the remarks below the table: the machines, and why a row has no numbers."""
         names = self.machines
         said = [f"Machine: {name}." for name in names] if len(names) == 1 else []
         if len(names) > 1:
@@ -130,7 +130,10 @@ class Group:
 
 
 def letter(names: Sequence[str], name: str) -> str:
-    """A, B, ... for the names in order, A2, B2, ... after Z; a dash for a name that is not among them."""
+    """Return the letter of a name: A, B, ...
+
+    in order, A2, B2, ... after Z. It is a dash for a name that is not among them.
+    """
     if name not in names:
         return DASH
     turn, place = divmod(list(names).index(name), len(ascii_uppercase))
@@ -147,8 +150,10 @@ def groups(rows: Sequence[Row]) -> list[Group]:
 
 
 def conditions(row: Row) -> tuple[str, str, str]:
-    """What must be equal for two codecs to be compared: dataset, protocol, and frame size with the data's digest and the
-    protocol's details."""
+    """Return the conditions that must be equal for two codecs to be compared.
+
+    These are dataset, protocol, and frame size with the data's digest and the protocol's details.
+    """
     details = json.dumps([row["height"], row["width"], row["data"], row["protocol_details"]], sort_keys=True)
     return row["dataset"], row["protocol"], details
 
@@ -159,7 +164,10 @@ def _stream_order(rows: Sequence[Row]) -> tuple[str, float]:
 
 
 def title(rows: Sequence[Row]) -> str:
-    """Of rows of one group: dataset and frame size, codec with its measured rate and GOP, and protocol, in words."""
+    """Return the title of a group of rows.
+
+    It names dataset and frame size, codec with its measured rate and GOP, and protocol, in words.
+    """
     return f"{dataset_title(rows[0])} / {stream_title(rows)} / {rows[0]['protocol']}"
 
 
@@ -170,7 +178,10 @@ def dataset_title(row: Row) -> str:
 
 
 def told_apart(part: Group) -> Group:
-    """The group with what differs behind the names of rows that would otherwise have the same one."""
+    """Return the group with names told apart.
+
+    What differs stands behind the names of rows that would otherwise have the same one.
+    """
     return replace(part, rows=tuple(row | {"display": _distinct_name(row, part.rows)} for row in part.rows))
 
 

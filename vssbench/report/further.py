@@ -1,4 +1,4 @@
-"""What a run's meters counted, as numbers beside its mIoU: boundary F-score, temporal consistency."""
+"""Scores from a run's meters beside its mIoU: boundary F-score, temporal consistency."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Further:
 
     @classmethod
     def nothing(cls) -> Further:
-        """Of a run without meters, or whose meters' arrays do not read."""
+        """Return the numbers of a run without meters, or whose meters' arrays do not read."""
         return cls(None, None, None, {})
 
     def record(self) -> dict[str, Any]:
-        """For CSV and JSON."""
+        """Return the numbers for CSV and JSON."""
         record: dict[str, Any] = {}
         if self.boundary is not None and self.image_boundary is not None:
             record |= {"boundary_f": self.boundary.f, "boundary_f_by_distance": self.boundary.by_distance}
@@ -70,13 +70,13 @@ def _without(arrays: Arrays, left_out: Collection[int]) -> Arrays:
 
 
 def headings(found: Sequence[Further]) -> tuple[str, ...]:
-    """Of the columns that any run of a table fills."""
+    """Return the headings of the columns that any run of a table fills."""
     outlines, steadiness = any(item.boundary for item in found), any(item.tc for item in found)
     return (*(BOUNDARY_HEADINGS if outlines else ()), *(CONSISTENCY_HEADINGS if steadiness else ()))
 
 
 def cells(item: Further, wanted: Sequence[str]) -> tuple[Cell, ...]:
-    """A run's entries below those headings."""
+    """Return a run's entries below those headings."""
     values = (
         item.boundary.f if item.boundary else None,
         item.image_boundary.f if item.image_boundary else None,
@@ -88,7 +88,7 @@ def cells(item: Further, wanted: Sequence[str]) -> tuple[Cell, ...]:
 
 
 def notes(found: Sequence[Further]) -> list[str]:
-    """What the columns are, and with which motion TC was had."""
+    """Explain the columns, and with which motion TC was measured."""
     said = []
     tolerances = sorted({item.boundary.tolerance for item in found if item.boundary})
     if tolerances:

@@ -86,7 +86,7 @@ class Pivot:
         return f"{self.title} / GOP {self.gop}" if self.gop else self.title
 
     def remarks(self) -> list[str]:
-        """What the gains mean, what the methods cost, and why a cell has no number."""
+        """Explain the gains, the methods' costs, and why a cell has no number."""
         gain = f"; gain: points of mIoU of the method to its left over {self.base}" if self.methods[1:] else ""
         said = [f"mIoU in %{gain}."]
         costs = [(method, self._cost(method)) for method in self.methods]
@@ -194,13 +194,13 @@ def _conditions(group: Group) -> tuple[str, str, str]:
 
 
 def _flat(record: dict[str, Any]) -> Row:
-    """``miou <method>`` and ``gain <method>`` as single values."""
+    """Flatten a record: ``miou <method>`` and ``gain <method>`` become single values."""
     flat = {name: value for name, value in record.items() if name not in ("miou", "gain")}
     return flat | {f"{kind} {method}": value for kind in ("miou", "gain") for method, value in record[kind].items()}
 
 
 def _is_best(line: dict[str, Row], method: str) -> bool:
-    """Whether the method has the line's greatest mIoU, of two at least."""
+    """Return whether the method has the line's greatest mIoU, of two at least."""
     values = [row["miou"] for row in line.values() if row["miou"] is not None]
     return method in line and len(values) > 1 and line[method]["miou"] == max(values)
 
@@ -216,7 +216,7 @@ def _done(row: Row) -> bool:
 
 
 def _variant(text: str) -> object:
-    """The variant, None where the text is not one: a name in tables need not be."""
+    """Parse the variant, None where the text is not one: a name in tables need not be."""
     try:
         return parse_variant(text)
     except UsageError:
@@ -224,5 +224,5 @@ def _variant(text: str) -> object:
 
 
 def _common(values: Sequence[Any]) -> Any:
-    """The value that all share, None where they differ or there are none."""
+    """Return the value that all share, None where they differ or there are none."""
     return values[0] if len(set(values)) == 1 else None

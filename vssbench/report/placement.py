@@ -88,14 +88,17 @@ def _descend(
 
 
 def _candidates(point: Floats, extent: Floats) -> Floats:
-    """Boxes (K, 4) around a point, near ones first."""
+    """Return boxes (K, 4) around a point, near ones first."""
     direction = np.column_stack([np.cos(_ANGLES), np.sin(_ANGLES)])
     centres = np.concatenate([point + direction * (radius + extent / 2) for radius in _RADII])
     return np.concatenate([centres - extent / 2, centres + extent / 2], axis=1)
 
 
 def _fixed_cost(boxes: Floats, place: int, points: Floats, frame: Floats, avoid: Floats) -> Floats:
-    """What each box costs whatever the other labels do: distance, points, the frame, the line."""
+    """Return the cost of each box that is the same whatever the other labels do.
+
+    It counts distance, points, the frame, and the line.
+    """
     point = points[place]
     ends = _nearest(boxes, point)
     cost = np.linalg.norm(ends - point, axis=1)
@@ -108,7 +111,10 @@ def _fixed_cost(boxes: Floats, place: int, points: Floats, frame: Floats, avoid:
 
 
 def _mutual_cost(boxes: Floats, point: Floats, others: Floats, their_points: Floats) -> Floats:
-    """What each box costs beside the boxes chosen for other labels: overlaps, and leaders through boxes or each other."""
+    """Return the cost of each box beside those chosen for other labels.
+
+    It counts overlaps, and leaders through boxes or each other.
+    """
     ends = _nearest(boxes, point)
     theirs = _segments(_nearest(others, their_points), their_points)
     cost = _OVERLAP * _overlaps(boxes, others).sum(axis=1)
@@ -120,7 +126,7 @@ def _mutual_cost(boxes: Floats, point: Floats, others: Floats, their_points: Flo
 
 
 def _nearest(boxes: Floats, point: Floats) -> Floats:
-    """The point of each box (..., 4) that is nearest to a point (..., 2)."""
+    """Return the point of each box (..., 4) that is nearest to a point (..., 2)."""
     return np.clip(point, boxes[..., :2], boxes[..., 2:])
 
 
@@ -131,19 +137,19 @@ def _segments(ends: Floats, starts: Floats) -> Floats:
 
 
 def _overlaps(boxes: Floats, others: Floats) -> npt.NDArray[np.bool_]:
-    """Whether box k (K, 4) overlaps box m (M, 4): (K, M)."""
+    """Return whether box k (K, 4) overlaps box m (M, 4): (K, M)."""
     a, b = boxes[:, None], others[None]
     return np.all((a[..., :2] < b[..., 2:]) & (b[..., :2] < a[..., 2:]), axis=2)
 
 
 def _inside(samples: Floats, boxes: Floats) -> npt.NDArray[np.int64]:
-    """How many of the samples (K, S, 2) lie inside box m (M, 4): (K, M)."""
+    """Count the samples (K, S, 2) that lie inside box m (M, 4): (K, M)."""
     held = samples[:, :, None]
     return ((held > boxes[:, :2]) & (held < boxes[:, 2:])).all(axis=3).sum(axis=1)
 
 
 def _cross(ends: Floats, start: Floats, their_ends: Floats, their_starts: Floats) -> npt.NDArray[np.bool_]:
-    """Whether the line from start to end k (K, 2) crosses the line m (M, 2): (K, M)."""
+    """Return whether the line from start to end k (K, 2) crosses the line m (M, 2): (K, M)."""
 
     def side(a: Floats, b: Floats, c: Floats) -> Floats:
         return np.sign((b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (c[..., 0] - a[..., 0]))
@@ -154,12 +160,12 @@ def _cross(ends: Floats, start: Floats, their_ends: Floats, their_starts: Floats
 
 
 def _dense(line: Floats) -> Floats:
-    """Points (M, 2) along a polyline (N, 2)."""
+    """Return points (M, 2) along a polyline (N, 2)."""
     return _segments(line[1:], line[:-1]).reshape(-1, 2)
 
 
 def _leader(axes: Axes, start: Floats, end: Floats, unit: float) -> None:
-    """A thin line from a point to its label (pixels), unless the label is beside it."""
+    """Draw a thin line from a point to its label (pixels), unless the label is beside it."""
     if np.linalg.norm(end - start) * unit < _LEADER_FROM:
         return
     ends = axes.transData.inverted().transform(np.array([start, end]))

@@ -97,7 +97,7 @@ def quality(rows: Sequence[Row], path: Path, measure: str = "psnr") -> list[str]
 
 
 def _parted(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """Rows without a codec, and the others."""
+    """Split rows into those without a codec, and the others."""
     coded = [row for row in rows if not uncompressed(row)]
     return [row for row in rows if uncompressed(row)], coded
 
@@ -132,7 +132,7 @@ def _draw(axes: Axes, points: Sequence[tuple[float, float]], colour: str, look: 
 
 
 def _level(axes: Axes, value: float, look: Look, hollow: bool) -> None:
-    """A line from edge to edge, with the method's marker at its end."""
+    """Draw a line from edge to edge, with the method's marker at its end."""
     axes.axhline(value, color=GREY, linestyle=look.dash, linewidth=1.0, zorder=1)
     axes.plot(
         [1.0], [value], transform=axes.get_yaxis_transform(), color=GREY, marker=look.marker, linestyle="", clip_on=False,

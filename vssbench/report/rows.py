@@ -52,7 +52,10 @@ def _typed(row: Row) -> tuple[Any, ...]:
 
 
 def require(rows: Sequence[Row]) -> None:
-    """Raises UsageError, saying how to make some, where there are no rows to show."""
+    """Check that there are rows to show.
+
+    Raises UsageError, saying how to make some, where there are none.
+    """
     if not rows:
         raise UsageError("no results to show: measure some first (see `run --help`), or name the folder that has them (--runs)")
 
@@ -75,12 +78,15 @@ def _row(run: Run) -> Row:
 
 
 def _psnr(item: Measurement) -> float | None:
-    """A record has no infinite numbers: frames equal to their sources have an SSIM of 1 and no PSNR."""
+    """Return the PSNR of a run, None where it is infinite.
+
+    A record has no infinite numbers: frames equal to their sources have an SSIM of 1 and no PSNR.
+    """
     return math.inf if item.psnr_db is None and item.ssim == 1.0 else item.psnr_db
 
 
 def machine_text(item: Measurement) -> str:
-    """What the network ran on, in short: the GPU where it ran on one, else the processor and its threads."""
+    """Name the network's processor in short: the GPU if it ran on one, else the CPU and threads."""
     machine = item.machine
     if item.device.startswith("cuda") and machine.get("gpu"):
         return str(machine["gpu"])

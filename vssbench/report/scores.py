@@ -47,13 +47,20 @@ class Block:
 
 @dataclass(frozen=True)
 class Rules:
-    """How classes are counted: the rule for absent ones, as in :mod:`vssbench.metrics.iou`, and names of those left out."""
+    """The rules by which classes are counted.
+
+    They are the rule for absent ones, as in :mod:`vssbench.metrics.iou`, and the names of those
+    left out.
+    """
 
     absent: str = "skip"
     left_out: tuple[str, ...] = ()
 
     def numbers(self, classes: Sequence[str]) -> list[int]:
-        """Those left out among ``classes``. Raises UsageError where there is none of that name."""
+        """Return the numbers of the classes that are left out among ``classes``.
+
+        Raises UsageError where there is none of that name.
+        """
         unknown = [name for name in self.left_out if name not in classes]
         if unknown:
             raise UsageError(f"--without {unknown[0]!r} is none of the classes that were scored: {', '.join(classes)}")
@@ -108,7 +115,7 @@ def _base(rows: Sequence[Row], base: str | None) -> Row | None:
 
 
 def _tried(make: Callable[[], T], notes: dict[str, None]) -> T | None:
-    """What is made, or None and a note of why it cannot be had."""
+    """Return the result of a function, or None and a note of why it cannot be had."""
     try:
         return make()
     except DataError as error:
@@ -146,7 +153,7 @@ def _text(interval: Interval, sign: str = "") -> str:
 
 
 def remarks(block: Block) -> list[str]:
-    """What must be said below a block."""
+    """Return the remarks below a block."""
     compared = [f"Over {block.base}, on the same frames; bold where the interval holds no zero."] if block.lines[1:] else []
     return [*compared, *block.notes]
 

@@ -49,13 +49,16 @@ def codec_key(row: Row) -> tuple[str, ...]:
 
 
 def curve(row: Row, gop: bool) -> str:
-    """What a line of points at several rates is named by: the codec and its settings but the rate, and the GOP if wanted."""
+    """Return the name of a line of points at several rates.
+
+    It is the codec and its settings but the rate, and the GOP if wanted.
+    """
     name = row["codec_name"] or parse_variant(row["codec"]).name
     return " ".join(filter(None, [name, settings(row)])) + (f", GOP {row['gop']}" if gop else "")
 
 
 def uncompressed(row: Row) -> bool:
-    """Whether the frames were never encoded, so that their rate says nothing of a codec."""
+    """Return whether the frames were never encoded. Their rate then says nothing of a codec."""
     return parse_variant(row["codec"]).name == "raw"
 
 

@@ -69,7 +69,7 @@ _SUBDIVISIONS = (
 
 @dataclass(frozen=True)
 class Look:
-    """How a method, or a family of methods, is drawn in every panel."""
+    """The look of a method, or of a family of methods, in every panel."""
 
     colour: str
     marker: str
@@ -77,7 +77,10 @@ class Look:
 
 
 def looks(names: Sequence[str]) -> dict[str, Look]:
-    """One look a name, distinct in colour and marker together for up to 72 names and in marker for neighbours."""
+    """Return one look a name, distinct for up to 72 names.
+
+    They are distinct in colour and marker together, and in marker for neighbours.
+    """
     return {
         name: Look(PALETTE[place % len(PALETTE)], MARKERS[place % len(MARKERS)], DASHES[place // len(PALETTE) % len(DASHES)])
         for place, name in enumerate(names)
@@ -114,7 +117,7 @@ def sheet(path: Path, panels: int) -> Iterator[tuple[Figure, list[Axes]]]:
 
 
 def narrow(axes: Axes) -> bool:
-    """Whether so many panels stand beside each other that there is little room for words."""
+    """Return whether so many panels stand side by side that there is little room for words."""
     return axes.get_gridspec().ncols >= NARROW_FROM  # type: ignore[union-attr]
 
 

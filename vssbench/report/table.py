@@ -42,7 +42,7 @@ def render(rows: Sequence[Row], format: str, per_class: bool = False) -> str:
 
 
 def check_format(format: str) -> None:
-    """Raises UsageError where no table can be written in that format."""
+    """Check that a table can be written in that format. Raises UsageError where none can."""
     if format not in FORMATS:
         raise UsageError(f"unknown table format {format!r}: expected {', '.join(FORMATS)}")
 

@@ -92,8 +92,11 @@ class Canvas:
         self.open[pixels] = unfinished
 
     def _fill(self, counts: Numbers, pixels: Numbers, left: Pixels) -> Pixels:
-        """How much of each pixel is clear when its surface's turn comes, (N,). ``left``, (N,), is the part of that which the
-        surface leaves clear, and becomes how much of the pixel that is."""
+        """Return how much of each pixel is clear when its surface's turn comes, (N,).
+
+        ``left``, (N,), is the part of that which the surface leaves clear, and becomes how much of
+        the pixel that is.
+        """
         before = np.empty_like(left)
         start = 0
         for end in counts.cumsum().tolist():

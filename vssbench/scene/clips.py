@@ -138,7 +138,10 @@ def _packed_label(recipe: Recipe, index: int) -> bytes:
 
 
 def _noise(count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """That many samples of sensor noise: a stretch of a store that starts at random, which is faster than to draw them."""
+    """Return that many samples of sensor noise.
+
+    They are a stretch of a store that starts at random, which is faster than to draw them.
+    """
     store = _noise_store(count)
     start = int(rng.integers(count))
     return store[start : start + count]

@@ -21,7 +21,10 @@ def noise(rng: RandomState, height: int, width: int, roughness: float) -> Pixels
 
 @lru_cache(maxsize=32)
 def _falloff(height: int, width: int, roughness: float) -> np.ndarray:
-    """What each frequency's amplitude is divided by, float64 (h, w // 2 + 1): powers are slow, and textures share few sizes."""
+    """Return the divisor of each frequency's amplitude, float64 (h, w // 2 + 1).
+
+    It is kept: powers are slow, and textures share few sizes.
+    """
     rows, columns = np.fft.fftfreq(height)[:, None] * height, np.fft.rfftfreq(width)[None] * width
     frequency = np.hypot(rows, columns)
     frequency[0, 0] = np.inf
@@ -29,13 +32,13 @@ def _falloff(height: int, width: int, roughness: float) -> np.ndarray:
 
 
 def opaque(colour: np.ndarray) -> Pixels:
-    """RGB (h, w, 3) to RGBA without holes, clipped to 0..1."""
+    """Convert RGB (h, w, 3) to RGBA without holes, clipped to 0..1."""
     alpha = np.ones((*colour.shape[:2], 1), np.float32)
     return np.concatenate([np.clip(colour, 0, 1).astype(np.float32), alpha], axis=2)
 
 
 def byte(colour: np.ndarray | Colour, alpha: float = 1.0) -> tuple[int, int, int, int]:
-    """A colour of 0..1 as Pillow wants it."""
+    """Convert a colour of 0..1 as Pillow wants it."""
     red, green, blue = (int(np.clip(value, 0, 1) * 255) for value in colour)
     return red, green, blue, int(alpha * 255)
 

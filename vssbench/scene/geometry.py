@@ -31,7 +31,10 @@ class Camera:
     roll: float
 
     def rotation(self) -> Matrix:
-        """World to camera (x right, y down, z forward), float64 (3, 3)."""
+        """Return the rotation from world to camera, float64 (3, 3).
+
+        The camera's axes are x right, y down, z forward.
+        """
         sine_yaw, cosine_yaw = np.sin(self.yaw), np.cos(self.yaw)
         sine_pitch, cosine_pitch = np.sin(self.pitch), np.cos(self.pitch)
         forward = np.array([sine_yaw * cosine_pitch, -sine_pitch, cosine_yaw * cosine_pitch])

@@ -1,4 +1,4 @@
-"""What stands and moves in a street: cars, people, cyclists, trees, posts, signs, fences. Sizes in metres."""
+"""Objects of a street: cars, people, cyclists, trees, posts, signs, fences. Sizes are in metres."""
 
 from __future__ import annotations
 

@@ -34,7 +34,9 @@ class Touched:
 
 
 class Planes:
-    """How the camera sees the surfaces of a scene: ``boxes`` is the pixels that each may touch, x0, x1, y0, y1, (surfaces, 4).
+    """The surfaces of a scene as the camera sees them.
+
+    ``boxes`` is the pixels that each may touch, x0, x1, y0, y1, (surfaces, 4).
 
     ``lines`` is how much u, v and 1, over depth, change a pixel across and a pixel down, and what they are at the box's first
     corner, float32 (3, 3, surfaces); counted from there, single precision is enough.
@@ -74,7 +76,10 @@ class Planes:
         return Touched.of(np.array([len(touched)]), pixels, scaled.reshape(3, -1).take(touched, axis=1))
 
     def _locate_many(self, batch: Numbers, wanted: Mask) -> Touched:
-        """All boxes at once: their lines one after another, and of these their pixels one after another."""
+        """Locate the pixels of all boxes at once.
+
+        Their lines come one after another, and of these their pixels one after another.
+        """
         x0, x1, y0, y1 = self.boxes[batch].T
         wide, high = x1 - x0, y1 - y0
         ends, width = (wide * high).cumsum(), wanted.shape[1]

@@ -272,7 +272,7 @@ class _Plan:
         return items
 
     def end(self) -> list[SceneObject]:
-        """What closes the view: houses across the street's end and trees before them."""
+        """Close the view: houses across the street's end and trees before them."""
         rng, items = self.shop.rng, []
         x = -30.0
         while x < 30:

@@ -1,4 +1,4 @@
-"""What a street is made of: textured rectangles, still or moving, and where each is in a given frame."""
+"""Surfaces of a street: textured rectangles, still or moving, and their places in a frame."""
 
 from __future__ import annotations
 

@@ -29,7 +29,9 @@ _KNOWN: dict[str, Colour] = {
 
 
 def palette_of(classes: Sequence[str]) -> Palette:
-    """uint8 (256, 3): CamVid's and Cityscapes' own colours by the classes' names, PASCAL VOC's colour map for others.
+    """Return the colours of the classes, uint8 (256, 3).
+
+    They are CamVid's and Cityscapes' own by the classes' names, PASCAL VOC's colour map for others.
 
     A colour that is taken already is passed over; values that stand for no class are black.
     """
@@ -42,7 +44,10 @@ def palette_of(classes: Sequence[str]) -> Palette:
 
 
 def _spread_bits(index: int) -> Colour:
-    """PASCAL VOC's colour of a class: its bits dealt out to red, green and blue, the highest first."""
+    """Return PASCAL VOC's colour of a class.
+
+    Its bits are dealt out to red, green and blue, the highest first.
+    """
     red = green = blue = 0
     for place in range(7, -1, -1):
         red, green, blue = red | (index & 1) << place, green | (index >> 1 & 1) << place, blue | (index >> 2 & 1) << place

@@ -44,10 +44,14 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done. ``size`` (height, width) is that at which the network runs, None for the video's own; ``codec`` is
-    the one through which the video goes first, None for the stream as it is; ``motion`` is one of vectors.WANTED; ``max_gop``
-    is the largest number of frames from one keyframe to the next, None for the stream's own; ``stats`` a CSV to write;
-    ``force`` lets files be replaced that are there."""
+    """The task of one call of ``segment``.
+
+    ``size`` (height, width) is that at which the network runs, None for the video's own; ``codec``
+    is the one through which the video goes first, None for the stream as it is; ``motion`` is one
+    of vectors.WANTED; ``max_gop`` is the largest number of frames from one keyframe to the next,
+    None for the stream's own; ``stats`` a CSV to write; ``force`` lets files be replaced that are
+    there.
+    """
 
     source: Source
     method: Variant
@@ -71,7 +75,10 @@ class Job:
         return self.size or self.source.size
 
     def check(self) -> Cost:
-        """What the method costs at its size. Raises UsageError, before any work, for what cannot be done."""
+        """Return the method's cost at its size.
+
+        Raises UsageError, before any work, for what cannot be done.
+        """
         inputs = (self.source.path, *self.weights.parts)
         check_out(self.out, inputs, self.force)
         if self.output == PALETTE and not is_folder(self.out):
@@ -94,7 +101,11 @@ class Job:
 
 @dataclass
 class Summary:
-    """What was done: ``seconds`` from the first packet to the last picture written; ``gmacs`` is the mean of all frames."""
+    """The account of a finished job.
+
+    ``seconds`` run from the first packet to the last picture written; ``gmacs`` is the mean of all
+    frames.
+    """
 
     frames: int = 0
     keyframes: int = 0
@@ -103,7 +114,7 @@ class Summary:
     motion: str = ""
 
     def line(self, out: Path) -> str:
-        """For the terminal."""
+        """Describe the job in a line for the terminal."""
         return (
             f"{out}: {self.frames} frames in {self.seconds:.1f} s, {self.frames / max(self.seconds, 1e-9):.3g} frames/s end to "
             f"end; {self.keyframes} keyframes ({self.keyframes / max(self.frames, 1):.1%}); {self.gmacs:.4g} GMACs a frame; "
@@ -137,7 +148,10 @@ class Work:
         self._network = _Network(model, job.device, job.precision)
 
     def run(self) -> Summary:
-        """Do it. Where the stream's own vectors are refused on the way and others may be had, it begins anew with those.
+        """Segment the video.
+
+        Where the stream's own vectors are refused on the way and others may be had, it begins anew
+        with those.
 
         Raises DataError for a video that cannot be read or written, MotionUnavailable; nothing is then left of the output.
         """
@@ -185,7 +199,10 @@ class Work:
         return summary
 
     def _compare(self, seconds: float) -> None:
-        """Say so where the pictures end long before the time that the header tells: files break off without an error."""
+        """Warn where the pictures end long before the time that the header tells.
+
+        Files break off without an error.
+        """
         told = self.job.source.seconds
         if seconds < CUT_SHORT * told and told - seconds > FEW / self.job.source.rate:
             self.say(

@@ -1,4 +1,7 @@
-"""What is written: an H.264 video that plays everywhere, or a folder of PNGs. A draft until it is whole, then renamed."""
+"""Output of a segmentation: an H.264 video that plays everywhere, or a folder of PNGs.
+
+It is a draft until it is whole, then renamed.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +39,15 @@ _TAGS = {Colorspace.ITU709: 1, Colorspace.ITU601: 6}
 
 
 def is_folder(out: Path) -> bool:
-    """Whether an output is a folder of PNGs: one that is there, or a name without an ending."""
+    """Return whether an output is a folder of PNGs: one that is there, or has no ending."""
     return out.is_dir() or not out.suffix
 
 
 def check_out(out: Path, inputs: Sequence[Path], force: bool = False) -> None:
-    """Raises UsageError for an output that cannot be written, or that would replace what nobody wants replaced."""
+    """Check that an output can be written.
+
+    Raises UsageError for one that cannot, or that would replace what nobody wants replaced.
+    """
     if is_folder(out):
         if out.is_dir() and any(out.iterdir()):
             raise UsageError(f"the folder {out} is not empty: give a new one, or an empty one")
@@ -69,7 +75,10 @@ def drafted(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def stopped_cleanly() -> Iterator[None]:
-    """Lets a process that is told to end (SIGTERM, SIGHUP) remove its drafts first, as Ctrl-C does. For the main thread."""
+    """Let a process that is told to end (SIGTERM, SIGHUP) remove its drafts first.
+
+    Ctrl-C lets it so too. For the main thread.
+    """
     before = {number: signal.signal(number, _leave) for number in _ENDS}
     try:
         yield
@@ -201,7 +210,7 @@ class _Sound:
         self._next = next(self._packets, None)
 
     def copy_until(self, seconds: Fraction | None) -> None:
-        """Copy what sounds before that time; None for all."""
+        """Copy the sound before that time; None for all."""
         while self._next is not None:
             packet = self._next
             if packet.pts is not None and packet.time_base is not None:

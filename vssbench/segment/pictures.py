@@ -34,7 +34,7 @@ Pixel = TypeVar("Pixel", np.uint8, np.int16)
 
 
 def untagged(height: int, width: int) -> Colorspace:
-    """The colours that players take a picture for that does not say: by its size."""
+    """Return the colours that players assume for a picture without any, by its size."""
     return Colorspace.ITU601 if height <= SD_HEIGHT and width <= SD_WIDTH else Colorspace.ITU709
 
 
@@ -73,7 +73,7 @@ class Pictures:
         return matrix, ColorRange.JPEG if full or rgb else ColorRange.MPEG
 
     def next_time(self) -> int:
-        """Of the next frame, in units of the source's time base, from 0 for the first."""
+        """Return the time of the next frame, in the source's time base, from 0 for the first."""
         return self._times.popleft()
 
     def _time(self, stamp: int | None) -> int:
@@ -102,12 +102,12 @@ class ViewedField(MotionField):
 
 
 def turned(array: npt.NDArray[Pixel], rotation: int) -> npt.NDArray[Pixel]:
-    """(H, W, ...) turned anticlockwise by a multiple of 90 degrees."""
+    """Turn (H, W, ...) anticlockwise by a multiple of 90 degrees."""
     return np.ascontiguousarray(np.rot90(array, rotation // 90 % 4)) if rotation else array
 
 
 def turned_motion(motion: npt.NDArray[np.float32], rotation: int) -> npt.NDArray[np.float32]:
-    """A field (H, W, 2) of a picture that is turned: its vectors turn with it."""
+    """Turn a field (H, W, 2) with its picture: its vectors turn with it."""
     for _ in range(rotation // 90 % 4):
         motion = np.rot90(motion)
         motion = np.stack([motion[..., 1], -motion[..., 0]], -1)
@@ -115,7 +115,7 @@ def turned_motion(motion: npt.NDArray[np.float32], rotation: int) -> npt.NDArray
 
 
 def resized_motion(motion: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """A field of a picture that is resized: the nearest vector, in the new pixels."""
+    """Resize a field with its picture: the nearest vector, in the new pixels."""
     height, width = motion.shape[:2]
     if (height, width) == size:
         return motion
@@ -126,7 +126,7 @@ def resized_motion(motion: npt.NDArray[np.float32], size: tuple[int, int]) -> np
 
 
 def resized_image(image: Image, size: tuple[int, int]) -> Image:
-    """An image at (height, width): bilinear, over all pixels that a new one covers."""
+    """Resize an image to (height, width): bilinear, over all pixels that a new one covers."""
     if image.shape[:2] == size:
         return image
     # a copy: torch wants memory that it may write to
@@ -134,7 +134,7 @@ def resized_image(image: Image, size: tuple[int, int]) -> Image:
 
 
 def resized_residual(residual: npt.NDArray[np.int16], size: tuple[int, int]) -> npt.NDArray[np.int16]:
-    """As :func:`resized_image`, for int16."""
+    """Resize a residual, int16, as :func:`resized_image` does an image."""
     if residual.shape[:2] == size:
         return residual
     planes = torch.from_numpy(residual.astype(np.float32)).permute(2, 0, 1)[None]

@@ -64,7 +64,7 @@ class Source:
         return (self.width, self.height) if self.rotation % 180 else (self.height, self.width)
 
     def remarks(self) -> list[str]:
-        """What a user should know of how the file is taken."""
+        """Return the remarks for the user on how the file is taken."""
         found = []
         if self.rotation:
             found.append(f"it is turned by {-self.rotation % 360} degrees clockwise, as it says")
@@ -134,7 +134,10 @@ def _source(path: Path, container: av.container.InputContainer) -> Source:
 
 
 def _orientation(picture: av.VideoFrame) -> tuple[int, bool]:
-    """By how many degrees anticlockwise a picture is to be turned, a multiple of 90, and whether mirrored before that."""
+    """Return the turn of a picture and whether it is mirrored before.
+
+    The turn is in degrees anticlockwise, a multiple of 90.
+    """
     try:
         # PyAV's annotation knows motion vectors alone
         matrix = cast(Mapping[SideData, Buffer], picture.side_data)[SideData.DISPLAYMATRIX]
@@ -149,7 +152,10 @@ def _orientation(picture: av.VideoFrame) -> tuple[int, bool]:
 
 
 def _seconds(container: av.container.InputContainer, stream: av.VideoStream) -> float:
-    """How long a stream lasts by the header; that of a file counts only where nothing else is in it."""
+    """Return a stream's duration by the header.
+
+    That of a file counts only where nothing else is in it.
+    """
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     alone = len(container.streams) == 1 and container.duration

@@ -46,12 +46,15 @@ def choose(source: Source, needs: frozenset[str], wanted: str) -> Choice:
 
 
 def of_the_users_own(reason: Exception) -> str:
-    """The words of a reader without the advice to encode the stream again."""
+    """Return the words of a reader without the advice to delete the stream."""
     return _ADVICE.sub("", str(reason))
 
 
 def instead(source: Source, needs: frozenset[str], wanted: str, reason: Exception) -> Choice:
-    """What to do where the stream's own vectors are refused: estimate, or say what else can be done (MotionUnavailable)."""
+    """Estimate motion where the stream's own vectors are refused.
+
+    Where that is impossible, MotionUnavailable says what else can be done.
+    """
     if wanted == AUTO:
         return estimated("residual" in needs, of_the_users_own(reason))
     raise MotionUnavailable(
@@ -62,7 +65,10 @@ def instead(source: Source, needs: frozenset[str], wanted: str, reason: Exceptio
 
 
 def estimated(residual: bool, reason: str) -> Choice:
-    """Motion from the pictures, because of ``reason``. Raises MotionUnavailable without OpenCV."""
+    """Return the choice of motion from the pictures, because of ``reason``.
+
+    Raises MotionUnavailable without OpenCV.
+    """
     try:
         flow = EstimatedVectors.check()
     except MotionUnavailable as lacking:
@@ -81,7 +87,9 @@ def _own(source: Source, residual: bool) -> Choice:
 
 
 def _examine(source: Source, reader: type[VectorReader]) -> None:
-    """Read the headers of the whole stream, where these alone decide: better now than in the middle of the work.
+    """Read the headers of the whole stream, where these alone decide.
+
+    This is better now than in the middle of the work.
 
     Raises MotionUnavailable; DataError for a stream that is cut or broken, or whose headers are not understood here.
     """

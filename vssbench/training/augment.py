@@ -113,7 +113,10 @@ class Window:
         return np.ascontiguousarray(cut, np.float32)
 
     def flow(self, flow: Motion) -> Motion:
-        """As :meth:`motion`, and NaN where the box reaches beyond the image or the keyframe's place lies outside the box."""
+        """Return :meth:`motion` with NaN where no place in the keyframe is known.
+
+        There the box reaches beyond the image, or the keyframe's place lies outside the box.
+        """
         height, width = self.size
         left, top, right, bottom = self.box
         cut = self.motion(flow)
@@ -200,7 +203,10 @@ def compress(image: Image, quality: int) -> Image:
 
 
 def rotate(image: Image, label: LabelMap, degrees: float) -> tuple[Image, LabelMap]:
-    """Both turned about their centre; what comes in at the corners is grey, and ignored."""
+    """Turn image and label about their centre.
+
+    What comes in at the corners is grey, and ignored.
+    """
     turned = Pillow.fromarray(image).rotate(degrees, Pillow.Resampling.BILINEAR, fillcolor=(GREY,) * 3)
     return np.asarray(turned), np.asarray(Pillow.fromarray(label).rotate(degrees, fillcolor=IGNORE))
 
@@ -238,7 +244,11 @@ class EgoMotion:
 
     @classmethod
     def draw(cls, height: int, width: int, rng: np.random.Generator, frames: tuple[int, int] = (1, 4)) -> EgoMotion:
-        """``frames`` is the range of their number, from 1 up; the longest run moves by about as much, however long it is."""
+        """Draw a random motion over a random number of frames.
+
+        ``frames`` is the range of their number, from 1 up; the longest run moves by about as much,
+        however long it is.
+        """
         count = int(rng.integers(frames[0], frames[1] + 1))
         strength = count / max(frames[1], 4)
         return cls(
@@ -250,7 +260,9 @@ class EgoMotion:
         )
 
     def affine(self, step: int) -> tuple[float, float, float, float, float, float]:
-        """Where frame ``step`` (0 = keyframe, ``frames`` = the still itself) samples the still, as Pillow's coefficients.
+        """Return where frame ``step`` samples the still, as Pillow's coefficients.
+
+        0 is the keyframe, ``frames`` the still itself.
 
         A pixel (x, y) of that frame shows the still at (a x + b y + c, d x + e y + f); see :meth:`flow` for the reverse.
         """

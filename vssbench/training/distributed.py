@@ -57,13 +57,19 @@ def join(device: str) -> tuple[World, str]:
 
 
 def leave() -> None:
-    """End what :func:`join` began. After an error the process ends without it: others may never come to the same place."""
+    """End the connection that :func:`join` began.
+
+    After an error the process ends without it: others may never come to the same place.
+    """
     if _several():
         dist.destroy_process_group()
 
 
 def is_loss_of_contact(error: BaseException) -> bool:
-    """Whether an error says that another process is gone, whose own message tells why."""
+    """Return whether an error says that another process is gone.
+
+    That process's own message tells why.
+    """
     return (
         _several()
         and isinstance(error, RuntimeError)
@@ -91,7 +97,9 @@ def sum_over_processes(value: Tensor) -> Tensor:
 
 
 def mean_over_processes(count: Tensor) -> Tensor:
-    """A loss's denominator, such as the number of labelled pixels: its mean over all processes.
+    """Return the mean of a loss's denominator over all processes.
+
+    It is, say, the number of labelled pixels.
 
     A loss that is a sum over pixels divided by it, averaged over the processes, is the sum over all pixels divided by the
     count of all: the loss that one process with the whole batch has.
@@ -112,14 +120,17 @@ def largest_over_processes(values: Tensor, count: int) -> Tensor:
 
 
 def same_everywhere(model: nn.Module) -> None:
-    """Every process gets the first one's parameters and statistics."""
+    """Give every process the first one's parameters and statistics."""
     if _several():
         for value in model.state_dict().values():
             dist.broadcast(value, 0)
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Every gradient becomes its mean over the processes, in one message; a parameter that no process used stays without."""
+    """Replace every gradient by its mean over the processes, in one message.
+
+    A parameter that no process used stays without.
+    """
     if not _several():
         return
     members = list(parameters)
@@ -202,7 +213,10 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 def share_batch_norm(model: nn.Module) -> None:
-    """Every batch normalisation of a model takes its statistics over all processes from now on; names and values stay."""
+    """Let every batch normalisation of a model take its statistics over all processes.
+
+    This holds from now on; names and values stay.
+    """
     for module in model.modules():
         if _several() and isinstance(module, nn.modules.batchnorm._BatchNorm):
             # a new class for the same object: another object would have to be put at every place that holds this one

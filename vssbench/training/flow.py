@@ -137,7 +137,10 @@ class Layer:
         return cls(texture, np.asarray(canvas, bool), motion)
 
     def in_keyframe(self) -> tuple[Image, npt.NDArray[np.bool_]]:
-        """Picture and outline where the motion takes them. A picture's borders are mirrored, an outline's are empty."""
+        """Return picture and outline where the motion takes them.
+
+        A picture's borders are mirrored, an outline's are empty.
+        """
         height, width = self.texture.shape[:2]
         outline = Pillow.fromarray(self.outline.astype(np.uint8))
         if self.outline.all():

@@ -56,7 +56,9 @@ CHECKED = 2
 
 @dataclass(frozen=True)
 class Options:
-    """How to train: the recipe's name, and what of it is overridden (None: nothing).
+    """The options of a training: the recipe's name and the values that override it.
+
+    None overrides nothing.
 
     ``batch`` counts the images of one pass over all processes; a step takes ``accumulate`` such passes. ``frames`` limits the
     frames of an epoch and of a validation; ``memory``, in GiB, bounds what is kept of the data on this machine; ``part_size``,
@@ -88,7 +90,7 @@ class Options:
     part_size: float | None = None
 
     def overrides(self) -> dict[str, Any]:
-        """What of the recipe is overridden, by its keys."""
+        """Return the values that override the recipe, by its keys."""
         given = {
             "epochs": self.epochs,
             "iterations": self.iterations,
@@ -305,7 +307,7 @@ class Trainer:
 
     @contextmanager
     def _track(self, label: str, total: int) -> Iterator[Tracker]:
-        """Progress on the main process alone."""
+        """Track progress on the main process alone."""
         if self.world.main and total:
             with track(label, total) as tracker:
                 yield tracker
@@ -377,13 +379,16 @@ class Trainer:
         return self.recipe.of(self.phases[number].name)
 
     def _length(self, number: int) -> int:
-        """Epochs or iterations of a phase, whichever the recipe counts."""
+        """Return the epochs or iterations of a phase, whichever the recipe counts."""
         share = self._phase_recipe(number).share
         share = self.phases[number].share if share is None else share
         return max(1, round((self.recipe.epochs or self.recipe.iterations or 0) * share)) if share else 0
 
     def _joined(self, number: int) -> range:
-        """The phases that share an optimiser and a schedule with this one: those before it that it continues, and on."""
+        """Return the phases that share an optimiser and a schedule with this one.
+
+        These are those before it that it continues, and on.
+        """
         first, last = number, number
         while first > 0 and self._phase_recipe(first).continues == self.phases[first - 1].name:
             first -= 1
@@ -455,7 +460,7 @@ class Trainer:
         return values
 
     def _terms(self, number: int, sample: Sample) -> dict[str, Tensor]:
-        """The terms of the loss of one pass on this process."""
+        """Return the terms of the loss of one pass on this process."""
         device = self.options.device
         moved = {key: value.to(device, non_blocking=True) for key, value in sample.items()}
         images = {key: _unit(moved[key]) for key in ("image", "keyframe") if key in moved}
@@ -570,5 +575,5 @@ def untrained(model: VideoSegmenter, frozen: tuple[str, ...], batch_norm: tuple[
 
 
 def _unit(image: Tensor) -> Tensor:
-    """uint8 (N, 3, H, W) to float32 in [0, 1], channels-last."""
+    """Convert uint8 (N, 3, H, W) to float32 in [0, 1], channels-last."""
     return image.float().div_(255).contiguous(memory_format=torch.channels_last)

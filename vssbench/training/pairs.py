@@ -34,10 +34,12 @@ SOME_FRAMES = (1, 4)
 
 @dataclass(frozen=True)
 class Coding:
-    """How pairs are coded: the codecs, taken in turn; ``vectors``: whether the method needs the codec's motion; ``original``:
-    whether it sees the frames as they were before coding, with the codec's motion all the same
-    (AR-Seg's training does); ``stated_rate``: whether pairs made of stills are coded at the codec's
-    own rate, and not at a random quality."""
+    """The way in which pairs are coded.
+
+    These are the codecs, taken in turn; ``vectors``: whether the method needs the codec's motion;
+    ``original``: whether it sees the frames as they were before coding, with the codec's motion all
+    the same (AR-Seg's training does).
+    """
 
     codecs: tuple[Variant, ...]
     vectors: bool = True
@@ -57,7 +59,7 @@ class Coding:
 
 
 def dense(motion: MotionField | None) -> Motion | None:
-    """The vector of every pixel (H, W, 2), where there is any motion."""
+    """Return the vector of every pixel (H, W, 2), where there is any motion."""
     return None if motion is None else motion.dense()
 
 

@@ -81,7 +81,7 @@ class Schedule(_Strict):
 
 
 class PhaseRecipe(_Strict):
-    """What may differ from phase to phase.
+    """The values of a recipe that may differ from phase to phase.
 
     ``batch`` counts the images of a step over all processes; ``clip`` bounds the gradient's norm (0: no bound); ``gaps`` is the
     range of frames from a pair's keyframe to its image (none: the codec's own keyframe); ``pixels`` says whether pairs show
@@ -159,7 +159,7 @@ class Recipe(_Strict):
         return self
 
     def of(self, phase: str) -> PhaseRecipe:
-        """What holds for the phase of that name."""
+        """Return the values that hold for the phase of that name."""
         return self.phases.get(phase, self.common)
 
     def flat(self) -> dict[str, str]:
@@ -270,7 +270,7 @@ def _override(content: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _forget(content: dict[str, Any], key: str) -> None:
-    """What a phase has of its own gives way to what the user typed."""
+    """Remove a phase's own value of a key, so that what the user typed holds."""
     *tables, last = key.split(".")
     for table in tables:
         content = content.get(table, {})

@@ -1,4 +1,4 @@
-"""What training batches are drawn from: labelled stills, and in which order.
+"""Samples of training batches: labelled stills, and in which order they are drawn.
 
 A sample is asked for by (epoch, index) and depends on those and the seed alone. Samples are dictionaries of tensors with
 the names of :class:`vssbench.segmenter.Batch`; pairs are in :mod:`vssbench.training.pairs`, exact flow in
@@ -48,7 +48,7 @@ class Samples(TorchDataset[Sample], ABC):
         return iter(())
 
     def preload_steps(self) -> int:
-        """How many steps :meth:`preload` takes."""
+        """Return the number of steps that :meth:`preload` takes."""
         return 0
 
 
@@ -63,7 +63,7 @@ class Stills(Samples):
         self._counts: np.ndarray | None = None
 
     def _choose(self, frames: list[tuple[int, int]]) -> None:
-        """``frames`` are numbers of a clip and of a frame in it."""
+        """Set the frames to train on. ``frames`` are numbers of a clip and of a frame in it."""
         if not frames:
             raise DataError("the training part of this dataset holds no labelled frame")
         self.frames = frames
@@ -86,7 +86,7 @@ class Stills(Samples):
         return len(self.frames)
 
     def augmented_by(self, augmentation: Augmentation) -> Stills:
-        """The same stills, in the same memory, under another augmentation."""
+        """Return the same stills, in the same memory, under another augmentation."""
         other = Stills.__new__(Stills)
         other.__dict__.update(self.__dict__, augmentation=augmentation)
         return other
@@ -135,17 +135,17 @@ class Stills(Samples):
 
 
 def image_tensor(image: Image) -> Tensor:
-    """uint8 (3, H, W), channels-last in memory; the loop scales it to [0, 1] on the device."""
+    """Convert an image to uint8 (3, H, W); the loop scales it to [0, 1] on the device."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def label_tensor(label: LabelMap) -> Tensor:
-    """uint8 (H, W); the loop makes it int64 on the device: eight times as much would wait in memory."""
+    """Convert a label to int64 (H, W)."""
     return torch.from_numpy(np.array(label, np.uint8))
 
 
 def motion_tensor(motion: Motion) -> Tensor:
-    """float32 (2, H, W)."""
+    """Convert a field to float32 (2, H, W)."""
     return torch.from_numpy(np.ascontiguousarray(motion, np.float32)).permute(2, 0, 1)
 
 

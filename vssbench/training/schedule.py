@@ -62,6 +62,9 @@ def build_optimiser(
 
 
 def _matching(name: str, keys: Iterable[str]) -> str:
-    """The longest key that is one or more whole segments of a dotted name, else :data:`REST`."""
+    """Return the longest key that is whole segments of a dotted name, else :data:`REST`.
+
+    It is one segment or more.
+    """
     found = [key for key in keys if f".{key}." in f".{name}."]
     return max(found, key=len, default=REST)

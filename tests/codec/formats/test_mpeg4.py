@@ -1,4 +1,7 @@
-"""What MPEG-4 part 2 does otherwise than MPEG-2: its B-frames' vectors are refused. All else is in test_mpeg2."""
+"""MPEG-4 part 2 where it differs from MPEG-2: its B-frames' vectors are refused.
+
+All else is in test_mpeg2.
+"""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def test_a_picture_without_vectors_is_all_holes(form: str) -> None:
 
 
 def test_blocks_beyond_the_picture_are_cut(form: str) -> None:
-    """As in the last macroblocks of a picture whose size is no multiple of 16."""
+    """Blocks reach beyond the picture where its size is no multiple of 16; they are cut."""
     blocks = np.array([record(-1, (16, 16), (32, 16), (4, 8))], RECORD)
     vectors, references = rasterise(blocks, 24, 40, 8, [PAST])
     expected = np.full((3, 5), NONE)

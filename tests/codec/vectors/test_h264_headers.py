@@ -71,8 +71,10 @@ def test_units_are_parted_by_lengths_or_start_codes(pan: Pan, form: str) -> None
     ],
 )  # fmt: skip
 def test_all_of_a_header_is_read(pan: Pan, parameters: str) -> None:
-    """What stands at a header's end is right only if all before was read: x264 marks references by command (the last flag) in
-    a B-pyramid and for pairs of fields alone."""
+    """A header's end reads right only if all before it was read.
+
+    x264 marks references by command (the last flag) in a B-pyramid and for pairs of fields alone.
+    """
     found = [part for parts in slices(stream(pan(96, 128, 13, (2, 1)), parameters)) for part in parts]
     told = {"ref": "1", "bframes": "0", **dict(pair.split("=") for pair in parameters.split(":"))}
     assert {part.kind for part in found} == ({I, P, B} if told["bframes"] != "0" else {I, P})

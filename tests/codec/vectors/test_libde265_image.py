@@ -1,4 +1,4 @@
-"""What is found in a picture's memory: on images that are built here, by the layout that libde265 has."""
+"""Block vectors in a picture's memory: on images built here by libde265's layout."""
 
 from __future__ import annotations
 

@@ -99,7 +99,9 @@ class Hevc(X26xCodec):
 
 
 def _encoding(paper: str, typed: dict[str, Any]) -> dict[str, Any]:
-    """Return what was typed, with the paper's encoding; a bit rate that was typed is kept.
+    """Return the typed settings with the paper's encoding.
+
+    Raises UsageError where both speak and differ.
 
     Raises UsageError where both speak of anything else and differ.
     """

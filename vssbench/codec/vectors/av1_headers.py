@@ -72,7 +72,10 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class SequenceHeader:
-    """What a sequence header (5.5.1) says that frame headers are read by. Lengths are in bits."""
+    """The part of a sequence header (5.5.1) by which frame headers are read.
+
+    Lengths are in bits.
+    """
 
     reduced: bool
     equal_interval: bool
@@ -99,18 +102,18 @@ class Bits:
         self._value, self._left = int.from_bytes(data, "big"), 8 * len(data)
 
     def number(self, count: int) -> int:
-        """``f(count)``: an unsigned number of that many bits."""
+        """Read ``f(count)``: an unsigned number of that many bits."""
         if count > self._left:
             raise DataError("an AV1 header ends too early: the stream is cut short or broken; encode it again")
         self._left -= count
         return self._value >> self._left & ((1 << count) - 1)
 
     def flag(self) -> bool:
-        """One bit."""
+        """Read one bit."""
         return bool(self.number(1))
 
     def uvlc(self) -> int:
-        """A number of variable length (4.10.3)."""
+        """Read a number of variable length (4.10.3)."""
         zeros = 0
         while not self.flag():
             zeros += 1
@@ -140,7 +143,10 @@ def units(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
 
 
 def _leb128(data: bytes, position: int) -> tuple[int, int]:
-    """A number in groups of seven bits, the least significant first (4.10.5), and the position after it."""
+    """Read a number in groups of seven bits, the least significant first (4.10.5).
+
+    Returns the position after it too.
+    """
     value = 0
     for count, byte in enumerate(data[position : position + _LONGEST_LEB128]):
         value |= (byte & 0x7F) << 7 * count
@@ -203,7 +209,7 @@ def _operating_point(bits: Bits, decoder_model: bool, delay_bits: int, delays: b
 
 
 def _tools(bits: Bits) -> tuple[int, int, int]:
-    """Screen content tools, integer vectors (each 0, 1 or by frame), bits of order hints."""
+    """Read screen content tools, integer vectors (each 0, 1 or by frame), bits of order hints."""
     bits.number(4)  # compound modes, warped motion, dual filter
     order_hints = bits.flag()
     if order_hints:
@@ -225,7 +231,7 @@ def relative_distance(first: int, second: int, order_hint_bits: int) -> int:
 
 
 def short_references(last: int, golden: int, hints: Sequence[int], order_hint: int, order_hint_bits: int) -> list[int]:
-    """The slots of all seven references where only those of LAST and GOLDEN are sent (7.8).
+    """Return the slots of all seven references where only LAST's and GOLDEN's are sent (7.8).
 
     ``hints`` are the order hints of the eight slots.
     """
@@ -271,7 +277,7 @@ class Follower:
         return shown
 
     def _frame(self, bits: Bits, temporal: int) -> Picture | None:
-        """A frame header (5.9.2): the picture, if it is shown."""
+        """Read a frame header (5.9.2); return the picture, if it is shown."""
         sequence = self.sequence
         if sequence is None:
             raise DataError("the AV1 stream begins without a sequence header: it is cut or broken; encode it again")
@@ -295,7 +301,7 @@ class Follower:
         return self._show(picture) if shown else None
 
     def _existing(self, bits: Bits, sequence: SequenceHeader) -> Picture:
-        """A picture that was coded before is shown now; a keyframe then fills all slots (7.21)."""
+        """Show a picture that was coded before; a keyframe then fills all slots (7.21)."""
         slot = bits.number(3)
         picture = self.slots[slot]
         if picture is None or not picture.showable:
@@ -318,7 +324,7 @@ class Follower:
     def _coded(
         self, bits: Bits, sequence: SequenceHeader, kind: FrameType, shown: bool, resilient: bool, temporal: int
     ) -> Picture:
-        """The rest of a frame header, from ``disable_cdf_update`` to the frame's size."""
+        """Read the rest of a frame header, from ``disable_cdf_update`` to the frame's size."""
         intra = kind in (FrameType.KEY, FrameType.INTRA_ONLY)
         bits.flag()
         screen_content = bits.number(1) if sequence.screen_content == _BY_FRAME else sequence.screen_content
@@ -343,13 +349,16 @@ class Follower:
         return Picture(kind, order_hint, refreshed, width, height, superres, references)
 
     def _check_slots(self, bits: Bits, sequence: SequenceHeader) -> None:
-        """The encoder says what it has in the slots: a slot that holds another picture here is lost."""
+        """Check the slots against the encoder's own account of them.
+
+        A slot that holds another picture here is lost.
+        """
         for slot, held in enumerate(self.slots):
             if bits.number(sequence.order_hint_bits) != (held.order_hint if held else None):
                 self.slots[slot] = None
 
     def _references(self, bits: Bits, sequence: SequenceHeader, order_hint: int) -> tuple[Picture | None, ...]:
-        """The pictures that LAST to ALTREF name."""
+        """Return the pictures that LAST to ALTREF name."""
         short = sequence.order_hint_bits > 0 and bits.flag()
         chosen: list[int] = []
         if short:
@@ -380,7 +389,7 @@ def _removal_times(bits: Bits, sequence: SequenceHeader, temporal: int) -> None:
 
 
 def _size(bits: Bits, sequence: SequenceHeader, own_size: bool) -> tuple[int, int, bool]:
-    """Width, height and super-resolution of a frame (5.9.5, 5.9.8)."""
+    """Read width, height and super-resolution of a frame (5.9.5, 5.9.8)."""
     width, height = sequence.width, sequence.height
     if own_size:
         width, height = bits.number(sequence.width_bits) + 1, bits.number(sequence.height_bits) + 1
@@ -390,7 +399,7 @@ def _size(bits: Bits, sequence: SequenceHeader, own_size: bool) -> tuple[int, in
 def _size_of_reference(
     bits: Bits, sequence: SequenceHeader, references: Sequence[Picture | None]
 ) -> tuple[int, int, bool] | None:
-    """The same where it is that of a reference (5.9.7); None where it is of none."""
+    """Read a frame's size where it is that of a reference (5.9.7); None where it is of none."""
     for picture in references:
         if bits.flag():
             if picture is None:

@@ -59,11 +59,11 @@ class _Slots:
 
     @property
     def count(self) -> int:
-        """How many words the slots are, up to the last slot's vectors."""
+        """Number of words from the slots' beginning to the last slot's vectors."""
         return _PICTURE_HEAD + (SLOTS - 1) * self.stride + self.vectors + 1
 
     def position(self, slot: int) -> int:
-        """Of a picture's size among these words."""
+        """Return the position of a picture's size among these words."""
         return _PICTURE_HEAD + slot * self.stride
 
 
@@ -137,7 +137,7 @@ class Dav1dVectors(VectorReader):
         self._slots = None
 
     def _check(self, index: int, coded: Picture, picture: av.VideoFrame) -> None:
-        """Refuse what dav1d keeps otherwise than it is read here."""
+        """Refuse a picture whose vectors dav1d keeps otherwise than it is read here."""
         sequence = self._headers.sequence
         reason = ""
         if (coded.width, coded.height) != (picture.width, picture.height):
@@ -190,7 +190,7 @@ class Dav1dVectors(VectorReader):
         return BlockVectors(self._refined(vectors)[None], self._refined(references)[None], past)
 
     def _refined(self, grid: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
-        """The grid of 8x8 pixels on the cells that were asked for."""
+        """Spread the grid of 8x8 pixels over the cells that were asked for."""
         parts = _CELL // self.cell
         if parts == 1:
             return grid
@@ -199,14 +199,19 @@ class Dav1dVectors(VectorReader):
 
 
 def _stored_shape(picture: Picture) -> tuple[int, int]:
-    """Rows and columns of the buffer of a picture's vectors: whole superblocks of the largest kind."""
+    """Return rows and columns of the buffer of a picture's vectors.
+
+    It holds whole superblocks of the largest kind.
+    """
     per_superblock = _SUPERBLOCK // _CELL
     rows, columns = grid_shape(picture.height, picture.width, _SUPERBLOCK)
     return rows * per_superblock, columns * per_superblock
 
 
 def _find(wrapper: int, held: list[Picture | None], planes: dict[Picture, int]) -> _Slots:
-    """The slots in the state of dav1d, to which one of the first words of the wrapper points. Raises _Mismatch.
+    """Find the slots in dav1d's state, which one of the wrapper's first words points to.
+
+    Raises _Mismatch.
 
     The nearest that fit are taken: behind the state, memory may still hold a state that was let go.
     """

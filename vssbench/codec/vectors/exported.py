@@ -67,7 +67,7 @@ class ExportedVectors(VectorReader):
             yield number, self._blocks(its, self._anchor, NONE)
 
     def _blocks(self, found: Records, before: int, after: int) -> BlockVectors:
-        """Of a B-frame; ``after`` NONE: there is no future picture."""
+        """Return the block vectors of a B-frame. With ``after`` NONE there is no future picture."""
         vectors, references = rasterise(found, self.height, self.width, self.cell, [before, after])
         layers = 1 if after == NONE else 2
         return BlockVectors(vectors[:layers], references[:layers], before)
@@ -105,7 +105,7 @@ def plain_rasterise(found: Records, height: int, width: int, cell: int, names: S
 
 
 def _scatter(found: Records, height: int, width: int, cell: int) -> tuple[Vectors, npt.NDArray[np.bool_]]:
-    """The vectors of one direction and where they are."""
+    """Return the vectors of one direction and their cells."""
     rows, columns = grid_shape(height, width, cell)
     # whole macroblocks, so that no block reaches outside and none needs clipping
     padded_rows, padded_columns = (-(-side // MACROBLOCK) * (MACROBLOCK // cell) for side in (height, width))

@@ -40,7 +40,10 @@ class H264Vectors(ExportedVectors):
                 raise MotionUnavailable(f"the H.264 stream {reason}, so that it is unknown where vectors point{_ADVICE}")
 
     def _disorder(self, header: Slice) -> str:
-        """What is wrong with the order of pictures, if anything; follows the anchors by their first slices."""
+        """Tell what is wrong with the order of pictures, if anything.
+
+        It follows the anchors by their first slices.
+        """
         step = self._count_step(header)
         if header.kind == B:
             between = -self._between_anchors < step < 0
@@ -52,7 +55,7 @@ class H264Vectors(ExportedVectors):
         return "" if step > 0 or header.idr else "has anchors that are not coded in display order"
 
     def _count_step(self, header: Slice) -> int:
-        """Picture order count relative to the last anchor's (8.2.1)."""
+        """Return the picture order count relative to the last anchor's (8.2.1)."""
         if header.sps.poc_type:
             # counts of type 2 follow the coded order, in which no B-frame can lie between anchors
             return 0 if header.kind == B else 1
@@ -62,7 +65,7 @@ class H264Vectors(ExportedVectors):
 
 
 def _ambiguity(header: Slice) -> str:
-    """Why a slice's vectors do not say which picture they point to, empty where they do."""
+    """Tell why a slice's vectors do not say which picture they point to, empty where they do."""
     if not header.sps.frames_only:
         return "is interlaced"
     if header.kind not in (P, B, I):

@@ -24,20 +24,20 @@ class Bits:
         self._value, self._left = int.from_bytes(payload, "big"), 8 * len(payload)
 
     def u(self, count: int) -> int:
-        """An unsigned number of so many bits."""
+        """Read an unsigned number of so many bits."""
         self._left -= count
         if self._left < 0:
             raise DataError("an H.264 header ends too early: the stream is broken; encode it again")
         return (self._value >> self._left) & ((1 << count) - 1)
 
     def ue(self) -> int:
-        """An unsigned Exp-Golomb code (9.1)."""
+        """Read an unsigned Exp-Golomb code (9.1)."""
         zeros = self._left - (self._value & ((1 << self._left) - 1)).bit_length()
         self.u(zeros)
         return self.u(zeros + 1) - 1
 
     def se(self) -> int:
-        """A signed Exp-Golomb code (9.1.1)."""
+        """Read a signed Exp-Golomb code (9.1.1)."""
         code = self.ue()
         return (code + 1) // 2 if code % 2 else -(code // 2)
 
@@ -161,17 +161,17 @@ class Headers:
 
 
 def _payload(unit: bytes) -> bytes:
-    """A unit without its header and without emulation prevention (7.4.1)."""
+    """Return a unit without its header and without emulation prevention (7.4.1)."""
     return unit[1:].replace(b"\x00\x00\x03", b"\x00\x00")
 
 
 def _parted(stream: bytes) -> Iterator[bytes]:
-    """The units of a byte stream (Annex B)."""
+    """Split a byte stream (Annex B) into its units."""
     return iter(stream.split(_START_CODE)[1:])
 
 
 def _measured(stream: bytes, length_bytes: int) -> Iterator[bytes]:
-    """The units of a stream with a length before each."""
+    """Split a stream with a length before each unit into its units."""
     place = 0
     while place + length_bytes <= len(stream):
         length = int.from_bytes(stream[place : place + length_bytes], "big")
@@ -229,7 +229,7 @@ def _read_sps(bits: Bits) -> Sps:
 
 
 def _skip_scaling_list(bits: Bits, size: int) -> None:
-    """7.3.2.1.1.1: a list ends early where its next scale is 0."""
+    """Skip a scaling list (7.3.2.1.1.1), which ends early where its next scale is 0."""
     last = following = 8
     for _ in range(size):
         if following:
@@ -268,7 +268,7 @@ def _read_poc(bits: Bits, sps: Sps, pps: Pps) -> int:
 
 
 def _read_modification(bits: Bits) -> bool:
-    """One list's modifications (7.3.3.1): whether there is any."""
+    """Read one list's modifications (7.3.3.1) and return whether there is any."""
     if not bits.u(1):
         return False
     while bits.ue() != 3:
@@ -277,7 +277,7 @@ def _read_modification(bits: Bits) -> bool:
 
 
 def _skip_weights(bits: Bits, sps: Sps, active: tuple[int, ...]) -> None:
-    """The table of explicit weights (7.3.3.2)."""
+    """Skip the table of explicit weights (7.3.3.2)."""
     bits.ue()
     if not sps.monochrome:
         bits.ue()

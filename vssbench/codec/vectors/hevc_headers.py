@@ -36,8 +36,11 @@ class ShortTermSet:
 
 @dataclass(frozen=True)
 class SequenceParameters:
-    """What is needed of an SPS (7.3.2.2). ``width`` and ``height`` are coded luma samples; ``crop`` (left, right, top,
-    bottom) of these are not shown."""
+    """The needed part of an SPS (7.3.2.2).
+
+    ``width`` and ``height`` are coded luma samples; ``crop`` (left, right, top, bottom) of these
+    are not shown.
+    """
 
     width: int
     height: int
@@ -62,7 +65,10 @@ class SequenceParameters:
 
 @dataclass(frozen=True)
 class PictureParameters:
-    """What is needed of a PPS (7.3.2.3). ``active`` are the default numbers of references in list 0 and 1."""
+    """The needed part of a PPS (7.3.2.3).
+
+    ``active`` are the default numbers of references in list 0 and 1.
+    """
 
     sequence: int
     dependent_slices: bool
@@ -82,18 +88,18 @@ class Bits:
         self._bits = format(int.from_bytes(b"\1" + payload, "big"), "b")[1:]
 
     def read(self, count: int) -> int:
-        """An unsigned number of ``count`` bits."""
+        """Read an unsigned number of ``count`` bits."""
         start, self._place = self._place, self._place + count
         if self._place > len(self._bits):
             raise self.broken("it ends too early")
         return int(self._bits[start : self._place], 2) if count else 0
 
     def flag(self) -> bool:
-        """One bit."""
+        """Read one bit."""
         return self.read(1) == 1
 
     def number(self, name: str, most: int = (1 << 32) - 2) -> int:
-        """An unsigned Exp-Golomb number, no greater than ``most``."""
+        """Read an unsigned Exp-Golomb number, no greater than ``most``."""
         one = self._bits.find("1", self._place)
         if one < 0:
             raise self.broken("it ends too early")
@@ -106,12 +112,12 @@ class Bits:
         return value
 
     def signed(self, name: str) -> int:
-        """A signed Exp-Golomb number."""
+        """Read a signed Exp-Golomb number."""
         code = self.number(name)
         return (code + 1) // 2 if code % 2 else -(code // 2)
 
     def broken(self, why: str) -> DataError:
-        """The error to raise."""
+        """Return the error to raise for a header that does not read."""
         return DataError(f"{self.what} of the HEVC stream is broken: {why}; encode it again")
 
 
@@ -164,7 +170,7 @@ def configuration(extradata: bytes | None) -> tuple[list[bytes], int | None]:
 
 
 def nal_header(nal: bytes) -> tuple[int, int, int]:
-    """Type, layer and temporal id of a NAL unit (7.3.1.2)."""
+    """Read type, layer and temporal id of a NAL unit (7.3.1.2)."""
     return nal[0] >> 1 & 63, (nal[0] & 1) << 5 | nal[1] >> 3, (nal[1] & 7) - 1
 
 
@@ -186,7 +192,10 @@ def short_term_set(bits: Bits, index: int, count: int, sets: tuple[ShortTermSet,
 
 
 def _predicted_set(bits: Bits, index: int, count: int, sets: tuple[ShortTermSet, ...]) -> ShortTermSet:
-    """Inter RPS (7.4.8): another set moved by a POC delta, some of its pictures left out."""
+    """Read a reference picture set predicted from another (Inter RPS, 7.4.8).
+
+    The other set is moved by a POC delta, some of its pictures left out.
+    """
     back = bits.number("reference picture set", index - 1) + 1 if index == count else 1
     source = sets[index - back]
     sign = -1 if bits.flag() else 1
@@ -206,7 +215,10 @@ def _predicted_set(bits: Bits, index: int, count: int, sets: tuple[ShortTermSet,
 
 
 def _profile(bits: Bits, layers: int) -> None:
-    """profile_tier_level (7.3.3). ``layers`` counts temporal sub-layers below the highest."""
+    """Skip profile_tier_level (7.3.3), but check the profile.
+
+    ``layers`` counts temporal sub-layers below the highest.
+    """
     bits.read(3)
     profile = bits.read(5)
     if profile not in _PROFILES:
@@ -223,7 +235,7 @@ def _profile(bits: Bits, layers: int) -> None:
 
 
 def _scaling_lists(bits: Bits) -> None:
-    """scaling_list_data (7.3.4), passed over."""
+    """Skip scaling_list_data (7.3.4)."""
     for size in range(4):
         for _ in range(0, 6, 3 if size == 3 else 1):
             if not bits.flag():

@@ -137,7 +137,7 @@ def _independent(bits: Bits, segment: SliceSegment) -> SliceSegment:
 def _lists(
     bits: Bits, kind: str, picture: PictureParameters, short_term: ShortTermSet, long_term: tuple[LongTerm, ...]
 ) -> tuple[tuple[int, int], tuple[tuple[int, ...] | None, tuple[int, ...] | None]]:
-    """The lengths of the lists and their modification (7.3.6.2)."""
+    """Read the lengths of the lists and their modification (7.3.6.2)."""
     lists = "IPB".index(kind)
     if lists == 0:
         return (0, 0), (None, None)
@@ -220,7 +220,7 @@ class Picture:
 
 
 def _place(segment: SliceSegment) -> tuple[object, ...]:
-    """What all slices of a picture must say alike."""
+    """Return the fields that are the same in all slices of a picture."""
     return segment.lsb, segment.short_term, segment.long_term
 
 
@@ -324,7 +324,7 @@ class Pictures:
         )  # fmt: skip
 
     def _poc(self, segment: SliceSegment, begins: bool) -> int:
-        """Picture order count (8.3.1)."""
+        """Return the picture order count (8.3.1)."""
         if begins:
             return segment.lsb
         span = 1 << segment.sequence.log2_lsb

@@ -68,11 +68,11 @@ class Library:
 
     @property
     def title(self) -> str:
-        """As ``libde265 1.1.3 of pillow-heif 1.8.1``."""
+        """The library in words, such as ``libde265 1.1.3 of pillow-heif 1.8.1``."""
         return f"libde265 {self.calls.de265_get_version().decode()} of {self.origin}"
 
     def text(self, error: int) -> str:
-        """What an error code of the library means."""
+        """Return the meaning of an error code of the library."""
         return (self.calls.de265_get_error_text(error) or b"unknown error").decode()
 
 
@@ -92,7 +92,10 @@ def library() -> Library:
 
 
 def _candidates() -> Iterator[tuple[str, str]]:
-    """Paths of what may be libde265, with the names of those who brought it; nothing is imported."""
+    """Yield paths that may be libde265, with the names of those who brought it.
+
+    Nothing is imported.
+    """
     for package, folder, pattern in (
         ("pillow_heif", "../pillow_heif.libs", "libde265*.so*"),
         ("pylibde265", ".", "_de265*.so"),
@@ -167,7 +170,7 @@ class _Coded:
     index: int = NONE
 
     def at(self, poc: int) -> tuple[int, int]:
-        """What names a picture of its coded video sequence."""
+        """Return the name of a picture of the same coded video sequence."""
         return self.picture.sequence, poc
 
 
@@ -276,7 +279,7 @@ class LibDe265Vectors(VectorReader):
             yield coded.index, self._named(coded)
 
     def _named(self, coded: _Coded) -> BlockVectors:
-        """The picture's vectors with the display indices of those that they point to."""
+        """Return the picture's vectors with the display indices of those that they point to."""
         past = self._past(coded)
         if coded.found is None:
             return no_vectors(self.height, self.width, self.cell, past)
@@ -288,7 +291,10 @@ class LibDe265Vectors(VectorReader):
         return BlockVectors(coded.found.vectors, np.stack(references), past)
 
     def _past(self, coded: _Coded) -> int:
-        """The nearest earlier picture of those that this one may refer to; if none is earlier, of those before it."""
+        """Return the nearest earlier picture that this one may refer to, by display index.
+
+        If none of those is earlier, it is the nearest of all before this one.
+        """
         picture = coded.picture
         if picture.random_access:
             return NONE

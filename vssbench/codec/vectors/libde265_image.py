@@ -1,4 +1,4 @@
-"""What libde265 keeps of a decoded HEVC picture: where it lies in memory, and the block vectors in it.
+"""Memory of a picture that libde265 decoded: where its arrays lie, and its block vectors.
 
 A ``de265_image`` holds, one after the other, arrays for coding tree blocks, coding blocks (3 bytes each) and prediction
 blocks (12 bytes for each 4x4 pixels). Each begins with its data's address, its length, the binary logarithm of its unit's
@@ -60,7 +60,7 @@ class FoundVectors:
 
 
 def _shapes(parameters: SequenceParameters) -> tuple[tuple[int, int, int], ...]:
-    """Logarithm of the unit, columns and rows of the three arrays."""
+    """Return the logarithm of the unit, columns and rows of the three arrays."""
     rows, columns = parameters.ctbs
     log2 = parameters.log2_min_block
     across, down = parameters.width >> log2, parameters.height >> log2
@@ -73,7 +73,10 @@ def _shapes(parameters: SequenceParameters) -> tuple[tuple[int, int, int], ...]:
 
 
 def find(image: int, parameters: SequenceParameters) -> Layout:
-    """Where the arrays lie in the image at that address. Raises MotionUnavailable where they are not found."""
+    """Find the arrays in the image at that address.
+
+    Raises MotionUnavailable where they are not found.
+    """
     content = memory.words(image, _SEARCHED).tobytes()
     wanted = _shapes(parameters)
     found = {}
@@ -126,7 +129,11 @@ def read(image: int, layout: Layout, picture: Picture, height: int, width: int, 
 def _blocks(
     image: int, layout: Layout, picture: Picture, rows: int, columns: int, cell: int
 ) -> tuple[npt.NDArray[np.uint8], _Numbers]:
-    """Cells with a vector: 1, else 0; and the prediction blocks (gh, gw, 3) at the cells' upper left corners."""
+    """Return the mask of cells with a vector, and the cells' prediction blocks.
+
+    Cells with a vector are 1, else 0; the prediction blocks (gh, gw, 3) are those at the cells'
+    upper left corners.
+    """
     _, coding, prediction = _shapes(picture.parameters)
     step = cell >> _LOG2_BLOCK
     try:
@@ -154,7 +161,10 @@ def _slices(picture: Picture, cell: int, rows: int, columns: int) -> tuple[list[
 
 
 def _spread(grid: _Numbers, times: int, rows: int, columns: int) -> _Numbers:
-    """Each entry of a coarse grid for ``times`` rows and columns of a finer one, (rows, columns) of it."""
+    """Repeat each entry of a coarse grid for ``times`` rows and columns of a finer one.
+
+    Returns (rows, columns) of it.
+    """
     if times > 1:
         grid = np.repeat(np.repeat(grid, times, axis=0), times, axis=1)
     return grid[:rows, :columns]

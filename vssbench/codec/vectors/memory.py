@@ -41,7 +41,7 @@ if hasattr(os, "register_at_fork"):  # an open file stands for the memory of the
 
 
 def read(address: int, size: int) -> bytes:
-    """``size`` bytes at an address of this process. Raises Unreadable."""
+    """Read ``size`` bytes at an address of this process. Raises Unreadable."""
     try:
         data = os.pread(_memory(), size, address)
     except (OSError, OverflowError, ValueError) as error:
@@ -52,12 +52,15 @@ def read(address: int, size: int) -> bytes:
 
 
 def pointer(address: int) -> int:
-    """The 8-byte word at an address."""
+    """Read the 8-byte word at an address."""
     return int(struct.unpack("<Q", read(address, WORD))[0])
 
 
 def words(address: int, count: int) -> npt.NDArray[np.uint64]:
-    """Up to ``count`` words from an address on, as many as there are up to the end of the mapped memory."""
+    """Read up to ``count`` words from an address on.
+
+    They are as many as there are up to the end of the mapped memory.
+    """
     page = 4096
     parts = []
     end = address + count * WORD

@@ -38,9 +38,12 @@ _proofs: dict[str, Proof] = {}
 
 @dataclass(frozen=True)
 class Proof:
-    """What came of a self-test: ``reason`` is empty where the vectors can be trusted. ``right`` is the share of vectors
-    within half a pixel of the truth, ``covered`` the share of cells that have one, away from the border, over all frames that
-    are not keyframes."""
+    """The outcome of a self-test of a codec's vectors.
+
+    ``reason`` is empty where the vectors can be trusted. ``right`` is the share of vectors within
+    half a pixel of the truth, ``covered`` the share of cells that have one, away from the border,
+    over all frames that are not keyframes.
+    """
 
     right: float
     covered: float
@@ -48,7 +51,10 @@ class Proof:
 
 
 def prove(codec: EncodedCodec) -> Proof:
-    """The self-test of a codec's reader, run once a process. Never raises, whatever the reader does."""
+    """Run the self-test of a codec's reader, once a process.
+
+    Never raises, whatever the reader does.
+    """
     with _lock:
         if codec.name not in _proofs:
             _proofs[codec.name] = _prove(codec)
@@ -95,7 +101,10 @@ def _measure(codec: EncodedCodec) -> tuple[float, float]:
 
 
 def pan(length: int, height: int, width: int, motion: tuple[float, float], seed: int = 0) -> Iterator[Image]:
-    """A window that moves across a texture: a pixel p of frame i lies at ``p + motion`` in frame i - 1."""
+    """Render a window that moves across a texture.
+
+    A pixel p of frame i lies at ``p + motion`` in frame i - 1.
+    """
     margin = int(max(map(abs, motion)) * length) + 8
     scene = Pillow.fromarray(texture(height + 2 * margin, width + 2 * margin, seed))
     for index in range(length):

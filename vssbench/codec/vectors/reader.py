@@ -1,4 +1,4 @@
-"""What a picture's block vectors are to the harness, and the interface of those who read them from a decoder."""
+"""A picture's block vectors, and the interface of those who read them from a decoder."""
 
 from __future__ import annotations
 
@@ -84,7 +84,10 @@ class VectorReader(ABC):
 
     @classmethod
     def check(cls) -> str:
-        """What the vectors come from, in words, with its version. Raises MotionUnavailable where it is not installed."""
+        """Return the source of the vectors in words, with its version.
+
+        Raises MotionUnavailable where it is not installed.
+        """
         return f"FFmpeg's libavcodec in PyAV {av.__version__}"
 
     @abstractmethod
@@ -92,7 +95,7 @@ class VectorReader(ABC):
         """Set the decoder's options and threads; they work only before the first packet."""
 
     def packet(self, packet: av.Packet) -> None:  # noqa: B027 - most readers need no packets
-        """See a packet in coded order, just after the decoder found no fault in it."""
+        """Look at a packet in coded order, just after the decoder found no fault in it."""
 
     @abstractmethod
     def picture(self, index: int, picture: av.VideoFrame, context: av.VideoCodecContext) -> Iterator[tuple[int, BlockVectors]]:
@@ -102,11 +105,14 @@ class VectorReader(ABC):
         """
 
     def trailer(self) -> av.Packet | None:
-        """A packet to decode behind the last, whose picture is dropped, where the decoder else keeps vectors back."""
+        """Return a packet to decode behind the last, where the decoder else keeps vectors back.
+
+        Its picture is dropped.
+        """
         return None
 
     def finish(self) -> Iterator[tuple[int, BlockVectors]]:
-        """What is still waiting when the stream has ended."""
+        """Yield the pictures that still wait when the stream has ended."""
         return iter(())
 
     def close(self) -> None:  # noqa: B027 - most readers hold nothing

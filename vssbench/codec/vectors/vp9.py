@@ -84,7 +84,10 @@ class Vp9Vectors(VectorReader):
         return BlockVectors(self._cells(vectors), self._cells(references), past)
 
     def _records(self, key: bool, picture: av.VideoFrame, context: av.VideoCodecContext) -> npt.NDArray[Any]:
-        """The records of the picture just decoded, checked: one for each 8x8 block that shows anything of it."""
+        """Return the checked records of the picture just decoded.
+
+        There is one for each 8x8 block that shows anything of it.
+        """
         try:
             down, across = (-(-side // SUPERBLOCK) for side in (picture.height, picture.width))
             state = memory.private_data(context)
@@ -108,7 +111,7 @@ class Vp9Vectors(VectorReader):
         return records
 
     def _cells(self, blocks: Any) -> Any:
-        """Layers on the 8x8 grid (L, gh, gw, ...) on the grid of cells."""
+        """Spread layers on the 8x8 grid (L, gh, gw, ...) over the grid of cells."""
         if self.cell == BLOCK:
             return blocks
         times = BLOCK // self.cell
@@ -116,7 +119,10 @@ class Vp9Vectors(VectorReader):
         return np.ascontiguousarray(blocks.repeat(times, 1).repeat(times, 2)[:, :rows, :columns])
 
     def _still(self, before: int) -> BlockVectors:
-        """A picture that is shown again: nothing has moved since it was first."""
+        """Return the vectors of a picture that is shown again.
+
+        Nothing has moved since it was first.
+        """
         shape = (1, *grid_shape(self.height, self.width, self.cell))
         vectors: Vectors = np.zeros((*shape, 2), np.float32)
         references: References = np.full(shape, before, np.int32)

@@ -154,7 +154,7 @@ def _sync_code(bits: _Bits) -> None:
 
 
 def _colours(bits: _Bits, profile: int) -> None:
-    """color_config (6.2.2): bit depth, colour space, range and subsampling."""
+    """Read color_config (6.2.2): bit depth, colour space, range and subsampling."""
     if profile >= 2:
         bits.take(1)  # 10 or 12 bits
     space = bits.take(3)
