@@ -19,19 +19,19 @@ import click
 import numpy as np
 from PIL import Image as Pillow
 
-from vssbench import native, registry
+from vssbench import native
 from vssbench.cli.options import Size, check_json
 from vssbench.codec.accumulate import Accumulator
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encode import encode
-from vssbench.codec.footage import footage
 from vssbench.codec.formats.h264 import H264
 from vssbench.codec.motion import MotionSettings, dense
 from vssbench.codec.vectors.exported import ExportedVectors, Records, rasterise, records
 from vssbench.codec.vectors.reader import NONE, BlockVectors, grid_shape, no_vectors
-from vssbench.core import files
-from vssbench.machine import describe_machine
-from vssbench.video import Image
+from vssbench.core import files, registry
+from vssbench.core.machine import describe_machine
+from vssbench.core.video import Image
+from vssbench.view.footage import footage
 
 try:
     from mvextractor.videocap import VideoCap

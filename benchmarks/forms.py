@@ -12,16 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vssbench import registry
-from vssbench.errors import UsageError
-from vssbench.inference import prepare
-from vssbench.nets.icnet import ICNet
+from vssbench.core import registry
+from vssbench.core.errors import UsageError
+from vssbench.core.segmenter import VideoSegmenter
+from vssbench.core.variant import parse_variant
+from vssbench.fast.prepare import prepare
+from vssbench.methods.icnet.network import ICNet
 from vssbench.nets.network import SegmentationNetwork
+from vssbench.nets.perframe import PerFrameSegmenter
 from vssbench.nets.pspnet import UpsamplingPSPNet
 from vssbench.nets.resize import resize
-from vssbench.perframe import PerFrameSegmenter
-from vssbench.segmenter import VideoSegmenter
-from vssbench.variant import parse_variant
 
 CLASSES = 12
 

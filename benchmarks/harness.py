@@ -19,13 +19,13 @@ import numpy as np
 
 from vssbench.cli.options import Size, check_json
 from vssbench.core import files
-from vssbench.machine import describe_machine
+from vssbench.core.machine import describe_machine
+from vssbench.core.video import IGNORE
 from vssbench.metrics.boundary import boundary_counts
 from vssbench.metrics.confusion import confusion_matrix
 from vssbench.metrics.consistency import ConsistencyMeter
 from vssbench.metrics.meter import Seen
-from vssbench.store import RunStore
-from vssbench.video import IGNORE
+from vssbench.run.store import RunStore
 
 GROUPS = ("scoring", "share", "memory")
 BENCH = Path(__file__).parent.parent / "bench.py"

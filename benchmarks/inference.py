@@ -19,9 +19,9 @@ from torch import nn
 from vssbench import native
 from vssbench.cli.options import Size, check_json
 from vssbench.core import files
-from vssbench.machine import describe_machine
-from vssbench.nets.fused_creff import compiled_creff, strip_creff, whole_creff
-from vssbench.nets.local_attention import local_attention
+from vssbench.core.machine import describe_machine
+from vssbench.methods.arseg.fused_creff import compiled_creff, strip_creff, whole_creff
+from vssbench.methods.arseg.local_attention import local_attention
 from vssbench.nets.resize import resize
 from vssbench.nets.warp import warp
 

@@ -19,14 +19,14 @@ from torch import Tensor
 
 from vssbench.cli.options import Size, check_json
 from vssbench.core import files
-from vssbench.machine import describe_machine
-from vssbench.segmenter import Batch
+from vssbench.core.machine import describe_machine
+from vssbench.core.segmenter import Batch
+from vssbench.core.variant import parse_variant
+from vssbench.core.video import Clip, Dataset, Image
 from vssbench.training.augment import Augmentation
 from vssbench.training.loop import AUTOCAST, Options, Trainer
 from vssbench.training.samples import Stills, joined
 from vssbench.training.schedule import build_optimiser
-from vssbench.variant import parse_variant
-from vssbench.video import Clip, Dataset, Image
 
 GROUPS = ("loop", "sample")
 #: height x width of a still and of the crop

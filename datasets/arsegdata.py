@@ -24,8 +24,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.data import camvid_labels, cityscapes_labels, held_out
-from vssbench.data.camvid_video import FOOTAGE
+from vssbench.core.division import Division, divided_by
+from vssbench.core.division import Part as HeldOutPart
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.video import IGNORE, Clip, Given
 from vssbench.data.faults import complaint, missing_files, wrong_files
 from vssbench.data.ondisk import (
     COMPLETE,
@@ -40,11 +42,11 @@ from vssbench.data.ondisk import (
     path_or_none,
     shown,
 )
-from vssbench.division import Division, divided_by
-from vssbench.division import Part as HeldOutPart
-from vssbench.errors import DataError, UsageError
-from vssbench.stills import LabelReader, Still, fingerprint, image_size, read_ids
-from vssbench.video import IGNORE, Clip, Given
+from vssbench.data.stills import LabelReader, Still, fingerprint, image_size, read_ids
+from vssbench.datasets.camvid import held_out
+from vssbench.datasets.camvid import labels as camvid_labels
+from vssbench.datasets.camvid.raw_video import FOOTAGE
+from vssbench.datasets.cityscapes import labels as cityscapes_labels
 
 #: units of a stored vector in a pixel
 UNITS = 4
@@ -148,7 +150,7 @@ class ArSegData(OnDisk):
         return self._clips("train")
 
     def division(self) -> Division:
-        """Held out are the frames that the dataset itself holds out, see :mod:`vssbench.data.held_out`."""
+        """Held out are the frames that the dataset itself holds out, see :mod:`vssbench.datasets.camvid.held_out`."""
         cities = _kind(self.folder()) is CityscapesFiles
         rule = held_out.CITYSCAPES_RULE if cities else held_out.CAMVID_RULE
         return divided_by(self.training_clips(), _city_part if cities else _drive_part, rule)

@@ -27,14 +27,14 @@ from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 
+from vssbench.core.division import Division, divided_by_name
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.video import Clip, LabelMap
 from vssbench.data.classes_file import ClassList, read_classes
 from vssbench.data.faults import complaint, repeated_images, wrong_files
 from vssbench.data.movie import Movie
 from vssbench.data.ondisk import MISSING, UNCOUNTED, NothingThere, OnDisk, Outline, Part, Run, path_or_none, shown
-from vssbench.division import Division, divided_by_name
-from vssbench.errors import DataError, UsageError
-from vssbench.stills import Still, check_size, fingerprint
-from vssbench.video import Clip, LabelMap
+from vssbench.data.stills import Still, check_size, fingerprint
 
 #: the list of clips that are held out of training
 VALIDATION = "validation"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from vssbench.keyframe_baseline import KeyframeBaseline
+from vssbench.nets.keyframe_baseline import KeyframeBaseline
 
 
 class Copy(KeyframeBaseline):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vssbench.keyframe_baseline import KeyframeBaseline
+from vssbench.nets.keyframe_baseline import KeyframeBaseline
 
 
 class Warp(KeyframeBaseline):

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import torch
 
-from vssbench.division import Division
-from vssbench.video import Clip, Dataset
+from vssbench.core.division import Division
+from vssbench.core.video import Clip, Dataset
 
 torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

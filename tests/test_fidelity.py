@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from vssbench.cost.fidelity import BEGIN, END, TOLERANCE, render, replace
+from tools.fidelity import BEGIN, END, TOLERANCE, render, replace
+from vssbench.core.errors import DataError
 from vssbench.cost.published import read
-from vssbench.errors import DataError
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "fidelity.md"
 

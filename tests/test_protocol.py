@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vssbench.errors import CellRefused, UsageError
+from vssbench.core.errors import CellRefused, UsageError
+from vssbench.core.video import Clip
 from vssbench.protocol import MEAN_OF_DISTANCES, POOLED, Dense, EveryDistance, Pairs, Protocol, protocol, typed
-from vssbench.video import Clip
 
 
 def clip(length: int, labelled: tuple[int, ...] | None = None) -> Clip:

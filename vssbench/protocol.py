@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from vssbench.errors import CellRefused, UsageError
-from vssbench.variant import format_value, parse_variant
-from vssbench.video import Clip
+from vssbench.core.errors import CellRefused, UsageError
+from vssbench.core.variant import format_value, parse_variant
+from vssbench.core.video import Clip
 
 #: how mIoU comes of the confusion matrices
 MEAN_OF_DISTANCES, POOLED = "mean of mIoU_d", "pooled"

@@ -9,10 +9,10 @@ from PIL import Image as Pillow
 
 from vssbench.cli import bench
 from vssbench.cli.codec import open_clip, read_span
-from vssbench.codec import inspect
 from vssbench.codec.encode import encode
 from vssbench.codec.formats.h264 import H264
-from vssbench.errors import DataError, VssbenchError
+from vssbench.core.errors import DataError, VssbenchError
+from vssbench.view import inspect
 
 STREET = "synthetic[height=64,width=96,clips=2,frames=5]"
 
@@ -134,7 +134,7 @@ def test_bad_input_is_one_message(arguments, words, tmp_path, monkeypatch):
 
 
 def test_a_dataset_without_clips(monkeypatch):
-    from vssbench import registry
+    from vssbench.core import registry
 
     monkeypatch.setattr(registry.load("datasets", "synthetic"), "clips", lambda self: [])
     with pytest.raises(DataError, match="holds no clip"):

@@ -7,12 +7,13 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from vssbench import registry, weights
 from vssbench.cli import bench
-from vssbench.errors import DataError, VssbenchError
-from vssbench.store import RunStore
+from vssbench.core import registry
+from vssbench.core.errors import DataError, VssbenchError
+from vssbench.core.variant import parse_variant
+from vssbench.run.store import RunStore
 from vssbench.training.loop import Options, Trainer
-from vssbench.variant import parse_variant
+from vssbench.weights import file as weights
 
 
 def call(*arguments: str):
@@ -182,7 +183,7 @@ def test_every_command_has_a_worked_example():
 
 
 def test_shipped_weights_cover_the_default_run():
-    from vssbench.sweep import DEFAULT_METHODS
+    from vssbench.sweep.grid import DEFAULT_METHODS
 
     classes = registry.create("datasets", parse_variant("synthetic[clips=1,frames=1]")).classes
     for text in DEFAULT_METHODS:

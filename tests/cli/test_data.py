@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 from tests.datasets import fakes
 from vssbench.cli import bench
-from vssbench.data.camvid_video import FOOTAGE
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
+from vssbench.datasets.camvid.raw_video import FOOTAGE
 
 
 def call(*arguments: object) -> Result:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from vssbench import registry
 from vssbench.cli import bench
-from vssbench.errors import DataError, UsageError
+from vssbench.core import registry
+from vssbench.core.errors import DataError, UsageError
 from vssbench.latency import result as store
 from vssbench.latency.compare import check_comparable, ratios_again
 from vssbench.latency.samples import columns
@@ -25,7 +25,7 @@ QUICK = ("--size", "64x96", "--gop", "3", "--processes", "1", "--rounds", "2", "
 
 PLUGIN = '''
 import os, time
-from vssbench import registry
+from vssbench.core import registry
 
 class Spun(registry.load("methods", "bisenet")):
     """bisenet that takes half as long again."""

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from vssbench.cli import bench
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 
 STREET = "synthetic[height=64,width=96,clips=1,frames=6]"
 #: a command that writes a file, its option, the file's name; each is refused before it does any work

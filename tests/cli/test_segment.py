@@ -17,9 +17,9 @@ from click.testing import CliRunner
 from PIL import Image as Pillow
 
 from tests.segment.conftest import PLAIN, make, turn
-from vssbench.classes import CAMVID_CLASSES
 from vssbench.cli import bench
-from vssbench.errors import DataError, VssbenchError
+from vssbench.core.classes import CAMVID_CLASSES
+from vssbench.core.errors import DataError, VssbenchError
 from vssbench.segment.job import Work
 from vssbench.segment.output import VideoWriter
 
@@ -105,7 +105,7 @@ def test_motion_codec_and_reencode(make, tmp_path) -> None:
 def test_the_stream_is_refused_on_the_way(make, tmp_path, monkeypatch) -> None:
     """A stream refused by a late reader is begun anew with estimated motion, with a message."""
     from vssbench.codec.vectors.mpeg import Mpeg4Vectors
-    from vssbench.errors import MotionUnavailable
+    from vssbench.core.errors import MotionUnavailable
 
     plain = Mpeg4Vectors.picture
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from vssbench import native, registry
+from vssbench import native
 from vssbench.codec.spec import Codec
 from vssbench.codec.vectors.proof import prove, texture
-from vssbench.errors import VssbenchError
-from vssbench.variant import parse_variant
-from vssbench.video import Clip, Image
+from vssbench.core import registry
+from vssbench.core.errors import VssbenchError
+from vssbench.core.variant import parse_variant
+from vssbench.core.video import Clip, Image
 
 Pan = Callable[..., Clip]
 

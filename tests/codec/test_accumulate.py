@@ -14,8 +14,8 @@ from vssbench.codec.formats.h264 import H264
 from vssbench.codec.motion import MotionField, MotionSettings
 from vssbench.codec.vectors.exported import ExportedVectors
 from vssbench.codec.vectors.reader import NONE, BlockVectors, no_vectors
-from vssbench.errors import DataError
-from vssbench.video import Image
+from vssbench.core.errors import DataError
+from vssbench.core.video import Image
 
 HEIGHT, WIDTH, CELL = 32, 48, 8
 SHAPE = (HEIGHT // CELL, WIDTH // CELL)

@@ -22,8 +22,8 @@ from vssbench.codec.encode import EncoderSettings, encode, encode_here
 from vssbench.codec.formats.av1 import Av1
 from vssbench.codec.formats.h264 import H264
 from vssbench.codec.vectors.proof import pan
-from vssbench.errors import DataError, UsageError
-from vssbench.video import Image
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.video import Image
 
 Started = list[subprocess.Popen[bytes]]
 HEIGHT, WIDTH = 96, 128

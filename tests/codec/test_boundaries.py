@@ -14,8 +14,8 @@ from vssbench.codec.boundaries import KEPT, Boundaries
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.vectors.mpeg import Mpeg2Vectors
 from vssbench.codec.vectors.reader import NONE, BlockVectors
-from vssbench.errors import MotionUnavailable, UsageError
-from vssbench.video import Clip
+from vssbench.core.errors import MotionUnavailable, UsageError
+from vssbench.core.video import Clip
 
 Pan = Callable[..., Clip]
 

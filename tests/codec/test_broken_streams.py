@@ -11,15 +11,15 @@ import av
 import numpy as np
 import pytest
 
-from vssbench import registry
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encode import encode
 from vssbench.codec.encoded import EncodedCodec
 from vssbench.codec.motion import MotionSettings
 from vssbench.codec.vectors.proof import prove
-from vssbench.errors import DataError, MotionUnavailable
-from vssbench.variant import Variant
-from vssbench.video import Clip, Frame, Image
+from vssbench.core import registry
+from vssbench.core.errors import DataError, MotionUnavailable
+from vssbench.core.variant import Variant
+from vssbench.core.video import Clip, Frame, Image
 
 Pan = Callable[..., Clip]
 LENGTH, GOP, HEIGHT, WIDTH = 13, 6, 96, 128

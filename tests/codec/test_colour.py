@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from vssbench import registry
 from vssbench.codec.decode import decode
 from vssbench.codec.encode import encode
 from vssbench.codec.encoded import EncodedCodec
 from vssbench.codec.formats.h264 import H264
-from vssbench.variant import Variant
-from vssbench.video import Image
+from vssbench.core import registry
+from vssbench.core.variant import Variant
+from vssbench.core.video import Image
 
 #: near lossless, for each codec in its own scale
 BEST = {"h264": {"qp": 1}, "mpeg2": {"qp": 1}, "mpeg4": {"qp": 1}}

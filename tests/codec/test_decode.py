@@ -17,8 +17,8 @@ from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encode import encode
 from vssbench.codec.formats.h264 import H264
 from vssbench.codec.vectors.h264 import H264Vectors
-from vssbench.errors import DataError, MotionUnavailable, UsageError
-from vssbench.video import Clip
+from vssbench.core.errors import DataError, MotionUnavailable, UsageError
+from vssbench.core.video import Clip
 
 Pan = Callable[..., Clip]
 

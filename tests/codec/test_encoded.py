@@ -6,10 +6,10 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from vssbench import registry
 from vssbench.codec.encoded import CellOptions, EncodedCodec, SearchOptions
-from vssbench.errors import UsageError
-from vssbench.variant import Variant
+from vssbench.core import registry
+from vssbench.core.errors import UsageError
+from vssbench.core.variant import Variant
 
 SHARED = (
     "gop", "bitrate", "crf", "qp", "preset", "bframes", "refs", "fps", "motion", "cell", "fill", "whole_pixels",

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from vssbench import registry
 from vssbench.codec.formats.raw import Raw
 from vssbench.codec.spec import Codec
-from vssbench.errors import CellRefused
-from vssbench.variant import parse_variant
-from vssbench.video import Given
+from vssbench.core import registry
+from vssbench.core.errors import CellRefused
+from vssbench.core.variant import parse_variant
+from vssbench.core.video import Given
 
 #: x264 at this preset has no macroblock tree, with which it rarely gives other bits for the same tiny frames
 CODECS = (

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from vssbench.video import Image
+    from vssbench.core.video import Image
 
 if not Path("/proc/self/task").is_dir():
     pytest.skip("threads and their state are read from /proc", allow_module_level=True)
@@ -104,10 +104,10 @@ def held() -> dict[str, Any]:
 
 def use(name: str) -> Callable[[], None]:
     """Return a function that encodes and decodes a small clip with motion, as an experiment does."""
-    from vssbench import registry
     from vssbench.codec.vectors.proof import pan
-    from vssbench.variant import parse_variant
-    from vssbench.video import Clip
+    from vssbench.core import registry
+    from vssbench.core.variant import parse_variant
+    from vssbench.core.video import Clip
 
     images = list(pan(6, 96, 128, (2.25, -1.5)))
     if name == MOVIE:
@@ -128,7 +128,7 @@ def movie(images: Sequence[Image]) -> None:
     """Write the images to a video file."""
     from PIL import Image as Pillow
 
-    from vssbench.codec.moviefile import write_movie
+    from vssbench.view.moviefile import write_movie
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "movie.mp4"

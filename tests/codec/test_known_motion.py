@@ -12,11 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vssbench import registry
-from vssbench.codec import account, trials
+from tools import codec_account as account
 from vssbench.codec.formats.raw import Raw
 from vssbench.codec.motion import MotionField
-from vssbench.codec.trials import (
+from vssbench.codec.vectors.reader import BlockVectors
+from vssbench.core import registry
+from vssbench.core.errors import DataError
+from vssbench.core.video import Clip, Frame
+from vssbench.view import trials
+from vssbench.view.trials import (
     CODECS,
     LEAST_COVERED,
     MOTIONS,
@@ -29,9 +33,6 @@ from vssbench.codec.trials import (
     known,
     moving_clip,
 )
-from vssbench.codec.vectors.reader import BlockVectors
-from vssbench.errors import DataError
-from vssbench.video import Clip, Frame
 
 PAGE = Path(__file__).parents[2] / "docs" / "codecs.md"
 #: frames, one GOP

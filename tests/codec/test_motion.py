@@ -19,7 +19,7 @@ from vssbench.codec.motion import (
     settle,
 )  # fmt: skip
 from vssbench.codec.vectors.reader import NONE, BlockVectors, distinct, grid_shape
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 
 
 def random_blocks(

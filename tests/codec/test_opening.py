@@ -16,10 +16,10 @@ import vssbench
 from vssbench.codec import opening
 from vssbench.codec.contents import contents
 from vssbench.codec.decode import decode
-from vssbench.codec.footage import footage
 from vssbench.codec.opening import open_video
 from vssbench.data.movie import pictures
 from vssbench.segment.source import open_source
+from vssbench.view.footage import footage
 
 TEXT, NO_TEXT = b"cafXYZ", b"caf\xe9\xff\xfe"
 

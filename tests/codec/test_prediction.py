@@ -9,7 +9,7 @@ from vssbench import native
 from vssbench.codec.motion import MotionField, Step
 from vssbench.codec.prediction import moved, plain_predict, predict, residual, statistics
 from vssbench.codec.vectors.reader import grid_shape
-from vssbench.video import Image
+from vssbench.core.video import Image
 
 
 def images(height: int, width: int, *names: int) -> dict[int, Image]:

@@ -12,7 +12,7 @@ import pytest
 from vssbench.codec.encode import EncoderSettings, encode
 from vssbench.codec.formats.h264 import H264
 from vssbench.codec.vectors.proof import pan
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
 
 HEIGHT, WIDTH = 96, 128
 

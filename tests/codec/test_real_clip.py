@@ -9,9 +9,9 @@ import av
 import numpy as np
 import pytest
 
-from vssbench.codec import account
-from vssbench.codec.trials import CODECS, Motion, beginning, codec_of, follow, moving_clip
-from vssbench.video import Clip
+from tools import codec_account as account
+from vssbench.core.video import Clip
+from vssbench.view.trials import CODECS, Motion, beginning, codec_of, follow, moving_clip
 
 PAGE = Path(__file__).parents[2] / "docs" / "codecs.md"
 #: grey levels: one step by each block's own vector and reference, first four GOPs at 1 Mb/s, on decoded pictures

@@ -13,7 +13,7 @@ from vssbench import native
 from vssbench.codec.colour import CENTRE, LEFT, ToRgb, plain_rgb
 from vssbench.codec.encode import COLOUR_RANGE, COLOUR_SPACE, TO_RGB, encode
 from vssbench.codec.formats.h264 import H264
-from vssbench.video import Image
+from vssbench.core.video import Image
 
 needs_kernels = pytest.mark.skipif(native.video_kernels() is None, reason="the compiled kernels cannot be used here")
 

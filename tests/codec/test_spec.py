@@ -6,7 +6,7 @@ import pytest
 
 from vssbench.codec.rate import Rate, format_rate, parse_rate, rate_control, within
 from vssbench.codec.spec import check_gop, check_motion
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 
 
 @pytest.mark.parametrize(

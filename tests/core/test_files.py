@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from vssbench.core import files
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
 
 #: more than any write here takes
 _MOST_STEPS = 200

@@ -8,14 +8,14 @@ import torch
 from click.testing import CliRunner
 from torch import nn
 
-from vssbench import registry
 from vssbench.cli.cost import cost
+from vssbench.core import registry
+from vssbench.core.errors import UsageError
+from vssbench.core.segmenter import VideoSegmenter
+from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.agreement import PLAIN, REUSING, additions, causes, lines
 from vssbench.cost.crosscheck import TOOLS, _Frame, _tallies, cross_check
 from vssbench.cost.gmacs import count
-from vssbench.errors import UsageError
-from vssbench.segmenter import VideoSegmenter
-from vssbench.variant import Variant, parse_variant
 
 CLASSES, SIZE = 5, (96, 128)
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cost.md"

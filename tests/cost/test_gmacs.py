@@ -5,14 +5,14 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from vssbench.core.errors import UsageError
+from vssbench.core.segmenter import VideoSegmenter
+from vssbench.core.variant import parse_variant
 from vssbench.cost.conventions import CONVENTIONS
 from vssbench.cost.crosscheck import cross_check
 from vssbench.cost.gmacs import Cost, Parameters, count, meta_model, parameters
 from vssbench.cost.memory import traffic
-from vssbench.errors import UsageError
 from vssbench.nets.pspnet import UpsamplingPSPNet
-from vssbench.segmenter import VideoSegmenter
-from vssbench.variant import parse_variant
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ class OtherStyle(VideoSegmenter):
 
 
 def test_a_network_written_in_another_style_is_counted(monkeypatch):
-    monkeypatch.setattr("vssbench.registry.create", lambda kind, variant, classes: OtherStyle(classes))
+    monkeypatch.setattr("vssbench.core.registry.create", lambda kind, variant, classes: OtherStyle(classes))
     found = count(parse_variant("other"), 5, 6, 10)
     assert found.gmacs_key == pytest.approx(60 * (9 * 3 * 8 + 16 * 4 + 4 * 5) / 1e9, rel=1e-12)
     checked = cross_check(parse_variant("other"), 5, 6, 10).key
@@ -143,7 +143,7 @@ class Picky(OtherStyle):
 
 @pytest.mark.parametrize("counted", [count, cross_check, traffic, CONVENTIONS["arseg"].count])
 def test_what_a_network_raises_of_itself_is_told_in_words(counted, monkeypatch):
-    monkeypatch.setattr("vssbench.registry.create", lambda kind, variant, classes: Picky(classes))
+    monkeypatch.setattr("vssbench.core.registry.create", lambda kind, variant, classes: Picky(classes))
     with pytest.raises(UsageError, match="picky does not run at 8x10: a width of 10 is no multiple of 4"):
         counted(parse_variant("picky"), 5, 8, 10)
 

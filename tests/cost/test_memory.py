@@ -8,10 +8,10 @@ from click.testing import CliRunner
 from torch import nn
 
 from vssbench.cli.cost import cost
+from vssbench.core.errors import UsageError
+from vssbench.core.variant import parse_variant
 from vssbench.cost.memory import measure, traffic
 from vssbench.cost.operators import watch
-from vssbench.errors import UsageError
-from vssbench.variant import parse_variant
 
 MAP = 4 * 8 * 8  # bytes of one channel
 

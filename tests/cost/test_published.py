@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from vssbench.cli.cost import cost
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.variant import parse_variant
 from vssbench.cost.conventions import CONVENTIONS
 from vssbench.cost.published import matching, read
-from vssbench.errors import DataError, UsageError
-from vssbench.variant import parse_variant
 
 HEAD = "variant,part,classes,height,width,gop,what,convention,operations,known_by,auxiliary,input,value,unit,source,note\n"
 

@@ -129,7 +129,7 @@ def test_what_torch_refuses_is_refused_as_ever(made):
 def test_counting_does_not_import_the_compiler():
     """It takes one to two seconds, once in every process."""
     code = (
-        "import sys; from vssbench.cost.gmacs import count; from vssbench.variant import parse_variant as parse\n"
+        "import sys; from vssbench.cost.gmacs import count; from vssbench.core.variant import parse_variant as parse\n"
         "for text in ('pspnet', 'arseg', 'bisenet', 'icnet', 'dff', 'dsrl'): count(parse(text), 11, 192, 256)\n"
         "print('torch._dynamo' in sys.modules)"
     )

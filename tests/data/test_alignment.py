@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.datasets.fakes import scene
+from vssbench.core.errors import DataError
 from vssbench.data.alignment import check_place, difference, find_offset, thumbnail
-from vssbench.errors import DataError
 
 VIDEO = [(number, thumbnail(scene(number))) for number in range(40)]
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image as Pillow
 
 from tests.datasets.fakes import save
+from vssbench.core.errors import DataError
 from vssbench.data.classes_file import read_classes
-from vssbench.errors import DataError
 
 
 def classes(folder: Path, text: str) -> Path:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.datasets import fakes
+from vssbench.core.errors import DataError
 from vssbench.data.movie import Movie, pictures, rgb
-from vssbench.errors import DataError
 
 IMAGES = [fakes.scene(number) for number in range(60)]
 KINDS = {

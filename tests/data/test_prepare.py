@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from vssbench.datasets.camvid import CamVid
 
 from tests.datasets import fakes
-from vssbench.data.camvid_video import FOOTAGE
+from vssbench.core.errors import DataError, UsageError
 from vssbench.data.movie import pictures, rgb
 from vssbench.data.prepare import MATRICES, Request, prepare
-from vssbench.errors import DataError, UsageError
+from vssbench.datasets.camvid import CamVid
+from vssbench.datasets.camvid.raw_video import FOOTAGE
 
 FRAMES = [fakes.scene(number) for number in range(60)]
 #: labelled pictures of the file

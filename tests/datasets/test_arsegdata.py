@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from vssbench.datasets.arsegdata import ArSegData, read_motion
 
 from tests.datasets import fakes
+from vssbench.core.errors import CellRefused, DataError, UsageError
 from vssbench.data.given import given_frames
-from vssbench.errors import CellRefused, DataError, UsageError
+from vssbench.datasets.arsegdata import ArSegData, read_motion
 
 
 def test_every_distance_of_camvid(tmp_path: Path) -> None:

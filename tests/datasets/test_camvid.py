@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from vssbench.datasets.camvid import CamVid
 
-from vssbench.data.camvid_labels import CLASSES, ORIGINAL_CLASSES
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
+from vssbench.datasets.camvid import CamVid
+from vssbench.datasets.camvid.labels import CLASSES, ORIGINAL_CLASSES
 
 DATA = os.environ.get("VSSBENCH_TEST_DATA", "")
 SIZE = (8, 6)  # width, height

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from vssbench.datasets.cityscapes import Cityscapes
 
 from tests.datasets import fakes
-from vssbench.data.cityscapes_labels import EVALUATED, PALETTE
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
+from vssbench.datasets.cityscapes import Cityscapes
+from vssbench.datasets.cityscapes.labels import EVALUATED, PALETTE
 
 DATA = os.environ.get("VSSBENCH_TEST_DATA", "")
 MINI = Path(DATA) / "cityscapes_mini"

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from tests.datasets import fakes
-from vssbench import registry
+from vssbench.core import registry
+from vssbench.core.errors import DataError
+from vssbench.core.variant import Variant, parse_variant
+from vssbench.core.video import IGNORE, Dataset
 from vssbench.data.ondisk import MISSING, OnDisk
 from vssbench.data.status import on_disk
-from vssbench.errors import DataError
-from vssbench.variant import Variant, parse_variant
-from vssbench.video import IGNORE, Dataset
 
 #: dataset as typed -> what makes its folder
 MAKERS: dict[str, Callable[[Path], Path]] = {

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from vssbench.datasets.folder import Folder
 
 from tests.datasets import fakes
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
+from vssbench.datasets.folder import Folder
 
 
 @pytest.fixture

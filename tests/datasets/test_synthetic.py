@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from vssbench.datasets.synthetic import Synthetic
 
-from vssbench.errors import UsageError
-from vssbench.scene import clips
-from vssbench.scene.geometry import FOCAL, HORIZON
-from vssbench.scene.ripmap import LEVELS, pack
-from vssbench.video import Clip, LabelMap
+from vssbench.core.errors import UsageError
+from vssbench.core.video import Clip, LabelMap
+from vssbench.datasets.synthetic import Synthetic, clips
+from vssbench.datasets.synthetic.geometry import FOCAL, HORIZON
+from vssbench.datasets.synthetic.ripmap import LEVELS, pack
 
 HEIGHT, WIDTH = 144, 192
 #: class -> bounds of its share of all pixels, in per cent

@@ -2,7 +2,7 @@
 
 import json
 
-from vssbench.machine import describe_environment, describe_machine, throttle_events
+from vssbench.core.machine import describe_environment, describe_machine, throttle_events
 
 #: what changes from one minute to the next
 FLEETING = {"load_average", "memory_available_mb", "gpu_state"}

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from vssbench import registry
+from vssbench.core import registry
+from vssbench.core.errors import UsageError, WeightsError
+from vssbench.core.variant import parse_variant
 from vssbench.cost.gmacs import count
-from vssbench.errors import UsageError, WeightsError
-from vssbench.variant import parse_variant
-from vssbench.weights import check_fit, choose_shipped, fitting, open_weights, save_weights
+from vssbench.weights.file import check_fit, choose_shipped, fitting, open_weights, save_weights
 
 
 def create(text, classes=4):

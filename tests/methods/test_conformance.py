@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 import torch
 
-from vssbench import registry
-from vssbench.cell import Cell, measure
+from vssbench.core import registry
+from vssbench.core.segmenter import Batch, VideoSegmenter
+from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.gmacs import count
 from vssbench.protocol import Dense
-from vssbench.segmenter import Batch, VideoSegmenter
-from vssbench.store import RunStore
+from vssbench.run.experiment import Cell, measure
+from vssbench.run.store import RunStore
 from vssbench.training.gradients import right_gradients
 from vssbench.training.loop import freeze
-from vssbench.variant import Variant, parse_variant
-from vssbench.weights import open_weights, save_weights
+from vssbench.weights.file import open_weights, save_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -267,7 +267,7 @@ THIRD_PARTY = '''
 import torch
 from torch import nn
 
-from vssbench.segmenter import VideoSegmenter
+from vssbench.core.segmenter import VideoSegmenter
 
 
 class Colour(VideoSegmenter):

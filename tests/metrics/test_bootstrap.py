@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
 from vssbench.metrics.bootstrap import difference, intervals
 from vssbench.metrics.resampling import (
     block_length,
@@ -21,7 +21,7 @@ from vssbench.metrics.resampling import (
 )
 from vssbench.metrics.scores import scores
 from vssbench.protocol import MEAN_OF_DISTANCES, POOLED
-from vssbench.store import ConfusionRecord
+from vssbench.run.store import ConfusionRecord
 
 CLASSES = 4
 SHARES = np.array([0.5, 0.3, 0.15, 0.05])

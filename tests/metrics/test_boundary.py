@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
 from vssbench.metrics.boundary import BoundaryMeter, boundary_counts, boundary_scores, disc, f_score
 from vssbench.metrics.meter import Seen
 from vssbench.protocol import POOLED

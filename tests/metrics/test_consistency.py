@@ -8,12 +8,12 @@ import math
 import numpy as np
 import pytest
 
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
+from vssbench.datasets.synthetic.clips import Recipe
 from vssbench.metrics.confusion import confusion_matrix
 from vssbench.metrics.consistency import ConsistencyMeter, grey, tc, vc, vc_windows, warp_labels
 from vssbench.metrics.iou import mean_iou
 from vssbench.metrics.meter import Seen
-from vssbench.scene.clips import Recipe
 
 CLASSES = 3
 

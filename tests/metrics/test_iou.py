@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
 from vssbench.metrics.confusion import confusion_matrix
 from vssbench.metrics.iou import class_iou, iou, mean_iou, miou, miou_by_distance, pooled_miou
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 from vssbench.metrics.meters import METERS, named
 
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
-from vssbench import torchvision_guard
-from vssbench.errors import DataError, UsageError
+from vssbench.core import torchvision_guard
+from vssbench.core.errors import DataError, UsageError
 from vssbench.metrics.confusion import confusion_matrix
 from vssbench.metrics.iou import class_iou, miou, miou_by_distance, pooled_miou
 from vssbench.metrics.scores import Scores, scores
 from vssbench.protocol import MEAN_OF_DISTANCES, POOLED
-from vssbench.store import ConfusionRecord
+from vssbench.run.store import ConfusionRecord
 
 CLASSES = 5
 CITYSCAPES = Path(os.environ.get("VSSBENCH_TEST_DATA", "/nonexistent")) / "cityscapes_mini"

@@ -11,7 +11,8 @@ import torch
 
 from tests.native.conftest import needs_compiler
 from vssbench import native
-from vssbench.native import check, compiler
+from vssbench.fast import check
+from vssbench.native import compiler
 from vssbench.native.compiler import BuildError, build
 from vssbench.native.threads import in_parallel, scratch
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.native.conftest import needs_compiler
 from vssbench import native
-from vssbench.native import check_video
+from vssbench.codec import check_native as check_video
 from vssbench.native.video import VideoKernels
 
 

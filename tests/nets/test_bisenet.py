@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from vssbench.methods.bisenet.figure import FigureBiSeNet, PlainRefinement
 from vssbench.nets.bisenet import (
     FORMS,
     GATES,
@@ -17,7 +18,6 @@ from vssbench.nets.bisenet import (
     FeatureFusion,
     PlainGate,
 )
-from vssbench.nets.bisenet_figure import FigureBiSeNet, PlainRefinement
 
 
 def shaken(module):

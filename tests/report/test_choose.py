@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 from vssbench.report.choose import chosen, matches, newest
 from vssbench.report.rows import Row
 

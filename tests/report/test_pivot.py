@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 from vssbench.report.pivot import pivots, render_pivot, terminal_pivot
 from vssbench.report.rows import Row
 from vssbench.report.table import FORMATS

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from PIL import Image
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 from vssbench.report.plots import distance, pareto, pareto_front
 from vssbench.report.rows import Row
 from vssbench.report.style import DPI, LABEL_SIZE, PALETTE, looks

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 from vssbench.report.rates import quality, rate
 from vssbench.report.rows import Row
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 from vssbench.report.choose import newest
 from vssbench.report.columns import groups
 from vssbench.report.rows import require, rows
-from vssbench.store import REMEDY, ConfusionRecord, LatencyRecord, Measurement, Run, RunStore
+from vssbench.run.store import REMEDY, ConfusionRecord, LatencyRecord, Measurement, Run, RunStore
 
 GPU_MACHINE = {"cpu": "Xeon", "threads": 1, "gpu": "H200"}
 #: two frames at distance 0, one at distance 2; class c never occurs

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 from vssbench.metrics.bootstrap import difference, intervals
 from vssbench.report.markup import DASH
 from vssbench.report.rows import rows
 from vssbench.report.scores import Rules, blocks, grid, remarks, render
-from vssbench.store import ConfusionRecord, Measurement, RunStore
+from vssbench.run.store import ConfusionRecord, Measurement, RunStore
 
 FRAMES, GOP = 48, 4
 

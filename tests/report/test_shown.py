@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from vssbench.cli import bench
-from vssbench.errors import VssbenchError
-from vssbench.store import ConfusionRecord, Measurement, RunStore
+from vssbench.core.errors import VssbenchError
+from vssbench.run.store import ConfusionRecord, Measurement, RunStore
 
 #: method, display, codec, name, asked, kbit/s, day, correct pixels of 10
 RUNS = (

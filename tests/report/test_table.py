@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from vssbench.cli.run import print_table
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 from vssbench.report.columns import groups, letter, quantity
 from vssbench.report.markup import Cell, Grid, terminal_grid
 from vssbench.report.rows import Row

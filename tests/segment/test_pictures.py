@@ -14,9 +14,9 @@ from av.video.reformatter import ColorRange, Colorspace
 from tests.segment.conftest import turn
 from vssbench.codec.decode import decode
 from vssbench.codec.motion import MotionField
+from vssbench.core.video import Frame
 from vssbench.segment.pictures import Pictures, resized_motion, resized_residual, turned, turned_motion, untagged, viewed
 from vssbench.segment.source import Source, open_source
-from vssbench.video import Frame
 
 COLOUR = (200, 60, 30)
 SOURCE = Source(

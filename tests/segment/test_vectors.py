@@ -9,7 +9,7 @@ from av.stream import Disposition
 
 from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.codec.vectors.h264 import H264Vectors
-from vssbench.errors import DataError, MotionUnavailable
+from vssbench.core.errors import DataError, MotionUnavailable
 from vssbench.segment.source import open_source
 from vssbench.segment.vectors import choose, instead
 

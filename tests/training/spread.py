@@ -7,11 +7,12 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from vssbench.methods.dff import DFF
 
 from tests.conftest import Patterns
-from vssbench.division import Division
-from vssbench.errors import DataError
+from vssbench.core.division import Division
+from vssbench.core.errors import DataError
+from vssbench.core.variant import Variant, parse_variant
+from vssbench.methods.dff import DFF
 from vssbench.training.distributed import (
     World,
     average_gradients,
@@ -27,7 +28,6 @@ from vssbench.training.recipe import Optimiser, PhaseRecipe
 from vssbench.training.samples import Stills
 from vssbench.training.stages import Assignment, train_in_stages
 from vssbench.training.validation import Setting, Validation
-from vssbench.variant import Variant, parse_variant
 
 #: method, options beside the common ones, and class weights of the trainings that are compared
 TRAININGS: dict[str, tuple[str, dict, str]] = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 from vssbench.training.augment import Augmentation, Colour, EgoMotion, Window, augment_still, compress, rotate
 
 

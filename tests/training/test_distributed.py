@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from tests.training.spread import TRAININGS, held_out_scores, one_step, trained
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 from vssbench.training.distributed import World, join, largest_over_processes, mean_over_processes
-from vssbench.weights import open_weights
+from vssbench.weights.file import open_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from tests.training.test_augment import smooth_image
-from vssbench import registry
+from vssbench.core import registry
+from vssbench.core.variant import parse_variant
 from vssbench.training.augment import Augmentation, EgoMotion, Window
 from vssbench.training.flow import AffineFlow, Layer, VideoFlow, compose
 from vssbench.training.samples import Stills
-from vssbench.variant import parse_variant
 
 
 def sampled(picture, x, y):

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vssbench import registry
-from vssbench.segmenter import Batch
+from vssbench.core import registry
+from vssbench.core.segmenter import Batch
+from vssbench.core.variant import parse_variant
 from vssbench.training.gradients import Findings, right_gradients
 from vssbench.training.loop import Options, Trainer
-from vssbench.variant import parse_variant
-from vssbench.weights import open_weights
+from vssbench.weights.file import open_weights
 
 
 class Wrong(torch.autograd.Function):

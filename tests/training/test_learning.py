@@ -3,11 +3,11 @@
 import pytest
 
 from tests.conftest import Patterns
-from vssbench import registry
+from vssbench.core import registry
+from vssbench.core.variant import Variant
 from vssbench.training.augment import Augmentation
 from vssbench.training.loop import Options, Trainer
-from vssbench.variant import Variant
-from vssbench.weights import open_weights
+from vssbench.weights.file import open_weights
 
 METHODS = sorted(registry.plugins("methods"))
 #: smaller than a method's own default, where it takes such a parameter

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from vssbench.codec.encoded import EncodedCodec
-from vssbench.errors import MotionUnavailable, UsageError, WeightsError
+from vssbench.core.errors import MotionUnavailable, UsageError, WeightsError
+from vssbench.core.variant import parse_variant
 from vssbench.training import loop
 from vssbench.training import recipe as recipes
 from vssbench.training.loop import Options, Trainer
-from vssbench.variant import parse_variant
-from vssbench.weights import open_weights, save_state
+from vssbench.weights.file import open_weights, save_state
 
 TINY = Options(epochs=2, batch=4, crop=(48, 64), precision="fp32", workers=0)
 

@@ -15,15 +15,15 @@ import torch
 
 from tests.conftest import Patterns
 from vssbench.codec.motion import MotionField
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
+from vssbench.core.variant import parse_variant
 from vssbench.training.augment import Augmentation
 from vssbench.training.flow import AffineFlow, VideoFlow
 from vssbench.training.loop import Options, Trainer
 from vssbench.training.memory import HEAD_BYTES, Memory, batches_ahead, memory_of_process, size_of
 from vssbench.training.pairs import Coding, EgoMotionPairs, GapPairs, VideoPairs
 from vssbench.training.samples import EpochSampler, Stills, loader
-from vssbench.variant import parse_variant
-from vssbench.weights import open_weights
+from vssbench.weights.file import open_weights
 
 #: kept beside the entries: the lists of frames and pairs, and what Python and torch hold of any work done
 MARGIN = 64 * 1024
@@ -269,7 +269,7 @@ import numpy as np
 from vssbench.training.augment import Augmentation
 from vssbench.training.memory import Memory
 from vssbench.training.samples import Stills
-from vssbench.video import Clip
+from vssbench.core.video import Clip
 
 def status(name):
     return int(next(line for line in open("/proc/self/status") if line.startswith(name)).split()[1]) * 1024

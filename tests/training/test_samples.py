@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from vssbench import registry
-from vssbench.errors import DataError, UsageError
-from vssbench.segmenter import Phase
+from vssbench.core import registry
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.segmenter import Phase
+from vssbench.core.variant import Variant, parse_variant
 from vssbench.training.augment import Augmentation, Colour, EgoMotion
 from vssbench.training.pairs import Coding, EgoMotionPairs, GapPairs, VideoPairs, at_quality
 from vssbench.training.recipe import PhaseRecipe
 from vssbench.training.samples import EpochSampler, Stills, loader
 from vssbench.training.sources import samples_of
-from vssbench.variant import Variant, parse_variant
 
 WHOLE = Augmentation((64, 96), (1, 1), 0)
 

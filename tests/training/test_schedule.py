@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 from vssbench.training.recipe import Optimiser, Schedule
 from vssbench.training.schedule import build_optimiser, rate_factor
 

@@ -8,12 +8,12 @@ from click.testing import CliRunner
 
 from tests.conftest import Patterns
 from vssbench.cli import bench
-from vssbench.errors import UsageError, WeightsError
+from vssbench.core.errors import UsageError, WeightsError
+from vssbench.core.variant import parse_variant
 from vssbench.training.loop import Options, Trainer
 from vssbench.training.recipe import Recipe, load_recipe
 from vssbench.training.stages import Assignment, stage_variants, train_in_stages
-from vssbench.variant import parse_variant
-from vssbench.weights import open_weights
+from vssbench.weights.file import open_weights
 
 TINY = Options(recipe="progressive", epochs=2, batch=4, crop=(65, 65), precision="fp32", workers=0)
 ICNET = "icnet[width=0.125,backbone=resnet18]"

@@ -11,21 +11,21 @@ from click.testing import CliRunner
 from PIL import Image as Pillow
 
 from tests.conftest import Patterns
-from vssbench import registry
 from vssbench.cli import bench
-from vssbench.division import Division, undivided
-from vssbench.errors import DataError, UsageError
+from vssbench.core import registry
+from vssbench.core.division import Division, undivided
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.segmenter import Batch, Phase
+from vssbench.core.variant import parse_variant
 from vssbench.metrics.confusion import confusion_matrix
 from vssbench.metrics.iou import mean_iou
 from vssbench.nets.resize import resize
-from vssbench.segmenter import Batch, Phase
 from vssbench.training import loop
 from vssbench.training.curves import draw_curves
 from vssbench.training.loop import Options, Trainer
 from vssbench.training.recipe import PhaseRecipe
 from vssbench.training.validation import Setting, Validation, best_entry
-from vssbench.variant import parse_variant
-from vssbench.weights import open_weights
+from vssbench.weights.file import open_weights
 
 TINY = Options(epochs=3, batch=4, crop=(48, 64), precision="fp32", workers=0, validate_every=1)
 BISENET = "bisenet[width=0.125]"

@@ -21,7 +21,7 @@ from vssbench.cli.segment import segment
 from vssbench.cli.table import table
 from vssbench.cli.train import train
 from vssbench.cli.weights import weights
-from vssbench.errors import VssbenchError
+from vssbench.core.errors import VssbenchError
 
 click.rich_click.TEXT_MARKUP = "ansi"
 click.rich_click.MAX_WIDTH = 110

@@ -32,7 +32,7 @@ def chosen_rows(
     """The rows asked for, and what to say of those not shown. Raises UsageError where there are none."""
     from vssbench.report.choose import chosen, newest
     from vssbench.report.rows import rows
-    from vssbench.store import RunStore
+    from vssbench.run.store import RunStore
 
     found = chosen(rows(RunStore(runs).runs()), datasets, codecs, methods)
     if older:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from vssbench.cli.options import data_root_option, force_option
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from vssbench.codec.contents import Contents
-    from vssbench.codec.inspect import Ability, Trial
-    from vssbench.video import Clip
+    from vssbench.core.video import Clip
+    from vssbench.view.inspect import Ability, Trial
 
 #: names that an error lists at most
 _LISTED = 12
@@ -44,8 +44,8 @@ def info(names: tuple[str, ...], as_json: bool) -> None:
         python bench.py codec info
         python bench.py codec info hevc
     """
-    from vssbench import registry
-    from vssbench.codec.inspect import ability, estimated, ordered
+    from vssbench.core import registry
+    from vssbench.view.inspect import ability, estimated, ordered
 
     found = [ability(name) for name in names or ordered(registry.plugins("codecs"))]
     found += [] if names else [estimated()]
@@ -60,8 +60,8 @@ def _print_abilities(found: list[Ability]) -> None:
     from rich.table import Table
 
     from vssbench.cli.run import print_table
-    from vssbench.codec.inspect import common_options
-    from vssbench.variant import format_value
+    from vssbench.core.variant import format_value
+    from vssbench.view.inspect import common_options
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for head in ("codec", "encoder", "decoder", "motion vectors", "options"):
@@ -100,12 +100,12 @@ def probe(what: tuple[str, ...], as_json: bool) -> None:
 
     Exit status: 1 if a codec that was named cannot give vectors, 2 for bad input, else 0.
     """
-    from vssbench import registry
     from vssbench.codec.contents import Contents, contents
-    from vssbench.codec.inspect import ESTIMATED, ordered
-    from vssbench.codec.inspect import probe as self_test
-    from vssbench.progress import track
-    from vssbench.variant import parse_variant
+    from vssbench.core import registry
+    from vssbench.core.progress import track
+    from vssbench.core.variant import parse_variant
+    from vssbench.view.inspect import ESTIMATED, ordered
+    from vssbench.view.inspect import probe as self_test
 
     found: list[Trial | Contents] = []
     asked = what or (*ordered(registry.plugins("codecs")), ESTIMATED)
@@ -207,11 +207,11 @@ def show(
 
     Arrows lead from a block to where it comes from, in the colour of the picture that holds it; intra blocks are tinted.
     """
-    from vssbench import registry
-    from vssbench.codec.show import Selection, Show, check_out
+    from vssbench.core import registry
     from vssbench.core.files import check_output
-    from vssbench.progress import messages, track
-    from vssbench.variant import parse_variant
+    from vssbench.core.progress import messages, track
+    from vssbench.core.variant import parse_variant
+    from vssbench.view.show import Selection, Show, check_out
 
     suffix = check_out(out)
     check_output(out, [Path(clip).expanduser(), *([data_root] if data_root is not None else [])], force)
@@ -236,10 +236,10 @@ def read_span(text: str) -> tuple[int, int]:
 
 def open_clip(text: str, data_root: Path | None) -> Clip:
     """A folder of images, a video file, ``DATASET`` (its first clip) or ``DATASET:CLIP``. Raises UsageError, DataError."""
-    from vssbench import registry
     from vssbench.cli.options import open_dataset
-    from vssbench.codec.footage import footage
-    from vssbench.variant import parse_variant
+    from vssbench.core import registry
+    from vssbench.core.variant import parse_variant
+    from vssbench.view.footage import footage
 
     name, _, wanted = text.partition(":") if "[" not in text else _after_brackets(text)
     known = registry.plugins("datasets")

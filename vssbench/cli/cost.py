@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from vssbench.cli.options import SIZE, device_option
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from vssbench.variant import Variant
+    from vssbench.core.variant import Variant
 
 
 @click.command()
@@ -66,11 +66,11 @@ def cost(
 
     What --cross-check and --memory print is defined in docs/cost.md.
     """
-    from vssbench import registry
     from vssbench.cli.options import check_device
+    from vssbench.core import registry
+    from vssbench.core.variant import parse_variant
     from vssbench.cost.conventions import CONVENTIONS
     from vssbench.cost.tables import flat, printed
-    from vssbench.variant import parse_variant
 
     fmt = "json" if as_json else fmt
     if cross_check and convention != "macs":

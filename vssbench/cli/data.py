@@ -47,10 +47,10 @@ def data_status(name: str | None, data_root: Path | None, gop: int, as_json: boo
     \b
         python bench.py data status camvid --data-root ~/CamVid
     """
-    from vssbench import registry
+    from vssbench.core import registry
+    from vssbench.core.errors import DataError
+    from vssbench.core.variant import parse_variant
     from vssbench.data.status import find, status
-    from vssbench.errors import DataError
-    from vssbench.variant import parse_variant
 
     plain = None if name is None else parse_variant(name).name
     if plain is not None:
@@ -116,9 +116,9 @@ def data_prepare(
     \b
         python bench.py data prepare camvid --data-root ~/CamVid --videos ~/CamVid/videos --split test
     """
+    from vssbench.core.errors import DataError, UsageError
+    from vssbench.core.progress import messages
     from vssbench.data.prepare import Request, prepare
-    from vssbench.errors import DataError, UsageError
-    from vssbench.progress import messages
 
     if name != "camvid":
         raise UsageError(
@@ -144,8 +144,8 @@ def data_verify(name: str, data_root: Path | None, as_json: bool) -> None:
         python bench.py data verify camvid --data-root ~/CamVid
         python bench.py data verify 'cityscapes[split=val,sequence=on]' --data-root ~/Cityscapes
     """
+    from vssbench.core.variant import parse_variant
     from vssbench.data.verify import verify
-    from vssbench.variant import parse_variant
 
     checked = verify(parse_variant(name), data_root)
     total = sum(len(faults) for faults in checked.values())

@@ -7,9 +7,9 @@ from typing import Any
 
 import rich_click as click
 
-from vssbench import registry
-from vssbench.errors import UsageError
-from vssbench.variant import format_value, parse_variant
+from vssbench.core import registry
+from vssbench.core.errors import UsageError
+from vssbench.core.variant import format_value, parse_variant
 
 
 @click.command()
@@ -47,8 +47,8 @@ def _describe(kind: str, name: str) -> None:
 
 
 def _describe_method(name: str, cls: Any) -> None:
-    from vssbench.variant import Variant
-    from vssbench.weights import fitting, open_weights, shipped_folder, weights_name
+    from vssbench.core.variant import Variant
+    from vssbench.weights.file import fitting, open_weights, shipped_folder, weights_name
 
     click.echo(f"\nNeeds beside the frame: {', '.join(sorted(cls.needs)) or 'nothing'}")
     files = [open_weights(path) for path in sorted(shipped_folder().glob("*.safetensors"))]

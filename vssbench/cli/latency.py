@@ -81,7 +81,7 @@ def latency(
     Exit status: 0, 1 if a method failed (the others are kept), 2 for bad input, 130 if it was interrupted (what was measured
     is kept).
     """
-    from vssbench.errors import UsageError
+    from vssbench.core.errors import UsageError
 
     if compare:
         if methods or size:
@@ -93,8 +93,8 @@ def latency(
     if size is None:
         raise UsageError("which size of frames? Give --size HxW, as --size 360x480")
     from vssbench.cli.options import check_device
+    from vssbench.core.variant import Variant, parse_variant
     from vssbench.latency.settings import Settings
-    from vssbench.variant import Variant, parse_variant
 
     check_device(device)
     asked = parse_variant(codec)
@@ -107,12 +107,12 @@ def latency(
 
 
 def _measure(settings: Settings, methods: tuple[str, ...], weights: tuple[Path, ...], runs: Path, as_json: bool) -> None:
-    from vssbench.cell import code_version
     from vssbench.core.files import check_folder
+    from vssbench.core.machine import typed_command
+    from vssbench.core.progress import messages, track
     from vssbench.latency import measure, result
     from vssbench.latency.tables import report
-    from vssbench.machine import typed_command
-    from vssbench.progress import messages, track
+    from vssbench.run.experiment import code_version
 
     subjects = [measure.subject_of(method, settings.classes, weights) for method in methods]
     measure.check(settings, subjects)

@@ -6,7 +6,7 @@ import json
 
 import rich_click as click
 
-from vssbench import registry
+from vssbench.core import registry
 
 
 @click.command("list")

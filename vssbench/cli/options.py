@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from vssbench.errors import DataError, UsageError, VssbenchError
+from vssbench.core.errors import DataError, UsageError, VssbenchError
 
 if TYPE_CHECKING:
-    from vssbench.variant import Variant
-    from vssbench.video import Dataset
+    from vssbench.core.variant import Variant
+    from vssbench.core.video import Dataset
 
 
 class Size(click.ParamType):
@@ -76,7 +76,7 @@ def check_device(device: str) -> None:
 
 def open_dataset(variant: Variant, data_root: Path | None) -> Dataset:
     """A dataset object. Raises DataError where it needs files and ``--data-root`` is not given."""
-    from vssbench import registry
+    from vssbench.core import registry
 
     cls = registry.load("datasets", variant.name)
     if not cls.needs_root:

@@ -39,9 +39,9 @@ def plot(
         python bench.py plot rate -m pspnet -m arseg -o rate.png
         python bench.py plot rate --quality psnr -o psnr.png
     """
+    from vssbench.core.errors import UsageError
     from vssbench.core.files import check_output
-    from vssbench.errors import UsageError
-    from vssbench.progress import messages
+    from vssbench.core.progress import messages
     from vssbench.report import plots, rates
 
     if quality is not None and kind != "rate":

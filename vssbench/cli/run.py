@@ -60,14 +60,14 @@ def run(
     Exit status: 0 if every cell was measured, 1 if one failed or was refused (the others are kept), 2 for bad input.
     """
     from vssbench.cli.options import check_device, open_dataset
-    from vssbench.errors import DataError
-    from vssbench.machine import typed_command
-    from vssbench.progress import messages
+    from vssbench.core.errors import DataError
+    from vssbench.core.machine import typed_command
+    from vssbench.core.progress import messages
+    from vssbench.core.variant import parse_variant
     from vssbench.report.rows import rows
     from vssbench.report.table import terminal
-    from vssbench.store import RunStore
-    from vssbench.sweep import DEFAULT_CODECS, DEFAULT_DATASETS, Grid, plan, sweep
-    from vssbench.variant import parse_variant
+    from vssbench.run.store import RunStore
+    from vssbench.sweep.grid import DEFAULT_CODECS, DEFAULT_DATASETS, Grid, plan, sweep
 
     check_device(device)
     opened = []

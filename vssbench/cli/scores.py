@@ -46,10 +46,10 @@ def scores(
         python bench.py scores -c 'h264[bitrate=1M]' --base pspnet
     """
     from vssbench.cli.run import print_table
-    from vssbench.progress import messages
+    from vssbench.core.progress import messages
     from vssbench.report.markup import terminal_grid
     from vssbench.report.scores import Rules, blocks, grid, remarks, render
-    from vssbench.store import RunStore
+    from vssbench.run.store import RunStore
 
     found, remark = chosen_rows(runs, methods, datasets, codecs, older)
     scored = blocks(RunStore(runs), found, base, Rules(absent, left_out))

@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from vssbench.cli.options import SIZE, device_option, force_option, precision_option
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 
 
 @click.command()
@@ -68,15 +68,15 @@ def segment(
     The network runs at the video's size, and does best at the size of the images that it was trained on. Exit status: 0, or 2
     for bad input.
     """
-    from vssbench import registry
     from vssbench.cli.options import check_device
-    from vssbench.progress import messages, track
+    from vssbench.core import registry
+    from vssbench.core.progress import messages, track
+    from vssbench.core.variant import parse_variant
     from vssbench.segment.drawing import Painter, palette_of
     from vssbench.segment.job import Job, Work
     from vssbench.segment.output import stopped_cleanly
     from vssbench.segment.source import open_source
     from vssbench.segment.weights import weights_for
-    from vssbench.variant import parse_variant
 
     check_device(device)
     console = messages()

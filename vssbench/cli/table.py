@@ -40,8 +40,8 @@ def table(
         python bench.py table --by codec --base pspnet -m pspnet -m arseg
     """
     from vssbench.cli.run import print_table
-    from vssbench.errors import UsageError
-    from vssbench.progress import messages
+    from vssbench.core.errors import UsageError
+    from vssbench.core.progress import messages
     from vssbench.report.pivot import render_pivot, terminal_pivot
     from vssbench.report.table import render, terminal
 

@@ -10,10 +10,10 @@ import rich_click as click
 from vssbench.cli.options import SIZE, data_root_option, device_option, force_option
 
 if TYPE_CHECKING:
-    from vssbench.segmenter import Phase
+    from vssbench.core.segmenter import Phase
+    from vssbench.core.variant import Variant
     from vssbench.training.loop import Options
     from vssbench.training.recipe import Recipe
-    from vssbench.variant import Variant
 
 
 @click.command()
@@ -87,14 +87,14 @@ def train(
     from dataclasses import replace
 
     from vssbench.cli.options import check_device, open_dataset
-    from vssbench.errors import UsageError
-    from vssbench.progress import messages
+    from vssbench.core.errors import UsageError
+    from vssbench.core.progress import messages
+    from vssbench.core.variant import parse_variant
     from vssbench.training.checkpoint import check_beside
     from vssbench.training.distributed import join, leave
     from vssbench.training.loop import Options
     from vssbench.training.stages import Assignment, train_in_stages
-    from vssbench.variant import parse_variant
-    from vssbench.weights import check_output
+    from vssbench.weights.file import check_output
 
     if all_training_data:
         if given["validate_every"] or given["select"] == "best":
@@ -125,7 +125,7 @@ def describe_recipe(variant: Variant, dataset: Variant, options: Options) -> str
     """The recipe with everything settled, one value a line as in its file, and the phases that it makes."""
     import torch
 
-    from vssbench import registry
+    from vssbench.core import registry
     from vssbench.training.notes import notes
     from vssbench.training.recipe import load_recipe, with_parameters
     from vssbench.training.stages import stage_variants

@@ -50,11 +50,11 @@ def import_weights(
     The file says which network it is; parameters in brackets must agree with it. AR-Seg takes its HR file, then its AR
     file. Nothing in a checkpoint is executed. The account names every entry that is used, and why another is not.
     """
-    from vssbench.originals.account import account
-    from vssbench.originals.importer import import_checkpoints
-    from vssbench.progress import messages
-    from vssbench.variant import parse_variant
-    from vssbench.weights import check_output
+    from vssbench.core.progress import messages
+    from vssbench.core.variant import parse_variant
+    from vssbench.weights.account import account
+    from vssbench.weights.file import check_output
+    from vssbench.weights.importer import import_checkpoints
 
     names = tuple(name.strip() for name in classes.split(",")) if classes else None
     target = out or files[-1].with_suffix(".safetensors")
@@ -96,7 +96,7 @@ def info(file: Path, as_json: bool) -> None:
         python bench.py weights info weights/pspnet-camvid.safetensors
         python bench.py weights info camvid-psp18.pth
     """
-    from vssbench.originals.account import describe
+    from vssbench.weights.account import describe
 
     found = describe(file)
     if as_json:

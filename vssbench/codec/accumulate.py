@@ -8,7 +8,7 @@ import numpy as np
 
 from vssbench.codec.motion import Grid, MotionField, MotionSettings, compose, settle
 from vssbench.codec.vectors.reader import BlockVectors, grid_shape
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
 
 
 class Accumulator:

@@ -28,8 +28,8 @@ from typing import IO, Any
 import numpy as np
 
 from vssbench.codec.ahead import raise_if_unwanted
-from vssbench.errors import DataError, VssbenchError
-from vssbench.video import Image
+from vssbench.core.errors import DataError, VssbenchError
+from vssbench.core.video import Image
 
 #: before each message, how many bytes it has; a message without any ends the images
 LENGTH = struct.Struct("<Q")

@@ -17,8 +17,8 @@ import av
 from vssbench.codec.encode import EncoderSettings, encode
 from vssbench.codec.quality import CodedFrame
 from vssbench.core import files
-from vssbench.errors import DataError
-from vssbench.video import Clip, Image
+from vssbench.core.errors import DataError
+from vssbench.core.video import Clip, Image
 
 _logger = logging.getLogger(__name__)
 

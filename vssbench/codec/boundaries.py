@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vssbench.codec.vectors.reader import NONE, BlockVectors
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 
 #: frames for which a picture's field is kept since it was made or last referred to. A decoder holds 16 pictures at most, so
 #: that few more than this number of fields are ever kept, however long a GOP is

@@ -16,8 +16,8 @@ from av.video.reformatter import VideoReformatter
 
 from vssbench import native
 from vssbench.codec.encode import COLOUR_RANGE, COLOUR_SPACE, PIXEL_FORMAT, TO_RGB
+from vssbench.core.video import Image
 from vssbench.native.video import VideoKernels
-from vssbench.video import Image
 
 Plane = npt.NDArray[np.uint8]
 Weights = npt.NDArray[np.int32]

@@ -11,14 +11,14 @@ from typing import Any
 
 import av
 
-from vssbench import registry
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encoded import EncodedCodec
 from vssbench.codec.opening import open_video
 from vssbench.codec.vectors.proof import prove
-from vssbench.errors import DataError, MotionUnavailable
-from vssbench.variant import Variant
-from vssbench.video import Frame
+from vssbench.core import registry
+from vssbench.core.errors import DataError, MotionUnavailable
+from vssbench.core.variant import Variant
+from vssbench.core.video import Frame
 
 #: picture types that are written out at most
 _PATTERN = 64

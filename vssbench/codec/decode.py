@@ -18,8 +18,8 @@ from vssbench.codec.motion import MotionSettings
 from vssbench.codec.opening import open_video
 from vssbench.codec.prediction import predict, residual
 from vssbench.codec.vectors.reader import BlockVectors, VectorReader
-from vssbench.errors import DataError
-from vssbench.video import Frame, Image
+from vssbench.core.errors import DataError
+from vssbench.core.video import Frame, Image
 
 BITS = 8
 _PICTURE_TYPES = {1: "I", 2: "P", 3: "B"}

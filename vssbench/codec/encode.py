@@ -21,8 +21,8 @@ from vssbench.codec import x264
 from vssbench.codec.ahead import ahead
 from vssbench.codec.apart import Task, encode_apart
 from vssbench.codec.quality import Checker, CodedFrame
-from vssbench.errors import DataError, UsageError
-from vssbench.video import Image
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.video import Image
 
 CONTAINER = "matroska"
 #: the same images give the same bytes; otherwise a file holds a random number

@@ -21,8 +21,8 @@ from vssbench.codec.rate import DEFAULT_BITRATE, UNUSED, rate_control, within
 from vssbench.codec.spec import Codec, check_gop, check_motion
 from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.codec.vectors.reader import VectorReader
-from vssbench.errors import CellRefused, DataError, MotionUnavailable, UsageError
-from vssbench.video import Clip, Frame
+from vssbench.core.errors import CellRefused, DataError, MotionUnavailable, UsageError
+from vssbench.core.video import Clip, Frame
 
 #: ``fps`` that stands for the clip's own
 CLIPS_OWN = 0.0

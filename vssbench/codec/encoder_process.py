@@ -22,8 +22,8 @@ import numpy as np
 
 from vssbench.codec.apart import LENGTH, Answer, Task
 from vssbench.codec.encode import encode_here
-from vssbench.errors import DataError
-from vssbench.video import Image
+from vssbench.core.errors import DataError
+from vssbench.core.video import Image
 
 #: SVT-AV1 reports itself to the terminal unless this variable says otherwise, and says nothing but
 #: fatal errors at 0

@@ -10,8 +10,8 @@ import av
 
 from vssbench.codec.encode import CONTAINER, CONTAINER_OPTIONS
 from vssbench.codec.opening import open_video
-from vssbench.errors import DataError
-from vssbench.video import Frame
+from vssbench.core.errors import DataError
+from vssbench.core.video import Frame
 
 
 @dataclass(frozen=True)

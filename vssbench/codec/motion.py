@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vssbench import native
 from vssbench.codec.vectors.reader import NONE, BlockVectors, References, distinct
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 
 Grid = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from vssbench.codec.encode import EncoderSettings
 from vssbench.codec.encoded import EncodedCodec
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 
 #: FFmpeg counts a quantiser in Lagrange multipliers, this many to a step (FF_QP2LAMBDA)
 _LAMBDAS_A_STEP = 118

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vssbench import native
 from vssbench.codec.motion import Grid, MotionField, Step, dense
 from vssbench.codec.vectors.reader import distinct
-from vssbench.video import Image
+from vssbench.core.video import Image
 
 Residual = npt.NDArray[np.int16]
 

@@ -10,7 +10,7 @@ import av
 from av.filter import Graph
 from av.video.format import VideoFormat
 
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
 
 _PICTURE_TYPES = {1: "I", 2: "P", 3: "B"}
 #: FFmpeg's first choice for AV1 decodes on GPUs alone

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kM]?)")
 _UNITS = {"": 1, "k": 1_000, "M": 1_000_000}

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vssbench.codec.gops import Gop
-from vssbench.errors import UsageError
-from vssbench.video import Clip, Frame
+from vssbench.core.errors import UsageError
+from vssbench.core.video import Clip, Frame
 
 MOTIONS = ("codec", "estimated", "none")
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
 
-from vssbench.errors import DataError, UsageError, VssbenchError
+from vssbench.core.errors import DataError, UsageError, VssbenchError
 
 try:
     import fcntl

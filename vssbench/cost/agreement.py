@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
+from tools.fidelity import write_block
+from vssbench.core.variant import parse_variant
 from vssbench.cost.crosscheck import TOLERANCE, CrossCheck, Tally, cross_check, kind
-from vssbench.cost.fidelity import write_block
-from vssbench.variant import parse_variant
 
 BEGIN = "<!-- counters: written by python -m vssbench.cost.agreement --write docs/cost.md -->"
 END = "<!-- counters end -->"

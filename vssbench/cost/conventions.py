@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vssbench.cost import arseg, gmacs, liminn
+from vssbench.core.variant import Variant
+from vssbench.cost import gmacs
 from vssbench.cost.gmacs import Cost
-from vssbench.variant import Variant
+from vssbench.methods.arseg import conventions as arseg
+from vssbench.methods.icnet import conventions as liminn
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,14 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
 
+from vssbench.core.errors import UsageError
+from vssbench.core.torchvision_guard import install
+from vssbench.core.variant import Variant
 from vssbench.cost import gmacs
 from vssbench.cost.gmacs import REFUSALS, inputs, is_per_frame, meta_model
 from vssbench.cost.operators import Operators, watch
 from vssbench.cost.shapes import ResizingAlone, ShapesAlone
 from vssbench.cost.tracing import TracedConvolutions
-from vssbench.errors import UsageError
-from vssbench.torchvision_guard import install
-from vssbench.variant import Variant
 
 TOOLS = ("torch", "fvcore", "ptflops")
 #: tools that differ by no more than this share agree

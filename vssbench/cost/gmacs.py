@@ -16,12 +16,12 @@ import torch
 from torch.utils import flop_counter
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, register_flop_formula
 
-from vssbench import registry
+from vssbench.core import registry
+from vssbench.core.errors import UsageError
+from vssbench.core.segmenter import VideoSegmenter
+from vssbench.core.uncompiled import uncompiled
+from vssbench.core.variant import Variant
 from vssbench.cost.shapes import ShapesAlone, Unfilled
-from vssbench.errors import UsageError
-from vssbench.segmenter import VideoSegmenter
-from vssbench.uncompiled import uncompiled
-from vssbench.variant import Variant
 
 if hasattr(flop_counter, "_FlopCounterMode"):
     uncompiled(flop_counter._FlopCounterMode)

@@ -20,14 +20,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from vssbench import registry
+from vssbench.core import registry
+from vssbench.core.errors import UsageError
+from vssbench.core.variant import Variant
 from vssbench.cost.gmacs import REFUSALS, inputs, is_per_frame, meta_model
 from vssbench.cost.operators import Traffic, watch
 from vssbench.cost.shapes import ResizingAlone
-from vssbench.errors import UsageError
-from vssbench.inference import prepare
+from vssbench.fast.prepare import prepare
 from vssbench.nets.resize import resize
-from vssbench.variant import Variant
 
 _STATUS = Path("/proc/self/status")
 #: writing 5 here sets the peak of this process's resident set back to what is resident now (Linux, proc(5))
@@ -114,7 +114,7 @@ def _warm_up(variant: Variant, classes: int, device: str) -> None:
 
 
 def _run(model: Any, height: int, width: int, gop: int, device: str) -> None:
-    """Run a GOP as :class:`vssbench.cell.Stream` does: network, logits at full size, argmax."""
+    """Run a GOP as :class:`vssbench.run.experiment.Stream` does: network, logits at full size, argmax."""
     reference = None
     for number in range(gop):
         image = torch.rand(1, 3, height, width, device=device).contiguous(memory_format=torch.channels_last)

@@ -17,11 +17,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vssbench import registry
+from vssbench.core import registry
+from vssbench.core.errors import DataError
+from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.conventions import CONVENTIONS
 from vssbench.cost.gmacs import Cost, meta_model, parameters
-from vssbench.errors import DataError
-from vssbench.variant import Variant, parse_variant
 
 #: what -> its name in a table: all parameters, those that inference uses; GMACs of a keyframe, of another frame, the mean of a
 #: GOP; the first of these over the second

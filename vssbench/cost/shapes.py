@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vssbench.uncompiled import uncompiled
+from vssbench.core.uncompiled import uncompiled
 
 
 def _same(x: Tensor, inplace: bool = False) -> Tensor:

@@ -7,7 +7,7 @@ the kernel + 1) per output. Everything else is free: other activations, maximum 
 custom operation.
 
 The tool hangs its hooks on modules, once for every name that a module is registered under, and then sums over names: a module
-of n names counts n * n times. Where the authors' code gives a layer two names is declared by :mod:`vssbench.cost.authors`.
+of n names counts n * n times. Where the authors' code gives a layer two names is declared by :mod:`vssbench.methods.arseg.authors`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vssbench.uncompiled import uncompiled
+from vssbench.core.uncompiled import uncompiled
 
 
 def _many(value: int | Sequence[int], weight: Tensor) -> list[int]:

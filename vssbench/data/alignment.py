@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
-from vssbench.errors import DataError
-from vssbench.video import Image
+from vssbench.core.errors import DataError
+from vssbench.core.video import Image
 
 #: width and height at which pictures are compared
 THUMBNAIL = (120, 90)

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pillow
 
-from vssbench.errors import DataError
-from vssbench.stills import read_ids
-from vssbench.video import IGNORE, LabelMap
+from vssbench.core.errors import DataError
+from vssbench.core.video import IGNORE, LabelMap
+from vssbench.data.stills import read_ids
 
 Colour = tuple[int, int, int]
 #: words before the values to ignore

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ParamSpec
 
-from vssbench.errors import DataError
-from vssbench.stills import LabelReader, Still, check_size, image_size, read_image
+from vssbench.core.errors import DataError
+from vssbench.data.stills import LabelReader, Still, check_size, image_size, read_image
 
 P = ParamSpec("P")
 Pair = tuple[Path, Path]

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from vssbench.codec.motion import MotionField
-from vssbench.errors import CellRefused, DataError
-from vssbench.video import Clip, Frame
+from vssbench.core.errors import CellRefused, DataError
+from vssbench.core.video import Clip, Frame
 
 
 def given_frames(clip: Clip, gop: int, motion: bool) -> Iterator[Frame]:

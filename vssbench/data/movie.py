@@ -17,8 +17,8 @@ from av.video.reformatter import Colorspace
 
 from vssbench.codec.encode import TO_RGB
 from vssbench.codec.opening import open_video
-from vssbench.errors import DataError
-from vssbench.video import Image
+from vssbench.core.errors import DataError
+from vssbench.core.video import Image
 
 #: so many pictures ahead are decoded through rather than sought
 _NEAR = 32

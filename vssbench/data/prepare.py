@@ -14,16 +14,15 @@ import numpy as np
 from av.video.reformatter import Colorspace
 from PIL import Image as Pillow
 
-from vssbench import registry
-from vssbench.core import files
+from vssbench.core import files, registry
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.progress import Tracker, track
+from vssbench.core.variant import Variant
+from vssbench.core.video import Image
 from vssbench.data.alignment import Thumbnail, check_place, find_offset, thumbnail
-from vssbench.data.camvid_video import FOLDER, FOOTAGE, Footage, find_video, unpack_hint, video_folders, zip_parts
 from vssbench.data.movie import pictures, rgb
-from vssbench.errors import DataError, UsageError
-from vssbench.progress import Tracker, track
-from vssbench.stills import Size, Still, image_size, read_image
-from vssbench.variant import Variant
-from vssbench.video import Image
+from vssbench.data.stills import Size, Still, image_size, read_image
+from vssbench.datasets.camvid.raw_video import FOLDER, FOOTAGE, Footage, find_video, unpack_hint, video_folders, zip_parts
 
 SPLITS = ("train", "val", "test")
 #: stills by which the offset is found, and frames to either side of the expected one at which they are looked for

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vssbench import registry
+from vssbench.core import registry
+from vssbench.core.errors import DataError, VssbenchError
+from vssbench.core.variant import Variant
+from vssbench.core.video import Clip, Image
 from vssbench.data.ondisk import OnDisk, Outline, Part, Source
-from vssbench.errors import DataError, VssbenchError
 from vssbench.protocol import PROTOCOLS, Dense
-from vssbench.variant import Variant
-from vssbench.video import Clip, Image
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from vssbench import registry
+from vssbench.core import registry
+from vssbench.core.errors import DataError, VssbenchError
+from vssbench.core.progress import track
+from vssbench.core.variant import Variant
+from vssbench.core.video import Dataset
 from vssbench.data.ondisk import NothingThere, OnDisk
-from vssbench.errors import DataError, VssbenchError
-from vssbench.progress import track
-from vssbench.variant import Variant
-from vssbench.video import Dataset
 
 
 def verify(variant: Variant, root: Path | None) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 from vssbench.latency.result import LatencyResult, StoredLatency
 from vssbench.latency.statistics import Ratio
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image as Picture
 
-from vssbench import registry
-from vssbench.codec.footage import footage
 from vssbench.codec.spec import Codec
-from vssbench.errors import DataError
+from vssbench.core import registry
+from vssbench.core.errors import DataError
+from vssbench.core.variant import parse_variant
+from vssbench.core.video import Clip, Image
+from vssbench.datasets.synthetic.clips import Recipe
 from vssbench.latency.settings import Settings
-from vssbench.scene.clips import Recipe
-from vssbench.variant import parse_variant
-from vssbench.video import Clip, Image
+from vssbench.view.footage import footage
 
 
 def open_clip(settings: Settings) -> Clip:

@@ -9,9 +9,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from vssbench.allocator import keep_freed_memory
+from vssbench.core.allocator import keep_freed_memory
+from vssbench.core.errors import UsageError
+from vssbench.core.machine import describe_environment, throttle_events
+from vssbench.core.variant import parse_variant
 from vssbench.cost.gmacs import count, meta_model
-from vssbench.errors import UsageError
 from vssbench.latency.footage import encode, open_codec
 from vssbench.latency.result import LatencyResult, MethodTimes, WarmUpRecord, new_id
 from vssbench.latency.rounds import Campaign, Outcome, binding, run_rounds
@@ -19,9 +21,7 @@ from vssbench.latency.samples import Samples
 from vssbench.latency.settings import GOPS, Settings, Subject
 from vssbench.latency.statistics import KINDS, Ratio, compare, summarise
 from vssbench.latency.verdict import in_words, judge, mean_load
-from vssbench.machine import describe_environment, throttle_events
-from vssbench.variant import parse_variant
-from vssbench.weights import check_fit, open_weights, weights_name
+from vssbench.weights.file import check_fit, open_weights, weights_name
 
 
 def check(settings: Settings, subjects: Sequence[Subject]) -> None:

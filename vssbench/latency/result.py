@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vssbench.core import files
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
 from vssbench.latency.samples import Samples, columns
 from vssbench.latency.statistics import Ratio, Summary
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 #: GOPs of the stream that are decoded and timed, again and again

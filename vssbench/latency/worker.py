@@ -16,19 +16,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vssbench import registry
-from vssbench.allocator import keep_freed_memory
-from vssbench.errors import DataError, VssbenchError
-from vssbench.inference import prepare
+from vssbench.core import registry
+from vssbench.core.allocator import keep_freed_memory
+from vssbench.core.errors import DataError, VssbenchError
+from vssbench.core.segmenter import VideoSegmenter
+from vssbench.core.variant import parse_variant
+from vssbench.core.video import Frame
+from vssbench.fast.prepare import prepare
 from vssbench.latency import load, warmup
 from vssbench.latency.clock import clock_for
 from vssbench.latency.footage import open_clip, open_codec
 from vssbench.latency.settings import Settings, Subject
 from vssbench.nets.resize import resize
-from vssbench.segmenter import VideoSegmenter
-from vssbench.variant import parse_variant
-from vssbench.video import Frame
-from vssbench.weights import load_into, open_weights
+from vssbench.weights.file import load_into, open_weights
 
 #: what autocast computes in; fp32 is without it
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}

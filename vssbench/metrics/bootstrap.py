@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
 from vssbench.metrics.iou import Floats, absent_value, by_distance, mean_present, ratio
 from vssbench.metrics.resampling import LEVEL, MIN_CLIPS, Resampling, equal_clips, plan, weights, widening_of_clips
 from vssbench.metrics.scores import Ints, Record, check_rules, without

@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.video import IGNORE, LabelMap
 from vssbench.metrics.iou import Floats, mean_present, ratio
 from vssbench.metrics.meter import Arrays, Ints, Seen
 from vssbench.protocol import MEAN_OF_DISTANCES
-from vssbench.video import IGNORE, LabelMap
 
 Mask = npt.NDArray[np.bool_]
 #: one bit a class

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.errors import DataError, UsageError
-from vssbench.video import IGNORE
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.video import IGNORE
 
 ConfusionMatrix = npt.NDArray[np.int64]
 

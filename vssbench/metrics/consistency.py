@@ -24,11 +24,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vssbench.codec.vectors.estimated import EstimatedVectors
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.video import IGNORE, Image, LabelMap
 from vssbench.metrics.confusion import ConfusionMatrix, confusion_matrix
 from vssbench.metrics.iou import Floats, mean_iou
 from vssbench.metrics.meter import Arrays, Flow, Ints, Seen
-from vssbench.video import IGNORE, Image, LabelMap
 
 #: window lengths of VSPW's tables
 WINDOWS = (8, 16)

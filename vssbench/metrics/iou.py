@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
 from vssbench.metrics.confusion import ConfusionMatrix
 
 Floats = npt.NDArray[np.float64]

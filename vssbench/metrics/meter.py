@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.video import Image, LabelMap
+from vssbench.core.video import Image, LabelMap
 
 Ints = npt.NDArray[np.int64]
 Flow = npt.NDArray[np.float32]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from vssbench.errors import CellRefused, UsageError
+from vssbench.core.errors import CellRefused, UsageError
+from vssbench.core.video import Clip, LabelMap
 from vssbench.metrics.boundary import BoundaryMeter
 from vssbench.metrics.consistency import ConsistencyMeter
 from vssbench.metrics.meter import Arrays, Meter, Seen
 from vssbench.protocol import Episode, Protocol
-from vssbench.video import Clip, LabelMap
 
 BOUNDARY, CONSISTENCY = "boundary", "consistency"
 #: made of the number of classes

@@ -34,7 +34,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
 from vssbench.metrics.iou import Floats
 from vssbench.metrics.scores import Ints
 

@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
 from vssbench.metrics.confusion import ConfusionMatrix
 from vssbench.metrics.iou import Floats, absent_value, by_distance, iou, mean_present, ratio
 from vssbench.protocol import MEAN_OF_DISTANCES, POOLED
@@ -28,7 +28,7 @@ AGGREGATES = (MEAN_OF_DISTANCES, POOLED)
 
 
 class Record(Protocol):
-    """The scored frames of a run (vssbench.store.ConfusionRecord).
+    """The scored frames of a run (vssbench.run.store.ConfusionRecord).
 
     Matrices are int64 (F, C, C), rows are the truth; the rest int64 (F,): distance to the keyframe,
     number of the clip, frame of that clip.

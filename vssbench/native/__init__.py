@@ -34,7 +34,7 @@ def library() -> ctypes.CDLL | None:
     """The compiled kernels, checked against PyTorch; None where they cannot be used."""
     if os.environ.get("VSSBENCH_NATIVE", "1") == "0":
         return None
-    from vssbench.native.check import disagreement
+    from vssbench.fast.check import disagreement
 
     try:
         kernels = ctypes.CDLL(str(build()))
@@ -52,7 +52,7 @@ def video_kernels() -> VideoKernels | None:
     """The compiled kernels of motion and colour, checked against numpy; None where they cannot be used."""
     if os.environ.get("VSSBENCH_NATIVE", "1") == "0":
         return None
-    from vssbench.native.check_video import disagreement
+    from vssbench.codec.check_native import disagreement
     from vssbench.native.video import VideoKernels
 
     try:

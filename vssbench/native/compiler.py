@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from vssbench.core import files
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
 
 SOURCES = ("colour.c", "creff.c", "motion.c", "upsampled_conv.c")
 HEADERS = ("attention.h", "vectors.h")

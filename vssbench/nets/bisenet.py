@@ -1,7 +1,7 @@
 """BiSeNet V1 (Yu et al., ECCV 2018, section 3): a spatial and a context path, in the forms of four published codes.
 
 The paper leaves open how features are enlarged, what the modules' attention is made of and how wide the heads are; ``FORMS``
-lists how each code fills that in. :mod:`vssbench.nets.bisenet_figure` is the form that takes the paper's figure literally.
+lists how each code fills that in. :mod:`vssbench.methods.bisenet.figure` is the form that takes the paper's figure literally.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vssbench.core.segmenter import scaled_channels
 from vssbench.nets.losses import cross_entropy, dice_loss, ohem_cross_entropy, probability_ohem
 from vssbench.nets.network import SegmentationNetwork
 from vssbench.nets.resize import resize
 from vssbench.nets.resnet import ResNet, initialise_convolutions
 from vssbench.nets.xception39 import Xception39
-from vssbench.segmenter import scaled_channels
 
 #: a loss of (logits, label, weights of the classes)
 Criterion = Callable[[Tensor, Tensor, Tensor], Tensor]

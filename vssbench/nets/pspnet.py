@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
+from vssbench.core.segmenter import scaled_channels
 from vssbench.nets.losses import cross_entropy, presence_loss
 from vssbench.nets.network import TwoPartNetwork
 from vssbench.nets.resize import resize
 from vssbench.nets.resnet import Dilation, ResNet, initialise_convolutions
-from vssbench.segmenter import scaled_channels
 
 BINS = (1, 2, 3, 6)
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vssbench.errors import UsageError
-from vssbench.segmenter import scaled_channels
+from vssbench.core.errors import UsageError
+from vssbench.core.segmenter import scaled_channels
 
 #: layers -> blocks of each stage
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}

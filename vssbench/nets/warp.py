@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from vssbench.uncompiled import uncompiled
+from vssbench.core.uncompiled import uncompiled
 
 
 def resize_motion(motion: Tensor, size: tuple[int, int], image_size: tuple[int, int] | None = None) -> Tensor:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from vssbench.core.segmenter import scaled_channels
 from vssbench.nets.resnet import initialise_convolutions
-from vssbench.segmenter import scaled_channels
 
 #: blocks of each stage
 BLOCKS = (4, 8, 4)

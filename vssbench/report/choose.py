@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
+from vssbench.core.variant import Variant, parse_variant
 from vssbench.report.rows import Row, require
 from vssbench.report.streams import codec_key
-from vssbench.variant import Variant, parse_variant
 
 #: what makes two runs the same cell; they may still differ in code, library versions and the time of day
 _CELL = ("method", "dataset", "data", "protocol", "height", "width", "gop", "precision", "weights", "seed", "device", "machine")

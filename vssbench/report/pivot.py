@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
+from vssbench.core.variant import parse_variant
 from vssbench.report.choose import matches
 from vssbench.report.columns import Group, conditions, dataset_title, groups, percent, quantity, told_apart
 from vssbench.report.markup import (
@@ -24,7 +25,6 @@ from vssbench.report.markup import (
 from vssbench.report.rows import Row, require
 from vssbench.report.streams import codec_title, measured_rate, quality_text, stream_title
 from vssbench.report.table import LATEX_NEEDS, check_format, csv_text, json_text
-from vssbench.variant import parse_variant
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
+from vssbench.core.variant import parse_variant
 from vssbench.report.columns import Group, dataset_title, groups, told_apart
 from vssbench.report.placement import place_labels
 from vssbench.report.rows import Row, require
@@ -29,7 +30,6 @@ from vssbench.report.style import (
     sheet,
     wrapped_title,
 )
-from vssbench.variant import parse_variant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 from vssbench.report.columns import conditions, dataset_title, groups, told_apart
 from vssbench.report.plots import drawable, nothing_to_draw
 from vssbench.report.rows import Row

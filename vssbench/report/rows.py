@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
 from vssbench.metrics.scores import scores
-from vssbench.store import CONFUSION, REMEDY, ConfusionRecord, LatencyRecord, Measurement, Run
+from vssbench.run.store import CONFUSION, REMEDY, ConfusionRecord, LatencyRecord, Measurement, Run
 
 Row = dict[str, Any]
 

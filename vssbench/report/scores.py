@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
 from vssbench.metrics.bootstrap import Interval, Intervals, difference, intervals
 from vssbench.metrics.scores import Scores, scores
 from vssbench.report import further
@@ -16,7 +16,7 @@ from vssbench.report.further import Further
 from vssbench.report.markup import Cell, Grid, markdown, markdown_grid, markdown_list
 from vssbench.report.rows import Row
 from vssbench.report.table import csv_text, json_text
-from vssbench.store import RunStore
+from vssbench.run.store import RunStore
 
 T = TypeVar("T")
 

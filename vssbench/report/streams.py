@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from vssbench.core.variant import format_value, parse_variant
 from vssbench.report.rows import Row
-from vssbench.variant import format_value, parse_variant
 
 #: parameters of a codec that say how many bits it may spend, and the GOP, which titles name in words
 _NAMED = ("bitrate", "crf", "qp", "gop")

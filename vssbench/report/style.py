@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vssbench.core import files
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

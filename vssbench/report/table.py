@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 from vssbench.report.columns import FULL, PRINTED, TERMINAL, Group, groups, told_apart
 from vssbench.report.markup import (
     NAME_WIDTH,

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from vssbench.classes import CAMVID_CLASSES
-from vssbench.data import cityscapes_labels
-from vssbench.video import Image, LabelMap
+from vssbench.core.classes import CAMVID_CLASSES
+from vssbench.core.video import Image, LabelMap
+from vssbench.datasets.cityscapes import labels as cityscapes_labels
 
 Colour = tuple[int, int, int]
 Palette = npt.NDArray[np.uint8]

@@ -10,10 +10,10 @@ import av
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.opening import open_video
 from vssbench.codec.spec import Codec
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
+from vssbench.core.video import Clip, Frame, Image
 from vssbench.segment.pictures import Pictures, turned
 from vssbench.segment.source import Source
-from vssbench.video import Clip, Frame, Image
 
 
 def coded(source: Source, motion: MotionSource | None, pictures: Pictures, max_gop: int | None) -> Iterator[Frame]:

@@ -12,25 +12,25 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from vssbench import registry
-from vssbench.allocator import keep_freed_memory
-from vssbench.cell import FRAMES_AHEAD, Stream
 from vssbench.codec.ahead import ahead
 from vssbench.codec.spec import Codec
+from vssbench.core import registry
+from vssbench.core.allocator import keep_freed_memory
+from vssbench.core.errors import DataError, MotionUnavailable, UsageError
 from vssbench.core.files import check_output, is_special
+from vssbench.core.segmenter import VideoSegmenter
+from vssbench.core.variant import Variant
+from vssbench.core.video import Frame, Image
 from vssbench.cost.gmacs import Cost, count
-from vssbench.errors import DataError, MotionUnavailable, UsageError
-from vssbench.inference import prepare
+from vssbench.fast.prepare import prepare
+from vssbench.run.experiment import FRAMES_AHEAD, Stream
 from vssbench.segment.drawing import Painter
 from vssbench.segment.frames import coded, recoded
 from vssbench.segment.output import FolderWriter, VideoWriter, Writer, check_out, drafted, is_folder
 from vssbench.segment.pictures import Pictures, turned, viewed
 from vssbench.segment.source import Source
 from vssbench.segment.vectors import AUTO, OWN, Choice, choose, instead
-from vssbench.segmenter import VideoSegmenter
-from vssbench.variant import Variant
-from vssbench.video import Frame, Image
-from vssbench.weights import WeightFile, load_into
+from vssbench.weights.file import WeightFile, load_into
 
 OVERLAY, LABELS, PALETTE = "overlay", "labels", "palette"
 OUTPUTS = (OVERLAY, LABELS, PALETTE)

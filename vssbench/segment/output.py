@@ -22,11 +22,11 @@ from PIL import Image as Pillow
 from vssbench.codec.encode import TO_YUV
 from vssbench.codec.opening import open_video
 from vssbench.core import files
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.video import Image
 from vssbench.segment.drawing import Palette
 from vssbench.segment.pictures import untagged
 from vssbench.segment.source import Source
-from vssbench.video import Image
 
 SUFFIXES = (".mp4", ".mkv", ".mov", ".m4v")
 _OPTIONS = {"crf": "20", "preset": "veryfast"}

@@ -16,8 +16,8 @@ from PIL import Image as Pillow
 from vssbench.codec.colour import ToRgb
 from vssbench.codec.encode import PIXEL_FORMAT, TO_RGB
 from vssbench.codec.motion import MotionField
+from vssbench.core.video import Frame, Image
 from vssbench.segment.source import UNSPECIFIED, Source
-from vssbench.video import Frame, Image
 
 #: matrix coefficients of H.273 -> libswscale's; 8 (YCgCo) and rarer ones it does not know
 _MATRICES = {

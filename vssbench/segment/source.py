@@ -16,7 +16,7 @@ from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 
 from vssbench.codec.opening import open_video
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
 
 #: frames a second where a file does not say
 DEFAULT_RATE = Fraction(25)

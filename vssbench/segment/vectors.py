@@ -13,7 +13,7 @@ from vssbench.codec.opening import open_video
 from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.codec.vectors.h264 import H264Vectors
 from vssbench.codec.vectors.reader import VectorReader
-from vssbench.errors import DataError, MotionUnavailable
+from vssbench.core.errors import DataError, MotionUnavailable
 from vssbench.segment.source import Source
 
 AUTO, OWN, ESTIMATED, NONE = "auto", "codec", "estimated", "none"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from vssbench.core.errors import UsageError, WeightsError
+from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.gmacs import meta_model
-from vssbench.errors import UsageError, WeightsError
-from vssbench.variant import Variant, parse_variant
-from vssbench.weights import WeightFile, check_fit, choose_shipped, open_weights, shipped_folder
+from vssbench.weights.file import WeightFile, check_fit, choose_shipped, open_weights, shipped_folder
 
 
 def weights_for(

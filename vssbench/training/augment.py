@@ -18,8 +18,8 @@ from PIL import ImageFilter
 from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic.dataclasses import dataclass as checked
 
-from vssbench.errors import UsageError
-from vssbench.video import IGNORE, Image, LabelMap
+from vssbench.core.errors import UsageError
+from vssbench.core.video import IGNORE, Image, LabelMap
 
 Motion = npt.NDArray[np.float32]
 Share = Annotated[float, Field(ge=0, le=1)]

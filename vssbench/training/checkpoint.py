@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from vssbench.core import files
-from vssbench.errors import UsageError, WeightsError
+from vssbench.core.errors import UsageError, WeightsError
 
 
 @dataclass

@@ -17,7 +17,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 
 
 @dataclass(frozen=True)

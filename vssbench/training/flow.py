@@ -15,10 +15,10 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
+from vssbench.core.video import IGNORE, Image, LabelMap
 from vssbench.training.augment import Colour, EgoMotion, Motion, compress, without_hidden
 from vssbench.training.pairs import late_frames
 from vssbench.training.samples import Sample, Samples, Stills, image_tensor, label_tensor, motion_tensor
-from vssbench.video import IGNORE, Image, LabelMap
 
 #: frames from keyframe to image where a phase names none: DFF's range of training pairs without the keyframe itself
 GAPS = (1, 9)

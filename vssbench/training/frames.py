@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vssbench.core import files
-from vssbench.video import Clip, Image, LabelMap
+from vssbench.core.video import Clip, Image, LabelMap
 
 
 @dataclass(frozen=True)

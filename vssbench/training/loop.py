@@ -16,12 +16,15 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from vssbench import __version__, registry
-from vssbench.division import Division
-from vssbench.errors import UsageError
-from vssbench.machine import typed_command
-from vssbench.progress import Tracker, messages, track
-from vssbench.segmenter import Batch, Phase, VideoSegmenter
+from vssbench import __version__
+from vssbench.core import registry
+from vssbench.core.division import Division
+from vssbench.core.errors import UsageError
+from vssbench.core.machine import typed_command
+from vssbench.core.progress import Tracker, messages, track
+from vssbench.core.segmenter import Batch, Phase, VideoSegmenter
+from vssbench.core.variant import Variant, parse_variant
+from vssbench.core.video import Dataset
 from vssbench.training.checkpoint import Checkpoint, best_path, checkpoint_path, curve_path, load_checkpoint
 from vssbench.training.curves import draw_curves
 from vssbench.training.distributed import (
@@ -43,9 +46,7 @@ from vssbench.training.samples import EpochSampler, Sample, Samples, Stills, joi
 from vssbench.training.schedule import build_optimiser, rate_factor
 from vssbench.training.sources import check_codecs, samples_of
 from vssbench.training.validation import Best, Setting, Validation, best_entry, divide, measure_of
-from vssbench.variant import Variant, parse_variant
-from vssbench.video import Dataset
-from vssbench.weights import WeightFile, open_weights, save_weights, set_statistics
+from vssbench.weights.file import WeightFile, open_weights, save_weights, set_statistics
 
 #: autocast's type of each precision
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy.typing as npt
 
 from vssbench.codec.motion import MotionField
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 
 #: bytes kept where nothing else is asked for: 4 GiB
 DEFAULT_BYTES = 4 * 2**30

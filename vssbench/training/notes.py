@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from vssbench.core.segmenter import VideoSegmenter
+from vssbench.core.variant import Variant
 from vssbench.nets.resnet import ResNet
-from vssbench.segmenter import VideoSegmenter
 from vssbench.training.recipe import Recipe
-from vssbench.variant import Variant
 
 
 def notes(recipe: Recipe, variant: Variant, model: VideoSegmenter, initialised: bool) -> list[str]:

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from vssbench import registry
 from vssbench.codec.encoded import EncodedCodec
 from vssbench.codec.gops import Gop
 from vssbench.codec.motion import MotionField
-from vssbench.errors import DataError
+from vssbench.core import registry
+from vssbench.core.errors import DataError
+from vssbench.core.variant import Variant
+from vssbench.core.video import Clip, Image, LabelMap
 from vssbench.training.augment import Colour, EgoMotion, Motion, Window
 from vssbench.training.samples import Sample, Samples, Stills, image_tensor, label_tensor, motion_tensor
-from vssbench.variant import Variant
-from vssbench.video import Clip, Image, LabelMap
 
 #: parameters of a codec of which one says its rate
 RATES = frozenset({"bitrate", "crf", "qp"})

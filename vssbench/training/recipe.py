@@ -9,20 +9,21 @@ the same method. Options typed on the command line override all.
 
 from __future__ import annotations
 
+import inspect
 import tomllib
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 from pydantic import NonNegativeFloat as NonNegative
 from pydantic import PositiveFloat as Positive
 
-from vssbench import registry
-from vssbench.errors import UsageError
+from vssbench.core import registry
+from vssbench.core.errors import UsageError
+from vssbench.core.variant import Value, Variant, format_value
 from vssbench.training.augment import Augmentation
-from vssbench.variant import Value, Variant, format_value
 
 DEFAULT = "default"
 
@@ -243,12 +244,17 @@ def _met(condition: str, method: str, given: Mapping[str, Value]) -> bool:
 
 @cache
 def _tables(method: str) -> dict[str, Any]:
-    """A recipe file's content; empty where the method has none. ``like = "pspnet"`` takes another method's."""
-    file = resources.files("vssbench.training") / "recipes" / f"{method}.toml"
-    if not file.is_file():
-        return {}
-    content = tomllib.loads(file.read_text(encoding="utf-8"))
-    return _tables(content["like"]) if "like" in content else content
+    """Return a recipe file's content; empty where the method has none."""
+    file = recipe_file(method)
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def recipe_file(method: str) -> Path:
+    """Return where a method's recipes are, whether or not there are any: ``recipe`` of its class, beside its module."""
+    if method == DEFAULT:
+        return Path(__file__).parent / "default.toml"
+    cls = registry.load("methods", method)
+    return Path(inspect.getfile(cls)).parent / str(cls.recipe)
 
 
 def _combined(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

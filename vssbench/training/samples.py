@@ -1,7 +1,7 @@
 """Samples of training batches: labelled stills, and in which order they are drawn.
 
 A sample is asked for by (epoch, index) and depends on those and the seed alone. Samples are dictionaries of tensors with
-the names of :class:`vssbench.segmenter.Batch`; pairs are in :mod:`vssbench.training.pairs`, exact flow in
+the names of :class:`vssbench.core.segmenter.Batch`; pairs are in :mod:`vssbench.training.pairs`, exact flow in
 :mod:`vssbench.training.flow`.
 """
 
@@ -19,10 +19,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
-from vssbench.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.video import IGNORE, Clip, Image, LabelMap
 from vssbench.training.augment import Augmentation, Motion, augment_still
 from vssbench.training.memory import Memory, batches_ahead
-from vssbench.video import IGNORE, Clip, Image, LabelMap
 
 #: batches that a loading process works ahead where memory allows it
 AHEAD = 4

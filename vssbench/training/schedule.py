@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 import torch
 from torch import nn
 
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 from vssbench.training.recipe import Optimiser, Schedule
 
 #: of Optimiser.multipliers: every parameter that no other key matches

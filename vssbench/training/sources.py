@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vssbench import registry
 from vssbench.codec.encoded import EncodedCodec
-from vssbench.errors import UsageError
-from vssbench.segmenter import Phase
+from vssbench.core import registry
+from vssbench.core.errors import UsageError
+from vssbench.core.segmenter import Phase
+from vssbench.core.variant import Variant, parse_variant
 from vssbench.training.flow import GAPS, AffineFlow, VideoFlow
 from vssbench.training.pairs import SOME_FRAMES, Coding, EgoMotionPairs, GapPairs, VideoPairs, as_gop, at_quality
 from vssbench.training.recipe import PhaseRecipe
 from vssbench.training.samples import Samples, Stills
-from vssbench.variant import Variant, parse_variant
 
 
 def samples_of(phase: Phase, recipe: PhaseRecipe, stills: Stills, needs: frozenset[str]) -> Samples:

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vssbench import registry
-from vssbench.errors import UsageError
+from vssbench.core import registry
+from vssbench.core.errors import UsageError
+from vssbench.core.variant import Variant, format_value
+from vssbench.core.video import Dataset
 from vssbench.training.distributed import World
 from vssbench.training.loop import Options, Trainer
 from vssbench.training.recipe import Recipe, load_recipe, with_parameters
-from vssbench.variant import Variant, format_value
-from vssbench.video import Dataset
-from vssbench.weights import open_weights
+from vssbench.weights.file import open_weights
 
 
 @dataclass(frozen=True)

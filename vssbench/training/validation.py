@@ -16,19 +16,19 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from vssbench.division import Division, undivided
-from vssbench.errors import UsageError
+from vssbench.core.division import Division, undivided
+from vssbench.core.errors import UsageError
+from vssbench.core.segmenter import Batch, Phase, VideoSegmenter
+from vssbench.core.video import Clip, Dataset
 from vssbench.metrics.confusion import confusion_matrix
 from vssbench.metrics.iou import mean_iou
 from vssbench.nets.resize import resize
-from vssbench.segmenter import Batch, Phase, VideoSegmenter
 from vssbench.training.augment import Augmentation
 from vssbench.training.distributed import World, sum_over_processes
 from vssbench.training.memory import DEFAULT_BYTES, Memory
 from vssbench.training.recipe import PhaseRecipe
 from vssbench.training.samples import BatchSampler, Sample, Samples, Stills, loader
 from vssbench.training.sources import samples_of
-from vssbench.video import Clip, Dataset
 
 Measure = Literal["mIoU", "flow error"]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vssbench import registry
 from vssbench.codec.encode import encode
 from vssbench.codec.formats.av1 import PRESETS, Av1
-from vssbench.errors import DataError, MotionUnavailable, UsageError
-from vssbench.variant import parse_variant
-from vssbench.video import Clip
+from vssbench.core import registry
+from vssbench.core.errors import DataError, MotionUnavailable, UsageError
+from vssbench.core.variant import parse_variant
+from vssbench.core.video import Clip
 
 Pan = Callable[..., Clip]
 

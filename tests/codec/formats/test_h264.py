@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vssbench import registry
 from vssbench.codec import decode as decode_module
 from vssbench.codec import x264
 from vssbench.codec.encode import IMAGES_AHEAD
 from vssbench.codec.formats.h264 import H264
-from vssbench.errors import DataError, MotionUnavailable, UsageError
-from vssbench.variant import parse_variant
-from vssbench.video import Clip, Image
+from vssbench.core import registry
+from vssbench.core.errors import DataError, MotionUnavailable, UsageError
+from vssbench.core.variant import parse_variant
+from vssbench.core.video import Clip, Image
 
 Pan = Callable[..., Clip]
 

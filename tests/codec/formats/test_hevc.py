@@ -11,13 +11,13 @@ import av
 import numpy as np
 import pytest
 
-from vssbench import registry
 from vssbench.codec.encode import EncoderSettings, encode
 from vssbench.codec.formats import hevc
 from vssbench.codec.formats.hevc import PAPERS, Hevc
-from vssbench.errors import DataError, UsageError
-from vssbench.variant import parse_variant
-from vssbench.video import Clip, Image
+from vssbench.core import registry
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.variant import parse_variant
+from vssbench.core.video import Clip, Image
 
 Pan = Callable[..., Clip]
 

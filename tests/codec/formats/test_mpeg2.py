@@ -16,8 +16,8 @@ from vssbench.codec.formats.mpeg2 import Mpeg2
 from vssbench.codec.formats.mpeg4 import Mpeg4
 from vssbench.codec.mpeg import MpegCodec
 from vssbench.codec.vectors.reader import NONE
-from vssbench.errors import UsageError
-from vssbench.video import Clip, Frame
+from vssbench.core.errors import UsageError
+from vssbench.core.video import Clip, Frame
 
 Pan = Callable[..., Clip]
 BOTH = pytest.mark.parametrize("codec", [Mpeg2, Mpeg4])

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from vssbench import registry
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.formats.mpeg4 import Mpeg4
 from vssbench.codec.vectors.mpeg import Mpeg4Vectors
-from vssbench.errors import MotionUnavailable
-from vssbench.variant import parse_variant
-from vssbench.video import Clip
+from vssbench.core import registry
+from vssbench.core.errors import MotionUnavailable
+from vssbench.core.variant import parse_variant
+from vssbench.core.video import Clip
 
 Pan = Callable[..., Clip]
 

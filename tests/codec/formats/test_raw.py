@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from vssbench.codec.formats.raw import Raw
-from vssbench.errors import DataError
-from vssbench.video import Clip
+from vssbench.core.errors import DataError
+from vssbench.core.video import Clip
 
 Pan = Callable[..., Clip]
 

@@ -17,7 +17,7 @@ from vssbench.codec.vectors.av1_headers import (
     short_references,
     units,
 )
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
 
 KEY, INTER, INTRA_ONLY, SWITCH = range(4)
 SEQUENCE, DELIMITER, FRAME_HEADER, REDUNDANT, FRAME, PADDING = 1, 2, 3, 7, 6, 15

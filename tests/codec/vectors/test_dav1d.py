@@ -20,8 +20,8 @@ from vssbench.codec.prediction import moved
 from vssbench.codec.vectors import dav1d, memory, proof
 from vssbench.codec.vectors.dav1d import Dav1dVectors
 from vssbench.codec.vectors.reader import NONE
-from vssbench.errors import MotionUnavailable
-from vssbench.video import Clip, Frame
+from vssbench.core.errors import MotionUnavailable
+from vssbench.core.video import Clip, Frame
 
 Pan = Callable[..., Clip]
 MOTIONS = [(3, 2), (2.25, -1.5), (13, -9)]

@@ -14,8 +14,8 @@ from vssbench.codec.formats.h264 import H264
 from vssbench.codec.motion import MotionSettings
 from vssbench.codec.vectors.exported import RECORD, ExportedVectors, rasterise
 from vssbench.codec.vectors.reader import NONE
-from vssbench.errors import DataError
-from vssbench.video import Frame, Image
+from vssbench.core.errors import DataError
+from vssbench.core.video import Frame, Image
 
 PAST, FUTURE = 3, 7
 SPLITS = {(16, 16): [(0, 0)], (16, 8): [(0, 0), (0, 8)], (8, 16): [(0, 0), (8, 0)],

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from vssbench.codec.vectors.h264_headers import B, Bits, Headers, I, P, Slice
-from vssbench.errors import DataError
-from vssbench.video import Clip
+from vssbench.core.errors import DataError
+from vssbench.core.video import Clip
 
 Pan = Callable[..., Clip]
 BASE = "keyint=6:min-keyint=6:scenecut=0:threads=1:b-adapt=0:weightp=0:ref=1:bframes=0:b-pyramid=none"

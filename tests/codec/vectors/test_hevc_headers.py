@@ -16,7 +16,7 @@ from vssbench.codec.vectors.hevc_headers import (
     sequence_parameters,
     split,
 )
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
 
 
 @pytest.mark.parametrize("seed", range(60))

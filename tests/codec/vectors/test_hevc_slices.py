@@ -16,8 +16,8 @@ from vssbench.codec.encode import encode
 from vssbench.codec.formats.hevc import Hevc
 from vssbench.codec.vectors.hevc_headers import configuration, split
 from vssbench.codec.vectors.hevc_slices import Picture, Pictures
-from vssbench.errors import DataError
-from vssbench.video import Clip
+from vssbench.core.errors import DataError
+from vssbench.core.video import Clip
 
 Pan = Callable[..., Clip]
 IDR, CRA, TRAIL = 19, 21, 1

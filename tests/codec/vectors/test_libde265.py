@@ -23,8 +23,8 @@ from vssbench.codec.vectors.hevc_headers import configuration, split
 from vssbench.codec.vectors.libde265 import Decoder, LibDe265Vectors
 from vssbench.codec.vectors.libde265_image import Layout
 from vssbench.codec.vectors.reader import NONE, BlockVectors
-from vssbench.errors import DataError, MotionUnavailable
-from vssbench.video import Clip, Frame
+from vssbench.core.errors import DataError, MotionUnavailable
+from vssbench.core.video import Clip, Frame
 
 Pan = Callable[..., Clip]
 LENGTH, GOP = 10, 8

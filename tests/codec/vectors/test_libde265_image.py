@@ -11,7 +11,7 @@ import pytest
 from vssbench.codec.vectors.hevc_headers import SequenceParameters
 from vssbench.codec.vectors.hevc_slices import Picture, Slice
 from vssbench.codec.vectors.libde265_image import Layout, find, read
-from vssbench.errors import MotionUnavailable
+from vssbench.core.errors import MotionUnavailable
 
 HEIGHT, WIDTH = 64, 96
 INTRA, INTER, SKIP = 0, 1, 2

@@ -12,7 +12,7 @@ import pytest
 
 from vssbench.codec.vectors import memory
 from vssbench.codec.vectors.memory import Unreadable
-from vssbench.errors import MotionUnavailable
+from vssbench.core.errors import MotionUnavailable
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="this system has no /proc/self/mem")
 

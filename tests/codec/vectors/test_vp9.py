@@ -19,8 +19,8 @@ from vssbench.codec.vectors import memory, proof, vp9
 from vssbench.codec.vectors.reader import NONE, BlockVectors
 from vssbench.codec.vectors.vp9 import RECORD, Vp9Vectors, check, find, resolve
 from vssbench.codec.vectors.vp9_headers import HIDDEN, Stream, parse, split
-from vssbench.errors import DataError, MotionUnavailable
-from vssbench.video import Clip, Frame
+from vssbench.core.errors import DataError, MotionUnavailable
+from vssbench.core.video import Clip, Frame
 
 Pan = Callable[..., Clip]
 

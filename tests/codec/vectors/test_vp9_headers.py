@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vssbench.codec.vectors.vp9_headers import HIDDEN, Header, Stream, parse, split
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
 
 MARKER, PROFILES = "10", {0: "00", 1: "10", 2: "01", 3: "110"}  # the low bit first; profile 3 has a reserved bit
 SYNC, SIZE = f"{0x498342:024b}", f"{127:016b}{95:016b}" + "0"

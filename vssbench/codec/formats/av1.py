@@ -9,8 +9,8 @@ from typing import Unpack
 from vssbench.codec.encode import EncoderSettings
 from vssbench.codec.encoded import CellOptions, EncodedCodec
 from vssbench.codec.vectors.dav1d import Dav1dVectors
-from vssbench.errors import DataError, UsageError
-from vssbench.video import Clip, Frame
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.video import Clip, Frame
 
 #: SVT-AV1 numbers its presets; as a flat low-delay stream it has these
 SLOWEST, FASTEST = 7, 13

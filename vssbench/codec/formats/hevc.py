@@ -11,8 +11,8 @@ from vssbench.codec.encoded import CLIPS_OWN, SearchOptions
 from vssbench.codec.rate import UNUSED, within
 from vssbench.codec.vectors.libde265 import LibDe265Vectors
 from vssbench.codec.x26x import X26xCodec
-from vssbench.errors import DataError, UsageError
-from vssbench.video import Clip, Frame
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.video import Clip, Frame
 
 #: frames that x265 looks ahead in its faster presets (in the others 20 and more): more than it may put B-frames in a row
 LOOKAHEAD = {"ultrafast": 5, "superfast": 10, "veryfast": 15, "faster": 15, "fast": 15}

@@ -19,9 +19,9 @@ from vssbench.codec.prediction import predict
 from vssbench.codec.prediction import residual as residual_of
 from vssbench.codec.spec import Codec, check_gop
 from vssbench.codec.vectors.estimated import EstimatedVectors
+from vssbench.core.errors import CellRefused, DataError, MotionUnavailable, UsageError
+from vssbench.core.video import Clip, Frame, Image
 from vssbench.data.given import given_frames
-from vssbench.errors import CellRefused, DataError, MotionUnavailable, UsageError
-from vssbench.video import Clip, Frame, Image
 
 #: three channels of 8 bits: the size of an uncompressed pixel, counted as the frame's bits
 BITS_PER_PIXEL = 24

@@ -7,7 +7,7 @@ from typing import Unpack
 from vssbench.codec.encode import EncoderSettings
 from vssbench.codec.encoded import CellOptions, EncodedCodec
 from vssbench.codec.vectors.vp9 import Vp9Vectors
-from vssbench.errors import UsageError
+from vssbench.core.errors import UsageError
 
 #: references, libvpx's own number
 REFS = 3

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from vssbench.codec.vectors.reader import NONE
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
 
 #: reference slots, and the references that a picture names: LAST, LAST2, LAST3, GOLDEN, BWDREF, ALTREF2, ALTREF
 SLOTS, REFERENCES = 8, 7

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vssbench.codec.vectors.reader import NONE, BlockVectors, VectorReader, grid_shape, no_vectors
-from vssbench.errors import MotionUnavailable
+from vssbench.core.errors import MotionUnavailable
 
 _PACKAGES = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
 

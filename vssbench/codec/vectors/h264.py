@@ -6,7 +6,7 @@ import av
 
 from vssbench.codec.vectors.exported import ExportedVectors
 from vssbench.codec.vectors.h264_headers import B, Headers, I, P, Slice
-from vssbench.errors import MotionUnavailable
+from vssbench.core.errors import MotionUnavailable
 
 _ADVICE = "; encode with refs=1, no B-pyramid and no weighted prediction, or use motion=estimated"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
 
 P, B, I = 0, 1, 2  # noqa: E741 - the standard's names of slice types
 _SLICE, _IDR_SLICE, _SPS, _PPS = 1, 5, 7, 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
 
 VPS, SPS, PPS, END_OF_SEQUENCE, END_OF_BITSTREAM = 32, 33, 34, 36, 37
 RADL, RASL, BLA, IDR, CRA = (6, 7), (8, 9), (16, 17, 18), (19, 20), 21

@@ -29,7 +29,7 @@ from vssbench.codec.vectors.hevc_headers import (
     sequence_parameters,
     short_term_set,
 )
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
 
 #: bytes of a slice segment that are looked at: all that precedes its entry points is far shorter
 _SLICE_BYTES = 1024

@@ -30,7 +30,7 @@ from vssbench.codec.vectors.hevc_headers import (
 from vssbench.codec.vectors.hevc_slices import Picture, Pictures
 from vssbench.codec.vectors.libde265_image import FoundVectors, Layout, find, read
 from vssbench.codec.vectors.reader import NONE, BlockVectors, VectorReader, no_vectors
-from vssbench.errors import DataError, MotionUnavailable
+from vssbench.core.errors import DataError, MotionUnavailable
 
 _INSTALL = "pip install 'vssbench[hevc]' (it brings libde265 inside pillow-heif), or use motion=estimated"
 #: parameters of de265.h: leave out the in-loop filters, which change pixels and not vectors

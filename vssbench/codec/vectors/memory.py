@@ -11,7 +11,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.errors import MotionUnavailable
+from vssbench.core.errors import MotionUnavailable
 
 WORD = 8
 #: where the pointer to FFmpeg's context is looked for in PyAV's object

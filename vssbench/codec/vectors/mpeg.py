@@ -8,7 +8,7 @@ import av
 
 from vssbench.codec.vectors.exported import ExportedVectors
 from vssbench.codec.vectors.reader import BlockVectors
-from vssbench.errors import MotionUnavailable
+from vssbench.core.errors import MotionUnavailable
 
 _B = 3
 

@@ -15,8 +15,8 @@ from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encode import encode
 from vssbench.codec.motion import MotionSettings
 from vssbench.codec.vectors.reader import NONE
-from vssbench.errors import VssbenchError
-from vssbench.video import Image
+from vssbench.core.errors import VssbenchError
+from vssbench.core.video import Image
 
 if TYPE_CHECKING:
     from vssbench.codec.encoded import EncodedCodec

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vssbench.errors import DataError
+from vssbench.core.errors import DataError
 
 #: display index of a picture that has not been shown
 HIDDEN = -1

@@ -1,0 +1,341 @@
+"""A cell end to end: its numbers against a re-statement by hand, what becomes of failures, what the run id depends on."""
+
+import errno
+import os
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vssbench.core import registry
+from vssbench.core.errors import DataError
+from vssbench.core.variant import parse_variant
+from vssbench.core.video import Frame
+from vssbench.protocol import Dense, EveryDistance
+from vssbench.report.rows import rows
+from vssbench.run.experiment import Cell, Stream, measure
+from vssbench.run.store import RunStore
+from vssbench.sweep.grid import sweep
+from vssbench.weights.file import open_weights, save_weights
+
+
+@pytest.fixture
+def make_cell(patterns, tmp_path):
+    def make(method="bisenet[width=0.125]", codec="raw", gop=4, dataset=patterns):
+        torch.manual_seed(0)
+        variant, codec_variant = parse_variant(method), parse_variant(codec)
+        model = registry.create("methods", variant, classes=3)
+        path = tmp_path / f"{variant.name}.safetensors"
+        if not path.exists():
+            save_weights(path, model, variant, dataset.classes, "patterns", {})
+        coder = registry.create("codecs", codec_variant, gop=gop)
+        return Cell(variant, open_weights(path), parse_variant("patterns"), dataset, codec_variant, coder, Dense())
+
+    return make
+
+
+def test_accuracy_by_hand(make_cell, patterns, tmp_path):
+    """Six raw frames a clip, keyframes at 0 and 4: every pixel counted in a loop over frames."""
+    cell = make_cell()
+    store = RunStore(tmp_path / "runs")
+    result = measure(cell, store, "test")
+    assert result.status == "done"
+    model = registry.create("methods", cell.method, classes=3).eval()
+    model.load_state_dict(cell.weights.tensors(), strict=False)
+    counted = {d: np.zeros((3, 3), np.int64) for d in range(4)}
+    for clip in patterns.clips():
+        for index in range(clip.length):
+            image = torch.from_numpy(clip.image(index)).permute(2, 0, 1)[None].float() / 255
+            with torch.no_grad():
+                prediction = model.keyframe(image)[0][0].argmax(0).numpy()
+            np.add.at(counted[index % 4], (clip.label(index).ravel(), prediction.ravel()), 1)
+    run = store.get(result.run_id)
+    for distance, matrix in counted.items():
+        assert np.abs(run.confusion.matrices[run.confusion.distances == distance].sum(0) - matrix).sum() <= 4  # rounding
+    by_distance = []
+    for matrix in counted.values():
+        union = matrix.sum(0) + matrix.sum(1) - np.diag(matrix)
+        by_distance.append(np.mean([matrix[c, c] / union[c] for c in range(3) if union[c]]))
+    row = rows([run])[0]
+    assert row["miou"] == pytest.approx(np.mean(by_distance), abs=1e-3)
+    assert row["frames"] == 12
+    assert list(run.latency.distances) == [0, 1, 2, 3, 0, 1] * 2
+
+
+def test_a_store_that_cannot_be_written_is_said_before_anything_is_measured(make_cell, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    measured = []
+    monkeypatch.setattr("vssbench.sweep.grid.measure", lambda *given: measured.append(given))
+    with pytest.raises(DataError, match=r"cannot write .*runs"):
+        sweep([make_cell()], RunStore(tmp_path / "file" / "runs"), "test")
+    assert measured == []
+
+
+@pytest.mark.parametrize("room", ["for a row", "for nothing"])
+def test_a_full_disk_does_not_end_the_sweep(make_cell, tmp_path, monkeypatch, room):
+    """The arrays of the first cell find no room, and with them perhaps its failure; the second cell is measured."""
+    cells, full = [make_cell(), make_cell(gop=2)], []
+
+    def savez(path, **arrays):
+        if len(full) < 1:
+            full.append(path)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, **arrays)
+
+    def write_row(store, measurement, *given):
+        if measurement.status == "failed" and room == "for nothing":
+            raise DataError("cannot write the row")
+        return write_run(store, measurement, *given)
+
+    write, write_run = np.savez_compressed, RunStore.write
+    monkeypatch.setattr(np, "savez_compressed", savez)
+    monkeypatch.setattr(RunStore, "write", write_row)
+    store = RunStore(tmp_path / "runs")
+    first, second = sweep(cells, store, "test")
+    assert (first.status, second.status) == ("failed", "done")
+    assert "No space left on device; make room" in first.reason
+    stored = {run.measurement.run_id: run.measurement.status for run in store.runs()}
+    expected = {first.run_id: "failed"} if room == "for a row" else {}
+    assert stored == expected | {second.run_id: "done"}
+
+
+def test_where_the_time_went(make_cell, tmp_path):
+    result = measure(make_cell(codec="h264[bitrate=200k]"), RunStore(tmp_path / "runs"), "test")
+    assert list(result.spent) == ["setup", "codec", "network", "harness"]
+    assert min(result.spent.values()) > 0
+    assert sum(result.spent.values()) == pytest.approx(result.seconds)
+
+
+def test_the_environment_is_stored(make_cell, tmp_path):
+    store = RunStore(tmp_path / "runs")
+    found = store.get(measure(make_cell(), store, "test").run_id).environment
+    assert {"cpu", "flags", "threads", "governor", "load_average", "memory_mb", "torch_build", "git_revision"} <= set(found)
+
+
+def _forth_and_back(clip, frames):
+    """The clip again and again, every other time backwards."""
+
+    def place(index):
+        return min(index % (2 * clip.length), 2 * clip.length - 1 - index % (2 * clip.length))
+
+    image, label = clip.image, clip.label
+    return replace(clip, length=frames, image=lambda i: image(place(i)), label=lambda i: label(place(i)))
+
+
+def test_memory_does_not_grow_with_the_clip(make_cell, patterns, tmp_path):
+    """270 frames more take 5 MB as images; a few numbers of each are kept."""
+    peaks = []
+    for frames in (30, 300):
+        cell = make_cell(codec="h264[bitrate=200k]", gop=12)
+        cell.dataset.__dict__["scored_clips"] = [_forth_and_back(patterns.clips()[0], frames)]
+        tracemalloc.start()
+        result = measure(cell, RunStore(tmp_path / "runs"), "test")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert (result.status, result.frames) == ("done", frames), result.reason
+    assert peaks[1] - peaks[0] < 1_000_000
+
+
+def test_measured_bitrate_and_times(make_cell, tmp_path):
+    store = RunStore(tmp_path / "runs")
+    result = measure(make_cell("arseg[backbone=bise18,width=0.125]", "h264[bitrate=200k]"), store, "test")
+    assert result.bitrate_kbps > 20
+    latency = store.get(result.run_id).latency
+    assert (latency.model_ms > 0).all()
+    assert (latency.decode_ms > 0).all()
+    assert latency.motion_ms[~latency.key].min() > 0
+
+
+def test_a_failing_cell_is_a_row_and_the_others_are_kept(make_cell, patterns, tmp_path):
+    good = make_cell()
+    broken = make_cell(gop=5)
+    clips = list(patterns.clips())
+
+    def unreadable(index):
+        if index == 3:
+            raise DataError("frame 3 is unreadable: expected a PNG")
+        return clips[1].image(index)
+
+    class Broken(type(patterns)):
+        def clips(self):
+            return [clips[0], replace(clips[1], image=unreadable)]
+
+    broken.dataset = Broken()
+    store = RunStore(tmp_path / "runs")
+    results = sweep([broken, good], store, "test")
+    assert [result.status for result in results] == ["failed", "done"]
+    assert results[0].reason == "frame 3 is unreadable: expected a PNG"
+    assert "Traceback" in results[0].traceback
+    assert sorted(row["status"] for row in rows(store.runs())) == ["done", "failed"]
+    assert not store.has(broken.run_id)  # it is run again the next time
+    assert store.has(good.run_id)
+
+
+def test_the_run_id_is_that_of_what_changes_the_numbers(make_cell):
+    assert make_cell().run_id == make_cell().run_id
+    different = {cell.run_id for cell in (make_cell(), make_cell(gop=6), make_cell("bisenet[width=0.125,scale=0.5]"))}
+    assert len(different) == 3
+    cell = make_cell()
+    cell.precision = "bf16"
+    assert cell.run_id != make_cell().run_id
+
+
+def test_the_stream_passes_the_reference_on(make_cell):
+    """A non-keyframe sees the reference of the last keyframe, and warm-up leaves nothing behind."""
+    seen = []
+
+    class Probe(type(registry.create("methods", parse_variant("bisenet[width=0.125]"), classes=3))):
+        def keyframe(self, image):
+            logits, _ = super().keyframe(image)
+            return logits, float(image.mean())
+
+        def nonkeyframe(self, image, motion, reference):
+            seen.append(reference)
+            return super().keyframe(image)[0]
+
+    stream = Stream(Probe(3, width=0.125).eval(), "cpu", "fp32")
+    images = [np.full((32, 32, 3), value, np.uint8) for value in (51, 102, 204, 255)]
+    for index, (image, distance) in enumerate(zip(images, (0, 1, 0, 1), strict=True)):
+        stream.segment(Frame(index, image, "I" if distance == 0 else "P", distance))
+    assert seen[-2:] == [pytest.approx(0.2), pytest.approx(0.8)]
+
+
+def test_the_stream_of_a_run_is_recorded(make_cell, tmp_path):
+    """Bits, types and quality of every frame; the field's numbers where the method read one."""
+    store = RunStore(tmp_path / "runs")
+    result = measure(make_cell("arseg[backbone=bise18,width=0.125]", "h264[bitrate=200k]"), store, "test")
+    assert result.status == "done", result.reason
+    record = store.get(result.run_id).stream
+    assert bytes(record.types).decode() == "IPPPIP" * 2
+    seconds = sum(clip.length / clip.fps for clip in make_cell().dataset.scored_clips)
+    assert result.bitrate_kbps == pytest.approx(record.bits.sum() / seconds / 1000)
+    assert result.psnr_db == pytest.approx(-10 * np.log10(np.mean(10 ** (-record.psnr_db / 10))))
+    assert 15 < result.psnr_db < 60
+    assert 0 < result.ssim <= 1
+    key = record.types == ord("I")
+    assert (record.intra_share[key] == 1).all()
+    assert (record.warp_error[key] == 0).all()
+    assert (record.p95_vector >= 0).all()
+    assert (result.codec_name, result.codec_rate) == ("H.264", "200 kb/s")
+
+
+def test_without_a_codec_nothing_is_lost_and_no_field_is_read(make_cell, tmp_path):
+    store = RunStore(tmp_path / "runs")
+    result = measure(make_cell(), store, "test")
+    record = store.get(result.run_id).stream
+    assert np.isinf(record.psnr_db).all()
+    assert np.isnan(record.warp_error).all()
+    assert (result.psnr_db, result.ssim, result.codec_rate) == (None, 1.0, "")
+
+
+@pytest.fixture
+def measured(make_cell, patterns, tmp_path):
+    """``measured(*meters)``: a cell over clips whose exact motion is known, (2, 1) pixels a frame, and the store."""
+
+    class Known(type(patterns)):
+        def clips(self):
+            return [replace(clip, flow=self.flow) for clip in super().clips()]
+
+        def flow(self, frame, other):
+            assert other == frame - 1 >= 0
+            return np.broadcast_to(np.array([2, 1], np.float32), (self.height, self.width, 2))
+
+    store = RunStore(tmp_path / "runs")
+
+    def run(*meters, **given):
+        cell = make_cell(dataset=Known(frames=9, clips=2))
+        return replace(cell, measures=meters, **given), store
+
+    return run
+
+
+def test_meters_see_every_frame(measured):
+    """TC of two clips by hand from the run's own predictions, and where outlines and windows were counted."""
+    cell, store = measured("boundary", "consistency")
+    predictions = []
+    segment = Stream.segment
+
+    def watched(self, *args):
+        predictions.append(segment(self, *args))
+        return predictions[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stream, "segment", watched)
+        result = measure(cell, store, "test")
+    assert result.status == "done", result.reason
+    run = store.get(result.run_id)
+    assert run.measures == ("boundary", "consistency")
+    counted = np.zeros((3, 3), np.int64)
+    maps = [labels for labels, _ in predictions]
+    for first in (0, 9):
+        for before, now in zip(maps[first : first + 8], maps[first + 1 : first + 9], strict=True):
+            np.add.at(counted, (before[1:, 2:].ravel(), now[:-1, :-2].ravel()), 1)
+    steadiness, outlines = run.meter("consistency"), run.meter("boundary")
+    assert np.array_equal(steadiness["tc_matrices"].sum(0), counted)
+    assert steadiness["tc_exact"].all()
+    assert list(steadiness["vc_frames"]) == [7, 8] * 2
+    assert outlines["counts"].shape == (18, 4, 3)
+    assert np.array_equal(outlines["frames"], run.confusion.frames)
+    assert np.array_equal(outlines["clips"], run.confusion.clips)
+    assert run.meter("unknown") is None
+
+
+def test_meters_are_measured_once_and_kept(measured):
+    for asked, expected in (((), ()), (("boundary",), ("boundary",)), (("consistency",), ("boundary", "consistency"))):
+        cell, store = measured(*asked)
+        sweep([cell], store, "test")
+        assert store.get(cell.run_id).measures == expected
+    written = (store.get(cell.run_id).path / "result.json").stat().st_ino
+    for asked in ((), ("boundary",), ("boundary", "consistency")):
+        sweep([measured(*asked)[0]], store, "test")
+    assert (store.get(cell.run_id).path / "result.json").stat().st_ino == written
+
+
+def test_consistency_needs_neighbouring_frames(measured):
+    cell, store = measured("consistency", protocol=EveryDistance("label"))
+    result = measure(cell, store, "test")
+    assert (result.status, "take --protocol dense" in result.reason) == ("refused", True)
+    cell, store = measured("boundary", protocol=EveryDistance("label"))
+    assert measure(cell, store, "test").status == "done"
+
+
+def test_what_is_refused_later_loses_nothing(measured):
+    cell, store = measured("boundary", protocol=EveryDistance("label"))
+    assert measure(cell, store, "test").status == "done"
+    more = replace(cell, measures=("boundary", "consistency"))
+    assert more.run_id == cell.run_id
+    assert measure(more, store, "test").status == "refused"
+    run = store.get(cell.run_id)
+    assert (run.measurement.status, run.measures, run.confusion is not None) == ("done", ("boundary",), True)
+
+
+def test_consistency_needs_labels_of_the_frames_size(measured):
+    cell, store = measured("consistency")
+    clips = [replace(clip, label=lambda index: np.zeros((8, 8), np.uint8)) for clip in cell.dataset.clips()]
+    cell.dataset.__dict__["scored_clips"] = clips
+    result = measure(cell, store, "test")
+    assert (result.status, "labels of 8x8" in result.reason) == ("refused", True)
+
+
+def test_a_method_that_asks_for_residuals_gets_them(make_cell, patterns):
+    """The residual is the frame minus the warp of its reference, as parts of 255; a keyframe has none."""
+    seen = []
+
+    class Probe(type(registry.create("methods", parse_variant("bisenet[width=0.125]"), classes=3))):
+        needs = frozenset({"residual"})
+
+        def nonkeyframe(self, image, motion, reference, residual=None):
+            seen.append(residual)
+            return super().keyframe(image)[0]
+
+    cell = make_cell(codec="h264[bitrate=200k]")
+    stream = Stream(Probe(3, width=0.125).eval(), "cpu", "fp32")
+    clip = patterns.clips()[0]
+    for frame in cell.codec.frames(clip, motion=False, residual=True):
+        assert (frame.residual is None) == (frame.distance == 0)
+        stream.segment(frame)
+        if frame.distance:
+            assert seen[-1].shape == (1, 3, clip.height, clip.width)
+            assert np.allclose(seen[-1][0].permute(1, 2, 0).numpy() * 255, frame.residual, atol=1e-3)

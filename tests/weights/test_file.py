@@ -1,0 +1,154 @@
+"""Weight files: round trip, what fits, and what is refused in words."""
+
+import resource
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from vssbench.core import registry
+from vssbench.core.errors import DataError, WeightsError
+from vssbench.core.variant import parse_variant
+from vssbench.training.checkpoint import Checkpoint, load_checkpoint
+from vssbench.weights import file as weights
+
+CLASSES = ("road", "sky", "car")
+TEXT = "bisenet[width=0.125]"
+
+
+def build(text: str = TEXT):
+    return registry.create("methods", parse_variant(text), classes=len(CLASSES)).eval()
+
+
+@pytest.fixture
+def file(tmp_path):
+    torch.manual_seed(0)
+    target = tmp_path / "w.safetensors"
+    paths = weights.save_weights(target, build(), parse_variant(TEXT), CLASSES, "patterns", {"epochs": 3})
+    assert paths == [target]
+    return weights.open_weights(target)
+
+
+def test_round_trip_within_half_precision(file):
+    torch.manual_seed(0)
+    expected, loaded = build(), build()
+    weights.load_into(loaded, parse_variant(TEXT), CLASSES, file)
+    for (name, value), (_, other) in zip(expected.state_dict().items(), loaded.state_dict().items(), strict=True):
+        assert torch.allclose(value.float(), other.float(), rtol=1e-3, atol=1e-6), name
+    assert file.training == {"epochs": 3}
+    assert file.classes == CLASSES
+
+
+def test_parts_hold_what_the_whole_holds(file, tmp_path):
+    torch.manual_seed(0)
+    target = tmp_path / "split.safetensors"
+    paths = weights.save_weights(target, build(), parse_variant(TEXT), CLASSES, "patterns", {}, part_bytes=100_000)
+    assert len(paths) > 2
+    assert max(path.stat().st_size for path in paths[1:]) < 120_000
+    split = weights.open_weights(target)
+    whole = file.tensors()
+    assert split.tensors().keys() == whole.keys()
+    assert all(torch.equal(value, whole[name]) for name, value in split.tensors().items())
+    paths[1].unlink()
+    with pytest.raises(WeightsError, match="part2 is missing or damaged"):
+        split.tensors()
+
+
+def test_statistics_keep_full_precision(file):
+    tensors = file.tensors()
+    assert all(value.dtype == torch.float32 for value in tensors.values())
+    assert any(name.endswith("running_var") for name in tensors)
+
+
+@pytest.fixture
+def small_files():
+    """No file of this process grows beyond 4 KB, as where a disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_one_message_and_leaves_what_was_there(file, small_files):
+    before = file.sha256
+    with pytest.raises(DataError, match=r"cannot write .*w\.safetensors: .*; make room"):
+        weights.save_weights(file.path, build(), parse_variant(TEXT), CLASSES, "patterns", {})
+    assert file.sha256 == before
+    assert [path.name for path in file.path.parent.iterdir()] == ["w.safetensors"]
+
+
+def test_a_full_disk_leaves_the_checkpoint_of_before(tmp_path, request):
+    path = tmp_path / "w.checkpoint"
+    Checkpoint({"a": "1"}, 0, 1, {}, {}, 0.0, []).save(path)
+    request.getfixturevalue("small_files")
+    with pytest.raises(DataError, match=r"cannot write .*w\.checkpoint: .*; make room"):
+        Checkpoint({"a": "1"}, 0, 2, {"weight": torch.zeros(10000)}, {}, 0.0, []).save(path)
+    assert load_checkpoint(path, {"a": "1"}).epoch == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["w.checkpoint"]
+
+
+def test_weight_files_have_the_mode_of_any_other_file(file, tmp_path):
+    other = tmp_path / "other"
+    other.touch()
+    assert file.path.stat().st_mode == other.stat().st_mode
+
+
+def test_another_width_is_refused_in_words(file):
+    with pytest.raises(WeightsError, match=r"width=0\.125.*width=0\.25.*ask for -m 'bisenet\[width=0\.125\]'"):
+        weights.check_fit(parse_variant("bisenet[width=0.25]"), CLASSES, file)
+    with pytest.raises(WeightsError, match=r"width=1\b"):
+        weights.check_fit(parse_variant("bisenet"), CLASSES, file)
+
+
+def test_another_scale_fits(file):
+    weights.check_fit(parse_variant("bisenet[width=0.125,scale=0.5]"), CLASSES, file)
+
+
+def test_another_method_and_other_classes_are_refused(file):
+    with pytest.raises(WeightsError, match="holds weights of bisenet"):
+        weights.check_fit(parse_variant("pspnet[width=0.125]"), CLASSES, file)
+    with pytest.raises(WeightsError, match="trained on 3 classes"):
+        weights.check_fit(parse_variant(TEXT), ("a", "b"), file)
+
+
+def test_files_that_are_no_weights(tmp_path):
+    with pytest.raises(WeightsError, match="no weight file"):
+        weights.open_weights(tmp_path / "absent.safetensors")
+    (tmp_path / "text.safetensors").write_text("no weights")
+    with pytest.raises(WeightsError, match="is not a safetensors file"):
+        weights.open_weights(tmp_path / "text.safetensors")
+    save_file({"x": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(WeightsError, match="does not say which method"):
+        weights.open_weights(tmp_path / "foreign.safetensors")
+
+
+def test_tensors_that_do_not_fit_are_named(file, tmp_path):
+    tensors = file.tensors()
+    tensors.pop("net.final.bias")
+    save_file(tensors, tmp_path / "torn.safetensors", file.metadata)
+    with pytest.raises(WeightsError, match=r"net\.final\.bias: missing instead of \(3,\)"):
+        weights.load_into(build(), parse_variant(TEXT), CLASSES, weights.open_weights(tmp_path / "torn.safetensors"))
+
+
+def test_shipped_weights_settle_what_was_left_open(file, monkeypatch):
+    monkeypatch.setattr(weights, "shipped_folder", lambda: file.path.parent)
+    variant, chosen = weights.choose_shipped(parse_variant("bisenet"), "patterns", CLASSES)
+    assert str(variant) == "bisenet[width=0.125]"
+    assert chosen.path == file.path
+    variant, _ = weights.choose_shipped(parse_variant("bisenet[scale=0.5]"), "patterns", CLASSES)
+    assert variant == parse_variant("bisenet[scale=0.5,width=0.125]")
+    with pytest.raises(WeightsError, match=r"no weights of bisenet\[width=1\].*random weights are never scored"):
+        weights.choose_shipped(parse_variant("bisenet[width=1]"), "patterns", CLASSES)
+    with pytest.raises(WeightsError, match="no weights of bisenet"):
+        weights.choose_shipped(parse_variant("bisenet"), "elsewhere", CLASSES)
+
+
+def test_every_shipped_file_loads():
+    files = sorted(weights.shipped_folder().glob("*.safetensors"))
+    assert files
+    for path in files:
+        opened = weights.open_weights(path)
+        model = registry.create("methods", opened.variant, classes=len(opened.classes))
+        weights.load_into(model, opened.variant, opened.classes, opened)
+        assert opened.training["command"].startswith("python bench.py train")
+        assert all(part.stat().st_size < 10 * 2**20 for part in opened.parts)

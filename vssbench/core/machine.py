@@ -1,0 +1,175 @@
+"""Description of the machine and the command of a measurement.
+
+Rows of different machines are never ranked together.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+#: packages whose version may change a number
+_PACKAGES = ("torch", "torchvision", "av", "numpy", "pillow", "fvcore", "ptflops")
+#: beginnings of environment variables that change times
+_VARIABLES = (
+    "OMP_",
+    "MKL_",
+    "KMP_",
+    "GOMP_",
+    "ONEDNN_",
+    "DNNL_",
+    "TORCH_",
+    "CUDA_",
+    "CUDNN_",
+    "NVIDIA_TF32",
+    "VSSBENCH_NATIVE",
+)
+#: what is asked of nvidia-smi
+_GPU_FIELDS = (
+    "driver_version", "pstate", "clocks.sm", "clocks.max.sm", "clocks.mem", "temperature.gpu", "power.limit", "memory.total",
+    "utilization.gpu", "mig.mode.current",
+)  # fmt: skip
+
+
+def describe_machine(device: str) -> dict[str, Any]:
+    """Processor, cores, threads, GPU, and versions of what computes."""
+    import torch
+
+    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
+    return {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+        "os": platform.platform(terse=True),
+        "python": platform.python_version(),
+        **{name: _version(name) for name in _PACKAGES},
+    }
+
+
+def describe_environment(device: str) -> dict[str, Any]:
+    """:func:`describe_machine`, and all else that times depend on: what changes from run to run too, so no part of an identity.
+
+    ``flags`` of the processor, ``usable_cores`` of this process, clock ``governor`` ('' where it cannot be read),
+    ``load_average`` of 1, 5 and 15 minutes (None where there is none), memory in MB, the GPU's driver, memory and clocks, how
+    torch was built and is set, and the revision of a checkout.
+    """
+    memory = _meminfo()
+    return {
+        **describe_machine(device),
+        "flags": _cpu_field("flags").split() or _cpu_field("Features").split(),
+        "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "governor": _governor(),
+        "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+        "memory_mb": memory.get("MemTotal"),
+        "memory_available_mb": memory.get("MemAvailable"),
+        "gpu_state": _gpu_state() if device.startswith("cuda") else {},
+        "torch_build": _torch_build(device),
+        "variables": {key: value for key, value in sorted(os.environ.items()) if key.startswith(_VARIABLES)},
+        "git_revision": git_revision(),
+    }
+
+
+def throttle_events() -> int:
+    """Count how often the processor lowered its clock for heat since its start.
+
+    The count is Linux's; 0 where unknown.
+    """
+    folder = Path("/sys/devices/system/cpu")
+    return sum(int(_read(path) or 0) for path in folder.glob("cpu[0-9]*/thermal_throttle/*_throttle_count"))
+
+
+def git_revision() -> str:
+    """The checkout's commit, with ``-dirty`` where tracked files were changed; '' where this is no checkout."""
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return ""
+    commit = _output("git", "--no-optional-locks", "-C", str(folder), "rev-parse", "HEAD")
+    return commit + (
+        "-dirty" if commit and _output("git", "--no-optional-locks", "-C", str(folder), "diff", "--name-only", "HEAD") else ""
+    )
+
+
+def _output(*command: str) -> str:
+    """Return the output of a tool; '' where it is not there or fails."""
+    if shutil.which(command[0]) is None:
+        return ""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _governor() -> str:
+    """Return the governor of the first core's clock, '' where the system does not tell."""
+    return _read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"))
+
+
+def _meminfo() -> dict[str, int]:
+    """Linux's account of memory in MB (2^20 bytes)."""
+    entries = (line.split(":", 1) for line in _read(Path("/proc/meminfo")).splitlines() if ":" in line)
+    return {name: int(value.split()[0]) // 1024 for name, value in entries if value.split() and value.split()[0].isdigit()}
+
+
+def _gpu_state() -> dict[str, str]:
+    """Return the state of the first GPU by NVIDIA's tool; empty without it."""
+    answer = _output("nvidia-smi", f"--query-gpu={','.join(_GPU_FIELDS)}", "--format=csv,noheader")
+    values = [value.strip() for value in answer.splitlines()[0].split(",")] if answer else []
+    return dict(zip(_GPU_FIELDS, values, strict=False))
+
+
+def _torch_build(device: str) -> dict[str, Any]:
+    """Describe torch's build, and those of its settings that change times."""
+    import torch
+
+    cuda = device.startswith("cuda")
+    return {
+        "config": torch.__config__.show(),
+        "cuda": torch.version.cuda or "",
+        "cudnn": torch.backends.cudnn.version() if cuda else None,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "tf32_convolutions": torch.backends.cudnn.allow_tf32,
+        "matmul_precision": torch.get_float32_matmul_precision(),
+        "interop_threads": torch.get_num_interop_threads(),
+        "gpu_memory_mb": torch.cuda.get_device_properties(device).total_memory >> 20 if cuda else None,
+    }
+
+
+def _read(path: Path) -> str:
+    """Read a file of the system; '' where there is none."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _cpu_field(name: str) -> str:
+    """The first entry of that name in Linux's account of the processor; '' where there is none."""
+    lines = (line.split(":", 1) for line in _read(Path("/proc/cpuinfo")).splitlines() if ":" in line)
+    return next((value.strip() for key, value in lines if key.strip() == name), "")
+
+
+def _cpu_name() -> str:
+    """The processor's name as Linux gives it, else what Python knows."""
+    return _cpu_field("model name") or platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def typed_command() -> str:
+    """The command line as it can be typed again; the data's folder, which differs everywhere, as DIR."""
+    words = ["python", "bench.py", *sys.argv[1:]]
+    masked = ["DIR" if before == "--data-root" else word for before, word in zip(["", *words], words, strict=False)]
+    return " ".join(shlex.quote(word) for word in masked)

@@ -1,0 +1,214 @@
+"""Finds plug-ins: a file of ``methods/`` or ``datasets/``, a codec of ``vssbench/codec/formats/``, or an entry point.
+
+A plug-in's name is its file's name or its entry point's name (groups ``vssbench.methods``, ``vssbench.datasets``,
+``vssbench.codecs``). Nothing is imported before :func:`load`, so that listing never loads torch. A file holds one class.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import inspect
+import itertools
+import pkgutil
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from vssbench.core.errors import UsageError
+from vssbench.core.variant import Value, Variant, format_value
+
+#: kind -> (package that holds the files, entry point group, base class of its plug-ins as "module:class")
+KINDS: dict[str, tuple[str, str, str]] = {
+    "methods": ("vssbench.methods", "vssbench.methods", "vssbench.core.segmenter:VideoSegmenter"),
+    "datasets": ("vssbench.datasets", "vssbench.datasets", "vssbench.core.video:Dataset"),
+    "codecs": ("vssbench.codec.formats", "vssbench.codecs", "vssbench.codec.spec:Codec"),
+}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plug-in that was found but not imported: its name, kind, where it comes from and its one-line summary."""
+
+    name: str
+    kind: str
+    module: str
+    entry_point: EntryPoint | None = None
+
+    @property
+    def target(self) -> str:
+        """The object that is loaded: ``module:class`` of an entry point, else the module."""
+        return self.entry_point.value if self.entry_point is not None else self.module
+
+    @property
+    def summary(self) -> str:
+        """First line of the module's docstring, read without importing it."""
+        try:
+            spec = _find_spec(self.module)
+            if spec is None or spec.origin is None:
+                return ""
+            with open(spec.origin, encoding="utf-8") as file:
+                doc = ast.get_docstring(ast.parse(file.read())) or ""
+        except (ImportError, OSError, SyntaxError, ValueError) as error:
+            return f"(unreadable: {error})"
+        return doc.split("\n", 1)[0].strip()
+
+
+@cache
+def plugins(kind: str) -> dict[str, Plugin]:
+    """Every plug-in of a kind by name, in alphabetical order. Raises UsageError where a name is taken twice."""
+    package, group, _ = KINDS[kind]
+    found: dict[str, Plugin] = {}
+    spec = importlib.util.find_spec(package)
+    for info in pkgutil.iter_modules(spec.submodule_search_locations if spec else []):
+        if not info.name.startswith("_"):
+            found[info.name] = Plugin(info.name, kind, f"{package}.{info.name}")
+    for point in entry_points(group=group):
+        module = point.value.split(":")[0]
+        other = found.get(point.name)
+        # a plug-in file may name itself as an entry point, and a distribution may be found twice on the path
+        if other is not None and other.target not in (point.value, module):
+            raise UsageError(f"two {kind} are named {point.name!r}: {other.target} and {point.value}; rename or uninstall one")
+        found[point.name] = Plugin(point.name, kind, module, point)
+    return dict(sorted(found.items()))
+
+
+def find(kind: str, name: str) -> Plugin:
+    """The plug-in of that name. Raises UsageError that says what was meant and lists what there is."""
+    available = plugins(kind)
+    if name in available:
+        return available[name]
+    hint = _hint(name, available)
+    raise UsageError(f"unknown {kind[:-1]} {name!r}.{hint} Available: {', '.join(available) or 'none'}")
+
+
+@cache
+def load(kind: str, name: str) -> type[Any]:
+    """Import a plug-in and return its class. Raises UsageError, with the cause, where the file does not import."""
+    plugin = find(kind, name)
+    base_module, base_name = KINDS[kind][2].split(":")
+    base = getattr(importlib.import_module(base_module), base_name)
+    try:
+        if plugin.entry_point is not None:
+            loaded = plugin.entry_point.load()
+            candidates = [loaded] if inspect.isclass(loaded) else []
+        else:
+            module = importlib.import_module(plugin.module)
+            candidates = [
+                item
+                for item in vars(module).values()
+                if inspect.isclass(item) and issubclass(item, base) and item.__module__ == module.__name__
+            ]
+    except (Exception, SystemExit) as error:  # a plug-in may fail in any way: it breaks only itself, and says why
+        raise UsageError(f"the {kind[:-1]} {name!r} ({plugin.module}) does not import: {error!r}") from error
+    if len(candidates) != 1 or not issubclass(candidates[0], base):
+        names = ", ".join(candidate.__name__ for candidate in candidates) or "none"
+        raise UsageError(f"{plugin.target} must define one class derived from {base_module}.{base_name}; found {names}")
+    return candidates[0]
+
+
+def create(kind: str, variant: Variant, **given: Any) -> Any:
+    """Instantiate a plug-in: the variant's parameters checked against the class's, ``given`` added by the harness.
+
+    Raises UsageError for a parameter that the class does not have, of another type, or given by the harness too.
+    """
+    cls = load(kind, variant.name)
+    params = _typed(cls, variant)
+    for key in given:
+        if key in params:
+            raise UsageError(f"{key!r} of {variant.name} is given twice: take {key}={params[key]} out of {str(variant)!r}")
+    return cls(**given, **params)
+
+
+def parameters(cls: type[Any]) -> dict[str, Any]:
+    """A plug-in's parameters with their defaults: the keyword-only arguments of its ``__init__``.
+
+    Where that takes ``**options`` too, the parameters of the class that it derives from are its own as well: these stand first,
+    in their order, with the plug-in's defaults where it repeats one.
+    """
+    return {name: item.default for name, item in _signature(cls).items()}
+
+
+def resolved(kind: str, variant: Variant) -> dict[str, Any]:
+    """All parameters of a variant: the class's defaults overlaid with the variant's own, in the declared types."""
+    cls = load(kind, variant.name)
+    return {**parameters(cls), **_typed(cls, variant)}
+
+
+def _signature(cls: type[Any]) -> dict[str, inspect.Parameter]:
+    found: dict[str, inspect.Parameter] = {}
+    for arguments in reversed(list(_constructors(cls))):
+        found |= {
+            item.name: item
+            for item in arguments
+            if item.kind is inspect.Parameter.KEYWORD_ONLY and item.default is not inspect.Parameter.empty
+        }
+    return found
+
+
+def _constructors(cls: type[Any]) -> Iterator[Collection[inspect.Parameter]]:
+    """The arguments of the class's ``__init__``, and of the next in its MRO for as long as ``**options`` pass the rest on."""
+    for base in cls.__mro__:
+        if "__init__" in vars(base):
+            arguments = inspect.signature(vars(base)["__init__"]).parameters.values()
+            yield arguments
+            if all(item.kind is not inspect.Parameter.VAR_KEYWORD for item in arguments):
+                return
+
+
+def _typed(cls: type[Any], variant: Variant) -> dict[str, Value]:
+    """The variant's own parameters in the types that the class declares: ``scale=1`` and ``scale=1.0`` are the same."""
+    accepted = _signature(cls)
+    params: dict[str, Value] = {}
+    for key, value in variant.params.items():
+        if key not in accepted:
+            options = ", ".join(f"{name}={format_value(item.default)}" for name, item in accepted.items()) or "none"
+            raise UsageError(f"{variant.name} has no parameter {key!r}.{_hint(key, accepted)} Its parameters: {options}")
+        annotation = accepted[key].annotation
+        declared = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+        params[key] = _convert(f"{key} of {variant.name}", value, declared)
+    return params
+
+
+def _convert(what: str, value: Value, declared: str) -> Value:
+    """A value in its declared type. A type other than bool, int, float and str is the class's own to check."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if declared == "str":
+        if isinstance(value, bool):  # the grammar reads `warp=off` as a boolean before it knows what is declared
+            return "on" if value else "off"
+        return format_value(value)
+    if declared == "float" and number:
+        return float(value)
+    fits = {"bool": isinstance(value, bool), "int": number and isinstance(value, int), "float": number}
+    if not fits.get(declared, True):
+        expected = {"bool": "on or off", "int": "an integer", "float": "a number"}[declared]
+        raise UsageError(f"{what} is {format_value(value)!r}: expected {expected}")
+    return value
+
+
+def _hint(name: str, available: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name.lower(), list(available), n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _find_spec(module: str) -> ModuleSpec | None:
+    """Find a module's spec without importing the packages that hold it.
+
+    ``importlib.util.find_spec`` imports them.
+    """
+    spec: ModuleSpec | None = None
+    for name in itertools.accumulate(module.split("."), "{}.{}".format):
+        parent = name.rpartition(".")[0]
+        if not parent:
+            spec = importlib.util.find_spec(name)
+        elif parent in sys.modules:
+            spec = PathFinder.find_spec(name, getattr(sys.modules[parent], "__path__", []))
+        else:
+            spec = PathFinder.find_spec(name, spec.submodule_search_locations if spec else [])
+    return spec

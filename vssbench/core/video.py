@@ -1,0 +1,163 @@
+"""Frame and Clip, which flow through the harness, and the interface that every dataset implements.
+
+Conventions, everywhere in the project:
+
+* images are uint8 RGB ``(H, W, 3)`` in numpy, float32 ``(N, 3, H, W)`` in ``[0, 1]`` in torch; a method normalises;
+* labels are uint8 ``(H, W)``; the value 255 is ignored;
+* motion is float32 ``(H, W, 2)`` in numpy, ``(N, 2, H, W)`` in torch, in pixels of the full image, ordered ``(x, y)``, and
+  *backward*: a pixel p of this frame lies at ``p + motion[p]`` in the keyframe.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from vssbench.core.division import Division, divided_by_name
+
+if TYPE_CHECKING:
+    from vssbench.codec.motion import MotionField
+
+IGNORE = 255
+
+Image = npt.NDArray[np.uint8]
+LabelMap = npt.NDArray[np.uint8]
+
+
+@dataclass
+class Frame:
+    """One decoded frame: what a method may see of it.
+
+    ``distance`` counts frames since the keyframe (0 at the keyframe itself); ``motion`` is the field to that keyframe, None
+    where the codec carries none; ``residual`` int16 (H, W, 3), where it was asked for, is the image minus its
+    motion-compensated prediction from the pictures that its own blocks refer to (None at a keyframe); ``bits`` is the frame's
+    size in the stream; the times are seconds spent on this frame; ``psnr_db`` and ``ssim`` compare its luma with the source's
+    (infinite and 1 without a codec, NaN where they are unknown).
+    """
+
+    index: int
+    image: Image
+    picture_type: str
+    distance: int
+    bits: int = 0
+    motion: MotionField | None = None
+    decode_seconds: float = 0.0
+    motion_seconds: float = 0.0
+    residual: npt.NDArray[np.int16] | None = None
+    psnr_db: float = float("nan")
+    ssim: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Given:
+    """The coding that comes with frames that were encoded and decoded elsewhere.
+
+    ``distances`` counts for each frame of the clip those since its keyframe, in the video that was coded; ``motion(i)`` is
+    frame i's motion to that keyframe, float32 (H, W, 2), zero at a keyframe; ``coding`` says in words how they were coded.
+    """
+
+    distances: tuple[int, ...]
+    motion: Callable[[int], npt.NDArray[np.float32]]
+    coding: str
+
+    def part(self, first: int, length: int) -> Given:
+        """Return the coding of the frames ``first`` to ``first + length - 1``."""
+        return replace(self, distances=self.distances[first : first + length], motion=lambda index: self.motion(first + index))
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A run of consecutive frames with sparse labels, read lazily: memory does not grow with its length.
+
+    ``image(i)`` and ``label(i)`` read frame i; ``label`` returns None where a frame carries no labels. ``flow(i, j)``, where
+    a dataset knows it, is the exact backward motion ``(H, W, 2)`` from frame i to frame j with NaN where frame j does not
+    show that point. ``labelled`` are the frames that carry labels, in order, None where that is known only by asking for
+    each. ``given``, where frames were coded before they came here, is what came with them. ``fingerprint`` changes whenever any
+    pixel of any frame would.
+    """
+
+    name: str
+    length: int
+    height: int
+    width: int
+    fps: float
+    image: Callable[[int], Image]
+    label: Callable[[int], LabelMap | None]
+    fingerprint: str
+    flow: Callable[[int, int], npt.NDArray[np.float32]] | None = None
+    labelled: tuple[int, ...] | None = None
+    given: Given | None = None
+
+    def labelled_frames(self) -> tuple[int, ...]:
+        """The frames that carry labels, in order."""
+        if self.labelled is not None:
+            return tuple(index for index in self.labelled if index < self.length)
+        return tuple(index for index in range(self.length) if self.label(index) is not None)
+
+    def part(self, first: int, length: int) -> Clip:
+        """The clip's frames ``first`` to ``first + length - 1`` as a clip of their own, read from this one."""
+        flow, labelled = self.flow, self.labelled
+        return replace(
+            self,
+            name=f"{self.name}[{first}:{first + length}]",
+            length=length,
+            image=lambda index: self.image(first + index),
+            label=lambda index: self.label(first + index),
+            flow=None if flow is None else lambda i, j: flow(first + i, first + j),
+            labelled=None if labelled is None else tuple(i - first for i in labelled if first <= i < first + length),
+            given=None if self.given is None else self.given.part(first, length),
+            fingerprint=f"{self.fingerprint}[{first}:{first + length}]",
+        )
+
+    def images(self) -> Iterator[Image]:
+        """The frames in order, one at a time."""
+        return (self.image(index) for index in range(self.length))
+
+
+class Dataset(ABC):
+    """One dataset. A plug-in's keyword-only arguments are its parameters in the bracket grammar."""
+
+    #: shown in tables, in the field's own words
+    title: ClassVar[str]
+    #: whether files are needed, that is ``--data-root``
+    needs_root: ClassVar[bool] = False
+
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+
+    @abstractmethod
+    def clips(self) -> Sequence[Clip]:
+        """The clips on which methods are scored, checked: every file there, sizes equal, labels in range (DataError)."""
+
+    @cached_property
+    def scored_clips(self) -> Sequence[Clip]:
+        """:meth:`clips`, asked for once: its checks read every file of a dataset on disk."""
+        return self.clips()
+
+    @abstractmethod
+    def training_clips(self) -> Sequence[Clip]:
+        """Return the clips that methods are trained on.
+
+        A clip of length 1 is a still: it has no neighbour in time.
+        """
+
+    def division(self) -> Division:
+        """The training part divided: what is trained on, and what is held out to choose the best state by.
+
+        Held-out clips are never those that methods are scored on, in any split that is not the training split.
+        """
+        return divided_by_name(self.training_clips())
+
+    @classmethod
+    def where(cls) -> str:
+        """Tell how to get this dataset and what its folder must look like.
+
+        ``info`` and errors show it.
+        """
+        return "nothing to download"

@@ -1,1 +1,0 @@
-"""The authors' published networks: how their checkpoints map onto ours, and how their outputs are read off our models."""

@@ -1,0 +1,1 @@
+"""Runs one experiment: its identity, the stream of frames, the recorder and the store of results."""

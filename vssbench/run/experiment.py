@@ -1,0 +1,341 @@
+"""One cell of a comparison: method x dataset x codec x protocol. Runs it frame by frame and returns a Measurement."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vssbench import __version__
+from vssbench.codec.ahead import ahead
+from vssbench.codec.spec import Codec
+from vssbench.core import registry
+from vssbench.core.allocator import keep_freed_memory
+from vssbench.core.errors import CellRefused, DataError
+from vssbench.core.machine import describe_environment, describe_machine
+from vssbench.core.segmenter import VideoSegmenter
+from vssbench.core.variant import Variant
+from vssbench.core.video import Clip, Dataset, Frame
+from vssbench.cost.gmacs import count, meta_model
+from vssbench.fast.prepare import prepare
+from vssbench.metrics.meters import Meters
+from vssbench.metrics.meters import check as check_meters
+from vssbench.nets.resize import resize
+from vssbench.protocol import Episode, Protocol, typed
+from vssbench.run.recorder import Recorder
+from vssbench.run.store import Measurement, RunStore, run_id
+from vssbench.weights.file import WeightFile, load_into
+
+#: passes over the first frame before any time counts, of either kind of frame
+WARM_UP = 2
+#: frames decoded ahead of the network
+FRAMES_AHEAD = 4
+
+
+@dataclass
+class Cell:
+    """A measurement to be made: method, dataset, codec and protocol.
+
+    The variants are as typed; the objects were made from them.
+    """
+
+    method: Variant
+    weights: WeightFile
+    dataset_variant: Variant
+    dataset: Dataset
+    codec_variant: Variant
+    codec: Codec
+    protocol: Protocol
+    precision: str = "fp32"
+    device: str = "cpu"
+    seed: int = 0
+    cache: Path | None = None
+    #: names of vssbench.metrics.meters; they change no number, so that they are no part of the identity
+    measures: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return f"{self.method} on {self.dataset_variant} under {self.codec_variant}"
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Everything that changes the numbers; its hash is the run's id."""
+        return {
+            "method": self.method.name,
+            "parameters": registry.resolved("methods", self.method),
+            "weights": self.weights.sha256,
+            "dataset": self.dataset_variant.name,
+            "classes": self.dataset.classes,
+            "clips": [clip.fingerprint for clip in self.dataset.scored_clips],
+            "codec": self.codec.settings(),
+            "protocol": [typed(self.protocol), self.protocol.details()],
+            "precision": self.precision,
+            "seed": self.seed,
+            "code": code_version(),
+            "machine": describe_machine(self.device),
+        }
+
+    @cached_property
+    def run_id(self) -> str:
+        return run_id(self.identity)
+
+    def frames(self) -> int:
+        """Frames that will be decoded, for the progress display."""
+        episodes = (episode for clip in self.dataset.scored_clips for episode in self.protocol.episodes(clip, self.codec.gop))
+        return sum(episode.clip.length for episode in episodes)
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """Return the version and a hash of the sources that measure.
+
+    These are codec, protocol, networks, metrics, this file, plug-ins.
+    """
+    import vssbench
+
+    digest = hashlib.sha256()
+    for root in vssbench.__path__:
+        folder = Path(root)
+        for part in (
+            "codec",
+            "core",
+            "data",
+            "fast",
+            "metrics",
+            "native",
+            "nets",
+            "run",
+            "methods",
+            "datasets",
+            "protocol.py",
+        ):
+            path = folder / part
+            for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in (".py", ".c", ".h")):
+                digest.update(file.read_bytes())
+    return f"{__version__}+{digest.hexdigest()[:12]}"
+
+
+def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], None] = lambda: None) -> Measurement:
+    """Run a cell and store it, whatever comes of it: a cell that fails is a row too, with its reason.
+
+    ``advance`` is called once a frame. KeyboardInterrupt passes through: an interrupted cell leaves nothing behind.
+    """
+    started = time.perf_counter()
+    base = _base(cell, command)
+    try:
+        recorder, meters, numbers = _run(cell, started, advance)
+    except CellRefused as error:
+        measurement = Measurement(**base, status="refused", reason=str(error), seconds=time.perf_counter() - started)
+        _store_failure(cell, store, measurement, str(error))
+        return measurement
+    except Exception as error:  # the sweep goes on with the other cells; the row says what happened
+        reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+        trace = traceback.format_exc()
+        measurement = Measurement(
+            **base, status="failed", reason=reason, traceback=trace, seconds=time.perf_counter() - started
+        )
+        _store_failure(cell, store, measurement, trace)
+        return measurement
+    seconds = time.perf_counter() - started
+    spent = recorder.spent(seconds)
+    measurement = Measurement(**{**base, **numbers}, status="done", seconds=seconds, spent=spent)
+    shares = ", ".join(f"{name} {part / seconds:.1%}" for name, part in spent.items())
+    log = f"{cell.title}: {measurement.frames} frames scored in {seconds:.1f} s ({shares})\n"
+    records = recorder.confusion(), recorder.latency()
+    try:
+        store.write(measurement, *records, describe_environment(cell.device), log, recorder.streams(), meters.arrays())
+    except DataError as error:  # a full disk: a row that says so takes less room
+        measurement = Measurement(**base, status="failed", reason=str(error), seconds=seconds)
+        _store_failure(cell, store, measurement, f"{log}{error}\n")
+    return measurement
+
+
+def _store_failure(cell: Cell, store: RunStore, measurement: Measurement, log: str) -> None:
+    """Store a failed cell, but keep what was measured of it before.
+
+    A cell that was measured before keeps its results, whatever fails when it is asked for more.
+    """
+    if not store.has(cell.run_id):
+        with suppress(DataError):
+            store.write(measurement, None, None, describe_environment(cell.device), log)
+
+
+def _base(cell: Cell, command: str) -> dict[str, Any]:
+    """The part of a Measurement that is known before anything runs."""
+    clip = cell.dataset.scored_clips[0]
+    return {
+        "run_id": cell.run_id,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "method": str(cell.method),
+        "display": meta_model(cell.method, len(cell.dataset.classes)).display,
+        "dataset": str(cell.dataset_variant),
+        "dataset_title": cell.dataset.title,
+        "data": run_id({name: cell.identity[name] for name in ("classes", "clips")}),
+        "codec": str(cell.codec_variant),
+        "codec_title": cell.codec.describe(),
+        "codec_name": cell.codec.title,
+        "codec_rate": cell.codec.asked(),
+        "protocol": typed(cell.protocol),
+        "aggregate": cell.protocol.aggregate,
+        "protocol_details": cell.protocol.details(),
+        "gop": cell.codec.gop,
+        "classes": list(cell.dataset.classes),
+        "height": clip.height,
+        "width": clip.width,
+        "weights": {
+            "file": cell.weights.path.name,
+            "sha256": cell.weights.sha256,
+            "trained": {key: value for key, value in cell.weights.training.items() if key not in ("history", "initial")},
+            "trained_as": cell.weights.metadata["method"],
+        },
+        "precision": cell.precision,
+        "device": cell.device,
+        "seed": cell.seed,
+        "machine": describe_machine(cell.device),
+        "command": command,
+        "version": code_version(),
+    }
+
+
+def _run(cell: Cell, started: float, advance: Callable[[], None]) -> tuple[Recorder, Meters, dict[str, Any]]:
+    needs = meta_model(cell.method, len(cell.dataset.classes)).needs
+    if needs & {"motion", "residual"} and not cell.codec.has_motion:
+        raise CellRefused(
+            f"{cell.method} needs motion vectors, and {cell.codec_variant} carries none; choose a codec that has them, "
+            "as h264, or motion=estimated"
+        )
+    remarks = cell.protocol.remarks(cell.dataset.scored_clips, cell.codec.gop)
+    check_meters(cell.measures, cell.protocol, cell.dataset.scored_clips)
+    keep_freed_memory()
+    torch.manual_seed(cell.seed)
+    model: VideoSegmenter = registry.create("methods", cell.method, classes=len(cell.dataset.classes))
+    load_into(model, cell.method, cell.dataset.classes, cell.weights)
+    prepare(model.to(cell.device))
+    recorder, meters = Recorder(len(cell.dataset.classes)), Meters(cell.measures, len(cell.dataset.classes))
+    clips = cell.dataset.scored_clips
+    stream = Stream(model, cell.device, cell.precision)
+    cost = count(cell.method, len(cell.dataset.classes), clips[0].height, clips[0].width)
+    recorder.setup_seconds = time.perf_counter() - started
+    for number, clip in enumerate(clips):
+        _run_clip(cell, stream, number, clip, recorder, meters, advance)
+    recorder.network_seconds += stream.warm_up_seconds
+    if not recorder.matrices:
+        raise DataError(f"{cell.dataset_variant} holds no labelled frame: nothing to score")
+    numbers = {
+        "frames": len(recorder.matrices),
+        "remarks": remarks,
+        "params": cost.params,
+        "gmacs_key": cost.gmacs_key,
+        "gmacs_nonkey": cost.gmacs_nonkey,
+        "gmacs_gop": cost.gmacs_gop(cell.codec.gop),
+        **recorder.rate(),
+    }
+    return recorder, meters, numbers
+
+
+def _run_clip(
+    cell: Cell, stream: Stream, number: int, clip: Clip, recorder: Recorder, meters: Meters, advance: Callable[[], None]
+) -> None:
+    # on a CPU the decoder stands still while a frame is timed: it would take the network's cores
+    gate = threading.Lock()
+    keyframe = np.empty(0, np.uint8)
+    with ahead(_episodes(cell, stream, clip), FRAMES_AHEAD, gate if cell.device == "cpu" else None) as decoded:
+        for episode, frame in recorder.waiting(decoded):
+            keyframe = frame.image if frame.distance == 0 else keyframe
+            recorder.frame(number, episode.first + frame.index, frame, keyframe, clip.fps)
+            if episode.runs(frame.index, frame.distance == 0):
+                label = episode.clip.label(frame.index) if episode.scores(frame.index) else None
+                with gate:
+                    prediction, seconds = stream.segment(frame, None if label is None else (label.shape[0], label.shape[1]))
+                recorder.time(frame, seconds)
+                if label is not None:
+                    recorder.score(number, episode.first + frame.index, frame.distance, label, prediction)
+                meters.add(number, episode, frame.index, frame.distance, label, prediction)
+            advance()
+
+
+def _episodes(cell: Cell, stream: Stream, clip: Clip) -> Iterator[tuple[Episode, Frame]]:
+    """Every frame of every episode of a clip, decoded."""
+    asked = {"motion": "motion" in stream.model.needs, "residual": "residual" in stream.model.needs}
+    for episode in cell.protocol.episodes(clip, cell.codec.gop):
+        for frame in cell.codec.frames(episode.clip, cell.cache, **asked):
+            yield episode, frame
+
+
+class Stream:
+    """A method at work on a stream of frames: keeps the keyframe's reference, times each frame."""
+
+    def __init__(self, model: VideoSegmenter, device: str, precision: str) -> None:
+        self.model, self.device, self.precision = model, device, precision
+        self.reference: Any = None
+        self.warm_up_seconds = 0.0
+        self._warm = False
+
+    def segment(self, frame: Frame, size: tuple[int, int] | None = None) -> tuple[np.ndarray, float]:
+        """Return the labels uint8 of a frame and the seconds that the method took.
+
+        They are at ``size`` or the frame's own.
+
+        The time is that of the network, the resize of its logits and the argmax, inputs being on the device already.
+        """
+        image = self._pixels(frame.image)
+        motion = None
+        if frame.motion is not None:
+            motion = torch.from_numpy(frame.motion.dense()).to(self.device).permute(2, 0, 1)[None]
+        elif frame.distance and "motion" in self.model.needs:
+            raise DataError(f"frame {frame.index} came without motion to its keyframe, which {self.model.display} needs")
+        residual = None if frame.residual is None else self._pixels(frame.residual)
+        size = size or (frame.image.shape[0], frame.image.shape[1])
+        with torch.inference_mode(), self._autocast():
+            if not self._warm:
+                started = time.perf_counter()
+                self._warm_up(image, size)
+                self._synchronise()
+                self.warm_up_seconds = time.perf_counter() - started
+            self._synchronise()
+            started = time.perf_counter()
+            labels = self._labels(image, motion, frame.distance == 0, size, residual)
+            self._synchronise()
+            seconds = time.perf_counter() - started
+        return labels.to(torch.uint8).cpu().numpy(), seconds
+
+    def _labels(
+        self, image: Tensor, motion: Tensor | None, key: bool, size: tuple[int, int], residual: Tensor | None = None
+    ) -> Tensor:
+        if key:
+            self.reference = None  # let the last keyframe's feature go before the next is made
+            logits, self.reference = self.model.keyframe(image)
+        else:
+            logits = self.model.follow(image, motion, self.reference, residual)
+        return resize(logits, size)[0].argmax(0)
+
+    def _warm_up(self, image: Tensor, size: tuple[int, int]) -> None:
+        motion = torch.zeros(1, 2, image.shape[-2], image.shape[-1], device=self.device)
+        for _ in range(WARM_UP):
+            self._labels(image, None, True, size)
+            self._labels(image, motion, False, size)
+        self.reference, self._warm = None, True
+
+    def _pixels(self, values: np.ndarray) -> Tensor:
+        """Convert (H, W, 3) in grey levels to a tensor (1, 3, H, W) as parts of 255."""
+        pixels = torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+        return pixels.permute(2, 0, 1)[None].float().div_(255).contiguous(memory_format=torch.channels_last)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+    def _synchronise(self) -> None:
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize(self.device)

@@ -1,0 +1,109 @@
+"""Record of a run, frame by frame: confusion matrices, times, and the codec's results."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from vssbench.codec.prediction import statistics
+from vssbench.core.errors import DataError
+from vssbench.core.video import Frame, Image, LabelMap
+from vssbench.metrics.confusion import confusion_matrix
+from vssbench.run.store import ConfusionRecord, LatencyRecord, StreamRecord
+
+NAN = float("nan")
+T = TypeVar("T")
+
+
+@dataclass
+class Recorder:
+    """Collects what each frame yields."""
+
+    classes: int
+    matrices: list[np.ndarray] = field(default_factory=list)
+    scored: list[tuple[int, int, int]] = field(default_factory=list)  # clip, frame, distance
+    times: list[tuple[int, float, float, float]] = field(default_factory=list)  # distance; decode, motion, model in ms
+    stream: list[tuple[float, ...]] = field(default_factory=list)  # as StreamRecord's fields
+    seconds_of_video: float = 0.0
+    #: seconds that the run spent until its first frame, waiting for frames from the codec, and in the network (resize,
+    #: argmax and warm-up included)
+    setup_seconds: float = 0.0
+    codec_seconds: float = 0.0
+    network_seconds: float = 0.0
+    _seen: set[tuple[int, int, int]] = field(default_factory=set)
+
+    def frame(self, clip: int, index: int, frame: Frame, keyframe: Image, fps: float) -> None:
+        """Note what the codec made of a frame, the ``index``-th of that clip."""
+        its = statistics(frame.motion, frame.image, keyframe) if frame.motion is not None else None
+        field_numbers = (NAN,) * 4 if its is None else (its.intra_share, its.mean_vector, its.p95_vector, its.warp_error)
+        kind = float(ord(frame.picture_type))
+        self.stream.append((clip, index, kind, frame.bits, frame.psnr_db, frame.ssim, *field_numbers))
+        self.seconds_of_video += 1 / fps
+
+    def waiting(self, frames: Iterator[T]) -> Iterator[T]:
+        """Yield the frames as they come; how long they are waited for is noted."""
+        while True:
+            started = time.perf_counter()
+            try:
+                frame = next(frames)
+            except StopIteration:
+                return
+            finally:
+                self.codec_seconds += time.perf_counter() - started
+            yield frame
+
+    def spent(self, seconds: float) -> dict[str, float]:
+        """Return where the ``seconds`` of the run went.
+
+        ``setup``: building the network, its weights, counting operations, once a run; ``codec``: reading source frames,
+        encoding, decoding and motion, as far as the network waited for them; ``network``; ``harness``: all else, input
+        tensors, labels, scoring, writing.
+        """
+        found = {"setup": self.setup_seconds, "codec": self.codec_seconds, "network": self.network_seconds}
+        return {**found, "harness": seconds - sum(found.values())}
+
+    def time(self, frame: Frame, model_seconds: float) -> None:
+        """Note how long a frame took."""
+        self.network_seconds += model_seconds
+        decode, motion, model = (1000 * s for s in (frame.decode_seconds, frame.motion_seconds, model_seconds))
+        self.times.append((frame.distance, decode, motion, model))
+
+    def score(self, clip: int, index: int, distance: int, label: LabelMap, prediction: LabelMap) -> None:
+        """Compare a prediction with its label. Raises DataError where a frame is scored twice at one distance."""
+        if (clip, index, distance) in self._seen:
+            raise DataError(f"frame {index} of clip {clip} was scored at distance {distance} before: the protocol repeats it")
+        self._seen.add((clip, index, distance))
+        self.matrices.append(confusion_matrix(label, prediction, self.classes))
+        self.scored.append((clip, index, distance))
+
+    def streams(self) -> StreamRecord:
+        columns = [np.array(column, np.float64) for column in zip(*self.stream, strict=True)]
+        clips, frames, bits = (columns[place].astype(np.int64) for place in (0, 1, 3))
+        return StreamRecord(clips, frames, columns[2].astype(np.uint8), bits, *columns[4:])
+
+    def rate(self) -> dict[str, float | None]:
+        """Bit rate in kbit/s; PSNR of the mean squared error over all frames and mean SSIM, None where nothing was lost or
+        nothing is known."""
+        record = self.streams()
+        error = float(np.mean(10 ** (-record.psnr_db / 10)))  # relative to the peak's square; 0 in a frame without loss
+        psnr = -10 * math.log10(error) if error > 0 else math.inf
+        ssim = float(record.ssim.mean())
+        return {
+            "bitrate_kbps": float(record.bits.sum()) / self.seconds_of_video / 1000,
+            "psnr_db": psnr if math.isfinite(psnr) else None,
+            "ssim": ssim if math.isfinite(ssim) else None,
+        }
+
+    def confusion(self) -> ConfusionRecord:
+        clips, frames, distances = (np.array(column, np.int64) for column in zip(*self.scored, strict=True))
+        return ConfusionRecord(np.stack(self.matrices), distances, clips, frames)
+
+    def latency(self) -> LatencyRecord:
+        distance, decode, motion, model = zip(*self.times, strict=True)
+        distances = np.array(distance, np.int64)
+        return LatencyRecord(distances, distances == 0, np.array(decode), np.array(motion), np.array(model))

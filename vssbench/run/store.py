@@ -1,0 +1,336 @@
+"""The results store: ``<root>/<run id>/`` holds one run. This is the only code that knows a run's files.
+
+A run is written into a hidden folder and then renamed (:mod:`vssbench.core.files`), so that readers see all of it or nothing;
+any number of processes may write at once. A run that is replaced is there, old or new, at every moment; readers that meet a
+replacement look again. What a killed writer leaves is swept by the next one. Of two writers of a run id the later one stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vssbench.core import files
+from vssbench.core.errors import DataError, UsageError
+
+RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG = (
+    "result.json", "confusion.npz", "latency.npz", "stream.npz", "environment.json", "log.txt",
+)  # fmt: skip
+
+#: hexadecimal digits of a run id: 64 bits, no collision to be feared below a hundred million runs
+ID_DIGITS = 16
+_ID = re.compile(r"[A-Za-z0-9][\w.-]*")
+#: what to do about a run that does not read; it may be sound, and only this reader at fault
+REMEDY = "run the cell again with --force: it is measured anew and replaced"
+
+_logger = logging.getLogger(__name__)
+
+Status = Literal["done", "failed", "refused"]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class Measurement(BaseModel):
+    """One row: a method on a dataset through a codec under a protocol, and what it cost. Failed rows lack numbers.
+
+    ``method``, ``dataset`` and ``codec`` are texts that can be typed again; ``data`` is a digest of the clips and classes that
+    were scored, which a text does not tell where it names a folder. GMACs are 10^9 multiply-accumulates a frame
+    on a keyframe, a non-keyframe and as the mean over a GOP; ``frames`` counts scored frames; ``seconds`` is the wall
+    time of the run, ``spent`` where it went (:meth:`vssbench.run.recorder.Recorder.spent`); ``codec_rate`` is what the encoder was
+    asked for, ``bitrate_kbps`` what came of it, measured. ``psnr_db``, of the mean squared error, and ``ssim`` are those of all
+    frames' luma (None where nothing was encoded). Accuracy and latency are derived from the run's arrays.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    run_id: str
+    created: str
+    status: Status
+    reason: str = ""
+    traceback: str = ""
+    method: str
+    display: str
+    dataset: str
+    dataset_title: str = ""
+    data: str = ""
+    codec: str
+    codec_title: str = ""
+    codec_name: str = ""
+    codec_rate: str = ""
+    protocol: str
+    protocol_details: dict[str, Any] = {}
+    aggregate: str = "mean of mIoU_d"
+    remarks: list[str] = []
+    gop: int = 0
+    classes: list[str] = []
+    frames: int = 0
+    seconds: float = 0.0
+    spent: dict[str, float] = {}
+    width: int = 0
+    height: int = 0
+    params: int | None = None
+    gmacs_key: float | None = None
+    gmacs_nonkey: float | None = None
+    gmacs_gop: float | None = None
+    bitrate_kbps: float | None = None
+    psnr_db: float | None = None
+    ssim: float | None = None
+    weights: dict[str, Any] = {}
+    precision: str = "fp32"
+    device: str = "cpu"
+    seed: int = 0
+    machine: dict[str, Any] = {}
+    command: str = ""
+    version: str = ""
+
+
+def _same_length(record: Any) -> None:
+    lengths = {field.name: len(getattr(record, field.name)) for field in fields(record)}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise DataError(f"{type(record).__name__} needs one entry a frame in every array; found {listed}")
+
+
+@dataclass(frozen=True, eq=False)
+class ConfusionRecord:
+    """Confusion matrices of the scored frames: int64 (F, C, C), rows are the truth; the rest is int64 (F,).
+
+    ``distances`` counts frames since the keyframe; ``clips`` and ``frames`` index the clip and the frame in it.
+    """
+
+    matrices: Ints
+    distances: Ints
+    clips: Ints
+    frames: Ints
+
+    def __post_init__(self) -> None:
+        _same_length(self)
+
+
+@dataclass(frozen=True, eq=False)
+class LatencyRecord:
+    """Times of the timed frames, milliseconds, float64 (F,); ``distances`` int64 (F,); ``key`` bool (F,)."""
+
+    distances: Ints
+    key: npt.NDArray[np.bool_]
+    decode_ms: Floats
+    motion_ms: Floats
+    model_ms: Floats
+
+    def __post_init__(self) -> None:
+        _same_length(self)
+
+
+@dataclass(frozen=True, eq=False)
+class StreamRecord:
+    """The decoded frames as the codec made them, whether scored or not; one entry a frame.
+
+    ``clips`` and ``frames`` int64; ``types`` uint8, the code of I, P or B; ``bits`` int64, from packets; ``psnr_db`` (infinite
+    without loss) and ``ssim`` of luma, float64. Of the field to the keyframe, where the method read one, else NaN:
+    ``intra_share``, mean and 95th percentile of the vectors' length in pixels, and the mean absolute error in grey levels of
+    the keyframe moved by it (see :class:`vssbench.codec.prediction.FieldStatistics`).
+    """
+
+    clips: Ints
+    frames: Ints
+    types: npt.NDArray[np.uint8]
+    bits: Ints
+    psnr_db: Floats
+    ssim: Floats
+    intra_share: Floats
+    mean_vector: Floats
+    p95_vector: Floats
+    warp_error: Floats
+
+    def __post_init__(self) -> None:
+        _same_length(self)
+
+
+_T = TypeVar("_T")
+_Record = TypeVar("_Record", ConfusionRecord, LatencyRecord, StreamRecord)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run: its measurement, and its arrays, read when first asked for (None where the run has none)."""
+
+    measurement: Measurement
+    path: Path
+
+    @cached_property
+    def confusion(self) -> ConfusionRecord | None:
+        return self._steady(lambda: _load(self.path / CONFUSION, ConfusionRecord))
+
+    @cached_property
+    def latency(self) -> LatencyRecord | None:
+        return self._steady(lambda: _load(self.path / LATENCY, LatencyRecord))
+
+    @cached_property
+    def stream(self) -> StreamRecord | None:
+        return self._steady(lambda: _load(self.path / STREAM, StreamRecord))
+
+    @cached_property
+    def measures(self) -> tuple[str, ...]:
+        """The meters whose arrays were stored (names of vssbench.metrics.meters)."""
+        own = {CONFUSION, LATENCY, STREAM}
+        found = self._steady(lambda: list(self.path.glob("*.npz")))
+        return tuple(sorted(path.stem for path in found if path.name not in own))
+
+    def meter(self, name: str) -> dict[str, npt.NDArray] | None:
+        """The arrays of a meter, None where it was not asked for. Raises DataError where they do not read."""
+        return self._steady(lambda: _read(self.path / f"{name}.npz"))
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """Versions and settings of the machine that ran it. Raises DataError where the file does not read."""
+        try:
+            return json.loads(self._steady(lambda: (self.path / ENVIRONMENT).read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path / ENVIRONMENT} does not read: {error}; {REMEDY}") from error
+
+    @cached_property
+    def log(self) -> str:
+        """The run's messages. Raises DataError where the file does not read."""
+        try:
+            return self._steady(lambda: (self.path / LOG).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path / LOG} does not read: {error}; {REMEDY}") from error
+
+    def _steady(self, read: Callable[[], _T]) -> _T:
+        """A file of the run that is there now: one that replaces it has the same id, and so the same numbers."""
+        return files.steady(self.path, read)
+
+
+def run_id(identity: dict[str, Any]) -> str:
+    """Short sha256 of all that changes a run's numbers; neither the order of keys nor tuple or list matters."""
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
+
+
+class RunStore:
+    """Runs under one folder, which need not exist before the first is written."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def has(self, run_id: str, measures: Collection[str] = ()) -> bool:
+        """Return whether the run is there, readable and done, with those meters.
+
+        A failed, refused or damaged one is not.
+        """
+        try:
+            run = self.get(run_id)
+        except DataError:
+            return False
+        return run.measurement.status == "done" and set(measures) <= set(run.measures)
+
+    def get(self, run_id: str) -> Run:
+        """The run of that id. Raises DataError where there is none or its files do not read."""
+        path = self._place(run_id)
+        return files.steady(path, lambda: self._run(run_id, path))
+
+    def _run(self, run_id: str, path: Path) -> Run:
+        try:
+            measurement = Measurement.model_validate_json((path / RESULT).read_bytes())
+        except OSError as error:
+            raise DataError(f"no run {run_id!r} in {self.root}: {error.strerror} for {RESULT}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise DataError(f"{path / RESULT} does not read: {where} {first['msg']}; {REMEDY}") from error
+        if measurement.run_id != run_id:
+            raise DataError(f"{path} holds the run {measurement.run_id!r}: rename the folder to that")
+        for file in sorted(path.glob("*.npz")):
+            if not zipfile.is_zipfile(file):
+                raise DataError(f"{file} is no complete .npz file; {REMEDY}")
+        return Run(measurement, path)
+
+    def write(
+        self,
+        measurement: Measurement,
+        confusion: ConfusionRecord | None,
+        latency: LatencyRecord | None,
+        environment: dict[str, Any],
+        log: str,
+        stream: StreamRecord | None = None,
+        meters: Mapping[str, Mapping[str, npt.NDArray]] | None = None,
+    ) -> Path:
+        """Store a run, and the arrays of its meters by their names; returns its folder. An earlier run of the same id is
+        replaced as a whole.
+
+        Raises DataError where the folder cannot be written.
+        """
+        place = self._place(measurement.run_id)
+        with files.draft(place) as draft:
+            draft.mkdir()
+            (draft / RESULT).write_text(measurement.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            (draft / ENVIRONMENT).write_text(json.dumps(environment, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            (draft / LOG).write_text(log, encoding="utf-8")
+            for name, record in ((CONFUSION, confusion), (LATENCY, latency), (STREAM, stream)):
+                if record is not None:
+                    np.savez_compressed(draft / name, **{f.name: getattr(record, f.name) for f in fields(record)})
+            for name, arrays in (meters or {}).items():
+                np.savez_compressed(draft / f"{name}.npz", **arrays)  # type: ignore[arg-type]
+        return place
+
+    def check_writable(self) -> None:
+        """Make the folder where it is missing, and raise DataError where no run can be written into it."""
+        files.check_folder(self.root)
+
+    def runs(self) -> list[Run]:
+        """Every readable run, sorted by dataset, codec, method and id; a damaged folder is logged and left out."""
+        found = []
+        files.adopt(self.root)
+        for name in sorted(self._names() | files.set_aside(self.root) | self._names()):
+            try:
+                found.append(self.get(name))
+            except (DataError, UsageError) as error:
+                _logger.warning("left out a damaged run: %s", error)
+        return sorted(found, key=_order)
+
+    def _names(self) -> set[str]:
+        there = self.root.iterdir() if self.root.is_dir() else ()
+        return {path.name for path in there if not path.name.startswith(".") and path.is_dir()}
+
+    def _place(self, run_id: str) -> Path:
+        if not _ID.fullmatch(run_id):
+            raise UsageError(f"{run_id!r} is no run id: expected letters, digits, '.', '_' and '-'")
+        return self.root / run_id
+
+
+def _order(run: Run) -> tuple[str, ...]:
+    item = run.measurement
+    return item.dataset, item.codec, item.method, item.run_id
+
+
+def _load(path: Path, kind: type[_Record]) -> _Record | None:
+    arrays = _read(path)
+    if arrays is None:
+        return None
+    missing = [field.name for field in fields(kind) if field.name not in arrays]
+    if missing:
+        raise DataError(f"{path} does not read: it lacks {', '.join(missing)}; {REMEDY}")
+    return kind(**{field.name: arrays[field.name] for field in fields(kind)})
+
+
+def _read(path: Path) -> dict[str, npt.NDArray] | None:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} does not read: {error}; {REMEDY}") from error

@@ -1,0 +1,143 @@
+"""Many cells: the grid of methods, datasets and codecs; what is already done; what became of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from vssbench.core import registry
+from vssbench.core.errors import UsageError, WeightsError
+from vssbench.core.progress import messages, track
+from vssbench.core.variant import Variant, parse_variant
+from vssbench.core.video import Dataset
+from vssbench.cost.gmacs import meta_model
+from vssbench.metrics.meters import METERS, named
+from vssbench.protocol import protocol as find_protocol
+from vssbench.run.experiment import Cell, measure
+from vssbench.run.store import Measurement, RunStore
+from vssbench.weights.file import WeightFile, check_fit, choose_shipped, open_weights, weights_name
+
+#: what `run` measures when nothing is asked for: the embedded default
+DEFAULT_METHODS = ("pspnet", "pspnet[scale=0.5]", "arseg[scale=0.5]", "bisenet")
+DEFAULT_DATASETS = ("synthetic",)
+DEFAULT_CODECS = ("h264[bitrate=1M]", "h264[bitrate=300k]")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The variants and settings to run, as typed."""
+
+    methods: Sequence[str]
+    codecs: Sequence[str]
+    protocol: str = "dense"
+    weights: Sequence[Path] = ()
+    gop: int | None = None
+    precision: str = "fp32"
+    device: str = "cpu"
+    seed: int = 0
+    measures: Sequence[str] = ()
+
+
+def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -> list[Cell]:
+    """Every cell of the grid, checked before anything is measured: names, parameters, data, weights.
+
+    Cells are grouped by dataset and codec, so that a bitstream is in the cache when the next method reads it.
+    """
+    protocol, measures = find_protocol(grid.protocol), named(grid.measures)
+    files = [open_weights(path) for path in grid.weights]
+    methods = [parse_variant(text) for text in grid.methods] or _default_methods(files)
+    _check_used(files, methods)
+    codecs = [_with_gop(parse_variant(text), grid.gop) for text in grid.codecs]
+    coders = [registry.create("codecs", codec) for codec in codecs]
+    cells = []
+    for dataset_variant, dataset in datasets:
+        _ = dataset.scored_clips  # its checks come before anything is measured
+        chosen = [_weights_of(method, files, dataset_variant, dataset) for method in methods]
+        for codec_variant, codec in zip(codecs, coders, strict=True):
+            for method, file in chosen:
+                cells.append(
+                    Cell(
+                        method, file, dataset_variant, dataset, codec_variant, codec, protocol,
+                        grid.precision, grid.device, grid.seed, cache, measures,
+                    )
+                )  # fmt: skip
+    return cells
+
+
+def _default_methods(files: list[WeightFile]) -> list[Variant]:
+    return [file.variant for file in files] or [parse_variant(text) for text in DEFAULT_METHODS]
+
+
+def _check_used(files: list[WeightFile], methods: list[Variant]) -> None:
+    names = {name for method in methods for name in (method.name, weights_name(method))}
+    for file in files:
+        if file.variant.name not in names:
+            raise WeightsError(
+                f"--weights {file.path} holds {file.variant}, and the methods asked for are {', '.join(map(str, methods))}: "
+                f"add -m '{file.variant}' or leave the file out"
+            )
+
+
+def _with_gop(codec: Variant, gop: int | None) -> Variant:
+    if gop is None or "gop" in codec.params:
+        return codec
+    return Variant(codec.name, {**codec.params, "gop": gop})
+
+
+def _weights_of(
+    method: Variant, files: list[WeightFile], dataset_variant: Variant, dataset: Dataset
+) -> tuple[Variant, WeightFile]:
+    """Return the weights of a method: a given file must fit it as typed.
+
+    Else the shipped weights settle what was left open.
+    """
+    meta_model(method, len(dataset.classes))  # refuses parameters that the method does not have or allow
+    given = [file for file in files if file.variant.name in (method.name, weights_name(method))]
+    if given:
+        best = min(given, key=lambda file: _apart(method, file.variant))
+        check_fit(method, dataset.classes, best)
+        return method, best
+    settled, file = choose_shipped(method, dataset_variant.name, dataset.classes)
+    if settled != method:
+        messages().print(f"{method}: taken as {settled}, for which {file.path.name} is shipped")
+    return settled, file
+
+
+def _apart(asked: Variant, held: Variant) -> int:
+    """Count the parameters in which two variants of a method differ."""
+    first, second = registry.resolved("methods", asked), registry.resolved("methods", held)
+    return sum(first[key] != second[key] for key in first if key in second)
+
+
+def sweep(cells: Sequence[Cell], store: RunStore, command: str, force: bool = False) -> list[Measurement]:
+    """Measure every cell that is not done yet; returns one Measurement a cell, in order. Failures do not stop it."""
+    if not cells:
+        raise UsageError("nothing to run: give at least one method, dataset and codec")
+    console = messages()
+    todo = [_keeping(cell, store) for cell in cells if force or not store.has(cell.run_id, cell.measures)]
+    if len(todo) < len(cells):
+        console.print(f"{len(cells) - len(todo)} of {len(cells)} cells are done already (--force measures them again)")
+    if todo:
+        store.check_writable()  # before anything is measured
+    results: dict[str, Measurement] = {}
+    with track("measuring", sum(cell.frames() for cell in todo)) as tracker:
+        for number, cell in enumerate(todo, 1):
+            console.print(f"[{number}/{len(todo)}] {cell.title}")
+            result = measure(cell, store, command, partial(tracker.advance, 1, f"[{number}/{len(todo)}]"))
+            if result.status != "done":
+                console.print(f"  {result.status}: {result.reason}")
+            results[cell.run_id] = result
+    return [results.get(cell.run_id) or store.get(cell.run_id).measurement for cell in cells]
+
+
+def _keeping(cell: Cell, store: RunStore) -> Cell:
+    """Return the cell with the meters that the stored run has, too.
+
+    Measuring it again loses none.
+    """
+    if not store.has(cell.run_id):
+        return cell
+    stored = store.get(cell.run_id).measures
+    return replace(cell, measures=tuple(name for name in METERS if name in (*cell.measures, *stored)))

@@ -1,0 +1,1 @@
+"""Streams made visible: frames with their vectors, contact sheets, reports on files."""

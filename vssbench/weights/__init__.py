@@ -1,0 +1,1 @@
+"""Weight files, and the importer of published checkpoints."""

@@ -1,0 +1,84 @@
+"""Says in plain data what an import did, and what a file holds, ours or the authors'."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vssbench.weights.catalogue import catalogue
+from vssbench.weights.checkpoint import read_checkpoint
+from vssbench.weights.file import is_ours, open_weights
+from vssbench.weights.importer import Imported
+from vssbench.weights.torchvision import is_backbone
+
+
+def account(imported: Imported, paths: Sequence[Path]) -> dict[str, Any]:
+    """Summarise the entries: how many are used, which are not and why, and ours without a value."""
+    reasons: dict[str, list[str]] = {}
+    for entry in imported.unused:
+        reasons.setdefault(entry.reason or "", []).append(entry.name)
+    return {
+        "method": str(imported.variant),
+        "classes": len(imported.classes),
+        "sources": imported.sources,
+        "used": len(imported.used),
+        "entries": {entry.name: entry.ours for entry in imported.used},
+        "not used": reasons,
+        "missing": imported.missing,
+        "mean": imported.mean,
+        "std": imported.std,
+        "files": [str(path) for path in paths],
+    }
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Describe the contents of a file.
+
+    Raises WeightsError where it is neither ours nor a checkpoint.
+    """
+    return _describe_ours(path) if is_ours(path) else _describe_checkpoint(path)
+
+
+def _describe_ours(path: Path) -> dict[str, Any]:
+    file = open_weights(path)
+    tensors = file.tensors()
+    mean, std = (value.flatten().tolist() for value in file.statistics)
+    training = file.training
+    found: dict[str, Any] = {
+        "file": str(path),
+        "method": str(file.variant),
+        "classes": list(file.classes),
+        "values": sum(value.numel() for value in tensors.values()),
+        "entries": len(tensors),
+        "files": [f"{part.name} ({part.stat().st_size / 2**20:.1f} MiB)" for part in file.parts],
+        "sha256": file.sha256,
+        "mean": [round(value, 6) for value in mean],
+        "std": [round(value, 6) for value in std],
+        "missing": list(file.missing),
+        "vssbench": file.metadata.get("vssbench", "unknown"),
+    }
+    if "imported from" in training:
+        found["imported from"] = training["imported from"]
+        found["entries not used"] = len(training["entries not used"])
+    else:
+        found["trained on"] = training.get("dataset", "unknown")
+        found["trained for"] = f"{len(training.get('history', []))} epochs, {training.get('seconds', 0)} s"
+    found["command"] = training.get("command", "unknown")
+    return found
+
+
+def _describe_checkpoint(path: Path) -> dict[str, Any]:
+    state = read_checkpoint(path)
+    fitting = [original for original in catalogue() if original.recognises(state)]
+    names = [f"{original.name}, into {original.method}" for original in fitting]
+    if is_backbone(state):
+        names.append("torchvision ImageNet ResNet, into any method with that backbone")
+    return {
+        "file": str(path),
+        "entries": len(state),
+        "values": sum(value.numel() for value in state.values()),
+        "recognised as": names,
+        "first entries": [f"{name} {tuple(value.shape)}" for name, value in list(state.items())[:5]],
+        "next": f"python bench.py weights import METHOD {path}" if names else "no original known here has these entries",
+    }

@@ -1,0 +1,355 @@
+"""Weight files: safetensors with a record of what they are. Nothing executable is ever unpickled.
+
+A file's metadata holds the method's variant, the classes, the data set and how it was trained; the network is built from
+the variant, so that a file that does not fit is refused in words before anything runs.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vssbench import __version__
+from vssbench.core import files, registry
+from vssbench.core.errors import WeightsError
+from vssbench.core.segmenter import IMAGENET_MEAN, IMAGENET_STD, VideoSegmenter
+from vssbench.core.variant import Variant, format_value, parse_variant
+
+IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
+
+#: tensors of fewer values stay in float32: batch normalisation's statistics, biases
+_HALF_FROM = 4096
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A weight file that was opened: where it lies, its metadata, its sha256. Tensors are read on request."""
+
+    path: Path
+    metadata: dict[str, str]
+
+    @property
+    def variant(self) -> Variant:
+        return parse_variant(self.metadata["method"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(json.loads(self.metadata["classes"]))
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """Record of how the weights were made: command, dataset, epochs, seconds, versions."""
+        return json.loads(self.metadata.get("training", "{}"))
+
+    @property
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the RGB values in [0, 1] that the weights were trained with, (1, 3, 1, 1) each."""
+        values = (self.metadata.get("mean"), self.metadata.get("std"))
+        mean, std = (default if text is None else json.loads(text) for text, default in zip(values, IMAGENET, strict=True))
+        return torch.tensor(mean).view(1, 3, 1, 1), torch.tensor(std).view(1, 3, 1, 1)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The parts of the method that an imported checkpoint does not hold; random weights never stand in for them."""
+        return tuple(json.loads(self.metadata.get("missing", "[]")))
+
+    @property
+    def parts(self) -> list[Path]:
+        """The file itself, and the parts beside it where it was split."""
+        count = int(self.metadata.get("parts", "1"))
+        return [self.path, *(part_path(self.path, number) for number in range(2, count + 1))]
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the file, and of its parts one after the other."""
+        digest = hashlib.sha256()
+        for path in self.parts:
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor, in float32. Raises WeightsError where a part is missing."""
+        found: dict[str, Tensor] = {}
+        for path in self.parts:
+            found.update(_read(path))
+        return found
+
+
+def part_path(path: Path, number: int) -> Path:
+    """Where the second and further parts of a file lie: ``NAME.safetensors.part2``."""
+    return path.with_name(f"{path.name}.part{number}")
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: _float32(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is missing or damaged: {error}; the parts of a weight file belong together") from error
+
+
+def _float32(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
+
+
+def open_weights(path: Path) -> WeightFile:
+    """Read a file's metadata. Raises WeightsError where it is missing, not safetensors, or not this project's."""
+    if not path.is_file():
+        raise WeightsError(f"no weight file {path}: give the path of a .safetensors file that `bench.py train` wrote")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is not a safetensors file: {error}") from error
+    if "method" not in metadata or "classes" not in metadata:
+        raise WeightsError(
+            f"{path} does not say which method its weights belong to (no 'method' in its metadata); "
+            "expected a file that `bench.py train` wrote"
+        )
+    return WeightFile(path, metadata)
+
+
+def is_ours(path: Path) -> bool:
+    """Return whether a file is one of this project's weight files.
+
+    Raises WeightsError where there is no such file.
+    """
+    if not path.is_file():
+        raise WeightsError(f"no weight file {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "method" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
+def save_weights(
+    path: Path,
+    model: VideoSegmenter,
+    variant: Variant,
+    classes: tuple[str, ...],
+    dataset: str,
+    training: dict[str, Any],
+    part_bytes: int | None = None,
+) -> list[Path]:
+    """Write a model's weights, large tensors in float16, each file whole or not at all; returns the paths.
+
+    ``part_bytes`` splits what is larger into parts of at most that size (a single tensor is never split).
+    """
+    statistics = {"mean": json.dumps(model.mean.flatten().tolist()), "std": json.dumps(model.std.flatten().tolist())}
+    return save_state(path, model.state_dict(), variant, classes, dataset, training, statistics, part_bytes)
+
+
+def save_state(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    variant: Variant,
+    classes: tuple[str, ...],
+    dataset: str,
+    training: dict[str, Any],
+    extra: Mapping[str, str],
+    part_bytes: int | None = None,
+    half: bool = True,
+) -> list[Path]:
+    """Write named tensors as :func:`save_weights` does a model's weights.
+
+    ``extra`` goes into the metadata, ``half=False`` keeps float32.
+    """
+    state = {name: _stored(value, half) for name, value in tensors.items() if not name.endswith("num_batches_tracked")}
+    parameters = registry.resolved("methods", variant)
+    groups = _parts(state, part_bytes)
+    metadata = {
+        "method": str(Variant(variant.name, parameters)),
+        "name": variant.name,
+        "classes": json.dumps(classes),
+        "dataset": dataset,
+        "training": json.dumps(training),
+        "vssbench": __version__,
+        "parts": str(len(groups)),
+        **extra,
+        **{key: format_value(value) for key, value in parameters.items()},
+    }
+    paths = [path, *(part_path(path, number) for number in range(2, len(groups) + 1))]
+    for target, group in reversed(list(zip(paths, groups, strict=True))):  # the file with the record comes last
+        _write(target, group, metadata if target == path else {"part_of": path.name})
+    return paths
+
+
+def check_output(path: Path, inputs: Iterable[Path] = (), force: bool = False, option: str = "-o") -> None:
+    """Raises UsageError or DataError where weights may not or cannot be written; see :func:`vssbench.core.files.check_output`.
+    Parts beside the file count as the file."""
+    files.check_regular(path, option)
+    for place in (path, *sorted(path.parent.glob(f"{glob.escape(path.name)}.part*"))):
+        files.check_output(place, inputs, force, option)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    with files.draft(path) as draft:
+        try:
+            save_file(tensors, draft, metadata)
+        except SafetensorError as error:  # what it makes of every error of the system
+            raise files.refusal(path, error) from error
+
+
+def _parts(state: dict[str, Tensor], limit: int | None) -> list[dict[str, Tensor]]:
+    """The tensors in order, in groups of at most ``limit`` bytes."""
+    groups: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, value in state.items():
+        if limit is not None and groups[-1] and size + value.nbytes > limit:
+            groups.append({})
+            size = 0
+        groups[-1][name] = value
+        size += value.nbytes
+    return groups
+
+
+def _stored(value: Tensor, half: bool) -> Tensor:
+    value = value.detach().cpu().contiguous()
+    if value.is_floating_point() and half:
+        return value.half() if value.numel() >= _HALF_FROM else value.float()
+    return value
+
+
+def load_into(model: VideoSegmenter, variant: Variant, classes: tuple[str, ...], file: WeightFile) -> None:
+    """Put a file's weights into a model. Raises WeightsError that says what the file holds and what was asked for."""
+    check_fit(variant, classes, file)
+    state = file.tensors()
+    expected = model.state_dict()
+    idle = tuple(f"{prefix}." for prefix in model.training_only())
+    wrong = [
+        f"{name}: {tuple(state[name].shape) if name in state else 'missing'} instead of {tuple(value.shape)}"
+        for name, value in expected.items()
+        if not name.endswith("num_batches_tracked")
+        and (state[name].shape != value.shape if name in state else not (idle and name.startswith(idle)))
+    ]
+    unknown = [name for name in state if name not in expected]
+    if wrong or unknown:
+        detail = "; ".join(wrong[:3] + [f"{name}: not in the network" for name in unknown[:3]])
+        raise WeightsError(f"{file.path} does not fit {variant}: {detail}. Train anew with `bench.py train '{variant}'`")
+    model.load_state_dict(state, strict=False)
+    set_statistics(model, file)
+
+
+def build(file: WeightFile, partial: bool = False) -> VideoSegmenter:
+    """The method that a file's weights belong to, with those weights, in evaluation mode.
+
+    ``partial`` takes a file that holds a part of the method alone (an AR checkpoint without its HR network); what is missing
+    is NaN, so that nothing can come of it unnoticed. Raises WeightsError where the file does not fit.
+    """
+    model: VideoSegmenter = registry.create("methods", file.variant, classes=max(2, len(file.classes)))
+    if not (partial and file.missing):
+        load_into(model, file.variant, file.classes, file)
+        return model.eval()
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and name not in ("mean", "std"):
+            value.fill_(float("nan"))
+    model.load_state_dict(file.tensors(), strict=False)
+    set_statistics(model, file)
+    return model.eval()
+
+
+def set_statistics(model: VideoSegmenter, file: WeightFile) -> None:
+    """Let a model normalise images as the file's weights expect them."""
+    for buffer, value in zip((model.mean, model.std), file.statistics, strict=True):
+        buffer.copy_(value)
+
+
+def check_fit(variant: Variant, classes: tuple[str, ...], file: WeightFile) -> None:
+    """Compare method, parameters and classes of a file with what is asked for, before a network is built."""
+    held = file.variant
+    if file.missing:
+        raise WeightsError(
+            f"{file.path} holds a part of {held} alone (missing: {', '.join(file.missing)}): import the other checkpoint "
+            "with it, or start a training from it with `bench.py train --init`"
+        )
+    if held.name not in (variant.name, weights_name(variant)):
+        raise WeightsError(f"{file.path} holds weights of {held}, and {variant} was asked for: choose -m {held.name!r}")
+    cls = registry.load("methods", variant.name)
+    asked, stored = registry.resolved("methods", variant), registry.resolved("methods", held)
+    for key, value in asked.items():
+        if key in stored and key not in cls.free_parameters and stored[key] != value:
+            raise WeightsError(
+                f"{file.path} holds weights of {key}={format_value(stored[key])}, and {variant} has "
+                f"{key}={format_value(value)}: ask for -m '{fitting(variant, file)}', or train weights of that {key}"
+            )
+    if len(file.classes) != len(classes):
+        raise WeightsError(
+            f"{file.path} was trained on {len(file.classes)} classes ({', '.join(file.classes)}), and the dataset has "
+            f"{len(classes)} ({', '.join(classes)})"
+        )
+
+
+def weights_name(variant: Variant) -> str:
+    """The method whose weights a variant runs on: its own, but for a baseline that borrows a per-frame network."""
+    cls = registry.load("methods", variant.name)
+    return cls.weights_name(variant.name, registry.resolved("methods", variant))
+
+
+def fitting(variant: Variant, file: WeightFile) -> Variant:
+    """Return the variant as typed, but with the file's parameters where they must agree.
+
+    Those left open at its default stay out.
+    """
+    cls = registry.load("methods", variant.name)
+    stored, defaults = registry.resolved("methods", file.variant), registry.parameters(cls)
+    params = {key: value if key in cls.free_parameters else stored.get(key, value) for key, value in variant.params.items()}
+    for key, value in stored.items():
+        if key in defaults and key not in params and key not in cls.free_parameters and value != defaults[key]:
+            params[key] = value
+    return Variant(variant.name, params)
+
+
+def shipped_folder() -> Path:
+    """The folder of the weights that come with a checkout."""
+    return Path(__file__).resolve().parents[2] / "weights"
+
+
+def shipped(name: str, dataset: str, classes: tuple[str, ...]) -> list[WeightFile]:
+    """The files of ``weights/`` for a method on a dataset, in the order of their names."""
+    files = [open_weights(path) for path in sorted(shipped_folder().glob("*.safetensors"))]
+    return [
+        file
+        for file in files
+        if file.metadata["name"] == name and file.metadata["dataset"] == dataset and len(file.classes) == len(classes)
+    ]
+
+
+def choose_shipped(variant: Variant, dataset: str, classes: tuple[str, ...]) -> tuple[Variant, WeightFile]:
+    """The shipped weights that fit a variant, and the variant with every parameter that they settle.
+
+    A parameter that was not given takes the weights' value (``pspnet`` becomes ``pspnet[width=0.25]`` where only that
+    width was trained); one that was given must agree, unless it is free (a scale). The closest file wins.
+    """
+    candidates = []
+    files = shipped(weights_name(variant), dataset, classes)
+    cls = registry.load("methods", variant.name)
+    asked = registry.resolved("methods", variant)
+    for file in files:
+        stored = registry.resolved("methods", file.variant)
+        fixed = {key: value for key, value in variant.params.items() if key in stored and key not in cls.free_parameters}
+        if any(stored[key] != value for key, value in fixed.items()):
+            continue
+        apart = sum(stored[key] != asked[key] for key in cls.free_parameters if key in stored)
+        apart_default = sum(stored[key] != asked[key] for key in asked if key in stored)
+        candidates.append((apart, apart_default, file.path.name, file))
+    if not candidates:
+        there = ", ".join(str(fitting(file.variant, file)) for file in files) or "none"
+        name = weights_name(variant)
+        trained = variant if name == variant.name else name
+        raise WeightsError(
+            f"no weights of {variant} for {dataset} ({len(classes)} classes) are shipped (there are: {there}). Train them with "
+            f"`bench.py train '{trained}' -d {dataset} --out FILE` and pass --weights FILE; random weights are never scored"
+        )
+    file = min(candidates, key=lambda item: item[:3])[3]
+    return fitting(variant, file), file
