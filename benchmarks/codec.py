@@ -54,14 +54,45 @@ Forms = dict[str, Callable[[], Any]]
 
 @click.command()
 @click.option(
-    "--clip", type=click.Path(exists=True, path_type=Path), help="A video or a folder of pictures; else a drawn street."
+    "--clip",
+    type=click.Path(exists=True, path_type=Path),
+    help="A video or a folder of pictures; else a drawn street.",
 )
-@click.option("--size", type=Size(), default="720x960", show_default=True, help="Height x width to which the clip is resized.")
-@click.option("--frames", type=click.IntRange(GOP + 1), default=120, show_default=True, help="Frames of the clip, at most.")
+@click.option(
+    "--size",
+    type=Size(),
+    default="720x960",
+    show_default=True,
+    help="Height x width to which the clip is resized.",
+)
+@click.option(
+    "--frames",
+    type=click.IntRange(GOP + 1),
+    default=120,
+    show_default=True,
+    help="Frames of the clip, at most.",
+)
 @click.option("--bitrate", default="3M", show_default=True)
-@click.option("--rounds", type=click.IntRange(1), default=7, show_default=True, help="Rounds; each runs every form once.")
-@click.option("--group", "groups", type=click.Choice(GROUPS), multiple=True, help="What to measure; all if left out.")
-@click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write every time of every round here.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=7,
+    show_default=True,
+    help="Rounds; each runs every form once.",
+)
+@click.option(
+    "--group",
+    "groups",
+    type=click.Choice(GROUPS),
+    multiple=True,
+    help="What to measure; all if left out.",
+)
+@click.option(
+    "--json",
+    "output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write every time of every round here.",
+)
 @click.option("--force", is_flag=True, help="Replace the file of --json where it is there.")
 def main(
     clip: Path | None,
@@ -73,18 +104,31 @@ def main(
     output: Path | None,
     force: bool,
 ) -> None:
-    """H.264, P-frames, one reference, GOP 12. Ratios are taken within a round, of the clock and of processor time.
+    """H.264, P-frames, one reference, GOP 12. Ratios are taken within a round, of the clock and of
+    processor time.
 
-    grid: vectors and fields to the keyframe, without RGB, against decoding alone. rgb: images and fields against
-    motion-vector-extractor's images and vectors. accumulate: our accumulation against AR-Seg's, pixel by pixel. repeat:
-    whether a stream with B-frames gives the same vectors every time.
+    grid: vectors and fields to the keyframe, without RGB, against decoding alone. rgb: images and
+    fields against motion-vector-extractor's images and vectors. accumulate: our accumulation
+    against AR-Seg's, pixel by pixel. repeat: whether a stream with B-frames gives the same vectors
+    every time.
     """
     check_json(output, force)
     machine = describe_machine("cpu")
     kernels = "yes" if native.video_kernels() else "no"
-    print(f"{machine['cpu']}, {machine['threads']} threads, PyAV {av.__version__}, {size[0]}x{size[1]}, {rounds} rounds")
-    print(f"compiled kernels: {kernels}; motion-vector-extractor: {'yes' if VideoCap else 'not installed'}")
-    results: dict[str, Any] = {"machine": machine, "size": size, "rounds": rounds, "native": kernels}
+    print(
+        f"{machine['cpu']}, {machine['threads']} threads, PyAV {av.__version__}, "
+        f"{size[0]}x{size[1]}, {rounds} rounds"
+    )
+    print(
+        f"compiled kernels: {kernels}; motion-vector-extractor: "
+        f"{'yes' if VideoCap else 'not installed'}"
+    )
+    results: dict[str, Any] = {
+        "machine": machine,
+        "size": size,
+        "rounds": rounds,
+        "native": kernels,
+    }
     with tempfile.TemporaryDirectory(prefix="vssbench-") as folder:
         wanted = groups or GROUPS
         bframes = {0} if set(wanted) - {"repeat"} else set()
@@ -95,10 +139,19 @@ def main(
             settings = H264(gop=GOP, bitrate=bitrate, bframes=count).encoder()
             coded = len(encode(source(clip, size, frames), streams[count], settings, FPS))
             rate = streams[count].stat().st_size * BITS / coded * FPS / 1e6
-            print(f"{coded} frames, {count} B-frames between anchors: {rate:.2f} Mb/s at {FPS} frames/s")
+            print(
+                f"{coded} frames, {count} B-frames between anchors: {rate:.2f} Mb/s at {FPS} "
+                "frames/s"
+            )
         for group in wanted:
-            compare = {"grid": compare_grid, "rgb": compare_rgb, "accumulate": compare_accumulation}.get(group)
-            results[group] = compare(streams[0], size, rounds) if compare else compare_repeats(streams[BFRAMES])
+            compare = {
+                "grid": compare_grid,
+                "rgb": compare_rgb,
+                "accumulate": compare_accumulation,
+            }.get(group)
+            results[group] = (
+                compare(streams[0], size, rounds) if compare else compare_repeats(streams[BFRAMES])
+            )
     if output:
         files.write_text(output, json.dumps(results, indent=1) + "\n")
 
@@ -107,7 +160,9 @@ def source(clip: Path | None, size: tuple[int, int], frames: int) -> Iterator[Im
     """RGB images (H, W, 3) of the clip, resized, or of a drawn street."""
     height, width = size
     if clip is None:
-        street = registry.load("datasets", "synthetic")(height=height, width=width, clips=1, frames=frames)
+        street = registry.load("datasets", "synthetic")(
+            height=height, width=width, clips=1, frames=frames
+        )
         yield from street.clips()[0].images()
         return
     for _, image in zip(range(frames), footage(clip).images(), strict=False):
@@ -128,7 +183,9 @@ def in_turns(forms: Forms, rounds: int) -> Times:
 
 def show(times: Times, frames: int) -> None:
     for name, values in times.items():
-        clock, processor = (statistics.median(kind) / frames * 1000 for kind in zip(*values, strict=True))
+        clock, processor = (
+            statistics.median(kind) / frames * 1000 for kind in zip(*values, strict=True)
+        )
         print(f"  {name:52} {clock:8.3f} ms a frame, processor {processor:8.3f} ms")
 
 
@@ -137,10 +194,15 @@ def show_ratio(times: Times, form: str, base: str) -> None:
     for kind, name in enumerate(("clock", "processor")):
         ratios = [a[kind] / b[kind] for a, b in zip(times[form], times[base], strict=True)]
         title = f"{form} / {base}, {name}"
-        print(f"  {title:90} {statistics.median(ratios):7.3f}   {min(ratios):.3f} to {max(ratios):.3f}")
+        print(
+            f"  {title:90} {statistics.median(ratios):7.3f}   {min(ratios):.3f} to "
+            f"{max(ratios):.3f}"
+        )
 
 
-def pictures(stream: Path, threads: str, reader: ExportedVectors | None = None) -> Iterator[tuple[av.VideoFrame, Any]]:
+def pictures(
+    stream: Path, threads: str, reader: ExportedVectors | None = None
+) -> Iterator[tuple[av.VideoFrame, Any]]:
     with av.open(str(stream)) as container:
         context = container.streams.video[0].codec_context
         if reader is not None:
@@ -188,11 +250,14 @@ def extract(stream: Path) -> Iterator[Any]:
 
 
 def compare_rgb(stream: Path, size: tuple[int, int], rounds: int) -> Times:
-    """RGB images with fields to the keyframe against motion-vector-extractor's BGR images with raw vectors."""
+    """RGB images with fields to the keyframe against motion-vector-extractor's BGR images with raw
+    vectors."""
     motion = MotionSource(ExportedVectors)
     forms: Forms = {
         "RGB and fields, one thread": lambda: sum(1 for _ in decode(stream, GOP, motion)),
-        "RGB and fields, frame threads": lambda: sum(1 for _ in decode(stream, GOP, motion, frame_threads=True)),
+        "RGB and fields, frame threads": lambda: sum(
+            1 for _ in decode(stream, GOP, motion, frame_threads=True)
+        ),
     }
     if VideoCap is not None:
         forms["motion-vector-extractor"] = lambda: sum(1 for _ in extract(stream))
@@ -201,7 +266,10 @@ def compare_rgb(stream: Path, size: tuple[int, int], rounds: int) -> Times:
     print("\nrgb")
     show(times, count)
     if VideoCap is None:
-        print("  motion-vector-extractor is not installed: pip install --no-deps motion-vector-extractor")
+        print(
+            "  motion-vector-extractor is not installed: pip install --no-deps "
+            "motion-vector-extractor"
+        )
         return times
     for name in ("one thread", "frame threads"):
         show_ratio(times, f"RGB and fields, {name}", "motion-vector-extractor")
@@ -209,11 +277,12 @@ def compare_rgb(stream: Path, size: tuple[int, int], rounds: int) -> Times:
 
 
 def merge_per_pixel(motions: list[np.ndarray], height: int, width: int) -> np.ndarray:
-    """AR-Seg's accumulation (protocol of its CamVid set): (H, W, 2) from the last frame to the keyframe.
+    """AR-Seg's accumulation (protocol of its CamVid set): (H, W, 2) from the last frame to the
+    keyframe.
 
-    ``motions`` are those of the frames after the keyframe, int16 (H, W, 3): vector in quarter pixels, reference k for the
-    frame k + 1 before. Every hop is rounded to whole pixels and cut at the border; a reference outside 0 to 2 is an intra
-    pixel, at rest since the frame before.
+    ``motions`` are those of the frames after the keyframe, int16 (H, W, 3): vector in quarter
+    pixels, reference k for the frame k + 1 before. Every hop is rounded to whole pixels and cut at
+    the border; a reference outside 0 to 2 is an intra pixel, at rest since the frame before.
     """
     rows, columns = np.mgrid[:height, :width]
     origin = [np.stack([columns, rows], -1)]  # where each pixel lies in the keyframe
@@ -221,7 +290,10 @@ def merge_per_pixel(motions: list[np.ndarray], height: int, width: int) -> np.nd
         reference = motion[..., 2]
         intra = (reference < 0) | (reference >= MOST_REFERENCES)
         hop = np.where(intra[..., None], 0, np.rint(motion[..., :2] / QUARTERS)).astype(np.intp)
-        x, y = np.clip(columns + hop[..., 0], 0, width - 1), np.clip(rows + hop[..., 1], 0, height - 1)
+        x, y = (
+            np.clip(columns + hop[..., 0], 0, width - 1),
+            np.clip(rows + hop[..., 1], 0, height - 1),
+        )
         position = origin[-1][y, x]
         for back in range(1, min(MOST_REFERENCES, len(origin))):
             chosen = reference == back
@@ -238,7 +310,8 @@ def first_gop(stream: Path) -> list[Records]:
 
 
 def compare_accumulation(stream: Path, size: tuple[int, int], rounds: int) -> Times:
-    """From a decoder's vectors to the field of the last frame of a GOP: ours, rasterising included, against AR-Seg's."""
+    """From a decoder's vectors to the field of the last frame of a GOP: ours, rasterising included,
+    against AR-Seg's."""
     gop = first_gop(stream)
     as_pixels = []
     for found in gop:
@@ -261,9 +334,17 @@ def compare_accumulation(stream: Path, size: tuple[int, int], rounds: int) -> Ti
         "AR-Seg's form, pixel by pixel": lambda: merge_per_pixel(as_pixels, *size),
     }
     times = in_turns(forms, rounds)
-    apart = np.linalg.norm(dense(ours(likewise), CELL, *size) - merge_per_pixel(as_pixels, *size), axis=-1)
-    print(f"\naccumulate: {GOP - 1} frames, {grid_shape(*size, CELL)} cells; under AR-Seg's rules as AR-Seg's field at")
-    print(f"  {(apart == 0).mean():.1%} of the pixels, {np.median(apart):.1f} pixels from it in the median")
+    apart = np.linalg.norm(
+        dense(ours(likewise), CELL, *size) - merge_per_pixel(as_pixels, *size), axis=-1
+    )
+    print(
+        f"\naccumulate: {GOP - 1} frames, {grid_shape(*size, CELL)} cells; under AR-Seg's rules as "
+        "AR-Seg's field at"
+    )
+    print(
+        f"  {(apart == 0).mean():.1%} of the pixels, {np.median(apart):.1f} pixels from it in the "
+        "median"
+    )
     show(times, GOP - 1)
     for name in ("on the grid", "on the grid, zero fill, whole pixels"):
         show_ratio(times, "AR-Seg's form, pixel by pixel", name)
@@ -290,7 +371,10 @@ def compare_repeats(stream: Path) -> dict[str, int]:
     results = {"ours": len({digest(blocks()) for _ in range(REPEATS)})}
     if VideoCap is not None:
         results["motion-vector-extractor"] = len({digest(extract(stream)) for _ in range(REPEATS)})
-    print(f"\nrepeat: different results in {REPEATS} runs over a stream with {BFRAMES} B-frames between anchors")
+    print(
+        f"\nrepeat: different results in {REPEATS} runs over a stream with {BFRAMES} B-frames "
+        "between anchors"
+    )
     for name, count in results.items():
         print(f"  {name:52} {count}")
     return results

@@ -1,4 +1,5 @@
-"""The forms of a method that are timed against each other: as written, and as the harness runs it."""
+"""The forms of a method that are timed against each other: as written, and as the harness runs
+it."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ def fast(text: str) -> VideoSegmenter:
 
 @dataclass
 class Frames:
-    """Inputs of one size, as they come from the decoder: image (1, 3, H, W); motion (1, 2, H, W) constant in 16x16 blocks."""
+    """Inputs of one size, as they come from the decoder: image (1, 3, H, W); motion (1, 2, H, W)
+    constant in 16x16 blocks."""
 
     image: Tensor
     motion: Tensor
@@ -51,8 +53,12 @@ class Frames:
     def of(cls, height: int, width: int) -> Frames:
         generator = torch.Generator().manual_seed(0)
         image = torch.rand(1, 3, height, width, generator=generator)
-        blocks = (torch.randn(1, 2, -(-height // 16), -(-width // 16), generator=generator) * 16).round() / 4
-        motion = F.interpolate(blocks, scale_factor=16, mode="nearest")[..., :height, :width].contiguous()
+        blocks = (
+            torch.randn(1, 2, -(-height // 16), -(-width // 16), generator=generator) * 16
+        ).round() / 4
+        motion = F.interpolate(blocks, scale_factor=16, mode="nearest")[
+            ..., :height, :width
+        ].contiguous()
         return cls(image, motion)
 
     def channels_last(self) -> Frames:
@@ -60,13 +66,17 @@ class Frames:
 
 
 class PlainForm(nn.Module):
-    """A per-frame network as its authors' code runs it: NCHW, batch norm by itself, auxiliary heads, discarded layers."""
+    """A per-frame network as its authors' code runs it: NCHW, batch norm by itself, auxiliary
+    heads, discarded layers."""
 
     def __init__(self, text: str, size: tuple[int, int]) -> None:
         super().__init__()
         model = create(text)
         if not isinstance(model, PerFrameSegmenter):
-            raise UsageError(f"{text} is no per-frame network with one backbone: expected pspnet, bisenet or icnet")
+            raise UsageError(
+                f"{text} is no per-frame network with one backbone: expected pspnet, bisenet or "
+                "icnet"
+            )
         self.model: PerFrameSegmenter = model
         discarded = model.net.discarded(size) if isinstance(model.net, ICNet) else ()
         self.discarded = [(module, torch.rand(shape)) for module, shape in discarded]
@@ -76,21 +86,30 @@ class PlainForm(nn.Module):
         net: SegmentationNetwork = self.model.net
         feature, extra = net.features(self.model.normalise(image))
         logits = net.classify(feature, size)
-        return logits, [*self._auxiliary(net, extra, size), *(module(x) for module, x in self.discarded)]
+        return logits, [
+            *self._auxiliary(net, extra, size),
+            *(module(x) for module, x in self.discarded),
+        ]
 
-    def _auxiliary(self, net: SegmentationNetwork, extra: Any, size: tuple[int, int]) -> list[Tensor]:
-        """The auxiliary heads' outputs, enlarged as the authors enlarge them; ICNet's are among the discarded layers."""
+    def _auxiliary(
+        self, net: SegmentationNetwork, extra: Any, size: tuple[int, int]
+    ) -> list[Tensor]:
+        """The auxiliary heads' outputs, enlarged as the authors enlarge them; ICNet's are among the
+        discarded layers."""
         if isinstance(net, ICNet):
             return []
         if isinstance(net, UpsamplingPSPNet):
             return [net.presence_logits(extra)]
         features = extra if isinstance(extra, tuple) else (extra,)
-        return [resize(getattr(net, name)(x), size) for name, x in zip(net.auxiliary, features, strict=True)]
+        return [
+            resize(getattr(net, name)(x), size)
+            for name, x in zip(net.auxiliary, features, strict=True)
+        ]
 
 
 def peak_of(text: str, part: str, size: tuple[int, int]) -> int:
-    """Bytes of memory that this process had at most, in a fresh process: after a ``key`` or ``nonkey`` frame, a ``gop``,
-    a frame of the ``plain`` form, or ``nothing``."""
+    """Bytes of memory that this process had at most, in a fresh process: after a ``key`` or
+    ``nonkey`` frame, a ``gop``, a frame of the ``plain`` form, or ``nothing``."""
     frames = Frames.of(*size)
     with torch.inference_mode():
         if part == "plain":
@@ -100,7 +119,9 @@ def peak_of(text: str, part: str, size: tuple[int, int]) -> int:
         if part == "nonkey":
             network = model.get_submodule("high")
             assert isinstance(network, SegmentationNetwork)
-            reference = torch.rand(1, network.feature_channels, *size).contiguous(memory_format=torch.channels_last)
+            reference = torch.rand(1, network.feature_channels, *size).contiguous(
+                memory_format=torch.channels_last
+            )
             model.nonkeyframe(frames.image, frames.motion, reference)[0].argmax(0)
         for _ in range({"key": 1, "gop": 2}.get(part, 0)):
             logits, reference = model.keyframe(frames.image)
@@ -108,12 +129,15 @@ def peak_of(text: str, part: str, size: tuple[int, int]) -> int:
             del logits
             for _ in range(2 if part == "gop" else 0):
                 model.nonkeyframe(frames.image, frames.motion, reference)[0].argmax(0)
-            del reference  # that of the last keyframe is let go before the next, as the harness does
+            # that of the last keyframe is let go before the next, as the harness does
+            del reference
     return _peak()
 
 
 def _peak() -> int:
-    try:  # Linux hands a parent's ru_maxrss down to the processes that it starts, VmHWM is a process's own
+    # Linux hands a parent's ru_maxrss down to the processes that it starts, VmHWM is a process's
+    # own
+    try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
     except OSError:

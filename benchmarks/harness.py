@@ -32,15 +32,48 @@ BENCH = Path(__file__).parent.parent / "bench.py"
 
 
 @click.command()
-@click.option("--size", type=Size(), default="720x960", show_default=True, help="Height x width of the scored frames.")
-@click.option("--method", default="pspnet", show_default=True, help="Method of the run whose time is shared out.")
-@click.option("--frames", default="100,1000", show_default=True, help="Lengths of the clips whose memory is compared.")
+@click.option(
+    "--size",
+    type=Size(),
+    default="720x960",
+    show_default=True,
+    help="Height x width of the scored frames.",
+)
+@click.option(
+    "--method",
+    default="pspnet",
+    show_default=True,
+    help="Method of the run whose time is shared out.",
+)
+@click.option(
+    "--frames",
+    default="100,1000",
+    show_default=True,
+    help="Lengths of the clips whose memory is compared.",
+)
 @click.option("--rounds", type=click.IntRange(1), default=9, show_default=True)
-@click.option("--group", "groups", type=click.Choice(GROUPS), multiple=True, help="What to measure; all if left out.")
-@click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures here.")
+@click.option(
+    "--group",
+    "groups",
+    type=click.Choice(GROUPS),
+    multiple=True,
+    help="What to measure; all if left out.",
+)
+@click.option(
+    "--json",
+    "output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write all figures here.",
+)
 @click.option("--force", is_flag=True, help="Replace the file of --json where it is there.")
 def main(
-    size: tuple[int, int], method: str, frames: str, rounds: int, groups: tuple[str, ...], output: Path | None, force: bool
+    size: tuple[int, int],
+    method: str,
+    frames: str,
+    rounds: int,
+    groups: tuple[str, ...],
+    output: Path | None,
+    force: bool,
 ) -> None:
     """Measure the harness, not the methods."""
     check_json(output, force)
@@ -65,12 +98,17 @@ def main(
 
 
 def scoring(size: tuple[int, int], rounds: int) -> dict[str, float]:
-    """Milliseconds of each score of one frame: labels in patches, 5 % of the pixels unscored, a third predicted wrong."""
+    """Milliseconds of each score of one frame: labels in patches, 5 % of the pixels unscored, a
+    third predicted wrong."""
     forms: dict[str, Callable[[], Any]] = {}
     for classes in (11, 19):
         label, prediction = _maps(size, classes)
-        forms[f"confusion matrix, {classes} classes"] = partial(confusion_matrix, label, prediction, classes)
-        forms[f"boundary F, {classes} classes"] = partial(boundary_counts, label, prediction, classes)
+        forms[f"confusion matrix, {classes} classes"] = partial(
+            confusion_matrix, label, prediction, classes
+        )
+        forms[f"boundary F, {classes} classes"] = partial(
+            boundary_counts, label, prediction, classes
+        )
     label, prediction = _maps(size, 11)
     flow = np.full((*size, 2), 1.5, np.float32)
     meter, places = ConsistencyMeter(11), iter(range(10**9))
@@ -90,7 +128,10 @@ def _maps(size: tuple[int, int], classes: int) -> tuple[np.ndarray, np.ndarray]:
     """A label and a prediction of those classes, uint8."""
     random = np.random.default_rng(classes)
     label, other = (
-        _patches(random.integers(0, classes, (size[0] // side + 1, size[1] // side + 1)), side, size) for side in (24, 12)
+        _patches(
+            random.integers(0, classes, (size[0] // side + 1, size[1] // side + 1)), side, size
+        )
+        for side in (24, 12)
     )
     wrong = _patches(random.random((size[0] // 12 + 1, size[1] // 12 + 1)) < 1 / 3, 12, size)
     prediction = np.where(wrong, other, np.roll(label, 3, 1)).astype(np.uint8)
@@ -107,7 +148,9 @@ def share(method: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         _run(method, "synthetic", folder)
         (run,) = RunStore(Path(folder)).runs()
-        return {name: part / run.measurement.seconds for name, part in run.measurement.spent.items()}
+        return {
+            name: part / run.measurement.seconds for name, part in run.measurement.spent.items()
+        }
 
 
 def memory(frames: int) -> float:
@@ -118,11 +161,25 @@ def memory(frames: int) -> float:
 
 def _run(method: str, dataset: str, folder: str) -> float:
     """Run a cell in a process of its own; the process's peak memory in megabytes."""
-    command = [sys.executable, str(BENCH), "run", "-m", method, "-d", dataset, "-c", "h264[bitrate=1M]", "--runs", folder]
+    command = [
+        sys.executable,
+        str(BENCH),
+        "run",
+        "-m",
+        method,
+        "-d",
+        dataset,
+        "-c",
+        "h264[bitrate=1M]",
+        "--runs",
+        folder,
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise click.ClickException(f"{' '.join(command)} ended with status {os.waitstatus_to_exitcode(status)}")
+        raise click.ClickException(
+            f"{' '.join(command)} ended with status {os.waitstatus_to_exitcode(status)}"
+        )
     return usage.ru_maxrss / 1024
 
 

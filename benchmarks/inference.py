@@ -33,17 +33,54 @@ Times = dict[str, list[float]]
 
 
 @click.command()
-@click.option("--size", type=Size(), default="720x960", show_default=True, help="Height x width of the image.")
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Rounds; each runs every form once.")
-@click.option("--group", "groups", type=click.Choice(GROUPS), multiple=True, help="What to measure; all if left out.")
 @click.option(
-    "--method", "methods", multiple=True, default=("pspnet", "bisenet", "icnet"), show_default=True, help="For forms."
+    "--size", type=Size(), default="720x960", show_default=True, help="Height x width of the image."
 )
-@click.option("--precision", type=click.Choice(["fp32", "bf16"]), multiple=True, default=("fp32", "bf16"), show_default=True)
-@click.option("--threads", type=click.IntRange(1), help="PyTorch's threads; its own choice if left out.")
-@click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write every time of every round here.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="Rounds; each runs every form once.",
+)
+@click.option(
+    "--group",
+    "groups",
+    type=click.Choice(GROUPS),
+    multiple=True,
+    help="What to measure; all if left out.",
+)
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    default=("pspnet", "bisenet", "icnet"),
+    show_default=True,
+    help="For forms.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16"]),
+    multiple=True,
+    default=("fp32", "bf16"),
+    show_default=True,
+)
+@click.option(
+    "--threads", type=click.IntRange(1), help="PyTorch's threads; its own choice if left out."
+)
+@click.option(
+    "--json",
+    "output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write every time of every round here.",
+)
 @click.option("--force", is_flag=True, help="Replace the file of --json where it is there.")
-@click.option("--peak", nargs=2, hidden=True, help="METHOD PART: print the peak memory of this process and end.")
+@click.option(
+    "--peak",
+    nargs=2,
+    hidden=True,
+    help="METHOD PART: print the peak memory of this process and end.",
+)
 def main(
     size: tuple[int, int],
     rounds: int,
@@ -55,11 +92,13 @@ def main(
     force: bool,
     peak: tuple[str, str] | None,
 ) -> None:
-    """Times of a round stand beside each other, so that a busy machine changes ratios less than seconds.
+    """Times of a round stand beside each other, so that a busy machine changes ratios less than
+    seconds.
 
-    forms: each method as its authors' code runs it (NCHW, batch norm by itself, auxiliary heads, discarded layers) against
-    the harness's form, in either precision. gop: AR-Seg's average over a GOP of 12 against PSPNet on every frame. creff: CReFF
-    with warp and last convolution, and its steps one by one. memory: peak of a fresh process.
+    forms: each method as its authors' code runs it (NCHW, batch norm by itself, auxiliary heads,
+    discarded layers) against the harness's form, in either precision. gop: AR-Seg's average over a
+    GOP of 12 against PSPNet on every frame. creff: CReFF with warp and last convolution, and its
+    steps one by one. memory: peak of a fresh process.
     """
     check_json(output, force)
     if threads:
@@ -68,12 +107,22 @@ def main(
         print(peak_of(peak[0], peak[1], size))
         return
     machine = describe_machine("cpu")
-    print(f"{machine['cpu']}, {machine['threads']} threads, torch {machine['torch']}, {size[0]}x{size[1]}, {rounds} rounds")
+    print(
+        f"{machine['cpu']}, {machine['threads']} threads, torch {machine['torch']}, "
+        f"{size[0]}x{size[1]}, {rounds} rounds"
+    )
     print(f"compiled kernels: {'yes' if native.available() else 'no'}\n")
-    results: dict[str, Any] = {"machine": machine, "size": size, "rounds": rounds, "native": native.available()}
+    results: dict[str, Any] = {
+        "machine": machine,
+        "size": size,
+        "rounds": rounds,
+        "native": native.available(),
+    }
     for group in groups or GROUPS:
         if group == "forms":
-            results[group] = {method: compare_forms(method, size, rounds, precision) for method in methods}
+            results[group] = {
+                method: compare_forms(method, size, rounds, precision) for method in methods
+            }
         elif group == "gop":
             results[group] = {kind: compare_gop(size, rounds, kind) for kind in precision}
         elif group == "creff":
@@ -99,7 +148,10 @@ def in_turns(forms: Forms, rounds: int) -> Times:
 
 def show(title: str, values: list[float], unit: str = "") -> None:
     """A line of the table: median, least and most."""
-    print(f"  {title:44} {statistics.median(values):8.3f}{unit}   {min(values):.3f} to {max(values):.3f}")
+    print(
+        f"  {title:44} {statistics.median(values):8.3f}{unit}   {min(values):.3f} to "
+        f"{max(values):.3f}"
+    )
 
 
 def show_ratio(title: str, times: list[float], base: list[float]) -> None:
@@ -114,7 +166,9 @@ def autocast(form: Callable[[], Any], precision: str) -> Callable[[], Any]:
     return run
 
 
-def compare_forms(method: str, size: tuple[int, int], rounds: int, precision: tuple[str, ...]) -> Times:
+def compare_forms(
+    method: str, size: tuple[int, int], rounds: int, precision: tuple[str, ...]
+) -> Times:
     """A per-frame method as written against the harness's form."""
     plain, ours, frames = PlainForm(method, size).eval(), fast(method), Frames.of(*size)
     last = frames.channels_last()
@@ -133,8 +187,13 @@ def compare_forms(method: str, size: tuple[int, int], rounds: int, precision: tu
 
 
 def compare_gop(size: tuple[int, int], rounds: int, precision: str) -> Times:
-    """AR0.5-PSP18 against PSPNet18, both in the harness's form: (keyframe + 11 non-keyframes) / 12."""
-    pspnet, arseg, frames = fast("pspnet"), fast("arseg[scale=0.5]"), Frames.of(*size).channels_last()
+    """AR0.5-PSP18 against PSPNet18, both in the harness's form: (keyframe + 11 non-keyframes) /
+    12."""
+    pspnet, arseg, frames = (
+        fast("pspnet"),
+        fast("arseg[scale=0.5]"),
+        Frames.of(*size).channels_last(),
+    )
     kept: list[Any] = []
 
     def keyframe() -> None:
@@ -145,7 +204,9 @@ def compare_gop(size: tuple[int, int], rounds: int, precision: str) -> Times:
     forms = {
         "PSPNet18": lambda: pspnet.keyframe(frames.image)[0][0].argmax(0),
         "AR0.5-PSP18 keyframe": keyframe,
-        "AR0.5-PSP18 non-keyframe": lambda: arseg.nonkeyframe(frames.image, frames.motion, kept[0])[0].argmax(0),
+        "AR0.5-PSP18 non-keyframe": lambda: arseg.nonkeyframe(frames.image, frames.motion, kept[0])[
+            0
+        ].argmax(0),
     }
     times = in_turns({name: autocast(form, precision) for name, form in forms.items()}, rounds)
     print(f"AR-Seg, {precision}")
@@ -159,19 +220,38 @@ def compare_gop(size: tuple[int, int], rounds: int, precision: str) -> Times:
 
 
 def compare_creff(size: tuple[int, int], rounds: int) -> Times:
-    """CReFF at full resolution and 64 channels: all of it in the three forms, and its steps by themselves."""
+    """CReFF at full resolution and 64 channels: all of it in the three forms, and its steps by
+    themselves."""
     torch.manual_seed(0)
     frames, channels, small = Frames.of(*size), 64, (size[0] // 2, size[1] // 2)
     low, reference = torch.rand(1, channels, *small), torch.rand(1, channels, *size)
     low, reference = (x.contiguous(memory_format=torch.channels_last) for x in (low, reference))
-    query, key, value = (nn.Conv2d(channels, channels, 3, padding=1, groups=channels) for _ in range(3))
-    case = (low, reference, frames.motion, query, key, value, nn.Conv2d(channels, CLASSES, 1), 7, 1.0, "exact", True)
+    query, key, value = (
+        nn.Conv2d(channels, channels, 3, padding=1, groups=channels) for _ in range(3)
+    )
+    case = (
+        low,
+        reference,
+        frames.motion,
+        query,
+        key,
+        value,
+        nn.Conv2d(channels, CLASSES, 1),
+        7,
+        1.0,
+        "exact",
+        True,
+    )
     forms: Forms = {
         "whole, step by step": lambda: whole_creff(*case),
         "in strips, without a compiler": lambda: strip_creff(*case),
         "step: upsampling": lambda: resize(low, size),
         "step: warp": lambda: warp(reference, frames.motion),
-        "step: three depthwise convolutions": lambda: (query(reference), key(reference), value(reference)),
+        "step: three depthwise convolutions": lambda: (
+            query(reference),
+            key(reference),
+            value(reference),
+        ),
         "step: attention": lambda: local_attention(reference, reference, reference),
         "step: last convolution": lambda: case[6](reference),
     }
@@ -186,7 +266,8 @@ def compare_creff(size: tuple[int, int], rounds: int) -> Times:
 
 
 def compare_memory(size: tuple[int, int]) -> dict[str, float]:
-    """Peak resident memory in MB of fresh processes; ``nothing`` is that of the libraries and weights."""
+    """Peak resident memory in MB of fresh processes; ``nothing`` is that of the libraries and
+    weights."""
     cases = [
         ("pspnet", "nothing"),
         ("pspnet", "plain"),
@@ -199,7 +280,15 @@ def compare_memory(size: tuple[int, int]) -> dict[str, float]:
     print("peak memory of a fresh process")
     peaks = {}
     for method, part in cases:
-        command = [sys.executable, __file__, "--size", f"{size[0]}x{size[1]}", "--peak", method, part]
+        command = [
+            sys.executable,
+            __file__,
+            "--size",
+            f"{size[0]}x{size[1]}",
+            "--peak",
+            method,
+            part,
+        ]
         result = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks[f"{method} {part}"] = int(result.stdout) / 1e6
         print(f"  {f'{method}, {part}':44} {peaks[f'{method} {part}']:8.0f} MB")

@@ -1,4 +1,5 @@
-"""How fast training is beside a plain torch loop over tensors in memory, and what a sample costs the processor."""
+"""How fast training is beside a plain torch loop over tensors in memory, and what a sample costs
+the processor."""
 
 from __future__ import annotations
 
@@ -47,27 +48,80 @@ class Settings:
 
 
 @click.command()
-@click.option("--method", "methods", multiple=True, default=("pspnet[width=0.5]", "pspnet[width=0.25]", "bisenet[width=0.5]"),
-              show_default=True, help="What is trained.")  # fmt: skip
-@click.option("--size", type=Size(), default="360x480", show_default=True, help="Height x width of the stills.")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    default=("pspnet[width=0.5]", "pspnet[width=0.25]", "bisenet[width=0.5]"),
+    show_default=True,
+    help="What is trained.",
+)
+@click.option(
+    "--size",
+    type=Size(),
+    default="360x480",
+    show_default=True,
+    help="Height x width of the stills.",
+)
 @click.option("--crop", type=Size(), default="240x320", show_default=True)
 @click.option("--batch", type=click.IntRange(2), default=8, show_default=True)
-@click.option("--images", type=click.IntRange(2), default=64, show_default=True, help="Stills, and images an epoch.")
-@click.option("--epochs", type=click.IntRange(1), default=2, show_default=True, help="Timed epochs of a round.")
-@click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that load data.")
+@click.option(
+    "--images",
+    type=click.IntRange(2),
+    default=64,
+    show_default=True,
+    help="Stills, and images an epoch.",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Timed epochs of a round.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Processes that load data.",
+)
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="bf16", show_default=True)
-@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Rounds; each runs both loops once.")
-@click.option("--group", "groups", type=click.Choice(GROUPS), multiple=True, help="What to measure; all if left out.")
-@click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write all figures here.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Rounds; each runs both loops once.",
+)
+@click.option(
+    "--group",
+    "groups",
+    type=click.Choice(GROUPS),
+    multiple=True,
+    help="What to measure; all if left out.",
+)
+@click.option(
+    "--json",
+    "output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write all figures here.",
+)
 @click.option("--force", is_flag=True, help="Replace the file of --json where it is there.")
 def main(
-    methods: tuple[str, ...], rounds: int, groups: tuple[str, ...], output: Path | None, force: bool, **given: Any
-) -> None:  # fmt: skip
+    methods: tuple[str, ...],
+    rounds: int,
+    groups: tuple[str, ...],
+    output: Path | None,
+    force: bool,
+    **given: Any,
+) -> None:
     """Measure training, not what comes of it.
 
-    loop: images a second of the trainer with the whole augmentation of the recipe `short`, and of a plain loop with the same
-    network, loss, precision, batch and optimiser over float tensors that lie in memory, cropped. A ratio is taken within a
-    round. sample: milliseconds of processor time for one sample, augmented, and for joining it to a batch.
+    loop: images a second of the trainer with the whole augmentation of the recipe `short`, and of a
+    plain loop with the same network, loss, precision, batch and optimiser over float tensors that
+    lie in memory, cropped. A ratio is taken within a round. sample: milliseconds of processor time
+    for one sample, augmented, and for joining it to a batch.
     """
     check_json(output, force)
     settings = Settings(**given)
@@ -76,7 +130,9 @@ def main(
     if "loop" in wanted:
         found["images_per_second"] = {method: loops(method, settings, rounds) for method in methods}
     if "sample" in wanted:
-        found["sample_cpu_ms"] = {f"{size} to {crop}": sample_cost(size, crop) for size, crop in SAMPLES}
+        found["sample_cpu_ms"] = {
+            f"{size} to {crop}": sample_cost(size, crop) for size, crop in SAMPLES
+        }
         for what, milliseconds in found["sample_cpu_ms"].items():
             click.echo(f"A sample, {what}: {milliseconds:.2f} ms of processor time")
     if output is not None:
@@ -94,8 +150,8 @@ def loops(method: str, settings: Settings, rounds: int) -> dict[str, list[float]
     ratios = [one / other for one, other in zip(rates["ours"], rates["plain"], strict=True)]
     ours, plain = (statistics.median(rates[name]) for name in ("ours", "plain"))
     click.echo(
-        f"{method}: {ours:.1f} images a second, plain loop {plain:.1f}, "
-        f"ratio {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
+        f"{method}: {ours:.1f} images a second, plain loop {plain:.1f}, ratio "
+        f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
     )
     return {**rates, "ratio": ratios}
 
@@ -104,7 +160,9 @@ def still(size: tuple[int, int], number: int) -> tuple[Image, Image]:
     """A picture with coarse and fine structure and a label in patches."""
     random = np.random.default_rng(number)
     coarse = random.integers(0, 230, (size[0] // 8 + 1, size[1] // 8 + 1, 3)).astype(np.uint8)
-    image = np.asarray(Pillow.fromarray(coarse).resize((size[1], size[0]), Pillow.Resampling.BICUBIC))
+    image = np.asarray(
+        Pillow.fromarray(coarse).resize((size[1], size[0]), Pillow.Resampling.BICUBIC)
+    )
     image = image + random.integers(0, 12, image.shape).astype(np.uint8)
     label = random.integers(0, 11, (size[0] // 24 + 1, size[1] // 24 + 1)).astype(np.uint8)
     return image, np.repeat(np.repeat(label, 24, 0), 24, 1)[: size[0], : size[1]]
@@ -132,7 +190,15 @@ class Pictures(Dataset):
         image, label = self.stills[number]
         height, width = label.shape
         return Clip(
-            f"still{number}", 1, height, width, 1.0, lambda index: image, lambda index: label, str(number), labelled=(0,)
+            f"still{number}",
+            1,
+            height,
+            width,
+            1.0,
+            lambda index: image,
+            lambda index: label,
+            str(number),
+            labelled=(0,),
         )
 
 
@@ -141,11 +207,20 @@ class TimedTrainer(Trainer):
 
     def __init__(self, method: str, settings: Settings, folder: Path) -> None:
         options = Options(
-            epochs=settings.epochs + 1, batch=settings.batch, crop=settings.crop, precision=settings.precision,
+            epochs=settings.epochs + 1,
+            batch=settings.batch,
+            crop=settings.crop,
+            precision=settings.precision,
             workers=settings.workers,
-        )  # fmt: skip
+        )
         pictures = Pictures(settings.size, settings.images)
-        super().__init__(parse_variant(method), parse_variant("pictures"), pictures, options, folder / "w.safetensors")
+        super().__init__(
+            parse_variant(method),
+            parse_variant("pictures"),
+            pictures,
+            options,
+            folder / "w.safetensors",
+        )
         self.console.quiet = True
         self.settings, self.ends = settings, list[float]()
 
@@ -154,14 +229,16 @@ class TimedTrainer(Trainer):
         self.ends.append(time.perf_counter())
 
     def rate(self) -> float:
-        """Images a second, checkpoints and all, from the end of the first epoch to that of the last."""
+        """Images a second, checkpoints and all, from the end of the first epoch to that of the
+        last."""
         self.run()
         steps = self.settings.images // self.settings.batch
         return self.settings.epochs * steps * self.settings.batch / (self.ends[-1] - self.ends[0])
 
 
 class PlainLoop:
-    """What a page of torch does: batches of tensors that lie in memory, a forward and a backward pass, a step."""
+    """What a page of torch does: batches of tensors that lie in memory, a forward and a backward
+    pass, a step."""
 
     def __init__(self, trainer: Trainer, settings: Settings) -> None:
         self.trainer, self.settings = trainer, settings
@@ -169,12 +246,18 @@ class PlainLoop:
         self.recipe = trainer.recipe.of(self.phase.name)
         named = list(self.model.named_parameters())
         optimiser = self.recipe.optimiser
-        self.optimiser = build_optimiser(optimiser, named, [name for name, _ in named], optimiser.learning_rate)
+        self.optimiser = build_optimiser(
+            optimiser, named, [name for name, _ in named], optimiser.learning_rate
+        )
         height, width = settings.crop
         stills = [still(settings.size, number) for number in range(settings.images)]
-        images = torch.stack([torch.from_numpy(image[:height, :width].copy()) for image, _ in stills])
+        images = torch.stack(
+            [torch.from_numpy(image[:height, :width].copy()) for image, _ in stills]
+        )
         self.images = (images.float() / 255).permute(0, 3, 1, 2)
-        self.labels = torch.stack([torch.from_numpy(label[:height, :width].astype(np.int64)) for _, label in stills])
+        self.labels = torch.stack(
+            [torch.from_numpy(label[:height, :width].astype(np.int64)) for _, label in stills]
+        )
 
     def rate(self) -> float:
         """Images a second, after one epoch that is not timed."""
@@ -206,7 +289,8 @@ class PlainLoop:
 
 
 def sample_cost(size: tuple[int, int], crop: tuple[int, int], count: int = 64) -> float:
-    """Milliseconds of processor time a sample, by one thread: augmented, made tensors and joined to batches of eight."""
+    """Milliseconds of processor time a sample, by one thread: augmented, made tensors and joined to
+    batches of eight."""
     samples = Stills(Pictures(size, 8).training_clips(), Augmentation(crop), 0)
     list(samples.preload())
     threads = torch.get_num_threads()

@@ -1,15 +1,20 @@
-"""AR-Seg's processed data: CamVid or Cityscapes as its authors encoded, decoded and published them, with motion vectors.
+"""AR-Seg's processed data: CamVid or Cityscapes as its authors encoded, decoded and published them,
+with motion vectors.
 
-The folder is ``3M-GOP12`` (CamVid, 960x720) or ``5M-GOP12`` (Cityscapes), or one that holds it, as AR-Seg's pre-processing
-writes it (github.com/THU-LYJ-Lab/AR-Seg, pre-process/). Every labelled frame was encoded once for each distance d:
+The folder is ``3M-GOP12`` (CamVid, 960x720) or ``5M-GOP12`` (Cityscapes), or one that holds it, as
+AR-Seg's pre-processing writes it (github.com/THU-LYJ-Lab/AR-Seg, pre-process/). Every labelled
+frame was encoded once for each distance d:
 
-* ``decoded_GOP12_dist_d/``: the labelled frames, decoded d frames after their keyframe; on CamVid ``test/NAME.png`` with
-  ``test_labels_with_ignored/``, on Cityscapes ``leftImg8bit/val/CITY/`` with ``gtFine/``
+* ``decoded_GOP12_dist_d/``: the labelled frames, decoded d frames after their keyframe; on CamVid
+  ``test/NAME.png`` with ``test_labels_with_ignored/``, on Cityscapes ``leftImg8bit/val/CITY/`` with
+  ``gtFine/``
 * ``frames/``: their keyframes, named by the number of the frame in the video
-* ``MVmap_GOP12_dist_d/``: the motion to the keyframe, int16 (H, W, 2) in quarter pixels, (x, y), backward
+* ``MVmap_GOP12_dist_d/``: the motion to the keyframe, int16 (H, W, 2) in quarter pixels, (x, y),
+  backward
 
-A clip is a keyframe and the frame d later, so that ``dense`` over all clips is AR-Seg's protocol: mIoU_d over all labelled
-frames at distance d. Run it under ``raw[motion=given]``: anything else would code twice.
+A clip is a keyframe and the frame d later, so that ``dense`` over all clips is AR-Seg's protocol:
+mIoU_d over all labelled frames at distance d. Run it under ``raw[motion=given]``: anything else
+would code twice.
 """
 
 from __future__ import annotations
@@ -57,7 +62,8 @@ _CITY_NAME = re.compile(r"(?P<sequence>.+_\d{6})_(?P<number>\d{6})(?:_gtFine)?_l
 
 @dataclass(frozen=True)
 class Sample:
-    """A labelled frame, decoded at one distance, with its keyframe and the motion to it (None at distance 0)."""
+    """A labelled frame, decoded at one distance, with its keyframe and the motion to it (None at
+    distance 0)."""
 
     name: str
     distance: int
@@ -68,7 +74,11 @@ class Sample:
 
     def paths(self) -> list[Path]:
         """List all files of the clip."""
-        return [path for path in (self.image, self.label, self.keyframe, self.motion) if path is not None]
+        return [
+            path
+            for path in (self.image, self.label, self.keyframe, self.motion)
+            if path is not None
+        ]
 
     def run(self, fps: float) -> Run:
         """Return the files as a clip."""
@@ -80,8 +90,8 @@ class Sample:
 class ArSegData(OnDisk):
     """AR-Seg's decoded frames with their motion, at every distance that the folder has.
 
-    ``root`` is the folder; ``split`` what methods are scored on: auto is test on CamVid and val on Cityscapes; ``gop`` which
-    of the folder's GOP lengths. Run under ``raw[motion=given]``.
+    ``root`` is the folder; ``split`` what methods are scored on: auto is test on CamVid and val on
+    Cityscapes; ``gop`` which of the folder's GOP lengths. Run under ``raw[motion=given]``.
     """
 
     title = "AR-Seg's data"
@@ -89,10 +99,12 @@ class ArSegData(OnDisk):
         Source(
             "CamVid as processed by AR-Seg's authors",
             "https://cloud.tsinghua.edu.cn/d/f358201e9ac14c4e801a/ or "
-            "https://drive.google.com/drive/folders/1EMDyP59-WE2OK8FqYFY_f3SAd7PgZ7Ld", "CamVid's: research use",
+            "https://drive.google.com/drive/folders/1EMDyP59-WE2OK8FqYFY_f3SAd7PgZ7Ld",
+            "CamVid's: research use",
         ),
         Source(
-            "the scripts that make it, for CamVid and Cityscapes", "https://github.com/THU-LYJ-Lab/AR-Seg (pre-process)",
+            "the scripts that make it, for CamVid and Cityscapes",
+            "https://github.com/THU-LYJ-Lab/AR-Seg (pre-process)",
             "the data sets' own",
         ),
     )  # fmt: skip
@@ -102,7 +114,10 @@ class ArSegData(OnDisk):
         if split not in ("auto", "train", "val", "test"):
             raise UsageError(f"arsegdata has no split {split!r}: expected auto, train, val or test")
         if gop < 1:
-            raise UsageError(f"arsegdata cannot have gop={gop}: expected the GOP length in the folders' names, as 12")
+            raise UsageError(
+                f"arsegdata cannot have gop={gop}: expected the GOP length in the folders' names, "
+                "as 12"
+            )
         self.root = path_or_none(root)
         self.split, self.gop = split, gop
         kind = _kind(self.root) if self.root is not None else CamVidFiles
@@ -112,9 +127,9 @@ class ArSegData(OnDisk):
     def where(cls) -> str:
         """Tell how to get the data and what the folder must look like."""
         return (
-            "AR-Seg's authors link processed data in https://github.com/THU-LYJ-Lab/AR-Seg, which also has the scripts that "
-            "make them. The folder must hold decoded_GOP12_dist_0 to _11, MVmap_GOP12_dist_1 to _11 and frames/, or a folder "
-            "that does, as 3M-GOP12"
+            "AR-Seg's authors link processed data in https://github.com/THU-LYJ-Lab/AR-Seg, which "
+            "also has the scripts that make them. The folder must hold decoded_GOP12_dist_0 to "
+            "_11, MVmap_GOP12_dist_1 to _11 and frames/, or a folder that does, as 3M-GOP12"
         )
 
     @classmethod
@@ -126,14 +141,29 @@ class ArSegData(OnDisk):
         files, found = _kind(root)(base), []
         for gop, distance in sorted(files.distances):
             try:
-                samples = [sample for split in ("train", "val", "test") for sample in files.samples(split, gop, distance)]
+                samples = [
+                    sample
+                    for split in ("train", "val", "test")
+                    for sample in files.samples(split, gop, distance)
+                ]
             except DataError as error:
-                found.append(Part(f"GOP {gop}, distance {distance}", PARTIAL, "a file that is none of AR-Seg's", str(error)))
+                found.append(
+                    Part(
+                        f"GOP {gop}, distance {distance}",
+                        PARTIAL,
+                        "a file that is none of AR-Seg's",
+                        str(error),
+                    )
+                )
                 continue
             whole = sum(all(path.is_file() for path in sample.paths()) for sample in samples)
             words = f"{whole} of {len(samples)} frames with label, keyframe and motion"
             state = COMPLETE if whole == len(samples) and whole else PARTIAL if whole else MISSING
-            remedy = "" if state == COMPLETE else "complete it; python bench.py data verify arsegdata names each file"
+            remedy = (
+                ""
+                if state == COMPLETE
+                else "complete it; python bench.py data verify arsegdata names each file"
+            )
             found.append(Part(f"GOP {gop}, distance {distance}", state, words, remedy))
         return found
 
@@ -142,15 +172,18 @@ class ArSegData(OnDisk):
         return [sample.run(1.0).outline() for sample in self._samples(self.split)[1]]
 
     def clips(self) -> Sequence[Clip]:
-        """A clip for every labelled frame at every distance. Raises DataError where a file is missing or wrong."""
+        """A clip for every labelled frame at every distance. Raises DataError where a file is
+        missing or wrong."""
         return self._clips(self.split)
 
     def training_clips(self) -> Sequence[Clip]:
-        """The pairs of the train split, which the authors made for the last distance alone. Raises DataError as ``clips``."""
+        """The pairs of the train split, which the authors made for the last distance alone. Raises
+        DataError as ``clips``."""
         return self._clips("train")
 
     def division(self) -> Division:
-        """Held out are the frames that the dataset itself holds out, see :mod:`vssbench.datasets.camvid.held_out`."""
+        """Held out are the frames that the dataset itself holds out, see
+        :mod:`vssbench.datasets.camvid.held_out`."""
         cities = _kind(self.folder()) is CityscapesFiles
         rule = held_out.CITYSCAPES_RULE if cities else held_out.CAMVID_RULE
         return divided_by(self.training_clips(), _city_part if cities else _drive_part, rule)
@@ -159,16 +192,27 @@ class ArSegData(OnDisk):
         """See OnDisk."""
         files, samples = self._samples(self.split)
         yield from missing_files((sample.image, sample.label) for sample in samples)
-        counts = {distance: sum(s.distance == distance for s in samples) for distance in range(self.gop)}
+        counts = {
+            distance: sum(s.distance == distance for s in samples) for distance in range(self.gop)
+        }
         most = max(counts.values())
         for distance, count in counts.items():
             if count < most:
-                yield f"distance {distance} has {count} frames, others {most}: every distance should have the same"
+                yield (
+                    f"distance {distance} has {count} frames, others {most}: every distance "
+                    "should have the same"
+                )
         for sample in samples:
             for path in (sample.keyframe, sample.motion):
                 if path is not None and not path.is_file():
-                    yield f"{path} is missing: expected for {sample.image}; get it, or take the frame out at all distances"
-            yield from wrong_files([still for still in sample.run(1.0).stills if still.image.is_file()], files.read_label)
+                    yield (
+                        f"{path} is missing: expected for {sample.image}; get it, or take the "
+                        "frame out at all distances"
+                    )
+            yield from wrong_files(
+                [still for still in sample.run(1.0).stills if still.image.is_file()],
+                files.read_label,
+            )
             if sample.motion is not None and sample.motion.is_file() and sample.image.is_file():
                 yield from complaint(_check_motion, sample)
 
@@ -178,7 +222,9 @@ class ArSegData(OnDisk):
         for sample in samples:
             for path in sample.paths():
                 if not path.is_file():
-                    raise DataError(f"{path} is missing: expected for {sample.image}. {self.where()}")
+                    raise DataError(
+                        f"{path} is missing: expected for {sample.image}. {self.where()}"
+                    )
             clip = sample.run(files.fps).clip(files.read_label)
             if sample.motion is not None:
                 _check_size(sample.motion, clip.height, clip.width)
@@ -200,16 +246,22 @@ class ArSegData(OnDisk):
         base = _base(root)
         if base is None:
             raise NothingThere(
-                f"{root} holds no decoded_GOP{self.gop}_dist_0: found {shown(sorted(root.iterdir()))}. {self.where()}"
+                f"{root} holds no decoded_GOP{self.gop}_dist_0: found "
+                f"{shown(sorted(root.iterdir()))}. {self.where()}"
             )
         files = _kind(root)(base)
         split = files.default_split if split == "auto" else split
         distances = sorted(distance for gop, distance in files.distances if gop == self.gop)
-        found = [sample for distance in distances for sample in files.samples(split, self.gop, distance)]
+        found = [
+            sample for distance in distances for sample in files.samples(split, self.gop, distance)
+        ]
         if not found:
-            there = ", ".join(f"GOP {gop} at distance {distance}" for gop, distance in sorted(files.distances))
+            there = ", ".join(
+                f"GOP {gop} at distance {distance}" for gop, distance in sorted(files.distances)
+            )
             raise NothingThere(
-                f"{base} holds no frame of the split {split} at a GOP of {self.gop}: found {there}. {self.where()}"
+                f"{base} holds no frame of the split {split} at a GOP of {self.gop}: found "
+                f"{there}. {self.where()}"
             )
         return files, found
 
@@ -250,7 +302,8 @@ class Files(ABC):
 
 
 class CamVidFiles(Files):
-    """CamVid: 12 classes, of which Void is one. A keyframe's number counts the frames of the video file from 1."""
+    """CamVid: 12 classes, of which Void is one. A keyframe's number counts the frames of the video
+    file from 1."""
 
     classes = camvid_labels.NAMES
     palette = tuple(camvid_labels.CLASSES.values())
@@ -267,19 +320,38 @@ class CamVidFiles(Files):
         for image in sorted((self.decoded(gop, distance) / split).glob("*.png")):
             match = _NAME.fullmatch(image.stem)
             if match is None or match["sequence"] not in FOOTAGE:
-                raise DataError(f"{image} is not named as CamVid's frames are: expected SEQUENCE_NUMBER, as 0016E5_08159")
-            sequence, number = match["sequence"], int(match["number"]) - FOOTAGE[match["sequence"]].first + 1 - distance
+                raise DataError(
+                    f"{image} is not named as CamVid's frames are: expected SEQUENCE_NUMBER, as "
+                    "0016E5_08159"
+                )
+            sequence, number = (
+                match["sequence"],
+                int(match["number"]) - FOOTAGE[match["sequence"]].first + 1 - distance,
+            )
             keyframe = self.base / "frames" / sequence / f"{sequence}_{number:06d}.png"
             motion = self.vectors(gop, distance) / sequence / f"{image.stem}.bin"
             pair = (keyframe, motion) if distance else (None, None)
-            found.append(Sample(image.stem, distance, image, self._label(split, gop, distance, image.stem), *pair))
+            found.append(
+                Sample(
+                    image.stem,
+                    distance,
+                    image,
+                    self._label(split, gop, distance, image.stem),
+                    *pair,
+                )
+            )
         return found
 
     def _label(self, split: str, gop: int, distance: int, name: str) -> Path:
-        """A frame's label, beside the frames or (they are links, which archives lose) beside those of another distance."""
+        """A frame's label, beside the frames or (they are links, which archives lose) beside those
+        of another distance."""
         first = self.decoded(gop, distance)
         folders = [first, *(self.decoded(*each) for each in sorted(self.distances)), self.base]
-        places = [folder / f"{split}_labels_with_ignored" / f"{name}{mark}.png" for folder in folders for mark in ("_L", "")]
+        places = [
+            folder / f"{split}_labels_with_ignored" / f"{name}{mark}.png"
+            for folder in folders
+            for mark in ("_L", "")
+        ]
         return next((place for place in places if place.is_file()), places[0])
 
 
@@ -300,13 +372,24 @@ class CityscapesFiles(Files):
         for image in sorted((folder / "leftImg8bit" / split).glob("*/*_leftImg8bit.png")):
             match = _CITY_NAME.fullmatch(image.stem)
             if match is None:
-                raise DataError(f"{image} is not named as AR-Seg names it: expected CITY_SEQUENCE_FRAME_gtFine_leftImg8bit.png")
+                raise DataError(
+                    f"{image} is not named as AR-Seg names it: expected "
+                    "CITY_SEQUENCE_FRAME_gtFine_leftImg8bit.png"
+                )
             city, name = image.parent.name, f"{match['sequence']}_{match['number']}"
             before = f"{match['sequence']}_{int(match['number']) - distance:06d}_leftImg8bit.png"
             keyframe = self.base / "frames" / split / city / before
             motion = self.vectors(gop, distance) / split / city / f"{image.stem}.bin"
             label = self._label(folder, split, city, name)
-            found.append(Sample(name, distance, image, label, *((keyframe, motion) if distance else (None, None))))
+            found.append(
+                Sample(
+                    name,
+                    distance,
+                    image,
+                    label,
+                    *((keyframe, motion) if distance else (None, None)),
+                )
+            )
         return found
 
     def _label(self, folder: Path, split: str, city: str, name: str) -> Path:
@@ -322,7 +405,11 @@ def _city_part(clip: Clip) -> HeldOutPart:
 
 def _drive_part(clip: Clip) -> HeldOutPart:
     match = _NAME.fullmatch(clip.name.partition("@")[0])
-    return "training" if match is None else held_out.camvid_part(match["sequence"], int(match["number"]))
+    return (
+        "training"
+        if match is None
+        else held_out.camvid_part(match["sequence"], int(match["number"]))
+    )
 
 
 def _base(root: Path) -> Path | None:
@@ -364,8 +451,8 @@ def _check_size(path: Path, height: int, width: int) -> None:
     expected = height * width * 2 * 2
     if path.stat().st_size != expected:
         raise DataError(
-            f"{path} has {path.stat().st_size} bytes: expected {expected}, two int16 for each pixel of {width}x{height}; "
-            "copy it again from the source"
+            f"{path} has {path.stat().st_size} bytes: expected {expected}, two int16 for each "
+            f"pixel of {width}x{height}; copy it again from the source"
         )
 
 
@@ -381,6 +468,7 @@ def _check_motion(sample: Sample) -> None:
     beyond = int(((x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)).sum())
     if beyond:
         raise DataError(
-            f"{sample.motion}: {beyond} of its {width * height} vectors lead out of the frame: expected backward motion in "
-            "quarter pixels, int16 (H, W, 2), (x, y); was it written by another tool?"
+            f"{sample.motion}: {beyond} of its {width * height} vectors lead out of the frame: "
+            "expected backward motion in quarter pixels, int16 (H, W, 2), (x, y); was it written "
+            "by another tool?"
         )

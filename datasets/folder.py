@@ -1,19 +1,24 @@
-"""Your own clips: a folder a clip, with frames or a video file, masks for some or all frames, and a file of class names.
+"""Your own clips: a folder a clip, with frames or a video file, masks for some or all frames, and a
+file of class names.
 
 ::
 
     DIR/
-      classes.txt              road, 128, 64, 128        a class a line, in the order of the masks' values from 0
-                               car, 0, 0, 142            (colours may be left out; - stands for a value that does not count)
-                               ignore: 255               more values that do not count
+      classes.txt              road, 128, 64, 128        a class a line, in the order of the masks'
+      values from 0
+                               car, 0, 0, 142            (colours may be left out; - stands for a
+                               value that does not count) ignore: 255               more values that
+                               do not count
       drive-1/
         frames/000000.png ...  every frame; the last digits of a name are its number
         labels/000019.png ...  grey or palette PNG of class indices, for the frames of these numbers
       drive-2/
         video.mp4              or a video file, whose pictures count from 0
         labels/000120.png
-      train.txt, test.txt      optional: a clip a line, for split=train, split=test and any other name;
-                               validation.txt names those held out of training, else some of train.txt are
+      train.txt, test.txt      optional: a clip a line, for split=train, split=test and any other
+      name;
+                               validation.txt names those held out of training, else some of
+                               train.txt are
 
 A clip without ``labels/`` is shown to methods and not scored.
 """
@@ -33,7 +38,17 @@ from vssbench.core.video import Clip, LabelMap
 from vssbench.data.classes_file import ClassList, read_classes
 from vssbench.data.faults import complaint, repeated_images, wrong_files
 from vssbench.data.movie import Movie
-from vssbench.data.ondisk import MISSING, UNCOUNTED, NothingThere, OnDisk, Outline, Part, Run, path_or_none, shown
+from vssbench.data.ondisk import (
+    MISSING,
+    UNCOUNTED,
+    NothingThere,
+    OnDisk,
+    Outline,
+    Part,
+    Run,
+    path_or_none,
+    shown,
+)
 from vssbench.data.stills import Still, check_size, fingerprint
 
 #: the list of clips that are held out of training
@@ -41,7 +56,8 @@ VALIDATION = "validation"
 CLASSES_FILE, FRAMES, LABELS = "classes.txt", "frames", "labels"
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 VIDEOS = (
-    ".mp4", ".mkv", ".mov", ".avi", ".mxf", ".webm", ".m4v", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".flv", ".wmv", ".3gp",
+    ".mp4", ".mkv", ".mov", ".avi", ".mxf", ".webm", ".m4v", ".ts", ".m2ts", ".mts", ".mpg",
+    ".mpeg", ".flv", ".wmv", ".3gp",
     ".ogv", ".ivf", ".h264", ".264", ".hevc", ".h265",
 )  # fmt: skip
 #: frames a second of images, where nothing else is said
@@ -52,17 +68,22 @@ _NUMBER = re.compile(r"(\d+)\D*$")
 class Folder(OnDisk):
     """Your own clips.
 
-    ``root`` is the folder; ``split`` the name of a list of clips (``test`` for test.txt), all for every clip; ``fps`` the
-    frames a second, 0 for a video's own and 30 for images; ``first`` the number of a video's first picture in its masks' names.
+    ``root`` is the folder; ``split`` the name of a list of clips (``test`` for test.txt), all for
+    every clip; ``fps`` the frames a second, 0 for a video's own and 30 for images; ``first`` the
+    number of a video's first picture in its masks' names.
     """
 
     title = "own clips"
     sources = ()
     offers = ({"split": "all"},)
 
-    def __init__(self, *, root: str | Path = "", split: str = "all", fps: float = 0.0, first: int = 0) -> None:
+    def __init__(
+        self, *, root: str | Path = "", split: str = "all", fps: float = 0.0, first: int = 0
+    ) -> None:
         if fps < 0 or first < 0:
-            raise UsageError(f"folder cannot have fps={fps:g} and first={first}: expected numbers of 0 or more")
+            raise UsageError(
+                f"folder cannot have fps={fps:g} and first={first}: expected numbers of 0 or more"
+            )
         self.root = path_or_none(root)
         self.split, self.fps, self.first = split, fps, first
 
@@ -70,8 +91,9 @@ class Folder(OnDisk):
     def where(cls) -> str:
         """Tell what the folder must look like."""
         return (
-            f"The folder must hold {CLASSES_FILE} (a class a line) and a folder for each clip, with {FRAMES}/NUMBER.png or one "
-            f"video file, and masks {LABELS}/NUMBER.png of class indices; see docs/data.md"
+            f"The folder must hold {CLASSES_FILE} (a class a line) and a folder for each clip, "
+            f"with {FRAMES}/NUMBER.png or one video file, and masks {LABELS}/NUMBER.png of class "
+            "indices; see docs/data.md"
         )
 
     @cached_property
@@ -116,7 +138,8 @@ class Folder(OnDisk):
         return self._clips("train")
 
     def division(self) -> Division:
-        """The clips that validation.txt lists held out, or, without such a list, a tenth of train.txt's.
+        """The clips that validation.txt lists held out, or, without such a list, a tenth of
+        train.txt's.
 
         Raises DataError where validation.txt names a clip of test.txt, or every clip of train.txt.
         """
@@ -125,17 +148,19 @@ class Folder(OnDisk):
             return divided_by_name(self.training_clips())
         validation = self._clips(VALIDATION)
         held = {clip.name for clip in validation}
-        scored = {path.name for path in self._paths("test")} if (root / "test.txt").is_file() else set()
+        scored = (
+            {path.name for path in self._paths("test")} if (root / "test.txt").is_file() else set()
+        )
         if held & scored:
             raise DataError(
-                f"{root / VALIDATION}.txt names the clip {min(held & scored)}, which test.txt names too: "
-                "methods are scored on that one; take it out of one of the lists"
+                f"{root / VALIDATION}.txt names the clip {min(held & scored)}, which test.txt "
+                "names too: methods are scored on that one; take it out of one of the lists"
             )
         training = [clip for clip in self.training_clips() if clip.name not in held]
         if not any(clip.labelled for clip in training):
             raise DataError(
-                f"{root / VALIDATION}.txt names every labelled clip of train.txt: expected one to train on; "
-                "take a clip out of it"
+                f"{root / VALIDATION}.txt names every labelled clip of train.txt: expected one to "
+                "train on; take a clip out of it"
             )
         return Division(training, validation, f"the clips of {VALIDATION}.txt")
 
@@ -153,7 +178,9 @@ class Folder(OnDisk):
                 continue
             if isinstance(item, Run):
                 yield from wrong_files(item.stills, read_label)
-                yield from repeated_images(still.image for still in item.stills if still.label is not None)
+                yield from repeated_images(
+                    still.image for still in item.stills if still.label is not None
+                )
             else:
                 yield from complaint(item.outline)
                 for label in item.labels.values():
@@ -168,17 +195,24 @@ class Folder(OnDisk):
         return found
 
     def _no_mask(self, split: str) -> str:
-        return f"no clip of {self.folder()} (split {split}) has a mask: nothing to score. {self.where()}"
+        return (
+            f"no clip of {self.folder()} (split {split}) has a mask: nothing to score. "
+            f"{self.where()}"
+        )
 
     def _items(self, split: str) -> list[Run | Filmed]:
         return [self._item(path) for path in self._paths(split)]
 
     def _paths(self, split: str) -> list[Path]:
-        """The folders of a split's clips. Raises DataError where a list names one that is not there, or there is none."""
+        """The folders of a split's clips. Raises DataError where a list names one that is not
+        there, or there is none."""
         root = self.folder()
         listing = root / f"{split}.txt"
         if split != "all" and not listing.is_file():
-            raise NothingThere(f"{listing} is missing: expected a clip's folder a line, for split={split} or to train on it")
+            raise NothingThere(
+                f"{listing} is missing: expected a clip's folder a line, for split={split} or to "
+                "train on it"
+            )
         if split == "all":
             found = _folders(root)
         else:
@@ -190,10 +224,14 @@ class Folder(OnDisk):
             for path in found:
                 if not path.is_dir():
                     raise DataError(
-                        f"{listing} names the clip {path.name!r}, which is no folder of {root}: found {shown(_folders(root))}"
+                        f"{listing} names the clip {path.name!r}, which is no folder of {root}: "
+                        f"found {shown(_folders(root))}"
                     )
         if not found:
-            raise NothingThere(f"{root} holds no clip (split {split}): found {shown(sorted(root.iterdir()))}. {self.where()}")
+            raise NothingThere(
+                f"{root} holds no clip (split {split}): found {shown(sorted(root.iterdir()))}. "
+                f"{self.where()}"
+            )
         return found
 
     def _item(self, path: Path) -> Run | Filmed:
@@ -204,8 +242,9 @@ class Folder(OnDisk):
         videos, frames = _videos(path), path / FRAMES
         if frames.is_dir() == bool(videos) or len(videos) > 1:
             raise DataError(
-                f"the clip {path} has {'a folder' if frames.is_dir() else 'no folder'} {FRAMES}/ and "
-                f"{shown(videos) if videos else 'no video file'}: expected either {FRAMES}/ or one video file"
+                f"the clip {path} has {'a folder' if frames.is_dir() else 'no folder'} {FRAMES}/ "
+                f"and {shown(videos) if videos else 'no video file'}: expected either {FRAMES}/ or "
+                "one video file"
             )
         _check_masks(path / LABELS)
         labels = _numbered(path / LABELS, (".png",)) if (path / LABELS).is_dir() else {}
@@ -213,13 +252,17 @@ class Folder(OnDisk):
             return Filmed(path.name, Movie(videos[0]), labels, self.first, self.fps)
         images = _numbered(frames, IMAGES)
         _check_frames(frames, images, labels)
-        stills = tuple(Still(images[number], labels.get(number), path.name, number) for number in sorted(images))
+        stills = tuple(
+            Still(images[number], labels.get(number), path.name, number)
+            for number in sorted(images)
+        )
         return Run(path.name, stills, self.fps or FPS)
 
 
 @dataclass(frozen=True)
 class Filmed:
-    """A clip that is a video file, with masks by the numbers of its pictures, the first of which is ``first``."""
+    """A clip that is a video file, with masks by the numbers of its pictures, the first of which is
+    ``first``."""
 
     name: str
     movie: Movie
@@ -236,8 +279,9 @@ class Filmed:
         if places and not 0 <= places[0] <= places[-1] < len(self.movie):
             wrong = next(place for place in places if not 0 <= place < len(self.movie)) + self.first
             raise DataError(
-                f"{self.labels[wrong]} is for picture {wrong}: {self.movie.path} has pictures {self.first} to "
-                f"{self.first + len(self.movie) - 1}; number masks by the pictures, or say the first one's number, as first=1"
+                f"{self.labels[wrong]} is for picture {wrong}: {self.movie.path} has pictures "
+                f"{self.first} to {self.first + len(self.movie) - 1}; number masks by the "
+                "pictures, or say the first one's number, as first=1"
             )
         return Outline(self.name, len(self.movie), places)
 
@@ -254,7 +298,8 @@ class Filmed:
         paths = [self.movie.path, *(self.labels[number] for number in sorted(self.labels))]
         labelled = {number - self.first: path for number, path in self.labels.items()}
         return Clip(
-            self.name, len(self.movie), self.movie.height, self.movie.width, self.fps or self.movie.fps or FPS,
+            self.name, len(self.movie), self.movie.height, self.movie.width,
+            self.fps or self.movie.fps or FPS,
             self.movie.image, partial(_label, labels=labelled, read_label=read_label),
             fingerprint(paths, str(self.first)), labelled=outline.labelled,
         )  # fmt: skip
@@ -266,12 +311,20 @@ def _label(index: int, labels: dict[int, Path], read_label: partial[LabelMap]) -
 
 def _folders(root: Path) -> list[Path]:
     """List the folders that may be clips: those with frames, masks or a video."""
-    found = (path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith("."))
-    return [path for path in found if (path / FRAMES).is_dir() or (path / LABELS).is_dir() or _videos(path)]
+    found = (
+        path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")
+    )
+    return [
+        path
+        for path in found
+        if (path / FRAMES).is_dir() or (path / LABELS).is_dir() or _videos(path)
+    ]
 
 
 def _videos(path: Path) -> list[Path]:
-    return sorted(file for file in path.iterdir() if file.is_file() and file.suffix.lower() in VIDEOS)
+    return sorted(
+        file for file in path.iterdir() if file.is_file() and file.suffix.lower() in VIDEOS
+    )
 
 
 def _masks(path: Path) -> list[Path]:
@@ -287,22 +340,36 @@ def _check_masks(folder: Path) -> None:
     if folder.is_file():
         raise DataError(f"{folder} is a file: expected a folder of masks, as {LABELS}/000019.png")
     for path in sorted(folder.glob("*")):
-        if path.suffix != ".png" and path.suffix.lower() in IMAGES and not path.name.startswith("."):
-            raise DataError(f"{path} is a mask of another format: expected PNG ({LABELS}/NUMBER.png), which keeps every value")
+        if (
+            path.suffix != ".png"
+            and path.suffix.lower() in IMAGES
+            and not path.name.startswith(".")
+        ):
+            raise DataError(
+                f"{path} is a mask of another format: expected PNG ({LABELS}/NUMBER.png), which "
+                "keeps every value"
+            )
 
 
 def _numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
-    """The files of a folder by the last digits of their names. Raises DataError where a name has none or two have the same."""
+    """The files of a folder by the last digits of their names. Raises DataError where a name has
+    none or two have the same."""
     found: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.suffix.lower() not in suffixes:
             continue
         match = _NUMBER.search(path.stem)
         if match is None:
-            raise DataError(f"{path} has no number in its name: expected the number of its frame, as 000019{path.suffix}")
+            raise DataError(
+                f"{path} has no number in its name: expected the number of its frame, as "
+                f"000019{path.suffix}"
+            )
         number = int(match[1])
         if number in found:
-            raise DataError(f"{found[number]} and {path} both have the number {number}: expected one file a frame; remove one")
+            raise DataError(
+                f"{found[number]} and {path} both have the number {number}: expected one file a "
+                "frame; remove one"
+            )
         found[number] = path
     return found
 
@@ -314,17 +381,20 @@ def _check_frames(folder: Path, images: dict[int, Path], labels: dict[int, Path]
     """
     numbers = sorted(images)
     if not numbers:
-        raise DataError(f"{folder} holds no frame: expected images ({', '.join(IMAGES)}) named by their numbers")
+        raise DataError(
+            f"{folder} holds no frame: expected images ({', '.join(IMAGES)}) named by their numbers"
+        )
     step = min((other - one for one, other in pairwise(numbers)), default=1)
     for one, other in pairwise(numbers):
         if other - one != step:
             raise DataError(
-                f"{folder} has no frame {one + step}: it goes from {one} to {other}, elsewhere by {step}. Add what is missing, "
-                "or cut the clip in two there: methods take frames for consecutive"
+                f"{folder} has no frame {one + step}: it goes from {one} to {other}, elsewhere by "
+                f"{step}. Add what is missing, or cut the clip in two there: methods take frames "
+                "for consecutive"
             )
     for number, path in labels.items():
         if number not in images:
             raise DataError(
-                f"{path} is for frame {number}, which {folder} does not have (it has {numbers[0]} to {numbers[-1]}): name "
-                "masks by the numbers of their frames"
+                f"{path} is for frame {number}, which {folder} does not have (it has {numbers[0]} "
+                f"to {numbers[-1]}): name masks by the numbers of their frames"
             )

@@ -8,8 +8,9 @@ from vssbench.nets.keyframe_baseline import KeyframeBaseline
 
 
 class Copy(KeyframeBaseline):
-    """Parameters: ``network`` of keyframes, pspnet or bisenet, whose weights are used; ``layers`` and ``style`` of pspnet;
-    ``scale`` of the network's input; ``width`` multiplier of all channels. A non-keyframe costs nothing."""
+    """Parameters: ``network`` of keyframes, pspnet or bisenet, whose weights are used; ``layers``
+    and ``style`` of pspnet; ``scale`` of the network's input; ``width`` multiplier of all channels.
+    A non-keyframe costs nothing."""
 
     title = "Copy"
 

@@ -1,4 +1,5 @@
-"""The keyframe's labels moved by the codec's motion vectors: the cheapest baseline that follows the motion."""
+"""The keyframe's labels moved by the codec's motion vectors: the cheapest baseline that follows the
+motion."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ from vssbench.nets.keyframe_baseline import KeyframeBaseline
 
 
 class Warp(KeyframeBaseline):
-    """Parameters: ``network`` of keyframes, pspnet or bisenet, whose weights are used; ``layers`` and ``style`` of pspnet;
-    ``scale`` of the network's input; ``width`` multiplier of all channels. A non-keyframe costs one look-up a pixel."""
+    """Parameters: ``network`` of keyframes, pspnet or bisenet, whose weights are used; ``layers``
+    and ``style`` of pspnet; ``scale`` of the network's input; ``width`` multiplier of all channels.
+    A non-keyframe costs one look-up a pixel."""
 
     title = "Warp"
     needs = frozenset({"motion"})
@@ -30,5 +32,9 @@ class Warp(KeyframeBaseline):
         x = torch.arange(width, device=motion.device) + motion[:, 0]
         y = torch.arange(height, device=motion.device)[:, None] + motion[:, 1]
         column, row = x.round().long().clamp(0, width - 1), y.round().long().clamp(0, height - 1)
-        labels = reference.flatten(1).gather(1, (row * width + column).flatten(1)).view(count, height, width)
+        labels = (
+            reference.flatten(1)
+            .gather(1, (row * width + column).flatten(1))
+            .view(count, height, width)
+        )
         return F.one_hot(labels, self.classes).permute(0, 3, 1, 2).float()

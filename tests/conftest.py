@@ -21,18 +21,22 @@ from vssbench.core.video import Clip, Dataset
 
 torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # so it is in a shell's background: no Ctrl-C would reach the processes that tests start and interrupt
+    # so it is in a shell's background: no Ctrl-C would reach the processes that tests start and
+    # interrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Patterns(Dataset):
-    """Coloured blocks on a textured ground that move by (2, 1) pixels a frame; the label is the block."""
+    """Coloured blocks on a textured ground that move by (2, 1) pixels a frame; the label is the
+    block."""
 
     title = "Patterns"
     classes = ("ground", "red", "blue")
     palette = ((0, 0, 0), (255, 0, 0), (0, 0, 255))
 
-    def __init__(self, *, frames: int = 6, clips: int = 2, height: int = 64, width: int = 96) -> None:
+    def __init__(
+        self, *, frames: int = 6, clips: int = 2, height: int = 64, width: int = 96
+    ) -> None:
         self.frames, self.count, self.height, self.width = frames, clips, height, width
 
     def _clip(self, seed: int) -> Clip:
@@ -67,7 +71,8 @@ class Patterns(Dataset):
 
 @pytest.fixture
 def full_device(tmp_path: Path) -> Path:
-    """A device that is always full. For root one of its own: code at fault would take the machine's away."""
+    """A device that is always full. For root one of its own: code at fault would take the machine's
+    away."""
     path = tmp_path / "full"
     if not os.access("/dev", os.W_OK):
         path.symlink_to("/dev/full")

@@ -13,12 +13,16 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "fidelity.md"
 ROWS = read()
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.typed}-{row.classes}-{row.size}-{row.what}-{row.printed}")
+@pytest.mark.parametrize(
+    "row", ROWS, ids=lambda row: f"{row.typed}-{row.classes}-{row.size}-{row.what}-{row.printed}"
+)
 def test_ours_is_within_one_percent_or_the_note_says_why(row):
     assert abs(row.difference()) <= TOLERANCE or row.note
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if "AR-Seg (CVPR 2023), Table" in row.source], ids=str)
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if "AR-Seg (CVPR 2023), Table" in row.source], ids=str
+)
 def test_the_tables_of_ar_seg_hold_to_the_printed_digit(row):
     assert abs(row.ours() - row.value) <= 0.02 or row.note
 

@@ -1,4 +1,5 @@
-"""The wheel holds what the checkout holds, under one top-level name; the pins cover what is asked for."""
+"""The wheel holds what the checkout holds, under one top-level name; the pins cover what is asked
+for."""
 
 from __future__ import annotations
 
@@ -41,10 +42,22 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy so that no build folder is left in the checkout."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for folder in FOLDERS:
-        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
     for name in ("pyproject.toml", "README.md", "LICENSE", "bench.py"):
         shutil.copy(ROOT / name, source)
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", str(target), str(source)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(target),
+        str(source),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (built,) = target.glob("*.whl")
@@ -75,11 +88,14 @@ def test_wheel_finds_the_same_plugins(wheel: Path, tmp_path: Path) -> None:
         archive.extractall(tmp_path)
     code = (
         "import vssbench\nfrom vssbench import registry\n"
-        "print(vssbench.__file__)\nprint({kind: list(registry.plugins(kind)) for kind in registry.KINDS})\n"
+        "print(vssbench.__file__)\nprint({kind: list(registry.plugins(kind)) for kind in "
+        "registry.KINDS})\n"
     )
     printed = {}
     for place in (tmp_path, ROOT):
-        done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         file, printed[place] = done.stdout.splitlines()
         assert Path(file).is_relative_to(place)
@@ -93,14 +109,19 @@ def test_plugin_folders_are_no_packages() -> None:
 
 
 def test_every_package_on_disk_is_listed() -> None:
-    on_disk = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "vssbench").rglob("*.py")}
+    on_disk = {
+        ".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "vssbench").rglob("*.py")
+    }
     listed = project()["tool"]["setuptools"]["packages"]
     assert sorted(listed) == sorted(on_disk | {"vssbench.methods", "vssbench.datasets"})
 
 
 def test_every_dependency_is_pinned_exactly() -> None:
     metadata = project()["project"]
-    wanted = [*metadata["dependencies"], *(name for extra in metadata["optional-dependencies"].values() for name in extra)]
+    wanted = [
+        *metadata["dependencies"],
+        *(name for extra in metadata["optional-dependencies"].values() for name in extra),
+    ]
     names = [requirement_name.match(requirement) for requirement in wanted]
     # an extra may name the project's own other extras
     assert {normalised(name[0]) for name in names if name} - {"vssbench"} - set(pins()) == set()
@@ -108,8 +129,12 @@ def test_every_dependency_is_pinned_exactly() -> None:
 
 def test_pins_are_of_the_registry() -> None:
     assert not [name for name in pins() if name.startswith("nvidia-")]
-    assert not [version for version in pins().values() if not re.fullmatch(r"[0-9]+(\.[0-9a-z]+)*", version)]
+    assert not [
+        version for version in pins().values() if not re.fullmatch(r"[0-9]+(\.[0-9a-z]+)*", version)
+    ]
 
 
 def test_citation_names_this_version() -> None:
-    assert f"\nversion: {vssbench.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {vssbench.__version__}\n" in (ROOT / "CITATION.cff").read_text(
+        encoding="utf-8"
+    )

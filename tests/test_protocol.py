@@ -1,4 +1,5 @@
-"""Protocols: which frames are encoded together, which are scored at which distance, what is refused."""
+"""Protocols: which frames are encoded together, which are scored at which distance, what is
+refused."""
 
 from __future__ import annotations
 
@@ -9,7 +10,16 @@ import pytest
 
 from vssbench.core.errors import CellRefused, UsageError
 from vssbench.core.video import Clip
-from vssbench.protocol import MEAN_OF_DISTANCES, POOLED, Dense, EveryDistance, Pairs, Protocol, protocol, typed
+from vssbench.protocol import (
+    MEAN_OF_DISTANCES,
+    POOLED,
+    Dense,
+    EveryDistance,
+    Pairs,
+    Protocol,
+    protocol,
+    typed,
+)
 
 
 def clip(length: int, labelled: tuple[int, ...] | None = None) -> Clip:
@@ -25,7 +35,8 @@ def clip(length: int, labelled: tuple[int, ...] | None = None) -> Clip:
 
 
 def placed(chosen: Protocol, source: Clip, gop: int) -> list[tuple[int, int, int]]:
-    """(frame of the clip, distance, frames encoded) of everything scored, found by walking every episode frame by frame."""
+    """(frame of the clip, distance, frames encoded) of everything scored, found by walking every
+    episode frame by frame."""
     found = []
     for episode in chosen.episodes(source, gop):
         for index in range(episode.clip.length):
@@ -46,19 +57,27 @@ def test_dense_scores_every_label_once_where_it_falls() -> None:
 
 @pytest.mark.parametrize("gop", [1, 3, 5])
 @pytest.mark.parametrize("labelled", [None, (0, 2, 4, 9), (6,)])
-def test_every_distance_places_each_label_at_each_distance_once(gop: int, labelled: tuple[int, ...] | None) -> None:
+def test_every_distance_places_each_label_at_each_distance_once(
+    gop: int, labelled: tuple[int, ...] | None
+) -> None:
     source = clip(10, labelled)
     usable = [i for i in labelled or range(10) if i >= gop - 1]
     expected = [(i, d) for i in usable for d in range(gop)]
     for chosen in (EveryDistance(), EveryDistance("label"), Pairs()):
         assert [item[:2] for item in placed(chosen, source, gop)] == expected
     # until=gop: whole GOPs, or up to the clip's end; until=label: no frame beyond the labelled one
-    assert [item[2] for item in placed(EveryDistance(), source, gop)] == [min(gop, 10 - i + d) for i, d in expected]
-    assert [item[2] for item in placed(EveryDistance("label"), source, gop)] == [d + 1 for _, d in expected]
+    assert [item[2] for item in placed(EveryDistance(), source, gop)] == [
+        min(gop, 10 - i + d) for i, d in expected
+    ]
+    assert [item[2] for item in placed(EveryDistance("label"), source, gop)] == [
+        d + 1 for _, d in expected
+    ]
 
 
 def test_between_keyframe_and_label_no_method_runs() -> None:
-    episode = next(e for e in EveryDistance().episodes(clip(10, (6,)), 4) if e.scored == frozenset({2}))
+    episode = next(
+        e for e in EveryDistance().episodes(clip(10, (6,)), 4) if e.scored == frozenset({2})
+    )
     assert [episode.runs(index, index == 0) for index in range(4)] == [True, False, True, False]
 
 
@@ -71,7 +90,10 @@ def test_labels_without_enough_before_them_are_told() -> None:
 
 
 def test_stills_are_refused_in_words() -> None:
-    with pytest.raises(CellRefused, match=r"every-distance needs 11 frames before a labelled one .* none of the 2 .* dense"):
+    with pytest.raises(
+        CellRefused,
+        match=r"every-distance needs 11 frames before a labelled one .* none of the 2 .* dense",
+    ):
         EveryDistance().remarks([clip(1), clip(1)], 12)
 
 
@@ -102,10 +124,15 @@ def test_a_part_of_a_clip() -> None:
 def test_protocols_by_name() -> None:
     assert protocol("dense") == Dense()
     assert protocol("every-distance[until=label]") == EveryDistance("label")
-    assert [typed(protocol(text)) for text in ("pairs", "every-distance", "every-distance[until=label]")] == [
+    assert [typed(protocol(text)) for text in ("pairs", "every-distance",
+    "every-distance[until=label]")] == [
         "pairs", "every-distance", "every-distance[until=label]",
     ]  # fmt: skip
-    assert (Dense.aggregate, EveryDistance.aggregate, Pairs.aggregate) == (MEAN_OF_DISTANCES, MEAN_OF_DISTANCES, POOLED)
+    assert (Dense.aggregate, EveryDistance.aggregate, Pairs.aggregate) == (
+        MEAN_OF_DISTANCES,
+        MEAN_OF_DISTANCES,
+        POOLED,
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""The tables in ``docs/codecs.md``: ``python -m tools.codec_account --write docs/codecs.md --data-root CAMVID``.
+"""The tables in ``docs/codecs.md``: ``python -m tools.codec_account --write docs/codecs.md
+--data-root CAMVID``.
 
-Known motion needs no data; the tables on the real clip need CamVid at 480x360 (see ``bench.py info camvid``) and stay as they
-are without ``--data-root``.
+Known motion needs no data; the tables on the real clip need CamVid at 480x360 (see ``bench.py info
+camvid``) and stay as they are without ``--data-root``.
 """
 
 from __future__ import annotations
@@ -52,12 +53,16 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def replace(document: str, name: str, block: str) -> str:
-    """The document with what stands between the two marks replaced. Raises DataError where a mark is missing."""
+    """The document with what stands between the two marks replaced. Raises DataError where a mark
+    is missing."""
     begin, end = marks(name)
     before, found_begin, rest = document.partition(begin)
     _, found_end, after = rest.partition(end)
     if not found_begin or not found_end:
-        raise DataError(f"the document lacks the line {end if found_begin else begin}, between which and its pair a table goes")
+        raise DataError(
+            f"the document lacks the line {end if found_begin else begin}, between which and its "
+            "pair a table goes"
+        )
     return f"{before}{begin}\n\n{block}\n\n{end}{after}"
 
 
@@ -71,14 +76,22 @@ def known_motion(codecs: Sequence[str] = CODECS) -> str:
     """A table a size: share of right vectors and, in brackets, of cells that have one."""
     parts = []
     for height, width in SIZES:
-        found: dict[tuple[str, str], list[Known]] = {(codec, preset): [] for codec in codecs for preset in PRESETS}
+        found: dict[tuple[str, str], list[Known]] = {
+            (codec, preset): [] for codec in codecs for preset in PRESETS
+        }
         for motion in MOTIONS.values():
             clip = moving_clip(motion, height, width, LENGTH)
             for codec, preset in found:
                 coder = codec_of(codec, gop=LENGTH, preset=preset, **trials.QUALITY[codec])
                 found[codec, preset].append(known(coder, clip, motion, trials.tolerance(codec)))
         table = [
-            [f"`{codec}`", preset, f"{trials.tolerance(codec):g}", f"{trials.bound(codec):.0%}", *map(_shares, row)]
+            [
+                f"`{codec}`",
+                preset,
+                f"{trials.tolerance(codec):g}",
+                f"{trials.bound(codec):.0%}",
+                *map(_shares, row),
+            ]
             for (codec, preset), row in found.items()
         ]
         head = ("codec", "preset", "within", "bound", *MOTIONS)
@@ -144,16 +157,24 @@ def rates(clip: Clip, cache: Path, codecs: Sequence[str] = CODECS) -> str:
 
 
 def cost(clip: Clip, cache: Path, codecs: Sequence[str] = CODECS) -> str:
-    """CPU time a frame: decoding to RGB, with vectors accumulated to the keyframe, with estimated motion instead."""
+    """CPU time a frame: decoding to RGB, with vectors accumulated to the keyframe, with estimated
+    motion instead."""
     table = []
     for codec in codecs:
-        own, estimated = (codec_of(codec, gop=GOP, bitrate=RATE, motion=motion) for motion in ("codec", "estimated"))
+        own, estimated = (
+            codec_of(codec, gop=GOP, bitrate=RATE, motion=motion)
+            for motion in ("codec", "estimated")
+        )
         times = [
-            min(_seconds(coder.frames(clip, cache, motion=motion)) for _ in range(_ROUNDS)) / clip.length * 1000
+            min(_seconds(coder.frames(clip, cache, motion=motion)) for _ in range(_ROUNDS))
+            / clip.length
+            * 1000
             for coder, motion in ((own, False), (own, True), (estimated, True))
         ]
         table.append([f"`{codec}`", *(f"{milliseconds:.1f}" for milliseconds in times)])
-    return _table(table, ("codec", "RGB", "RGB and the codec's vectors", "RGB and estimated motion"))
+    return _table(
+        table, ("codec", "RGB", "RGB and the codec's vectors", "RGB and estimated motion")
+    )
 
 
 def _seconds(frames: Iterator[object]) -> float:
@@ -182,9 +203,18 @@ def measure(data_root: Path | None) -> dict[str, str]:
 
 def main() -> None:
     """Print the tables, or write them into a document."""
-    parser = argparse.ArgumentParser(description="What the codecs' motion vectors are worth, measured, as Markdown.")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="replace the marked blocks of this document")
-    parser.add_argument("--data-root", type=Path, metavar="FOLDER", help="CamVid at 480x360; without it its tables stay")
+    parser = argparse.ArgumentParser(
+        description="What the codecs' motion vectors are worth, measured, as Markdown."
+    )
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="replace the marked blocks of this document"
+    )
+    parser.add_argument(
+        "--data-root",
+        type=Path,
+        metavar="FOLDER",
+        help="CamVid at 480x360; without it its tables stay",
+    )
     arguments = parser.parse_args()
     try:
         tables = measure(arguments.data_root)

@@ -1,4 +1,5 @@
-"""The table of parameters and costs in ``docs/fidelity.md``: ``python -m tools.fidelity --write docs/fidelity.md``."""
+"""The table of parameters and costs in ``docs/fidelity.md``: ``python -m tools.fidelity --write
+docs/fidelity.md``."""
 
 from __future__ import annotations
 
@@ -21,10 +22,23 @@ END = "<!-- costs end -->"
 TOLERANCE = 0.01
 
 _HEAD = (
-    "variant", "classes", "input", "number", "convention", "operations", "auxiliary heads", "published", "ours", "difference",
+    "variant", "classes", "input", "number", "convention", "operations", "auxiliary heads",
+    "published", "ours", "difference",
     "note",
 )  # fmt: skip
-_ALIGN = ("left", "right", "right", "left", "left", "left", "left", "right", "right", "right", "right")
+_ALIGN = (
+    "left",
+    "right",
+    "right",
+    "left",
+    "left",
+    "left",
+    "left",
+    "right",
+    "right",
+    "right",
+    "right",
+)
 
 
 def render(rows: Sequence[Published]) -> str:
@@ -33,20 +47,28 @@ def render(rows: Sequence[Published]) -> str:
     beyond = sum(abs(row.difference()) > TOLERANCE for row in rows)
     within = f"{len(rows) - beyond} of ours are within {TOLERANCE:.0%}, {beyond} are not (bold)"
     parts = [f"{len(rows)} published numbers; {within}."]
-    for source, group in groupby(sorted(rows, key=lambda row: _place(rows, row.source)), key=lambda row: row.source):
+    for source, group in groupby(
+        sorted(rows, key=lambda row: _place(rows, row.source)), key=lambda row: row.source
+    ):
         table = [_line(row, notes) for row in group]
-        parts += [f"### {source}", tabulate(table, _HEAD, tablefmt="github", disable_numparse=True, colalign=_ALIGN)]
+        parts += [
+            f"### {source}",
+            tabulate(table, _HEAD, tablefmt="github", disable_numparse=True, colalign=_ALIGN),
+        ]
     parts += ["### Notes", "\n".join(f"{number}. {note}." for number, note in enumerate(notes, 1))]
     return "\n\n".join(parts)
 
 
 def replace(document: str, block: str, begin: str = BEGIN, end: str = END) -> str:
-    """The document with what stands between the two marks replaced. Raises DataError where a mark is missing."""
+    """The document with what stands between the two marks replaced. Raises DataError where a mark
+    is missing."""
     before, found_begin, rest = document.partition(begin)
     _, found_end, after = rest.partition(end)
     if not found_begin or not found_end:
         missing = end if found_begin else begin
-        raise DataError(f"the document lacks the line {missing}, between which and its pair the tables go")
+        raise DataError(
+            f"the document lacks the line {missing}, between which and its pair the tables go"
+        )
     return f"{before}{begin}\n\n{block}\n\n{end}{after}"
 
 
@@ -78,7 +100,9 @@ def _line(row: Published, notes: Sequence[str]) -> list[str]:
 def write_block(description: str, render_block: Callable[[], str], begin: str, end: str) -> None:
     """A command that prints a block of tables, or writes it between its marks into a document."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--write", type=Path, metavar="FILE", help="replace the marked block of this document")
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="replace the marked block of this document"
+    )
     target = parser.parse_args().write
     try:
         block = render_block()
@@ -92,7 +116,12 @@ def write_block(description: str, render_block: Callable[[], str], begin: str, e
 
 def main() -> None:
     """Print the tables, or write them into a document."""
-    write_block("Parameters and costs beside the published ones, as Markdown.", lambda: render(read()), BEGIN, END)
+    write_block(
+        "Parameters and costs beside the published ones, as Markdown.",
+        lambda: render(read()),
+        BEGIN,
+        END,
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
-"""Train every network behind the shipped weights, in pieces: go on where the last call stopped, on this machine or another.
+"""Train every network behind the shipped weights, in pieces: go on where the last call stopped, on
+this machine or another.
 
-    python tools/reference_training.py --work WORK --data-root CAMVID --jobs 2 --minutes 90
-    python tools/reference_training.py --work WORK --data-root camvid.tar --device cuda --width 1 --minutes 9 --keep OUT
+    python tools/reference_training.py --work WORK --data-root CAMVID --jobs 2 --minutes 90 python
+    tools/reference_training.py --work WORK --data-root camvid.tar --device cuda --width 1 --minutes
+    9 --keep OUT
 
-``reference_training.toml`` says what is trained. Each training is one ``bench.py train --resume`` in WORK, which holds
-checkpoints and finished weights. ``--keep DIR`` also keeps what was reached as small files, half precision, from
-which the next call goes on where WORK is empty: finished weights as they are, unfinished checkpoints packed.
+``reference_training.toml`` says what is trained. Each training is one ``bench.py train --resume``
+in WORK, which holds checkpoints and finished weights. ``--keep DIR`` also keeps what was reached as
+small files, half precision, from which the next call goes on where WORK is empty: finished weights
+as they are, unfinished checkpoints packed.
 """
 
 from __future__ import annotations
@@ -35,7 +38,8 @@ PAUSE = 2.0
 
 @dataclass(frozen=True)
 class Training:
-    """One call of ``bench.py train``: its name, its arguments, the names of the trainings that it starts from."""
+    """One call of ``bench.py train``: its name, its arguments, the names of the trainings that it
+    starts from."""
 
     name: str
     arguments: tuple[str, ...]
@@ -53,10 +57,16 @@ class Training:
 def plan(content: dict[str, Any], width: float) -> list[Training]:
     """Return every training of the plan: stage by stage, in the file's order."""
     networks = content["trainings"].items()
-    return [_training(content["recipe"], stage, name, own, width) for stage in content["stages"] for name, own in networks]
+    return [
+        _training(content["recipe"], stage, name, own, width)
+        for stage in content["stages"]
+        for name, own in networks
+    ]
 
 
-def _training(recipe: str, stage: dict[str, Any], network: str, own: dict[str, Any], width: float) -> Training:
+def _training(
+    recipe: str, stage: dict[str, Any], network: str, own: dict[str, Any], width: float
+) -> Training:
     name = f"{network}-{stage['name']}"
     initial = [f"{other}-{stage['name']}" for other in own.get("init", ())]
     if "from" in stage:
@@ -73,7 +83,8 @@ def _training(recipe: str, stage: dict[str, Any], network: str, own: dict[str, A
 
 
 def next_trainings(trainings: list[Training], work: Path, running: set[str]) -> list[Training]:
-    """Return the trainings that can be started: not done, not running, and what they start from is done."""
+    """Return the trainings that can be started: not done, not running, and what they start from is
+    done."""
     return [
         training
         for training in trainings
@@ -84,7 +95,8 @@ def next_trainings(trainings: list[Training], work: Path, running: set[str]) -> 
 
 
 def run(trainings: list[Training], work: Path, options: argparse.Namespace) -> int:
-    """Run what can be run, some at a time, until nothing is left or the time is over; returns the exit status."""
+    """Run what can be run, some at a time, until nothing is left or the time is over; returns the
+    exit status."""
     deadline = time.monotonic() + 60 * options.minutes
     running: dict[str, subprocess.Popen[bytes]] = {}
     failed: set[str] = set()
@@ -109,27 +121,50 @@ def run(trainings: list[Training], work: Path, options: argparse.Namespace) -> i
     if options.keep:
         keep(trainings, work, options.keep)
     left = [training.name for training in trainings if not (work / training.weights).is_file()]
-    print(f"{len(trainings) - len(left)} of {len(trainings)} trainings are done; next: {', '.join(left[:3]) or 'none'}")
+    print(
+        f"{len(trainings) - len(left)} of {len(trainings)} trainings are done; next: "
+        f"{', '.join(left[:3]) or 'none'}"
+    )
     return 0
 
 
-def start(training: Training, work: Path, options: argparse.Namespace, minutes: float) -> subprocess.Popen[bytes]:
+def start(
+    training: Training, work: Path, options: argparse.Namespace, minutes: float
+) -> subprocess.Popen[bytes]:
     """Start one training from its checkpoint, if it has one; its messages go to NAME.log."""
-    command = [sys.executable, str(ROOT / "bench.py"), "train", *training.arguments, "--device", options.device]
-    command += ["--minutes", f"{minutes:.2f}", "--data-root", str(options.data_root), "--workers", str(options.workers)]
+    command = [
+        sys.executable,
+        str(ROOT / "bench.py"),
+        "train",
+        *training.arguments,
+        "--device",
+        options.device,
+    ]
+    command += [
+        "--minutes",
+        f"{minutes:.2f}",
+        "--data-root",
+        str(options.data_root),
+        "--workers",
+        str(options.workers),
+    ]
     command += ["--frame-folder", "frames"]
     if (work / training.checkpoint).is_file():
         command.append("--resume")
     environment = dict(os.environ)
     if options.threads:
-        environment |= {"OMP_NUM_THREADS": str(options.threads), "MKL_NUM_THREADS": str(options.threads)}
+        environment |= {
+            "OMP_NUM_THREADS": str(options.threads),
+            "MKL_NUM_THREADS": str(options.threads),
+        }
     print(f"{training.name}: {' '.join(training.arguments)}", flush=True)
     with (work / f"{training.name}.log").open("ab") as log:
         return subprocess.Popen(command, cwd=work, stdout=log, stderr=log, env=environment)
 
 
 def keep(trainings: list[Training], work: Path, folder: Path) -> None:
-    """Write what was reached to ``folder``: finished weights, and unfinished checkpoints in half precision."""
+    """Write what was reached to ``folder``: finished weights, and unfinished checkpoints in half
+    precision."""
     folder.mkdir(parents=True, exist_ok=True)
     for training in trainings:
         if (work / training.weights).is_file():
@@ -154,7 +189,8 @@ def take_up(trainings: list[Training], work: Path, folder: Path) -> None:
 
 
 def pack(checkpoint: Path, target: Path) -> None:
-    """Write a checkpoint as safetensors, its large tensors as bfloat16, the rest as JSON in the metadata."""
+    """Write a checkpoint as safetensors, its large tensors as bfloat16, the rest as JSON in the
+    metadata."""
     tensors: dict[str, torch.Tensor] = {}
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     tree = _flatten(content, tensors)
@@ -181,9 +217,17 @@ def _flatten(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         tensors[name] = value.to(torch.bfloat16 if half else value.dtype).contiguous().clone()
         return {"tensor": name, "type": str(value.dtype).removeprefix("torch.")}
     if isinstance(value, dict):
-        return {"dict": [[_flatten(key, tensors), _flatten(item, tensors)] for key, item in value.items()]}
+        return {
+            "dict": [
+                [_flatten(key, tensors), _flatten(item, tensors)] for key, item in value.items()
+            ]
+        }
     if isinstance(value, list | tuple):
-        return {"tuple" if isinstance(value, tuple) else "list": [_flatten(item, tensors) for item in value]}
+        return {
+            "tuple" if isinstance(value, tuple) else "list": [
+                _flatten(item, tensors) for item in value
+            ]
+        }
     return value
 
 
@@ -216,18 +260,26 @@ def unpacked_data(root: Path, work: Path) -> Path:
 def main() -> int:
     """Read the command line and run the plan."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--work", type=Path, required=True, help="folder of checkpoints and finished weights")
-    parser.add_argument("--data-root", type=Path, required=True, help="CamVid's folder, or a .tar of it")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="folder of checkpoints and finished weights"
+    )
+    parser.add_argument(
+        "--data-root", type=Path, required=True, help="CamVid's folder, or a .tar of it"
+    )
     parser.add_argument("--plan", type=Path, default=PLAN)
     parser.add_argument("--keep", type=Path, help="folder for small copies of what was reached")
     parser.add_argument("--keep-every", type=float, default=10, help="minutes between two copies")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after so many minutes")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     parser.add_argument("--threads", type=int, default=0, help="threads of each training")
-    parser.add_argument("--workers", type=int, default=0, help="data-loading processes of each training")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="data-loading processes of each training"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--width", type=float, help="width of all networks, instead of the plan's")
-    parser.add_argument("--only", action="append", default=[], help="only trainings whose name holds this text")
+    parser.add_argument(
+        "--only", action="append", default=[], help="only trainings whose name holds this text"
+    )
     options = parser.parse_args()
     content = tomllib.loads(options.plan.read_text(encoding="utf-8"))
     work = options.work.resolve()
@@ -235,7 +287,9 @@ def main() -> int:
     options.data_root = unpacked_data(options.data_root, work)
     options.keep = options.keep.resolve() if options.keep else None
     trainings = plan(content, options.width or content["width"])
-    trainings = [t for t in trainings if not options.only or any(part in t.name for part in options.only)]
+    trainings = [
+        t for t in trainings if not options.only or any(part in t.name for part in options.only)
+    ]
     if options.keep and options.keep.is_dir():
         take_up(trainings, work, options.keep)
     return run(trainings, work, options)

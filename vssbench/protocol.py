@@ -1,7 +1,9 @@
-"""Protocols: which frame is scored at which distance from its keyframe. A protocol is stored with every result.
+"""Protocols: which frame is scored at which distance from its keyframe. A protocol is stored with
+every result.
 
-A protocol cuts a clip into episodes: runs of frames that are encoded by themselves, from a keyframe on. What is encoded by
-itself matters: under a bit rate, a frame's bits depend on what came before it in the same stream.
+A protocol cuts a clip into episodes: runs of frames that are encoded by themselves, from a keyframe
+on. What is encoded by itself matters: under a bit rate, a frame's bits depend on what came before
+it in the same stream.
 """
 
 from __future__ import annotations
@@ -23,10 +25,12 @@ UNTIL = ("gop", "label")
 
 @dataclass(frozen=True)
 class Episode:
-    """A run of frames that is encoded by itself: ``clip``, which begins at frame ``first`` of the clip that it is cut from.
+    """A run of frames that is encoded by itself: ``clip``, which begins at frame ``first`` of the
+    clip that it is cut from.
 
-    ``scored`` are the frames of the episode that are scored, None for all that carry labels. Where it is given, a method runs
-    on these and on keyframes alone: what lies between is decoded, since motion leads through it.
+    ``scored`` are the frames of the episode that are scored, None for all that carry labels. Where
+    it is given, a method runs on these and on keyframes alone: what lies between is decoded, since
+    motion leads through it.
     """
 
     clip: Clip
@@ -43,7 +47,8 @@ class Episode:
 
 
 class Protocol(ABC):
-    """Which frames are encoded together, and which of them are scored. Parameters are those of the bracket grammar."""
+    """Which frames are encoded together, and which of them are scored. Parameters are those of the
+    bracket grammar."""
 
     name: ClassVar[str]
     #: MEAN_OF_DISTANCES or POOLED
@@ -77,8 +82,8 @@ _COMMON = {
 class Dense(Protocol):
     """A clip is encoded once; every labelled frame is scored at the distance where it falls.
 
-    For clips whose every (or every n-th) frame is labelled. mIoU_d comes from one confusion matrix over all frames at
-    distance d; mIoU is the unweighted mean over d (AR-Seg, section 4.1).
+    For clips whose every (or every n-th) frame is labelled. mIoU_d comes from one confusion matrix
+    over all frames at distance d; mIoU is the unweighted mean over d (AR-Seg, section 4.1).
     """
 
     name: ClassVar[str] = "dense"
@@ -101,12 +106,15 @@ class Dense(Protocol):
 
 @dataclass(frozen=True)
 class EveryDistance(Protocol):
-    """Each labelled frame at every distance 0 .. L-1 from a keyframe, each in an encoding of its own (AR-Seg, section 4.1).
+    """Each labelled frame at every distance 0 .. L-1 from a keyframe, each in an encoding of its
+    own (AR-Seg, section 4.1).
 
-    The episode of frame t at distance d begins at t - d. It holds a whole GOP, cut short by the clip's end (``until=gop``,
-    AR-Seg's on CamVid), or ends with the labelled frame (``until=label``, AR-Seg's on Cityscapes); where the encoder keeps a
-    bit rate, this changes the labelled frame's bits. Only frames with L-1 frames before them are scored, so that every distance
-    sees the same frames. mIoU is the unweighted mean of mIoU_0 .. mIoU_(L-1). Raises UsageError.
+    The episode of frame t at distance d begins at t - d. It holds a whole GOP, cut short by the
+    clip's end (``until=gop``, AR-Seg's on CamVid), or ends with the labelled frame
+    (``until=label``, AR-Seg's on Cityscapes); where the encoder keeps a bit rate, this changes the
+    labelled frame's bits. Only frames with L-1 frames before them are scored, so that every
+    distance sees the same frames. mIoU is the unweighted mean of mIoU_0 .. mIoU_(L-1). Raises
+    UsageError.
     """
 
     until: str = "gop"
@@ -119,10 +127,16 @@ class EveryDistance(Protocol):
 
     def details(self) -> dict[str, Any]:
         """See Protocol."""
-        end = "a whole GOP, or up to the clip's end" if self.until == "gop" else "up to the labelled frame"
+        end = (
+            "a whole GOP, or up to the clip's end"
+            if self.until == "gop"
+            else "up to the labelled frame"
+        )
         return {
-            "encoding": f"one for each labelled frame t and each distance d, from frame t - d on: {end}",
-            "scored": "every labelled frame that has L-1 frames before it, once at each distance 0 .. L-1",
+            "encoding": "one for each labelled frame t and each distance d, from frame t - d on: "
+            f"{end}",
+            "scored": "every labelled frame that has L-1 frames before it, once at each distance 0 "
+            ".. L-1",
             "miou": "unweighted mean of mIoU_d over d = 0 .. L-1",
             **_COMMON,
         }
@@ -142,10 +156,11 @@ class EveryDistance(Protocol):
 
 @dataclass(frozen=True)
 class Pairs(Protocol):
-    """Each labelled frame i with each of the L pairs (k, i), k = i-L+1 .. i, pooled (DFF, section 5.1).
+    """Each labelled frame i with each of the L pairs (k, i), k = i-L+1 .. i, pooled (DFF, section
+    5.1).
 
-    The episode of a pair begins at its keyframe and ends with the labelled frame. mIoU comes from one confusion matrix over all
-    pairs, so that every distance weighs the same.
+    The episode of a pair begins at its keyframe and ends with the labelled frame. mIoU comes from
+    one confusion matrix over all pairs, so that every distance weighs the same.
     """
 
     name: ClassVar[str] = "pairs"
@@ -155,7 +170,8 @@ class Pairs(Protocol):
         """See Protocol."""
         return {
             "encoding": "one for each pair, from its keyframe to the labelled frame",
-            "scored": "every labelled frame that has L-1 frames before it, with each keyframe 0 .. L-1 frames before it",
+            "scored": "every labelled frame that has L-1 frames before it, with each keyframe 0 .. "
+            "L-1 frames before it",
             "miou": "of one confusion matrix over all pairs",
             **_COMMON,
         }
@@ -178,16 +194,22 @@ def _left_out(name: str, clips: Sequence[Clip], gop: int) -> list[str]:
     labelled = sum(len(clip.labelled_frames()) for clip in clips)
     used = sum(len(_with_context(clip, gop)) for clip in clips)
     if not labelled:
-        raise CellRefused(f"the protocol {name} scores labelled frames, and this dataset has none: choose one with labels")
+        raise CellRefused(
+            f"the protocol {name} scores labelled frames, and this dataset has none: choose one "
+            "with labels"
+        )
     if not used:
         raise CellRefused(
-            f"the protocol {name} needs {gop - 1} frames before a labelled one at a GOP of {gop}, and none of the {labelled} "
-            f"labelled frames has them (at most {_deepest(clips)}): use video that goes further back, a shorter GOP, or "
-            "--protocol dense"
+            f"the protocol {name} needs {gop - 1} frames before a labelled one at a GOP of {gop}, "
+            f"and none of the {labelled} labelled frames has them (at most {_deepest(clips)}): use "
+            "video that goes further back, a shorter GOP, or --protocol dense"
         )
     if used == labelled:
         return []
-    return [f"{labelled - used} of {labelled} labelled frames have fewer than {gop - 1} frames before them and are left out"]
+    return [
+        f"{labelled - used} of {labelled} labelled frames have fewer than {gop - 1} frames before "
+        "them and are left out"
+    ]
 
 
 def _deepest(clips: Sequence[Clip]) -> int:
@@ -199,7 +221,8 @@ PROTOCOLS: dict[str, type[Protocol]] = {kind.name: kind for kind in (Dense, Ever
 
 
 def protocol(text: str) -> Protocol:
-    """A protocol as typed, ``NAME`` or ``NAME[key=value]``. Raises UsageError that lists what there is."""
+    """A protocol as typed, ``NAME`` or ``NAME[key=value]``. Raises UsageError that lists what there
+    is."""
     variant = parse_variant(text)
     if variant.name not in PROTOCOLS:
         raise UsageError(f"unknown protocol {variant.name!r}; available: {', '.join(PROTOCOLS)}")
@@ -207,7 +230,10 @@ def protocol(text: str) -> Protocol:
     known = inspect.signature(kind).parameters
     for key in variant.params:
         if key not in known:
-            raise UsageError(f"{variant.name} has no parameter {key!r}. Its parameters: {', '.join(known) or 'none'}")
+            raise UsageError(
+                f"{variant.name} has no parameter {key!r}. Its parameters: "
+                f"{', '.join(known) or 'none'}"
+            )
     return kind(**{key: format_value(value) for key, value in variant.params.items()})
 
 

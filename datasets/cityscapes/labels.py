@@ -1,4 +1,5 @@
-"""Cityscapes' labels: 34 label ids, of which 19 are evaluated, each by its train id (cityscapesScripts, helpers/labels.py)."""
+"""Cityscapes' labels: 34 label ids, of which 19 are evaluated, each by its train id
+(cityscapesScripts, helpers/labels.py)."""
 
 from __future__ import annotations
 
@@ -16,8 +17,10 @@ LABEL_IDS = range(34)
 TRAIN_IDS = range(len(EVALUATED))
 
 PALETTE: tuple[tuple[int, int, int], ...] = (
-    (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153), (250, 170, 30),
-    (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70),
+    (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153),
+    (250, 170, 30),
+    (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0), (0,
+    0, 142), (0, 0, 70),
     (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
 )  # fmt: skip
 CLASSES = CITYSCAPES_CLASSES
@@ -27,7 +30,8 @@ _TABLE[list(EVALUATED)] = np.arange(len(EVALUATED), dtype=np.uint8)
 
 
 def read_labels(path: Path) -> LabelMap:
-    """Train ids of a file of label ids (``..._labelIds.png``) or of train ids (``..._labelTrainIds.png``), by its name.
+    """Train ids of a file of label ids (``..._labelIds.png``) or of train ids
+    (``..._labelTrainIds.png``), by its name.
 
     Raises DataError for a value that is neither.
     """

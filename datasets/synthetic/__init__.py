@@ -1,6 +1,8 @@
-"""Synthetic street: a drawn drive, every frame labelled in CamVid's 11 classes, exact motion; nothing to download.
+"""Synthetic street: a drawn drive, every frame labelled in CamVid's 11 classes, exact motion;
+nothing to download.
 
-Clips are drawn from a seed, frame by frame when asked for. Training and test streets differ in layout and in every texture.
+Clips are drawn from a seed, frame by frame when asked for. Training and test streets differ in
+layout and in every texture.
 """
 
 from __future__ import annotations
@@ -24,17 +26,27 @@ VALIDATION_CLIPS, VALIDATION_FRAMES = 8, 24
 class Synthetic(Dataset):
     """Drawn streets.
 
-    ``split`` is what methods are scored on, test or train; ``height`` and ``width`` the pictures' size, which video codecs
-    want even; ``clips`` and ``frames`` how many test clips of how many frames; ``seed`` draws other streets.
+    ``split`` is what methods are scored on, test or train; ``height`` and ``width`` the pictures'
+    size, which video codecs want even; ``clips`` and ``frames`` how many test clips of how many
+    frames; ``seed`` draws other streets.
     """
 
     title = "Synthetic street"
 
     def __init__(
-        self, *, split: str = "test", height: int = 360, width: int = 480, clips: int = 4, frames: int = 36, seed: int = 0
+        self,
+        *,
+        split: str = "test",
+        height: int = 360,
+        width: int = 480,
+        clips: int = 4,
+        frames: int = 36,
+        seed: int = 0,
     ) -> None:
         if split not in SPLITS:
-            raise UsageError(f"synthetic has no split {split!r}: expected one of {', '.join(SPLITS)}")
+            raise UsageError(
+                f"synthetic has no split {split!r}: expected one of {', '.join(SPLITS)}"
+            )
         for name, value, least in (
             ("height", height, 16),
             ("width", width, 16),
@@ -43,9 +55,14 @@ class Synthetic(Dataset):
             ("seed", seed, 0),
         ):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise UsageError(f"synthetic cannot have {name}={value}: expected a whole number of {least} or more")
+                raise UsageError(
+                    f"synthetic cannot have {name}={value}: expected a whole number of {least} or "
+                    "more"
+                )
         if height % 2 or width % 2:
-            raise UsageError(f"synthetic cannot be {width}x{height}: video needs an even width and height")
+            raise UsageError(
+                f"synthetic cannot be {width}x{height}: video needs an even width and height"
+            )
         self.split, self.height, self.width = split, height, width
         self.test_clips, self.frames, self.seed = clips, frames, seed
         self.classes = tuple(CAMVID_CLASSES)
@@ -62,13 +79,20 @@ class Synthetic(Dataset):
         return self._draw(Recipe, "train", TRAINING_CLIPS, TRAINING_FRAMES)
 
     def division(self) -> Division:
-        """All training streets, and more streets of textures of their own, which are in neither split."""
+        """All training streets, and more streets of textures of their own, which are in neither
+        split."""
         held = self._draw(ValidationRecipe, "validation", VALIDATION_CLIPS, VALIDATION_FRAMES)
-        return Division(self.training_clips(), held, f"{VALIDATION_CLIPS} streets of textures of their own, drawn for it")
+        return Division(
+            self.training_clips(),
+            held,
+            f"{VALIDATION_CLIPS} streets of textures of their own, drawn for it",
+        )
 
     def _draw(self, kind: type[Recipe], split: str, count: int, frames: int) -> list[Clip]:
         clips = (
-            kind(split == "test", self.seed, number, frames, self.height, self.width).clip(f"{split}-{number:02d}")
+            kind(split == "test", self.seed, number, frames, self.height, self.width).clip(
+                f"{split}-{number:02d}"
+            )
             for number in range(count)
         )
         return [replace(clip, labelled=tuple(range(frames))) for clip in clips]

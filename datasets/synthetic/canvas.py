@@ -11,7 +11,8 @@ from vssbench.datasets.synthetic.raster import Mask, Numbers, Planes, Touched
 from vssbench.datasets.synthetic.ripmap import Atlas, Pixels, spread
 from vssbench.datasets.synthetic.surfaces import Table
 
-#: surfaces are shaded together up to this many pixels: calls are fewer, and what they work on stays in the cache
+#: surfaces are shaded together up to this many pixels: calls are fewer, and what they work on stays
+#: in the cache
 BATCH_PIXELS = 30_000
 #: a pixel is done once no more than this part of it is left to fill
 CLEAR = 1 / 255
@@ -25,19 +26,24 @@ NOTHING = -1
 
 @dataclass(frozen=True)
 class Air:
-    """Distance haze: its colour, RGB 0..255, and the depth in metres at which 1 - 1/e of a surface's colour is lost."""
+    """Distance haze: its colour, RGB 0..255, and the depth in metres at which 1 - 1/e of a
+    surface's colour is lost."""
 
     colour: tuple[float, float, float]
     depth: float
 
 
 class Canvas:
-    """The picture as flat arrays: ``colour`` float32 (3, H * W) in 0..255; ``surface`` int16 (H * W,), what shows there.
+    """The picture as flat arrays: ``colour`` float32 (3, H * W) in 0..255; ``surface`` int16 (H *
+    W,), what shows there.
 
-    ``clear`` is how much of each pixel is still to be filled from behind; ``open`` whether that is worth it.
+    ``clear`` is how much of each pixel is still to be filled from behind; ``open`` whether that is
+    worth it.
     """
 
-    def __init__(self, size: tuple[int, int], table: Table, atlas: Atlas, air: Air, planes: Planes) -> None:
+    def __init__(
+        self, size: tuple[int, int], table: Table, atlas: Atlas, air: Air, planes: Planes
+    ) -> None:
         area = size[0] * size[1]
         self.colour = np.zeros((3, area), np.float32)
         self.surface = np.full(area, NOTHING, np.int16)
@@ -48,13 +54,18 @@ class Canvas:
         self._haze = np.array([*air.colour, 255.0], np.float32)[:, None] / np.float32(255)
         #: a column a surface: its mapping, tint, haze a metre, and the inverse's first two columns
         haziness = table.hazy * np.float32(-1 / air.depth)
-        self._columns = np.concatenate([table.mapping, table.tint.T, haziness[None], planes.lines[:2].reshape(6, -1)])
+        self._columns = np.concatenate(
+            [table.mapping, table.tint.T, haziness[None], planes.lines[:2].reshape(6, -1)]
+        )
 
     def batches(self, order: Numbers) -> Iterator[Numbers]:
-        """Cut the painting order into runs of at most BATCH_PIXELS, or of one surface, without what is hidden by then."""
+        """Cut the painting order into runs of at most BATCH_PIXELS, or of one surface, without what
+        is hidden by then."""
         batch: list[int] = []
         total = 0
-        for number, (x0, x1, y0, y1) in zip(order.tolist(), self.planes.boxes[order].tolist(), strict=True):
+        for number, (x0, x1, y0, y1) in zip(
+            order.tolist(), self.planes.boxes[order].tolist(), strict=True
+        ):
             area = (x1 - x0) * (y1 - y0)
             if batch and total + area > BATCH_PIXELS:
                 yield np.array(batch)
@@ -66,7 +77,8 @@ class Canvas:
             yield np.array(batch)
 
     def paint(self, batch: Numbers) -> None:
-        """Put surfaces behind what is there, in turn; the first that covers at least half a pixel gives it its number."""
+        """Put surfaces behind what is there, in turn; the first that covers at least half a pixel
+        gives it its number."""
         touched = self.planes.locate(batch, self._open_picture)
         counts, pixels = touched.counts, touched.pixels
         if not len(pixels):
@@ -108,7 +120,8 @@ class Canvas:
         return before
 
     def _number(self, batch: Numbers, counts: Numbers, pixels: Numbers, solid: Mask) -> None:
-        """Give the pixels that show nothing yet the number of the first solid surface; stains have none to give."""
+        """Give the pixels that show nothing yet the number of the first solid surface; stains have
+        none to give."""
         numbers = np.where(self.table.stain[batch], NOTHING, batch).astype(np.int16)
         if len(batch) > 1:
             numbers = numbers.repeat(counts)
@@ -127,7 +140,9 @@ class Canvas:
         step = _step(columns[13:].reshape(2, 3, -1), touched.place, touched.depth)
         place = touched.place * rate
         place += shift
-        colour = self.atlas.sample(self.table.texture[batch], place, step * abs(rate), end, counts).T
+        colour = self.atlas.sample(
+            self.table.texture[batch], place, step * abs(rate), end, counts
+        ).T
         colour *= columns[8:12]
         cover_u, cover_v = _coverage(touched.place, step, size)
         cover = np.multiply(cover_u, cover_v, out=cover_u)
@@ -142,8 +157,8 @@ class Canvas:
 
 
 def _step(lines: Pixels, place: Pixels, depth: Pixels) -> Pixels:
-    """Lengths of the gradients of u and v, in metres a pixel, float32 (2, N); ``lines`` are the inverse's first two columns,
-    (2, 3, N)."""
+    """Lengths of the gradients of u and v, in metres a pixel, float32 (2, N); ``lines`` are the
+    inverse's first two columns, (2, 3, N)."""
     across = place * lines[0, 2]
     np.subtract(lines[0, :2], across, out=across)
     down = place * lines[1, 2]
@@ -157,7 +172,8 @@ def _step(lines: Pixels, place: Pixels, depth: Pixels) -> Pixels:
 
 
 def _coverage(place: Pixels, step: Pixels, size: Pixels) -> Pixels:
-    """The part of each pixel's span of u and v that lies within 0..size, (2, N): thin things fade, edges are smooth."""
+    """The part of each pixel's span of u and v that lies within 0..size, (2, N): thin things fade,
+    edges are smooth."""
     spans = size / step
     rise = place / step
     rise += np.float32(0.5)

@@ -9,14 +9,25 @@ from vssbench.datasets.synthetic.pen import Pen
 from vssbench.datasets.synthetic.ripmap import Pixels
 
 #: beside black, grey, silver and white
-CAR_COLOURS = ((0.5, 0.1, 0.1), (0.13, 0.2, 0.42), (0.16, 0.28, 0.2), (0.5, 0.44, 0.33), (0.33, 0.13, 0.16), (0.3, 0.42, 0.5))
+CAR_COLOURS = (
+    (0.5, 0.1, 0.1),
+    (0.13, 0.2, 0.42),
+    (0.16, 0.28, 0.2),
+    (0.5, 0.44, 0.33),
+    (0.33, 0.13, 0.16),
+    (0.3, 0.42, 0.5),
+)
 
 
 def random_paint(rng: RandomState) -> np.ndarray:
     """A car's colour, float64 (3,): mostly black, grey, silver and white, as on roads."""
     if rng.random() < 0.6:
         return stone(rng, 0.08, 0.9, 0.03)
-    return np.clip(np.array(CAR_COLOURS[int(rng.integers(len(CAR_COLOURS)))]) * rng.uniform(0.7, 1.3), 0.04, 0.9)
+    return np.clip(
+        np.array(CAR_COLOURS[int(rng.integers(len(CAR_COLOURS)))]) * rng.uniform(0.7, 1.3),
+        0.04,
+        0.9,
+    )
 
 
 def side(rng: RandomState, paint: np.ndarray) -> Pixels:
@@ -49,7 +60,12 @@ def side(rng: RandomState, paint: np.ndarray) -> Pixels:
         pen.ellipse(byte((0.1, 0.1, 0.1)), x, 0.81, 0.08, 0.175)
         pen.ellipse(byte((0.55, 0.55, 0.57)), x, 0.81, 0.05, 0.11)
         for spoke in np.arange(0, 2 * np.pi, 2 * np.pi / 5):
-            pen.line(byte((0.25, 0.25, 0.26)), 0.014, (x, 0.81), (x + 0.045 * np.cos(spoke), 0.81 + 0.1 * np.sin(spoke)))
+            pen.line(
+                byte((0.25, 0.25, 0.26)),
+                0.014,
+                (x, 0.81),
+                (x + 0.045 * np.cos(spoke), 0.81 + 0.1 * np.sin(spoke)),
+            )
     return pen.done(rng, 0.04)
 
 
@@ -59,14 +75,24 @@ def back(rng: RandomState, paint: np.ndarray) -> Pixels:
     for x in (0.06, 0.74):
         pen.box(byte((0.06, 0.06, 0.06)), x, 0.76, x + 0.2, 0.99, 0.03)
     pen.shape(
-        byte(paint), (0.03, 0.86), (0.0, 0.5), (0.04, 0.4), (0.13, 0.02), (0.87, 0.02), (0.96, 0.4), (1.0, 0.5), (0.97, 0.86)
+        byte(paint),
+        (0.03, 0.86),
+        (0.0, 0.5),
+        (0.04, 0.4),
+        (0.13, 0.02),
+        (0.87, 0.02),
+        (0.96, 0.4),
+        (1.0, 0.5),
+        (0.97, 0.86),
     )
     pen.shape(byte(stone(rng, 0.08, 0.3)), (0.12, 0.36), (0.19, 0.08), (0.81, 0.08), (0.88, 0.36))
     pen.shape(byte((0.5, 0.55, 0.6)), (0.2, 0.12), (0.45, 0.1), (0.22, 0.32))
     pen.box(byte(paint * 0.65), 0.02, 0.7, 0.98, 0.86, 0.05)
     for x in (0.02, 0.82):
         pen.box(byte((0.68, 0.08, 0.07)), x, 0.42, x + 0.16, 0.56, 0.03)
-    pen.box(byte((0.85, 0.78, 0.3) if rng.random() < 0.5 else (0.9, 0.9, 0.88)), 0.34, 0.56, 0.66, 0.66)
+    pen.box(
+        byte((0.85, 0.78, 0.3) if rng.random() < 0.5 else (0.9, 0.9, 0.88)), 0.34, 0.56, 0.66, 0.66
+    )
     return pen.done(rng, 0.04)
 
 

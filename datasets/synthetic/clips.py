@@ -24,7 +24,8 @@ NOISE = 2.5
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a clip follows from: which split, seed and number, and its frames and size in pixels."""
+    """All that a clip follows from: which split, seed and number, and its frames and size in
+    pixels."""
 
     test: bool
     seed: int
@@ -66,23 +67,27 @@ class Recipe:
     def image(self, index: int) -> Image:
         """Frame ``index``, uint8 (H, W, 3). Raises IndexError beyond the clip's end."""
         image = _frame(self, index)[0].copy()
-        _packed_label(self, index)  # drawn with it, and likely to be asked for when other frames have come between
+        # drawn with it, and likely to be asked for when other frames have come between
+        _packed_label(self, index)
         return image
 
     def label(self, index: int) -> LabelMap:
-        """The class of each pixel of frame ``index``, uint8 (H, W). Raises IndexError beyond the clip's end."""
+        """The class of each pixel of frame ``index``, uint8 (H, W). Raises IndexError beyond the
+        clip's end."""
         values = np.frombuffer(zlib.decompress(_packed_label(self, index)), np.uint8)
         return values.reshape(self.height, self.width).copy()
 
     def flow(self, source: int, target: int) -> npt.NDArray[np.float32]:
-        """Exact backward motion, float32 (H, W, 2), see :func:`vssbench.datasets.synthetic.flow.motion`."""
+        """Exact backward motion, float32 (H, W, 2), see
+        :func:`vssbench.datasets.synthetic.flow.motion`."""
         labels = _street(self).scene.table.label
         return motion(_view(self, source), _view(self, target), labels)
 
 
 @dataclass(frozen=True)
 class ValidationRecipe(Recipe):
-    """A clip of the streets held out of training: its street and its textures are in neither split."""
+    """A clip of the streets held out of training: its street and its textures are in neither
+    split."""
 
     @property
     def street_seed(self) -> tuple[int, ...]:
@@ -116,7 +121,14 @@ def _view(recipe: Recipe, index: int) -> View:
         raise IndexError(f"frame {index} of a clip of {recipe.frames} frames")
     place, seconds = _street(recipe), index / street.FPS
     camera = place.drive.camera(seconds)
-    return render(place.scene, _textures(recipe).atlas, place.air, camera, seconds, (recipe.height, recipe.width))
+    return render(
+        place.scene,
+        _textures(recipe).atlas,
+        place.air,
+        camera,
+        seconds,
+        (recipe.height, recipe.width),
+    )
 
 
 @lru_cache(maxsize=4)
@@ -125,10 +137,14 @@ def _frame(recipe: Recipe, index: int) -> tuple[Image, LabelMap]:
     colour = np.empty((recipe.height, recipe.width, 3), np.float32)
     for channel, gain in enumerate(place.gains):
         np.multiply(view.colour[channel], np.float32(gain), out=colour[..., channel])
-    colour += _noise(colour.size, np.random.default_rng([*recipe.street_seed, 2, index])).reshape(colour.shape)
+    colour += _noise(colour.size, np.random.default_rng([*recipe.street_seed, 2, index])).reshape(
+        colour.shape
+    )
     # a half more, since a cast to integers cuts off
     colour += np.float32(0.5)
-    return np.clip(colour, 0, 255, out=colour).astype(np.uint8), place.scene.table.label.take(view.surface)
+    return np.clip(colour, 0, 255, out=colour).astype(np.uint8), place.scene.table.label.take(
+        view.surface
+    )
 
 
 @lru_cache(maxsize=256)

@@ -1,8 +1,10 @@
-"""Planes and cameras. The world is in metres, x to the right, y up, z down the street; pixel centres are integers.
+"""Planes and cameras. The world is in metres, x to the right, y up, z down the street; pixel
+centres are integers.
 
-Everything drawn is a rectangle of a plane. A camera maps a plane's own coordinates (u, v, 1) to pixels by a 3x3 matrix, the
-*projection*, whose third row gives the depth; the inverse maps pixels to the plane. So the motion of every visible point
-between any two frames is exact: pixel of frame i -> point of the plane -> pixel of frame j.
+Everything drawn is a rectangle of a plane. A camera maps a plane's own coordinates (u, v, 1) to
+pixels by a 3x3 matrix, the *projection*, whose third row gives the depth; the inverse maps pixels
+to the plane. So the motion of every visible point between any two frames is exact: pixel of frame i
+-> point of the plane -> pixel of frame j.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ NEAR = 0.4
 
 @dataclass(frozen=True)
 class Camera:
-    """Where the camera is and how it looks: position (3,) in metres; yaw (right), pitch (down), roll (clockwise) in radians."""
+    """Where the camera is and how it looks: position (3,) in metres; yaw (right), pitch (down),
+    roll (clockwise) in radians."""
 
     position: Matrix
     yaw: float
@@ -45,15 +48,19 @@ class Camera:
 
 
 def intrinsics(height: int, width: int) -> Matrix:
-    """Camera coordinates to pixels, float64 (3, 3): square pixels, field of view fixed by the height."""
+    """Camera coordinates to pixels, float64 (3, 3): square pixels, field of view fixed by the
+    height."""
     focal = FOCAL * height
-    return np.array([[focal, 0.0, (width - 1) / 2], [0.0, focal, HORIZON * height - 0.5], [0.0, 0.0, 1.0]])
+    return np.array(
+        [[focal, 0.0, (width - 1) / 2], [0.0, focal, HORIZON * height - 0.5], [0.0, 0.0, 1.0]]
+    )
 
 
 def clip_near(corners: Matrix, projection: Matrix) -> Matrix:
     """The part of a polygon that lies in front of the camera.
 
-    ``corners`` is float64 (N, 2) in plane coordinates; returns float64 (M, 2), M = 0 where all of it lies behind.
+    ``corners`` is float64 (N, 2) in plane coordinates; returns float64 (M, 2), M = 0 where all of
+    it lies behind.
     """
     depth = corners @ projection[2, :2] + projection[2, 2] - NEAR
     if (depth >= 0).all():
@@ -62,13 +69,17 @@ def clip_near(corners: Matrix, projection: Matrix) -> Matrix:
     for index in range(len(corners)):
         before, after = depth[index - 1], depth[index]
         if (before < 0) != (after < 0):
-            kept.append(corners[index - 1] + (corners[index] - corners[index - 1]) * before / (before - after))
+            kept.append(
+                corners[index - 1]
+                + (corners[index] - corners[index - 1]) * before / (before - after)
+            )
         if after >= 0:
             kept.append(corners[index])
     return np.array(kept).reshape(-1, 2)
 
 
 def project(points: Matrix, projection: Matrix) -> Matrix:
-    """Pixels (x, y) of plane points, float64 (N, 2) -> (N, 2); the points must lie in front of the camera."""
+    """Pixels (x, y) of plane points, float64 (N, 2) -> (N, 2); the points must lie in front of the
+    camera."""
     homogeneous = points @ projection[:, :2].T + projection[:, 2]
     return homogeneous[:, :2] / homogeneous[:, 2:]

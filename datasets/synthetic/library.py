@@ -1,4 +1,5 @@
-"""The textures that the streets of one split share: training and test streets never show the same one."""
+"""The textures that the streets of one split share: training and test streets never show the same
+one."""
 
 from __future__ import annotations
 
@@ -49,8 +50,8 @@ CAR_PARTS: dict[str, Callable[[np.random.Generator, np.ndarray], Pixels]] = {
 
 @dataclass(frozen=True)
 class Library:
-    """An atlas and, for each kind of texture, the numbers of its variants. Variant k of every car part is of one car;
-    the kind of a facade is ``facade`` and its storeys."""
+    """An atlas and, for each kind of texture, the numbers of its variants. Variant k of every car
+    part is of one car; the kind of a facade is ``facade`` and its storeys."""
 
     atlas: Atlas
     kinds: dict[str, list[int]]

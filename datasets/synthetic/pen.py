@@ -18,7 +18,9 @@ class Pen:
     """Draws in parts of the picture: x and y from 0 to 1, whatever its size."""
 
     def __init__(self, width: int, height: int) -> None:
-        self._picture = Image.new("RGBA", (width * OVERSAMPLING, height * OVERSAMPLING), (0, 0, 0, 0))
+        self._picture = Image.new(
+            "RGBA", (width * OVERSAMPLING, height * OVERSAMPLING), (0, 0, 0, 0)
+        )
         self._draw = ImageDraw.Draw(self._picture)
         self._scale = np.array([width, height]) * OVERSAMPLING
 
@@ -31,9 +33,13 @@ class Pen:
 
     def line(self, ink: Ink, thickness: float, *points: tuple[float, float]) -> None:
         """A line, ``thickness`` in parts of the width, with round joints."""
-        self._draw.line(self._points(list(points)), ink, max(1, int(thickness * self._scale[0])), joint="curve")
+        self._draw.line(
+            self._points(list(points)), ink, max(1, int(thickness * self._scale[0])), joint="curve"
+        )
 
-    def ellipse(self, ink: Ink, x: float, y: float, radius_x: float, radius_y: float, ring: float = 0.0) -> None:
+    def ellipse(
+        self, ink: Ink, x: float, y: float, radius_x: float, radius_y: float, ring: float = 0.0
+    ) -> None:
         """A disc, or a ring of thickness ``ring`` in parts of the width."""
         corners = self._points([(x - radius_x, y - radius_y), (x + radius_x, y + radius_y)])
         box = (*corners[0], *corners[1])
@@ -42,10 +48,14 @@ class Pen:
         else:
             self._draw.ellipse(box, ink)
 
-    def box(self, ink: Ink, x0: float, y0: float, x1: float, y1: float, radius: float = 0.0) -> None:
+    def box(
+        self, ink: Ink, x0: float, y0: float, x1: float, y1: float, radius: float = 0.0
+    ) -> None:
         """A rectangle with corners of ``radius`` in parts of the width."""
         corners = self._points([(x0, y0), (x1, y1)])
-        self._draw.rounded_rectangle((*corners[0], *corners[1]), radius * float(self._scale[0]), ink)
+        self._draw.rounded_rectangle(
+            (*corners[0], *corners[1]), radius * float(self._scale[0]), ink
+        )
 
     def done(self, rng: RandomState, grain: float = 0.06) -> Pixels:
         """The finished texture, with uneven brightness."""

@@ -1,7 +1,9 @@
-"""Textures packed into one atlas, each at every anisotropic scale (a ripmap), with bilinear look-up.
+"""Textures packed into one atlas, each at every anisotropic scale (a ripmap), with bilinear
+look-up.
 
-A plane seen at a grazing angle shrinks far more along one texture axis than along the other. A ripmap halves the two axes
-separately, so that each look-up finds a scale that fits both: no aliasing, no flicker from frame to frame, little blur.
+A plane seen at a grazing angle shrinks far more along one texture axis than along the other. A
+ripmap halves the two axes separately, so that each look-up finds a scale that fits both: no
+aliasing, no flicker from frame to frame, little blur.
 """
 
 from __future__ import annotations
@@ -33,19 +35,29 @@ FIRST_STEP = np.sqrt(2) / float(np.float32(1 / SHARPNESS))
 
 @dataclass(frozen=True)
 class Atlas:
-    """All textures of a library. ``texels`` is uint8 (N, 4), premultiplied RGBA; row k of ``sizes`` is texture k's (w, h)
-    in texels; ``offsets[k, a, b]`` is where its version lies that is halved a times in width and b times in height."""
+    """All textures of a library. ``texels`` is uint8 (N, 4), premultiplied RGBA; row k of ``sizes``
+    is texture k's (w, h) in texels; ``offsets[k, a, b]`` is where its version lies that is halved a
+    times in width and b times in height."""
 
     texels: npt.NDArray[np.uint8]
     sizes: Indices
     offsets: Indices
 
-    def sample(self, texture: Indices, place: Pair, footprint: Pair, end: Pair, counts: Counts | None = None) -> Pixels:
-        """Premultiplied RGBA 0..255, float32 (N, 4), a transposed array, at texture coordinates ``place``, (s, t), (2, N).
+    def sample(
+        self,
+        texture: Indices,
+        place: Pair,
+        footprint: Pair,
+        end: Pair,
+        counts: Counts | None = None,
+    ) -> Pixels:
+        """Premultiplied RGBA 0..255, float32 (N, 4), a transposed array, at texture coordinates
+        ``place``, (s, t), (2, N).
 
-        ``texture`` holds the numbers of the textures and ``counts`` how many of the N places, in turn, are of each; without
-        it there is one texture. ``footprint`` is how much of the texture one pixel covers along s and along t, (2, N);
-        ``end``, (2, N) or (2, 1), is 1 where a texture shows once, from 0 to 1, and infinite where it repeats.
+        ``texture`` holds the numbers of the textures and ``counts`` how many of the N places, in
+        turn, are of each; without it there is one texture. ``footprint`` is how much of the texture
+        one pixel covers along s and along t, (2, N); ``end``, (2, N) or (2, 1), is 1 where a
+        texture shows once, from 0 to 1, and infinite where it repeats.
         """
         sizes = spread(self.sizes[texture].T, counts)
         levels = _levels(np.asarray(footprint), sizes)
@@ -75,7 +87,8 @@ class Atlas:
 
 
 def pack(textures: list[Pixels]) -> Atlas:
-    """Build the atlas from RGBA textures, float32 (h, w, 4) in 0..1, not premultiplied, w and h powers of two."""
+    """Build the atlas from RGBA textures, float32 (h, w, 4) in 0..1, not premultiplied, w and h
+    powers of two."""
     pieces: list[npt.NDArray[np.uint8]] = []
     offsets = np.zeros((len(textures), LEVELS, LEVELS), np.int32)
     position = 0
@@ -83,9 +96,12 @@ def pack(textures: list[Pixels]) -> Atlas:
         height, width = texture.shape[:2]
         if width & (width - 1) or height & (height - 1) or min(width, height) < 2 ** (LEVELS - 1):
             raise ValueError(
-                f"texture {number} has {width}x{height} texels; expected powers of two that halve {LEVELS - 1} times"
+                f"texture {number} has {width}x{height} texels; expected powers of two that halve "
+                f"{LEVELS - 1} times"
             )
-        column = np.concatenate([texture[..., :3] * texture[..., 3:], texture[..., 3:]], axis=2) * 255.0
+        column = (
+            np.concatenate([texture[..., :3] * texture[..., 3:], texture[..., 3:]], axis=2) * 255.0
+        )
         for level_t in range(LEVELS):
             row = column
             for level_s in range(LEVELS):
@@ -110,14 +126,17 @@ STEP_BITS = _step_bits()
 
 
 def spread(values: npt.NDArray[Value], counts: Counts | None) -> npt.NDArray[Value]:
-    """Each column as often as ``counts`` says, (k, n) -> (k, N); as they are, to be broadcast, without counts."""
+    """Each column as often as ``counts`` says, (k, n) -> (k, N); as they are, to be broadcast,
+    without counts."""
     return values if counts is None else values.repeat(counts, axis=1)
 
 
 def _levels(footprint: Pixels, sizes: Indices) -> Indices:
-    """The numbers of halvings of ``sizes`` texels for those footprints, rounded to the nearest scale: (2, N)."""
+    """The numbers of halvings of ``sizes`` texels for those footprints, rounded to the nearest
+    scale: (2, N)."""
     texels = footprint * sizes.astype(np.float32)
-    # an exponent is a logarithm: it counts the halvings once the numbers' bits are shifted so that it steps between scales
+    # an exponent is a logarithm: it counts the halvings once the numbers' bits are shifted so that
+    # it steps between scales
     levels = texels.view(np.int32)
     levels -= STEP_BITS
     levels >>= np.int32(23)
@@ -125,7 +144,8 @@ def _levels(footprint: Pixels, sizes: Indices) -> Indices:
 
 
 def _taps(place: Pixels, sizes: Indices, end: Pixels) -> tuple[Indices, Indices, Pixels]:
-    """The two texels either side of each coordinate, and how far it lies towards the second, each (2, N)."""
+    """The two texels either side of each coordinate, and how far it lies towards the second, each
+    (2, N)."""
     extent = sizes.astype(np.float32)
     position = place * extent
     position -= np.float32(0.5)

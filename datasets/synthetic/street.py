@@ -1,4 +1,5 @@
-"""Lays out a street: carriageway, pavements, houses and gardens on either side, and who is about; and the drive along it."""
+"""Lays out a street: carriageway, pavements, houses and gardens on either side, and who is about;
+and the drive along it."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from vssbench.datasets.synthetic.surfaces import NAMES, Layer, Scene, SceneObjec
 from vssbench.datasets.synthetic.textures import FACADE_LENGTH, ROAD_LENGTH
 
 FPS = 30.0
-#: metres of street before the first and beyond the last place of the camera; small things end before the houses do
+#: metres of street before the first and beyond the last place of the camera; small things end
+#: before the houses do
 BEHIND, BEYOND, SMALL_BEYOND = 8.0, 120.0, 65.0
 STOREY, HOUSE_DEPTH = 3.0, 8.0
 #: metres between a lane and the kerb, with and without parked cars
@@ -23,9 +25,11 @@ PARKING, MARGIN = 2.1, 0.3
 
 @dataclass(frozen=True)
 class Drive:
-    """The camera's path: a steady speed with slight sway, yaw, pitch and roll, each a sine of its own rate and phase.
+    """The camera's path: a steady speed with slight sway, yaw, pitch and roll, each a sine of its
+    own rate and phase.
 
-    ``amplitudes`` and ``rates`` are of x, y (metres), yaw, pitch, roll (radians); rates in radians a second.
+    ``amplitudes`` and ``rates`` are of x, y (metres), yaw, pitch, roll (radians); rates in radians
+    a second.
     """
 
     lane: float
@@ -58,17 +62,27 @@ class Street:
 def build(library: Library, rng: np.random.Generator, seconds: float) -> Street:
     """A random street for a drive of that many seconds."""
     plan = _Plan.draw(library, rng, seconds)
-    objects = [*plan.ground(), *plan.row(-1), *plan.row(1), *plan.furniture(-1), *plan.furniture(1), *plan.traffic()]
+    objects = [
+        *plan.ground(),
+        *plan.row(-1),
+        *plan.row(1),
+        *plan.furniture(-1),
+        *plan.furniture(1),
+        *plan.traffic(),
+    ]
     objects += plan.end()
     haze = rng.uniform(190, 225) * np.array([0.98, 1.0, 1.02])
     air = Air((float(haze[0]), float(haze[1]), float(haze[2])), rng.uniform(110, 400))
     gains = rng.uniform(0.82, 1.12) * (1 + rng.normal(0, 0.035, 3))
-    return Street(Scene(objects), air, plan.drive, (float(gains[0]), float(gains[1]), float(gains[2])))
+    return Street(
+        Scene(objects), air, plan.drive, (float(gains[0]), float(gains[1]), float(gains[2]))
+    )
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """The measures of a street. ``side`` is the side people drive on, 1 for the right; ``sun`` the side the sun shines on."""
+    """The measures of a street. ``side`` is the side people drive on, 1 for the right; ``sun`` the
+    side the sun shines on."""
 
     shop: Workshop
     drive: Drive
@@ -88,47 +102,102 @@ class _Plan:
             lane=side * lane * rng.uniform(0.5, 0.62),
             height=rng.uniform(1.4, 1.75),
             speed=rng.uniform(7.5, 12.0),
-            amplitudes=(0.06, 0.012, rng.uniform(0.02, 0.06), rng.uniform(0.002, 0.006), rng.uniform(0.002, 0.008)),
+            amplitudes=(
+                0.06,
+                0.012,
+                rng.uniform(0.02, 0.06),
+                rng.uniform(0.002, 0.006),
+                rng.uniform(0.002, 0.008),
+            ),
             rates=tuple(rng.uniform((0.8, 5, 1.0, 5, 1.5), (1.6, 9, 2.2, 9, 4))),
             phases=tuple(rng.uniform(0, 2 * np.pi, 5)),
         )
         walks = {number: rng.uniform(2.7, 4.4) for number in (-1, 1)}
         kerbs = {
-            number: lane + (PARKING if rng.random() < share else MARGIN) for number, share in ((side, 0.35), (-side, 0.65))
+            number: lane + (PARKING if rng.random() < share else MARGIN)
+            for number, share in ((side, 0.35), (-side, 0.65))
         }
         shop = Workshop(library, rng, rng.choice([0.0, 0.4, 1.0]))
         return cls(
-            shop, drive, side, sun, lane, kerbs, walks, drive.speed * seconds + BEYOND, drive.speed * seconds + SMALL_BEYOND
+            shop,
+            drive,
+            side,
+            sun,
+            lane,
+            kerbs,
+            walks,
+            drive.speed * seconds + BEYOND,
+            drive.speed * seconds + SMALL_BEYOND,
         )
 
     def ground(self) -> list[SceneObject]:
-        """Sky, road, kerbs, pavements, what lies behind them, the shade of the houses, and crossings."""
+        """Sky, road, kerbs, pavements, what lies behind them, the shade of the houses, and
+        crossings."""
         rng, pick, far = self.shop.rng, self.shop.library.pick, self.length + 60
         span = far + BEHIND
         turn = rng.uniform(0, 4.0)
-        sky = Surface(pick("sky", rng), 0, (-2.0, 1.5, 1.0), RIGHT, DOWN, (4.0, 1.6), (4.0, 1.7), (turn, 0.0), infinite=True)
+        sky = Surface(
+            pick("sky", rng),
+            0,
+            (-2.0, 1.5, 1.0),
+            RIGHT,
+            DOWN,
+            (4.0, 1.6),
+            (4.0, 1.7),
+            (turn, 0.0),
+            infinite=True,
+        )
         # under the pavements too, so that its centre line divides the lanes
         half = max(self.kerbs.values())
-        road = self._flat("road", "Road", -half, 0.0, 2 * half, (2 * half, ROAD_LENGTH), self.shop.tint(0.1))
+        road = self._flat(
+            "road", "Road", -half, 0.0, 2 * half, (2 * half, ROAD_LENGTH), self.shop.tint(0.1)
+        )
         items = [SceneObject(Layer.SKY, [sky], far), SceneObject(Layer.GROUND, [road], far)]
         for side in (-1, 1):
             edge, walk, tint = side * self.kerbs[side], self.walks[side], self.shop.tint(0.1)
             paving, kerb = pick("paving", rng), pick("paving", rng)
             beyond = self._flat(
-                "lawn", "Tree", edge + side * walk if side > 0 else edge - walk - 40, KERB, 40.0, (6.0, 6.0), tint
+                "lawn",
+                "Tree",
+                edge + side * walk if side > 0 else edge - walk - 40,
+                KERB,
+                40.0,
+                (6.0, 6.0),
+                tint,
             )
             left = edge if side > 0 else edge - walk
             slabs = Surface(
-                paving, NAMES.index("Pavement"), (left, KERB, -BEHIND), RIGHT, AHEAD, (walk, span), (4.0, 4.0), tint=tint
+                paving,
+                NAMES.index("Pavement"),
+                (left, KERB, -BEHIND),
+                RIGHT,
+                AHEAD,
+                (walk, span),
+                (4.0, 4.0),
+                tint=tint,
             )
             face = Surface(
-                kerb, NAMES.index("Pavement"), (edge, KERB, -BEHIND), AHEAD, DOWN, (span, KERB), (6.0, 3.0), tint=tint
+                kerb,
+                NAMES.index("Pavement"),
+                (edge, KERB, -BEHIND),
+                AHEAD,
+                DOWN,
+                (span, KERB),
+                (6.0, 3.0),
+                tint=tint,
             )
             items += [SceneObject(Layer.GROUND, [beyond, slabs, face], far)]
         return items + self._stains(span)
 
     def _flat(
-        self, kind: str, label: str, left: float, y: float, width: float, period: tuple[float, float], tint: Vector
+        self,
+        kind: str,
+        label: str,
+        left: float,
+        y: float,
+        width: float,
+        period: tuple[float, float],
+        tint: Vector,
     ) -> Surface:
         """A strip of ground along the whole street."""
         size = (width, self.length + 60 + BEHIND)
@@ -142,12 +211,28 @@ class _Plan:
             walk, kerb = self.walks[-self.sun], self.kerbs[-self.sun]
             reach = rng.uniform(0.2, 1.1) * kerb
             middle, dark = span / 2 - BEHIND, 0.45 * self.shop.sunlit
-            items.append(self.shop.shadow((-self.sun * (kerb + walk / 2), KERB, middle), (walk, span), dark))
-            items.append(self.shop.shadow((-self.sun * (kerb - reach / 2), 0.0, middle), (reach, span), dark, "shade"))
+            items.append(
+                self.shop.shadow((-self.sun * (kerb + walk / 2), KERB, middle), (walk, span), dark)
+            )
+            items.append(
+                self.shop.shadow(
+                    (-self.sun * (kerb - reach / 2), 0.0, middle), (reach, span), dark, "shade"
+                )
+            )
         for z in np.arange(rng.uniform(10, 60), self.busy, 60.0):
-            texture, size = self.shop.library.pick("crossing", rng), (self.kerbs[-1] + self.kerbs[1], 3.0)
+            texture, size = (
+                self.shop.library.pick("crossing", rng),
+                (self.kerbs[-1] + self.kerbs[1], 3.0),
+            )
             stripes = Surface(
-                texture, None, (-self.kerbs[-1], 0.0, float(z)), RIGHT, AHEAD, size, size, tint=self.shop.tint(0.1)
+                texture,
+                None,
+                (-self.kerbs[-1], 0.0, float(z)),
+                RIGHT,
+                AHEAD,
+                size,
+                size,
+                tint=self.shop.tint(0.1),
             )
             items.append(SceneObject(Layer.DECAL, [stripes], float(z)))
         return items
@@ -164,11 +249,22 @@ class _Plan:
                 length, before = rng.uniform(1.0, 2.6) * FACADE_LENGTH, height
                 storeys = int(rng.choice(STOREYS, p=[0.15, 0.35, 0.33, 0.17]))
                 height = storeys * STOREY + KERB
-                items.append(self._house(side, z, length, self.kerbs[side] + self.walks[side], storeys, height > before))
+                items.append(
+                    self._house(
+                        side,
+                        z,
+                        length,
+                        self.kerbs[side] + self.walks[side],
+                        storeys,
+                        height > before,
+                    )
+                )
             z += length
         return items
 
-    def _house(self, side: int, z: float, length: float, inset: float, storeys: int, end_shows: bool) -> SceneObject:
+    def _house(
+        self, side: int, z: float, length: float, inset: float, storeys: int, end_shows: bool
+    ) -> SceneObject:
         """A front along the street, a roof with its gable, and the near end where that shows."""
         shop, building = self.shop, NAMES.index("Building")
         height, x, span = storeys * STOREY + KERB, side * inset, length + 0.05
@@ -188,22 +284,44 @@ class _Plan:
             tiles, period = shop.library.pick("roof", shop.rng), (3.0, 3.0)
             faces.append(
                 Surface(
-                    tiles, building, ridge, AHEAD, tuple(-slope / rafter), (span, rafter), period, tint=shop.tint(0.1, light)
+                    tiles,
+                    building,
+                    ridge,
+                    AHEAD,
+                    tuple(-slope / rafter),
+                    (span, rafter),
+                    period,
+                    tint=shop.tint(0.1, light),
                 )
             )
         texture = shop.library.pick(f"facade{storeys}", shop.rng)
         period = (FACADE_LENGTH, height)
-        faces.append(Surface(texture, building, (x, height, z), AHEAD, DOWN, (span, height), period, tint=tint))
+        faces.append(
+            Surface(
+                texture, building, (x, height, z), AHEAD, DOWN, (span, height), period, tint=tint
+            )
+        )
         return SceneObject(Layer.BACKGROUND, faces, z)
 
     def _garden(self, side: int, z: float, end: float) -> list[SceneObject]:
         """A fence at the pavement, trees behind it, and a house set back."""
         rng, edge = self.shop.rng, self.kerbs[side] + self.walks[side]
-        items = [self._house(side, z, end - z, edge + rng.uniform(4.0, 8.0), int(rng.choice(STOREYS[:3])), True)]
+        items = [
+            self._house(
+                side, z, end - z, edge + rng.uniform(4.0, 8.0), int(rng.choice(STOREYS[:3])), True
+            )
+        ]
         if rng.random() < 0.85:
-            items += self.shop.fence(side * (edge + 0.05), z, end, Layer.BOUNDARY, self.shop.tint(0.15))
+            items += self.shop.fence(
+                side * (edge + 0.05), z, end, Layer.BOUNDARY, self.shop.tint(0.15)
+            )
         for place in np.arange(z + rng.uniform(1, 4), end, rng.uniform(4, 8)):
-            items += self.shop.tree(side * (edge + rng.uniform(1.5, 3.5)), float(place), Layer.BACKGROUND, rng.uniform(5, 10))
+            items += self.shop.tree(
+                side * (edge + rng.uniform(1.5, 3.5)),
+                float(place),
+                Layer.BACKGROUND,
+                rng.uniform(5, 10),
+            )
         return items
 
     def furniture(self, side: int) -> list[SceneObject]:
@@ -213,13 +331,22 @@ class _Plan:
         for z in np.arange(rng.uniform(-2, 14), self.busy, rng.uniform(14, 22)):
             items += self.shop.lamp(kerbside, float(z), -side)
         for z in np.arange(rng.uniform(4, 16), self.busy, rng.uniform(10, 18)):
-            items += self.shop.sign(kerbside + side * rng.uniform(0, 0.4), float(z) + rng.uniform(-2, 2))
+            items += self.shop.sign(
+                kerbside + side * rng.uniform(0, 0.4), float(z) + rng.uniform(-2, 2)
+            )
         for z in np.arange(rng.uniform(4, 25), self.busy, rng.uniform(22, 40)):
             end = float(z) + rng.uniform(5, 12)
-            items += self.shop.fence(side * (kerb + 0.25), float(z), end, Layer.KERB, self.shop.tint(0.15))
+            items += self.shop.fence(
+                side * (kerb + 0.25), float(z), end, Layer.KERB, self.shop.tint(0.15)
+            )
         if rng.random() < 0.7:
             for z in np.arange(rng.uniform(6, 20), self.busy, rng.uniform(11, 20)):
-                items += self.shop.tree(kerbside + side * rng.uniform(0.1, 0.5), float(z), Layer.PAVEMENT, rng.uniform(5, 9))
+                items += self.shop.tree(
+                    kerbside + side * rng.uniform(0.1, 0.5),
+                    float(z),
+                    Layer.PAVEMENT,
+                    rng.uniform(5, 9),
+                )
         if kerb - self.lane > MARGIN:
             z = rng.uniform(0, 12)
             while z < self.busy:
@@ -239,7 +366,9 @@ class _Plan:
         own, other = self.side * self.lane / 2, -self.side * self.lane / 2
         if rng.random() < 0.6:
             # never slower than the camera, which would run into it
-            items += self.shop.car(own, rng.uniform(9, 26), 1, self.drive.speed * rng.uniform(1.0, 1.15))
+            items += self.shop.car(
+                own, rng.uniform(9, 26), 1, self.drive.speed * rng.uniform(1.0, 1.15)
+            )
         else:
             items += self._crossers()
         z = rng.uniform(10, 30)
@@ -264,11 +393,15 @@ class _Plan:
             way = float(rng.choice([-1.0, 1.0]))
             if rng.random() < 0.5:
                 items += self.shop.cyclist(
-                    -way * self.lane * rng.uniform(0.5, 1.0), float(z), (way * rng.uniform(2, 4), 0.0, 0.0)
+                    -way * self.lane * rng.uniform(0.5, 1.0),
+                    float(z),
+                    (way * rng.uniform(2, 4), 0.0, 0.0),
                 )
             else:
                 pace = (way * rng.uniform(1.0, 1.7), 0.0, 0.0)
-                items += self.shop.person(-way * self.lane * rng.uniform(-0.2, 1.0), float(z), pace, 0.0)
+                items += self.shop.person(
+                    -way * self.lane * rng.uniform(-0.2, 1.0), float(z), pace, 0.0
+                )
         return items
 
     def end(self) -> list[SceneObject]:
@@ -292,5 +425,10 @@ class _Plan:
             items.append(SceneObject(Layer.BACKGROUND, [front], self.length + 25))
             x += width
         for place in np.arange(-14, 14, 6):
-            items += self.shop.tree(float(place + rng.uniform(-2, 2)), self.length + 15, Layer.BACKGROUND, rng.uniform(5, 9))
+            items += self.shop.tree(
+                float(place + rng.uniform(-2, 2)),
+                self.length + 15,
+                Layer.BACKGROUND,
+                rng.uniform(5, 9),
+            )
         return items

@@ -19,7 +19,8 @@ Vector = tuple[float, float, float]
 class Layer(IntEnum):
     """Painted in this order; within a layer, objects from far to near.
 
-    The camera drives between the kerbs, so that what stands nearer to the street's middle can only be in front.
+    The camera drives between the kerbs, so that what stands nearer to the street's middle can only
+    be in front.
     """
 
     SKY = 0
@@ -34,7 +35,8 @@ class Layer(IntEnum):
 
 @dataclass(frozen=True)
 class Swing:
-    """A pendulum in the surface's own plane, about its origin: ``angle`` in radians, ``rate`` in radians a second."""
+    """A pendulum in the surface's own plane, about its origin: ``angle`` in radians, ``rate`` in
+    radians a second."""
 
     angle: float
     rate: float
@@ -43,12 +45,14 @@ class Swing:
 
 @dataclass(frozen=True)
 class Surface:
-    """A rectangle: ``origin`` is its first corner at time 0, ``u`` and ``v`` its unit edges, ``size`` their lengths in metres.
+    """A rectangle: ``origin`` is its first corner at time 0, ``u`` and ``v`` its unit edges,
+    ``size`` their lengths in metres.
 
-    The texture's first row and column lie at the origin; it repeats every ``period`` metres from ``shift`` metres on.
-    ``tint`` multiplies its colour. ``label`` is a class index; None for what only stains the ground below it: a decal,
-    such as a shadow, shows and is labelled, and moves, as that ground. A ``one_sided`` surface is seen only from the side
-    from which its texture is not mirrored. An ``infinite`` one's origin is a direction: it shows no parallax.
+    The texture's first row and column lie at the origin; it repeats every ``period`` metres from
+    ``shift`` metres on. ``tint`` multiplies its colour. ``label`` is a class index; None for what
+    only stains the ground below it: a decal, such as a shadow, shows and is labelled, and moves, as
+    that ground. A ``one_sided`` surface is seen only from the side from which its texture is not
+    mirrored. An ``infinite`` one's origin is a direction: it shows no parallax.
     """
 
     texture: int
@@ -68,7 +72,8 @@ class Surface:
 
 @dataclass
 class SceneObject:
-    """Surfaces that move as one, painted in their order. ``nearest`` is the least z that any of them reaches at time 0."""
+    """Surfaces that move as one, painted in their order. ``nearest`` is the least z that any of
+    them reaches at time 0."""
 
     layer: Layer
     surfaces: list[Surface]
@@ -80,29 +85,45 @@ class Table:
     """The properties of all surfaces as arrays, a row each; what is painted with is float32."""
 
     def __init__(self, surfaces: list[Surface]) -> None:
-        self.label = np.array([IGNORE if item.label is None else item.label for item in surfaces], np.uint8)
+        self.label = np.array(
+            [IGNORE if item.label is None else item.label for item in surfaces], np.uint8
+        )
         self.stain = self.label == IGNORE
         self.one_sided = np.array([item.one_sided for item in surfaces])
         self.infinite = np.array([item.infinite for item in surfaces])
         self.origin = np.array([item.origin for item in surfaces], np.float64)
         self.axes = np.array([(item.u, item.v) for item in surfaces], np.float64)
-        self.corners = np.array([[(0, 0, 1), (w, 0, 1), (w, h, 1), (0, h, 1)] for w, h in (item.size for item in surfaces)])
+        self.corners = np.array(
+            [
+                [(0, 0, 1), (w, 0, 1), (w, h, 1), (0, h, 1)]
+                for w, h in (item.size for item in surfaces)
+            ]
+        )
         self.texture = np.array([item.texture for item in surfaces], np.int32)
         self.size = np.array([item.size for item in surfaces], np.float32)
         rate = np.array([(1 / item.period[0], 1 / item.period[1]) for item in surfaces], np.float32)
         shift = np.array([item.shift for item in surfaces], np.float32) * rate
-        spans = np.array([(item.size[0] / abs(item.period[0]), item.size[1] / item.period[1]) for item in surfaces])
+        spans = np.array(
+            [
+                (item.size[0] / abs(item.period[0]), item.size[1] / item.period[1])
+                for item in surfaces
+            ]
+        )
         end = np.where((spans < 1 + 1e-6) & (shift % 1 == 0), 1, np.inf).astype(np.float32)
-        #: periods a metre; shift in periods; 1 where the texture shows once, infinite where it repeats; size; each along u, v
+        #: periods a metre; shift in periods; 1 where the texture shows once, infinite where it
+        #: repeats; size; each along u, v
         self.mapping = np.concatenate([rate, shift, end, self.size], axis=1).T
-        opacity = np.array([(*item.tint, 1.0) for item in surfaces]) * np.array([[item.opacity] for item in surfaces])
+        opacity = np.array([(*item.tint, 1.0) for item in surfaces]) * np.array(
+            [[item.opacity] for item in surfaces]
+        )
         self.tint = opacity.astype(np.float32)
         #: whether distance hazes it
         self.hazy = (~self.infinite & ~self.stain).astype(np.float32)
 
 
 class Scene:
-    """All objects of a street and their surfaces, numbered through; ``first`` is the number of each object's first surface."""
+    """All objects of a street and their surfaces, numbered through; ``first`` is the number of each
+    object's first surface."""
 
     def __init__(self, objects: list[SceneObject]) -> None:
         self.objects = objects
@@ -110,8 +131,14 @@ class Scene:
         self.table = Table(self.surfaces)
         counts = [len(item.surfaces) for item in objects]
         self.first = [int(number) for number in np.cumsum([0, *counts[:-1]])]
-        self._velocities = np.repeat(np.array([item.velocity for item in objects], np.float64), counts, axis=0)
-        self._swings = [(number, item.swing) for number, item in enumerate(self.surfaces) if item.swing is not None]
+        self._velocities = np.repeat(
+            np.array([item.velocity for item in objects], np.float64), counts, axis=0
+        )
+        self._swings = [
+            (number, item.swing)
+            for number, item in enumerate(self.surfaces)
+            if item.swing is not None
+        ]
 
     def projections(self, camera: Camera, calibration: Matrix, seconds: float) -> Matrix:
         """Plane coordinates to pixels of every surface at that time, float64 (surfaces, 3, 3)."""

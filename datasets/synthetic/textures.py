@@ -1,6 +1,8 @@
-"""Textures of large things that repeat: ground, walls, roofs, sky, bark. RGBA float32 (h, w, 4) in 0..1.
+"""Textures of large things that repeat: ground, walls, roofs, sky, bark. RGBA float32 (h, w, 4) in
+0..1.
 
-Greys, browns and reds are shared between roads, pavements, walls and fences on purpose: colour alone must not tell the class.
+Greys, browns and reds are shared between roads, pavements, walls and fences on purpose: colour
+alone must not tell the class.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ ROAD_LENGTH = 24.0
 
 
 def road(rng: RandomState) -> Pixels:
-    """The whole width of a road (columns) over ROAD_LENGTH metres (rows): asphalt, patches, cracks, tyre wear, markings."""
+    """The whole width of a road (columns) over ROAD_LENGTH metres (rows): asphalt, patches, cracks,
+    tyre wear, markings."""
     height, width = 512, 512
     grain = 0.055 * noise(rng, height, width, 0.2) + 0.05 * noise(rng, height, width, 1.1)
     across = np.linspace(0, 1, width, endpoint=False, dtype=np.float32)
@@ -37,7 +40,11 @@ def road(rng: RandomState) -> Pixels:
         paint[start : start + height // 8, middle - line // 2 : middle + line // 2] = 1
     yellow = rng.random() < 0.5
     edge = int(rng.uniform(0.012, 0.03) * width)
-    for column in (edge, width - edge - line, *((edge + 2 * line, width - edge - 3 * line) if yellow else ())):
+    for column in (
+        edge,
+        width - edge - line,
+        *((edge + 2 * line, width - edge - 3 * line) if yellow else ()),
+    ):
         paint[:, column : column + line - 2] = 1
     paint *= worn
     marking = np.array([0.86, 0.85, 0.82])
@@ -61,7 +68,8 @@ def paving(rng: RandomState) -> Pixels:
 
 
 def wall(rng: RandomState, height: int, width: int, metres: tuple[float, float]) -> np.ndarray:
-    """Brick, render or ashlar, RGB float64 (h, w, 3); ``metres`` is the size (height, width) that it covers."""
+    """Brick, render or ashlar, RGB float64 (h, w, 3); ``metres`` is the size (height, width) that
+    it covers."""
     kind = rng.choice(["brick", "render", "ashlar"], p=[0.5, 0.3, 0.2])
     dirt = 1 + 0.07 * noise(rng, height, width, 1.2) + 0.03 * noise(rng, height, width, 0.2)
     if kind == "render":
@@ -82,7 +90,8 @@ def wall(rng: RandomState, height: int, width: int, metres: tuple[float, float])
 
 
 def facade(rng: RandomState, storeys: int) -> Pixels:
-    """FACADE_LENGTH metres of a house front from eaves to pavement: windows in rows, a door or a shop below, a cornice."""
+    """FACADE_LENGTH metres of a house front from eaves to pavement: windows in rows, a door or a
+    shop below, a cornice."""
     height, width = 512, 256
     colour = wall(rng, height, width, (storeys * 3.0, FACADE_LENGTH))
     picture = Image.fromarray((np.clip(colour, 0, 1) * 255).astype(np.uint8)).convert("RGBA")
@@ -101,18 +110,37 @@ def facade(rng: RandomState, storeys: int) -> Pixels:
                 half, top, bottom = bay * 0.45, floor * storey + storey * 0.3, height - storey * 0.1
             if door:
                 top, bottom = y - tall / 2, height - 1.0
-            pane = byte(rng.uniform(0.4, 0.8, 3)) if door else byte(stone(rng, 0.1, 0.42, 0.1) * np.array([0.9, 1.0, 1.1]))
+            pane = (
+                byte(rng.uniform(0.4, 0.8, 3))
+                if door
+                else byte(stone(rng, 0.1, 0.42, 0.1) * np.array([0.9, 1.0, 1.1]))
+            )
             draw.rectangle((x - half - 3, top - 4, x + half + 3, bottom + 5), frame)
             draw.rectangle((x - half, top, x + half, bottom), pane)
             if not door:
-                middle, slope = top + (bottom - top) * rng.uniform(0.1, 0.8), (bottom - top) * rng.uniform(-0.15, 0.15)
-                shine = byte(np.array(pane[:3]) / 255 + rng.uniform(0.0, 0.35) * np.array([0.9, 1.0, 1.1]))
-                draw.polygon([(x - half, top), (x + half, top), (x + half, middle + slope), (x - half, middle - slope)], shine)
+                middle, slope = (
+                    top + (bottom - top) * rng.uniform(0.1, 0.8),
+                    (bottom - top) * rng.uniform(-0.15, 0.15),
+                )
+                shine = byte(
+                    np.array(pane[:3]) / 255 + rng.uniform(0.0, 0.35) * np.array([0.9, 1.0, 1.1])
+                )
+                draw.polygon(
+                    [
+                        (x - half, top),
+                        (x + half, top),
+                        (x + half, middle + slope),
+                        (x - half, middle - slope),
+                    ],
+                    shine,
+                )
                 draw.line((x, top, x, bottom), frame, 3)
                 draw.line((x - half, (top + bottom) / 2, x + half, (top + bottom) / 2), frame, 3)
         if shop:
             board = floor * storey + storey * 0.06
-            draw.rectangle((4, board, width - 5, board + storey * 0.2), byte(rng.uniform(0.1, 0.9, 3)))
+            draw.rectangle(
+                (4, board, width - 5, board + storey * 0.2), byte(rng.uniform(0.1, 0.9, 3))
+            )
             _letters(draw, rng, (14, board + storey * 0.05, width - 14, board + storey * 0.15))
     ledge = byte(stone(rng, 0.4, 0.8))
     draw.rectangle((0, 0, width, height * 0.025), ledge)
@@ -121,7 +149,9 @@ def facade(rng: RandomState, storeys: int) -> Pixels:
     return opaque(pixels * (1 + 0.05 * noise(rng, height, width, 0.9))[..., None])
 
 
-def _letters(draw: ImageDraw.ImageDraw, rng: RandomState, box: tuple[float, float, float, float]) -> None:
+def _letters(
+    draw: ImageDraw.ImageDraw, rng: RandomState, box: tuple[float, float, float, float]
+) -> None:
     """Strokes that look like lettering."""
     left, top, right, bottom = box
     ink = byte(rng.choice([0.1, 0.95]) * np.ones(3))
@@ -157,13 +187,19 @@ def gable(rng: RandomState) -> Pixels:
 
 
 def sky(rng: RandomState) -> Pixels:
-    """Rows from zenith to horizon, columns around: blue or overcast, with clouds that whiten towards the horizon."""
+    """Rows from zenith to horizon, columns around: blue or overcast, with clouds that whiten
+    towards the horizon."""
     height, width = 256, 512
     clouds = noise(rng, height, width, 1.5) + 0.25 * noise(rng, height, width, 0.9)
     amount = np.clip(clouds * 0.5 + rng.uniform(-0.3, 1.0), 0, 1)[..., None]
     up = np.linspace(1, 0, height)[:, None, None]
-    blue = np.array([0.5, 0.68, 0.92]) * (1 - 0.25 * up) + np.array([0.3, 0.2, 0.06]) * (1 - up) ** 2
-    white = rng.uniform(0.72, 0.97) * np.array([0.99, 1.0, 1.02]) + 0.05 * noise(rng, height, width, 1.3)[..., None]
+    blue = (
+        np.array([0.5, 0.68, 0.92]) * (1 - 0.25 * up) + np.array([0.3, 0.2, 0.06]) * (1 - up) ** 2
+    )
+    white = (
+        rng.uniform(0.72, 0.97) * np.array([0.99, 1.0, 1.02])
+        + 0.05 * noise(rng, height, width, 1.3)[..., None]
+    )
     return opaque(blue * (1 - amount) + white * amount)
 
 

@@ -1,4 +1,5 @@
-"""AR-Seg: low-resolution non-keyframes fused with the keyframe's features moved by the codec's vectors (CVPR 2023)."""
+"""AR-Seg: low-resolution non-keyframes fused with the keyframe's features moved by the codec's
+vectors (CVPR 2023)."""
 
 from __future__ import annotations
 
@@ -21,10 +22,12 @@ from vssbench.nets.pspnet import STYLES
 from vssbench.nets.resize import resize, scaled_size
 from vssbench.nets.warp import resize_motion, warp
 
-#: backbone parameter -> (its name in the paper's tables, the per-frame method that holds the same network)
+#: backbone parameter -> (its name in the paper's tables, the per-frame method that holds the same
+#: network)
 BACKBONES = {"psp18": ("PSP18", "pspnet"), "bise18": ("Bise18", "bisenet")}
 
-#: parameter -> its values; the first is what the published numbers were made with, but for ``warp`` (see the class)
+#: parameter -> its values; the first is what the published numbers were made with, but for ``warp``
+#: (see the class)
 CHOICES = {
     "backbone": tuple(BACKBONES),
     "style": ("upsample", "semseg"),
@@ -37,20 +40,23 @@ CHOICES = {
 
 
 class ARSeg(VideoSegmenter):
-    """A keyframe passes through the full-resolution network, whose feature before the last 1x1 convolution is the reference.
-    Another frame passes through a second network of the same shape at low resolution; the reference is warped by the codec's
-    vectors to that frame, CReFF fuses the two, and the keyframe network's own last convolution classifies (section 3).
+    """A keyframe passes through the full-resolution network, whose feature before the last 1x1
+    convolution is the reference. Another frame passes through a second network of the same shape at
+    low resolution; the reference is warped by the codec's vectors to that frame, CReFF fuses the
+    two, and the keyframe network's own last convolution classifies (section 3).
 
-    Parameters: ``backbone`` psp18 or bise18; ``style`` of psp18, upsample (the CamVid experiments: 64 channels at full
-    resolution are fused) or semseg (Cityscapes: 512 channels at stride 8); ``scale`` of non-keyframes; ``width`` multiplier of
-    all channels.
+    Parameters: ``backbone`` psp18 or bise18; ``style`` of psp18, upsample (the CamVid experiments:
+    64 channels at full resolution are fused) or semseg (Cityscapes: 512 channels at stride 8);
+    ``scale`` of non-keyframes; ``width`` multiplier of all channels.
 
-    Those of the ablation (Table 3): ``fusion`` local (local attention in a ``window``), global (at 1/32), conv, none (the
-    low-resolution network alone), warp (the moved keyframe feature alone); ``grouped`` depthwise convolutions of query, key and
-    value; ``direct`` connection of the low-resolution feature; ``scaled`` scores (Eq. 3; the authors' code has none);
-    ``location`` of the fusion, before c1x1, ntask or nfeat (behind the stem, as in the authors' code); ``warp`` exact, paper
-    (the authors' code, half a pixel off) or off; ``shared`` last convolution; ``fst``, the feature similarity training: mse,
-    kl (of the features, as in the authors' code), kl_predictions, or none.
+    Those of the ablation (Table 3): ``fusion`` local (local attention in a ``window``), global (at
+    1/32), conv, none (the low-resolution network alone), warp (the moved keyframe feature alone);
+    ``grouped`` depthwise convolutions of query, key and value; ``direct`` connection of the
+    low-resolution feature; ``scaled`` scores (Eq. 3; the authors' code has none); ``location`` of
+    the fusion, before c1x1, ntask or nfeat (behind the stem, as in the authors' code); ``warp``
+    exact, paper (the authors' code, half a pixel off) or off; ``shared`` last convolution; ``fst``,
+    the feature similarity training: mse, kl (of the features, as in the authors' code),
+    kl_predictions, or none.
 
     ``start`` of the low-resolution network's training: hr (the trained keyframe network's weights)
     or own (what ``--init`` gave it, from ImageNet in the authors' code, but for bise18 on
@@ -83,14 +89,23 @@ class ARSeg(VideoSegmenter):
     ) -> None:
         super().__init__(classes)
         given = {
-            "backbone": backbone, "style": style, "fusion": fusion, "warp": warp, "location": location, "fst": fst,
+            "backbone": backbone, "style": style, "fusion": fusion, "warp": warp,
+            "location": location, "fst": fst,
             "start": start,
         }  # fmt: skip
         for key, value in given.items():
             if value not in CHOICES[key]:
-                raise UsageError(f"arseg: unknown {key} {value!r}; expected one of {', '.join(CHOICES[key])}")
+                raise UsageError(
+                    f"arseg: unknown {key} {value!r}; expected one of {', '.join(CHOICES[key])}"
+                )
         _check_together(backbone, style, location, fusion, window)
-        self.backbone, self.style, self.window, self.warp, self.width = backbone, style, window, warp, width
+        self.backbone, self.style, self.window, self.warp, self.width = (
+            backbone,
+            style,
+            window,
+            warp,
+            width,
+        )
         self.scale = check_scale("arseg", scale)
         self.mode, self.location, self.shared, self.fst = fusion, location, shared, fst
         self.start = start
@@ -98,15 +113,18 @@ class ARSeg(VideoSegmenter):
         self._changed = [
             f"{key} {_word(value)}"
             for key, value, usual in (
-                ("style", style, "upsample"), ("window", window, 7), ("fusion", fusion, "local"), ("grouped", grouped, True),
+                ("style", style, "upsample"), ("window", window, 7), ("fusion", fusion, "local"),
+                ("grouped", grouped, True),
                 ("direct", direct, True), ("scaled", scaled, False), ("before", location, "c1x1"),
-                ("warp", "off" if warp == "off" else "on", "on"), ("shared C1x1", shared, True), ("FST", fst, "mse"),
+                ("warp", "off" if warp == "off" else "on", "on"), ("shared C1x1", shared, True),
+                ("FST", fst, "mse"),
             )
             if value != usual
         ]  # fmt: skip
         self.high, self.low = self._network(), self._network()
         if shared:
-            self.low.final = nn.Identity()  # the keyframe network's last 1x1 convolution classifies both
+            # the keyframe network's last 1x1 convolution classifies both
+            self.low.final = nn.Identity()
         if fusion in KINDS:
             channels, stride = self._fused_feature()
             self.fusion = CReFF(channels, window, fusion, grouped, direct, scaled, stride)
@@ -122,8 +140,15 @@ class ARSeg(VideoSegmenter):
         """Return the channels and the stride of the feature that CReFF fuses."""
         if self.location != "c1x1":
             assert isinstance(self.high, TwoPartNetwork)
-            return (self.high.stem_channels, 4) if self.location == "nfeat" else (self.high.backbone_channels, 8)
-        return self.high.feature_channels, 1 if (self.backbone, self.style) == ("psp18", "upsample") else 8
+            return (
+                (self.high.stem_channels, 4)
+                if self.location == "nfeat"
+                else (self.high.backbone_channels, 8)
+            )
+        return self.high.feature_channels, 1 if (self.backbone, self.style) == (
+            "psp18",
+            "upsample",
+        ) else 8
 
     @property
     def display(self) -> str:
@@ -153,7 +178,9 @@ class ARSeg(VideoSegmenter):
         low, _ = self.low.features(resize(image, scaled_size(*size, self.scale)))
         return self._fused_logits(low, motion, reference, size)
 
-    def _fused_logits(self, low: Tensor, motion: Tensor | None, reference: Tensor, size: tuple[int, int]) -> Tensor:
+    def _fused_logits(
+        self, low: Tensor, motion: Tensor | None, reference: Tensor, size: tuple[int, int]
+    ) -> Tensor:
         """Compute logits of a non-keyframe in one pass over the image.
 
         The pass is the warp, CReFF and, where the feature has the logits' size, the last
@@ -166,8 +193,10 @@ class ARSeg(VideoSegmenter):
         final = branch.final if self.backbone == "psp18" else None
         assert final is None or isinstance(final, nn.Conv2d)
         fused = fused_creff(
-            low, reference, None if self.warp == "off" else motion, fusion.query, fusion.key, fusion.value, final,
-            fusion.window, fusion.scale, "exact" if self.warp == "off" else self.warp, fusion.direct,
+            low, reference, None if self.warp == "off" else motion, fusion.query, fusion.key,
+            fusion.value, final,
+            fusion.window, fusion.scale, "exact" if self.warp == "off" else self.warp,
+            fusion.direct,
         )  # fmt: skip
         return branch.classify(fused, size) if final is None else resize(fused, size)
 
@@ -185,8 +214,11 @@ class ARSeg(VideoSegmenter):
         size = (reference.shape[-2], reference.shape[-1])
         return warp(reference, resize_motion(motion, size), self.warp)
 
-    def _fused_features(self, image: Tensor, motion: Tensor | None, reference: Tensor) -> tuple[Tensor, Any]:
-        """The feature before the last convolution of a non-keyframe, and what the auxiliary losses need."""
+    def _fused_features(
+        self, image: Tensor, motion: Tensor | None, reference: Tensor
+    ) -> tuple[Tensor, Any]:
+        """The feature before the last convolution of a non-keyframe, and what the auxiliary losses
+        need."""
         if self.mode == "warp":
             return self._moved(reference, motion), None
         small = resize(image, scaled_size(image.shape[-2], image.shape[-1], self.scale))
@@ -195,7 +227,9 @@ class ARSeg(VideoSegmenter):
             return self.fuse(low, motion, reference), extra
         assert isinstance(self.low, TwoPartNetwork)
         if self.location == "nfeat":
-            return self.low.features_from_stem(self.fuse(self.low.backbone.stem(small), motion, reference))
+            return self.low.features_from_stem(
+                self.fuse(self.low.backbone.stem(small), motion, reference)
+            )
         backbone, extra = self.low.backbone_features(small)
         return self.low.task_features(self.fuse(backbone, motion, reference)), extra
 
@@ -228,14 +262,18 @@ class ARSeg(VideoSegmenter):
             self._copy_to_low(self.high.state_dict())
 
     def _copy_to_low(self, state: dict[str, Tensor]) -> None:
-        self.low.load_state_dict({n: v for n, v in state.items() if not (self.shared and n.startswith("final."))})
+        self.low.load_state_dict(
+            {n: v for n, v in state.items() if not (self.shared and n.startswith("final."))}
+        )
 
     def loss(self, phase: Phase, batch: Batch) -> dict[str, Tensor]:
         image = self.normalise(batch.image)
         size = (image.shape[-2], image.shape[-1])
         if phase.name == "hr":
             feature, extra = self.high.features(image)
-            return self.high.losses(self.high.classify(feature, size), extra, batch.label, batch.class_weights)
+            return self.high.losses(
+                self.high.classify(feature, size), extra, batch.label, batch.class_weights
+            )
         if phase.name == "lr":
             logits, feature, extra = self._low(image)
         else:
@@ -248,7 +286,8 @@ class ARSeg(VideoSegmenter):
         return {**terms, **self._similarity(image, feature, logits)}
 
     def _low(self, image: Tensor) -> tuple[Tensor, Tensor, Any]:
-        """The LR network alone, of a normalised image: logits, its feature, what its auxiliary losses need."""
+        """The LR network alone, of a normalised image: logits, its feature, what its auxiliary
+        losses need."""
         size = (image.shape[-2], image.shape[-1])
         low_size = scaled_size(*size, self.scale)
         feature, extra = self.low.features(resize(image, low_size))
@@ -261,8 +300,9 @@ class ARSeg(VideoSegmenter):
         return super().validation_logits(phase, batch)
 
     def _similarity(self, image: Tensor, feature: Tensor, logits: Tensor) -> dict[str, Tensor]:
-        """Feature similarity training (section 3.3): the HR network's feature of the same frame is the target of a squared
-        error, or of a divergence of features or predictions. With fusion and, as in the authors' code, without."""
+        """Feature similarity training (section 3.3): the HR network's feature of the same frame is
+        the target of a squared error, or of a divergence of features or predictions. With fusion
+        and, as in the authors' code, without."""
         if self.fst == "none":
             return {}
         with torch.no_grad():
@@ -270,22 +310,34 @@ class ARSeg(VideoSegmenter):
         fused = resize(feature, (target.shape[-2], target.shape[-1]))
         if self.fst == "mse":
             return {"feature": F.mse_loss(fused.float(), target.float())}
-        if self.fst == "kl":  # train_pair.py of the authors takes the features for logarithms of probabilities
-            return {"feature": F.kl_div(target.float(), fused.float(), reduction="none", log_target=True).mean()}
+        # train_pair.py of the authors takes the features for logarithms of probabilities
+        if self.fst == "kl":
+            return {
+                "feature": F.kl_div(
+                    target.float(), fused.float(), reduction="none", log_target=True
+                ).mean()
+            }
         with torch.no_grad():
-            teacher = self.high.classify(target, (logits.shape[-2], logits.shape[-1])).float().log_softmax(1)
-        divergence = F.kl_div(logits.float().log_softmax(1), teacher, reduction="none", log_target=True)
+            teacher = (
+                self.high.classify(target, (logits.shape[-2], logits.shape[-1]))
+                .float()
+                .log_softmax(1)
+            )
+        divergence = F.kl_div(
+            logits.float().log_softmax(1), teacher, reduction="none", log_target=True
+        )
         return {"feature": divergence.sum(1).mean()}
 
     def initialise(self, state: dict[str, Tensor], source: dict[str, str]) -> tuple[str, ...]:
-        """From a per-frame network's weights: at scale 1 for both networks (replaces phase hr), at a lower scale for the
-        low-resolution network alone (replaces phase lr). From AR-Seg's own: both are replaced."""
+        """From a per-frame network's weights: at scale 1 for both networks (replaces phase hr), at
+        a lower scale for the low-resolution network alone (replaces phase lr). From AR-Seg's own:
+        both are replaced."""
         if source.get("name") == "arseg":
             return ("hr", "lr") if self._load(state, source) else ()
         if source.get("name") != self._per_frame:
             raise WeightsError(
-                f"arseg[backbone={self.backbone}] starts from weights of {self._per_frame} or arseg, "
-                f"and this file holds {source.get('method', 'an unknown method')}"
+                f"arseg[backbone={self.backbone}] starts from weights of {self._per_frame} or "
+                f"arseg, and this file holds {source.get('method', 'an unknown method')}"
             )
         network = {name.removeprefix("net."): value for name, value in state.items()}
         self._copy_to_low(network)
@@ -295,20 +347,32 @@ class ARSeg(VideoSegmenter):
         return ("hr",)
 
     def training_only(self) -> tuple[str, ...]:
-        auxiliary = tuple(f"{branch}.{name}" for branch in ("high", "low") for name in self.high.auxiliary)
+        auxiliary = tuple(
+            f"{branch}.{name}" for branch in ("high", "low") for name in self.high.auxiliary
+        )
         return (*auxiliary, "low") if self.mode == "warp" else auxiliary
 
 
 def _check_together(backbone: str, style: str, location: str, fusion: str, window: int) -> None:
     """Refuse what does not exist together. Raises UsageError."""
     if window < 1 or window % 2 == 0:
-        raise UsageError(f"arseg: window={window} is not an odd number (the paper uses 3, 7 and 11)")
+        raise UsageError(
+            f"arseg: window={window} is not an odd number (the paper uses 3, 7 and 11)"
+        )
     if backbone == "bise18" and style != "upsample":
-        raise UsageError(f"arseg: style={style} is a form of psp18; leave it out with backbone=bise18")
+        raise UsageError(
+            f"arseg: style={style} is a form of psp18; leave it out with backbone=bise18"
+        )
     if backbone == "bise18" and location != "c1x1":
-        raise UsageError(f"arseg: location={location} is known of psp18 alone (the paper's ablation); bise18 fuses before c1x1")
+        raise UsageError(
+            f"arseg: location={location} is known of psp18 alone (the paper's ablation); bise18 "
+            "fuses before c1x1"
+        )
     if fusion in ("none", "warp") and location != "c1x1":
-        raise UsageError(f"arseg: fusion={fusion} fuses nothing, so that location={location} has no meaning; leave it out")
+        raise UsageError(
+            f"arseg: fusion={fusion} fuses nothing, so that location={location} has no meaning; "
+            "leave it out"
+        )
 
 
 def _word(value: str | int | bool) -> str:

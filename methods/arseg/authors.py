@@ -1,8 +1,10 @@
-"""Where the authors' code of a network differs from ours in what thop's sums depend on (AR-Seg's repository, 6a72b5d).
+"""Where the authors' code of a network differs from ours in what thop's sums depend on (AR-Seg's
+repository, 6a72b5d).
 
-None of this changes a network's output. It is what the convention ``arseg`` needs to reach the published GFLOPs: layers that
-are registered under several names, functions that are modules there and modules that are functions there, heads that ran in
-the authors' measurement although inference has no use for them.
+None of this changes a network's output. It is what the convention ``arseg`` needs to reach the
+published GFLOPs: layers that are registered under several names, functions that are modules there
+and modules that are functions there, heads that ran in the authors' measurement although inference
+has no use for them.
 """
 
 from __future__ import annotations
@@ -23,10 +25,11 @@ _BILINEAR = 11
 
 @dataclass(frozen=True)
 class AuthorsCode:
-    """``names``: submodule -> names that it has there, where not one. ``functions``: submodules that are plain functions
-    there, which thop does not see. ``upsampling``: the factor of an ``nn.Upsample`` that follows the last convolution, with
-    its number of names. ``auxiliary``: runs the training-only heads that were measured, from the network and the second
-    output of its ``features``."""
+    """``names``: submodule -> names that it has there, where not one. ``functions``: submodules
+    that are plain functions there, which thop does not see. ``upsampling``: the factor of an
+    ``nn.Upsample`` that follows the last convolution, with its number of names. ``auxiliary``: runs
+    the training-only heads that were measured, from the network and the second output of its
+    ``features``."""
 
     names: Mapping[nn.Module, int] = field(default_factory=dict)
     functions: tuple[nn.Module, ...] = ()
@@ -38,7 +41,10 @@ class AuthorsCode:
 
         They are hooked once a name, and summed over names.
         """
-        return {**{module: names**2 for module, names in self.names.items()}, **dict.fromkeys(self.functions, 0)}
+        return {
+            **{module: names**2 for module, names in self.names.items()},
+            **dict.fromkeys(self.functions, 0),
+        }
 
     def per_logit(self) -> int:
         """Return the operations that thop adds for each value of the last convolution's output."""
@@ -51,7 +57,8 @@ class AuthorsCode:
 def authors_code(network: nn.Module) -> AuthorsCode:
     """Return AR-Seg's own code of a network of ours. What has no such code is counted as it is."""
     if isinstance(network, BiSeNet18):
-        # feat_conv_out, final_conv and out_upsample name the head's three layers a second time; the gates' means are functions
+        # feat_conv_out, final_conv and out_upsample name the head's three layers a second time; the
+        # gates' means are functions
         gates = tuple(module[0] for module in network.modules() if isinstance(module, ChannelGate))
         return AuthorsCode({network.head: 2, network.final: 2}, gates, upsampling=(8, 2))
     if type(network) is SemsegPSPNet and network.backbone.layers == 18:

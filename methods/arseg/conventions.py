@@ -1,4 +1,5 @@
-"""The convention ``arseg``: the GFLOPs column of AR-Seg's tables, artefacts and all (CVPR 2023, Tables 1 and 3).
+"""The convention ``arseg``: the GFLOPs column of AR-Seg's tables, artefacts and all (CVPR 2023,
+Tables 1 and 3).
 
 The column is reproduced to the printed digit by
 
@@ -7,8 +8,9 @@ The column is reproduced to the printed digit by
             + multiply-accumulates of CReFF, without its biases; the warp is free
             + head term: pixels of the keyframe's feature x (1 - s^2) x channels x classes
 
-and the mean over a GOP. The head term moves the last 1x1 convolution to full size; it takes 11 classes on CamVid although the
-network has 12 outputs. What the authors' code registers twice counts four times (:mod:`vssbench.methods.arseg.authors`).
+and the mean over a GOP. The head term moves the last 1x1 convolution to full size; it takes 11
+classes on CamVid although the network has 12 outputs. What the authors' code registers twice counts
+four times (:mod:`vssbench.methods.arseg.authors`).
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ from vssbench.nets.resize import scaled_size
 
 #: the GOP of all the paper's tables but for the rows on the keyframe interval
 _GOP = 12
-#: classes asked for -> (outputs of the network, classes of the head term): AR-Seg trains CamVid with a twelfth class, Void
+#: classes asked for -> (outputs of the network, classes of the head term): AR-Seg trains CamVid
+#: with a twelfth class, Void
 _CAMVID = {11: (12, 11), 12: (12, 11)}
 
 #: methods that run one of the paper's per-frame networks on keyframes
@@ -40,7 +43,8 @@ _BASELINES = ("pspnet", "bisenet", "copy", "warp")
 
 @dataclass(frozen=True)
 class ArsegCost(Cost):
-    """``gmacs_head`` is the part of ``gmacs_nonkey`` that the paper's rows on other keyframe intervals leave out."""
+    """``gmacs_head`` is the part of ``gmacs_nonkey`` that the paper's rows on other keyframe
+    intervals leave out."""
 
     gmacs_head: float = 0.0
 
@@ -55,9 +59,11 @@ class ArsegCost(Cost):
 
 
 def count(variant: Variant, classes: int, height: int, width: int) -> ArsegCost:
-    """Cost in AR-Seg's convention; a method outside its paper is counted by thop's rules on the method's modules.
+    """Cost in AR-Seg's convention; a method outside its paper is counted by thop's rules on the
+    method's modules.
 
-    11 and 12 classes both mean the paper's CamVid. Raises UsageError where the network does not accept that size.
+    11 and 12 classes both mean the paper's CamVid. Raises UsageError where the network does not
+    accept that size.
     """
     outputs, head_classes = _CAMVID.get(classes, (classes, classes))
     model: Any = meta_model(variant, outputs)
@@ -73,15 +79,19 @@ def count(variant: Variant, classes: int, height: int, width: int) -> ArsegCost:
 
 
 def _counter(model: nn.Module, *silent: nn.Module) -> ThopCounter:
-    """A counter that knows the authors' names of every network inside the model, and leaves out the ``silent`` submodules."""
+    """A counter that knows the authors' names of every network inside the model, and leaves out the
+    ``silent`` submodules."""
     known = [(network, authors_code(network)) for network in networks(model)]
     times = {module: number for _, code in known for module, number in code.times().items()}
     times.update(dict.fromkeys(silent, 0))
-    return ThopCounter(times, {network.final: code.per_logit() for network, code in known if code.per_logit()})
+    return ThopCounter(
+        times, {network.final: code.per_logit() for network, code in known if code.per_logit()}
+    )
 
 
 def _network(network: SegmentationNetwork, height: int, width: int) -> tuple[float, torch.Tensor]:
-    """GMACs of a whole network, with the heads that the authors' measurement ran; and its feature."""
+    """GMACs of a whole network, with the heads that the authors' measurement ran; and its
+    feature."""
     image, _ = inputs(height, width)
     with _counter(network) as counter:
         feature, extra = network.features(image)
@@ -96,7 +106,8 @@ def _arseg(model: Any, head_classes: int, height: int, width: int) -> tuple[floa
     key, feature = _network(model.high, height, width)
     if model.mode == "warp":
         return key, 0.0, 0.0
-    # the low-resolution network is of the same shape, but for the last convolution, which the two share
+    # the low-resolution network is of the same shape, but for the last convolution, which the two
+    # share
     low, _ = _network(model.high, *scaled_size(height, width, model.scale))
     if model.mode == "none":
         return key, low, 0.0
@@ -108,8 +119,9 @@ def _arseg(model: Any, head_classes: int, height: int, width: int) -> tuple[floa
 
 
 def _fusion(fusion: Any, reference: torch.Tensor) -> float:
-    """GMACs of CReFF on a keyframe's feature. What thop makes of the global attention's torch module is not published;
-    the printed 113.58 takes six products of a pixel with a C x C matrix beside the three convolutions, and no attention."""
+    """GMACs of CReFF on a keyframe's feature. What thop makes of the global attention's torch
+    module is not published; the printed 113.58 takes six products of a pixel with a C x C matrix
+    beside the three convolutions, and no attention."""
     with FlopCounterMode(display=False) as counter:
         if fusion.kind == "global":
             for convolution in (fusion.query, fusion.key, fusion.value):
@@ -122,7 +134,8 @@ def _fusion(fusion: Any, reference: torch.Tensor) -> float:
 
 
 def _fused_earlier(model: Any, height: int, width: int) -> float:
-    """GMACs of a non-keyframe whose fusion is before N_task or N_feat, so that what follows runs at full size."""
+    """GMACs of a non-keyframe whose fusion is before N_task or N_feat, so that what follows runs at
+    full size."""
     image, motion = inputs(height, width)
     _, reference = model.keyframe(image)
     with _counter(model, model.fusion) as counter:
@@ -131,7 +144,8 @@ def _fused_earlier(model: Any, height: int, width: int) -> float:
 
 
 def _other(model: Any, baseline: bool, height: int, width: int) -> tuple[float, float]:
-    """GMACs of a keyframe and of another frame; a network of the paper's baselines with what its authors' code makes of it."""
+    """GMACs of a keyframe and of another frame; a network of the paper's baselines with what its
+    authors' code makes of it."""
     image, motion = inputs(height, width)
     with ThopCounter() as on_key:
         _, reference = model.keyframe(image)

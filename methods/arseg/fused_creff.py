@@ -1,7 +1,9 @@
-"""CReFF with its warp and the last 1x1 convolution in one pass over tiles that stay in the cache (AR-Seg, section 3.2, Eq. 3).
+"""CReFF with its warp and the last 1x1 convolution in one pass over tiles that stay in the cache
+(AR-Seg, section 3.2, Eq. 3).
 
-At 720x960 and 64 channels one tensor at full resolution has 177 MB: warped reference, upsampled feature, query, key, value
-and the attention's result cost more in memory traffic than their 6 GMACs cost in arithmetic. None of them is made here.
+At 720x960 and 64 channels one tensor at full resolution has 177 MB: warped reference, upsampled
+feature, query, key, value and the attention's result cost more in memory traffic than their 6 GMACs
+cost in arithmetic. None of them is made here.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from vssbench.nets.warp import warp, warp_rows
 
 #: bytes of a tile's rings that stay in the second-level cache
 _CACHE = 800_000
-#: rows of a tile: its halo of warped rows and keys is made twice, so not too few, but enough tiles for every thread
+#: rows of a tile: its halo of warped rows and keys is made twice, so not too few, but enough tiles
+#: for every thread
 _TILE_ROWS = 180
 #: rows of a strip of the form without a compiler
 _STRIP_ROWS = 32
@@ -39,15 +42,19 @@ def fused_creff(
     warp_mode: str = "exact",
     direct: bool = True,
 ) -> Tensor:
-    """Logits (N, classes, H, W) of a non-keyframe; the fused feature (N, C, H, W) where ``classifier`` is None.
+    """Logits (N, classes, H, W) of a non-keyframe; the fused feature (N, C, H, W) where
+    ``classifier`` is None.
 
-    low: (N, C, h, w) low-resolution feature, upsampled with aligned corners; reference: (N, C, H, W) keyframe feature;
-    motion: (N, 2, H, W) backward field in pixels of the reference, None for no warp. query, key, value: 3x3 convolutions
-    with zero padding, depthwise for the fused forms. ``window`` is odd; ``scale`` multiplies the scores; ``direct``
-    adds the upsampled low-resolution feature to what the attention found.
+    low: (N, C, h, w) low-resolution feature, upsampled with aligned corners; reference: (N, C, H,
+    W) keyframe feature; motion: (N, 2, H, W) backward field in pixels of the reference, None for no
+    warp. query, key, value: 3x3 convolutions with zero padding, depthwise for the fused forms.
+    ``window`` is odd; ``scale`` multiplies the scores; ``direct`` adds the upsampled low-resolution
+    feature to what the attention found.
     """
     case = (low, reference, motion, query, key, value, classifier, window, scale, warp_mode, direct)
-    if not (_are_depthwise(query, key, value) and _suits(low, reference, query, key, value, classifier)):
+    if not (
+        _are_depthwise(query, key, value) and _suits(low, reference, query, key, value, classifier)
+    ):
         return whole_creff(*case)
     kernels = native.library()
     return strip_creff(*case) if kernels is None else compiled_creff(kernels, *case)
@@ -97,9 +104,12 @@ def strip_creff(
         last = min(first + _STRIP_ROWS, height)
         up = _upsampled_rows(low, (height, width), first - 1, last + 1)
         warped = _reference_rows(reference, motion, warp_mode, first - halo, last + halo)
-        outside = (max(0, halo - 1 - first), max(0, last + halo - 1 - height))  # key rows: zero there, not the bias
+        # key rows: zero there, not the bias
+        outside = (max(0, halo - 1 - first), max(0, last + halo - 1 - height))
         keys, values = (_zeroed_rows(_convolved(warped, layer), *outside) for layer in (key, value))
-        found = attend_rows(_last(_convolved(up, query)), _last(keys), _last(values), window, scale).permute(0, 3, 1, 2)
+        found = attend_rows(
+            _last(_convolved(up, query)), _last(keys), _last(values), window, scale
+        ).permute(0, 3, 1, 2)
         fused = up[:, :, 1:-1] + found if direct else found
         strips.append(fused if classifier is None else classifier(fused))
     return torch.cat(strips, 2)
@@ -129,7 +139,8 @@ def _padded_rows(x: Tensor, first: int, last: int, height: int) -> Tensor:
 
 
 def _upsampled_rows(low: Tensor, size: tuple[int, int], first: int, last: int) -> Tensor:
-    """Rows [first, last) of the feature upsampled to ``size`` with aligned corners, zero outside."""
+    """Rows [first, last) of the feature upsampled to ``size`` with aligned corners, zero
+    outside."""
     height, width = size
     step = (low.shape[2] - 1) / (height - 1) if height > 1 else 0.0
     place = torch.arange(max(0, first), min(last, height), device=low.device) * step
@@ -139,11 +150,17 @@ def _upsampled_rows(low: Tensor, size: tuple[int, int], first: int, last: int) -
     return _padded_rows(resize(rows, (len(place), width)), first, last, height)
 
 
-def _reference_rows(reference: Tensor, motion: Tensor | None, mode: str, first: int, last: int) -> Tensor:
+def _reference_rows(
+    reference: Tensor, motion: Tensor | None, mode: str, first: int, last: int
+) -> Tensor:
     """Rows [first, last) of the warped reference, zero outside."""
     height = reference.shape[2]
     rows = slice(max(0, first), min(last, height))
-    moved = reference[:, :, rows] if motion is None else warp_rows(reference, motion[:, :, rows], rows.start, mode)
+    moved = (
+        reference[:, :, rows]
+        if motion is None
+        else warp_rows(reference, motion[:, :, rows], rows.start, mode)
+    )
     return _padded_rows(moved, first, last, height)
 
 
@@ -153,7 +170,10 @@ def _are_depthwise(*layers: nn.Conv2d) -> bool:
     They are not in the ablation's non-grouped CReFF, which is bound by arithmetic and needs no
     fusing.
     """
-    return all(layer.groups == layer.in_channels == layer.out_channels and layer.kernel_size == (3, 3) for layer in layers)
+    return all(
+        layer.groups == layer.in_channels == layer.out_channels and layer.kernel_size == (3, 3)
+        for layer in layers
+    )
 
 
 def _suits(low: Tensor, reference: Tensor, *layers: nn.Conv2d | None) -> bool:
@@ -162,14 +182,23 @@ def _suits(low: Tensor, reference: Tensor, *layers: nn.Conv2d | None) -> bool:
     wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     on_cpu = all(tensor.device.type == "cpu" for tensor in tensors)
     known = all(tensor.dtype in (torch.float32, torch.bfloat16) for tensor in tensors)
-    return on_cpu and known and not wanted and not torch.jit.is_tracing() and not torch.compiler.is_compiling()
+    return (
+        on_cpu
+        and known
+        and not wanted
+        and not torch.jit.is_tracing()
+        and not torch.compiler.is_compiling()
+    )
 
 
 class _Fusion(ctypes.Structure):
     """``Fusion`` of creff.c."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("low", "reference", "motion", "depthwise", "classifier", "out")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("low", "reference", "motion", "depthwise", "classifier", "out")
+        ),
         *(
             (name, ctypes.c_int64)
             for name in (
@@ -203,7 +232,8 @@ def compiled_creff(
     warp_mode: str,
     direct: bool,
 ) -> Tensor:
-    """:func:`fused_creff` by creff.c. Sums are in float32; the result has the type of the classifier's or of low's values."""
+    """:func:`fused_creff` by creff.c. Sums are in float32; the result has the type of the
+    classifier's or of low's values."""
     count, channels, height, width = reference.shape
     result = low.dtype if classifier is None else classifier.weight.dtype
     dtype = torch.bfloat16 if low.dtype == reference.dtype == torch.bfloat16 else torch.float32
@@ -214,7 +244,9 @@ def compiled_creff(
     last = None if classifier is None else _padded_classifier(classifier)
     classes = 0 if classifier is None else classifier.out_channels
     # channels-last: the argmax over classes takes a fifth of the time it takes in NCHW
-    out = torch.empty((count, classes or channels, height, width), memory_format=torch.channels_last)
+    out = torch.empty(
+        (count, classes or channels, height, width), memory_format=torch.channels_last
+    )
     fusion = _Fusion(
         low=low.data_ptr(),
         reference=reference.data_ptr(),
@@ -241,10 +273,14 @@ def compiled_creff(
     def tile(image: int, first: int, left: int) -> None:
         rows = min(_TILE_ROWS, height - first)
         place = (ctypes.c_int64(n) for n in (image, first, rows, left, columns))
-        kernels.creff_tile(ctypes.byref(fusion), *place, ctypes.c_void_p(scratch(floats).data_ptr()))
+        kernels.creff_tile(
+            ctypes.byref(fusion), *place, ctypes.c_void_p(scratch(floats).data_ptr())
+        )
 
     firsts, lefts = range(0, height, _TILE_ROWS), range(0, width, columns)
-    in_parallel(tile, [(image, first, left) for image in range(count) for first in firsts for left in lefts])
+    in_parallel(
+        tile, [(image, first, left) for image in range(count) for first in firsts for left in lefts]
+    )
     return out.to(result)
 
 
@@ -267,7 +303,8 @@ def _taps_and_bias(layer: nn.Conv2d) -> Tensor:
 
 
 def _padded_classifier(layer: nn.Conv2d) -> Tensor:
-    """A 1x1 convolution as (C + 1, classes) float32, its bias in the last row, classes padded to a multiple of 4."""
+    """A 1x1 convolution as (C + 1, classes) float32, its bias in the last row, classes padded to a
+    multiple of 4."""
     weight = layer.weight.detach().float().flatten(1)
     bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach().float()
     matrix = torch.cat([weight, bias[:, None]], 1).t()

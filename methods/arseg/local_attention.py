@@ -1,11 +1,13 @@
-"""Local attention over a k x k window around each pixel, as banded matrix products (AR-Seg, section 3.2, Eq. 3).
+"""Local attention over a k x k window around each pixel, as banded matrix products (AR-Seg, section
+3.2, Eq. 3).
 
-Scores of a row of T queries against one row of keys are a band of a T x (T+k-1) matrix product. That does about three times
-the multiplications that are needed, but as matrix products: several times faster on CPU, and on GPU without an extension,
-than shifting the whole feature k*k times. Rows are taken in blocks that stay in the cache.
+Scores of a row of T queries against one row of keys are a band of a T x (T+k-1) matrix product.
+That does about three times the multiplications that are needed, but as matrix products: several
+times faster on CPU, and on GPU without an extension, than shifting the whole feature k*k times.
+Rows are taken in blocks that stay in the cache.
 
-Taps outside the feature score exactly 0 and stay in the softmax, as in the kernel that AR-Seg uses (zero padding).
-All three operations take channels-last features without copying them.
+Taps outside the feature score exactly 0 and stay in the softmax, as in the kernel that AR-Seg uses
+(zero padding). All three operations take channels-last features without copying them.
 """
 
 from __future__ import annotations
@@ -21,11 +23,15 @@ from torch.utils.flop_counter import register_flop_formula
 from vssbench.core.uncompiled import uncompiled
 
 TILE = 16  # queries a matrix product
-_BLOCK_VALUES = 2**17  # values of a feature in one block of rows: half a megabyte in float32, measured best on CPU
+# values of a feature in one block of rows: half a megabyte in float32, measured best on CPU
+_BLOCK_VALUES = 2**17
 
 
-def local_attention(query: Tensor, key: Tensor, value: Tensor, window: int = 7, scale: float = 1.0) -> Tensor:
-    """softmax over the window of ``scale * query . key``, times value: four tensors (N, C, H, W); window odd."""
+def local_attention(
+    query: Tensor, key: Tensor, value: Tensor, window: int = 7, scale: float = 1.0
+) -> Tensor:
+    """softmax over the window of ``scale * query . key``, times value: four tensors (N, C, H, W);
+    window odd."""
     scores = torch.ops.vssbench.local_similarity(query, key, window)
     weights = F.softmax(scores.float() * scale, 1).to(value.dtype)
     return torch.ops.vssbench.local_weighting(weights, value, window)
@@ -47,7 +53,8 @@ def _tiles(width: int) -> int:
 
 
 def _windows(padded: Tensor, row: int, rows: int, window: int, tiles: int) -> Tensor:
-    """Keys (N*rows*tiles, TILE+window-1, C) of the tiles of ``rows`` rows that begin at ``row`` of the padded feature."""
+    """Keys (N*rows*tiles, TILE+window-1, C) of the tiles of ``rows`` rows that begin at ``row`` of
+    the padded feature."""
     count, _, _, channels = padded.shape
     s_image, s_row, s_column, _ = padded.stride()
     reach = TILE + window - 1
@@ -60,7 +67,8 @@ def _windows(padded: Tensor, row: int, rows: int, window: int, tiles: int) -> Te
 
 
 def _band(matrix: Tensor, window: int) -> Tensor:
-    """The view (B, TILE, window) of a contiguous (B, TILE, TILE+window-1): row x from column x on."""
+    """The view (B, TILE, window) of a contiguous (B, TILE, TILE+window-1): row x from column x
+    on."""
     reach = TILE + window - 1
     return matrix.as_strided((matrix.shape[0], TILE, window), (TILE * reach, reach + 1, 1))
 
@@ -88,9 +96,11 @@ def _untiled(x: Tensor, count: int, rows: int, width: int) -> Tensor:
 
 
 def attend_rows(query: Tensor, key: Tensor, value: Tensor, window: int, scale: float) -> Tensor:
-    """Local attention of a strip, without a gradient: query (N, rows, W, C), keys and values of ``window - 1`` rows more.
+    """Local attention of a strip, without a gradient: query (N, rows, W, C), keys and values of
+    ``window - 1`` rows more.
 
-    The strip's scores alone are in memory. Keys and values are zero where a row lies outside the feature.
+    The strip's scores alone are in memory. Keys and values are zero where a row lies outside the
+    feature.
     """
     width = query.shape[2]
     tiles, radius = _tiles(width), window // 2
@@ -106,8 +116,11 @@ def attend_rows(query: Tensor, key: Tensor, value: Tensor, window: int, scale: f
     return out
 
 
-def _block_scores(tiled: Tensor, keys: Tensor, first: int, rows: int, window: int, tiles: int) -> Tensor:
-    """(N*rows*tiles, TILE, window**2) products of tiled queries with the keys of their windows; ``keys`` padded."""
+def _block_scores(
+    tiled: Tensor, keys: Tensor, first: int, rows: int, window: int, tiles: int
+) -> Tensor:
+    """(N*rows*tiles, TILE, window**2) products of tiled queries with the keys of their windows;
+    ``keys`` padded."""
     scores = tiled.new_empty(*tiled.shape[:2], window * window)
     for i in range(window):
         product = torch.bmm(tiled, _windows(keys, first + i, rows, window, tiles).transpose(1, 2))
@@ -115,7 +128,9 @@ def _block_scores(tiled: Tensor, keys: Tensor, first: int, rows: int, window: in
     return scores
 
 
-def _block_sums(weights: Tensor, values: Tensor, first: int, rows: int, window: int, tiles: int) -> Tensor:
+def _block_sums(
+    weights: Tensor, values: Tensor, first: int, rows: int, window: int, tiles: int
+) -> Tensor:
     """(N*rows*tiles, TILE, C) sums of each window's values by tiled weights; ``values`` padded."""
     matrix = values.new_zeros(*weights.shape[:2], TILE + window - 1)
     band = _band(matrix, window)
@@ -127,7 +142,8 @@ def _block_sums(weights: Tensor, values: Tensor, first: int, rows: int, window: 
 
 
 def _similarity_rows(query: Tensor, key: Tensor, window: int) -> Tensor:
-    """(N, H, W, window**2) products of each query with the keys of its window; both (N, H, W, C) contiguous."""
+    """(N, H, W, window**2) products of each query with the keys of its window; both (N, H, W, C)
+    contiguous."""
     count, height, width, _ = query.shape
     tiles = _tiles(width)
     padded = _padded(key, window // 2, tiles)
@@ -151,7 +167,8 @@ def _weighting_rows(weights: Tensor, value: Tensor, window: int) -> Tensor:
 
 
 def _scatter_rows(weights: Tensor, query: Tensor, window: int) -> Tensor:
-    """The transpose of :func:`_weighting_rows`: each query added to the pixels of its window, by weight."""
+    """The transpose of :func:`_weighting_rows`: each query added to the pixels of its window, by
+    weight."""
     count, height, width, channels = query.shape
     tiles, radius = _tiles(width), window // 2
     sums = query.new_zeros(count, height + 2 * radius, (tiles + 1) * TILE, channels)
@@ -162,7 +179,9 @@ def _scatter_rows(weights: Tensor, query: Tensor, window: int) -> Tensor:
         band = _band(matrix, window)
         for i in range(window):
             band.copy_(tiled[:, :, i * window : (i + 1) * window])
-            part = torch.bmm(matrix.transpose(1, 2), queries).view(count, rows, tiles, TILE + window - 1, channels)
+            part = torch.bmm(matrix.transpose(1, 2), queries).view(
+                count, rows, tiles, TILE + window - 1, channels
+            )
             target = sums[:, first + i : first + i + rows].unflatten(2, (tiles + 1, TILE))
             target[:, :, :tiles] += part[:, :, :, :TILE]
             target[:, :, 1:, : window - 1] += part[:, :, :, TILE:]
@@ -228,7 +247,9 @@ _weighting.register_autograd(_weighting_backward, setup_context=_save)
 
 
 @register_flop_formula([torch.ops.vssbench.local_similarity])
-def _similarity_flops(query_shape: Any, key_shape: Any, window: int, *, out_shape: Any = None, **kwargs: Any) -> int:
+def _similarity_flops(
+    query_shape: Any, key_shape: Any, window: int, *, out_shape: Any = None, **kwargs: Any
+) -> int:
     """Count window**2 * C multiply-accumulates a pixel, as the attention needs.
 
     Those of the banded products are not counted.
@@ -238,5 +259,7 @@ def _similarity_flops(query_shape: Any, key_shape: Any, window: int, *, out_shap
 
 
 @register_flop_formula([torch.ops.vssbench.local_weighting, torch.ops.vssbench.local_scatter])
-def _weighting_flops(weights_shape: Any, value_shape: Any, window: int, *, out_shape: Any = None, **kwargs: Any) -> int:
+def _weighting_flops(
+    weights_shape: Any, value_shape: Any, window: int, *, out_shape: Any = None, **kwargs: Any
+) -> int:
     return _similarity_flops(value_shape, weights_shape, window)

@@ -1,8 +1,10 @@
-"""AR-Seg's published networks: PSPNet18 in both forms and BiSeNet18, for keyframes (HR), at low resolution (LR), fused (AR).
+"""AR-Seg's published networks: PSPNet18 in both forms and BiSeNet18, for keyframes (HR), at low
+resolution (LR), fused (AR).
 
-An HR or LR checkpoint is a per-frame network; an AR checkpoint is the low-resolution network with CReFF and a copy of the HR
-network's last convolution. Normalisation: CamVid's own statistics; for Cityscapes ImageNet's (PSPNet18) or those of
-CoinCheung/BiSeNet (BiSeNet18). Source of the facts: model/, dataset/camvid.py and dataset/cityscapes.py of the repository.
+An HR or LR checkpoint is a per-frame network; an AR checkpoint is the low-resolution network with
+CReFF and a copy of the HR network's last convolution. Normalisation: CamVid's own statistics; for
+Cityscapes ImageNet's (PSPNet18) or those of CoinCheung/BiSeNet (BiSeNet18). Source of the facts:
+model/, dataset/camvid.py and dataset/cityscapes.py of the repository.
 """
 
 from __future__ import annotations
@@ -81,22 +83,27 @@ _ALIASES = (
 
 
 def upsampling_outputs(network: Any, image: Tensor) -> list[Tensor]:
-    """PSPNet of model/pspnet.py: log-probabilities, class presence, the feature before the last convolution."""
+    """PSPNet of model/pspnet.py: log-probabilities, class presence, the feature before the last
+    convolution."""
     feature, third = network.features(image)
     logits = network.classify(feature, (image.shape[-2], image.shape[-1]))
     return [F.log_softmax(logits, 1), network.presence_logits(third), feature]
 
 
 def semseg_outputs(network: Any, image: Tensor) -> list[Tensor]:
-    """PSPNetWithFuse of model/pspnet_semseg.py in its normal mode: logits, auxiliary logits, the feature."""
+    """PSPNetWithFuse of model/pspnet_semseg.py in its normal mode: logits, auxiliary logits, the
+    feature."""
     size = (image.shape[-2], image.shape[-1])
     feature, third = network.features(image)
-    auxiliary = F.interpolate(network.auxiliary_head(third), size=size, mode="bilinear", align_corners=True)
+    auxiliary = F.interpolate(
+        network.auxiliary_head(third), size=size, mode="bilinear", align_corners=True
+    )
     return [network.classify(feature, size), auxiliary, feature]
 
 
 def bisenet_outputs(network: Any, image: Tensor) -> list[Tensor]:
-    """BiSeNetV1 of model/bisenet.py in aux_mode ``train``: logits, both auxiliary logits, the feature."""
+    """BiSeNetV1 of model/bisenet.py in aux_mode ``train``: logits, both auxiliary logits, the
+    feature."""
     feature, (eight, sixteen) = network.features(image)
     return [
         enlarged(network.final(feature), 8),
@@ -172,16 +179,20 @@ def _family(
     """
     single = Original(
         name=f"AR-Seg {name}", source=SOURCE, method=per_frame, marks=marks, classifier=classifier,
-        rules=under("net.", rules), parameters=_parameters(**parameters), unused=(*_NO_FUSION, *unused),
-        outputs=lambda model, inputs: outputs(model.net, inputs[0]), mean=statistics[0], std=statistics[1],
+        rules=under("net.", rules), parameters=_parameters(**parameters), unused=(*_NO_FUSION,
+        *unused),
+        outputs=lambda model, inputs: outputs(model.net, inputs[0]), mean=statistics[0],
+        std=statistics[1],
         classes=classes, absent=(_BOTTLENECK_KEY,),
     )  # fmt: skip
     high = replace(
         single, name=f"AR-Seg {name} HR", method="arseg", role="HR", rules=under("high.", rules),
-        parameters=_parameters(**arseg, warp="paper"), outputs=lambda model, inputs: outputs(model.high, inputs[0]),
+        parameters=_parameters(**arseg, warp="paper"), outputs=lambda model,
+        inputs: outputs(model.high, inputs[0]),
     )  # fmt: skip
     low = replace(
-        high, name=f"AR-Seg {name} AR", role="AR", marks=(*marks, _FUSION_KEY), unused=unused, outputs=fused,
+        high, name=f"AR-Seg {name} AR", role="AR", marks=(*marks, _FUSION_KEY), unused=unused,
+        outputs=fused,
         rules=under("low.", (*_FUSION_RULES, *rules, (r"^final\.", "/high.final."))),
     )  # fmt: skip
     return single, high, low
@@ -191,35 +202,43 @@ _BISENET_MARKS = ("cp.resnet.conv1.weight", "conv_out.conv_out.weight", "feat_co
 
 
 def _trained_alone(original: Original) -> Original:
-    """Cityscapes' HR network as train.py saves it, before it is converted: PSPNet of model/pspnet_semseg.py, logits alone."""
+    """Cityscapes' HR network as train.py saves it, before it is converted: PSPNet of
+    model/pspnet_semseg.py, logits alone."""
     outputs = original.outputs
     return replace(
-        original, name=f"{original.name} (before its conversion)", absent=(*original.absent, "final_conv.weight"),
+        original, name=f"{original.name} (before its conversion)", absent=(*original.absent,
+        "final_conv.weight"),
         marks=tuple(mark for mark in original.marks if mark != "final_conv.weight"),
         outputs=lambda model, inputs: outputs(model, inputs)[:1],
     )  # fmt: skip
 
 
 _CITYSCAPES_PSPNET = _family(
-    "Cityscapes PSPNet18", "pspnet", {"layers": 18, "style": "semseg"}, {"backbone": "psp18", "style": "semseg"},
-    ("layer0.0.weight", "ppm.features.0.1.weight", "layer1.0.conv2.weight", "final_conv.weight"), "cls.4.weight",
+    "Cityscapes PSPNet18", "pspnet", {"layers": 18, "style": "semseg"}, {"backbone": "psp18",
+    "style": "semseg"},
+    ("layer0.0.weight", "ppm.features.0.1.weight", "layer1.0.conv2.weight", "final_conv.weight"),
+    "cls.4.weight",
     SEMSEG_RULES, _ALIASES, semseg_outputs, _semseg_fused, IMAGENET,
 )  # fmt: skip
 
 ORIGINALS: tuple[Original, ...] = (
     *_family(
-        "CamVid PSPNet18", "pspnet", {"layers": 18, "style": "upsample"}, {"backbone": "psp18", "style": "upsample"},
-        ("feats.conv1.weight", "up_1.conv.0.weight", "classifier.0.weight"), "final_conv.weight", UPSAMPLING_RULES, (),
+        "CamVid PSPNet18", "pspnet", {"layers": 18, "style": "upsample"}, {"backbone": "psp18",
+        "style": "upsample"},
+        ("feats.conv1.weight", "up_1.conv.0.weight", "classifier.0.weight"), "final_conv.weight",
+        UPSAMPLING_RULES, (),
         upsampling_outputs, _upsampling_fused, CAMVID,
     ),
     *_CITYSCAPES_PSPNET,
     *map(_trained_alone, _CITYSCAPES_PSPNET[:2]),
     *_family(
-        "CamVid BiSeNet18", "bisenet", {}, {"backbone": "bise18"}, _BISENET_MARKS, "conv_out.conv_out.weight", BISENET_RULES,
+        "CamVid BiSeNet18", "bisenet", {}, {"backbone": "bise18"}, _BISENET_MARKS,
+        "conv_out.conv_out.weight", BISENET_RULES,
         _ALIASES, bisenet_outputs, _bisenet_fused, CAMVID, 12,
     ),
     *_family(
-        "Cityscapes BiSeNet18", "bisenet", {}, {"backbone": "bise18"}, _BISENET_MARKS, "conv_out.conv_out.weight",
+        "Cityscapes BiSeNet18", "bisenet", {}, {"backbone": "bise18"}, _BISENET_MARKS,
+        "conv_out.conv_out.weight",
         BISENET_RULES, _ALIASES, bisenet_outputs, _bisenet_fused, CITYSCAPES_BISENET, 19,
     ),
 )  # fmt: skip

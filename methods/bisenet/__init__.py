@@ -14,18 +14,23 @@ from vssbench.nets.perframe import PerFrameSegmenter
 from vssbench.nets.resize import resize, scaled_size
 
 #: form -> its backbones, the first of which is the default's
-BACKBONES = {name: tuple(form.channels) for name, form in FORMS.items()} | {"ooooverflow": ("resnet18", "resnet101")}
+BACKBONES = {name: tuple(form.channels) for name, form in FORMS.items()} | {
+    "ooooverflow": ("resnet18", "resnet101")
+}
 
 #: backbone -> what the paper's tables add to the method's name
-NAMES = {"xception39": "-Xception39"} | {f"resnet{layers}": str(layers) for layers in (18, 34, 50, 101)}
+NAMES = {"xception39": "-Xception39"} | {
+    f"resnet{layers}": str(layers) for layers in (18, 34, 50, 101)
+}
 
 
 class BiSeNet(PerFrameSegmenter):
-    """Parameters: ``backbone`` resnet18, resnet34, resnet50, resnet101 or xception39; ``form`` coincheung (CoinCheung/BiSeNet
-    and AR-Seg), torchseg (the first author's code), torchseg_speed (its real-time rows: labels at stride 8), mmseg or
-    ooooverflow (the modules as Fig. 2 draws them), each with the backbones that its code has; ``loss`` authors (that of the
-    form's published numbers), ohem, ce or dice; ``scale`` of the network's input (1 = full resolution); ``width`` multiplier
-    of all channels."""
+    """Parameters: ``backbone`` resnet18, resnet34, resnet50, resnet101 or xception39; ``form``
+    coincheung (CoinCheung/BiSeNet and AR-Seg), torchseg (the first author's code), torchseg_speed
+    (its real-time rows: labels at stride 8), mmseg or ooooverflow (the modules as Fig. 2 draws
+    them), each with the backbones that its code has; ``loss`` authors (that of the form's published
+    numbers), ohem, ce or dice; ``scale`` of the network's input (1 = full resolution); ``width``
+    multiplier of all channels."""
 
     originals = ORIGINALS
     free_parameters = ("scale", "loss")
@@ -42,13 +47,20 @@ class BiSeNet(PerFrameSegmenter):
         width: float = 1.0,
     ) -> None:
         if form not in BACKBONES:
-            raise UsageError(f"bisenet: unknown form {form!r}; expected one of {', '.join(BACKBONES)}")
+            raise UsageError(
+                f"bisenet: unknown form {form!r}; expected one of {', '.join(BACKBONES)}"
+            )
         if backbone not in BACKBONES[form]:
-            raise UsageError(f"bisenet: form={form} has no backbone {backbone!r}; expected one of {', '.join(BACKBONES[form])}")
+            raise UsageError(
+                f"bisenet: form={form} has no backbone {backbone!r}; expected one of "
+                f"{', '.join(BACKBONES[form])}"
+            )
         if loss not in LOSSES:
             raise UsageError(f"bisenet: unknown loss {loss!r}; expected one of {', '.join(LOSSES)}")
         name = f"BiSeNet{NAMES[backbone]}" + ("" if form == "coincheung" else f" ({form})")
-        super().__init__(name, _network(classes, width, backbone, form, loss), classes, scale, width)
+        super().__init__(
+            name, _network(classes, width, backbone, form, loss), classes, scale, width
+        )
 
     def loss(self, phase: Phase, batch: Batch) -> dict[str, Tensor]:
         """Return the named terms of a batch's loss, as for every per-frame method.
@@ -66,7 +78,9 @@ class BiSeNet(PerFrameSegmenter):
         return self.net.losses(logits, extra, label, batch.class_weights)
 
 
-def _network(classes: int, width: float, backbone: str, form: str, loss: str) -> Network | FigureBiSeNet:
+def _network(
+    classes: int, width: float, backbone: str, form: str, loss: str
+) -> Network | FigureBiSeNet:
     if form == "ooooverflow":
         return FigureBiSeNet(classes, width, backbone, loss)
     if (form, backbone) == ("coincheung", "resnet18"):

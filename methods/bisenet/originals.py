@@ -1,4 +1,5 @@
-"""BiSeNet V1 as four codes publish it: CoinCheung/BiSeNet, ycszen/TorchSeg, open-mmlab/mmsegmentation, ooooverflow/BiSeNet."""
+"""BiSeNet V1 as four codes publish it: CoinCheung/BiSeNet, ycszen/TorchSeg,
+open-mmlab/mmsegmentation, ooooverflow/BiSeNet."""
 
 from __future__ import annotations
 
@@ -10,10 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vssbench.core.variant import Value
-from vssbench.methods.arseg.originals import BISENET_RULES, CITYSCAPES_BISENET, bisenet_outputs, enlarged, under
+from vssbench.methods.arseg.originals import (
+    BISENET_RULES,
+    CITYSCAPES_BISENET,
+    bisenet_outputs,
+    enlarged,
+    under,
+)
 from vssbench.weights.original import Original, State, image_logits
 
-#: an entry's name ends in .conv.NAME or .bn.NAME inside a block of convolution, BN and ReLU, which is a sequence here
+#: an entry's name ends in .conv.NAME or .bn.NAME inside a block of convolution, BN and ReLU, which
+#: is a sequence here
 _BLOCK_RULES = ((r"\.conv\.(?=\w+$)", ".0."), (r"\.bn\.(?=\w+$)", ".1."))
 
 _TORCHSEG_RULES = (
@@ -90,7 +98,10 @@ _OOOOVERFLOW_RULES = (
 _OOOOVERFLOW_UNUSED = (
     (r"^context_path\.features\.fc\.", "the classifier of ImageNet's classes, which is never run"),
     (r"^context_path\.features\.", "a second name of the backbone, whose first name is used"),
-    (r"^attention_refinement_module\d\.bn\.", "a batch normalisation that the original's forward pass leaves out"),
+    (
+        r"^attention_refinement_module\d\.bn\.",
+        "a batch normalisation that the original's forward pass leaves out",
+    ),
 )
 
 
@@ -107,7 +118,8 @@ def _torchseg_parameters(state: State) -> dict[str, Value]:
     The real-time networks have no auxiliary heads outside training, and with ResNet-18 narrower
     ones within.
 
-    With Xception39 the two trainings leave files of one shape: ``torchseg`` is assumed, whose weights fit the other as well.
+    With Xception39 the two trainings leave files of one shape: ``torchseg`` is assumed, whose
+    weights fit the other as well.
     """
     backbone = _resnet(state, "context_path.")
     if "context_path.layer1.0.proj.conv1.weight" in state:
@@ -126,7 +138,8 @@ def _ooooverflow_parameters(state: State) -> dict[str, Value]:
 
 
 def _coincheung_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """lib/models/bisenetv1.py in aux_mode ``train``: the logits, then those of the heads at strides 8 and 16."""
+    """lib/models/bisenetv1.py in aux_mode ``train``: the logits, then those of the heads at strides
+    8 and 16."""
     return bisenet_outputs(model.net, inputs[0])[:3]
 
 
@@ -141,7 +154,9 @@ def _torchseg_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
     feature, _ = model.net.features(inputs[0])
     logits = model.net.final(feature)
     if model.net.form.factor > 1:
-        logits = F.interpolate(logits, scale_factor=model.net.form.factor, mode="bilinear", align_corners=True)
+        logits = F.interpolate(
+            logits, scale_factor=model.net.form.factor, mode="bilinear", align_corners=True
+        )
     return [F.log_softmax(logits, 1)]
 
 
@@ -177,7 +192,11 @@ ORIGINALS: tuple[Original, ...] = (
         name="TorchSeg BiSeNet",
         source="ycszen/TorchSeg@62eeb15",
         method="bisenet",
-        marks=("spatial_path.conv_7x7.conv.weight", "arms.0.conv_3x3.conv.weight", "heads.2.conv_1x1.weight"),
+        marks=(
+            "spatial_path.conv_7x7.conv.weight",
+            "arms.0.conv_3x3.conv.weight",
+            "heads.2.conv_1x1.weight",
+        ),
         classifier="heads.2.conv_1x1.weight",
         rules=under("net.", _TORCHSEG_RULES),
         parameters=_torchseg_parameters,
@@ -187,7 +206,11 @@ ORIGINALS: tuple[Original, ...] = (
         name="mmsegmentation BiSeNetV1",
         source="open-mmlab/mmsegmentation 1.2.2",
         method="bisenet",
-        marks=("backbone.spatial_path.layer1.conv.weight", "backbone.ffm.conv1.conv.weight", "decode_head.conv_seg.weight"),
+        marks=(
+            "backbone.spatial_path.layer1.conv.weight",
+            "backbone.ffm.conv1.conv.weight",
+            "decode_head.conv_seg.weight",
+        ),
         classifier="decode_head.conv_seg.weight",
         rules=under("net.", _MMSEG_RULES),
         parameters=_mmseg_parameters,
@@ -197,7 +220,11 @@ ORIGINALS: tuple[Original, ...] = (
         name="ooooverflow BiSeNet",
         source="ooooverflow/BiSeNet@284a8f6",
         method="bisenet",
-        marks=("saptial_path.convblock1.conv1.weight", "attention_refinement_module1.conv.weight", "conv.weight"),
+        marks=(
+            "saptial_path.convblock1.conv1.weight",
+            "attention_refinement_module1.conv.weight",
+            "conv.weight",
+        ),
         classifier="conv.weight",
         rules=under("net.", _OOOOVERFLOW_RULES),
         parameters=_ooooverflow_parameters,

@@ -1,4 +1,5 @@
-"""DFF, Deep Feature Flow: the keyframe's feature, moved by a flow network to later frames (Zhu et al., CVPR 2017)."""
+"""DFF, Deep Feature Flow: the keyframe's feature, moved by a flow network to later frames (Zhu et
+al., CVPR 2017)."""
 
 from __future__ import annotations
 
@@ -37,16 +38,18 @@ Reference = tuple[Tensor, Tensor]
 
 
 class DFF(VideoSegmenter):
-    """Parameters: ``backbone`` resnet101, resnet50, resnet18 (DeepLab at stride 16) or psp101, psp50, psp18 (PSPNet, of which
-    ``style`` semseg has its feature at stride 8 and upsample at full resolution); ``motion`` flow (a flow network) or codec
-    (the codec's vectors, without flow network or scale field); ``flow`` flownets, half, inception (section 4 and Appendix A)
-    or narrow (3/8 of the channels, full-sized images, as in yzfzzz's code); ``flow_form`` mxnet (every layer has a bias),
-    pytorch (the decoder's have none) or pytorch_bn (and the encoder has BN); ``scale_field`` on or off; ``width`` multiplier
-    of all channels.
+    """Parameters: ``backbone`` resnet101, resnet50, resnet18 (DeepLab at stride 16) or psp101,
+    psp50, psp18 (PSPNet, of which ``style`` semseg has its feature at stride 8 and upsample at full
+    resolution); ``motion`` flow (a flow network) or codec (the codec's vectors, without flow
+    network or scale field); ``flow`` flownets, half, inception (section 4 and Appendix A) or narrow
+    (3/8 of the channels, full-sized images, as in yzfzzz's code); ``flow_form`` mxnet (every layer
+    has a bias), pytorch (the decoder's have none) or pytorch_bn (and the encoder has BN);
+    ``scale_field`` on or off; ``width`` multiplier of all channels.
 
-    A keyframe passes through N_feat, whose feature is the reference, and N_task, one 1x1 convolution. For another frame the
-    feature is warped along the flow from that frame to the keyframe, multiplied by the scale field, and classified by the
-    same N_task (Algorithm 1). The key interval is the codec's GOP.
+    A keyframe passes through N_feat, whose feature is the reference, and N_task, one 1x1
+    convolution. For another frame the feature is warped along the flow from that frame to the
+    keyframe, multiplied by the scale field, and classified by the same N_task (Algorithm 1). The
+    key interval is the codec's GOP.
     """
 
     originals = ORIGINALS
@@ -90,14 +93,18 @@ class DFF(VideoSegmenter):
         if self.flow is not None and self.flow.scale is None:
             how.append("no scale field")
         details = ", ".join(filter(None, how))
-        return f"DFF-{self._paper_name}{f' ({details})' if details else ''}{width_suffix(self.width)}"
+        return (
+            f"DFF-{self._paper_name}{f' ({details})' if details else ''}{width_suffix(self.width)}"
+        )
 
     def keyframe(self, image: Tensor) -> tuple[Tensor, Reference]:
         logits, feature = self.net(self.normalise(image))
         return logits, (image, feature)
 
     def nonkeyframe(self, image: Tensor, motion: Tensor | None, reference: Reference) -> Tensor:
-        return self.net.classify(self.propagate(image, motion, reference), (image.shape[-2], image.shape[-1]))
+        return self.net.classify(
+            self.propagate(image, motion, reference), (image.shape[-2], image.shape[-1])
+        )
 
     def propagate(self, image: Tensor, motion: Tensor | None, reference: Reference) -> Tensor:
         """Warp the keyframe's feature to the image's time (Eq.
@@ -114,10 +121,10 @@ class DFF(VideoSegmenter):
         return moved if scale is None else moved * scale
 
     def phases(self) -> Sequence[Phase]:
-        """N_feat and N_task on stills; the flow network on pairs of known flow, in the place of the paper's Flying Chairs; all
-        of it on pairs whose later frame is labelled (section 3), where distance 0 is training on
-        stills: the keyframe's own feature is neither moved nor scaled (the ``eq_flag`` of the
-        authors' training symbol)."""
+        """N_feat and N_task on stills; the flow network on pairs of known flow, in the place of the
+        paper's Flying Chairs; all of it on pairs whose later frame is labelled (section 3), where
+        distance 0 is training on stills: the keyframe's own feature is neither moved nor scaled
+        (the ``eq_flag`` of the authors' training symbol)."""
         idle = self.training_only()  # a keyframe has no label to train auxiliary heads with
         if self.flow is None:
             return (Phase("task"), Phase("joint", data="pairs", frozen=idle))
@@ -132,7 +139,9 @@ class DFF(VideoSegmenter):
         size = (batch.label.shape[-2], batch.label.shape[-1])
         if phase.name == "task":
             feature, extra = self.net.features(self.normalise(batch.image))
-            return self.net.losses(self.net.classify(feature, size), extra, batch.label, batch.class_weights)
+            return self.net.losses(
+                self.net.classify(feature, size), extra, batch.label, batch.class_weights
+            )
         assert batch.keyframe is not None
         if phase.name == "flow":
             assert batch.flow is not None
@@ -147,24 +156,36 @@ class DFF(VideoSegmenter):
         return {"task": self.net.task_loss(logits, batch.label, batch.class_weights)}
 
     def initialise(self, state: dict[str, Tensor], source: dict[str, str]) -> tuple[str, ...]:
-        """From DFF's own weights, whole or in part (an imported FlowNet-S replaces phase flow), or from a PSPNet's, of the same
-        layers and style, where that is the backbone (replaces phase task). Of a DFF with another backbone the flow network is
-        taken, and of one with a flow network, where the codec gives the motion, the rest."""
+        """From DFF's own weights, whole or in part (an imported FlowNet-S replaces phase flow), or
+        from a PSPNet's, of the same layers and style, where that is the backbone (replaces phase
+        task). Of a DFF with another backbone the flow network is taken, and of one with a flow
+        network, where the codec gives the motion, the rest."""
         if source.get("name") == "dff":
             if "backbone" in source and source["backbone"] != self.backbone:
-                state = {name: value for name, value in state.items() if name.startswith("flow.network.")}
+                state = {
+                    name: value for name, value in state.items() if name.startswith("flow.network.")
+                }
                 source = {**source, "missing": json.dumps(["net"])}
             elif self.flow is None:
-                state = {name: value for name, value in state.items() if not name.startswith("flow.")}
+                state = {
+                    name: value for name, value in state.items() if not name.startswith("flow.")
+                }
             whole = self._load(state, source)
-            held = {"task": whole, "flow": whole or any(name.startswith("flow.network.") for name in state)}
+            held = {
+                "task": whole,
+                "flow": whole or any(name.startswith("flow.network.") for name in state),
+            }
             return tuple(phase.name for phase in self.phases() if held.get(phase.name))
         expected = {"name": "pspnet", "layers": str(self.layers), "style": self.style}
         if not self.is_pspnet or any(source.get(key) != value for key, value in expected.items()):
-            wanted = f"dff or pspnet[layers={self.layers},style={self.style}]" if self.is_pspnet else "dff"
+            wanted = (
+                f"dff or pspnet[layers={self.layers},style={self.style}]"
+                if self.is_pspnet
+                else "dff"
+            )
             raise WeightsError(
-                f"dff[backbone={self.backbone}] starts from weights of {wanted}, "
-                f"and this file holds {source.get('method', 'an unknown method')}"
+                f"dff[backbone={self.backbone}] starts from weights of {wanted}, and this file "
+                f"holds {source.get('method', 'an unknown method')}"
             )
         self._load(state, {**source, "missing": json.dumps(["flow"])})
         return ("task",) if json.loads(source.get("missing", "[]")) == [] else ()
@@ -175,4 +196,6 @@ class DFF(VideoSegmenter):
 
 def _check(parameter: str, value: str, accepted: Collection[str]) -> None:
     if value not in accepted:
-        raise UsageError(f"dff: unknown {parameter} {value!r}; expected one of {', '.join(accepted)}")
+        raise UsageError(
+            f"dff: unknown {parameter} {value!r}; expected one of {', '.join(accepted)}"
+        )

@@ -1,8 +1,10 @@
-"""FlowNet-S (Dosovitskiy et al., ICCV 2015) and the two smaller flow networks of DFF (CVPR 2017, Appendix A).
+"""FlowNet-S (Dosovitskiy et al., ICCV 2015) and the two smaller flow networks of DFF (CVPR 2017,
+Appendix A).
 
-All take two images concatenated along the channels, (N, 6, H, W), and predict the flow from the first to the second: a pixel
-p of the first image lies at p + flow[p] in the second. Flow comes in units of ``FLOW_UNIT`` pixels of the network's input, at
-strides 4, 8, 16, 32 and 64; a side that a stride does not divide is rounded up.
+All take two images concatenated along the channels, (N, 6, H, W), and predict the flow from the
+first to the second: a pixel p of the first image lies at p + flow[p] in the second. Flow comes in
+units of ``FLOW_UNIT`` pixels of the network's input, at strides 4, 8, 16, 32 and 64; a side that a
+stride does not divide is rounded up.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from vssbench.nets.resize import resize
 
 #: pixels of one unit of the networks' output (``div_flow`` in FlowNetPytorch)
 FLOW_UNIT = 20.0
-#: weights of the training loss at strides 4, 8, 16, 32, 64 (FlowNet's Caffe model and FlowNetPytorch)
+#: weights of the training loss at strides 4, 8, 16, 32, 64 (FlowNet's Caffe model and
+#: FlowNetPytorch)
 SCALE_WEIGHTS = (0.005, 0.01, 0.02, 0.08, 0.32)
 SLOPE = 0.1  # of every leaky ReLU
 
@@ -35,22 +38,26 @@ class Form:
     decoder_bias: bool
 
 
-#: DFF's own MXNet code has a bias in every layer; FlowNetPytorch has none in the decoder, and a variant with BN in the encoder
+#: DFF's own MXNet code has a bias in every layer; FlowNetPytorch has none in the decoder, and a
+#: variant with BN in the encoder
 FORMS = {"mxnet": Form(False, True), "pytorch": Form(False, False), "pytorch_bn": Form(True, False)}
 
 
 class Encoder(nn.Module):
-    """(N, 6, H, W) to the features that the decoder takes up, at strides 4, 8, 16, 32, 64; ``channels`` are theirs."""
+    """(N, 6, H, W) to the features that the decoder takes up, at strides 4, 8, 16, 32, 64;
+    ``channels`` are theirs."""
 
     channels: tuple[int, int, int, int, int]
 
 
 class FlowNet(nn.Module):
-    """An encoder of strides 4 to 64 and FlowNet's decoder on top (ICCV 2015, Fig. 3), which are the same in all three networks.
+    """An encoder of strides 4 to 64 and FlowNet's decoder on top (ICCV 2015, Fig. 3), which are the
+    same in all three networks.
 
-    At every level from stride 32 to 4 the decoder concatenates the encoder's feature, the level below enlarged x2 by a 4x4
-    transposed convolution, and the flow predicted there enlarged likewise; where a side was odd the enlarged maps are cropped
-    at the right and at the bottom. ``channels`` are those of the last concatenation, at stride 4.
+    At every level from stride 32 to 4 the decoder concatenates the encoder's feature, the level
+    below enlarged x2 by a 4x4 transposed convolution, and the flow predicted there enlarged
+    likewise; where a side was odd the enlarged maps are cropped at the right and at the bottom.
+    ``channels`` are those of the last concatenation, at stride 4.
     """
 
     def __init__(self, encoder: Encoder, deconvolutions: Sequence[int], bias: bool) -> None:
@@ -59,9 +66,13 @@ class FlowNet(nn.Module):
         self.deconv, self.enlarge, self.predict = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         channels = encoder.channels[-1]
         self.predict["6"] = nn.Conv2d(channels, 2, 3, padding=1, bias=bias)
-        for level, skip, outputs in zip((5, 4, 3, 2), encoder.channels[-2::-1], deconvolutions, strict=True):
+        for level, skip, outputs in zip(
+            (5, 4, 3, 2), encoder.channels[-2::-1], deconvolutions, strict=True
+        ):
             deconvolution = nn.ConvTranspose2d(channels, outputs, 4, 2, padding=1, bias=bias)
-            self.deconv[str(level)] = nn.Sequential(deconvolution, nn.LeakyReLU(SLOPE, inplace=True))
+            self.deconv[str(level)] = nn.Sequential(
+                deconvolution, nn.LeakyReLU(SLOPE, inplace=True)
+            )
             self.enlarge[str(level + 1)] = nn.ConvTranspose2d(2, 2, 4, 2, padding=1, bias=bias)
             channels = skip + outputs + 2
             self.predict[str(level)] = nn.Conv2d(channels, 2, 3, padding=1, bias=bias)
@@ -69,7 +80,8 @@ class FlowNet(nn.Module):
         _initialise(self)
 
     def decode(self, pair: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(N, 6, H, W) to the last concatenation (N, channels, H/4, W/4) and the flows at strides 8, 16, 32, 64."""
+        """(N, 6, H, W) to the last concatenation (N, channels, H/4, W/4) and the flows at strides
+        8, 16, 32, 64."""
         *skips, x = self.encoder(pair)
         flows: list[Tensor] = []
         for level, skip in zip((5, 4, 3, 2), reversed(skips), strict=True):
@@ -80,7 +92,8 @@ class FlowNet(nn.Module):
         return x, flows
 
     def pyramid(self, pair: Tensor) -> list[Tensor]:
-        """The flows (N, 2, h, w) at strides 4, 8, 16, 32 and 64, which training compares with the true flow."""
+        """The flows (N, 2, h, w) at strides 4, 8, 16, 32 and 64, which training compares with the
+        true flow."""
         feature, flows = self.decode(pair)
         return [self.predict["2"](feature), *flows]
 
@@ -116,8 +129,9 @@ class SimpleEncoder(Encoder):
         return second, third, fourth, fifth, self.conv6_1(self.conv6(fifth))
 
 
-#: DFF's Table 8: module -> output channels of each convolution of its branches: a 1x1; a 1x1 and a 3x3; a 1x1 and two 3x3; a
-#: 1x1 after 3x3 max pooling, in the modules of stride 2 ("reductions") alone
+#: DFF's Table 8: module -> output channels of each convolution of its branches: a 1x1; a 1x1 and a
+#: 3x3; a 1x1 and two 3x3; a 1x1 after 3x3 max pooling, in the modules of stride 2 ("reductions")
+#: alone
 Row = tuple[tuple[int, ...], tuple[int, int], tuple[int, int, int], tuple[int, ...]]
 TABLE_8: dict[str, Row] = {
     "conv2": ((), (24, 32), (24, 32, 32), ()),
@@ -135,7 +149,8 @@ TABLE_8: dict[str, Row] = {
 class Inception(nn.Module):
     """A module of Table 8: its branches side by side, their outputs concatenated.
 
-    A reduction has its stride in the last spatial layer of each branch, as in Inception-v3; the table does not say where.
+    A reduction has its stride in the last spatial layer of each branch, as in Inception-v3; the
+    table does not say where.
     """
 
     def __init__(self, inputs: int, row: Row, width: float, batch_norm: bool) -> None:
@@ -147,13 +162,23 @@ class Inception(nn.Module):
             layers, previous = [], inputs
             for number, outputs in enumerate(branch, 1):
                 last = number == len(branch)
-                layers.append(_convolution(previous, outputs, 1 if number == 1 else 3, stride if last else 1, batch_norm))
+                layers.append(
+                    _convolution(
+                        previous,
+                        outputs,
+                        1 if number == 1 else 3,
+                        stride if last else 1,
+                        batch_norm,
+                    )
+                )
                 previous = outputs
             if layers:
                 self.branches.append(nn.Sequential(*layers))
         if pooled:
             pooling = nn.MaxPool2d(3, stride, padding=1)
-            self.branches.append(nn.Sequential(pooling, _convolution(inputs, pooled[0], 1, 1, batch_norm)))
+            self.branches.append(
+                nn.Sequential(pooling, _convolution(inputs, pooled[0], 1, 1, batch_norm))
+            )
         self.channels = sum(branch[-1] for branch in (*convolved, pooled) if branch)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -161,7 +186,8 @@ class Inception(nn.Module):
 
 
 class InceptionEncoder(Encoder):
-    """The encoder of FlowNet Inception (DFF, Table 8). Its activations are FlowNet's, which the paper does not mention."""
+    """The encoder of FlowNet Inception (DFF, Table 8). Its activations are FlowNet's, which the
+    paper does not mention."""
 
     def __init__(self, width: float = 1.0, batch_norm: bool = False) -> None:
         super().__init__()
@@ -186,26 +212,31 @@ class InceptionEncoder(Encoder):
 
 
 def flownet_s(width: float = 1.0, form: Form = FORMS["mxnet"]) -> FlowNet:
-    """FlowNet-S: at width 1 38,675,536 parameters in the form ``pytorch``, 38,680,336 in ``pytorch_bn``.
+    """FlowNet-S: at width 1 38,675,536 parameters in the form ``pytorch``, 38,680,336 in
+    ``pytorch_bn``.
 
     DFF's FlowNet Half is width 0.5 (Table 7).
     """
     encoder = SimpleEncoder(width, form.batch_norm)
-    return FlowNet(encoder, [scaled_channels(c, width) for c in (512, 256, 128, 64)], form.decoder_bias)
+    return FlowNet(
+        encoder, [scaled_channels(c, width) for c in (512, 256, 128, 64)], form.decoder_bias
+    )
 
 
 def flownet_inception(width: float = 1.0, form: Form = FORMS["mxnet"]) -> FlowNet:
-    """FlowNet Inception. Table 8 ends with the encoder; the decoder has an eighth of FlowNet-S's channels, the round number
-    that brings the whole to the complexity of Table 2 (FlowNet Half's decoder would put it 30 % above)."""
+    """FlowNet Inception. Table 8 ends with the encoder; the decoder has an eighth of FlowNet-S's
+    channels, the round number that brings the whole to the complexity of Table 2 (FlowNet Half's
+    decoder would put it 30 % above)."""
     encoder = InceptionEncoder(width, form.batch_norm)
     return FlowNet(encoder, [scaled_channels(c, width) for c in (64, 32, 16, 8)], form.decoder_bias)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A flow network in the setting of its published code: ``build`` takes the width multiplier and the form; images in
-    [0, 1] become its input by subtracting ``mean`` (RGB), reversing the channels (``bgr``), and averaging over squares of
-    ``shrink`` pixels; ``name`` is what a display name says of it."""
+    """A flow network in the setting of its published code: ``build`` takes the width multiplier and
+    the form; images in [0, 1] become its input by subtracting ``mean`` (RGB), reversing the
+    channels (``bgr``), and averaging over squares of ``shrink`` pixels; ``name`` is what a display
+    name says of it."""
 
     build: Callable[[float, Form], FlowNet]
     name: str
@@ -214,30 +245,43 @@ class Setting:
     bgr: bool = False
 
 
-#: DFF's three networks, on half-sized images, with the mean of Flying Chairs as in FlowNetPytorch (DFF's own code subtracts its
-#: training set's, which differs by 0.03); and the narrow network of yzfzzz/Deep-Feature-Flow-pytorch, on full-sized images
+#: DFF's three networks, on half-sized images, with the mean of Flying Chairs as in FlowNetPytorch
+#: (DFF's own code subtracts its training set's, which differs by 0.03); and the narrow network of
+#: yzfzzz/Deep-Feature-Flow-pytorch, on full-sized images
 SETTINGS = {
     "flownets": Setting(flownet_s, ""),
     "half": Setting(lambda width, form: flownet_s(width / 2, form), "FlowNet Half"),
     "inception": Setting(flownet_inception, "FlowNet Inception"),
-    "narrow": Setting(lambda width, form: flownet_s(0.375 * width, form), "FlowNet 3/8", 1, (0.0, 0.0, 0.0), True),
+    "narrow": Setting(
+        lambda width, form: flownet_s(0.375 * width, form), "FlowNet 3/8", 1, (0.0, 0.0, 0.0), True
+    ),
 }
 
 
 class FeatureFlow(nn.Module):
-    """DFF's F: two images to the flow and scale fields that carry a feature of the second over to the first (section 3, Eq. 3).
+    """DFF's F: two images to the flow and scale fields that carry a feature of the second over to
+    the first (section 3, Eq. 3).
 
-    As in the authors' code the decoder's last concatenation is averaged down to the feature's stride (at stride 16: 2x2), and
-    FlowNet's last layer predicts the flow from that; a feature of a finer stride takes the fields enlarged bilinearly. Flow
-    leaves in cells of the feature: for stride 16 and half-sized images 2.5 = 20 * 2 / 16 a unit.
+    As in the authors' code the decoder's last concatenation is averaged down to the feature's
+    stride (at stride 16: 2x2), and FlowNet's last layer predicts the flow from that; a feature of a
+    finer stride takes the fields enlarged bilinearly. Flow leaves in cells of the feature: for
+    stride 16 and half-sized images 2.5 = 20 * 2 / 16 a unit.
 
-    The scale field is 1 plus a 1x1 convolution, initially 0: the authors' bias of 1 is never trained. ``stride`` and
-    ``channels`` are the feature's; without ``scale_field`` there is no convolution.
+    The scale field is 1 plus a 1x1 convolution, initially 0: the authors' bias of 1 is never
+    trained. ``stride`` and ``channels`` are the feature's; without ``scale_field`` there is no
+    convolution.
     """
 
     mean: Tensor
 
-    def __init__(self, network: FlowNet, setting: Setting, stride: int, channels: int, scale_field: bool = True) -> None:
+    def __init__(
+        self,
+        network: FlowNet,
+        setting: Setting,
+        stride: int,
+        channels: int,
+        scale_field: bool = True,
+    ) -> None:
         super().__init__()
         self.network, self.setting, self.stride = network, setting, stride
         self.register_buffer("mean", torch.tensor(setting.mean).view(1, 3, 1, 1), persistent=False)
@@ -247,35 +291,49 @@ class FeatureFlow(nn.Module):
             nn.init.zeros_(self.scale.weight)
 
     def pair(self, image: Tensor, keyframe: Tensor) -> Tensor:
-        """Two images (N, 3, H, W) in [0, 1] as the network's input (N, 6, H/2, W/2), sides rounded up."""
+        """Two images (N, 3, H, W) in [0, 1] as the network's input (N, 6, H/2, W/2), sides rounded
+        up."""
         images = [x - self.mean for x in (image, keyframe)]
         joined = torch.cat([x.flip(1) for x in images] if self.setting.bgr else images, 1)
-        return F.avg_pool2d(joined, self.setting.shrink, ceil_mode=True) if self.setting.shrink > 1 else joined
+        return (
+            F.avg_pool2d(joined, self.setting.shrink, ceil_mode=True)
+            if self.setting.shrink > 1
+            else joined
+        )
 
-    def forward(self, image: Tensor, keyframe: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
-        """Flow (N, 2, *size) from image to keyframe in cells of the feature, whose size this is, and scale (N, channels,
-        *size), None without a scale field."""
+    def forward(
+        self, image: Tensor, keyframe: Tensor, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Flow (N, 2, *size) from image to keyframe in cells of the feature, whose size this is,
+        and scale (N, channels, *size), None without a scale field."""
         decoded, _ = self.network.decode(self.pair(image, keyframe))
         factor = self.stride // (4 * self.setting.shrink)
         if factor > 1:
             decoded = F.avg_pool2d(decoded, factor, ceil_mode=True)
-        flow = self.network.predict["2"](decoded).float() * (FLOW_UNIT * self.setting.shrink / self.stride)
+        flow = self.network.predict["2"](decoded).float() * (
+            FLOW_UNIT * self.setting.shrink / self.stride
+        )
         flow = resize(flow, size, align_corners=False)
         if self.scale is None:
             return flow, None
         return flow, resize(1 + self.scale(decoded), size, align_corners=False)
 
     def error(self, image: Tensor, keyframe: Tensor, flow: Tensor) -> Tensor:
-        """FlowNet's training loss against the true flow (N, 2, H, W) from image to keyframe, in pixels of the images."""
-        return multiscale_error(self.network.pyramid(self.pair(image, keyframe)), flow / self.setting.shrink)
+        """FlowNet's training loss against the true flow (N, 2, H, W) from image to keyframe, in
+        pixels of the images."""
+        return multiscale_error(
+            self.network.pyramid(self.pair(image, keyframe)), flow / self.setting.shrink
+        )
 
 
 def multiscale_error(predictions: Sequence[Tensor], flow: Tensor) -> Tensor:
-    """FlowNet's training loss: end-point errors at all five scales, summed over pixels, meaned over the batch, weighted.
+    """FlowNet's training loss: end-point errors at all five scales, summed over pixels, meaned over
+    the batch, weighted.
 
-    ``predictions``: :meth:`FlowNet.pyramid`; ``flow``: the true flow (N, 2, H, W), of any resolution, in pixels of the
-    network's input. Each prediction is compared with the mean over its cell. NaN is flow that nobody knows: the mean is over
-    the other pixels, and the cell counts by their share.
+    ``predictions``: :meth:`FlowNet.pyramid`; ``flow``: the true flow (N, 2, H, W), of any
+    resolution, in pixels of the network's input. Each prediction is compared with the mean over its
+    cell. NaN is flow that nobody knows: the mean is over the other pixels, and the cell counts by
+    their share.
     """
     known = flow.isfinite().all(1, keepdim=True)
     units = torch.where(known, flow / FLOW_UNIT, 0.0)
@@ -289,13 +347,19 @@ def multiscale_error(predictions: Sequence[Tensor], flow: Tensor) -> Tensor:
     return total
 
 
-def _convolution(inputs: int, outputs: int, kernel: int, stride: int, batch_norm: bool) -> nn.Sequential:
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=not batch_norm)
+def _convolution(
+    inputs: int, outputs: int, kernel: int, stride: int, batch_norm: bool
+) -> nn.Sequential:
+    convolution = nn.Conv2d(
+        inputs, outputs, kernel, stride, padding=kernel // 2, bias=not batch_norm
+    )
     normalisation = [nn.BatchNorm2d(outputs)] if batch_norm else []
     return nn.Sequential(convolution, *normalisation, nn.LeakyReLU(SLOPE, inplace=True))
 
 
-def _modules(inputs: int, names: Sequence[str], width: float, batch_norm: bool) -> tuple[nn.Sequential, int]:
+def _modules(
+    inputs: int, names: Sequence[str], width: float, batch_norm: bool
+) -> tuple[nn.Sequential, int]:
     """Return Inception modules in a row, and the channels of their output."""
     modules = []
     for name in names:

@@ -1,7 +1,8 @@
-"""DeepLabv3+ with ResNet-101 at output stride 16 (Chen et al., ECCV 2018), in the form of jfzhang95/pytorch-deeplab-xception.
+"""DeepLabv3+ with ResNet-101 at output stride 16 (Chen et al., ECCV 2018), in the form of
+jfzhang95/pytorch-deeplab-xception.
 
-Dootmaan's implementation of DSRL is built on that code. Layer 4 keeps the stride of layer 3, its three blocks dilated by 2, 4
-and 8. Every bilinear resize aligns corners.
+Dootmaan's implementation of DSRL is built on that code. Layer 4 keeps the stride of layer 3, its
+three blocks dilated by 2, 4 and 8. Every bilinear resize aligns corners.
 """
 
 from __future__ import annotations
@@ -27,12 +28,16 @@ def conv_bn_relu(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> n
 
 
 class AtrousPyramid(nn.Module):
-    """ASPP: a 1x1 convolution, three dilated 3x3 and the image's mean, side by side, then a 1x1 and dropout."""
+    """ASPP: a 1x1 convolution, three dilated 3x3 and the image's mean, side by side, then a 1x1 and
+    dropout."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            [conv_bn_relu(inputs, outputs, 1), *(conv_bn_relu(inputs, outputs, 3, rate) for rate in RATES)]
+            [
+                conv_bn_relu(inputs, outputs, 1),
+                *(conv_bn_relu(inputs, outputs, 3, rate) for rate in RATES),
+            ]
         )
         self.average = conv_bn_relu(inputs, outputs, 1)
         self.merge = conv_bn_relu(outputs * (len(RATES) + 2), outputs, 1)
@@ -40,14 +45,18 @@ class AtrousPyramid(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         mean = self.average(x.mean((-2, -1), keepdim=True)).expand(-1, -1, *x.shape[-2:])
-        merged: Tensor = self.drop(self.merge(torch.cat([*(branch(x) for branch in self.branches), mean], 1)))
+        merged: Tensor = self.drop(
+            self.merge(torch.cat([*(branch(x) for branch in self.branches), mean], 1))
+        )
         return merged
 
 
 class Decoder(nn.Module):
-    """The decoder without its last 1x1 convolution: ``deep`` is enlarged to ``low``, both go through two 3x3 convolutions.
+    """The decoder without its last 1x1 convolution: ``deep`` is enlarged to ``low``, both go
+    through two 3x3 convolutions.
 
-    ``low`` channels are first reduced to ``reduced``; ``middle`` are the channels of the two 3x3 convolutions.
+    ``low`` channels are first reduced to ``reduced``; ``middle`` are the channels of the two 3x3
+    convolutions.
     """
 
     def __init__(self, deep: int, low: int, reduced: int, middle: tuple[int, int]) -> None:
@@ -66,9 +75,9 @@ class Decoder(nn.Module):
 
 
 class DeepLabv3Plus(SegmentationNetwork):
-    """59,343,795 parameters at 19 classes and width 1; the feature before the last 1x1 convolution has 256 channels at
-    stride 4. ``encoder_channels`` are those of the two features that the decoder starts from: the atrous pyramid's, at
-    stride 16, and layer 1's, at stride 4.
+    """59,343,795 parameters at 19 classes and width 1; the feature before the last 1x1 convolution
+    has 256 channels at stride 4. ``encoder_channels`` are those of the two features that the
+    decoder starts from: the atrous pyramid's, at stride 16, and layer 1's, at stride 4.
     """
 
     auxiliary = ()
@@ -76,7 +85,9 @@ class DeepLabv3Plus(SegmentationNetwork):
     def __init__(self, classes: int, layers: int = 101, width: float = 1.0) -> None:
         super().__init__()
         deep, reduced = scaled_channels(256, width), scaled_channels(48, width)
-        self.backbone = ResNet(layers, width, strides=(1, 2, 2, 1), dilations=((1,), (1,), (1,), (2, 4, 8)))
+        self.backbone = ResNet(
+            layers, width, strides=(1, 2, 2, 1), dilations=((1,), (1,), (1,), (2, 4, 8))
+        )
         low, _, _, last = self.backbone.channels
         self.aspp = AtrousPyramid(last, deep)
         self.decoder = Decoder(deep, low, reduced, (deep, deep))
@@ -86,7 +97,8 @@ class DeepLabv3Plus(SegmentationNetwork):
         initialise_heads(self.aspp, self.decoder, self.final)
 
     def features(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Normalised image (N, 3, H, W) to the feature (N, 256, H/4, W/4) and the encoder's two, sides rounded up."""
+        """Normalised image (N, 3, H, W) to the feature (N, 256, H/4, W/4) and the encoder's two,
+        sides rounded up."""
         low, _, _, last = self.backbone(image)
         deep = self.aspp(last)
         return self.decoder(deep, low), (deep, low)
@@ -95,7 +107,9 @@ class DeepLabv3Plus(SegmentationNetwork):
         """The last 1x1 convolution and the resize to the image's size."""
         return resize(self.final(feature), size)
 
-    def auxiliary_loss(self, extra: tuple[Tensor, Tensor], label: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    def auxiliary_loss(
+        self, extra: tuple[Tensor, Tensor], label: Tensor, weights: Tensor
+    ) -> dict[str, Tensor]:
         """None: DeepLabv3+ is trained by its own output alone."""
         return {}
 

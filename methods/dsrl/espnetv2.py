@@ -1,9 +1,10 @@
-"""ESPNetv2 (Mehta et al., CVPR 2019) as a segmentation network, in the form of its authors' EdgeNets code.
+"""ESPNetv2 (Mehta et al., CVPR 2019) as a segmentation network, in the form of its authors'
+EdgeNets code.
 
-DSRL's published numbers were made with it: s = 2.0 and the 20 outputs of Cityscapes (19 classes and one for the rest) have
-789,242 parameters there, and 674.46 million multiply-accumulates at 256x512, which EdgeNets prints as 674.78 since it
-adds a half for each value that gets a bias. 480 of the parameters are activations that its forward pass never reaches; they are
-absent here.
+DSRL's published numbers were made with it: s = 2.0 and the 20 outputs of Cityscapes (19 classes and
+one for the rest) have 789,242 parameters there, and 674.46 million multiply-accumulates at 256x512,
+which EdgeNets prints as 674.78 since it adds a half for each value that gets a bias. 480 of the
+parameters are activations that its forward pass never reaches; they are absent here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from vssbench.nets.resnet import initialise_convolutions
 
 #: of an EESP block; the grouped convolutions have as many groups
 BRANCHES = 4
-#: dilations of the branches: the paper limits the receptive field of a 3x3 to 7 at stride 16, and falls back to dilation 1
+#: dilations of the branches: the paper limits the receptive field of a 3x3 to 7 at stride 16, and
+#: falls back to dilation 1
 DILATIONS = (1, 2, 3, 4)
 DEEP_DILATIONS = (1, 1, 2, 3)
 #: EESP blocks after the downsampling at strides 8 and 16
@@ -32,16 +34,22 @@ SCALES = (2.0, 1.5, 1.0, 0.5, 0.1)
 LEAST_SIDE = 5
 
 
-def conv_bn_prelu(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+def conv_bn_prelu(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
     """Convolution without bias, batch normalisation, PReLU with a slope per channel."""
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
+    convolution = nn.Conv2d(
+        inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False
+    )
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.PReLU(outputs))
 
 
 class EESP(nn.Module):
-    """Extremely efficient spatial pyramid (Fig. 1c): reduce, depthwise dilated branches summed upwards, grouped merge.
+    """Extremely efficient spatial pyramid (Fig. 1c): reduce, depthwise dilated branches summed
+    upwards, grouped merge.
 
-    ``forward`` gives (N, outputs, h, w), at half the sides with ``stride`` 2, without the last activation and shortcut.
+    ``forward`` gives (N, outputs, h, w), at half the sides with ``stride`` 2, without the last
+    activation and shortcut.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, dilations: tuple[int, ...]) -> None:
@@ -49,16 +57,20 @@ class EESP(nn.Module):
         narrow = outputs // BRANCHES
         self.reduce = conv_bn_prelu(inputs, narrow, 1, groups=BRANCHES)
         self.branches = nn.ModuleList(
-            nn.Conv2d(narrow, narrow, 3, stride, padding=d, dilation=d, groups=narrow, bias=False) for d in dilations
+            nn.Conv2d(narrow, narrow, 3, stride, padding=d, dilation=d, groups=narrow, bias=False)
+            for d in dilations
         )
         self.activate = nn.Sequential(nn.BatchNorm2d(outputs), nn.PReLU(outputs))
-        self.merge = nn.Sequential(nn.Conv2d(outputs, outputs, 1, groups=BRANCHES, bias=False), nn.BatchNorm2d(outputs))
+        self.merge = nn.Sequential(
+            nn.Conv2d(outputs, outputs, 1, groups=BRANCHES, bias=False), nn.BatchNorm2d(outputs)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         reduced = self.reduce(x)
         pyramid = [self.branches[0](reduced)]
         for branch in self.branches[1:]:
-            # hierarchical feature fusion: each dilation is added to the smaller ones, against gridding
+            # hierarchical feature fusion: each dilation is added to the smaller ones, against
+            # gridding
             pyramid.append(branch(reduced) + pyramid[-1])
         merged: Tensor = self.merge(self.activate(torch.cat(pyramid, 1)))
         return merged
@@ -78,7 +90,8 @@ class ResidualEESP(nn.Module):
 
 
 class DownSampler(nn.Module):
-    """Strided EESP (Fig. 2): average pooling beside an EESP of stride 2, and a long-range shortcut from the image.
+    """Strided EESP (Fig. 2): average pooling beside an EESP of stride 2, and a long-range shortcut
+    from the image.
 
     ``forward`` takes the feature and the image pooled to the output's size (N, 3, h, w).
     """
@@ -103,10 +116,11 @@ def halve(x: Tensor) -> Tensor:
 
 
 class Encoder(nn.Module):
-    """Levels 1 to 4 of the classification network: features at strides 2, 4, 8 and 16 with ``channels[i]`` channels.
+    """Levels 1 to 4 of the classification network: features at strides 2, 4, 8 and 16 with
+    ``channels[i]`` channels.
 
-    s = 2.0 has 32, 128, 256 and 512; other widths keep them multiples of 16, growing, since an EESP block divides its share
-    into four branches and these into four groups.
+    s = 2.0 has 32, 128, 256 and 512; other widths keep them multiples of 16, growing, since an EESP
+    block divides its share into four branches and these into four groups.
     """
 
     def __init__(self, width: float) -> None:
@@ -120,7 +134,9 @@ class Encoder(nn.Module):
         self.down3 = DownSampler(second, third)
         self.level3 = nn.Sequential(*(ResidualEESP(third, DILATIONS) for _ in range(REPEATS[0])))
         self.down4 = DownSampler(third, fourth)
-        self.level4 = nn.Sequential(*(ResidualEESP(fourth, DEEP_DILATIONS) for _ in range(REPEATS[1])))
+        self.level4 = nn.Sequential(
+            *(ResidualEESP(fourth, DEEP_DILATIONS) for _ in range(REPEATS[1]))
+        )
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         image4 = halve(halve(image))
@@ -132,16 +148,19 @@ class Encoder(nn.Module):
 
 
 class PyramidPooling(nn.Module):
-    """EdgeNets' efficient pyramid pooling without its last 1x1 convolution: (N, inputs, h, w) to (N, outputs, h, w).
+    """EdgeNets' efficient pyramid pooling without its last 1x1 convolution: (N, inputs, h, w) to
+    (N, outputs, h, w).
 
-    The projected feature goes through a depthwise convolution at each of ``SCALES``; the results are shuffled so that one
-    grouped convolution mixes the five scales of each channel.
+    The projected feature goes through a depthwise convolution at each of ``SCALES``; the results
+    are shuffled so that one grouped convolution mixes the five scales of each channel.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.project = conv_bn_prelu(inputs, outputs, 1)
-        self.stages = nn.ModuleList(nn.Conv2d(outputs, outputs, 3, padding=1, groups=outputs, bias=False) for _ in SCALES)
+        self.stages = nn.ModuleList(
+            nn.Conv2d(outputs, outputs, 3, padding=1, groups=outputs, bias=False) for _ in SCALES
+        )
         pyramid = outputs * len(SCALES)
         self.activate = nn.Sequential(nn.BatchNorm2d(pyramid), nn.PReLU(pyramid))
         self.shuffle = nn.ChannelShuffle(len(SCALES))
@@ -152,7 +171,10 @@ class PyramidPooling(nn.Module):
         size = (x.shape[-2], x.shape[-1])
         pyramid = []
         for scale, stage in zip(SCALES, self.stages, strict=True):
-            scaled = (max(LEAST_SIDE, math.ceil(size[0] * scale)), max(LEAST_SIDE, math.ceil(size[1] * scale)))
+            scaled = (
+                max(LEAST_SIDE, math.ceil(size[0] * scale)),
+                max(LEAST_SIDE, math.ceil(size[1] * scale)),
+            )
             if scale < 1:
                 pyramid.append(resize(stage(F.adaptive_avg_pool2d(x, scaled)), size))
             elif scale > 1:
@@ -164,7 +186,8 @@ class PyramidPooling(nn.Module):
 
 
 class Lateral(nn.Module):
-    """From encoder to decoder: a grouped 3x3 convolution, its channels gated by the feature's global mean."""
+    """From encoder to decoder: a grouped 3x3 convolution, its channels gated by the feature's
+    global mean."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -186,15 +209,17 @@ class DecoderStage(nn.Module):
         self.pyramid = PyramidPooling(channels, pyramid)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        # twice the size in the original, which is the encoder feature's where the image's sides divide by 16
+        # twice the size in the original, which is the encoder feature's where the image's sides
+        # divide by 16
         enlarged = resize(x, (skip.shape[-2], skip.shape[-1]))
         pooled: Tensor = self.pyramid(self.activate(self.lateral(skip) + enlarged))
         return pooled
 
 
 class ESPNetv2(SegmentationNetwork):
-    """ESPNetv2 s = 2.0 at width 1; the feature before the last 1x1 convolution has half as many channels as there are
-    classes, 16 at most, at stride 2. ``encoder_channels`` are those of the encoder's last feature, at stride 16.
+    """ESPNetv2 s = 2.0 at width 1; the feature before the last 1x1 convolution has half as many
+    channels as there are classes, 16 at most, at stride 2. ``encoder_channels`` are those of the
+    encoder's last feature, at stride 16.
     """
 
     auxiliary = ()
@@ -217,8 +242,8 @@ class ESPNetv2(SegmentationNetwork):
         initialise_convolutions(self)
 
     def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised image (N, 3, H, W) to the feature (N, feature_channels, H/2, W/2) and the encoder's last feature
-        (N, encoder_channels, H/16, W/16), sides rounded up."""
+        """Normalised image (N, 3, H, W) to the feature (N, feature_channels, H/2, W/2) and the
+        encoder's last feature (N, encoder_channels, H/16, W/16), sides rounded up."""
         first, second, third, fourth = self.encoder(image)
         x = self.stage8(self.expand16(self.pyramid(fourth)), third)
         x = self.stage4(self.expand8(x), second)
@@ -239,4 +264,6 @@ class ESPNetv2(SegmentationNetwork):
 
 def _expand(inputs: int, outputs: int) -> nn.Sequential:
     """The 1x1 convolution that ends a pyramid, with BN and PReLU."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.PReLU(outputs))
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.PReLU(outputs)
+    )

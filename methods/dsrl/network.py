@@ -1,8 +1,9 @@
-"""The parts of dual super-resolution learning (DSRL; Wang et al., CVPR 2020, section 3) around a segmentation network.
+"""The parts of dual super-resolution learning (DSRL; Wang et al., CVPR 2020, section 3) around a
+segmentation network.
 
-SSSR enlarges the network's scores to twice its input (section 3.2). SISR rebuilds the image at that size from the same encoder
-(3.2), and the feature affinity loss makes the one's pixels as similar to each other as the other's (3.3); both serve training
-alone.
+SSSR enlarges the network's scores to twice its input (section 3.2). SISR rebuilds the image at that
+size from the same encoder (3.2), and the feature affinity loss makes the one's pixels as similar to
+each other as the other's (3.3); both serve training alone.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from vssbench.nets.network import SegmentationNetwork
 from vssbench.nets.pspnet import SemsegPSPNet
 from vssbench.nets.resize import resize
 
-#: entries of a batch's similarity matrices that the affinity loss holds at a time (128 MiB in float32)
+#: entries of a batch's similarity matrices that the affinity loss holds at a time (128 MiB in
+#: float32)
 BLOCK = 2**25
 
 
@@ -41,16 +43,20 @@ def doubled(stride: int) -> int:
 
 
 class SemanticUpsampling(nn.Module):
-    """SSSR in the authors' form: deconvolutions take the place of the network's last bilinear resize.
+    """SSSR in the authors' form: deconvolutions take the place of the network's last bilinear
+    resize.
 
-    Scores (N, classes, ceil(h / stride), ceil(w / stride)) of an image (h, w) become (N, classes, 2 h, 2 w); ESPNetv2's are at
-    stride 2 and take two deconvolutions. They cost 9 classes^2 multiply-accumulates for each of their input pixels (590 million
-    at 256x512 and 20 classes), which the paper's figures for its method leave out.
+    Scores (N, classes, ceil(h / stride), ceil(w / stride)) of an image (h, w) become (N, classes, 2
+    h, 2 w); ESPNetv2's are at stride 2 and take two deconvolutions. They cost 9 classes^2
+    multiply-accumulates for each of their input pixels (590 million at 256x512 and 20 classes),
+    which the paper's figures for its method leave out.
     """
 
     def __init__(self, classes: int, stride: int) -> None:
         super().__init__()
-        self.stages = nn.Sequential(*(deconvolution(classes, classes) for _ in range(doubled(stride))))
+        self.stages = nn.Sequential(
+            *(deconvolution(classes, classes) for _ in range(doubled(stride)))
+        )
 
     def forward(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
         """``size`` is the network input's."""
@@ -58,7 +64,8 @@ class SemanticUpsampling(nn.Module):
 
 
 class BilinearUpsampling(nn.Module):
-    """SSSR in Dootmaan's form: bilinear to the input's size, and once more to twice that, corners aligned."""
+    """SSSR in Dootmaan's form: bilinear to the input's size, and once more to twice that, corners
+    aligned."""
 
     def forward(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
         """``size`` is the network input's."""
@@ -66,16 +73,18 @@ class BilinearUpsampling(nn.Module):
 
 
 def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """The part of an enlarged feature that covers twice the input's size: odd sides were rounded up on the way down."""
+    """The part of an enlarged feature that covers twice the input's size: odd sides were rounded up
+    on the way down."""
     return x[..., : 2 * size[0], : 2 * size[1]]
 
 
 class ImageDecoder(nn.Module):
-    """SISR: a decoder like SSSR's on the encoder's last feature, then the reconstruction of the image.
+    """SISR: a decoder like SSSR's on the encoder's last feature, then the reconstruction of the
+    image.
 
-    ``forward`` takes the encoder's features and gives the feature (N, ``feature_channels``, 2 h, 2 w) that the affinity loss
-    compares and the image (N, 3, 2 h, 2 w), sides rounded up to the encoder's stride. The paper gives no channels: 64 here,
-    halved by the last two enlargements.
+    ``forward`` takes the encoder's features and gives the feature (N, ``feature_channels``, 2 h, 2
+    w) that the affinity loss compares and the image (N, 3, 2 h, 2 w), sides rounded up to the
+    encoder's stride. The paper gives no channels: 64 here, halved by the last two enlargements.
     """
 
     def __init__(self, channels: tuple[int, ...], stride: int, width: float) -> None:
@@ -83,7 +92,9 @@ class ImageDecoder(nn.Module):
         wide, middle, self.feature_channels = (scaled_channels(c, width) for c in (64, 32, 16))
         steps = doubled(stride)
         path = [*[wide] * (steps - 1), middle, self.feature_channels]
-        self.project = nn.Sequential(nn.Conv2d(channels[0], wide, 1, bias=False), nn.BatchNorm2d(wide), nn.PReLU(wide))
+        self.project = nn.Sequential(
+            nn.Conv2d(channels[0], wide, 1, bias=False), nn.BatchNorm2d(wide), nn.PReLU(wide)
+        )
         self.stages = nn.Sequential(*(deconvolution(a, b) for a, b in pairwise(path)))
         self.reconstruct = nn.Sequential(
             nn.Conv2d(self.feature_channels, self.feature_channels, 3, padding=1),
@@ -97,7 +108,8 @@ class ImageDecoder(nn.Module):
 
 
 class ResidualConvolutions(nn.Module):
-    """Dootmaan's unit after each enlargement: two 3x3 convolutions with a ReLU between them, and a 1x1 as the shortcut."""
+    """Dootmaan's unit after each enlargement: two 3x3 convolutions with a ReLU between them, and a
+    1x1 as the shortcut."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -111,9 +123,11 @@ class ResidualConvolutions(nn.Module):
 
 
 class DecodedImage(nn.Module):
-    """SISR in Dootmaan's form: a second DeepLabv3+ decoder, three learned enlargements, a 1x1 convolution to RGB.
+    """SISR in Dootmaan's form: a second DeepLabv3+ decoder, three learned enlargements, a 1x1
+    convolution to RGB.
 
-    The affinity loss compares the image itself there. ``forward`` takes and gives what ImageDecoder's does.
+    The affinity loss compares the image itself there. ``forward`` takes and gives what
+    ImageDecoder's does.
     """
 
     feature_channels = 3
@@ -127,7 +141,10 @@ class DecodedImage(nn.Module):
         self.project = nn.Conv2d(second, wide, 1)
         initialise_heads(self.decoder, self.project)
         self.stages = nn.Sequential(
-            *(nn.Sequential(nn.ConvTranspose2d(a, b, 2, stride=2), ResidualConvolutions(b)) for a, b in pairwise(path))
+            *(
+                nn.Sequential(nn.ConvTranspose2d(a, b, 2, stride=2), ResidualConvolutions(b))
+                for a, b in pairwise(path)
+            )
         )
         self.reconstruct = nn.Conv2d(path[-1], 3, 1)
 
@@ -138,17 +155,22 @@ class DecodedImage(nn.Module):
 
 
 def feature_transform(classes: int, channels: int) -> nn.Sequential:
-    """The module that brings SSSR's scores to the channels of SISR's feature: 1x1 convolution, BN, ReLU."""
-    return nn.Sequential(nn.Conv2d(classes, channels, 1), nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+    """The module that brings SSSR's scores to the channels of SISR's feature: 1x1 convolution, BN,
+    ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(classes, channels, 1), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
+    )
 
 
 def feature_affinity(semantic: Tensor, structural: Tensor, subsample: int = 8) -> Tensor:
-    """L_fa (Eq. 3 and 4): mean over all pairs of pixels of |S_ij of the one - S_ij of the other|, and over the batch.
+    """L_fa (Eq. 3 and 4): mean over all pairs of pixels of |S_ij of the one - S_ij of the other|,
+    and over the batch.
 
-    Both features are (N, C, H, W). They are averaged over squares of ``subsample`` pixels (the paper's 1/8, where the last
-    row and column may be narrower), then each pixel's vector is divided by its L2 norm (p = 2), so that S_ij is a cosine; the
-    distance is L1 (q = 1). The sum runs over blocks of rows that are computed again in the backward pass, since 1024x2048 has
-    32,768 pixels at 1/8, and 4 GiB a matrix.
+    Both features are (N, C, H, W). They are averaged over squares of ``subsample`` pixels (the
+    paper's 1/8, where the last row and column may be narrower), then each pixel's vector is divided
+    by its L2 norm (p = 2), so that S_ij is a cosine; the distance is L1 (q = 1). The sum runs over
+    blocks of rows that are computed again in the backward pass, since 1024x2048 has 32,768 pixels
+    at 1/8, and 4 GiB a matrix.
     """
     with torch.autocast(semantic.device.type, enabled=False):
         first, second = _unit_pixels(semantic, subsample), _unit_pixels(structural, subsample)
@@ -158,7 +180,12 @@ def feature_affinity(semantic: Tensor, structural: Tensor, subsample: int = 8) -
         for start in range(0, pixels, rows):
             block = slice(start, start + rows)
             total = total + checkpoint(
-                _affinity_distance, first[:, block], first, second[:, block], second, use_reentrant=False
+                _affinity_distance,
+                first[:, block],
+                first,
+                second[:, block],
+                second,
+                use_reentrant=False,
             )
         return total / (count * pixels**2)
 
@@ -175,9 +202,9 @@ def _affinity_distance(rows_a: Tensor, a: Tensor, rows_b: Tensor, b: Tensor) -> 
 
 @dataclass(frozen=True)
 class Base:
-    """A segmentation network under DSRL: ``stride`` of its scores, ``encoder_stride`` and ``encoder_channels`` of the features
-    that SISR starts from, ``encode`` gives (the feature before the last 1x1 convolution, what the auxiliary losses need,
-    SISR's features)."""
+    """A segmentation network under DSRL: ``stride`` of its scores, ``encoder_stride`` and
+    ``encoder_channels`` of the features that SISR starts from, ``encode`` gives (the feature before
+    the last 1x1 convolution, what the auxiliary losses need, SISR's features)."""
 
     title: str
     build: Callable[[int, float], SegmentationNetwork]
@@ -192,7 +219,9 @@ def _encode_espnetv2(network: ESPNetv2, image: Tensor) -> tuple[Tensor, Any, tup
     return feature, last, (last,)
 
 
-def _encode_deeplab(network: DeepLabv3Plus, image: Tensor) -> tuple[Tensor, Any, tuple[Tensor, ...]]:
+def _encode_deeplab(
+    network: DeepLabv3Plus, image: Tensor
+) -> tuple[Tensor, Any, tuple[Tensor, ...]]:
     feature, shared = network.features(image)
     return feature, shared, shared
 

@@ -1,4 +1,5 @@
-"""DSRL and its base networks: Xilinx/DSRL and EdgeNets (ESPNetv2), Dootmaan/DSRL and the code under it (DeepLabv3+)."""
+"""DSRL and its base networks: Xilinx/DSRL and EdgeNets (ESPNetv2), Dootmaan/DSRL and the code under
+it (DeepLabv3+)."""
 
 from __future__ import annotations
 
@@ -54,8 +55,14 @@ _ESPNETV2_RULES = (
     (r"\.join\.", ".activate."),
 )
 _ESPNETV2_UNUSED = (
-    (r"^base_net\.level\d_0\.eesp\.module_act\.", "an activation that the forward pass never reaches"),
-    (r"^(base_net\.)?(level5(_0)?|classifier)\.", "the image classifier's last level, which segmentation does not use"),
+    (
+        r"^base_net\.level\d_0\.eesp\.module_act\.",
+        "an activation that the forward pass never reaches",
+    ),
+    (
+        r"^(base_net\.)?(level5(_0)?|classifier)\.",
+        "the image classifier's last level, which segmentation does not use",
+    ),
 )
 
 _DECODER_RULES = (
@@ -92,8 +99,14 @@ _DEEPLAB_RULES = (
     (r"^pointwise\.", "transform."),
 )
 #: of both decoders' code: names that only a ResNet-101 of this layout has
-_DEEPLAB_MARKS = ("backbone.layer3.22.conv3.weight", "aspp.aspp4.atrous_conv.weight", "decoder.last_conv.8.weight")
-_DEEPLAB_UNUSED = ((r"^backbone\.fc\.", "the ImageNet classifier, which segmentation does not use"),)
+_DEEPLAB_MARKS = (
+    "backbone.layer3.22.conv3.weight",
+    "aspp.aspp4.atrous_conv.weight",
+    "decoder.last_conv.8.weight",
+)
+_DEEPLAB_UNUSED = (
+    (r"^backbone\.fc\.", "the ImageNet classifier, which segmentation does not use"),
+)
 
 
 def _baseline_parameters(base: str) -> dict[str, Value]:
@@ -106,15 +119,18 @@ def _sssr_parameters(state: State) -> dict[str, Value]:
 
 
 def _sssr_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """SSSR's scores: four times the size of the decoder's last feature, whose sides are the input's halves rounded up."""
+    """SSSR's scores: four times the size of the decoder's last feature, whose sides are the input's
+    halves rounded up."""
     feature, _ = model.net.features(inputs[0])
     return [model.sssr.stages(model.net.final(feature))]
 
 
 def _dootmaan_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Logits at twice the input's size, the image from SISR, the transformed logits and the image again (for its FA loss).
+    """Logits at twice the input's size, the image from SISR, the transformed logits and the image
+    again (for its FA loss).
 
-    The image has eight times the size of layer 1's feature, a little more than twice that of an input of odd sides.
+    The image has eight times the size of layer 1's feature, a little more than twice that of an
+    input of odd sides.
     """
     image = inputs[0]
     feature, _, encoder = model.base.encode(model.net, image)
@@ -128,7 +144,12 @@ ORIGINALS: tuple[Original, ...] = (
         name="DSRL, the authors' (ESPNetv2)",
         source="Xilinx/DSRL@610c54e",
         method="dsrl",
-        marks=("base_net.level1.conv.weight", "bu_dec_l4.merge_layer.3.weight", "bu_dec_l5.0.weight", "bu_dec_l6.0.weight"),
+        marks=(
+            "base_net.level1.conv.weight",
+            "bu_dec_l4.merge_layer.3.weight",
+            "bu_dec_l5.0.weight",
+            "bu_dec_l6.0.weight",
+        ),
         classifier="bu_dec_l4.merge_layer.3.weight",
         rules=_ESPNETV2_RULES,
         unused=_ESPNETV2_UNUSED,
@@ -151,7 +172,12 @@ ORIGINALS: tuple[Original, ...] = (
         name="DSRL of Dootmaan (DeepLabv3+)",
         source="Dootmaan/DSRL@1822d64",
         method="dsrl",
-        marks=(*_DEEPLAB_MARKS, "sr_decoder.last_conv.8.weight", "up_conv_last.weight", "pointwise.0.weight"),
+        marks=(
+            *_DEEPLAB_MARKS,
+            "sr_decoder.last_conv.8.weight",
+            "up_conv_last.weight",
+            "pointwise.0.weight",
+        ),
         classifier="decoder.last_conv.8.weight",
         rules=_DEEPLAB_RULES,
         unused=_DEEPLAB_UNUSED,

@@ -1,4 +1,5 @@
-"""The two PyTorch networks that are published as ICNet and differ from the paper's: liminn/ICNet-pytorch's and open-mmlab's.
+"""The two PyTorch networks that are published as ICNet and differ from the paper's:
+liminn/ICNet-pytorch's and open-mmlab's.
 
 Neither is compressed. Parameters and GMACs are those of 19 classes and 720x960.
 """
@@ -25,18 +26,23 @@ from vssbench.nets.resnet import Dilation, ResNet, initialise_convolutions
 
 
 class LiminnICNet(ICNet):
-    """liminn/ICNet-pytorch: one full-width ResNet on the image at 1/2 for the medium branch and again at 1/4 for the low one,
-    28,298,376 parameters in the original's file, of which 2,049,000 are ImageNet's classifier.
+    """liminn/ICNet-pytorch: one full-width ResNet on the image at 1/2 for the medium branch and
+    again at 1/4 for the low one, 28,298,376 parameters in the original's file, of which 2,049,000
+    are ImageNet's classifier.
 
-    The original runs the whole backbone on either image and throws stages 3 and 4 of the halved image away: 97.42 GMACs, of
-    which 37.97 are live. Here they are not run.
+    The original runs the whole backbone on either image and throws stages 3 and 4 of the halved
+    image away: 97.42 GMACs, of which 37.97 are live. Here they are not run.
     """
 
-    def __init__(self, classes: int, layers: int = 50, width: float = 1.0, *, guidance: bool = True) -> None:
+    def __init__(
+        self, classes: int, layers: int = 50, width: float = 1.0, *, guidance: bool = True
+    ) -> None:
         super().__init__()
         dilations = ((1,), (1,), (1, 2), (2, 4))
         deep = (64, 64, 128) if layers >= 50 else None
-        self.backbone = ResNet(layers, width, strides=PSPNET_STRIDES, dilations=dilations, deep_stem=deep)
+        self.backbone = ResNet(
+            layers, width, strides=PSPNET_STRIDES, dilations=dilations, deep_stem=deep
+        )
         _, medium, _, low = self.backbone.channels
         fused, fine = scaled_channels(128, width), scaled_channels(64, width)
         self.sub1 = FullResolutionBranch(width)
@@ -70,25 +76,37 @@ class LiminnICNet(ICNet):
         return (
             (self.backbone.layer3, (1, second, *medium)),
             (self.backbone.layer4, (1, third, *medium)),
-            *((head, (1, self.feature_channels, *area)) for head, area in heads if head is not None),
+            *(
+                (head, (1, self.feature_channels, *area))
+                for head, area in heads
+                if head is not None
+            ),
         )
 
 
 class MmsegICNet(ICNet):
-    """open-mmlab/mmsegmentation: the low branch goes on from stage 2 of the medium one, halved; concatenated pyramid pooling,
-    a convolution before each classifier, corners not aligned. 47,827,833 parameters with ResNet-50, 25,174,393 with
-    ResNet-18, the guidance heads among them; 40.94 and 24.86 GMACs.
+    """open-mmlab/mmsegmentation: the low branch goes on from stage 2 of the medium one, halved;
+    concatenated pyramid pooling, a convolution before each classifier, corners not aligned.
+    47,827,833 parameters with ResNet-50, 25,174,393 with ResNet-18, the guidance heads among them;
+    40.94 and 24.86 GMACs.
     """
 
     align_corners = False
 
-    def __init__(self, classes: int, layers: int = 50, width: float = 1.0, *, guidance: bool = True) -> None:
+    def __init__(
+        self, classes: int, layers: int = 50, width: float = 1.0, *, guidance: bool = True
+    ) -> None:
         super().__init__()
         dilations: tuple[tuple[Dilation, ...], ...] = ((1,), (1,), (1, 2), (2, 4))
         if layers < 50:  # a basic block's second convolution is not dilated
             dilations = ((1,), (1,), (1, (2, 1)), ((2, 1), (4, 1)))
         self.backbone = ResNet(
-            layers, width, strides=PSPNET_STRIDES, dilations=dilations, deep_stem=(32, 32, 64), ceil_mode=True
+            layers,
+            width,
+            strides=PSPNET_STRIDES,
+            dilations=dilations,
+            deep_stem=(32, 32, 64),
+            ceil_mode=True,
         )
         _, second, _, deepest = self.backbone.channels
         pooled, coarse, fused, fine = (scaled_channels(c, width) for c in (512, 256, 128, 64))
@@ -98,8 +116,16 @@ class MmsegICNet(ICNet):
         self.sub4 = conv_bn(pooled, coarse, 1)
         self.fusion24 = _mmseg_fusion(coarse, coarse, fused)
         self.fusion12 = _mmseg_fusion(fused, fine, fused)
-        self.guidance24 = nn.Sequential(conv_bn(fused, fused, 3), nn.Conv2d(fused, classes, 1)) if guidance else None
-        self.guidance12 = nn.Sequential(conv_bn(fused, fused, 3), nn.Conv2d(fused, classes, 1)) if guidance else None
+        self.guidance24 = (
+            nn.Sequential(conv_bn(fused, fused, 3), nn.Conv2d(fused, classes, 1))
+            if guidance
+            else None
+        )
+        self.guidance12 = (
+            nn.Sequential(conv_bn(fused, fused, 3), nn.Conv2d(fused, classes, 1))
+            if guidance
+            else None
+        )
         self.last = conv_bn(fused, fused, 3)
         self.final = nn.Conv2d(fused, classes, 1)
         self.feature_channels = fused
@@ -119,7 +145,9 @@ class MmsegICNet(ICNet):
 
 
 def _mmseg_fusion(coarse: int, fine: int, outputs: int) -> CascadeFeatureFusion:
-    return CascadeFeatureFusion(coarse, fine, outputs, align_corners=False, rectified=True, guide_projected=True)
+    return CascadeFeatureFusion(
+        coarse, fine, outputs, align_corners=False, rectified=True, guide_projected=True
+    )
 
 
 def _scaled_half(x: Tensor) -> Tensor:

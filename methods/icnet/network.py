@@ -1,7 +1,9 @@
-"""ICNet (Zhao et al., ECCV 2018, arXiv 1704.08545): a cascade of the image at 1/4, 1/2 and full size.
+"""ICNet (Zhao et al., ECCV 2018, arXiv 1704.08545): a cascade of the image at 1/4, 1/2 and full
+size.
 
-``ICNet`` is what the published networks of that name have in common, ``PaperICNet`` that of the paper and of the authors'
-Caffe models (hszhao/ICNet). The two PyTorch ones are in :mod:`vssbench.methods.icnet.forms`.
+``ICNet`` is what the published networks of that name have in common, ``PaperICNet`` that of the
+paper and of the authors' Caffe models (hszhao/ICNet). The two PyTorch ones are in
+:mod:`vssbench.methods.icnet.forms`.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from vssbench.nets.network import SegmentationNetwork
 from vssbench.nets.resize import resize
 from vssbench.nets.resnet import Bottleneck, ResNet, initialise_convolutions
 
-#: weight of the two coarser predictions in the cascade label guidance (sections 3.4 and 5.1); the finest has 1
+#: weight of the two coarser predictions in the cascade label guidance (sections 3.4 and 5.1); the
+#: finest has 1
 GUIDANCE_WEIGHT = 0.4
 
 #: PSPNet's backbone: stages 3 and 4 dilated instead of strided
@@ -49,10 +52,12 @@ FUSIONS = {"cff": 0, "dc3": 3, "dc5": 5, "dc7": 7}
 
 
 class ICNet(SegmentationNetwork):
-    """Three branches joined by two fusion units. ``guidance24`` and ``guidance12`` predict from the coarser branches in
-    training (None where ``guidance`` is off); at inference they are absent (section 3.4).
+    """Three branches joined by two fusion units. ``guidance24`` and ``guidance12`` predict from the
+    coarser branches in training (None where ``guidance`` is off); at inference they are absent
+    (section 3.4).
 
-    A subclass gives the two coarse branches, :meth:`coarse_branches`, and what follows the second fusion, :meth:`head`.
+    A subclass gives the two coarse branches, :meth:`coarse_branches`, and what follows the second
+    fusion, :meth:`head`.
     """
 
     auxiliary = ("guidance24", "guidance12")
@@ -66,7 +71,8 @@ class ICNet(SegmentationNetwork):
 
     @abstractmethod
     def coarse_branches(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised image (N, 3, H, W) to the low branch's feature at about 1/32 and the medium branch's at about 1/16."""
+        """Normalised image (N, 3, H, W) to the low branch's feature at about 1/32 and the medium
+        branch's at about 1/16."""
 
     @abstractmethod
     def head(self, fused: Tensor) -> Tensor:
@@ -96,11 +102,15 @@ class ICNet(SegmentationNetwork):
         return ()
 
     def task_loss(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
-        """Pixelwise cross-entropy at the logits' own size, about 1/4: weight 1 of the cascade label guidance."""
+        """Pixelwise cross-entropy at the logits' own size, about 1/4: weight 1 of the cascade label
+        guidance."""
         return self.compare(logits, label, weights)
 
-    def auxiliary_loss(self, extra: tuple[Tensor, Tensor], label: Tensor, weights: Tensor) -> dict[str, Tensor]:
-        """Cross-entropy at about 1/16 and 1/8, weight 0.4 each (section 3.4). Nothing where the guidance is off."""
+    def auxiliary_loss(
+        self, extra: tuple[Tensor, Tensor], label: Tensor, weights: Tensor
+    ) -> dict[str, Tensor]:
+        """Cross-entropy at about 1/16 and 1/8, weight 0.4 each (section 3.4). Nothing where the
+        guidance is off."""
         heads = {"guidance24": self.guidance24, "guidance12": self.guidance12}
         return {
             name: GUIDANCE_WEIGHT * self.compare(head(feature), label, weights)
@@ -109,18 +119,21 @@ class ICNet(SegmentationNetwork):
         }
 
     def compare(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
-        """Cross-entropy of a branch's logits (N, classes, h, w) with the label (N, H, W), made as small as they are."""
+        """Cross-entropy of a branch's logits (N, classes, h, w) with the label (N, H, W), made as
+        small as they are."""
         return cross_entropy(logits, nearest_labels(label, size_of(logits)), weights)
 
 
 class PaperICNet(ICNet):
-    """The paper's network. The medium branch is the backbone on the halved image up to conv3_1, at 1/16; the low branch is
-    the rest of the backbone on that feature halved again, so that both share the first convolutions (section 3.2).
+    """The paper's network. The medium branch is the backbone on the halved image up to conv3_1, at
+    1/16; the low branch is the rest of the backbone on that feature halved again, so that both
+    share the first convolutions (section 3.2).
 
-    ``layers`` of the ResNet (50 in the paper); ``keep`` is the rate of kernels that the compression keeps in the backbone
-    (section 3.5: 0.5; 1 is PSPNet's own width). At 0.5 and 19 classes it has 6,685,715 parameters with BN merged and 29.81
-    GMACs at 1025x2049. The sizes are those of Caffe's layers, which fit without a resize where both sides are 32k + 1; other
-    sizes are resized to what is there. ``branches`` and ``fusion`` are the ablations of Tables 2 and 3.
+    ``layers`` of the ResNet (50 in the paper); ``keep`` is the rate of kernels that the compression
+    keeps in the backbone (section 3.5: 0.5; 1 is PSPNet's own width). At 0.5 and 19 classes it has
+    6,685,715 parameters with BN merged and 29.81 GMACs at 1025x2049. The sizes are those of Caffe's
+    layers, which fit without a resize where both sides are 32k + 1; other sizes are resized to what
+    is there. ``branches`` and ``fusion`` are the ablations of Tables 2 and 3.
     """
 
     def __init__(
@@ -137,13 +150,18 @@ class PaperICNet(ICNet):
         super().__init__()
         if branches != "sub124" and (fusion != "cff" or not guidance):
             raise UsageError(
-                f"icnet: branches={branches} predicts from a classifier of the cascade label guidance: it needs fusion=cff and "
-                "guidance=on"
+                f"icnet: branches={branches} predicts from a classifier of the cascade label "
+                "guidance: it needs fusion=cff and guidance=on"
             )
         self.branches = branches
         deep = (64, 64, 128) if layers >= 50 else (32, 32, 64)
         self.backbone = ResNet(
-            layers, keep * width, strides=PSPNET_STRIDES, dilations=PSPNET_DILATIONS, deep_stem=deep, ceil_mode=True
+            layers,
+            keep * width,
+            strides=PSPNET_STRIDES,
+            dilations=PSPNET_DILATIONS,
+            deep_stem=deep,
+            ceil_mode=True,
         )
         _stride_first(self.backbone.layer2[0])
         _, medium, _, deepest = self.backbone.channels
@@ -161,7 +179,9 @@ class PaperICNet(ICNet):
 
     def coarse_branches(self, image: Tensor) -> tuple[Tensor, Tensor]:
         first, *rest = self.backbone.layer2
-        medium = first(self.backbone.layer1(self.backbone.stem(resize(image, shrunk(size_of(image))))))
+        medium = first(
+            self.backbone.layer1(self.backbone.stem(resize(image, shrunk(size_of(image)))))
+        )
         x = resize(medium, shrunk(size_of(medium)))
         for block in rest:
             x = block(x)
@@ -187,12 +207,19 @@ class PaperICNet(ICNet):
         return BRANCHES[self.branches]
 
 
-def _fusion(name: str, coarse: int, fine: int, outputs: int) -> CascadeFeatureFusion | DeconvolutionFusion:
+def _fusion(
+    name: str, coarse: int, fine: int, outputs: int
+) -> CascadeFeatureFusion | DeconvolutionFusion:
     kernel = FUSIONS[name]
-    return DeconvolutionFusion(coarse, fine, outputs, kernel) if kernel else CascadeFeatureFusion(coarse, fine, outputs)
+    return (
+        DeconvolutionFusion(coarse, fine, outputs, kernel)
+        if kernel
+        else CascadeFeatureFusion(coarse, fine, outputs)
+    )
 
 
 def _stride_first(block: nn.Module) -> None:
-    """Moves a bottleneck's stride from its 3x3 convolution to the 1x1 before it, where Caffe's ResNets have it."""
+    """Moves a bottleneck's stride from its 3x3 convolution to the 1x1 before it, where Caffe's
+    ResNets have it."""
     if isinstance(block, Bottleneck):
         block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride

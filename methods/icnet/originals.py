@@ -1,4 +1,5 @@
-"""ICNet as liminn/ICNet-pytorch and open-mmlab/mmsegmentation publish it. (The paper's own models are Caffe's, not read here.)
+"""ICNet as liminn/ICNet-pytorch and open-mmlab/mmsegmentation publish it. (The paper's own models
+are Caffe's, not read here.)
 
 Both normalise with ImageNet's statistics; open-mmlab writes them for images in [0, 255].
 """
@@ -63,7 +64,8 @@ def _mmseg_parameters(state: State) -> dict[str, Value]:
 
 
 def liminn_outputs(network: Any, image: Tensor) -> list[Tensor]:
-    """Logits at four times those of 1/4, at 1/4, and of the guidance classifiers at 1/8 and 1/16."""
+    """Logits at four times those of 1/4, at 1/4, and of the guidance classifiers at 1/8 and
+    1/16."""
     feature, (guide24, guide12) = network.features(image)
     quarter = network.final(feature)
     full = resize(quarter, (4 * quarter.shape[-2], 4 * quarter.shape[-1]))
@@ -75,19 +77,32 @@ ORIGINALS: tuple[Original, ...] = (
         name="liminn/ICNet-pytorch",
         source="liminn/ICNet-pytorch@da394fc",
         method="icnet",
-        marks=("pretrained.conv1.6.weight", "head.cff_24.conv_low_cls.weight", "head.conv_cls.weight"),
+        marks=(
+            "pretrained.conv1.6.weight",
+            "head.cff_24.conv_low_cls.weight",
+            "head.conv_cls.weight",
+        ),
         classifier="head.conv_cls.weight",
         rules=under("net.", LIMINN_RULES),
         parameters=_liminn_parameters,
         outputs=lambda model, inputs: liminn_outputs(model.net, inputs[0]),
-        unused=((r"^pretrained\.fc\.", "the classifier of ImageNet's 1000 classes, which segmentation does not run"),),
+        unused=(
+            (
+                r"^pretrained\.fc\.",
+                "the classifier of ImageNet's 1000 classes, which segmentation does not run",
+            ),
+        ),
         absent=("pretrained.layer3.35.conv1.weight",),
     ),
     Original(
         name="mmsegmentation ICNet",
         source="open-mmlab/mmsegmentation 1.2.2",
         method="icnet",
-        marks=("backbone.backbone.stem.0.weight", "neck.cff_24.conv_low.conv.weight", "auxiliary_head.1.conv_seg.weight"),
+        marks=(
+            "backbone.backbone.stem.0.weight",
+            "neck.cff_24.conv_low.conv.weight",
+            "auxiliary_head.1.conv_seg.weight",
+        ),
         classifier="decode_head.conv_seg.weight",
         rules=under("net.", MMSEG_RULES),
         parameters=_mmseg_parameters,

@@ -36,14 +36,17 @@ def pruned(weights: Mapping[str, Tensor], network: PaperICNet) -> dict[str, Tens
     """Return the weights of a wider network with as many filters left as ``network`` has.
 
     ``weights`` go by the names of ``network``'s own and are those of the same network with a larger
-    ``keep``. Raises WeightsError where a layer is missing, or has fewer filters than are to be kept.
+    ``keep``. Raises WeightsError where a layer is missing, or has fewer filters than are to be
+    kept.
     """
     result = dict(weights)
     _check_layers(weights, network)
     for channels in pruned_channels(network):
         first = network.get_submodule(channels.producers[0])
         assert isinstance(first, nn.Conv2d)
-        kept = strongest([weights[f"{name}.weight"] for name in channels.producers], first.out_channels)
+        kept = strongest(
+            [weights[f"{name}.weight"] for name in channels.producers], first.out_channels
+        )
         for name in channels.producers:
             _select(result, f"{name}.weight", 0, kept)
         for name in channels.norms:
@@ -63,7 +66,10 @@ def strongest(filters: Sequence[Tensor], count: int) -> Tensor:
     """
     sums = torch.stack([weight.double().abs().flatten(1).sum(1) for weight in filters]).sum(0)
     if count > len(sums):
-        raise WeightsError(f"a layer of {len(sums)} filters cannot be pruned to {count}: start from weights of a larger keep")
+        raise WeightsError(
+            f"a layer of {len(sums)} filters cannot be pruned to {count}: start from weights of a "
+            "larger keep"
+        )
     return sums.argsort(descending=True, stable=True)[:count].sort().values
 
 
@@ -95,7 +101,9 @@ def _stem_channels() -> tuple[Channels, list[Channels]]:
     return third, [first, second, third]
 
 
-def _stage_channels(backbone: ResNet, stage: str, inputs: Channels, sets: list[Channels]) -> Channels:
+def _stage_channels(
+    backbone: ResNet, stage: str, inputs: Channels, sets: list[Channels]
+) -> Channels:
     """The channels that leave a stage; a new sum's and those inside blocks are added to ``sets``.
 
     A block without a projection on its shortcut adds to the channels that it reads.
@@ -108,7 +116,9 @@ def _stage_channels(backbone: ResNet, stage: str, inputs: Channels, sets: list[C
         current.consumers.append(f"{name}.conv1")
         for inner in range(1, last):
             convolution, norm, reader = f"conv{inner}", f"bn{inner}", f"conv{inner + 1}"
-            sets.append(Channels([f"{name}.{convolution}"], [f"{name}.{norm}"], [f"{name}.{reader}"]))
+            sets.append(
+                Channels([f"{name}.{convolution}"], [f"{name}.{norm}"], [f"{name}.{reader}"])
+            )
         if block.downsample is not None:
             current.consumers.append(f"{name}.downsample.0")
             current = Channels([f"{name}.downsample.0"], [f"{name}.downsample.1"])
@@ -123,15 +133,19 @@ def _check_layers(weights: Mapping[str, Tensor], network: PaperICNet) -> None:
     narrowed = tuple(f"{part}." for part in ("backbone", "reduce", "fusion24"))
 
     def layers(names: Mapping[str, Tensor]) -> set[str]:
-        return {name for name in names if name.startswith(narrowed) and not name.endswith("num_batches_tracked")}
+        return {
+            name
+            for name in names
+            if name.startswith(narrowed) and not name.endswith("num_batches_tracked")
+        }
 
     apart = sorted(layers(weights) ^ layers(network.state_dict()))
     if apart:
         here, there = ("has", "lacks") if apart[0] in weights else ("lacks", "has")
         raise WeightsError(
-            f"the file to start from {here} {apart[0]}, and the network to train {there} it: pruning "
-            "takes a whole network of the same layers (a very small width leaves shortcuts without a "
-            "projection: choose a larger one)"
+            f"the file to start from {here} {apart[0]}, and the network to train {there} it: "
+            "pruning takes a whole network of the same layers (a very small width leaves shortcuts "
+            "without a projection: choose a larger one)"
         )
 
 

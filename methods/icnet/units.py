@@ -42,9 +42,16 @@ def zoomed(size: Size) -> Size:
 
 
 def conv_bn(
-    inputs: int, outputs: int, kernel: int, *, stride: int = 1, dilation: int = 1, rectified: bool = True
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    rectified: bool = True,
 ) -> nn.Sequential:
-    """Convolution without bias, padded to keep the size, batch normalisation and, where ``rectified``, ReLU."""
+    """Convolution without bias, padded to keep the size, batch normalisation and, where
+    ``rectified``, ReLU."""
     padding = kernel // 2 * dilation
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, padding=padding, dilation=dilation, bias=False),
@@ -54,7 +61,8 @@ def conv_bn(
 
 
 class FullResolutionBranch(nn.Sequential):
-    """The branch of the full image (section 3.2): three 3x3 convolutions of stride 2, to (N, 64, H/8, W/8) at width 1."""
+    """The branch of the full image (section 3.2): three 3x3 convolutions of stride 2, to (N, 64,
+    H/8, W/8) at width 1."""
 
     def __init__(self, width: float) -> None:
         narrow, wide = scaled_channels(32, width), scaled_channels(64, width)
@@ -63,12 +71,14 @@ class FullResolutionBranch(nn.Sequential):
 
 
 class CascadeFeatureFusion(nn.Module):
-    """CFF (section 3.3, Fig. 3): the coarse feature F1 enlarged bilinearly to the fine one's size and convolved 3x3 with
-    dilation 2, the fine feature F2 projected 1x1, BN on either, their sum, ReLU.
+    """CFF (section 3.3, Fig. 3): the coarse feature F1 enlarged bilinearly to the fine one's size
+    and convolved 3x3 with dilation 2, the fine feature F2 projected 1x1, BN on either, their sum,
+    ReLU.
 
-    Returns (the fused feature, the feature that the guidance classifier reads). The paper's text puts that classifier on the
-    enlarged F1 (``guide_projected`` false), the PyTorch codes on the convolved one. ``rectified``: open-mmlab's form, with a
-    ReLU on either projection. ``guidance_channels`` are those of the second output.
+    Returns (the fused feature, the feature that the guidance classifier reads). The paper's text
+    puts that classifier on the enlarged F1 (``guide_projected`` false), the PyTorch codes on the
+    convolved one. ``rectified``: open-mmlab's form, with a ReLU on either projection.
+    ``guidance_channels`` are those of the second output.
     """
 
     def __init__(
@@ -99,13 +109,16 @@ class DeconvolutionFusion(nn.Module):
 
     It takes the place of enlargement and convolution.
 
-    Returns as :class:`CascadeFeatureFusion` does; the guidance classifier reads the deconvolved feature. The deconvolution
-    gives 2n - 1 pixels of n, which is the fine feature's size for images of 32k + 1 pixels and is resized to it otherwise.
+    Returns as :class:`CascadeFeatureFusion` does; the guidance classifier reads the deconvolved
+    feature. The deconvolution gives 2n - 1 pixels of n, which is the fine feature's size for images
+    of 32k + 1 pixels and is resized to it otherwise.
     """
 
     def __init__(self, coarse: int, fine: int, outputs: int, kernel: int) -> None:
         super().__init__()
-        deconvolution = nn.ConvTranspose2d(coarse, outputs, kernel, stride=2, padding=kernel // 2, bias=False)
+        deconvolution = nn.ConvTranspose2d(
+            coarse, outputs, kernel, stride=2, padding=kernel // 2, bias=False
+        )
         self.coarse = nn.Sequential(deconvolution, nn.BatchNorm2d(outputs))
         self.fine = conv_bn(fine, outputs, 1, rectified=False)
         self.guidance_channels = outputs
@@ -115,8 +128,11 @@ class DeconvolutionFusion(nn.Module):
         return F.relu(projected + self.fine(fine), inplace=True), projected
 
 
-def summed_pyramid(x: Tensor, pool: Callable[[Tensor, int], Tensor] = F.adaptive_avg_pool2d) -> Tensor:
-    """Pyramid pooling without parameters: the pooled maps, enlarged with aligned corners, added to the input."""
+def summed_pyramid(
+    x: Tensor, pool: Callable[[Tensor, int], Tensor] = F.adaptive_avg_pool2d
+) -> Tensor:
+    """Pyramid pooling without parameters: the pooled maps, enlarged with aligned corners, added to
+    the input."""
     total = x
     for bins in BINS:
         total = total + resize(pool(x, bins), size_of(x))
@@ -124,10 +140,12 @@ def summed_pyramid(x: Tensor, pool: Callable[[Tensor, int], Tensor] = F.adaptive
 
 
 def overlapping_pool(x: Tensor, bins: int) -> Tensor:
-    """Means over ``bins`` x ``bins`` equal windows, which overlap so as to cover every pixel (icnet_cityscapes.prototxt).
+    """Means over ``bins`` x ``bins`` equal windows, which overlap so as to cover every pixel
+    (icnet_cityscapes.prototxt).
 
-    For the 33x65 map of a 1025x2049 image these are the published windows, 17x33 of stride 16x32 for two bins, for three
-    13x25 of 10x20, for six 8x15 of 5x10; a map with a side of less than seven pixels is pooled adaptively.
+    For the 33x65 map of a 1025x2049 image these are the published windows, 17x33 of stride 16x32
+    for two bins, for three 13x25 of 10x20, for six 8x15 of 5x10; a map with a side of less than
+    seven pixels is pooled adaptively.
     """
     height, width = size_of(x)
     if bins == 1 or min(height, width) <= BINS[-1]:
@@ -137,14 +155,16 @@ def overlapping_pool(x: Tensor, bins: int) -> Tensor:
 
 
 def _window(length: int, bins: int) -> tuple[int, int]:
-    """(side, stride) of the windows along one side of the map; three bins take twice the stride of six."""
+    """(side, stride) of the windows along one side of the map; three bins take twice the stride of
+    six."""
     stride = 2 * ((length - 1) // 6) if bins == 3 else (length - 1) // bins
     return length - (bins - 1) * stride, stride
 
 
 class ConcatenatedPyramid(nn.Module):
-    """Pyramid pooling as open-mmlab's ICNet has it: each pooled map through a 1x1 convolution, BN and ReLU, all maps and then
-    the input concatenated, a 3x3 convolution of them to ``outputs`` channels. Corners are not aligned."""
+    """Pyramid pooling as open-mmlab's ICNet has it: each pooled map through a 1x1 convolution, BN
+    and ReLU, all maps and then the input concatenated, a 3x3 convolution of them to ``outputs``
+    channels. Corners are not aligned."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -160,17 +180,22 @@ class ConcatenatedPyramid(nn.Module):
 
 
 def nearest_labels(label: Tensor, size: Size) -> Tensor:
-    """The label (N, H, W) at a branch's size: that of the pixel which lies nearest to each logit, class numbers never mixed.
+    """The label (N, H, W) at a branch's size: that of the pixel which lies nearest to each logit,
+    class numbers never mixed.
 
-    The corners are aligned, since the logits are enlarged with aligned corners at inference: at 1/4 of 4n + 1 pixels this is
-    every fourth label.
+    The corners are aligned, since the logits are enlarged with aligned corners at inference: at 1/4
+    of 4n + 1 pixels this is every fourth label.
     """
-    rows, columns = (_nearest(length, count, label.device) for length, count in zip(size_of(label), size, strict=True))
+    rows, columns = (
+        _nearest(length, count, label.device)
+        for length, count in zip(size_of(label), size, strict=True)
+    )
     return label[..., rows[:, None], columns]
 
 
 def _nearest(length: int, count: int, device: torch.device) -> Tensor:
-    """Indices of ``count`` of ``length`` pixels, both ends among them; in whole numbers, so that no rounding differs."""
+    """Indices of ``count`` of ``length`` pixels, both ends among them; in whole numbers, so that no
+    rounding differs."""
     if count == 1:
         return torch.zeros(1, dtype=torch.long, device=device)
     return (2 * torch.arange(count, device=device) * (length - 1) + count - 1) // (2 * (count - 1))

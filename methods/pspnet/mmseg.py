@@ -31,7 +31,11 @@ ORIGINALS: tuple[Original, ...] = (
         name="mmsegmentation PSPNet",
         source="open-mmlab/mmsegmentation 1.2.2",
         method="pspnet",
-        marks=("backbone.stem.0.weight", "decode_head.psp_modules.0.1.conv.weight", "decode_head.conv_seg.weight"),
+        marks=(
+            "backbone.stem.0.weight",
+            "decode_head.psp_modules.0.1.conv.weight",
+            "decode_head.conv_seg.weight",
+        ),
         classifier="decode_head.conv_seg.weight",
         rules=under("net.", _RULES),
         parameters=_parameters,

@@ -22,7 +22,12 @@ ORIGINALS: tuple[Original, ...] = (
         name="hszhao/semseg PSPNet",
         source="hszhao/semseg@4f274c3",
         method="pspnet",
-        marks=("layer0.6.weight", "ppm.features.0.1.weight", "cls.4.weight", "layer1.0.conv3.weight"),
+        marks=(
+            "layer0.6.weight",
+            "ppm.features.0.1.weight",
+            "cls.4.weight",
+            "layer1.0.conv3.weight",
+        ),
         classifier="cls.4.weight",
         rules=under("net.", (*_STEM_RULES, *SEMSEG_RULES)),
         parameters=_parameters,

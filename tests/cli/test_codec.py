@@ -45,7 +45,14 @@ def test_info():
 
 def test_info_says_what_is_missing(monkeypatch):
     found = inspect.Ability(
-        "hevc", "HEVC", "libx265", "hevc", "", True, {}, "libde265 is missing: pip install 'vssbench[hevc]'"
+        "hevc",
+        "HEVC",
+        "libx265",
+        "hevc",
+        "",
+        True,
+        {},
+        "libde265 is missing: pip install 'vssbench[hevc]'",
     )
     monkeypatch.setattr(inspect, "ability", lambda name: found)
     assert "hevc: libde265 is missing: pip install 'vssbench[hevc]'" in call("info", "hevc").stdout
@@ -65,7 +72,9 @@ def test_probe_of_a_named_codec():
 
 
 def test_probe_of_all_never_fails(monkeypatch):
-    trial = inspect.Trial("hevc", "", 0.2, 0.9, 1.0, 1.0, None, "this build lays out its memory in another way")
+    trial = inspect.Trial(
+        "hevc", "", 0.2, 0.9, 1.0, 1.0, None, "this build lays out its memory in another way"
+    )
     monkeypatch.setattr(inspect, "probe", lambda variant: trial)
     result = call("probe")
     assert result.exit_code == 0
@@ -87,10 +96,23 @@ def test_show_writes_what_the_ending_says(tmp_path):
     assert result.exit_code == 0
     assert result.stdout == f"{tmp_path / 'a.png'}\n"
     assert Pillow.open(tmp_path / "a.png").width == 960
-    result = call("show", f"{STREET}:test-01", "-c", "h264[gop=3]", "-o", tmp_path / "a.csv", "--frames", "1:4")
+    result = call(
+        "show",
+        f"{STREET}:test-01",
+        "-c",
+        "h264[gop=3]",
+        "-o",
+        tmp_path / "a.csv",
+        "--frames",
+        "1:4",
+    )
     assert result.stdout == f"{tmp_path / 'a.csv'}\n"
     lines = (tmp_path / "a.csv").read_text().splitlines()
-    assert [line.split(",")[:3] for line in lines[1:]] == [["1", "P", "1"], ["2", "P", "2"], ["3", "I", "0"]]
+    assert [line.split(",")[:3] for line in lines[1:]] == [
+        ["1", "P", "1"],
+        ["2", "P", "2"],
+        ["3", "I", "0"],
+    ]
 
 
 def test_show_of_a_file_without_motion_says_so(tmp_path, video):

@@ -1,4 +1,5 @@
-"""The command line as a user meets it: results on stdout, messages on stderr, exit statuses, errors in words."""
+"""The command line as a user meets it: results on stdout, messages on stderr, exit statuses, errors
+in words."""
 
 import csv
 import io
@@ -22,14 +23,19 @@ def call(*arguments: str):
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    """A store with two methods under two codecs and raw, measured with weights trained for one epoch on a small street."""
+    """A store with two methods under two codecs and raw, measured with weights trained for one
+    epoch on a small street."""
     folder = tmp_path_factory.mktemp("cli")
     street = parse_variant("synthetic[height=64,width=96,clips=1,frames=6]")
     files = []
     for text in ("bisenet[width=0.125]", "arseg[backbone=bise18,width=0.125]"):
         options = Options(epochs=1, batch=4, crop=(48, 64), precision="fp32", workers=0, frames=8)
         dataset = registry.create("datasets", street)
-        files.append(Trainer(parse_variant(text), street, dataset, options, folder / f"{len(files)}.safetensors").run()[0])
+        files.append(
+            Trainer(
+                parse_variant(text), street, dataset, options, folder / f"{len(files)}.safetensors"
+            ).run()[0]
+        )
     command = ["run", "-d", str(street), "--runs", folder / "runs", "--gop", "4"]
     for file in files:
         command += ["--weights", file]
@@ -49,7 +55,18 @@ def test_list_and_info():
 
 
 def test_cost_as_json():
-    result = call("cost", "-m", "pspnet", "-m", "arseg[scale=0.5]", "--size", "720x960", "--classes", "12", "--json")
+    result = call(
+        "cost",
+        "-m",
+        "pspnet",
+        "-m",
+        "arseg[scale=0.5]",
+        "--size",
+        "720x960",
+        "--classes",
+        "12",
+        "--json",
+    )
     rows = json.loads(result.stdout)
     assert [row["method"] for row in rows] == ["pspnet", "arseg[scale=0.5]"]
     assert rows[0]["gmacs_gop"] == pytest.approx(309.02, rel=0.01)
@@ -84,7 +101,9 @@ def test_done_cells_are_not_measured_again(measured):
 
 def test_cells_that_cannot_be_stored_are_said_and_end_in_status_1(measured, tmp_path, monkeypatch):
     def full(store, *given):
-        raise DataError("cannot write the run: No space left on device; make room, or write elsewhere")
+        raise DataError(
+            "cannot write the run: No space left on device; make room, or write elsewhere"
+        )
 
     _, command, _, _ = measured
     monkeypatch.setattr(RunStore, "write", full)
@@ -109,13 +128,19 @@ def test_a_plot_that_is_there_is_drawn_again_with_force_alone(measured, tmp_path
 
 def test_table_formats(measured):
     folder, *_ = measured
-    listed = list(csv.DictReader(io.StringIO(call("table", "--runs", folder / "runs", "--format", "csv").stdout)))
+    listed = list(
+        csv.DictReader(
+            io.StringIO(call("table", "--runs", folder / "runs", "--format", "csv").stdout)
+        )
+    )
     assert len(listed) == 4
     assert "|" in call("table", "--runs", folder / "runs", "--format", "md").stdout
     assert "\\toprule" in call("table", "--runs", folder / "runs", "--format", "latex").stdout
 
 
-@pytest.mark.parametrize(("kind", "name"), [("pareto", "p.png"), ("distance", "d.pdf"), ("distance", "d.svg")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("pareto", "p.png"), ("distance", "d.pdf"), ("distance", "d.svg")]
+)
 def test_plots_are_written(measured, kind, name):
     folder, *_ = measured
     result = call("plot", kind, "--runs", folder / "runs", "-o", folder / name)
@@ -169,7 +194,9 @@ def test_a_size_that_is_none(tmp_path):
 
 def test_weights_of_another_width(measured, tmp_path):
     _, _, files, _ = measured
-    result = call("run", "-m", "bisenet[width=0.25]", "--weights", files[0], "--runs", tmp_path / "runs")
+    result = call(
+        "run", "-m", "bisenet[width=0.25]", "--weights", files[0], "--runs", tmp_path / "runs"
+    )
     assert isinstance(result.exception, VssbenchError)
     assert "width=0.125" in str(result.exception)
 

@@ -21,7 +21,20 @@ from vssbench.latency.samples import columns
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY, SLOW = "bisenet[width=0.125]", "spun[width=0.125]"
-QUICK = ("--size", "64x96", "--gop", "3", "--processes", "1", "--rounds", "2", "--seconds", "0.2", "--threads", "1")
+QUICK = (
+    "--size",
+    "64x96",
+    "--gop",
+    "3",
+    "--processes",
+    "1",
+    "--rounds",
+    "2",
+    "--seconds",
+    "0.2",
+    "--threads",
+    "1",
+)
 
 PLUGIN = '''
 import os, time
@@ -50,7 +63,8 @@ class Dies(registry.load("methods", "bisenet")):
 
 @pytest.fixture(scope="module")
 def plugins(tmp_path_factory):
-    """A folder with methods of another distribution, on the path of this process and of those that it starts."""
+    """A folder with methods of another distribution, on the path of this process and of those that
+    it starts."""
     folder = tmp_path_factory.mktemp("plugins")
     (folder / "spun_methods.py").write_text(PLUGIN)
     record = folder / "spun_methods-1.0.dist-info"
@@ -113,9 +127,20 @@ def test_every_time_is_stored_with_kind_and_distance(measured):
     assert (samples.decode_ms > 0).all()
     tiny = json.loads(found.stdout)["methods"][0]["times"]["key"]
     own = samples.of_method(0)
-    assert tiny["median_ms"] == pytest.approx(np.median((own.model_ms + own.post_ms)[own.distance == 0]))
+    assert tiny["median_ms"] == pytest.approx(
+        np.median((own.model_ms + own.post_ms)[own.distance == 0])
+    )
     environment = stored.result.environment
-    assert {"cpu", "flags", "governor", "load_average", "memory_mb", "torch_build", "git_revision", "gpu"} <= set(environment)
+    assert {
+        "cpu",
+        "flags",
+        "governor",
+        "load_average",
+        "memory_mb",
+        "torch_build",
+        "git_revision",
+        "gpu",
+    } <= set(environment)
 
 
 def test_comparison_shows_ratios_again(measured, tmp_path):
@@ -128,15 +153,21 @@ def test_comparison_shows_ratios_again(measured, tmp_path):
     assert "the intervals overlap" in shown.stdout or "no interval" in shown.stdout
     said = json.loads(call("--compare", folder, tmp_path, "--json").stdout)
     assert len(said["measurements"]) == 2
-    assert [each["overlap"] for each in said["ratios"]] == [each.overlap for each in ratios_again([stored, stored])]
+    assert [each["overlap"] for each in said["ratios"]] == [
+        each.overlap for each in ratios_again([stored, stored])
+    ]
 
 
 def test_other_machines_and_sizes_are_refused_in_words(measured):
     (stored,) = store.find(measured[0])
-    elsewhere = stored.result.model_copy(update={"environment": {**stored.result.environment, "cpu": "Another CPU"}})
+    elsewhere = stored.result.model_copy(
+        update={"environment": {**stored.result.environment, "cpu": "Another CPU"}}
+    )
     with pytest.raises(UsageError, match=r"different machines .*Another CPU.* not ranked together"):
         check_comparable([stored, store.StoredLatency(elsewhere, stored.path)])
-    larger = stored.result.model_copy(update={"settings": {**stored.result.settings, "size": [128, 96]}})
+    larger = stored.result.model_copy(
+        update={"settings": {**stored.result.settings, "size": [128, 96]}}
+    )
     with pytest.raises(UsageError, match="measured differently"):
         check_comparable([stored, store.StoredLatency(larger, stored.path)])
 
@@ -178,11 +209,28 @@ def alive(group):
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
 def test_interruption_leaves_no_process_and_keeps_what_was_measured(tmp_path):
-    command = [sys.executable, "bench.py", "latency", "-m", TINY, *QUICK[:8], "--rounds", "4000", "--seconds", "4000"]
-    process = subprocess.Popen([*command, "--threads", "1", "-o", tmp_path], cwd=ROOT, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, text=True, start_new_session=True)  # fmt: skip
-    assert wait_until(lambda: any((tmp_path / ".cache").glob("*")), 60), "the stream was never encoded"
-    time.sleep(4)  # so that it is at work, or warming up, or starting a process: none of these may leave anything behind
+    command = [
+        sys.executable,
+        "bench.py",
+        "latency",
+        "-m",
+        TINY,
+        *QUICK[:8],
+        "--rounds",
+        "4000",
+        "--seconds",
+        "4000",
+    ]
+    process = subprocess.Popen([*command, "--threads", "1", "-o", tmp_path], cwd=ROOT,
+    stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True,
+                               start_new_session=True)  # fmt: skip
+    assert wait_until(lambda: any((tmp_path / ".cache").glob("*")), 60), (
+        "the stream was never encoded"
+    )
+    # so that it is at work, or warming up, or starting a process: none of these may leave anything
+    # behind
+    time.sleep(4)
     os.killpg(process.pid, signal.SIGINT)
     _, messages = process.communicate(timeout=60)
     assert process.returncode != 0

@@ -1,4 +1,5 @@
-"""Files that commands write: none is written over unasked, an input never is, devices stay what they are."""
+"""Files that commands write: none is written over unasked, an input never is, devices stay what
+they are."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from vssbench.cli import bench
 from vssbench.core.errors import UsageError
 
 STREET = "synthetic[height=64,width=96,clips=1,frames=6]"
-#: a command that writes a file, its option, the file's name; each is refused before it does any work
+#: a command that writes a file, its option, the file's name; each is refused before it does any
+#: work
 COMMANDS = [
     (["plot", "pareto"], "-o", "a.png"),
     (["plot", "rate", "--quality", "psnr"], "-o", "a.pdf"),
@@ -33,7 +35,9 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("command", "option", "name"), COMMANDS)
-def test_a_file_that_is_there_is_not_written_over_unasked(command: list[str], option: str, name: str) -> None:
+def test_a_file_that_is_there_is_not_written_over_unasked(
+    command: list[str], option: str, name: str
+) -> None:
     Path(name).write_text("precious")
     result = call(*command, option, name)
     assert isinstance(result.exception, UsageError)
@@ -53,7 +57,16 @@ def test_every_command_that_writes_a_file_has_force(command: str) -> None:
         ["weights", "import", "pspnet", "given.safetensors"],
         ["weights", "import", "pspnet", "given.safetensors", "-o", "given.safetensors"],
         ["weights", "import", "pspnet", "given.safetensors", "-o", "link.safetensors"],
-        ["train", "pspnet", "-d", STREET, "--init", "given.safetensors", "--out", "given.safetensors"],
+        [
+            "train",
+            "pspnet",
+            "-d",
+            STREET,
+            "--init",
+            "given.safetensors",
+            "--out",
+            "given.safetensors",
+        ],
         ["codec", "show", "given.mp4", "-o", "given.mp4"],
     ],
 )
@@ -69,7 +82,13 @@ def test_an_input_is_not_written_over_even_with_force(arguments: list[str]) -> N
 
 
 @pytest.mark.parametrize(
-    "left", ["a.safetensors.part2", "a.safetensors.checkpoint", "a.best.safetensors", "a.safetensors.curve.png"]
+    "left",
+    [
+        "a.safetensors.part2",
+        "a.safetensors.checkpoint",
+        "a.best.safetensors",
+        "a.safetensors.curve.png",
+    ],
 )
 def test_parts_and_checkpoints_of_another_training_are_not_written_over(left: str) -> None:
     Path(left).write_text("precious")
@@ -80,10 +99,16 @@ def test_parts_and_checkpoints_of_another_training_are_not_written_over(left: st
 
 
 @pytest.mark.parametrize(
-    "command", [["weights", "import", "pspnet", "given.pth", "-o"], ["train", "pspnet", "-d", STREET, "--out"]]
+    "command",
+    [
+        ["weights", "import", "pspnet", "given.pth", "-o"],
+        ["train", "pspnet", "-d", STREET, "--out"],
+    ],
 )
 @pytest.mark.parametrize("device", ["full", "link"])
-def test_weights_are_not_written_to_devices(command: list[str], device: str, full_device: Path) -> None:
+def test_weights_are_not_written_to_devices(
+    command: list[str], device: str, full_device: Path
+) -> None:
     Path("link").symlink_to(full_device)
     result = call(*command, device, "--force")
     assert "is a device or a pipe" in str(result.exception)

@@ -59,18 +59,32 @@ def left(folder: Path) -> list[str]:
         ("a.mp4", "libx264", {}, "codec"),
         ("a.mov", "libx264", {"options": {}}, "estimated"),
         ("a.ts", "libx264", {}, "codec"),
-        ("a.mkv", "libx265", {"options": {"x265-params": "log-level=none:keyint=4:min-keyint=4:scenecut=0"}}, "codec"),
+        (
+            "a.mkv",
+            "libx265",
+            {"options": {"x265-params": "log-level=none:keyint=4:min-keyint=4:scenecut=0"}},
+            "codec",
+        ),
         ("a.avi", "mpeg4", {"options": {}, "gop": 4}, "codec"),
         ("a.avi", "mpeg4", {"options": {}, "gop": 4, "bframes": 2}, "estimated"),
         ("a.mpg", "mpeg2video", {"options": {}, "gop": 4, "bframes": 2}, "codec"),
-        ("a.webm", "libvpx-vp9", {"options": {"auto-alt-ref": "0", "lag-in-frames": "0", "deadline": "realtime"}}, "codec"),
+        (
+            "a.webm",
+            "libvpx-vp9",
+            {"options": {"auto-alt-ref": "0", "lag-in-frames": "0", "deadline": "realtime"}},
+            "codec",
+        ),
         ("a.mkv", "libsvtav1", {"options": {"preset": "10"}}, None),
         ("a.avi", "mjpeg", {"options": {}, "pixel_format": "yuvj420p"}, ""),
         ("a.mkv", "ffv1", {"options": {}, "pixel_format": "yuv422p10le"}, None),
     ],
-)  # fmt: skip
+)
 def test_every_codec_and_container(make, tmp_path, name, encoder, options, motion) -> None:
-    video, out, stats = make(name, encoder, length=9, **options), tmp_path / "out.mp4", tmp_path / "frames.csv"
+    video, out, stats = (
+        make(name, encoder, length=9, **options),
+        tmp_path / "out.mp4",
+        tmp_path / "frames.csv",
+    )
     result = call(video, *WARP, "-o", out, "--stats", stats)
     assert "9 frames in" in result.stdout
     assert len(pictures(out)) == 9
@@ -94,7 +108,9 @@ def test_motion_codec_and_reencode(make, tmp_path) -> None:
     refused = call(video, *WARP, "-o", out, "--motion", "codec", status=2)
     assert "--motion estimated" in str(refused.exception)
     assert left(tmp_path) == ["a.mp4"]
-    result = call(video, *WARP, "-o", out, "--reencode", "h264[gop=3,bitrate=300k]", "--stats", stats)
+    result = call(
+        video, *WARP, "-o", out, "--reencode", "h264[gop=3,bitrate=300k]", "--stats", stats
+    )
     assert "3 keyframes (33.3%)" in result.stdout
     assert "H.264 300 kb/s, through which the video went" in result.stdout
     assert [row["type"] for row in rows(stats)] == list("IPPIPPIPP")
@@ -131,7 +147,13 @@ def test_palette_pngs(make, tmp_path) -> None:
         assert np.array(picture).max() < 11
         shown = np.unique(np.array(picture.convert("RGB")).reshape(-1, 3), axis=0)
     assert (shown[:, None] == COLOURS).all(-1).any(-1).all()
-    assert rows(folder / "classes.csv")[3] == {"value": "3", "name": "Road", "red": "128", "green": "64", "blue": "128"}
+    assert rows(folder / "classes.csv")[3] == {
+        "value": "3",
+        "name": "Road",
+        "red": "128",
+        "green": "64",
+        "blue": "128",
+    }
     again = call(video, *WARP, "-o", folder, "--output", "palette", status=2)
     assert "not empty" in str(again.exception)
 
@@ -144,13 +166,21 @@ def test_overlay_pngs_and_label_video(make, tmp_path) -> None:
         assert picture.width == 96
         assert picture.height > 64
     call(video, *WARP, "-o", tmp_path / "labels.mp4", "--output", "labels")
-    seen = pictures(tmp_path / "labels.mp4")[0].to_ndarray(format="rgb24").reshape(-1, 1, 3).astype(int)
+    seen = (
+        pictures(tmp_path / "labels.mp4")[0]
+        .to_ndarray(format="rgb24")
+        .reshape(-1, 1, 3)
+        .astype(int)
+    )
     assert np.median(np.abs(seen - COLOURS).max(-1).min(-1)) <= 12
 
 
 def test_odd_sizes_and_variable_frame_rate(make, tmp_path) -> None:
     times = [0, 40, 50, 170, 180, 400, 410, 1000]
-    video, out = make("a.mkv", size=(65, 97), pixel_format="yuv444p", times=times), tmp_path / "out.mp4"
+    video, out = (
+        make("a.mkv", size=(65, 97), pixel_format="yuv444p", times=times),
+        tmp_path / "out.mp4",
+    )
     call(video, *WARP, "-o", out, "--size", "64x96")
     found = pictures(out)
     assert (found[0].height, found[0].width) == (66, 98)
@@ -169,7 +199,10 @@ def test_a_picture_that_is_to_be_turned(make, tmp_path) -> None:
 
 
 def test_a_longest_gop(make, tmp_path) -> None:
-    endless = {**PLAIN, "x264-params": PLAIN["x264-params"].replace("keyint=6:min-keyint=6", "keyint=250")}
+    endless = {
+        **PLAIN,
+        "x264-params": PLAIN["x264-params"].replace("keyint=6:min-keyint=6", "keyint=250"),
+    }
     video, stats = make("a.mp4", options=endless, length=11), tmp_path / "frames.csv"
     call(video, *WARP, "-o", tmp_path / "out.mp4", "--max-gop", 4, "--stats", stats)
     assert [row["distance"] for row in rows(stats)] == list("01230123012")
@@ -215,7 +248,9 @@ def test_what_cannot_be_done(make, tmp_path, monkeypatch, arguments, words) -> N
 
 
 def test_nothing_to_run(make, tmp_path) -> None:
-    assert "nothing to run" in str(call(make("a.mp4"), "-o", tmp_path / "out.mp4", status=2).exception)
+    assert "nothing to run" in str(
+        call(make("a.mp4"), "-o", tmp_path / "out.mp4", status=2).exception
+    )
 
 
 @pytest.mark.parametrize("share", [0.3, 0.7])
@@ -225,7 +260,9 @@ def test_broken_files_leave_nothing(make, tmp_path, share) -> None:
     start = int(share * len(content))
     content[start : start + 600] = bytes(600)
     video.write_bytes(content)
-    result = call(video, *WARP, "-o", tmp_path / "out.mp4", "--stats", tmp_path / "frames.csv", status=2)
+    result = call(
+        video, *WARP, "-o", tmp_path / "out.mp4", "--stats", tmp_path / "frames.csv", status=2
+    )
     assert isinstance(result.exception, DataError)
     assert "broken" in str(result.exception)
     assert left(tmp_path) == ["a.ts"]
@@ -237,7 +274,10 @@ def test_a_file_that_breaks_off_without_an_error(make, tmp_path) -> None:
     result = call(video, *WARP, "-o", tmp_path / "out.mp4")
     frames = len(pictures(tmp_path / "out.mp4"))
     assert 0 < frames < 27
-    assert f"tells of 1.2 s of video, but its pictures end after {frames / 25:.4g} s: it may be cut short" in result.stderr
+    assert (
+        f"tells of 1.2 s of video, but its pictures end after {frames / 25:.4g} s: it may be cut "
+        "short" in result.stderr
+    )
     whole = call(make("b.mkv", length=30), *WARP, "-o", tmp_path / "out.mp4", "--force")
     assert "cut short" not in whole.stderr
 
@@ -265,7 +305,10 @@ def test_figures_go_to_a_full_device_or_through_a_link(make, tmp_path, full_devi
 
 def test_keyframes_alone_need_no_motion(make, tmp_path) -> None:
     video = make("a.avi", "mjpeg", pixel_format="yuvj420p", options={}, length=3)
-    assert "motion: none, every frame is a keyframe" in call(video, *WARP, "-o", tmp_path / "out.mp4").stdout
+    assert (
+        "motion: none, every frame is a keyframe"
+        in call(video, *WARP, "-o", tmp_path / "out.mp4").stdout
+    )
 
 
 def test_what_is_wrong_with_the_output_is_no_reason_to_begin_anew(make, tmp_path) -> None:
@@ -288,7 +331,15 @@ def test_a_process_that_is_told_to_end_leaves_nothing(make, tmp_path, monkeypatc
     monkeypatch.setattr(VideoWriter, "write", interrupted)
     video = make("a.mp4")
     ends = {signal.SIGINT: 1, signal.SIGTERM: 128 + signal.SIGTERM}
-    result = call(video, *WARP, "-o", tmp_path / "out.mp4", "--stats", tmp_path / "frames.csv", status=ends[number])
+    result = call(
+        video,
+        *WARP,
+        "-o",
+        tmp_path / "out.mp4",
+        "--stats",
+        tmp_path / "frames.csv",
+        status=ends[number],
+    )
     assert isinstance(result.exception, SystemExit)
     assert left(tmp_path) == ["a.mp4"]
     assert signal.getsignal(signal.SIGTERM) == handler
@@ -307,7 +358,10 @@ def test_a_full_disk(make, tmp_path, monkeypatch) -> None:
 
 def test_memory_does_not_grow(make, tmp_path, monkeypatch) -> None:
     """A thousand frames without a keyframe: nothing that came with a frame is kept."""
-    endless = {"x264-params": PLAIN["x264-params"].replace("keyint=6:min-keyint=6", "keyint=100000"), "preset": "ultrafast"}
+    endless = {
+        "x264-params": PLAIN["x264-params"].replace("keyint=6:min-keyint=6", "keyint=100000"),
+        "preset": "ultrafast",
+    }
     video = make("a.mp4", options=endless, length=1000, image=np.zeros((64, 96, 3), np.uint8))
     frames, used = itertools.count(1), {}
     plain = Work.run
@@ -342,7 +396,9 @@ def test_real_videos(tmp_path, name) -> None:
     if not os.environ.get("VSSBENCH_TEST_DATA") or not video.is_file():
         pytest.skip(f"VSSBENCH_TEST_DATA does not hold videos/{name}")
     out, stats = tmp_path / "out.mp4", tmp_path / "frames.csv"
-    call(video, "-m", "warp", "-o", out, "--size", "135x240", "--stats", stats, "--legend", "--audio")
+    call(
+        video, "-m", "warp", "-o", out, "--size", "135x240", "--stats", stats, "--legend", "--audio"
+    )
     with av.open(str(video)) as source, av.open(str(out)) as result:
         expected = [(frame.time, frame.width) for frame in source.decode(video=0)]
         found = [(frame.time, frame.width) for frame in result.decode(video=0)]

@@ -1,4 +1,5 @@
-"""Clips whose motion is known exactly (a large textured image that a window moves across), and the real clip."""
+"""Clips whose motion is known exactly (a large textured image that a window moves across), and the
+real clip."""
 
 from __future__ import annotations
 
@@ -24,16 +25,28 @@ DATA = os.environ.get("VSSBENCH_TEST_DATA", "")
 
 
 def make_pan(
-    height: int, width: int, length: int, motion: tuple[float, float] = (0.0, 0.0), cut: int | None = None, fps: float = 30.0
+    height: int,
+    width: int,
+    length: int,
+    motion: tuple[float, float] = (0.0, 0.0),
+    cut: int | None = None,
+    fps: float = 30.0,
 ) -> Clip:
-    """A clip whose true backward motion is ``motion`` pixels a frame; at frame ``cut`` the scene changes."""
+    """A clip whose true backward motion is ``motion`` pixels a frame; at frame ``cut`` the scene
+    changes."""
     margin = int(max(map(abs, motion)) * length) + 8
-    scenes = [Pillow.fromarray(texture(height + 2 * margin, width + 2 * margin, seed)) for seed in (0, 1)]
+    scenes = [
+        Pillow.fromarray(texture(height + 2 * margin, width + 2 * margin, seed)) for seed in (0, 1)
+    ]
 
     def image(index: int) -> Image:
         scene = scenes[cut is not None and index >= cut]
         offset = (1, 0, margin + index * motion[0], 0, 1, margin + index * motion[1])
-        return np.asarray(scene.transform((width, height), Pillow.Transform.AFFINE, offset, Pillow.Resampling.BICUBIC))
+        return np.asarray(
+            scene.transform(
+                (width, height), Pillow.Transform.AFFINE, offset, Pillow.Resampling.BICUBIC
+            )
+        )
 
     name = f"pan-{height}x{width}-{length}-{motion}-{cut}"
     return Clip(name, length, height, width, fps, image, lambda index: None, name)
@@ -66,7 +79,8 @@ def real_clip() -> Clip:
 
 @pytest.fixture(scope="session")
 def provable() -> Callable[[str], None]:
-    """Skips where a codec's vectors cannot be had on this machine: a library is missing, or the self-test refuses."""
+    """Skips where a codec's vectors cannot be had on this machine: a library is missing, or the
+    self-test refuses."""
 
     def check(name: str) -> None:
         codec: Codec = registry.create("codecs", parse_variant(name))

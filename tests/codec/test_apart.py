@@ -80,7 +80,9 @@ def test_images_of_any_layout_in_memory_are_the_same() -> None:
     assert streams[0].getvalue() == streams[1].getvalue() == streams[2].getvalue()
 
 
-def test_a_process_serves_small_encodes_and_ends_after_a_large_one(monkeypatch: pytest.MonkeyPatch, started: Started) -> None:
+def test_a_process_serves_small_encodes_and_ends_after_a_large_one(
+    monkeypatch: pytest.MonkeyPatch, started: Started
+) -> None:
     for _ in range(3):
         encode(images(), io.BytesIO(), H264().encoder(), 30)
     assert len(started) == 1
@@ -108,7 +110,10 @@ def test_two_threads_have_a_process_each(started: Started) -> None:
             yield image
 
     streams = [io.BytesIO(), io.BytesIO()]
-    threads = [threading.Thread(target=encode, args=(source(), stream, H264().encoder(), 30)) for stream in streams]
+    threads = [
+        threading.Thread(target=encode, args=(source(), stream, H264().encoder(), 30))
+        for stream in streams
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -117,7 +122,9 @@ def test_two_threads_have_a_process_each(started: Started) -> None:
     assert len(started) == 2
 
 
-def interrupted(started: Started, act: Callable[[int], object], length: int = 200) -> Iterator[Image]:
+def interrupted(
+    started: Started, act: Callable[[int], object], length: int = 200
+) -> Iterator[Image]:
     """A clip during which something happens to the process that encodes it."""
     for index, image in enumerate(images(length)):
         if index == 20:  # beyond those that are made before it begins
@@ -133,30 +140,54 @@ def interrupted(started: Started, act: Callable[[int], object], length: int = 20
         (signal.SIGKILL, "was killed (SIGKILL), as happens where memory runs out"),
     ],
 )
-def test_an_encoder_that_crashes_is_one_clear_error(number: signal.Signals, words: str, started: Started) -> None:
-    with pytest.raises(DataError, match=re.escape(f"libx264, encoding {WIDTH}x{HEIGHT} frames, {words}: choose other")):
-        encode(interrupted(started, lambda pid: os.kill(pid, number)), io.BytesIO(), H264().encoder(), 30)
+def test_an_encoder_that_crashes_is_one_clear_error(
+    number: signal.Signals, words: str, started: Started
+) -> None:
+    with pytest.raises(
+        DataError,
+        match=re.escape(f"libx264, encoding {WIDTH}x{HEIGHT} frames, {words}: choose other"),
+    ):
+        encode(
+            interrupted(started, lambda pid: os.kill(pid, number)),
+            io.BytesIO(),
+            H264().encoder(),
+            30,
+        )
     # and the next one is served
     assert len(encode(images(), io.BytesIO(), H264().encoder(), 30)) == 6
 
 
-def test_an_encoder_that_leaves_its_process_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, started: Started) -> None:
+def test_an_encoder_that_leaves_its_process_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, started: Started
+) -> None:
     monkeypatch.setattr(apart, "_PROGRAM", "raise SystemExit(7)")
-    with pytest.raises(DataError, match=r"libx264, encoding 128x96 frames, left its process \(exit status 7\)"):
+    with pytest.raises(
+        DataError, match=r"libx264, encoding 128x96 frames, left its process \(exit status 7\)"
+    ):
         encode(images(200), io.BytesIO(), H264().encoder(), 30)
 
 
 @pytest.mark.parametrize("name", ["STILL", "STUCK"])
-def test_an_encoder_that_hangs_is_ended(name: str, monkeypatch: pytest.MonkeyPatch, started: Started) -> None:
+def test_an_encoder_that_hangs_is_ended(
+    name: str, monkeypatch: pytest.MonkeyPatch, started: Started
+) -> None:
     """One that does nothing, and one that works without end."""
-    monkeypatch.setattr(apart, "_PROGRAM", "import sys, time\nwhile True: " + ("time.sleep(9)" if name == "STILL" else "pass"))
+    monkeypatch.setattr(
+        apart,
+        "_PROGRAM",
+        "import sys, time\nwhile True: " + ("time.sleep(9)" if name == "STILL" else "pass"),
+    )
     monkeypatch.setattr(apart, name, 1.0)
-    with pytest.raises(DataError, match=r"libx264, encoding 128x96 frames, made no progress for .* it hangs"):
+    with pytest.raises(
+        DataError, match=r"libx264, encoding 128x96 frames, made no progress for .* it hangs"
+    ):
         encode(images(200), io.BytesIO(), H264().encoder(), 30)
     assert started[0].returncode == -signal.SIGKILL
 
 
-def test_an_encoder_that_stalls_begins_again(monkeypatch: pytest.MonkeyPatch, started: Started) -> None:
+def test_an_encoder_that_stalls_begins_again(
+    monkeypatch: pytest.MonkeyPatch, started: Started
+) -> None:
     """SVT-AV1 is known to, in one encode in some hundred; here its process is stopped."""
     whole = io.BytesIO()
     settings = Av1(gop=12).encoder()
@@ -172,8 +203,13 @@ def test_an_encoder_that_stalls_begins_again(monkeypatch: pytest.MonkeyPatch, st
 def test_errors_are_those_of_the_encoder(started: Started) -> None:
     with pytest.raises(UsageError, match=r"lacks the encoder libnone: install the wheel"):
         encode(images(), io.BytesIO(), EncoderSettings("libnone", 12), 30)
-    with pytest.raises(DataError, match=r"libx264 could not encode 128x96 frames at 30 frames/s: .*'preset': 'none'"):
-        encode(images(), io.BytesIO(), EncoderSettings("libx264", 12, options={"preset": "none"}), 30)
+    with pytest.raises(
+        DataError,
+        match=r"libx264 could not encode 128x96 frames at 30 frames/s: .*'preset': 'none'",
+    ):
+        encode(
+            images(), io.BytesIO(), EncoderSettings("libx264", 12, options={"preset": "none"}), 30
+        )
     with pytest.raises(DataError, match="could not encode"):
         encode(images(), Path("/nowhere/clip.mkv"), H264().encoder(), 30)
     assert None not in [process.poll() for process in started]
@@ -207,7 +243,9 @@ def test_ctrl_c_ends_the_encode_and_is_not_the_encoder_s_to_answer(started: Star
     assert [process.returncode for process in started] == [-signal.SIGKILL]
 
 
-def test_an_encode_that_nobody_wants_any_more_ends(monkeypatch: pytest.MonkeyPatch, started: Started) -> None:
+def test_an_encode_that_nobody_wants_any_more_ends(
+    monkeypatch: pytest.MonkeyPatch, started: Started
+) -> None:
     """Interrupting a run whose frames are made ahead ends an encoder that takes no images, too."""
     monkeypatch.setattr(apart, "_PROGRAM", "import time; time.sleep(1e6)")
     begun = threading.Event()
@@ -230,25 +268,32 @@ def test_a_process_ends_with_the_one_that_it_serves() -> None:
     program = (
         f"import sys, os, signal; sys.path[:] = {sys.path!r}\n"
         "from vssbench.codec import apart\n"
-        "apart._PROGRAM = apart._PROGRAM.replace('; serve()', '; import threading, time; "
-        "from vssbench.codec.encoder_process import _end_with_input; "
+        "apart._PROGRAM = apart._PROGRAM.replace('; serve()', '; import threading, time; from "
+        "vssbench.codec.encoder_process import _end_with_input; "
         "threading.Thread(target=_end_with_input, daemon=True).start(); time.sleep(1e6)')\n"
-        "process = apart._Process(); print(process._child.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+        "process = apart._Process(); print(process._child.pid, flush=True); os.kill(os.getpid(), "
+        "signal.SIGKILL)"
     )
     # the pipe of its errors is open until the last of the two has ended
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == -signal.SIGKILL
     assert int(done.stdout) > 0
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="this system has no policies of scheduling")
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getscheduler"), reason="this system has no policies of scheduling"
+)
 def test_no_thread_is_ever_a_real_time_one(started: Started) -> None:
     """While SVT-AV1 encodes; as root it would make all threads of its process real-time ones."""
     found: list[int] = []
 
     def look(pid: int) -> None:
         for process in (pid, os.getpid()):
-            found.extend(os.sched_getscheduler(int(thread)) for thread in os.listdir(f"/proc/{process}/task"))
+            found.extend(
+                os.sched_getscheduler(int(thread)) for thread in os.listdir(f"/proc/{process}/task")
+            )
 
     assert len(encode(interrupted(started, look, 40), io.BytesIO(), Av1().encoder(), 30)) == 40
     assert len(found) > 4
@@ -264,5 +309,7 @@ def test_the_right_to_real_time_is_given_up() -> None:
         "try: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))\n"
         "except PermissionError: print('refused')\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "refused\n"

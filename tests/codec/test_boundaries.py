@@ -28,16 +28,23 @@ def blocks(*references: int, past: int) -> BlockVectors:
 def test_intra_pictures_are_keyframes() -> None:
     found = Boundaries()
     kinds = "IPPIPBI"
-    assert [found.key(index, kind, kind == "I", True) for index, kind in enumerate(kinds)] == [kind == "I" for kind in kinds]
+    assert [found.key(index, kind, kind == "I", True) for index, kind in enumerate(kinds)] == [
+        kind == "I" for kind in kinds
+    ]
 
 
 def test_a_longest_gop() -> None:
-    """A B-frame of a stream that reorders is passed over, since pictures behind it cannot refer to it."""
+    """A B-frame of a stream that reorders is passed over, since pictures behind it cannot refer to
+    it."""
     found = Boundaries(4)
-    keys = [found.key(index, kind, index == 0, True) for index, kind in enumerate("IPBPBPBP" + "B" * 9)]
+    keys = [
+        found.key(index, kind, index == 0, True) for index, kind in enumerate("IPBPBPBP" + "B" * 9)
+    ]
     assert np.flatnonzero(keys).tolist() == [0, 5, 13]
     plain = Boundaries(4)
-    assert np.flatnonzero([plain.key(index, "B", index == 0, False) for index in range(10)]).tolist() == [0, 4, 8]
+    assert np.flatnonzero(
+        [plain.key(index, "B", index == 0, False) for index in range(10)]
+    ).tolist() == [0, 4, 8]
     with pytest.raises(UsageError, match="expected 1 or more"):
         Boundaries(0)
 
@@ -92,7 +99,8 @@ def mpeg2(clip: Clip, flags: str) -> io.BytesIO:
 
 
 def test_open_gops_of_mpeg2(pan: Pan) -> None:
-    """B-frames before a keyframe in display order keep their vectors to the past, and motion stays that of the pan."""
+    """B-frames before a keyframe in display order keep their vectors to the past, and motion stays
+    that of the pan."""
     frames = list(decode(mpeg2(pan(96, 128, 20, (2, 1)), ""), None, MotionSource(Mpeg2Vectors)))
     keys = [frame.index for frame in frames if frame.distance == 0]
     assert len(frames) == 20
@@ -103,7 +111,9 @@ def test_open_gops_of_mpeg2(pan: Pan) -> None:
         assert frame.motion is not None
         named = [] if frame.motion.blocks is None else frame.motion.blocks.named
         key = frame.index - frame.distance
-        assert all(key <= name and not any(frame.index < each <= name for each in keys) for name in named)
+        assert all(
+            key <= name and not any(frame.index < each <= name for each in keys) for name in named
+        )
         inner = frame.motion.dense()[32:64, 32:96] / max(frame.distance, 1)
         expected = (2, 1) if frame.distance else (0, 0)
         assert np.median(inner, axis=(0, 1)) == pytest.approx(expected, abs=0.35)
@@ -111,4 +121,6 @@ def test_open_gops_of_mpeg2(pan: Pan) -> None:
 
 def test_vectors_of_interlaced_pictures_are_refused(pan: Pan) -> None:
     with pytest.raises(MotionUnavailable, match="interlaced"):
-        list(decode(mpeg2(pan(96, 128, 8, (2, 1)), "+ildct+ilme"), None, MotionSource(Mpeg2Vectors)))
+        list(
+            decode(mpeg2(pan(96, 128, 8, (2, 1)), "+ildct+ilme"), None, MotionSource(Mpeg2Vectors))
+        )

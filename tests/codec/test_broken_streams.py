@@ -1,4 +1,5 @@
-"""Streams that are broken, or not as this project makes them: handled or refused in words, whatever the codec."""
+"""Streams that are broken, or not as this project makes them: handled or refused in words, whatever
+the codec."""
 
 from __future__ import annotations
 
@@ -63,14 +64,20 @@ def images(height: int, width: int, length: int = LENGTH, cut: int | None = None
     for seed in (0, 1):
         coarse = np.random.default_rng(seed).integers(0, 256, (40, 48, 3)).astype(np.float32)
         fine = np.kron(coarse, np.ones((6, 6, 1), np.float32))
-        scenes.append(sum(np.roll(fine, shift, axis) for shift in range(-2, 3) for axis in (0, 1)) / 10)
+        scenes.append(
+            sum(np.roll(fine, shift, axis) for shift in range(-2, 3) for axis in (0, 1)) / 10
+        )
     return [
-        scenes[cut is not None and index >= cut][index : index + height, 2 * index : 2 * index + width].astype(np.uint8)
+        scenes[cut is not None and index >= cut][
+            index : index + height, 2 * index : 2 * index + width
+        ].astype(np.uint8)
         for index in range(length)
     ]
 
 
-def attempt(data: bytes, source: MotionSource | None, gop: int | None = GOP, length: int | None = LENGTH) -> list[Frame] | str:
+def attempt(
+    data: bytes, source: MotionSource | None, gop: int | None = GOP, length: int | None = LENGTH
+) -> list[Frame] | str:
     """The frames, or the words of the refusal. Any other error fails the test."""
     try:
         return list(decode(io.BytesIO(data), gop, source, length, (HEIGHT, WIDTH)))
@@ -103,14 +110,17 @@ def test_a_stream_that_is_cut_short(codec: EncodedCodec, stream: bytes, share: f
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_flipped_bit(codec: EncodedCodec, stream: bytes, seed: int) -> None:
-    """No decoder notices every flipped bit: then all frames come, of the right size, with finite motion."""
+    """No decoder notices every flipped bit: then all frames come, of the right size, with finite
+    motion."""
     rng = np.random.default_rng(seed)
     broken = bytearray(stream)
     broken[int(rng.integers(len(broken) // 4, len(broken)))] ^= 1 << int(rng.integers(8))
     found = attempt(bytes(broken), reader_of(codec))
     if not isinstance(found, str):
         assert [frame.image.shape for frame in found] == [(HEIGHT, WIDTH, 3)] * LENGTH
-        assert all(frame.motion is not None and np.isfinite(frame.motion.grid).all() for frame in found)
+        assert all(
+            frame.motion is not None and np.isfinite(frame.motion.grid).all() for frame in found
+        )
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -135,7 +145,11 @@ def test_frames_of_another_size_in_the_same_stream(codec: EncodedCodec, stream: 
     def both(packets: list[av.Packet]) -> list[av.Packet]:
         with av.open(io.BytesIO(other)) as source:
             more = [packet for packet in source.demux(video=0) if packet.size]
-        step = packets[1].pts - packets[0].pts if packets[0].pts is not None and packets[1].pts is not None else 33
+        step = (
+            packets[1].pts - packets[0].pts
+            if packets[0].pts is not None and packets[1].pts is not None
+            else 33
+        )
         for packet in more:
             packet.pts = (packet.pts or 0) + GOP * step
             packet.dts = packet.pts
@@ -181,7 +195,9 @@ def test_sound_without_pictures() -> None:
     assert "no video stream" in found
 
 
-def foreign(encoder: str, options: dict[str, str], pictures: Sequence[Image], gop: int = GOP) -> bytes:
+def foreign(
+    encoder: str, options: dict[str, str], pictures: Sequence[Image], gop: int = GOP
+) -> bytes:
     """A stream that was made otherwise than this project makes them, its GOP unchecked."""
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as container:
@@ -190,7 +206,9 @@ def foreign(encoder: str, options: dict[str, str], pictures: Sequence[Image], go
         video.height, video.width = pictures[0].shape[:2]
         video.pix_fmt, video.bit_rate, video.gop_size = "yuv420p", 300_000, gop
         for picture in pictures:
-            container.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")))
+            container.mux(
+                video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24"))
+            )
         container.mux(video.encode())
     return file.getvalue()
 
@@ -218,7 +236,9 @@ def test_h264_whose_vectors_are_ambiguous(parameters: str, words: str) -> None:
 
 def test_damage_in_one_of_several_slices() -> None:
     """FFmpeg's decoder conceals it where slices have threads of their own."""
-    data = foreign("libx264", {"x264-params": f"{X264}:slices=4", "qp": "20"}, images(HEIGHT, WIDTH))
+    data = foreign(
+        "libx264", {"x264-params": f"{X264}:slices=4", "qp": "20"}, images(HEIGHT, WIDTH)
+    )
     with av.open(io.BytesIO(data)) as container:
         packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     place, size = packets[GOP]
@@ -235,8 +255,11 @@ def test_damage_in_one_of_several_slices() -> None:
 
 
 def test_a_scene_cut_that_the_encoder_marked() -> None:
-    """The extra keyframe is refused where the GOP is known, and taken as it comes where it is not."""
-    options = {"x264-params": "keyint=12:min-keyint=1:scenecut=40:bframes=0:ref=1:weightp=0:threads=1"}
+    """The extra keyframe is refused where the GOP is known, and taken as it comes where it is
+    not."""
+    options = {
+        "x264-params": "keyint=12:min-keyint=1:scenecut=40:bframes=0:ref=1:weightp=0:threads=1"
+    }
     data = foreign("libx264", options, images(HEIGHT, WIDTH, cut=5), 12)
     source = reader_of(made("h264"))
     words = attempt(data, source, 12)
@@ -254,11 +277,16 @@ needs_hevc = pytest.mark.skipif("hevc" not in ALL, reason="no codec hevc here")
 @needs_hevc
 @pytest.mark.parametrize(
     "parameters",
-    ["bframes=4:b-pyramid=1:no-open-gop=1:min-keyint=6", "bframes=0:ref=3:no-open-gop=1:min-keyint=6", "bframes=3:open-gop=1"],
+    [
+        "bframes=4:b-pyramid=1:no-open-gop=1:min-keyint=6",
+        "bframes=0:ref=3:no-open-gop=1:min-keyint=6",
+        "bframes=3:open-gop=1",
+    ],
 )
 def test_hevc_names_its_references(parameters: str) -> None:
-    """The slice headers tell which picture is which in a B-pyramid, among several references, and where B-frames refer to the
-    keyframe behind them (an open GOP, x265's default): all follow the pan."""
+    """The slice headers tell which picture is which in a B-pyramid, among several references, and
+    where B-frames refer to the keyframe behind them (an open GOP, x265's default): all follow the
+    pan."""
     data = foreign("libx265", {"x265-params": f"{X265}:{parameters}"}, images(HEIGHT, WIDTH))
     found = attempt(data, reader_of(made("hevc")), None)
     assert not isinstance(found, str), found

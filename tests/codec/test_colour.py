@@ -1,4 +1,5 @@
-"""Colour: what goes through a codec comes back as it was, and the stream says in what colours it is."""
+"""Colour: what goes through a codec comes back as it was, and the stream says in what colours it
+is."""
 
 from __future__ import annotations
 
@@ -32,10 +33,18 @@ def natural(height: int = 144, width: int = 192) -> Image:
     rng = np.random.default_rng(7)
     light = np.zeros((height, width), np.float32)
     for side, weight in ((2, 0.1), (8, 0.3), (32, 0.6)):
-        coarse = Pillow.fromarray(rng.integers(0, 256, (height // side + 2, width // side + 2)).astype(np.uint8))
-        light += weight * np.asarray(coarse.resize((width, height), Pillow.Resampling.BICUBIC), np.float32)
-    tint = Pillow.fromarray(rng.integers(0, 90, (4, 5, 3)).astype(np.uint8)).resize((width, height), Pillow.Resampling.BICUBIC)
-    return np.clip(40 + 0.6 * light[..., None] + np.asarray(tint, np.float32) - 45, 0, 255).astype(np.uint8)
+        coarse = Pillow.fromarray(
+            rng.integers(0, 256, (height // side + 2, width // side + 2)).astype(np.uint8)
+        )
+        light += weight * np.asarray(
+            coarse.resize((width, height), Pillow.Resampling.BICUBIC), np.float32
+        )
+    tint = Pillow.fromarray(rng.integers(0, 90, (4, 5, 3)).astype(np.uint8)).resize(
+        (width, height), Pillow.Resampling.BICUBIC
+    )
+    return np.clip(40 + 0.6 * light[..., None] + np.asarray(tint, np.float32) - 45, 0, 255).astype(
+        np.uint8
+    )
 
 
 def through(codec: EncodedCodec, image: Image, length: int = 3) -> list[Image]:
@@ -56,7 +65,8 @@ def test_lossless_h264_gives_the_image_back() -> None:
 
 
 def test_lossless_h264_gives_a_photograph_back() -> None:
-    """Fine colours too, which 4:2:0 would lose: 8 bits of limited range are all that stands between."""
+    """Fine colours too, which 4:2:0 would lose: 8 bits of limited range are all that stands
+    between."""
     root = os.environ.get("VSSBENCH_TEST_DATA")
     if not root:
         pytest.skip("VSSBENCH_TEST_DATA is not set")
@@ -73,9 +83,12 @@ def test_greys_stay_grey(grey: int) -> None:
     assert np.abs(difference(through(H264(qp=0), image, 1), image)).max() <= 1
 
 
-@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 40, 90), (12, 180, 220)])
+@pytest.mark.parametrize(
+    "colour", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 40, 90), (12, 180, 220)]
+)
 def test_pure_colours_stay(colour: tuple[int, int, int]) -> None:
-    """A wrong matrix (BT.709) would move these by up to 40 levels; 8 bits of limited range cost up to 2."""
+    """A wrong matrix (BT.709) would move these by up to 40 levels; 8 bits of limited range cost up
+    to 2."""
     image = np.broadcast_to(np.array(colour, np.uint8), (32, 48, 3)).copy()
     assert np.abs(difference(through(H264(qp=0), image, 1), image)).max() <= 2
 

@@ -73,7 +73,9 @@ def test_what_was_damaged_in_the_cache_is_encoded_again(
     path.write_bytes(content)
     after = list(H264().frames(clip, tmp_path))
     assert "is not as it was written" in caplog.text
-    assert all(np.array_equal(one.image, other.image) for one, other in zip(before, after, strict=True))
+    assert all(
+        np.array_equal(one.image, other.image) for one, other in zip(before, after, strict=True)
+    )
     caplog.clear()
     assert len(list(H264().frames(clip, tmp_path))) == 13
     assert not caplog.text
@@ -90,15 +92,25 @@ def test_a_kept_stream_is_for_all_users_of_the_cache(pan: Pan, tmp_path: Path) -
 def test_another_gop_than_expected(stream: bytes) -> None:
     with pytest.raises(DataError, match=r"frame 5 is of type P, expected I with keyframes every 5"):
         list(decode(io.BytesIO(stream), 5))
-    with pytest.raises(DataError, match=r"frame 12 is of type I, expected P or B with keyframes every 24"):
+    with pytest.raises(
+        DataError, match=r"frame 12 is of type I, expected P or B with keyframes every 24"
+    ):
         list(decode(io.BytesIO(stream), 24))
 
 
 def test_an_open_gop_is_refused(pan: Pan) -> None:
     settings = H264(bframes=2, gop=3).encoder()
-    options = {**settings.options, "x264-params": settings.options["x264-params"].replace("open-gop=0", "open-gop=1")}
+    options = {
+        **settings.options,
+        "x264-params": settings.options["x264-params"].replace("open-gop=0", "open-gop=1"),
+    }
     file = io.BytesIO()
-    encode(pan(64, 96, 13, (2, 1)).images(), file, type(settings)("libx264", 3, 2, 1_000_000, options), 30.0)
+    encode(
+        pan(64, 96, 13, (2, 1)).images(),
+        file,
+        type(settings)("libx264", 3, 2, 1_000_000, options),
+        30.0,
+    )
     with pytest.raises(MotionUnavailable, match="keeps references by command"):
         list(decode(io.BytesIO(file.getvalue()), 3, MotionSource(H264Vectors)))
 

@@ -12,7 +12,8 @@ from vssbench.core.errors import UsageError
 from vssbench.core.variant import Variant
 
 SHARED = (
-    "gop", "bitrate", "crf", "qp", "preset", "bframes", "refs", "fps", "motion", "cell", "fill", "whole_pixels",
+    "gop", "bitrate", "crf", "qp", "preset", "bframes", "refs", "fps", "motion", "cell", "fill",
+    "whole_pixels",
 )  # fmt: skip
 OWN = {"hevc": ("rect", "paper"), "vp9": ("control",)}
 FORMATS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2")
@@ -27,7 +28,10 @@ def test_options_by_name_are_those_of_the_constructor() -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_formats_have_the_shared_parameters_then_their_own(name: str) -> None:
-    assert tuple(registry.parameters(registry.load("codecs", name))) == (*SHARED, *OWN.get(name, ()))
+    assert tuple(registry.parameters(registry.load("codecs", name))) == (
+        *SHARED,
+        *OWN.get(name, ()),
+    )
 
 
 def _refused(name: str, **params: Any) -> str:
@@ -41,15 +45,24 @@ def test_what_an_encoder_takes_is_what_it_states(name: str) -> None:
     cls = registry.load("codecs", name)
     for control, bounds in (("crf", cls.crf_range), ("qp", cls.qp_range)):
         if bounds is None:
-            assert _refused(name, **{control: 20}) == f"this codec's encoder has no {control}: use bitrate or qp"
+            assert (
+                _refused(name, **{control: 20})
+                == f"this codec's encoder has no {control}: use bitrate or qp"
+            )
             continue
         for value in bounds:
-            assert getattr(registry.create("codecs", Variant(name, {control: value})).rate, control) == value
+            assert (
+                getattr(registry.create("codecs", Variant(name, {control: value})).rate, control)
+                == value
+            )
         assert f"from {bounds[0]} to {bounds[1]}" in _refused(name, **{control: bounds[1] + 1})
     for preset in cls.presets:
         typed = int(preset) if preset.isdigit() else preset
         assert registry.create("codecs", Variant(name, {"preset": typed})).preset == preset
-    assert registry.create("codecs", Variant(name, {"bframes": cls.most_bframes})).bframes == cls.most_bframes
+    assert (
+        registry.create("codecs", Variant(name, {"bframes": cls.most_bframes})).bframes
+        == cls.most_bframes
+    )
     assert "cannot be used" in _refused(name, bframes=cls.most_bframes + 1)
     assert registry.create("codecs", Variant(name, {"refs": cls.most_refs})).refs == cls.most_refs
     assert "cannot be used" in _refused(name, refs=cls.most_refs + 1)

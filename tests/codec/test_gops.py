@@ -10,11 +10,13 @@ from vssbench.core.errors import CellRefused
 from vssbench.core.variant import parse_variant
 from vssbench.core.video import Given
 
-#: x264 at this preset has no macroblock tree, with which it rarely gives other bits for the same tiny frames
+#: x264 at this preset has no macroblock tree, with which it rarely gives other bits for the same
+#: tiny frames
 CODECS = (
     "h264[bitrate=200k,gop=4,preset=superfast]", "h264[crf=30,gop=4,bframes=2,preset=superfast]",
     "hevc[crf=30,gop=4]", "hevc[crf=30,gop=4,motion=estimated]",
-    "mpeg4[qp=8,gop=4]", "mpeg4[qp=8,gop=4,bframes=1,motion=estimated]", "mpeg2[qp=8,gop=4]", "mpeg2[qp=8,gop=4,bframes=2]",
+    "mpeg4[qp=8,gop=4]", "mpeg4[qp=8,gop=4,bframes=1,motion=estimated]", "mpeg2[qp=8,gop=4]",
+    "mpeg2[qp=8,gop=4,bframes=2]",
     "vp9[crf=40,gop=4]", "av1[crf=40,gop=4]", "raw[gop=4]", "raw[gop=4,motion=estimated]",
 )  # fmt: skip
 
@@ -30,7 +32,9 @@ def test_each_gop_by_itself_shows_what_the_whole_shows(text, patterns, tmp_path)
     for _ in range(2):  # as often as they are asked for
         found = [frame for gop in reversed(gops) for frame in gop.frames()]
         found.sort(key=lambda frame: frame.index)
-        assert [(frame.index, frame.distance) for frame in found] == [(frame.index, frame.distance) for frame in whole]
+        assert [(frame.index, frame.distance) for frame in found] == [
+            (frame.index, frame.distance) for frame in whole
+        ]
         for one, other in zip(found, whole, strict=True):
             assert np.array_equal(one.image, other.image)
             assert (one.motion is None) == (other.motion is None)
@@ -44,9 +48,14 @@ def test_the_pieces_are_the_only_files_and_need_no_clip_any_more(patterns, tmp_p
     watched = clip.part(0, clip.length)
     image = watched.image
     object.__setattr__(watched, "image", lambda index: read.append(index) or image(index))
-    gops = registry.create("codecs", parse_variant("h264[gop=3]")).gops(watched, tmp_path / "gops", True)
+    gops = registry.create("codecs", parse_variant("h264[gop=3]")).gops(
+        watched, tmp_path / "gops", True
+    )
     assert read == list(range(6))
-    assert sorted(path.name for path in (tmp_path / "gops").iterdir()) == ["000000.mkv", "000001.mkv"]
+    assert sorted(path.name for path in (tmp_path / "gops").iterdir()) == [
+        "000000.mkv",
+        "000001.mkv",
+    ]
     assert [frame.index for gop in gops for frame in gop.frames()] == list(range(6))
     assert len(read) == 6
 
@@ -55,7 +64,9 @@ def test_frames_that_come_coded_are_one_piece(patterns, tmp_path):
     clip = patterns.training_clips()[0].part(0, 2)
     given = Given((0, 1), lambda index: np.full((64, 96, 2), index, np.float32), "elsewhere")
     object.__setattr__(clip, "given", given)
-    (gop,) = registry.create("codecs", parse_variant("raw[motion=given]")).gops(clip, tmp_path, True)
+    (gop,) = registry.create("codecs", parse_variant("raw[motion=given]")).gops(
+        clip, tmp_path, True
+    )
     assert [float(frame.motion.grid.max()) for frame in gop.frames()] == [0, 1]
     with pytest.raises(CellRefused, match="would code them twice"):
         registry.create("codecs", parse_variant("h264")).gops(clip, tmp_path, True)

@@ -34,7 +34,8 @@ FIRST, MORE, GROWTH = 3, 10, 24
 
 def snapshot() -> dict[str, Any]:
     """Return all that is the process's own and must stay."""
-    products = denormals()  # first: the C library installs handlers of its own with the first thread
+    # first: the C library installs handlers of its own with the first thread
+    products = denormals()
     library = ctypes.CDLL(None)
     names = ctypes.POINTER(ctypes.c_char_p).in_dll(library, "environ")
     variables = []
@@ -46,7 +47,10 @@ def snapshot() -> dict[str, Any]:
     status = Path("/proc/self/status").read_text().splitlines()
     return {
         "scheduling": sorted(
-            {f"{os.sched_getscheduler(thread)} {os.sched_getparam(thread).sched_priority}" for thread in everyone()}
+            {
+                f"{os.sched_getscheduler(thread)} {os.sched_getparam(thread).sched_priority}"
+                for thread in everyone()
+            }
         ),
         "affinity": sorted({str(sorted(os.sched_getaffinity(thread))) for thread in everyone()}),
         "niceness": sorted({os.getpriority(os.PRIO_PROCESS, thread) for thread in everyone()}),
@@ -60,7 +64,11 @@ def snapshot() -> dict[str, Any]:
         "umask": umask,
         "folder": os.getcwd(),
         "limits": [resource.getrlimit(number) for number in range(16)],
-        "rights": [line for line in status if line.startswith(("Cap", "Uid", "Gid", "Groups", "NoNewPrivs"))],
+        "rights": [
+            line
+            for line in status
+            if line.startswith(("Cap", "Uid", "Gid", "Groups", "NoNewPrivs"))
+        ],
         "streams": [os.readlink(f"/proc/self/fd/{number}") for number in range(3)],
     }
 
@@ -96,14 +104,22 @@ def held() -> dict[str, Any]:
     """Return what must not pile up: open files, threads and memory in MB, the encoder's process's
     with them."""
     gc.collect()
-    processes = {int(Path(f"/proc/{thread}/status").read_text().split("Tgid:")[1].split()[0]) for thread in everyone()}
+    processes = {
+        int(Path(f"/proc/{thread}/status").read_text().split("Tgid:")[1].split()[0])
+        for thread in everyone()
+    }
     pages = sum(int(Path(f"/proc/{process}/statm").read_text().split()[1]) for process in processes)
     files = sum(len(os.listdir(f"/proc/{process}/fd")) for process in processes)
-    return {"files": files, "threads": len(everyone()), "memory": pages * resource.getpagesize() / 1e6}
+    return {
+        "files": files,
+        "threads": len(everyone()),
+        "memory": pages * resource.getpagesize() / 1e6,
+    }
 
 
 def use(name: str) -> Callable[[], None]:
-    """Return a function that encodes and decodes a small clip with motion, as an experiment does."""
+    """Return a function that encodes and decodes a small clip with motion, as an experiment
+    does."""
     from vssbench.codec.vectors.proof import pan
     from vssbench.core import registry
     from vssbench.core.variant import parse_variant
@@ -151,14 +167,19 @@ def main(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def looks() -> Callable[[str], dict[str, Any]]:
-    """Return what ``main`` prints for a codec, in a fresh process that no other test has changed."""
+    """Return what ``main`` prints for a codec, in a fresh process that no other test has
+    changed."""
     known: dict[str, dict[str, Any]] = {}
 
     def look(name: str) -> dict[str, Any]:
         if name not in known:
             path, module = [str(Path(__file__).parent), *sys.path], Path(__file__).stem
-            program = f"import sys; sys.path[:] = {path!r}; import {module} as test; test.main({name!r})"
-            done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+            program = (
+                f"import sys; sys.path[:] = {path!r}; import {module} as test; test.main({name!r})"
+            )
+            done = subprocess.run(
+                [sys.executable, "-c", program], capture_output=True, text=True, check=False
+            )
             if "MotionUnavailable" in done.stderr:
                 pytest.skip(done.stderr.strip().splitlines()[-1])
             assert done.returncode == 0, done.stderr
@@ -169,7 +190,9 @@ def looks() -> Callable[[str], dict[str, Any]]:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_the_process_is_the_same_after_as_before(codec: str, looks: Callable[[str], dict[str, Any]]) -> None:
+def test_the_process_is_the_same_after_as_before(
+    codec: str, looks: Callable[[str], dict[str, Any]]
+) -> None:
     found = looks(codec)
     assert found["after"] == found["before"]
     assert found["after"]["denormals"] == [5.562684646268003e-309] * 2

@@ -1,4 +1,5 @@
-"""The vectors of every codec against motion that is known exactly; see docs/codecs.md for the definitions."""
+"""The vectors of every codec against motion that is known exactly; see docs/codecs.md for the
+definitions."""
 
 from __future__ import annotations
 
@@ -48,7 +49,9 @@ def clip_of(motion: str, height: int, width: int) -> Clip:
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
 @pytest.mark.parametrize("name", CODECS)
-def test_vectors_tell_the_true_motion(name: str, size: tuple[int, int], provable: Callable[[str], None]) -> None:
+def test_vectors_tell_the_true_motion(
+    name: str, size: tuple[int, int], provable: Callable[[str], None]
+) -> None:
     provable(name)
     cases = list(product(MOTIONS, PRESETS))
 
@@ -62,12 +65,17 @@ def test_vectors_tell_the_true_motion(name: str, size: tuple[int, int], provable
     with ThreadPoolExecutor(THREADS) as pool:
         results = dict(zip(cases, pool.map(found, cases), strict=True))
     bound = trials.bound(name)
-    assert not {case: result for case, result in results.items() if result.right < bound or result.covered < LEAST_COVERED}
+    assert not {
+        case: result
+        for case, result in results.items()
+        if result.right < bound or result.covered < LEAST_COVERED
+    }
 
 
 @pytest.mark.parametrize("motion", MOTIONS.values(), ids=MOTIONS)
 def test_the_scene_moves_as_it_is_said_to(motion: Motion) -> None:
-    """A frame equals the scene read at the true source: pixel by pixel, by the plain sum of waves."""
+    """A frame equals the scene read at the true source: pixel by pixel, by the plain sum of
+    waves."""
     height, width, scene = 24, 32, Scene()
     clip = moving_clip(motion, height, width, 4)
     for index, reference, x, y in ((3, 2, 5, 7), (3, 0, 20, 11), (1, 0, 31, 23)):
@@ -80,7 +88,10 @@ def test_the_scene_moves_as_it_is_said_to(motion: Motion) -> None:
             for axis, (at, size) in enumerate(zip(there, (width, height), strict=True))
         ]
         waves = [
-            sum(np.cos(u * back[0] + v * back[1] + phase) for u, v, phase in zip(scene._x, scene._y, phases, strict=True))
+            sum(
+                np.cos(u * back[0] + v * back[1] + phase)
+                for u, v, phase in zip(scene._x, scene._y, phases, strict=True)
+            )
             for phases in scene._phase
         ]
         value = 128 + Scene.DEVIATION * np.sqrt(2 / Scene.WAVES) * np.array(waves)
@@ -94,7 +105,8 @@ def test_a_pan_is_told_by_its_distance_and_a_zoom_from_the_centre() -> None:
 
 
 def test_a_block_that_moves_as_a_whole_is_held_against_the_truth_at_its_middle() -> None:
-    """A field that is constant within blocks of 32 pixels, true at their middles, is all right; one pixel of zoom off, none."""
+    """A field that is constant within blocks of 32 pixels, true at their middles, is all right; one
+    pixel of zoom off, none."""
     motion, height, width = Motion(zoom=0.9), 96, 128
     middles = [np.arange(size // 8) // 4 * 32 + 15.5 for size in (width, height)]
     x, y = (
@@ -103,7 +115,9 @@ def test_a_block_that_moves_as_a_whole_is_held_against_the_truth_at_its_middle()
     )
     vectors = np.dstack(np.meshgrid(x, y)).astype(np.float32)
     references = np.zeros((height // 8, width // 8), np.int32)
-    field = MotionField(vectors, 8, height, width, 0.0, BlockVectors(vectors[None], references[None], 0))
+    field = MotionField(
+        vectors, 8, height, width, 0.0, BlockVectors(vectors[None], references[None], 0)
+    )
     still = MotionField(np.zeros_like(vectors), 8, height, width, 1.0)
     image = np.zeros((height, width, 3), np.uint8)
     clip = moving_clip(motion, height, width, 2)
@@ -116,13 +130,15 @@ def test_a_block_that_moves_as_a_whole_is_held_against_the_truth_at_its_middle()
     assert known(Told(), clip, motion, 1e-5) == Known(1.0, 1.0, 0.0)
     vectors[3, 3] += 0.5
     wrong = known(Told(), clip, motion, 1e-5)
-    # the block falls apart: fifteen of its cells are now held against other middles, the sixteenth was moved
+    # the block falls apart: fifteen of its cells are now held against other middles, the sixteenth
+    # was moved
     assert 0 < wrong.right < 1
     assert wrong.covered == 1
 
 
 def test_vectors_that_are_wrong_are_found_out() -> None:
-    """The measure itself: a pan held against another truth has no vector right, and one a little off has all."""
+    """The measure itself: a pan held against another truth has no vector right, and one a little
+    off has all."""
     clip = moving_clip(Motion((3.0, 2.0)), 96, 128, 3)
     codec = codec_of("h264", gop=3, crf=12)
     assert known(codec, clip, Motion((3.0, 2.0)), 0.25).right == 1
@@ -136,8 +152,14 @@ def test_the_page_shows_every_codec_at_every_size_within_its_bound() -> None:
     shown = account.between(PAGE.read_text(encoding="utf-8"), account.KNOWN)
     for height, width in SIZES:
         lines = shown.split(f"#### {width}x{height}\n")[1].split("####")[0].splitlines()
-        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
-        assert [tuple(row[:2]) for row in rows] == [(f"`{codec}`", preset) for codec in CODECS for preset in PRESETS]
+        rows = [
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in lines
+            if line.startswith("| `")
+        ]
+        assert [tuple(row[:2]) for row in rows] == [
+            (f"`{codec}`", preset) for codec in CODECS for preset in PRESETS
+        ]
         for codec, _, within, _, *results in rows:
             name = codec.strip("`")
             assert float(within) == trials.tolerance(name)

@@ -1,4 +1,5 @@
-"""Settling and composing, each against a slow reference that is obviously right; compiled and in numpy."""
+"""Settling and composing, each against a slow reference that is obviously right; compiled and in
+numpy."""
 
 from __future__ import annotations
 
@@ -29,19 +30,28 @@ def random_blocks(
     references = rng.choice(names, (layers, *shape)).astype(np.int32)
     references[rng.random(references.shape) < holes] = NONE
     vectors = rng.normal(0, 12, (layers, *shape, 2)).astype(np.float32)
-    return BlockVectors(np.where((references != NONE)[..., None], vectors, np.float32(0)), references, names[0])
+    return BlockVectors(
+        np.where((references != NONE)[..., None], vectors, np.float32(0)), references, names[0]
+    )
 
 
 def settle_slowly(index: int, blocks: BlockVectors, fill: str) -> Step:
-    """Cell by cell: the layer nearest in time, the first of equals; holes from the nearest cell, the first by row of equals."""
+    """Cell by cell: the layer nearest in time, the first of equals; holes from the nearest cell,
+    the first by row of equals."""
     _, rows, columns = blocks.references.shape
     known: dict[tuple[int, int], tuple[np.ndarray, int]] = {}
     for y, x in np.ndindex(rows, columns):
-        its = [(abs(int(r) - index), layer) for layer, r in enumerate(blocks.references[:, y, x]) if r != NONE]
+        its = [
+            (abs(int(r) - index), layer)
+            for layer, r in enumerate(blocks.references[:, y, x])
+            if r != NONE
+        ]
         if its:
             layer = min(its)[1]
             known[y, x] = blocks.vectors[layer, y, x], int(blocks.references[layer, y, x])
-    step = Step(np.zeros((rows, columns, 2), np.float32), np.full((rows, columns), blocks.past, np.int32))
+    step = Step(
+        np.zeros((rows, columns, 2), np.float32), np.full((rows, columns), blocks.past, np.int32)
+    )
     for y, x in np.ndindex(rows, columns):
         if (y, x) in known or (fill == "nearest" and known):
             source = min(known, key=lambda at: ((at[0] - y) ** 2 + (at[1] - x) ** 2, at))
@@ -51,8 +61,13 @@ def settle_slowly(index: int, blocks: BlockVectors, fill: str) -> Step:
 
 @pytest.mark.parametrize("fill", ["nearest", "zero"])
 @pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize(("shape", "holes"), [((9, 13), 0.0), ((9, 13), 0.3), ((12, 7), 0.97), ((1, 8), 0.5), ((6, 1), 0.5)])
-def test_settle_equals_a_loop_over_cells(form: str, shape: tuple[int, int], holes: float, layers: int, fill: str) -> None:
+@pytest.mark.parametrize(
+    ("shape", "holes"),
+    [((9, 13), 0.0), ((9, 13), 0.3), ((12, 7), 0.97), ((1, 8), 0.5), ((6, 1), 0.5)],
+)
+def test_settle_equals_a_loop_over_cells(
+    form: str, shape: tuple[int, int], holes: float, layers: int, fill: str
+) -> None:
     for seed in range(4):
         blocks = random_blocks(shape, layers, holes, seed)
         expected, found = settle_slowly(3, blocks, fill), settle(3, blocks, fill)
@@ -101,7 +116,9 @@ def test_compose_equals_a_loop_over_cells(form: str, shape: tuple[int, int], cel
     expected = np.zeros_like(step.vectors)
     for y, x in np.ndindex(shape):
         dx, dy = step.vectors[y, x]
-        expected[y, x] = step.vectors[y, x] + bilinear(fields[step.references[y, x]], x + dx / cell, y + dy / cell)
+        expected[y, x] = step.vectors[y, x] + bilinear(
+            fields[step.references[y, x]], x + dx / cell, y + dy / cell
+        )
     np.testing.assert_allclose(compose(step, fields, cell), expected, atol=1e-4)
 
 
@@ -114,10 +131,14 @@ def test_whole_pixels_equal_a_loop_over_cells(form: str, cell: int) -> None:
         dx, dy = np.rint(step.vectors[y, x])
         column = int(np.clip((x * cell + cell // 2 + dx) // cell, 0, columns - 1))
         row = int(np.clip((y * cell + cell // 2 + dy) // cell, 0, rows - 1))
-        np.testing.assert_allclose(found[y, x], [dx, dy] + fields[step.references[y, x]][row, column], rtol=1e-6)
+        np.testing.assert_allclose(
+            found[y, x], [dx, dy] + fields[step.references[y, x]][row, column], rtol=1e-6
+        )
 
 
-@pytest.mark.skipif(native.video_kernels() is None, reason="the compiled kernels cannot be used here")
+@pytest.mark.skipif(
+    native.video_kernels() is None, reason="the compiled kernels cannot be used here"
+)
 @pytest.mark.parametrize("whole_pixels", [False, True])
 @pytest.mark.parametrize("shape", [(45, 60), (23, 31), (1, 1)])
 def test_kernels_give_the_same_bits_as_numpy(shape: tuple[int, int], whole_pixels: bool) -> None:
@@ -148,7 +169,9 @@ def test_distinct_numbers(form: str) -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(32, 48), (33, 41), (7, 5)])
 def test_dense_repeats_each_cell(height: int, width: int) -> None:
-    grid = np.random.default_rng(5).normal(size=(*grid_shape(height, width, 8), 2)).astype(np.float32)
+    grid = (
+        np.random.default_rng(5).normal(size=(*grid_shape(height, width, 8), 2)).astype(np.float32)
+    )
     dense = MotionField(grid, 8, height, width, 0.0).dense()
     assert dense.shape == (height, width, 2)
     assert dense.dtype == np.float32

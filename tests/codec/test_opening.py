@@ -40,7 +40,9 @@ def video(form: str) -> bytes:
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
         container.metadata["title"] = stream.metadata["title"] = TEXT.decode()
         for _ in range(3):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24")))
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24"))
+            )
         container.mux(stream.encode())
     data = file.getvalue()
     assert TEXT in data
@@ -66,7 +68,9 @@ def test_each_release_gets_the_options_that_it_has(
 ) -> None:
     calls: list[Any] = []
     monkeypatch.setattr(opening.av, "__version__", version)
-    monkeypatch.setattr(opening.av, "open", lambda source, mode, **given: calls.append((source, mode, given)))
+    monkeypatch.setattr(
+        opening.av, "open", lambda source, mode, **given: calls.append((source, mode, given))
+    )
     open_video("clip.mkv")
     assert calls == [("clip.mkv", "r", options)]
 

@@ -41,20 +41,28 @@ def predict_slowly(step: Step, pictures: dict[int, Image], cell: int) -> np.ndar
 
 @pytest.mark.parametrize("cell", [4, 8])
 @pytest.mark.parametrize(("height", "width"), [(24, 40), (21, 35), (8, 8)])
-def test_each_cell_comes_from_its_own_picture(form: str, height: int, width: int, cell: int) -> None:
+def test_each_cell_comes_from_its_own_picture(
+    form: str, height: int, width: int, cell: int
+) -> None:
     pictures = images(height, width, 3, 6)
     step = random_step(height, width, cell, 3, 6)
-    np.testing.assert_allclose(predict(step, pictures, cell), predict_slowly(step, pictures, cell), atol=1e-3)
+    np.testing.assert_allclose(
+        predict(step, pictures, cell), predict_slowly(step, pictures, cell), atol=1e-3
+    )
 
 
 def test_far_vectors_read_the_border(form: str) -> None:
     image = images(16, 24, 0)[0]
     grid = np.full((2, 3, 2), 3e8, np.float32)
-    np.testing.assert_array_equal(moved(image, grid, 8), np.broadcast_to(image[-1, -1], image.shape))
+    np.testing.assert_array_equal(
+        moved(image, grid, 8), np.broadcast_to(image[-1, -1], image.shape)
+    )
     np.testing.assert_array_equal(moved(image, -grid, 8), np.broadcast_to(image[0, 0], image.shape))
 
 
-@pytest.mark.skipif(native.video_kernels() is None, reason="the compiled kernels cannot be used here")
+@pytest.mark.skipif(
+    native.video_kernels() is None, reason="the compiled kernels cannot be used here"
+)
 def test_kernels_give_the_same_bits_as_numpy() -> None:
     pictures, step = images(95, 133, 3, 6, 7), random_step(95, 133, 8, 3, 6, 7, spread=30)
     step.vectors[:] += np.float32(1 / 3)
@@ -84,5 +92,10 @@ def test_statistics_of_a_known_field(form: str) -> None:
     grid[0] = (3, 4)
     field = MotionField(grid, 8, 32, 48, 0.25)
     found = statistics(field, np.rint(moved(keyframe, grid, 8)).astype(np.uint8), keyframe)
-    assert (found.intra_share, found.mean_vector, found.p95_vector, found.warp_error) == (0.25, 1.25, 5.0, 0.0)
+    assert (found.intra_share, found.mean_vector, found.p95_vector, found.warp_error) == (
+        0.25,
+        1.25,
+        5.0,
+        0.0,
+    )
     assert statistics(field, keyframe, keyframe).warp_error > 5

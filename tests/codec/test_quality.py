@@ -23,16 +23,22 @@ def slow_psnr(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def slow_ssim(first: np.ndarray, second: np.ndarray) -> float:
-    """Mean over windows of 8x8 pixels, four apart, as FFmpeg's filter has it (Wang et al. 2004 without the Gaussian)."""
+    """Mean over windows of 8x8 pixels, four apart, as FFmpeg's filter has it (Wang et al. 2004
+    without the Gaussian)."""
     values = []
     for y in range(0, first.shape[0] - 7, 4):
         for x in range(0, first.shape[1] - 7, 4):
             a, b = (plane[y : y + 8, x : x + 8].astype(np.float64) for plane in (first, second))
             mean_a, mean_b = a.mean(), b.mean()
-            variances, covariance = a.var(ddof=1) + b.var(ddof=1), np.cov(a.ravel(), b.ravel())[0, 1]
+            variances, covariance = (
+                a.var(ddof=1) + b.var(ddof=1),
+                np.cov(a.ravel(), b.ravel())[0, 1],
+            )
             c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
             values.append(
-                (2 * mean_a * mean_b + c1) * (2 * covariance + c2) / ((mean_a**2 + mean_b**2 + c1) * (variances + c2))
+                (2 * mean_a * mean_b + c1)
+                * (2 * covariance + c2)
+                / ((mean_a**2 + mean_b**2 + c1) * (variances + c2))
             )
     return float(np.mean(values))
 
@@ -40,7 +46,10 @@ def slow_ssim(first: np.ndarray, second: np.ndarray) -> float:
 def lumas(stream: io.BytesIO) -> list[np.ndarray]:
     stream.seek(0)
     with av.open(stream) as container:
-        return [frame.to_ndarray(format="yuv420p")[: frame.height] for frame in container.decode(video=0)]
+        return [
+            frame.to_ndarray(format="yuv420p")[: frame.height]
+            for frame in container.decode(video=0)
+        ]
 
 
 @pytest.mark.parametrize("bframes", [0, 2])
@@ -61,6 +70,10 @@ def test_a_lossless_stream_is_equal_to_its_source() -> None:
 
 
 def test_an_encoder_that_leaves_the_gop_is_refused() -> None:
-    settings = EncoderSettings("libx264", 3, options={"x264-params": "keyint=5:min-keyint=5:scenecut=0:threads=1"})
-    with pytest.raises(DataError, match=r"libx264 made frame 3 of type P, expected keyframes every 3 frames"):
+    settings = EncoderSettings(
+        "libx264", 3, options={"x264-params": "keyint=5:min-keyint=5:scenecut=0:threads=1"}
+    )
+    with pytest.raises(
+        DataError, match=r"libx264 made frame 3 of type P, expected keyframes every 3 frames"
+    ):
         encode(pan(7, HEIGHT, WIDTH, (2, 1)), io.BytesIO(), settings, 30)

@@ -1,4 +1,5 @@
-"""Decoded pictures to RGB: the compiled kernel, its form in numpy and libswscale give the same bits."""
+"""Decoded pictures to RGB: the compiled kernel, its form in numpy and libswscale give the same
+bits."""
 
 from __future__ import annotations
 
@@ -15,12 +16,17 @@ from vssbench.codec.encode import COLOUR_RANGE, COLOUR_SPACE, TO_RGB, encode
 from vssbench.codec.formats.h264 import H264
 from vssbench.core.video import Image
 
-needs_kernels = pytest.mark.skipif(native.video_kernels() is None, reason="the compiled kernels cannot be used here")
+needs_kernels = pytest.mark.skipif(
+    native.video_kernels() is None, reason="the compiled kernels cannot be used here"
+)
 
 
 def planes(height: int, width: int, seed: int = 0) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
-    return [rng.integers(0, 256, size, np.uint8) for size in ((height, width), *[(height // 2, width // 2)] * 2)]
+    return [
+        rng.integers(0, 256, size, np.uint8)
+        for size in ((height, width), *[(height // 2, width // 2)] * 2)
+    ]
 
 
 def picture(y: np.ndarray, u: np.ndarray, v: np.ndarray) -> av.VideoFrame:
@@ -30,7 +36,11 @@ def picture(y: np.ndarray, u: np.ndarray, v: np.ndarray) -> av.VideoFrame:
 
 def by_libswscale(frame: av.VideoFrame) -> Image:
     rgb = VideoReformatter().reformat(
-        frame, format="rgb24", src_colorspace=COLOUR_SPACE, src_color_range=COLOUR_RANGE, interpolation=TO_RGB
+        frame,
+        format="rgb24",
+        src_colorspace=COLOUR_SPACE,
+        src_color_range=COLOUR_RANGE,
+        interpolation=TO_RGB,
     )
     return rgb.to_ndarray()
 
@@ -52,7 +62,9 @@ def test_the_kernel_gives_the_same_bits(height: int, width: int, weights: np.nda
     source[0][0], source[1][0], source[2][0] = 255, 255, 0
     expected = plain_rgb(source, weights)
     np.testing.assert_array_equal(kernels.rgb(source, weights, height, width), expected)
-    np.testing.assert_array_equal(kernels.rgb(source, weights, height - 1, width - 1), expected[:-1, :-1])
+    np.testing.assert_array_equal(
+        kernels.rgb(source, weights, height - 1, width - 1), expected[:-1, :-1]
+    )
     padded = [np.pad(plane, ((0, 0), (0, 32))) for plane in source]
     cut = [plane[:, :-32] for plane in padded]
     np.testing.assert_array_equal(kernels.rgb(cut, weights, height, width), expected)
@@ -72,11 +84,22 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @needs_kernels
-def test_libswscale_is_asked_until_a_picture_tells_the_siting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libswscale_is_asked_until_a_picture_tells_the_siting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A picture of one colour tells nothing."""
     calls, to_rgb = counted(monkeypatch), ToRgb()
-    flat = [np.full(plane.shape, level, np.uint8) for plane, level in zip(planes(32, 48), (90, 100, 150), strict=True)]
-    for source, asked in ((flat, 1), (flat, 2), (planes(32, 48), 3), (planes(32, 48, 1), 3), (flat, 3)):
+    flat = [
+        np.full(plane.shape, level, np.uint8)
+        for plane, level in zip(planes(32, 48), (90, 100, 150), strict=True)
+    ]
+    for source, asked in (
+        (flat, 1),
+        (flat, 2),
+        (planes(32, 48), 3),
+        (planes(32, 48, 1), 3),
+        (flat, 3),
+    ):
         frame = picture(*source)
         np.testing.assert_array_equal(to_rgb(frame, 32, 48), by_libswscale(frame))
         assert len(calls) == asked
@@ -93,9 +116,14 @@ def test_other_formats_stay_with_libswscale(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @needs_kernels
-def test_a_stream_is_converted_as_by_libswscale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_is_converted_as_by_libswscale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(0)
-    images = [np.kron(rng.integers(0, 256, (12, 16, 3)), np.ones((8, 8, 1))).astype(np.uint8) for _ in range(4)]
+    images = [
+        np.kron(rng.integers(0, 256, (12, 16, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+        for _ in range(4)
+    ]
     path = tmp_path / "stream.mkv"
     encode(iter(images), path, H264(gop=4, qp=10).encoder(), 25)
     calls, to_rgb = counted(monkeypatch), ToRgb()

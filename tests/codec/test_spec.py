@@ -10,7 +10,14 @@ from vssbench.core.errors import UsageError
 
 
 @pytest.mark.parametrize(
-    ("text", "bits"), [("3M", 3_000_000), ("300k", 300_000), ("1.5M", 1_500_000), (1_500_000, 1_500_000), ("64000", 64_000)]
+    ("text", "bits"),
+    [
+        ("3M", 3_000_000),
+        ("300k", 300_000),
+        ("1.5M", 1_500_000),
+        (1_500_000, 1_500_000),
+        ("64000", 64_000),
+    ],
 )
 def test_rates_are_read(text: Any, bits: int) -> None:
     assert parse_rate(text) == bits
@@ -22,7 +29,9 @@ def test_other_rates_are_refused(text: Any) -> None:
         parse_rate(text)
 
 
-@pytest.mark.parametrize(("bits", "text"), [(1_000_000, "1 Mb/s"), (1_500_000, "1.5 Mb/s"), (300_000, "300 kb/s")])
+@pytest.mark.parametrize(
+    ("bits", "text"), [(1_000_000, "1 Mb/s"), (1_500_000, "1.5 Mb/s"), (300_000, "300 kb/s")]
+)
 def test_rates_are_shown(bits: int, text: Any) -> None:
     assert format_rate(bits) == text
 
@@ -37,7 +46,11 @@ def test_one_control_of_the_rate_at_a_time() -> None:
     assert rate_control("3M") == Rate(bit_rate=3_000_000)
     assert rate_control("3M", crf=0, crf_range=(0, 51)) == Rate(crf=0)
     assert rate_control("3M", qp=30, qp_range=(0, 51)) == Rate(qp=30)
-    assert [rate_control("1M").describe(), Rate(crf=22.5).describe(), Rate(qp=30).describe()] == ["1 Mb/s", "CRF 22.5", "QP 30"]
+    assert [rate_control("1M").describe(), Rate(crf=22.5).describe(), Rate(qp=30).describe()] == [
+        "1 Mb/s",
+        "CRF 22.5",
+        "QP 30",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +74,9 @@ def test_an_encoder_without_a_control_says_so() -> None:
 
 def test_a_number_in_its_range() -> None:
     assert within("refs", 3, 1, 16) == 3
-    with pytest.raises(UsageError, match="refs=0 cannot be used: expected a whole number from 1 to 16"):
+    with pytest.raises(
+        UsageError, match="refs=0 cannot be used: expected a whole number from 1 to 16"
+    ):
         within("refs", 0, 1, 16)
 
 

@@ -26,13 +26,20 @@ print(faults(20))
 
 def run(**variables: str) -> tuple[str, int]:
     done = subprocess.run(
-        [sys.executable, "-c", CODE], capture_output=True, text=True, check=True, env={**os.environ, **variables}, timeout=60
+        [sys.executable, "-c", CODE],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **variables},
+        timeout=60,
     )
     agreed, faults = done.stdout.split()
     return agreed, int(faults)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator is not this system's")
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="glibc's allocator is not this system's"
+)
 def test_freed_blocks_are_used_again() -> None:
     agreed, faults = run()
     assert agreed == "True"

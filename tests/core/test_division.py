@@ -1,4 +1,5 @@
-"""The training part divided: nothing that methods are scored on is held out, and nothing held out is trained on."""
+"""The training part divided: nothing that methods are scored on is held out, and nothing held out
+is trained on."""
 
 from __future__ import annotations
 
@@ -19,12 +20,24 @@ from vssbench.datasets.folder import Folder
 from vssbench.datasets.synthetic import Synthetic
 
 DATA = os.environ.get("VSSBENCH_TEST_DATA", "")
-needs_camvid = pytest.mark.skipif(not Path(DATA, "camvid360").is_dir(), reason="VSSBENCH_TEST_DATA does not hold camvid360/")
+needs_camvid = pytest.mark.skipif(
+    not Path(DATA, "camvid360").is_dir(), reason="VSSBENCH_TEST_DATA does not hold camvid360/"
+)
 
 
 def clip(name: str, length: int = 1, labelled: tuple[int, ...] = (0,)) -> Clip:
     pixels = np.zeros((4, 4, 3), np.uint8)
-    return Clip(name, length, 4, 4, 1.0, lambda index: pixels, lambda index: pixels[..., 0], name, labelled=labelled)
+    return Clip(
+        name,
+        length,
+        4,
+        4,
+        1.0,
+        lambda index: pixels,
+        lambda index: pixels[..., 0],
+        name,
+        labelled=labelled,
+    )
 
 
 def names(division: Division) -> tuple[list[str], list[str]]:
@@ -42,7 +55,9 @@ def test_stills_are_held_out_as_neighbours_with_a_gap() -> None:
 
 
 def test_whole_videos_are_held_out_by_their_names() -> None:
-    clips = [clip(f"drive {number}", 30, (19,)) for number in range(20)] + [clip("without labels", 30, ())]
+    clips = [clip(f"drive {number}", 30, (19,)) for number in range(20)] + [
+        clip("without labels", 30, ())
+    ]
     training, validation = names(divided_by_name(clips))
     assert len(validation) == 2
     assert "without labels" in training
@@ -65,12 +80,18 @@ def test_a_rule_that_leaves_a_part_empty_gives_way() -> None:
 def test_a_record_tells_the_parts_apart() -> None:
     record = divided_by_name([clip(str(number)) for number in range(100)]).record()
     assert record["training"].keys() == {"clips", "sha256"}
-    assert (record["training"]["clips"], record["validation"]["clips"], len(record["validation"]["names"])) == (88, 10, 10)
+    assert (
+        record["training"]["clips"],
+        record["validation"]["clips"],
+        len(record["validation"]["names"]),
+    ) == (88, 10, 10)
     assert record["training"]["sha256"] != record["validation"]["sha256"]
 
 
 @pytest.mark.parametrize("dataset", [CamVid, Cityscapes])
-def test_a_few_files_of_a_dataset_are_divided_too(dataset: type[CamVid | Cityscapes], tmp_path: Path) -> None:
+def test_a_few_files_of_a_dataset_are_divided_too(
+    dataset: type[CamVid | Cityscapes], tmp_path: Path
+) -> None:
     """Where none of the frames that are held out by rule is there, or all are."""
     root = {CamVid: fakes.camvid, Cityscapes: fakes.cityscapes}[dataset](tmp_path)
     training, validation = names(dataset(root=root).division())
@@ -94,9 +115,13 @@ def camvid_of(root: Path, frames: list[tuple[str, int]]) -> Path:
 
 
 def test_camvids_stretches_are_cut_out_of_its_video(tmp_path: Path) -> None:
-    root = camvid_of(tmp_path, [("0016E5", 1620), ("0016E5", 1650), ("0016E5", 1680), ("0016E5", 1710)])
+    root = camvid_of(
+        tmp_path, [("0016E5", 1620), ("0016E5", 1650), ("0016E5", 1680), ("0016E5", 1710)]
+    )
     for number in range(1610, 1716):
-        fakes.save(root / "sequence" / "0016E5" / f"0016E5_{number:05d}.png", fakes.scene(number % 90))
+        fakes.save(
+            root / "sequence" / "0016E5" / f"0016E5_{number:05d}.png", fakes.scene(number % 90)
+        )
     division = CamVid(root=root, sequence="on").division()
     assert names(division) == (["0016E5_01610-01649"], ["0016E5_01680-01715"])
     assert division.validation[0].labelled == (0, 30)
@@ -104,7 +129,8 @@ def test_camvids_stretches_are_cut_out_of_its_video(tmp_path: Path) -> None:
 
 @needs_camvid
 def test_camvids_held_out_stills() -> None:
-    """38 of the 367, none in the val clip or among the test stills, every class among them, two seconds from the nearest."""
+    """38 of the 367, none in the val clip or among the test stills, every class among them, two
+    seconds from the nearest."""
     root = Path(DATA) / "camvid360"
     division = CamVid(root=root).division()
     training, validation = names(division)
@@ -115,10 +141,17 @@ def test_camvids_held_out_stills() -> None:
     assert len(scored) == 101 + 233
     assert not scored & set(validation)
     assert not scored & set(training)
-    places = {name: (name.split("_")[0], int(name.split("_")[1].lstrip("f"))) for name in training + validation}
+    places = {
+        name: (name.split("_")[0], int(name.split("_")[1].lstrip("f")))
+        for name in training + validation
+    }
     for name in validation:
         sequence, number = places[name]
-        assert all(abs(number - places[other][1]) >= 59 for other in training if places[other][0] == sequence)
+        assert all(
+            abs(number - places[other][1]) >= 59
+            for other in training
+            if places[other][0] == sequence
+        )
     seen = {value for clip in division.validation for value in np.unique(clip.label(0)).tolist()}
     assert seen == {*range(11), 255}
 
@@ -134,10 +167,18 @@ def test_the_rules_are_the_same_in_arsegs_files() -> None:
 def test_cityscapes_cities_are_held_out_whole(tmp_path: Path) -> None:
     for name in ("jena_000000_000019", "bochum_000000_000019", "ulm_000001_000019"):
         city = name.split("_")[0]
-        fakes.save(tmp_path / "leftImg8bit" / "train" / city / f"{name}_leftImg8bit.png", fakes.scene(1))
-        fakes.save(tmp_path / "gtFine" / "train" / city / f"{name}_gtFine_labelIds.png", fakes.mask(range(34)))
+        fakes.save(
+            tmp_path / "leftImg8bit" / "train" / city / f"{name}_leftImg8bit.png", fakes.scene(1)
+        )
+        fakes.save(
+            tmp_path / "gtFine" / "train" / city / f"{name}_gtFine_labelIds.png",
+            fakes.mask(range(34)),
+        )
     division = Cityscapes(root=tmp_path).division()
-    assert names(division) == (["jena_000000_000019"], ["bochum_000000_000019", "ulm_000001_000019"])
+    assert names(division) == (
+        ["jena_000000_000019"],
+        ["bochum_000000_000019", "ulm_000001_000019"],
+    )
 
 
 def test_synthetic_streets_are_held_out_by_seeds_of_their_own() -> None:
@@ -147,7 +188,9 @@ def test_synthetic_streets_are_held_out_by_seeds_of_their_own() -> None:
     for seed in range(3):
         dataset = Synthetic(height=64, width=96, seed=seed)
         division = dataset.division()
-        for part, clips in zip(parts, (dataset.clips(), division.training, division.validation), strict=True):
+        for part, clips in zip(
+            parts, (dataset.clips(), division.training, division.validation), strict=True
+        ):
             recipes = [clip.image.__self__ for clip in clips]  # type: ignore[attr-defined]
             part |= {("street", *recipe.street_seed) for recipe in recipes}  # type: ignore[misc]
             part |= {("textures", *recipe.texture_seed) for recipe in recipes}  # type: ignore[misc]
@@ -155,7 +198,9 @@ def test_synthetic_streets_are_held_out_by_seeds_of_their_own() -> None:
     assert parts[0].isdisjoint(parts[1])
     assert (parts[0] | parts[1]).isdisjoint(parts[2])
     assert len(set(prints)) == len(prints) == 3 * (4 + 48 + 8)
-    assert [clip.name for clip in division.training] == [clip.name for clip in dataset.training_clips()]
+    assert [clip.name for clip in division.training] == [
+        clip.name for clip in dataset.training_clips()
+    ]
 
 
 def test_a_folders_own_list_names_what_is_held_out(tmp_path: Path) -> None:
@@ -166,7 +211,9 @@ def test_a_folders_own_list_names_what_is_held_out(tmp_path: Path) -> None:
     (root / "validation.txt").write_text("film\n")
     assert names(Folder(root=root).division()) == (["drive"], ["film"])
     (root / "test.txt").write_text("film\n")
-    with pytest.raises(DataError, match=r"validation.txt names the clip film, which test.txt names too"):
+    with pytest.raises(
+        DataError, match=r"validation.txt names the clip film, which test.txt names too"
+    ):
         Folder(root=root).division()
     (root / "test.txt").unlink()
     (root / "train.txt").write_text("film\n")

@@ -1,4 +1,5 @@
-"""Files that are written whole or not at all: kills at every step, special files, links, modes, drafts without an owner."""
+"""Files that are written whole or not at all: kills at every step, special files, links, modes,
+drafts without an owner."""
 
 from __future__ import annotations
 
@@ -34,8 +35,8 @@ def fill(folder: Path, content: str) -> None:
 
 
 def killed_at_every_step(work: Callable[[], None], prepare: Callable[[], None]) -> Iterator[int]:
-    """Do the work in a process that is killed before its first change of the file system, its second, and so on; yields
-    after each kill. Ends with the process that reaches its end."""
+    """Do the work in a process that is killed before its first change of the file system, its
+    second, and so on; yields after each kill. Ends with the process that reaches its end."""
     for step in range(_MOST_STEPS):
         prepare()
         child = os.fork()
@@ -56,7 +57,16 @@ def killed_at_every_step(work: Callable[[], None], prepare: Callable[[], None]) 
 
 def _kill_at(step: int) -> None:
     left = step
-    watched = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.listdir", "os.scandir"}
+    watched = {
+        "open",
+        "os.mkdir",
+        "os.rename",
+        "os.remove",
+        "os.rmdir",
+        "os.chmod",
+        "os.listdir",
+        "os.scandir",
+    }
 
     def count(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal left
@@ -87,10 +97,14 @@ def test_a_folder_that_is_replaced_is_old_or_new_whenever_the_writer_is_killed(
     assert hidden(tmp_path) == []
 
 
-def test_a_file_that_is_replaced_is_old_or_new_whenever_the_writer_is_killed(tmp_path: Path) -> None:
+def test_a_file_that_is_replaced_is_old_or_new_whenever_the_writer_is_killed(
+    tmp_path: Path,
+) -> None:
     place = tmp_path / "place"
     seen = []
-    work = killed_at_every_step(lambda: files.write_text(place, "new"), lambda: files.write_text(place, "old"))
+    work = killed_at_every_step(
+        lambda: files.write_text(place, "new"), lambda: files.write_text(place, "old")
+    )
     for _ in work:
         seen.append(place.read_text())
     assert set(seen) == {"old", "new"}
@@ -98,11 +112,18 @@ def test_a_file_that_is_replaced_is_old_or_new_whenever_the_writer_is_killed(tmp
     assert [path.name for path in tmp_path.iterdir()] == ["place"]
 
 
-def test_drafts_of_a_killed_process_are_swept_and_those_of_a_living_one_stay(tmp_path: Path) -> None:
+def test_drafts_of_a_killed_process_are_swept_and_those_of_a_living_one_stay(
+    tmp_path: Path,
+) -> None:
     code = "import sys; from pathlib import Path; from vssbench.core import files\n"
-    code += "with files.draft(Path(sys.argv[1])) as draft:\n  draft.write_text('half'); print('ready', flush=True); input()\n"
+    code += (
+        "with files.draft(Path(sys.argv[1])) as draft:\n  draft.write_text('half'); "
+        "print('ready', flush=True); input()\n"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "theirs")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", code, str(tmp_path / "theirs")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
@@ -115,7 +136,9 @@ def test_drafts_of_a_killed_process_are_swept_and_those_of_a_living_one_stay(tmp
     assert [path.name for path in tmp_path.iterdir()] == ["ours"]
 
 
-def test_drafts_of_two_processes_of_one_number_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drafts_of_two_processes_of_one_number_do_not_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "getpid", lambda: 1)  # as in every container
     with files.draft(tmp_path / "a") as first, files.draft(tmp_path / "a") as second:
         assert first != second
@@ -135,7 +158,9 @@ def test_what_fails_leaves_what_was_there(tmp_path: Path, kind: str) -> None:
             draft.mkdir() if kind == "folder" else draft.write_text("half")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(DataError, match=r"cannot write .*place: No space left on device; make room"):
+    with pytest.raises(
+        DataError, match=r"cannot write .*place: No space left on device; make room"
+    ):
         fails()
     assert (place / "first" if kind == "folder" else place).read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["place"]
@@ -154,7 +179,8 @@ def test_modes_honour_the_umask_whoever_makes_the_file(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         with files.draft(tmp_path / "a") as draft:
-            os.close(os.open(draft, os.O_CREAT | os.O_WRONLY, 0o600))  # as tempfile and safetensors do
+            # as tempfile and safetensors do
+            os.close(os.open(draft, os.O_CREAT | os.O_WRONLY, 0o600))
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
@@ -210,7 +236,9 @@ def test_an_output_that_is_there_needs_force(tmp_path: Path) -> None:
     place = tmp_path / "a.png"
     files.check_output(place)
     place.write_text("drawn by hand")
-    with pytest.raises(UsageError, match=r"-o .*a\.png is there already: give another name, or --force"):
+    with pytest.raises(
+        UsageError, match=r"-o .*a\.png is there already: give another name, or --force"
+    ):
         files.check_output(place)
     files.check_output(place, force=True)
     files.check_output(Path("/dev/null"))  # which is only looked at
@@ -219,7 +247,9 @@ def test_an_output_that_is_there_needs_force(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["name", "other name", "symbolic link", "hard link", "in a folder"])
-def test_an_input_is_no_output_even_with_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+def test_an_input_is_no_output_even_with_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     given = tmp_path / "data" / "given"
     given.parent.mkdir()
     given.write_text("precious")

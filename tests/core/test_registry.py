@@ -1,4 +1,5 @@
-"""The registry: found without importing, unknown names explained, a broken plug-in breaks only itself."""
+"""The registry: found without importing, unknown names explained, a broken plug-in breaks only
+itself."""
 
 from __future__ import annotations
 
@@ -29,7 +30,15 @@ from vssbench.core.video import Dataset
 class Toy(Dataset):
     title = "Toy"
 
-    def __init__(self, *, frames: int = 3, speed: float = 1.0, loop: bool = False, name: str = "toy", root: str = ""):
+    def __init__(
+        self,
+        *,
+        frames: int = 3,
+        speed: float = 1.0,
+        loop: bool = False,
+        name: str = "toy",
+        root: str = "",
+    ):
         self.given = dict(frames=frames, speed=speed, loop=loop, name=name, root=root)
 
     def clips(self):
@@ -53,11 +62,15 @@ Add = Callable[..., None]
 
 @pytest.fixture
 def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Add]:
-    """Adds entry points of datasets: ``add(name, source, attribute)`` writes the module ``plug_NAME`` too."""
+    """Adds entry points of datasets: ``add(name, source, attribute)`` writes the module
+    ``plug_NAME`` too."""
     points: list[EntryPoint] = []
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(
-        registry, "entry_points", lambda group: [point for point in points if point.group == group], raising=True
+        registry,
+        "entry_points",
+        lambda group: [point for point in points if point.group == group],
+        raising=True,
     )
 
     def write(name: str, source: str, attribute: str = "Toy", module: str = "") -> None:
@@ -75,11 +88,15 @@ def test_listing_imports_neither_torch_nor_a_plugin() -> None:
     code = (
         "import sys\n"
         "from vssbench import registry\n"
-        "found = [plugin for kind in registry.KINDS for plugin in registry.plugins(kind).values()]\n"
+        "found = [plugin for kind in registry.KINDS for plugin in "
+        "registry.plugins(kind).values()]\n"
         "assert found and all(plugin.summary for plugin in found), found\n"
-        "print([name for name in sys.modules if name in ('torch', 'numpy', 'av') or name in [p.module for p in found]])\n"
+        "print([name for name in sys.modules if name in ('torch', 'numpy', 'av') or name in "
+        "[p.module for p in found]])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.stderr == ""
     assert done.stdout.strip() == "[]"
 
@@ -93,12 +110,20 @@ def test_every_file_of_the_plugin_folders_is_found() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "wrong", "meant"),
-    [("methods", "pspnets", "pspnet"), ("methods", "PSPNet", "pspnet"), ("datasets", "camvit", "camvid")],
+    [
+        ("methods", "pspnets", "pspnet"),
+        ("methods", "PSPNet", "pspnet"),
+        ("datasets", "camvit", "camvid"),
+    ],
 )
-def test_unknown_name_says_what_was_meant_and_what_there_is(kind: str, wrong: str, meant: str) -> None:
+def test_unknown_name_says_what_was_meant_and_what_there_is(
+    kind: str, wrong: str, meant: str
+) -> None:
     with pytest.raises(UsageError) as caught:
         registry.find(kind, wrong)
-    assert str(caught.value).startswith(f"unknown {kind[:-1]} {wrong!r}. Did you mean {meant!r}? Available: ")
+    assert str(caught.value).startswith(
+        f"unknown {kind[:-1]} {wrong!r}. Did you mean {meant!r}? Available: "
+    )
     assert all(name in str(caught.value) for name in registry.plugins(kind))
 
 
@@ -116,10 +141,14 @@ def test_entry_point_is_a_plugin_like_a_file(add: Add) -> None:
     assert "camvid" in registry.plugins("datasets")
 
 
-def test_summary_of_a_module_in_a_package_does_not_import_the_package(add: Add, tmp_path: Path) -> None:
+def test_summary_of_a_module_in_a_package_does_not_import_the_package(
+    add: Add, tmp_path: Path
+) -> None:
     (tmp_path / "plug_package" / "inner").mkdir(parents=True)
     for folder in ("", "inner"):
-        (tmp_path / "plug_package" / folder / "__init__.py").write_text("raise RuntimeError('imported')\n")
+        (tmp_path / "plug_package" / folder / "__init__.py").write_text(
+            "raise RuntimeError('imported')\n"
+        )
     (tmp_path / "plug_package" / "inner" / "toy.py").write_text('"""Deep inside."""\n')
     assert registry.Plugin("toy", "datasets", "plug_package.inner.toy").summary == "Deep inside."
     assert registry.Plugin("toy", "datasets", "plug_package.nothing.toy").summary == ""
@@ -139,7 +168,9 @@ def test_broken_plugin_breaks_only_itself_and_says_why(add: Add, source: str, ca
     add("broken", source)
     add("whole", PLUGIN)
     assert isinstance(registry.find("datasets", "broken").summary, str)
-    with pytest.raises(UsageError, match="the dataset 'broken' \\(plug_broken\\) does not import") as caught:
+    with pytest.raises(
+        UsageError, match="the dataset 'broken' \\(plug_broken\\) does not import"
+    ) as caught:
         registry.load("datasets", "broken")
     assert cause in str(caught.value)
     assert registry.load("datasets", "whole").title == "Toy"
@@ -148,13 +179,19 @@ def test_broken_plugin_breaks_only_itself_and_says_why(add: Add, source: str, ca
 @pytest.mark.parametrize("source", ["class Toy: pass", "Toy = 3"])
 def test_plugin_that_is_no_dataset(add: Add, source: str) -> None:
     add("odd", source)
-    with pytest.raises(UsageError, match=r"plug_odd:Toy must define one class derived from vssbench\.video\.Dataset"):
+    with pytest.raises(
+        UsageError,
+        match=r"plug_odd:Toy must define one class derived from vssbench\.video\.Dataset",
+    ):
         registry.load("datasets", "odd")
 
 
 def test_name_taken_twice_names_both(add: Add) -> None:
     add("camvid", PLUGIN)
-    with pytest.raises(UsageError, match=r"two datasets are named 'camvid': vssbench\.datasets\.camvid and plug_camvid:Toy"):
+    with pytest.raises(
+        UsageError,
+        match=r"two datasets are named 'camvid': vssbench\.datasets\.camvid and plug_camvid:Toy",
+    ):
         registry.plugins("datasets")
 
 
@@ -180,7 +217,9 @@ def test_the_same_distribution_found_twice_is_no_clash(add: Add) -> None:
         ("toy[name=7]", {"name": "7"}),
     ],
 )
-def test_parameters_are_given_in_their_declared_types(add: Add, text: str, expected: dict[str, Any]) -> None:
+def test_parameters_are_given_in_their_declared_types(
+    add: Add, text: str, expected: dict[str, Any]
+) -> None:
     add("toy", PLUGIN)
     defaults = {"frames": 3, "speed": 1.0, "loop": False, "name": "toy", "root": ""}
     given = registry.create("datasets", parse_variant(text)).given
@@ -191,7 +230,11 @@ def test_parameters_are_given_in_their_declared_types(add: Add, text: str, expec
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("toy[sped=2]", "toy has no parameter 'sped'. Did you mean 'speed'? Its parameters: frames=3, speed=1, loop=false"),
+        (
+            "toy[sped=2]",
+            "toy has no parameter 'sped'. Did you mean 'speed'? Its parameters: frames=3, speed=1, "
+            "loop=false",
+        ),
         ("toy[frames=2.5]", "frames of toy is '2.5': expected an integer"),
         ("toy[frames=on]", "frames of toy is 'true': expected an integer"),
         ("toy[speed=fast]", "speed of toy is 'fast': expected a number"),
@@ -236,10 +279,20 @@ class Toy(Silent):
 def test_parameters_of_the_base_class_come_first_with_the_plugins_own_defaults(add: Add) -> None:
     add("toy", LAYERS)
     cls = registry.load("datasets", "toy")
-    assert list(registry.parameters(cls).items()) == [("deepest", 1), ("frames", 3), ("speed", 2.0), ("name", "toy")]
-    created = registry.create("datasets", parse_variant("toy[frames=7,speed=4,name=x]"), root="here")
+    assert list(registry.parameters(cls).items()) == [
+        ("deepest", 1),
+        ("frames", 3),
+        ("speed", 2.0),
+        ("name", "toy"),
+    ]
+    created = registry.create(
+        "datasets", parse_variant("toy[frames=7,speed=4,name=x]"), root="here"
+    )
     assert created.given == {"deepest": 1, "frames": 7, "speed": 4.0, "name": "x", "root": "here"}
-    with pytest.raises(UsageError, match=r"no parameter 'frame'\. Did you mean 'frames'\? Its parameters: deepest=1, frames=3"):
+    with pytest.raises(
+        UsageError,
+        match=r"no parameter 'frame'\. Did you mean 'frames'\? Its parameters: deepest=1, frames=3",
+    ):
         registry.create("datasets", parse_variant("toy[frame=7]"))
     with pytest.raises(UsageError, match=r"frames of toy is '2\.5': expected an integer"):
         registry.create("datasets", parse_variant("toy[frames=2.5]"))

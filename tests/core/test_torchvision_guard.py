@@ -20,13 +20,19 @@ def python(code: str, *folders: Path) -> str:
     ``folders`` come first on its path. Fails the test where it fails.
     """
     path = "".join(f"sys.path.insert(0, {str(folder)!r})\n" for folder in (ROOT, *folders))
-    done = subprocess.run([sys.executable, "-c", f"import sys\n{path}{code}"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{path}{code}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def fake_torchvision(folder: Path, init: str) -> Path:
-    """A package of that name: its ``late`` module must be reachable as an attribute, as torchvision's own are."""
+    """A package of that name: its ``late`` module must be reachable as an attribute, as
+    torchvision's own are."""
     package = folder / "torchvision"
     package.mkdir()
     (package / "__init__.py").write_text(init)
@@ -44,7 +50,10 @@ DEFINES_NMS = 'import torch\nlib = torch.library.Library("torchvision", "DEF")\n
     'lib.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")\n'
     'lib.impl("nms", lambda dets, scores, iou_threshold: scores + 1, "CPU")\n'
 )
-CALL_NMS = "import torch, torchvision\nprint(torch.ops.torchvision.nms(torch.zeros(1, 4), torch.ones(1), 0.5).item())\n"
+CALL_NMS = (
+    "import torch, torchvision\nprint(torch.ops.torchvision.nms(torch.zeros(1, 4), "
+    "torch.ones(1), 0.5).item())\n"
+)
 
 
 def test_installed_torchvision_and_ptflops_import_and_compute() -> None:
@@ -69,12 +78,17 @@ def test_missing_operators_are_defined_without_a_kernel(tmp_path: Path) -> None:
 
 
 def test_complete_torchvision_keeps_its_own_operators(tmp_path: Path) -> None:
-    guarded = "from vssbench.core.torchvision_guard import install\ninstall(); install()\n" + CALL_NMS
+    guarded = (
+        "from vssbench.core.torchvision_guard import install\ninstall(); install()\n" + CALL_NMS
+    )
     assert python(guarded, fake_torchvision(tmp_path, DEFINES_NMS)) == "2.0"
 
 
 def test_torchvision_that_was_imported_first_is_left_alone(tmp_path: Path) -> None:
-    code = "import torchvision\nfrom vssbench.core.torchvision_guard import install\ninstall()\n" + CALL_NMS
+    code = (
+        "import torchvision\nfrom vssbench.core.torchvision_guard import install\ninstall()\n"
+        + CALL_NMS
+    )
     assert python(code, fake_torchvision(tmp_path, DEFINES_NMS)) == "2.0"
 
 

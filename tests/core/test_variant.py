@@ -51,11 +51,26 @@ def test_variants_that_do_not_read(text: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("on", True), ("True", True), ("yes", True), ("off", False), ("FALSE", False), ("no", False),
-        ("12", 12), ("-3", -3), ("0.5", 0.5), (".5", 0.5), ("5.", 5.0), ("1e-3", 1e-3), ("+2E2", 200.0),
-        ("3M", "3M"), ("300k", "300k"), ("psp18", "psp18"), ("1.2.3", "1.2.3"), ("nan", "nan"),
+        ("on", True),
+        ("True", True),
+        ("yes", True),
+        ("off", False),
+        ("FALSE", False),
+        ("no", False),
+        ("12", 12),
+        ("-3", -3),
+        ("0.5", 0.5),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("1e-3", 1e-3),
+        ("+2E2", 200.0),
+        ("3M", "3M"),
+        ("300k", "300k"),
+        ("psp18", "psp18"),
+        ("1.2.3", "1.2.3"),
+        ("nan", "nan"),
     ],
-)  # fmt: skip
+)
 def test_values(text: str, value: object) -> None:
     read = parse_value(text)
     assert read == value
@@ -63,7 +78,23 @@ def test_values(text: str, value: object) -> None:
 
 
 def test_every_variant_can_be_typed_again() -> None:
-    values: list[Value] = [True, False, 0, -7, 10**12, 0.1, 1.0, 1 / 3, 0.123456789, 1e-9, 2.5e20, -0.5, "psp18", "3M", "a.b-c"]
+    values: list[Value] = [
+        True,
+        False,
+        0,
+        -7,
+        10**12,
+        0.1,
+        1.0,
+        1 / 3,
+        0.123456789,
+        1e-9,
+        2.5e20,
+        -0.5,
+        "psp18",
+        "3M",
+        "a.b-c",
+    ]
     for one, other in itertools.product(values, values):
         variant = Variant("net", {"first": one, "second": other})
         assert parse_variant(str(variant)) == variant
@@ -77,4 +108,10 @@ def test_equal_variants_have_equal_hashes() -> None:
 
 
 def test_formatting() -> None:
-    assert [format_value(value) for value in (True, 1.0, 0.25, 7, "3M")] == ["true", "1", "0.25", "7", "3M"]
+    assert [format_value(value) for value in (True, 1.0, 0.25, 7, "3M")] == [
+        "true",
+        "1",
+        "0.25",
+        "7",
+        "3M",
+    ]

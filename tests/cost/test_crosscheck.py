@@ -1,4 +1,5 @@
-"""Three counters on every method and variant: the same products, or a cause for every difference."""
+"""Three counters on every method and variant: the same products, or a cause for every
+difference."""
 
 import json
 from pathlib import Path
@@ -30,7 +31,11 @@ def small(text):
 def document_lines():
     """The cells of every line of the document's tables."""
     text = DOCUMENT.read_text(encoding="utf-8")
-    return {tuple(cell.strip() for cell in line.strip("|").split("|")) for line in text.splitlines() if line.startswith("|")}
+    return {
+        tuple(cell.strip() for cell in line.strip("|").split("|"))
+        for line in text.splitlines()
+        if line.startswith("|")
+    }
 
 
 DOCUMENTED = document_lines()
@@ -54,7 +59,9 @@ def test_counters_differ_by_what_they_have_no_rule_for(method):
     ours = count(parse_variant(method), 12, 720, 960)
     for tool in TOOLS:
         assert check.key[tool].completed == pytest.approx(ours.gmacs_key, rel=1e-6), tool
-        assert check.nonkey[tool].completed == pytest.approx(ours.gmacs_nonkey, rel=1e-6, abs=1e-12), tool
+        assert check.nonkey[tool].completed == pytest.approx(
+            ours.gmacs_nonkey, rel=1e-6, abs=1e-12
+        ), tool
         assert not check.nonkey[tool].unknown
         apart = check.nonkey[tool].products < 0.99 * ours.gmacs_nonkey
         assert bool(check.nonkey[tool].missed) or not apart
@@ -64,7 +71,16 @@ def test_counters_differ_by_what_they_have_no_rule_for(method):
 
 def test_every_method_is_in_one_of_the_tables():
     named = {parse_variant(text).name for text in (*PLAIN, *REUSING)}
-    assert named >= set(registry.plugins("methods")) & {"arseg", "bisenet", "copy", "dff", "dsrl", "icnet", "pspnet", "warp"}
+    assert named >= set(registry.plugins("methods")) & {
+        "arseg",
+        "bisenet",
+        "copy",
+        "dff",
+        "dsrl",
+        "icnet",
+        "pspnet",
+        "warp",
+    }
 
 
 def test_operators_without_a_rule_are_told_by_name_calls_and_gmacs():
@@ -75,7 +91,9 @@ def test_operators_without_a_rule_are_told_by_name_calls_and_gmacs():
         assert missed["vssbench.warp"] == (1, pytest.approx(4 * 64 * pixels / 1e9))
         assert missed["vssbench.local_similarity"] == (1, pytest.approx(49 * 64 * pixels / 1e9))
         assert missed["vssbench.local_weighting"] == (1, pytest.approx(49 * 64 * pixels / 1e9))
-    assert check.gop("torch", 12) == pytest.approx((check.key["torch"].products + 11 * check.nonkey["torch"].products) / 12)
+    assert check.gop("torch", 12) == pytest.approx(
+        (check.key["torch"].products + 11 * check.nonkey["torch"].products) / 12
+    )
 
 
 def test_attention_of_torch_is_unknown_to_fvcore_alone():
@@ -85,7 +103,8 @@ def test_attention_of_torch_is_unknown_to_fvcore_alone():
 
 
 class Layers(nn.Module):
-    """A convolution with bias, batch normalisation, resizing, a transposed one and a matrix product."""
+    """A convolution with bias, batch normalisation, resizing, a transposed one and a matrix
+    product."""
 
     def __init__(self):
         super().__init__()
@@ -107,7 +126,9 @@ def test_products_and_additions_by_hand():
     # 8x8x4 outputs of 27 taps; 8x8 inputs of 4 x 2 x 2x2 taps; two products of 32x32 matrices
     products = 8 * 8 * 4 * 27 + 8 * 8 * 4 * 8 + 2 * 32 * 32 * 32
     assert [tally.products for tally in found.values()] == [pytest.approx(products / 1e9)] * 3
-    assert found["fvcore"].beyond == pytest.approx({"batch norm": 2 * 4 * 64 / 1e9, "resizing": 4 * 2 * 32 * 32 / 1e9})
+    assert found["fvcore"].beyond == pytest.approx(
+        {"batch norm": 2 * 4 * 64 / 1e9, "resizing": 4 * 2 * 32 * 32 / 1e9}
+    )
     assert found["ptflops"].beyond == pytest.approx({"biases": 4 * 64 / 1e9})
     assert found["torch"].ignored["native_batch_norm"] == 1
     assert found["torch"].ignored["relu"] == 1
@@ -153,7 +174,11 @@ def test_tools_see_what_runs_on_real_tensors_too():
     image = torch.zeros(1, 3, *SIZE)
     frame = _Frame(model)
     with torch.no_grad():
-        plain = FlopCountAnalysis(frame, (image,)).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        plain = (
+            FlopCountAnalysis(frame, (image,))
+            .unsupported_ops_warnings(False)
+            .uncalled_modules_warnings(False)
+        )
         real = plain.by_operator()
     found = cross_check(small("pspnet"), CLASSES, *SIZE).key["fvcore"]
     assert found.products == pytest.approx((real["conv"] + real["linear"]) / 1e9)
@@ -166,7 +191,15 @@ def test_a_size_that_does_not_run_is_refused_in_words():
 
 
 def test_the_command_prints_counters_causes_and_what_is_left_out():
-    arguments = ["-m", "arseg[width=0.25]", "-m", "bisenet[width=0.25]", "--size", "96x128", "--cross-check"]
+    arguments = [
+        "-m",
+        "arseg[width=0.25]",
+        "-m",
+        "bisenet[width=0.25]",
+        "--size",
+        "96x128",
+        "--cross-check",
+    ]
     text = CliRunner().invoke(cost, arguments).stdout
     assert "no rule for vssbench.warp x1" in text
     assert "GOP 12" in text
@@ -176,7 +209,9 @@ def test_the_command_prints_counters_causes_and_what_is_left_out():
     row = json.loads(CliRunner().invoke(cost, [*arguments, "--json"]).stdout)[0]["cross_check"]
     assert list(row) == list(TOOLS)
     assert row["fvcore"]["nonkey"]["missed"]["vssbench.warp"]["calls"] == 1
-    assert row["torch"]["nonkey"]["completed"] == pytest.approx(row["ptflops"]["nonkey"]["completed"])
+    assert row["torch"]["nonkey"]["completed"] == pytest.approx(
+        row["ptflops"]["nonkey"]["completed"]
+    )
     header = CliRunner().invoke(cost, [*arguments, "--format", "csv"]).stdout.splitlines()[0]
     assert "cross_check.fvcore.key.products" in header.split(",")
 

@@ -17,15 +17,25 @@ from vssbench.nets.pspnet import UpsamplingPSPNet
 
 @pytest.mark.parametrize(
     ("method", "published"),
-    # AR-Seg, Table 1 (CamVid, 720x960); BiSeNet's head counted once, where the table counts it several times
-    [("pspnet", 309.02), ("arseg[scale=0.5]", 101.98), ("bisenet", 39.12), ("arseg[backbone=bise18]", 12.71)],
+    # AR-Seg, Table 1 (CamVid, 720x960); BiSeNet's head counted once, where the table counts it
+    # several times
+    [
+        ("pspnet", 309.02),
+        ("arseg[scale=0.5]", 101.98),
+        ("bisenet", 39.12),
+        ("arseg[backbone=bise18]", 12.71),
+    ],
 )
 def test_gop_mean_is_within_one_percent_of_the_paper(method, published):
-    assert count(parse_variant(method), 12, 720, 960).gmacs_gop(12) == pytest.approx(published, rel=0.01)
+    assert count(parse_variant(method), 12, 720, 960).gmacs_gop(12) == pytest.approx(
+        published, rel=0.01
+    )
 
 
 def test_scales_of_the_per_frame_baseline():
-    assert count(parse_variant("pspnet[scale=0.5]"), 12, 720, 960).gmacs_key == pytest.approx(77.27, rel=0.01)
+    assert count(parse_variant("pspnet[scale=0.5]"), 12, 720, 960).gmacs_key == pytest.approx(
+        77.27, rel=0.01
+    )
 
 
 def test_convolutions_counted_by_hand():
@@ -34,7 +44,9 @@ def test_convolutions_counted_by_hand():
 
     def add(module, inputs, output):
         nonlocal total
-        per_output = module.in_channels // module.groups * module.kernel_size[0] * module.kernel_size[1]
+        per_output = (
+            module.in_channels // module.groups * module.kernel_size[0] * module.kernel_size[1]
+        )
         total += output.numel() * per_output
 
     with torch.device("meta"):
@@ -44,23 +56,32 @@ def test_convolutions_counted_by_hand():
             module.register_forward_hook(add)
     with torch.no_grad():
         network(torch.empty(1, 3, 360, 480, device="meta"))
-    assert count(parse_variant("pspnet[width=0.25]"), 11, 360, 480).gmacs_key == pytest.approx(total / 1e9, rel=1e-9)
+    assert count(parse_variant("pspnet[width=0.25]"), 11, 360, 480).gmacs_key == pytest.approx(
+        total / 1e9, rel=1e-9
+    )
 
 
 def test_local_attention_and_warp_are_counted():
-    """AR0.5's non-key frame: LR network without its last convolution, CReFF, warp, and that convolution at full size."""
+    """AR0.5's non-key frame: LR network without its last convolution, CReFF, warp, and that
+    convolution at full size."""
     height, width, channels, classes = 720, 960, 64, 12
     low = count(parse_variant("pspnet[scale=0.5]"), classes, height, width).gmacs_key
     low -= 360 * 480 * channels * classes / 1e9
     pixels = height * width
-    fusion = pixels * (3 * 9 * channels + 2 * 49 * channels + 4 * channels + channels * classes) / 1e9
-    assert count(parse_variant("arseg"), classes, height, width).gmacs_nonkey == pytest.approx(low + fusion, rel=1e-6)
+    fusion = (
+        pixels * (3 * 9 * channels + 2 * 49 * channels + 4 * channels + channels * classes) / 1e9
+    )
+    assert count(parse_variant("arseg"), classes, height, width).gmacs_nonkey == pytest.approx(
+        low + fusion, rel=1e-6
+    )
 
 
 def test_auxiliary_heads_are_not_counted():
     cost = count(parse_variant("bisenet"), 12, 96, 128)
     assert cost.params == 13_273_740
-    assert sum(p.numel() for p in meta_model(parse_variant("bisenet"), 12).parameters()) == 13_423_012
+    assert (
+        sum(p.numel() for p in meta_model(parse_variant("bisenet"), 12).parameters()) == 13_423_012
+    )
 
 
 def test_gop_mean():
@@ -69,7 +90,10 @@ def test_gop_mean():
 
 
 def test_the_warp_of_the_paper_is_counted_as_ours_is():
-    exact, paper = (count(parse_variant(f"arseg[warp={mode},width=0.25]"), 11, 96, 128) for mode in ("exact", "paper"))
+    exact, paper = (
+        count(parse_variant(f"arseg[warp={mode},width=0.25]"), 11, 96, 128)
+        for mode in ("exact", "paper")
+    )
     without = count(parse_variant("arseg[warp=off,width=0.25]"), 11, 96, 128)
     assert paper == exact
     assert exact.gmacs_nonkey - without.gmacs_nonkey == pytest.approx(4 * 16 * 96 * 128 / 1e9)
@@ -100,7 +124,8 @@ def test_a_size_that_does_not_run_is_refused_in_words():
 
 
 class OtherStyle(VideoSegmenter):
-    """Everything that our own methods do not do: arguments by numpy's names, sums with numbers on the left, einsum, views."""
+    """Everything that our own methods do not do: arguments by numpy's names, sums with numbers on
+    the left, einsum, views."""
 
     display = "Other style"
 
@@ -117,7 +142,12 @@ class OtherStyle(VideoSegmenter):
         x = x - x.mean(axis=(2, 3), keepdims=True)
         mask = (x.sum(dim=1, keepdim=True) > 0) + 1
         x = torch.einsum("kc,nchw->nkhw", self.mix, x * mask / 2)
-        x = (x.permute(0, 2, 3, 1) + 0).permute(0, 3, 1, 2).view(1, 4, -1).view(1, 4, *image.shape[-2:])
+        x = (
+            (x.permute(0, 2, 3, 1) + 0)
+            .permute(0, 3, 1, 2)
+            .view(1, 4, -1)
+            .view(1, 4, *image.shape[-2:])
+        )
         return self.last(x), None
 
     def loss(self, phase, batch):
@@ -125,11 +155,15 @@ class OtherStyle(VideoSegmenter):
 
 
 def test_a_network_written_in_another_style_is_counted(monkeypatch):
-    monkeypatch.setattr("vssbench.core.registry.create", lambda kind, variant, classes: OtherStyle(classes))
+    monkeypatch.setattr(
+        "vssbench.core.registry.create", lambda kind, variant, classes: OtherStyle(classes)
+    )
     found = count(parse_variant("other"), 5, 6, 10)
     assert found.gmacs_key == pytest.approx(60 * (9 * 3 * 8 + 16 * 4 + 4 * 5) / 1e9, rel=1e-12)
     checked = cross_check(parse_variant("other"), 5, 6, 10).key
-    assert {tool: tally.completed for tool, tally in checked.items()} == pytest.approx(dict.fromkeys(checked, found.gmacs_key))
+    assert {tool: tally.completed for tool, tally in checked.items()} == pytest.approx(
+        dict.fromkeys(checked, found.gmacs_key)
+    )
 
 
 class Picky(OtherStyle):
@@ -143,8 +177,12 @@ class Picky(OtherStyle):
 
 @pytest.mark.parametrize("counted", [count, cross_check, traffic, CONVENTIONS["arseg"].count])
 def test_what_a_network_raises_of_itself_is_told_in_words(counted, monkeypatch):
-    monkeypatch.setattr("vssbench.core.registry.create", lambda kind, variant, classes: Picky(classes))
-    with pytest.raises(UsageError, match="picky does not run at 8x10: a width of 10 is no multiple of 4"):
+    monkeypatch.setattr(
+        "vssbench.core.registry.create", lambda kind, variant, classes: Picky(classes)
+    )
+    with pytest.raises(
+        UsageError, match="picky does not run at 8x10: a width of 10 is no multiple of 4"
+    ):
         counted(parse_variant("picky"), 5, 8, 10)
 
 

@@ -26,7 +26,9 @@ def test_bytes_by_hand():
     layers = nn.Sequential
 
     def make():
-        return layers(nn.Conv2d(3, 4, 3, padding=1, bias=True), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
+        return layers(
+            nn.Conv2d(3, 4, 3, padding=1, bias=True), nn.BatchNorm2d(4), nn.ReLU(inplace=True)
+        )
 
     model, image = on_meta(make, 1, 3, 8, 8)
     seen, _ = watch(model, lambda x: model(x).flatten(2) + 1, image)
@@ -35,7 +37,12 @@ def test_bytes_by_hand():
     assert seen.traffic.written == MAP * (4 + 4 + 4 + 4) + statistics
     assert seen.traffic.weights == 4 * (4 * 27 + 4 + 4 * 4)
     assert seen.traffic.moved == seen.traffic.read + seen.traffic.written
-    assert {packet.__name__ for packet in seen.calls} == {"convolution", "native_batch_norm", "relu_", "add"}
+    assert {packet.__name__ for packet in seen.calls} == {
+        "convolution",
+        "native_batch_norm",
+        "relu_",
+        "add",
+    }
     assert seen.biases == 4 * 64
 
 
@@ -54,9 +61,12 @@ class Branches(nn.Module):
 def test_what_is_alive_at_once():
     model, image = on_meta(Branches, 1, 3, 8, 8)
     seen, _ = watch(model, model, image)
-    # the image, first, the inner and the outer map of `narrow` while it runs; the sum then takes the inner one's place
+    # the image, first, the inner and the outer map of `narrow` while it runs; the sum then takes
+    # the inner one's place
     assert seen.traffic.peak == MAP * (3 + 3 * 8)
-    chain, image = on_meta(lambda: nn.Sequential(*(nn.Conv2d(3, 3, 1, bias=False) for _ in range(5))), 1, 3, 8, 8)
+    chain, image = on_meta(
+        lambda: nn.Sequential(*(nn.Conv2d(3, 3, 1, bias=False) for _ in range(5))), 1, 3, 8, 8
+    )
     assert watch(chain, chain, image)[0].traffic.peak == MAP * 3 * 3
 
 
@@ -108,7 +118,10 @@ def test_a_gpu_gives_out_what_the_weights_take():
 def test_the_command_prints_memory():
     arguments = ["-m", "pspnet[width=0.125]", "--size", "96x128", "--gop", "2", "--memory"]
     row = json.loads(CliRunner().invoke(cost, [*arguments, "--json"]).stdout)[0]
-    assert row["memory"]["key"]["moved"] == row["memory"]["key"]["read"] + row["memory"]["key"]["written"]
+    assert (
+        row["memory"]["key"]["moved"]
+        == row["memory"]["key"]["read"] + row["memory"]["key"]["written"]
+    )
     assert row["memory"]["kind"] == "resident"
     assert row["params_training"] >= row["params"]
     text = CliRunner().invoke(cost, arguments).stdout

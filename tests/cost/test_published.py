@@ -12,7 +12,10 @@ from vssbench.core.variant import parse_variant
 from vssbench.cost.conventions import CONVENTIONS
 from vssbench.cost.published import matching, read
 
-HEAD = "variant,part,classes,height,width,gop,what,convention,operations,known_by,auxiliary,input,value,unit,source,note\n"
+HEAD = (
+    "variant,part,classes,height,width,gop,what,convention,operations,known_by,"
+    "auxiliary,input,value,unit,source,note\n"
+)
 
 
 def call(*arguments):
@@ -20,14 +23,19 @@ def call(*arguments):
 
 
 def test_a_variant_is_found_however_it_is_typed():
-    short, long = (matching(parse_variant(text), 12, (720, 960)) for text in ("arseg", "arseg[window=7,scale=0.5]"))
+    short, long = (
+        matching(parse_variant(text), 12, (720, 960))
+        for text in ("arseg", "arseg[window=7,scale=0.5]")
+    )
     assert short == long
     assert 101.98 in [row.value for row in short]
     assert not any(row.size not in (None, (720, 960)) for row in short)
 
 
 def test_camvid_with_and_without_void_and_no_other_size():
-    assert matching(parse_variant("pspnet"), 11, (720, 960)) == matching(parse_variant("pspnet"), 12, (720, 960))
+    assert matching(parse_variant("pspnet"), 11, (720, 960)) == matching(
+        parse_variant("pspnet"), 12, (720, 960)
+    )
     assert [row.what for row in matching(parse_variant("pspnet"), 12, (64, 64))] == ["params"]
     assert matching(parse_variant("pspnet"), 7, (720, 960)) == []
 
@@ -36,13 +44,28 @@ def test_camvid_with_and_without_void_and_no_other_size():
     ("row", "message"),
     [
         ("pspnet,,12,720,960,,gmacs,macs,macs,stated,with,stated,1,G,a,", "line 2: what='gmacs'"),
-        ("pspnet,,12,720,960,,gmacs_key,thop,macs,stated,with,stated,1,G,a,", "line 2: convention='thop'"),
-        ("pspnet,,12,720,960,,gmacs_key,macs,flops,stated,with,stated,1,G,a,", "line 2: operations='flops'"),
-        ("pspnet,,12,720,960,,gmacs_key,macs,macs,guessed,with,stated,1,G,a,", "line 2: known_by='guessed'"),
+        (
+            "pspnet,,12,720,960,,gmacs_key,thop,macs,stated,with,stated,1,G,a,",
+            "line 2: convention='thop'",
+        ),
+        (
+            "pspnet,,12,720,960,,gmacs_key,macs,flops,stated,with,stated,1,G,a,",
+            "line 2: operations='flops'",
+        ),
+        (
+            "pspnet,,12,720,960,,gmacs_key,macs,macs,guessed,with,stated,1,G,a,",
+            "line 2: known_by='guessed'",
+        ),
         ("pspnet,,12,720,960,,gmacs_key,macs,macs,stated,,stated,1,G,a,", "line 2: auxiliary=''"),
         ("pspnet,,12,720,960,,gmacs_key,macs,macs,stated,with,,1,G,a,", "line 2: input=''"),
-        ("pspnet,,12,720,,,gmacs_key,macs,macs,stated,with,stated,1,G,a,", "line 2: invalid literal"),
-        ("pspnet,,12,720,960,,gmacs_gop,macs,macs,stated,with,stated,1,G,a,", "line 2: invalid literal"),
+        (
+            "pspnet,,12,720,,,gmacs_key,macs,macs,stated,with,stated,1,G,a,",
+            "line 2: invalid literal",
+        ),
+        (
+            "pspnet,,12,720,960,,gmacs_gop,macs,macs,stated,with,stated,1,G,a,",
+            "line 2: invalid literal",
+        ),
     ],
 )
 def test_a_broken_row_is_named(row, message, tmp_path):
@@ -60,7 +83,11 @@ def test_a_missing_table_is_refused_in_words(tmp_path):
 def test_the_command_names_the_convention():
     result = call("-m", "pspnet[width=0.25]", "--size", "96x128", "--convention", "arseg")
     assert "convention arseg" in result.stderr
-    rows = json.loads(call("-m", "pspnet[width=0.25]", "--size", "96x128", "--convention", "liminn", "--json").stdout)
+    rows = json.loads(
+        call(
+            "-m", "pspnet[width=0.25]", "--size", "96x128", "--convention", "liminn", "--json"
+        ).stdout
+    )
     assert [row["convention"] for row in rows] == ["liminn"]
     help_text = call("--help").stdout
     assert all(name in help_text for name in CONVENTIONS)
@@ -72,7 +99,17 @@ def test_the_command_knows_every_convention():
 
 
 def test_published_values_stand_beside_ours():
-    result = call("-m", "bisenet", "-m", "bisenet[width=0.25]", "--size", "720x960", "--published", "--classes", "12")
+    result = call(
+        "-m",
+        "bisenet",
+        "-m",
+        "bisenet[width=0.25]",
+        "--size",
+        "720x960",
+        "--published",
+        "--classes",
+        "12",
+    )
     lines = result.stdout.splitlines()
     found = next(line for line in lines if "Table 1" in line)
     assert found.split().count("58.83") == 2
@@ -85,14 +122,19 @@ def test_published_values_stand_beside_ours():
 
 
 def test_a_cross_check_has_one_convention():
-    result = call("-m", "bisenet[width=0.25]", "--size", "96x128", "--convention", "arseg", "--cross-check")
+    result = call(
+        "-m", "bisenet[width=0.25]", "--size", "96x128", "--convention", "arseg", "--cross-check"
+    )
     assert isinstance(result.exception, UsageError)
     assert "as the convention macs does" in str(result.exception)
 
 
 def test_a_source_that_counts_two_operations_is_compared_in_its_own(tmp_path):
     file = tmp_path / "costs.csv"
-    rows = [f"pspnet[width=0.25],,12,96,128,,gmacs_key,macs,{unit},stated,without,assumed,1,G,a," for unit in ("macs", "2macs")]
+    rows = [
+        f"pspnet[width=0.25],,12,96,128,,gmacs_key,macs,{unit},stated,without,assumed,1,G,a,"
+        for unit in ("macs", "2macs")
+    ]
     file.write_text(HEAD + "\n".join(rows) + "\n")
     once, twice = read(file)
     assert twice.ours() == 2 * once.ours()
@@ -100,7 +142,9 @@ def test_a_source_that_counts_two_operations_is_compared_in_its_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in read() if row.operations == "macs"], ids=lambda row: f"{row.typed}-{row.printed}"
+    "row",
+    [row for row in read() if row.operations == "macs"],
+    ids=lambda row: f"{row.typed}-{row.printed}",
 )
 def test_the_operations_of_a_source_are_those_that_come_near_ours(row):
     """Read as twice the multiply-accumulates, no number of them would be nearer to ours."""

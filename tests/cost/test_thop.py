@@ -1,4 +1,5 @@
-"""thop 0.0.31's rules against arithmetic by hand, and against a plain re-statement of how the tool hooks and sums."""
+"""thop 0.0.31's rules against arithmetic by hand, and against a plain re-statement of how the tool
+hooks and sums."""
 
 import torch
 import torch.nn.functional as F
@@ -16,18 +17,25 @@ def counted(module, *shape, **given):
 def test_rules_by_hand():
     assert counted(nn.Conv2d(4, 6, 3, padding=1, bias=False), 1, 4, 5, 7) == 6 * 35 * (4 * 9)
     assert counted(nn.Conv2d(4, 6, 3, padding=1, groups=2), 1, 4, 5, 7) == 6 * 35 * (2 * 9 + 1)
-    assert counted(nn.ConvTranspose2d(4, 6, 4, stride=2, padding=1, groups=2), 1, 4, 5, 7) == 6 * 140 * (2 * 16 + 1)
+    assert counted(
+        nn.ConvTranspose2d(4, 6, 4, stride=2, padding=1, groups=2), 1, 4, 5, 7
+    ) == 6 * 140 * (2 * 16 + 1)
     assert counted(nn.Linear(4, 6), 3, 4) == 3 * 6 * 4
     assert counted(nn.BatchNorm2d(4).eval(), 1, 4, 5, 7) == 2 * 4 * 35
     assert counted(nn.AvgPool2d(2), 1, 4, 6, 8) == 4 * 12
     assert counted(nn.AdaptiveAvgPool2d(3), 1, 4, 10, 7) == 4 * 9 * (3 * 2 + 1)
     assert counted(nn.LeakyReLU(0.1), 1, 4, 5, 7) == 4 * 35
-    assert counted(nn.Sequential(nn.ReLU(), nn.PReLU(), nn.MaxPool2d(2), nn.Softmax(1)), 1, 4, 6, 8) == 0
+    assert (
+        counted(nn.Sequential(nn.ReLU(), nn.PReLU(), nn.MaxPool2d(2), nn.Softmax(1)), 1, 4, 6, 8)
+        == 0
+    )
     assert counted(lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"), 1, 4, 5, 7) == 0
 
 
 def test_functions_count_as_modules_do():
-    assert counted(lambda x: F.adaptive_avg_pool2d(x, 2), 1, 4, 6, 6) == counted(nn.AdaptiveAvgPool2d(2), 1, 4, 6, 6)
+    assert counted(lambda x: F.adaptive_avg_pool2d(x, 2), 1, 4, 6, 6) == counted(
+        nn.AdaptiveAvgPool2d(2), 1, 4, 6, 6
+    )
 
 
 def test_factors_hold_inside_their_submodule_alone():
@@ -59,7 +67,9 @@ def hooked_and_summed(model, x):
     totals = {}
 
     def hook(module, inputs, output):
-        volume = module.in_channels * module.kernel_size[0] * module.kernel_size[1] + (module.bias is not None)
+        volume = module.in_channels * module.kernel_size[0] * module.kernel_size[1] + (
+            module.bias is not None
+        )
         totals[module] = totals.get(module, 0) + output.numel() * volume
 
     def meet(module):
@@ -69,7 +79,10 @@ def hooked_and_summed(model, x):
             module.register_forward_hook(hook)
 
     def summed(module):
-        return sum(totals[child] if isinstance(child, nn.Conv2d) else summed(child) for child in module.children())
+        return sum(
+            totals[child] if isinstance(child, nn.Conv2d) else summed(child)
+            for child in module.children()
+        )
 
     meet(model)
     with torch.no_grad():

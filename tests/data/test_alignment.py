@@ -29,7 +29,9 @@ def test_the_offset_is_found(first: int) -> None:
 
 def test_the_expected_offset_holds_where_nothing_moves() -> None:
     still = thumbnail(scene(0))
-    found = find_offset([(number, still) for number in range(20)], {10: still, 12: still}, 2, 4, "film")
+    found = find_offset(
+        [(number, still) for number in range(20)], {10: still, 12: still}, 2, 4, "film"
+    )
     assert found.first == 2
 
 
@@ -46,5 +48,7 @@ def test_a_video_that_ends_before_the_stills_is_refused() -> None:
 
 def test_a_still_that_its_neighbour_shows_is_refused() -> None:
     assert check_place(VIDEO[5][1], VIDEO[4:7], 5, "still") == 0
-    with pytest.raises(DataError, match=r"picture 5 differs from it by 0\.\d+ of the contrast, picture 6 by 0\.00"):
+    with pytest.raises(
+        DataError, match=r"picture 5 differs from it by 0\.\d+ of the contrast, picture 6 by 0\.00"
+    ):
         check_place(VIDEO[6][1], VIDEO[4:7], 5, "still")

@@ -20,7 +20,12 @@ def classes(folder: Path, text: str) -> Path:
 
 
 def test_names_colours_and_values(tmp_path: Path) -> None:
-    read = read_classes(classes(tmp_path, "\ufeff# ours\nroad, 1, 2, 3\n-\n\ntraffic light  # hangs\nIgnore: 7, 8\nignore: 8"))
+    read = read_classes(
+        classes(
+            tmp_path,
+            "\ufeff# ours\nroad, 1, 2, 3\n-\n\ntraffic light  # hangs\nIgnore: 7, 8\nignore: 8",
+        )
+    )
     assert read.names == ("road", "traffic light")
     assert read.values == (0, 2)
     assert read.ignored == (1, 7, 8, 255)
@@ -33,7 +38,9 @@ def test_masks_become_class_indices(tmp_path: Path) -> None:
     path = save(tmp_path / "mask.png", np.array([[0, 1, 2, 9, 255]], np.uint8))
     np.testing.assert_array_equal(read.reader()(path), [[255, 0, 1, 255, 255]])
     save(path, np.array([[0, 1, 3]], np.uint8))
-    with pytest.raises(DataError, match=r"holds the label 3, first at x=2 y=0: allowed are 0\.\.2, 9, 255"):
+    with pytest.raises(
+        DataError, match=r"holds the label 3, first at x=2 y=0: allowed are 0\.\.2, 9, 255"
+    ):
         read.reader()(path)
 
 
@@ -45,7 +52,9 @@ def test_a_palette_that_contradicts_is_refused(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read.reader()(tmp_path / "right.png"), [[0, 1]])
     image.putpalette([40, 50, 60, 10, 20, 30])
     image.save(tmp_path / "wrong.png")
-    with pytest.raises(DataError, match=r"wrong\.png shows the value 0 \('road'\) in the colour of 'car'"):
+    with pytest.raises(
+        DataError, match=r"wrong\.png shows the value 0 \('road'\) in the colour of 'car'"
+    ):
         read.reader()(tmp_path / "wrong.png")
     image.putpalette([1, 1, 1, 2, 2, 2])
     image.save(tmp_path / "other.png")
@@ -70,5 +79,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_no_file_is_said(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"classes\.txt is missing: expected a text file with a class a line"):
+    with pytest.raises(
+        DataError, match=r"classes\.txt is missing: expected a text file with a class a line"
+    ):
         read_classes(tmp_path / "classes.txt")

@@ -58,7 +58,9 @@ def test_pictures_without_ascending_time_stamps_are_counted(tmp_path: Path, name
 
 def test_pictures_of_two_sizes_are_refused(tmp_path: Path) -> None:
     one = fakes.video(tmp_path / "one.ts", IMAGES[:6], "libx264")
-    other = fakes.video(tmp_path / "other.ts", [image[:48, :64].copy() for image in IMAGES[:6]], "libx264")
+    other = fakes.video(
+        tmp_path / "other.ts", [image[:48, :64].copy() for image in IMAGES[:6]], "libx264"
+    )
     both = tmp_path / "both.ts"
     both.write_bytes(one.read_bytes() + other.read_bytes())
     with pytest.raises(DataError, match=r"picture 6 of .* is 64x48, those before it 96x64"):

@@ -1,4 +1,5 @@
-"""Frames taken from raw videos: the right ones, checked, resumed, refused where video and stills do not fit."""
+"""Frames taken from raw videos: the right ones, checked, resumed, refused where video and stills do
+not fit."""
 
 from __future__ import annotations
 
@@ -27,15 +28,24 @@ def quiet(text: str) -> None:
 
 
 def root_with(root: Path, shift: int = 0, size: int = 1) -> Path:
-    """Stills of 0016E5 whose frames lie at LABELLED in the file, ``shift`` off what is expected; shrunk by ``size``."""
+    """Stills of 0016E5 whose frames lie at LABELLED in the file, ``shift`` off what is expected;
+    shrunk by ``size``."""
     first = FOOTAGE["0016E5"].first + shift
     lines = []
     for place in LABELLED:
         name = FOOTAGE["0016E5"].still(place + first)
         image = FRAMES[place]
-        small = image.reshape(64 // size, size, 96 // size, size, 3).mean((1, 3)).round().astype(np.uint8)
+        small = (
+            image.reshape(64 // size, size, 96 // size, size, 3)
+            .mean((1, 3))
+            .round()
+            .astype(np.uint8)
+        )
         fakes.save(root / "train" / f"{name}.png", small)
-        fakes.save(root / "trainannot" / f"{name}.png", fakes.mask(range(12), place, (96 // size, 64 // size)))
+        fakes.save(
+            root / "trainannot" / f"{name}.png",
+            fakes.mask(range(12), place, (96 // size, 64 // size)),
+        )
         lines.append(f"train/{name}.png trainannot/{name}.png\n")
     (root / "train.txt").write_text("".join(lines))
     return root
@@ -74,7 +84,10 @@ def test_camvid_reads_them_as_video_with_labels(tmp_path: Path) -> None:
     fakes.mxf(root / "raw" / "0016E5.MXF", FRAMES)
     taken(root, before=3, after=2)
     clips = CamVid(root=root, split="train", sequence="on").clips()
-    assert [(clip.length, clip.labelled, clip.fps) for clip in clips] == [(12, (3, 9), 30.0), (6, (3,), 30.0)]
+    assert [(clip.length, clip.labelled, clip.fps) for clip in clips] == [
+        (12, (3, 9), 30.0),
+        (6, (3,), 30.0),
+    ]
     expected = fakes.mask(range(12), 26)
     np.testing.assert_array_equal(clips[0].label(9), np.where(expected == 11, 255, expected))
     assert clips[0].label(4) is None
@@ -159,7 +172,9 @@ def test_a_sequence_that_is_none_of_camvids_is_refused(tmp_path: Path) -> None:
     fakes.save(root / "trainannot" / name, fakes.mask(range(12)))
     with (root / "train.txt").open("a") as listing:
         listing.write(f"train/{name} trainannot/{name}\n")
-    with pytest.raises(DataError, match=r"0042XY_00001\.png is of the sequence '0042XY', which is none of CamVid's"):
+    with pytest.raises(
+        DataError, match=r"0042XY_00001\.png is of the sequence '0042XY', which is none of CamVid's"
+    ):
         taken(root)
 
 
@@ -181,4 +196,7 @@ def test_sequences_without_video_are_left_out_in_words(tmp_path: Path) -> None:
     assert reports[0].startswith("0001TP: wrote 4 frames")
     assert reports[1] == "0006R0: left out, there is no 0006R0.MXF"
     assert "join them with cat 0016E5.zip.* > 0016E5.zip" in reports[2]
-    assert sorted(path.name for path in (root / "sequence" / "0001TP").glob("*.png"))[0] == "0001TP_006688.png"
+    assert (
+        sorted(path.name for path in (root / "sequence" / "0001TP").glob("*.png"))[0]
+        == "0001TP_006688.png"
+    )

@@ -13,7 +13,10 @@ from vssbench.data.stills import Still, read_colours, read_ids, read_image, runs
 
 
 def stills(numbers: list[int], sequence: str = "s") -> list[Still]:
-    return [Still(Path(f"{number}.png"), Path(f"{number}_L.png"), sequence, number) for number in numbers]
+    return [
+        Still(Path(f"{number}.png"), Path(f"{number}_L.png"), sequence, number)
+        for number in numbers
+    ]
 
 
 @pytest.mark.parametrize(
@@ -27,14 +30,22 @@ def stills(numbers: list[int], sequence: str = "s") -> list[Still]:
         ([], []),
     ],
 )
-def test_runs_break_at_gaps_and_stills_stay_alone(numbers: list[int], expected: list[tuple[list[int], int]]) -> None:
-    found = [([still.number for still in run], spacing) for run, spacing in runs(stills(numbers), longest_gap=14)]
+def test_runs_break_at_gaps_and_stills_stay_alone(
+    numbers: list[int], expected: list[tuple[list[int], int]]
+) -> None:
+    found = [
+        ([still.number for still in run], spacing)
+        for run, spacing in runs(stills(numbers), longest_gap=14)
+    ]
     assert found == expected
 
 
 def test_sequences_have_their_own_spacing() -> None:
     found = runs([*stills([0, 4, 8], "b"), *stills([1, 2], "a")], longest_gap=14)
-    assert [(run[0].sequence, len(run), spacing) for run, spacing in found] == [("a", 2, 1), ("b", 3, 4)]
+    assert [(run[0].sequence, len(run), spacing) for run, spacing in found] == [
+        ("a", 2, 1),
+        ("b", 3, 4),
+    ]
 
 
 def test_the_same_frame_twice_is_an_error() -> None:
@@ -47,7 +58,9 @@ def test_pixels_read_as_they_were_saved(tmp_path: Path) -> None:
     Pillow.fromarray(pixels).save(tmp_path / "colour.png")
     Pillow.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
     np.testing.assert_array_equal(read_image(tmp_path / "colour.png"), pixels)
-    np.testing.assert_array_equal(read_image(tmp_path / "grey.png"), np.repeat(pixels[..., :1], 3, axis=2))
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "grey.png"), np.repeat(pixels[..., :1], 3, axis=2)
+    )
     np.testing.assert_array_equal(read_colours(tmp_path / "colour.png"), pixels)
     np.testing.assert_array_equal(read_ids(tmp_path / "grey.png", range(256)), pixels[..., 0])
 
@@ -63,5 +76,7 @@ def test_palette_image_of_indices_gives_the_indices(tmp_path: Path) -> None:
 
 def test_allowed_values_are_named_as_ranges(tmp_path: Path) -> None:
     Pillow.fromarray(np.full((2, 2), 9, np.uint8)).save(tmp_path / "nine.png")
-    with pytest.raises(DataError, match=r"holds the label 9, first at x=0 y=0: allowed are 0\.\.2, 5, 255;"):
+    with pytest.raises(
+        DataError, match=r"holds the label 9, first at x=0 y=0: allowed are 0\.\.2, 5, 255;"
+    ):
         read_ids(tmp_path / "nine.png", {0, 1, 2, 5, 255})

@@ -21,7 +21,8 @@ def save(path: Path, pixels: np.ndarray) -> Path:
 
 
 def scene(number: int, size: tuple[int, int] = SIZE, seed: int = 0) -> np.ndarray:
-    """Frame ``number`` of a drive past random blocks: neighbours are alike, and no two are equal."""
+    """Frame ``number`` of a drive past random blocks: neighbours are alike, and no two are
+    equal."""
     width, height = size
     rng = np.random.default_rng(seed)
     blocks = rng.integers(0, 256, (height // 8 + 1, width // 8 + 100, 3), np.uint8)
@@ -98,13 +99,17 @@ def camvid(root: Path) -> Path:
 def arseg_camvid(root: Path, distances: Sequence[int] = (0, 1, 3), gop: int = 4) -> Path:
     """AR-Seg's processed CamVid: two test frames at some distances of a GOP of 4."""
     base = root / f"3M-GOP{gop}"
-    # a still's name, and the number of its frame in the video file, counted from 1 (scene_length_info)
+    # a still's name, and the number of its frame in the video file, counted from 1
+    # (scene_length_info)
     frames = {"0001TP_008550": ("0001TP", 1891), "Seq05VD_f00030": ("Seq05VD", 32)}
     for distance in distances:
         decoded = base / f"decoded_GOP{gop}_dist_{distance}"
         for seed, (name, (sequence, number)) in enumerate(frames.items()):
             save(decoded / "test" / f"{name}.png", scene(20 + distance, seed=seed))
-            save(decoded / "test_labels_with_ignored" / f"{name}_L.png", mask([*range(12), 255], seed))
+            save(
+                decoded / "test_labels_with_ignored" / f"{name}_L.png",
+                mask([*range(12), 255], seed),
+            )
             if distance:
                 keyframe = base / "frames" / sequence / f"{sequence}_{number - distance:06d}.png"
                 save(keyframe, scene(20 - distance, seed=seed))
@@ -119,7 +124,9 @@ def vectors(seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     width, height = SIZE
     x, y = rng.integers(0, width, (height, width)), rng.integers(0, height, (height, width))
-    return np.stack([4 * (x - np.arange(width)), 4 * (y - np.arange(height)[:, None])], -1).astype("<i2")
+    return np.stack([4 * (x - np.arange(width)), 4 * (y - np.arange(height)[:, None])], -1).astype(
+        "<i2"
+    )
 
 
 def arseg_cityscapes(root: Path) -> Path:
@@ -128,7 +135,15 @@ def arseg_cityscapes(root: Path) -> Path:
     save(root / "gtFine" / "val" / "bonn" / f"{name}_gtFine_labelIds.png", mask(range(34), 5))
     for distance in (0, 2):
         image = f"{name}_gtFine_leftImg8bit"
-        save(base / f"decoded_GOP12_dist_{distance}" / "leftImg8bit" / "val" / "bonn" / f"{image}.png", scene(20 + distance))
+        save(
+            base
+            / f"decoded_GOP12_dist_{distance}"
+            / "leftImg8bit"
+            / "val"
+            / "bonn"
+            / f"{image}.png",
+            scene(20 + distance),
+        )
     save(base / "frames" / "val" / "bonn" / "bonn_000001_000117_leftImg8bit.png", scene(20))
     path = base / "MVmap_GOP12_dist_2" / "val" / "bonn" / f"{image}.bin"
     path.parent.mkdir(parents=True)
@@ -139,12 +154,19 @@ def arseg_cityscapes(root: Path) -> Path:
 def folder(root: Path) -> Path:
     """One's own: a clip of frames with two masks, a clip of a video file with one."""
     root.mkdir(parents=True, exist_ok=True)
-    (root / "classes.txt").write_text("road, 128, 64, 128\ncar, 0, 0, 142  # any\n-\nsky\nignore: 9, 200\n")
+    (root / "classes.txt").write_text(
+        "road, 128, 64, 128\ncar, 0, 0, 142  # any\n-\nsky\nignore: 9, 200\n"
+    )
     for number in range(10, 16):
         save(root / "drive" / "frames" / f"shot_{number:04d}.png", scene(number))
     for number in (12, 15):
         save(root / "drive" / "labels" / f"{number}.png", mask([0, 1, 2, 3, 9, 255], number))
-    video(root / "film" / "film.mp4", [scene(number, seed=4) for number in range(12)], "libx264", gop_size=5)
+    video(
+        root / "film" / "film.mp4",
+        [scene(number, seed=4) for number in range(12)],
+        "libx264",
+        gop_size=5,
+    )
     save(root / "film" / "labels" / "mask-7.png", mask([0, 1, 3], 7))
     (root / "train.txt").write_text("drive\n")
     return root

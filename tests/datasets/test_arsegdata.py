@@ -1,4 +1,5 @@
-"""AR-Seg's processed data: pairs of keyframe and labelled frame with the motion that lies beside them."""
+"""AR-Seg's processed data: pairs of keyframe and labelled frame with the motion that lies beside
+them."""
 
 from __future__ import annotations
 
@@ -20,19 +21,27 @@ def test_every_distance_of_camvid(tmp_path: Path) -> None:
     clips = dataset.clips()
     assert len(dataset.classes) == 12
     assert [clip.name for clip in clips] == [
-        f"{name}@{distance}" for distance in (0, 1, 3) for name in ("0001TP_008550", "Seq05VD_f00030")
+        f"{name}@{distance}"
+        for distance in (0, 1, 3)
+        for name in ("0001TP_008550", "Seq05VD_f00030")
     ]
     for number, clip in enumerate(clips):
         distance, seed = (0, 1, 3)[number // 2], number % 2
         assert clip.given is not None
         assert clip.given.distances == ((0, distance) if distance else (0,))
         assert clip.labelled == (clip.length - 1,)
-        np.testing.assert_array_equal(clip.image(clip.length - 1), fakes.scene(20 + distance, seed=seed))
-        np.testing.assert_array_equal(clip.label(clip.length - 1), fakes.mask([*range(12), 255], seed))
+        np.testing.assert_array_equal(
+            clip.image(clip.length - 1), fakes.scene(20 + distance, seed=seed)
+        )
+        np.testing.assert_array_equal(
+            clip.label(clip.length - 1), fakes.mask([*range(12), 255], seed)
+        )
         assert not clip.given.motion(0).any()
         if distance:
             np.testing.assert_array_equal(clip.image(0), fakes.scene(20 - distance, seed=seed))
-            np.testing.assert_array_equal(clip.given.motion(1), fakes.vectors(seed + distance) / np.float32(4))
+            np.testing.assert_array_equal(
+                clip.given.motion(1), fakes.vectors(seed + distance) / np.float32(4)
+            )
     assert len({clip.fingerprint for clip in clips}) == 6
 
 
@@ -80,7 +89,9 @@ def test_a_part_keeps_what_was_given(tmp_path: Path) -> None:
 
 
 def test_clips_pickle(tmp_path: Path) -> None:
-    clip = pickle.loads(pickle.dumps(ArSegData(root=fakes.arseg_camvid(tmp_path), gop=4).clips()[-1]))
+    clip = pickle.loads(
+        pickle.dumps(ArSegData(root=fakes.arseg_camvid(tmp_path), gop=4).clips()[-1])
+    )
     np.testing.assert_array_equal(clip.given.motion(1), fakes.vectors(4) / np.float32(4))
 
 
@@ -88,7 +99,9 @@ def test_a_file_of_vectors_must_fit_the_frame(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     np.array([[[4, -8], [1, 0]]], "<i2").tofile(path)
     np.testing.assert_array_equal(read_motion(path, 1, 2), [[[1, -2], [0.25, 0]]])
-    with pytest.raises(DataError, match=r"has 8 bytes: expected 16, two int16 for each pixel of 2x2"):
+    with pytest.raises(
+        DataError, match=r"has 8 bytes: expected 16, two int16 for each pixel of 2x2"
+    ):
         read_motion(path, 2, 2)
 
 
@@ -96,10 +109,14 @@ def test_bad_folders(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no decoded_GOP12_dist_0"):
         ArSegData(root=tmp_path).clips()
     root = fakes.arseg_camvid(tmp_path / "a")
-    with pytest.raises(DataError, match="no frame of the split test at a GOP of 12: found GOP 4 at distance 0"):
+    with pytest.raises(
+        DataError, match="no frame of the split test at a GOP of 12: found GOP 4 at distance 0"
+    ):
         ArSegData(root=root).clips()
     (root / "3M-GOP4" / "frames" / "0001TP" / "0001TP_001890.png").unlink()
-    with pytest.raises(DataError, match=r"0001TP_001890\.png is missing: expected for .*0001TP_008550\.png"):
+    with pytest.raises(
+        DataError, match=r"0001TP_001890\.png is missing: expected for .*0001TP_008550\.png"
+    ):
         ArSegData(root=root, gop=4).clips()
     with pytest.raises(UsageError, match="no split 'dev'"):
         ArSegData(root=root, split="dev")
@@ -112,7 +129,9 @@ def test_every_fault_is_named(tmp_path: Path) -> None:
     base = root / "3M-GOP4"
     (base / "decoded_GOP4_dist_1" / "test" / "Seq05VD_f00030.png").unlink()
     (base / "frames" / "0001TP" / "0001TP_001888.png").unlink()
-    np.full((64, 96, 2), 4000, "<i2").tofile(base / "MVmap_GOP4_dist_3" / "Seq05VD" / "Seq05VD_f00030.bin")
+    np.full((64, 96, 2), 4000, "<i2").tofile(
+        base / "MVmap_GOP4_dist_3" / "Seq05VD" / "Seq05VD_f00030.bin"
+    )
     (base / "MVmap_GOP4_dist_1" / "0001TP" / "0001TP_008550.bin").write_bytes(b"short")
     faults = "\n".join(ArSegData(root=root, gop=4).faults())
     for part in (

@@ -62,7 +62,9 @@ VAL = ["0016E5_07959", "0016E5_07961", "0016E5_07963"]
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    return segnet_root(tmp_path / "camvid", {"val": VAL, "train": ["0001TP_006690", "0006R0_f00930"]})
+    return segnet_root(
+        tmp_path / "camvid", {"val": VAL, "train": ["0001TP_006690", "0006R0_f00930"]}
+    )
 
 
 def test_segnet_layout_gives_the_listed_pixels(small: Path) -> None:
@@ -77,7 +79,10 @@ def test_segnet_layout_gives_the_listed_pixels(small: Path) -> None:
 
 def test_training_clips_are_stills_of_the_train_split(small: Path) -> None:
     clips = CamVid(root=small).training_clips()
-    assert [(clip.name, clip.length) for clip in clips] == [("0001TP_006690", 1), ("0006R0_f00930", 1)]
+    assert [(clip.name, clip.length) for clip in clips] == [
+        ("0001TP_006690", 1),
+        ("0006R0_f00930", 1),
+    ]
 
 
 def test_segnets_absolute_lists_are_read_by_their_tail(tmp_path: Path) -> None:
@@ -121,15 +126,20 @@ def test_kaggle_layout(tmp_path: Path, suffix: str) -> None:
 
 
 MERGED = {
-    "Wall": 1, "Column_Pole": 2, "LaneMkgsDriv": 3, "LaneMkgsNonDriv": 3, "RoadShoulder": 3, "Sidewalk": 4,
-    "ParkingBlock": 4, "VegetationMisc": 5, "Misc_Text": 6, "TrafficLight": 6, "SUVPickupTruck": 8, "Truck_Bus": 8,
-    "MotorcycleScooter": 10, "Sky": 0, "Building": 1, "Road": 3, "Tree": 5, "SignSymbol": 6, "Fence": 7, "Car": 8,
+    "Wall": 1, "Column_Pole": 2, "LaneMkgsDriv": 3, "LaneMkgsNonDriv": 3, "RoadShoulder": 3,
+    "Sidewalk": 4,
+    "ParkingBlock": 4, "VegetationMisc": 5, "Misc_Text": 6, "TrafficLight": 6, "SUVPickupTruck": 8,
+    "Truck_Bus": 8,
+    "MotorcycleScooter": 10, "Sky": 0, "Building": 1, "Road": 3, "Tree": 5, "SignSymbol": 6,
+    "Fence": 7, "Car": 8,
     "Pedestrian": 9, "Bicyclist": 10,
 }  # fmt: skip
 #: AR-Seg's pre-processing: these twelve colours, nothing merged
 UNMERGED = {
-    (128, 128, 128): 0, (128, 0, 0): 1, (192, 192, 128): 2, (128, 64, 128): 3, (0, 0, 192): 4, (128, 128, 0): 5,
-    (192, 128, 128): 6, (64, 64, 128): 7, (64, 0, 128): 8, (64, 64, 0): 9, (0, 128, 192): 10, (0, 0, 0): 11,
+    (128, 128, 128): 0, (128, 0, 0): 1, (192, 192, 128): 2, (128, 64, 128): 3, (0, 0, 192): 4, (128,
+    128, 0): 5,
+    (192, 128, 128): 6, (64, 64, 128): 7, (64, 0, 128): 8, (64, 64, 0): 9, (0, 128, 192): 10, (0, 0,
+    0): 11,
 }  # fmt: skip
 
 
@@ -137,7 +147,10 @@ UNMERGED = {
 def test_each_of_the_32_colours(tmp_path: Path, name: str) -> None:
     save(tmp_path / "val" / "0016E5_07959.png", picture(0))
     save(tmp_path / "val_labels" / "0016E5_07959_L.png", colours(*[name] * SIZE[0]))
-    for classes, expected in ((11, MERGED.get(name, 255)), (12, UNMERGED.get(ORIGINAL_CLASSES[name][0], 255))):
+    for classes, expected in (
+        (11, MERGED.get(name, 255)),
+        (12, UNMERGED.get(ORIGINAL_CLASSES[name][0], 255)),
+    ):
         label = CamVid(root=tmp_path, classes=classes).clips()[0].label(0)
         assert label is not None
         assert label.dtype == np.uint8
@@ -152,7 +165,9 @@ def test_auto_prefers_colours_and_labels_chooses(small: Path) -> None:
     for name in VAL:
         save(small / "val_labels" / f"{name}_L.png", colours(*["Fence"] * SIZE[0]))
     assert set(np.unique(CamVid(root=small).clips()[0].label(0))) == {7}
-    np.testing.assert_array_equal(CamVid(root=small, classes=12, labels="ids").clips()[0].label(0), ids(0))
+    np.testing.assert_array_equal(
+        CamVid(root=small, classes=12, labels="ids").clips()[0].label(0), ids(0)
+    )
 
 
 def test_sequences_never_join(tmp_path: Path) -> None:
@@ -253,10 +268,16 @@ def oddly_named_and_missing(root: Path) -> None:
     ("spoil", "words"),
     [
         (remove_image, ["1 of 6 files are missing", f"{VAL[1]}.png"]),
-        (remove_annotations, ["2 of 6 files are missing", f"valannot/{VAL[1]}.png", "complete the folder"]),
+        (
+            remove_annotations,
+            ["2 of 6 files are missing", f"valannot/{VAL[1]}.png", "complete the folder"],
+        ),
         (other_label_size, [f"valannot/{VAL[1]}.png is 4x4", "8x6", "expected equal sizes"]),
         (other_frame_size, [f"val/{VAL[2]}.png is 4x4", "8x6"]),
-        (label_out_of_range, [f"valannot/{VAL[0]}.png holds the label 12", "x=5 y=2", "0..11, 255"]),
+        (
+            label_out_of_range,
+            [f"valannot/{VAL[0]}.png holds the label 12", "x=5 y=2", "0..11, 255"],
+        ),
         (colours_for_ids, [f"valannot/{VAL[0]}.png", "type RGB", "expected one 8-bit class index"]),
         (cut_short, [f"valannot/{VAL[0]}.png cannot be read", "copy it again"]),
         (no_image, [f"val/{VAL[0]}.png cannot be read"]),
@@ -268,7 +289,9 @@ def oddly_named_and_missing(root: Path) -> None:
         (oddly_named_and_missing, ["2 of 2 files are missing", "absent.png"]),
     ],
 )
-def test_a_bad_folder_is_one_clear_message(small: Path, spoil: Callable[[Path], None], words: list[str]) -> None:
+def test_a_bad_folder_is_one_clear_message(
+    small: Path, spoil: Callable[[Path], None], words: list[str]
+) -> None:
     spoil(small)
     with pytest.raises(DataError) as caught:
         CamVid(root=small).clips()
@@ -291,14 +314,18 @@ def test_unknown_colour_is_named_with_its_pixel_and_file(tmp_path: Path) -> None
         save(tmp_path / "val_labels" / "0016E5_07959_L.png", label)
         with pytest.raises(DataError) as caught:
             CamVid(root=tmp_path).clips()
-        assert f"0016E5_07959_L.png has the colour {wrong} at x=6 y=3 (1 pixels in all)" in str(caught.value)
+        assert f"0016E5_07959_L.png has the colour {wrong} at x=6 y=3 (1 pixels in all)" in str(
+            caught.value
+        )
 
 
 def test_unlabelled_image_and_imageless_label_are_missing_files(tmp_path: Path) -> None:
     root = original_root(tmp_path, VAL)
     (root / "LabeledApproved_full" / f"{VAL[0]}_L.png").unlink()
     (root / "701_StillsRaw_full" / f"{VAL[1]}.png").unlink()
-    with pytest.raises(DataError, match=rf"2 of 6 files are missing, the first is .*{VAL[0]}_L\.png"):
+    with pytest.raises(
+        DataError, match=rf"2 of 6 files are missing, the first is .*{VAL[0]}_L\.png"
+    ):
         CamVid(root=root).clips()
 
 
@@ -312,7 +339,9 @@ def test_foreign_sequence_and_grey_colour_labels(tmp_path: Path) -> None:
 
 
 def test_choice_of_labels_that_are_not_there(small: Path) -> None:
-    with pytest.raises(DataError, match=r"labels=colours: expected 701_StillsRaw_full/.*val_labels/"):
+    with pytest.raises(
+        DataError, match=r"labels=colours: expected 701_StillsRaw_full/.*val_labels/"
+    ):
         CamVid(root=small, labels="colours").clips()
 
 
@@ -323,10 +352,12 @@ def test_wrong_parameters(wrong: dict[str, Any]) -> None:
 
 
 needs_data = pytest.mark.skipif(
-    not (Path(DATA) / "camvid360").is_dir() or not DATA, reason="VSSBENCH_TEST_DATA does not hold camvid360/"
+    not (Path(DATA) / "camvid360").is_dir() or not DATA,
+    reason="VSSBENCH_TEST_DATA does not hold camvid360/",
 )
 needs_full_size = pytest.mark.skipif(
-    not (Path(DATA) / "camvid720_val").is_dir() or not DATA, reason="VSSBENCH_TEST_DATA does not hold camvid720_val/"
+    not (Path(DATA) / "camvid720_val").is_dir() or not DATA,
+    reason="VSSBENCH_TEST_DATA does not hold camvid720_val/",
 )
 
 
@@ -347,7 +378,10 @@ def test_real_train_and_test_are_stills() -> None:
 
 @needs_full_size
 def test_real_colours_and_ids_give_the_same_classes() -> None:
-    by_ids, by_colours = (CamVid(root=Path(DATA) / "camvid720_val", labels=kind).clips() for kind in ("ids", "colours"))
+    by_ids, by_colours = (
+        CamVid(root=Path(DATA) / "camvid720_val", labels=kind).clips()
+        for kind in ("ids", "colours")
+    )
     assert [clip.length for clip in by_colours] == [3, 6, 10, 6, 16, 6, 10, 6, 14]
     for one, other in zip(by_ids, by_colours, strict=True):
         for index in range(0, one.length, 3):

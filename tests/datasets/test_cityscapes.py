@@ -20,7 +20,12 @@ MINI = Path(DATA) / "cityscapes_mini"
 
 def test_a_snippet_is_a_clip_with_its_label_at_19(tmp_path: Path) -> None:
     still, clip = Cityscapes(root=fakes.cityscapes(tmp_path)).clips()
-    assert (clip.name, clip.length, clip.labelled, clip.fps) == ("lindau_000003_000019", 30, (19,), 17.0)
+    assert (clip.name, clip.length, clip.labelled, clip.fps) == (
+        "lindau_000003_000019",
+        30,
+        (19,),
+        17.0,
+    )
     assert (still.name, still.length, still.labelled) == ("bonn_000001_000119", 1, (0,))
     for index in (0, 19, 29):
         np.testing.assert_array_equal(clip.image(index), fakes.scene(index, seed=1))
@@ -66,10 +71,17 @@ def test_sequence_off_gives_stills_and_on_demands_video(tmp_path: Path) -> None:
 
 
 def test_training_clips_are_the_train_split(tmp_path: Path) -> None:
-    (clip,) = Cityscapes(root=fakes.cityscapes(tmp_path), size="32x48", labels="full").training_clips()
+    (clip,) = Cityscapes(
+        root=fakes.cityscapes(tmp_path), size="32x48", labels="full"
+    ).training_clips()
     label = clip.label(0)
     assert label is not None
-    assert (clip.name, clip.height, clip.width, label.shape) == ("ulm_000000_000019", 32, 48, (32, 48))
+    assert (clip.name, clip.height, clip.width, label.shape) == (
+        "ulm_000000_000019",
+        32,
+        48,
+        (32, 48),
+    )
 
 
 def test_size_takes_means_of_images_and_middles_of_labels(tmp_path: Path) -> None:
@@ -122,10 +134,15 @@ def test_bad_folders(tmp_path: Path) -> None:
         Cityscapes(root=tmp_path).clips()
     root = fakes.cityscapes(tmp_path / "a")
     (root / "leftImg8bit/val/bonn/bonn_000001_000119_leftImg8bit.png").unlink()
-    with pytest.raises(DataError, match=r"the labelled frame bonn_000001_000119 has no image: expected .*leftImg8bit\.png"):
+    with pytest.raises(
+        DataError,
+        match=r"the labelled frame bonn_000001_000119 has no image: expected .*leftImg8bit\.png",
+    ):
         Cityscapes(root=root).clips()
     root = fakes.cityscapes(tmp_path / "b")
-    fakes.save(root / "gtFine/val/lindau/lindau_000003_000019_gtFine_labelIds.png", fakes.mask([40]))
+    fakes.save(
+        root / "gtFine/val/lindau/lindau_000003_000019_gtFine_labelIds.png", fakes.mask([40])
+    )
     with pytest.raises(DataError, match="holds the label 40"):
         Cityscapes(root=root).clips()
 
@@ -133,10 +150,17 @@ def test_bad_folders(tmp_path: Path) -> None:
 def test_every_fault_is_named(tmp_path: Path) -> None:
     root = fakes.cityscapes(tmp_path)
     (root / "leftImg8bit/val/bonn/bonn_000001_000119_leftImg8bit.png").unlink()
-    fakes.save(root / "gtFine/val/lindau/lindau_000003_000019_gtFine_labelIds.png", fakes.mask([40]))
+    fakes.save(
+        root / "gtFine/val/lindau/lindau_000003_000019_gtFine_labelIds.png", fakes.mask([40])
+    )
     fakes.save(root / "gtFine/val/lindau/lindau_3_19_gtFine_labelIds.png", fakes.mask([7]))
-    fakes.save(root / "leftImg8bit_sequence/val/lindau/lindau_000003_000021_leftImg8bit.png", fakes.scene(1, (48, 32)))
-    (root / "leftImg8bit_sequence/val/lindau/lindau_000003_000005_leftImg8bit.png").write_text("cut")
+    fakes.save(
+        root / "leftImg8bit_sequence/val/lindau/lindau_000003_000021_leftImg8bit.png",
+        fakes.scene(1, (48, 32)),
+    )
+    (root / "leftImg8bit_sequence/val/lindau/lindau_000003_000005_leftImg8bit.png").write_text(
+        "cut"
+    )
     faults = "\n".join(Cityscapes(root=root).faults())
     for part in (
         "bonn_000001_000119_leftImg8bit.png is missing",
@@ -157,12 +181,20 @@ def test_palette_has_a_colour_a_class() -> None:
 @pytest.mark.skipif(not MINI.is_dir(), reason="VSSBENCH_TEST_DATA has no cityscapes_mini")
 def test_real_frames_read_by_their_genuine_names() -> None:
     still, clip = Cityscapes(root=MINI).clips()
-    assert (still.length, clip.length, clip.labelled, clip.height, clip.width) == (1, 7, (4,), 1024, 2048)
+    assert (still.length, clip.length, clip.labelled, clip.height, clip.width) == (
+        1,
+        7,
+        (4,),
+        1024,
+        2048,
+    )
     label = clip.label(4)
     assert label is not None
     stem = MINI / "gtFine/val/frankfurt/frankfurt_000001_047552_gtFine_labelTrainIds.png"
     np.testing.assert_array_equal(label, np.array(Pillow.open(stem)))
     colours = np.array(Pillow.open(str(stem).replace("labelTrainIds", "color")).convert("RGB"))
     for train_id in np.unique(label[label < 19]).tolist():
-        np.testing.assert_array_equal(np.unique(colours[label == train_id], axis=0), [PALETTE[train_id]])
+        np.testing.assert_array_equal(
+            np.unique(colours[label == train_id], axis=0), [PALETTE[train_id]]
+        )
     assert len(Cityscapes(root=MINI, split="train").clips()) == 2

@@ -97,14 +97,23 @@ def test_a_changed_pixel_changes_the_fingerprint(text: str, tmp_path: Path) -> N
     root = tmp_path
     changed = 0
     for path in sorted(root.rglob("*.png")):
-        if changed == 0 and "abel" not in str(path) and "annot" not in str(path) and "frames" not in path.parts[-3]:
+        if (
+            changed == 0
+            and "abel" not in str(path)
+            and "annot" not in str(path)
+            and "frames" not in path.parts[-3]
+        ):
             fakes.save(path, 255 - fakes.scene(1))
             changed += 0 if _same(text, root, before) else 1
     assert changed == 1
 
 
 def _same(text: str, root: Path, before: list[str]) -> bool:
-    made = root / "leftImg8bit_sequence" if (root / "leftImg8bit_sequence" / "5M-GOP12").is_dir() else root
+    made = (
+        root / "leftImg8bit_sequence"
+        if (root / "leftImg8bit_sequence" / "5M-GOP12").is_dir()
+        else root
+    )
     dataset = registry.create("datasets", parse_variant(text), root=str(made))
     return [clip.fingerprint for clip in dataset.clips()] == before
 

@@ -1,4 +1,5 @@
-"""One's own clips: frames or a video file, masks by frame number, and a sentence for each thing that can be wrong."""
+"""One's own clips: frames or a video file, masks by frame number, and a sentence for each thing
+that can be wrong."""
 
 from __future__ import annotations
 
@@ -156,7 +157,10 @@ def listed_nowhere(root: Path) -> None:
         (gap, "has no frame 13: it goes from 12 to 14, elsewhere by 1"),
         (unnumbered, r"cover\.png has no number in its name"),
         (twice, "both have the number 12"),
-        (mask_without_frame, r"40\.png is for frame 40, which .* does not have \(it has 10 to 15\)"),
+        (
+            mask_without_frame,
+            r"40\.png is for frame 40, which .* does not have \(it has 10 to 15\)",
+        ),
         (mask_beyond_film, r"12\.png is for picture 12: .*film\.mp4 has pictures 0 to 11"),
         (small_frame, r"shot_0014\.png is 48x32"),
         (small_mask, r"mask-7\.png is 48x32"),
@@ -165,7 +169,9 @@ def listed_nowhere(root: Path) -> None:
         (broken_film, r"film\.mp4 cannot be read as a video"),
     ],
 )
-def test_each_thing_that_can_be_wrong(root: Path, spoil: Callable[[Path], None], message: str) -> None:
+def test_each_thing_that_can_be_wrong(
+    root: Path, spoil: Callable[[Path], None], message: str
+) -> None:
     spoil(root)
     with pytest.raises(DataError, match=message):
         Folder(root=root).clips()
@@ -173,7 +179,10 @@ def test_each_thing_that_can_be_wrong(root: Path, spoil: Callable[[Path], None],
 
 def test_a_list_that_names_no_clip(root: Path) -> None:
     listed_nowhere(root)
-    with pytest.raises(DataError, match=r"train\.txt names the clip 'night', which is no folder of .*: found drive, film"):
+    with pytest.raises(
+        DataError,
+        match=r"train\.txt names the clip 'night', which is no folder of .*: found drive, film",
+    ):
         Folder(root=root).training_clips()
 
 
@@ -183,5 +192,10 @@ def test_every_fault_is_named(root: Path) -> None:
     shutil.copytree(root / "drive", root / "other")
     gap(root)
     faults = "\n".join(Folder(root=root).faults())
-    for part in ("drive/frames has no frame 13", "mask-7.png is 48x32", "other/frames/shot_0014.png is 48x32", "the label 5"):
+    for part in (
+        "drive/frames has no frame 13",
+        "mask-7.png is 48x32",
+        "other/frames/shot_0014.png is 48x32",
+        "the label 5",
+    ):
         assert part in faults

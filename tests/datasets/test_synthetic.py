@@ -1,4 +1,5 @@
-"""Synthetic street: what it draws, that it draws it again, and that its motion is the geometry's own."""
+"""Synthetic street: what it draws, that it draws it again, and that its motion is the geometry's
+own."""
 
 from __future__ import annotations
 
@@ -83,7 +84,10 @@ def test_any_even_size_is_drawn_and_fully_labelled(height: int, width: int) -> N
 
 
 def test_the_view_scales_with_the_size(street: Clip) -> None:
-    fine, coarse = label_of(small(height=2 * HEIGHT, width=2 * WIDTH).clips()[0], 0), label_of(street, 0)
+    fine, coarse = (
+        label_of(small(height=2 * HEIGHT, width=2 * WIDTH).clips()[0], 0),
+        label_of(street, 0),
+    )
     assert np.mean(fine[::2, ::2] == coarse) > 0.85
 
 
@@ -93,7 +97,10 @@ def test_the_same_seed_draws_the_same_pixels_again(street: Clip) -> None:
         cache.cache_clear()
     again = small().clips()[0]
     after = again.image(5), label_of(again, 5), flow_of(again, 5, 2)
-    assert all(np.array_equal(a, b, equal_nan=a.dtype == np.float32) for a, b in zip(before, after, strict=True))
+    assert all(
+        np.array_equal(a, b, equal_nan=a.dtype == np.float32)
+        for a, b in zip(before, after, strict=True)
+    )
     assert again.fingerprint == street.fingerprint
 
 
@@ -109,7 +116,9 @@ def test_every_parameter_changes_the_fingerprint() -> None:
     prints = [clip.fingerprint for variant in variants for clip in small(**variant).clips()]
     prints += [clip.fingerprint for clip in small().training_clips()]
     assert len(set(prints)) == len(prints)
-    assert not np.array_equal(label_of(small(seed=1).clips()[0], 0), label_of(small().clips()[0], 0))
+    assert not np.array_equal(
+        label_of(small(seed=1).clips()[0], 0), label_of(small().clips()[0], 0)
+    )
 
 
 def test_training_never_shares_a_seed_with_testing() -> None:
@@ -126,7 +135,9 @@ def test_training_never_shares_a_seed_with_testing() -> None:
 
 def test_the_training_split_is_scored_on_the_training_clips() -> None:
     train = small(split="train")
-    assert [clip.fingerprint for clip in train.clips()] == [clip.fingerprint for clip in small().training_clips()]
+    assert [clip.fingerprint for clip in train.clips()] == [
+        clip.fingerprint for clip in small().training_clips()
+    ]
 
 
 def test_a_clip_can_be_sent_to_another_process(street: Clip) -> None:
@@ -141,11 +152,16 @@ def test_every_class_is_as_frequent_as_in_driving_video(part: str) -> None:
         for index in range(2, clip.length, 11):
             counts += np.bincount(label_of(clip, index).ravel(), minlength=11)
     found = dict(zip(Synthetic().classes, 100 * counts / counts.sum(), strict=True))
-    assert {name: share for name, share in found.items() if not SHARES[name][0] <= share <= SHARES[name][1]} == {}
+    assert {
+        name: share
+        for name, share in found.items()
+        if not SHARES[name][0] <= share <= SHARES[name][1]
+    } == {}
 
 
 def test_colour_alone_does_not_tell_the_class() -> None:
-    """A classifier that knows each colour's most frequent class is far from right: colours overlap."""
+    """A classifier that knows each colour's most frequent class is far from right: colours
+    overlap."""
     votes = np.zeros((16**3, 11))
     held_out: list[tuple[np.ndarray, np.ndarray]] = []
     for number, clip in enumerate(small().training_clips()[:12]):
@@ -155,7 +171,10 @@ def test_colour_alone_does_not_tell_the_class() -> None:
             np.add.at(votes, (colour, label.ravel()), 1)
         else:
             held_out.append((colour, label.ravel()))
-    guesses, truth = (np.concatenate(part) for part in zip(*((votes.argmax(1)[c], y) for c, y in held_out), strict=True))
+    guesses, truth = (
+        np.concatenate(part)
+        for part in zip(*((votes.argmax(1)[c], y) for c, y in held_out), strict=True)
+    )
     recall = [np.mean(guesses[truth == number] == number) for number in range(11)]
     assert np.mean(guesses == truth) < 0.75
     assert np.median(recall) < 0.3
@@ -166,7 +185,9 @@ def test_motion_to_the_same_frame_is_zero(street: Clip) -> None:
 
 
 def test_motion_a_frame_resembles_driving() -> None:
-    speeds = [np.nanmean(np.linalg.norm(flow_of(clip, 9, 8), axis=2)) for clip in Synthetic().clips()]
+    speeds = [
+        np.nanmean(np.linalg.norm(flow_of(clip, 9, 8), axis=2)) for clip in Synthetic().clips()
+    ]
     assert 3 < np.mean(speeds) < 8
 
 
@@ -182,7 +203,10 @@ def test_motion_carries_labels_to_where_they_are(street: Clip, source: int, targ
 def test_motion_carries_colours_to_where_they_are(street: Clip, source: int, target: int) -> None:
     image, other = (street.image(index).astype(np.float64) for index in (source, target))
     x, y, valid = landing(flow_of(street, source, target))
-    left, top = np.clip(np.floor(x), 0, WIDTH - 2).astype(int), np.clip(np.floor(y), 0, HEIGHT - 2).astype(int)
+    left, top = (
+        np.clip(np.floor(x), 0, WIDTH - 2).astype(int),
+        np.clip(np.floor(y), 0, HEIGHT - 2).astype(int),
+    )
     a, b = (x - left)[:, None], (y - top)[:, None]
     upper = other[top, left] * (1 - a) + other[top, left + 1] * a
     lower = other[top + 1, left] * (1 - a) + other[top + 1, left + 1] * a
@@ -192,7 +216,8 @@ def test_motion_carries_colours_to_where_they_are(street: Clip, source: int, tar
 
 
 def ray_cast(clip: Clip, source: int, target: int, x: int, y: int) -> tuple[float, float]:
-    """Where the point at a pixel lies in another frame, by trigonometry in space, one pixel at a time."""
+    """Where the point at a pixel lies in another frame, by trigonometry in space, one pixel at a
+    time."""
     recipe = recipe_of(clip)
     place = clips._street(recipe)
     number = int(clips._view(recipe, source).surface[y, x])
@@ -207,7 +232,12 @@ def ray_cast(clip: Clip, source: int, target: int, x: int, y: int) -> tuple[floa
         right = np.array([np.cos(turn), 0, -np.sin(turn)])
         down = np.array([-np.sin(turn) * np.sin(tilt), -np.cos(tilt), -np.cos(turn) * np.sin(tilt)])
         position = np.zeros(3) if surface.infinite else camera.position
-        return position, np.cos(roll) * right + np.sin(roll) * down, np.cos(roll) * down - np.sin(roll) * right, ahead
+        return (
+            position,
+            np.cos(roll) * right + np.sin(roll) * down,
+            np.cos(roll) * down - np.sin(roll) * right,
+            ahead,
+        )
 
     position, right, down, ahead = axes(source)
     ray = ahead + right * (x - middle_x) / focal + down * (y - middle_y) / focal
@@ -217,13 +247,20 @@ def ray_cast(clip: Clip, source: int, target: int, x: int, y: int) -> tuple[floa
     point = position + reach * ray + shift * (target - source)
     position, right, down, ahead = axes(target)
     seen = point - position
-    return middle_x + focal * (seen @ right) / (seen @ ahead), middle_y + focal * (seen @ down) / (seen @ ahead)
+    return middle_x + focal * (seen @ right) / (seen @ ahead), middle_y + focal * (seen @ down) / (
+        seen @ ahead
+    )
 
 
-def test_motion_agrees_with_rays_cast_in_space_and_is_missing_only_where_hidden(street: Clip) -> None:
+def test_motion_agrees_with_rays_cast_in_space_and_is_missing_only_where_hidden(
+    street: Clip,
+) -> None:
     source, target = 14, 5
     flow, recipe = flow_of(street, source, target), recipe_of(street)
-    scene, views = clips._street(recipe).scene, [clips._view(recipe, index).surface for index in (source, target)]
+    scene, views = (
+        clips._street(recipe).scene,
+        [clips._view(recipe, index).surface for index in (source, target)],
+    )
     rng, seen, hidden = np.random.default_rng(0), 0, 0
     for x, y in zip(rng.integers(0, WIDTH, 600), rng.integers(0, HEIGHT, 600), strict=True):
         number = int(views[0][y, x])
@@ -244,9 +281,13 @@ def test_motion_agrees_with_rays_cast_in_space_and_is_missing_only_where_hidden(
 
 def test_a_texture_is_averaged_at_the_scale_it_is_seen_at() -> None:
     rng = np.random.default_rng(1)
-    texture = np.concatenate([rng.random((64, 32, 3)), np.ones((64, 32, 1))], axis=2).astype(np.float32)
+    texture = np.concatenate([rng.random((64, 32, 3)), np.ones((64, 32, 1))], axis=2).astype(
+        np.float32
+    )
     atlas = pack([texture])
-    s, t, eighth, texel, once, ever = (np.array([value], np.float32) for value in (2.5 / 8, 3.5 / 64, 1 / 8, 1 / 64, 1, np.inf))
+    s, t, eighth, texel, once, ever = (
+        np.array([value], np.float32) for value in (2.5 / 8, 3.5 / 64, 1 / 8, 1 / 64, 1, np.inf)
+    )
     number = np.zeros(1, np.int32)
     found = atlas.sample(number, (s, t), (eighth, texel), (ever, ever))
     assert np.allclose(found[0], 255 * texture[3, 8:12].mean(axis=0), atol=1.5)
@@ -256,7 +297,9 @@ def test_a_texture_is_averaged_at_the_scale_it_is_seen_at() -> None:
     at_end = atlas.sample(number, corner, (texel, texel), (once, once))
     assert np.allclose(at_end[0], 255 * texture[0, 0], atol=0.51)
     around = texture[[0, 0, -1, -1], [0, -1, 0, -1]].mean(axis=0)
-    assert np.allclose(atlas.sample(number, corner, (texel, texel), (ever, ever))[0], 255 * around, atol=0.51)
+    assert np.allclose(
+        atlas.sample(number, corner, (texel, texel), (ever, ever))[0], 255 * around, atol=0.51
+    )
     with pytest.raises(ValueError, match="powers of two"):
         pack([texture[: 2 ** (LEVELS - 1) + 1]])
 

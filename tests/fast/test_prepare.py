@@ -1,4 +1,5 @@
-"""The fast form against the form as written: every method, and networks that must not be changed."""
+"""The fast form against the form as written: every method, and networks that must not be
+changed."""
 
 import copy
 import logging
@@ -33,7 +34,8 @@ def build(text: str):
         variant = Variant(variant.name, {**variant.params, "width": 0.125})
     model = registry.create("methods", variant, classes=5).eval()
     for norm in model.modules():
-        if isinstance(norm, nn.BatchNorm2d):  # as after training: none of its numbers is that of a new one
+        # as after training: none of its numbers is that of a new one
+        if isinstance(norm, nn.BatchNorm2d):
             norm.running_mean.normal_(0, 0.1)
             norm.running_var.uniform_(0.5, 2)
             nn.init.uniform_(norm.weight, 0.5, 1.5)
@@ -42,7 +44,10 @@ def build(text: str):
 
 
 def close(found, expected):
-    return found.shape == expected.shape and (found - expected).abs().max() <= 1e-4 * expected.abs().max()
+    return (
+        found.shape == expected.shape
+        and (found - expected).abs().max() <= 1e-4 * expected.abs().max()
+    )
 
 
 @torch.no_grad()
@@ -54,9 +59,13 @@ def test_every_method_keeps_its_outputs(text, caplog):
     expected, reference = model.keyframe(images[0])
     found, fast_reference = fast.keyframe(images[0])
     assert close(found, expected)
-    assert close(fast.nonkeyframe(images[1], motion, fast_reference), model.nonkeyframe(images[1], motion, reference))
+    assert close(
+        fast.nonkeyframe(images[1], motion, fast_reference),
+        model.nonkeyframe(images[1], motion, reference),
+    )
     assert not caplog.records
-    if text.startswith(("arseg", "bisenet", "icnet", "pspnet")):  # no batch norm of theirs follows a sum or a concatenation
+    # no batch norm of theirs follows a sum or a concatenation
+    if text.startswith(("arseg", "bisenet", "icnet", "pspnet")):
         left = [name for name, module in fast.named_modules() if isinstance(module, nn.BatchNorm2d)]
         assert all(name.startswith(tuple(model.training_only())) for name in left)
 
@@ -186,7 +195,8 @@ def test_a_plain_module_without_a_probe_is_only_reordered():
 @torch.no_grad()
 @pytest.mark.parametrize("available", [True, False])
 def test_stages_of_pspnet_at_paper_width(available, monkeypatch):
-    """At width 0.5 the stages' channels are whole panels; without the compiled kernels they stay as they are."""
+    """At width 0.5 the stages' channels are whole panels; without the compiled kernels they stay as
+    they are."""
     monkeypatch.setattr("vssbench.native.available", lambda: available)
     torch.manual_seed(0)
     model = registry.create("methods", Variant("pspnet", {"width": 0.5}), classes=5).eval()

@@ -10,18 +10,30 @@ from vssbench.fast.pooled_conv import PooledConv
 from vssbench.fast.upsampled_conv import UpsampledConv
 from vssbench.nets.resize import resize
 
-needs_compiler = pytest.mark.skipif(not native.available(), reason="no C compiler, or VSSBENCH_NATIVE=0")
+needs_compiler = pytest.mark.skipif(
+    not native.available(), reason="no C compiler, or VSSBENCH_NATIVE=0"
+)
 
 
 def close(found, expected):
-    return found.shape == expected.shape and (found - expected).abs().max() <= 1e-4 * expected.abs().max()
+    return (
+        found.shape == expected.shape
+        and (found - expected).abs().max() <= 1e-4 * expected.abs().max()
+    )
 
 
 @needs_compiler
 @torch.no_grad()
 @pytest.mark.parametrize(
     ("count", "inputs", "outputs", "height", "width"),
-    [(1, 16, 8, 5, 7), (2, 64, 64, 9, 50), (1, 130, 72, 3, 4), (1, 24, 40, 1, 1), (1, 8, 96, 50, 93), (1, 8, 32, 2, 1)],
+    [
+        (1, 16, 8, 5, 7),
+        (2, 64, 64, 9, 50),
+        (1, 130, 72, 3, 4),
+        (1, 24, 40, 1, 1),
+        (1, 8, 96, 50, 93),
+        (1, 8, 32, 2, 1),
+    ],
 )
 def test_the_upsampled_convolution(count, inputs, outputs, height, width):
     torch.manual_seed(0)
@@ -39,7 +51,10 @@ def test_the_upsampled_convolution(count, inputs, outputs, height, width):
 @torch.no_grad()
 def test_bfloat16_is_rounded_once():
     torch.manual_seed(4)
-    stage, x = UpsampledConv(nn.Conv2d(24, 40, 3, padding=1), torch.tensor(0.25)), torch.randn(1, 24, 7, 9).bfloat16()
+    stage, x = (
+        UpsampledConv(nn.Conv2d(24, 40, 3, padding=1), torch.tensor(0.25)),
+        torch.randn(1, 24, 7, 9).bfloat16(),
+    )
     result = stage(x)
     assert result.dtype == torch.bfloat16
     assert torch.equal(result, stage(x.float()).bfloat16())
@@ -49,20 +64,28 @@ def test_bfloat16_is_rounded_once():
 def test_one_slope_for_all_channels_and_no_bias():
     torch.manual_seed(1)
     conv, x = nn.Conv2d(8, 32, 3, padding=1, bias=False), torch.randn(1, 8, 4, 5)
-    expected = F.prelu(conv(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)), torch.tensor([0.25]))
+    expected = F.prelu(
+        conv(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)),
+        torch.tensor([0.25]),
+    )
     assert close(UpsampledConv(conv, torch.tensor([0.25]))(x), expected)
 
 
 @torch.no_grad()
 def test_memory_format_of_the_module_leaves_the_packed_taps_alone():
     torch.manual_seed(2)
-    stage, x = UpsampledConv(nn.Conv2d(8, 32, 3, padding=1), torch.tensor(0.0)), torch.randn(1, 8, 4, 5)
+    stage, x = (
+        UpsampledConv(nn.Conv2d(8, 32, 3, padding=1), torch.tensor(0.0)),
+        torch.randn(1, 8, 4, 5),
+    )
     expected = stage(x)
     assert close(stage.to(memory_format=torch.channels_last)(x), expected)
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("kernel", "first", "aligned"), [(1, False, False), (3, True, True), (3, False, False)])
+@pytest.mark.parametrize(
+    ("kernel", "first", "aligned"), [(1, False, False), (3, True, True), (3, False, False)]
+)
 @pytest.mark.parametrize("size", [(12, 17), (6, 6), (7, 30)])
 def test_the_convolution_of_pyramid_pooling(kernel, first, aligned, size):
     torch.manual_seed(3)

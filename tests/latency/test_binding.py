@@ -30,9 +30,14 @@ def test_the_environment_goes_before(undecided, monkeypatch, name):
     assert binding("cpu") == {}
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux") or (os.cpu_count() or 1) < 2, reason="needs Linux and two cores")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux") or (os.cpu_count() or 1) < 2,
+    reason="needs Linux and two cores",
+)
 def test_openmp_heeds_it(undecided):
     environment = {**os.environ, **BINDING}
     command = [sys.executable, "-c", CODE]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
     assert int(done.stdout) < len(os.sched_getaffinity(0))

@@ -10,7 +10,17 @@ FLEETING = {"load_average", "memory_available_mb", "gpu_state"}
 
 def test_environment_is_json_and_holds_what_times_depend_on():
     found = json.loads(json.dumps(describe_environment("cpu")))
-    assert {"cpu", "flags", "threads", "governor", "memory_mb", "gpu", "torch", "torch_build", "git_revision"} <= set(found)
+    assert {
+        "cpu",
+        "flags",
+        "threads",
+        "governor",
+        "memory_mb",
+        "gpu",
+        "torch",
+        "torch_build",
+        "git_revision",
+    } <= set(found)
     assert set(found) >= FLEETING
     assert found["usable_cores"] >= 1
     assert "PyTorch built with" in found["torch_build"]["config"]

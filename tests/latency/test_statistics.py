@@ -1,4 +1,5 @@
-"""Statistics of times, against slow and obvious references, and on made-up times whose answer is known."""
+"""Statistics of times, against slow and obvious references, and on made-up times whose answer is
+known."""
 
 import math
 
@@ -16,14 +17,19 @@ def samples(model_ms, process=None, rounds=None, gop=3, decode=0.0):
     none = np.zeros(len(model), np.int64)
     process = none if process is None else np.asarray(process)
     rounds = none if rounds is None else np.asarray(rounds)
-    return Samples(none, process, rounds, n // gop, n % gop, n % gop, zero + decode, zero, zero, model, zero)
+    return Samples(
+        none, process, rounds, n // gop, n % gop, n % gop, zero + decode, zero, zero, model, zero
+    )
 
 
 def made(random, level, processes=3, rounds=5, frames=6, process_noise=0.0, noise=0.01):
-    """Frames of one method whose times are ``level`` but for a factor of each process and one of each frame."""
+    """Frames of one method whose times are ``level`` but for a factor of each process and one of
+    each frame."""
     process = np.repeat(np.arange(processes), rounds * frames)
     number = np.tile(np.repeat(np.arange(rounds), frames), processes)
-    factor = np.exp(random.normal(0, process_noise, processes))[process] * np.exp(random.normal(0, noise, len(process)))
+    factor = np.exp(random.normal(0, process_noise, processes))[process] * np.exp(
+        random.normal(0, noise, len(process))
+    )
     return samples(level * factor, process, number)
 
 
@@ -35,7 +41,8 @@ def test_summary_of_known_times():
     assert other.mad_ms == 2  # of 3, 1, 1, 3
     assert gop.median_ms == pytest.approx((52 / 3 + 64 / 3) / 2)
     assert gop.frames_a_second == pytest.approx(1000 / gop.median_ms)
-    assert key.missed == {25: 0.5, 30: 1.0}  # 38 and 42 ms with decoding; the deadlines are 40 and 33.3
+    # 38 and 42 ms with decoding; the deadlines are 40 and 33.3
+    assert key.missed == {25: 0.5, 30: 1.0}
     assert other.missed == {25: 0.0, 30: 0.0}
     assert gop.missed[30] == pytest.approx(2 / 6)
     assert key.parts_ms["decode"] == 8
@@ -54,14 +61,17 @@ def test_gop_means_are_those_of_a_loop():
     for mean, p, r, k in zip(means, process, rounds, np.unique(found.gop), strict=True):
         chosen = [
             t
-            for t, a, b, c in zip(found.network_ms, found.process, found.round, found.gop, strict=True)
+            for t, a, b, c in zip(
+                found.network_ms, found.process, found.round, found.gop, strict=True
+            )
             if (a, b, c) == (p, r, k)
         ]
         assert mean == pytest.approx(sum(chosen) / len(chosen))
 
 
 def test_interval_is_that_of_an_obvious_bootstrap():
-    """Draw processes, then rounds, one by one, take the median of what was drawn: the same but for the draws' noise."""
+    """Draw processes, then rounds, one by one, take the median of what was drawn: the same but for
+    the draws' noise."""
     random = np.random.default_rng(1)
     process, rounds = np.repeat(np.arange(4), 12), np.tile(np.repeat(np.arange(4), 3), 4)
     values = random.normal(0, 1, 4)[process] + random.normal(0, 1, 48)
@@ -86,7 +96,9 @@ def test_interval_covers_the_truth(process_noise):
     hits = 0
     for trial in range(80):
         found = made(random, 10.0, process_noise=process_noise, noise=0.02)
-        low, high = median_interval(np.log(found.network_ms), found.process, found.round, 200, trial)
+        low, high = median_interval(
+            np.log(found.network_ms), found.process, found.round, 200, trial
+        )
         hits += low <= math.log(10.0) <= high
     assert hits / 80 >= 0.88  # 95 % but for chance: the standard error is 2.4 %
 
@@ -108,7 +120,10 @@ def test_pairing_by_round_takes_out_what_both_meet():
     random = np.random.default_rng(4)
     process, rounds = np.repeat(np.arange(3), 24), np.tile(np.repeat(np.arange(4), 6), 3)
     weather = np.where(rounds % 2, 2.0, 1.0)
-    one, two = (samples(level * weather * np.exp(random.normal(0, 0.01, 72)), process, rounds) for level in (11.0, 10.0))
+    one, two = (
+        samples(level * weather * np.exp(random.normal(0, 0.01, 72)), process, rounds)
+        for level in (11.0, 10.0)
+    )
     found = compare(one, two, ("one", "two"), "nonkey")
     assert found.ratio == pytest.approx(1.1, rel=0.02)
     assert found.high - found.low < 0.05
@@ -116,7 +131,8 @@ def test_pairing_by_round_takes_out_what_both_meet():
 
 
 def test_a_ratio_that_depends_on_the_machines_speed_reaches_to_both_states():
-    """One method takes 1.4 times the other's time, 1.3 times where the machine is slow; any mixture of these may be met."""
+    """One method takes 1.4 times the other's time, 1.3 times where the machine is slow; any mixture
+    of these may be met."""
     random = np.random.default_rng(5)
     process, rounds = np.repeat(np.arange(3), 60), np.tile(np.repeat(np.arange(10), 6), 3)
     found = []
@@ -124,10 +140,20 @@ def test_a_ratio_that_depends_on_the_machines_speed_reaches_to_both_states():
         slow = rounds < slow_rounds
         noise = np.exp(random.normal(0, 0.005, (2, 180)))
         dear, cheap = np.where(slow, 18.2, 14.0) * noise[0], np.where(slow, 14.0, 10.0) * noise[1]
-        found.append(compare(samples(dear, process, rounds), samples(cheap, process, rounds), ("dear", "cheap"), "nonkey"))
+        found.append(
+            compare(
+                samples(dear, process, rounds),
+                samples(cheap, process, rounds),
+                ("dear", "cheap"),
+                "nonkey",
+            )
+        )
     for ratio, most in zip(found, (1.4, 1.3), strict=True):
         assert ratio.ratio == pytest.approx(most, rel=0.01)
-        assert (ratio.fast, ratio.slow) == (pytest.approx(1.4, rel=0.01), pytest.approx(1.3, rel=0.01))
+        assert (ratio.fast, ratio.slow) == (
+            pytest.approx(1.4, rel=0.01),
+            pytest.approx(1.3, rel=0.01),
+        )
         assert ratio.low <= ratio.slow < ratio.fast <= ratio.high
     assert found[0].low <= found[1].high  # the two measurements do not contradict each other
 
@@ -135,7 +161,10 @@ def test_a_ratio_that_depends_on_the_machines_speed_reaches_to_both_states():
 def test_a_steady_machine_has_one_state():
     random = np.random.default_rng(6)
     one, two = (made(random, level, rounds=8) for level in (10.0, 12.0))
-    assert (compare(one, two, ("a", "b"), "gop").fast, compare(one, two, ("a", "b"), "gop").slow) == (None, None)
+    assert (
+        compare(one, two, ("a", "b"), "gop").fast,
+        compare(one, two, ("a", "b"), "gop").slow,
+    ) == (None, None)
 
 
 def test_ratio_without_a_common_round_is_none():

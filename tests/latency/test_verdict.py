@@ -19,7 +19,8 @@ QUIET = Load(0.01, 0.0)
 
 def summary(**changes):
     base = {
-        "kind": "key", "samples": 40, "median_ms": 10, "p90_ms": 10.4, "p99_ms": 11, "worst_ms": 12, "mad_ms": 0.1,
+        "kind": "key", "samples": 40, "median_ms": 10, "p90_ms": 10.4, "p99_ms": 11, "worst_ms": 12,
+        "mad_ms": 0.1,
         "low_ms": 9.9, "high_ms": 10.1, "spread": 0.06, "processes_ms": [10, 10.1, 10.2],
         "missed": {25: 0, 30: 0}, "parts_ms": {},
     }  # fmt: skip
@@ -42,8 +43,14 @@ def test_quiet_times_are_stable():
         ({"of": summary(samples=4)}, "only 4 keyframes"),
         ({"loads": (QUIET, Load(0.4, 0.0))}, "other processes used 20% of the machine"),
         ({"loads": (Load(0.0, 0.1),)}, "the hypervisor took 10%"),
-        ({"loads": (Load(None, None),), "average": 1.5}, "the load average at the start was 1.50 on 2 cores"),
-        ({"warmups": (WARM, WarmUp(30, 90, 60, False, (9.0, 8.0), (8.0, 7.0)))}, "1 of 2 warm-ups did not settle"),
+        (
+            {"loads": (Load(None, None),), "average": 1.5},
+            "the load average at the start was 1.50 on 2 cores",
+        ),
+        (
+            {"warmups": (WARM, WarmUp(30, 90, 60, False, (9.0, 8.0), (8.0, 7.0)))},
+            "1 of 2 warm-ups did not settle",
+        ),
         ({"throttled": True}, "lowered its clock"),
     ],
 )
@@ -63,7 +70,8 @@ def test_warm_up_settles_when_windows_agree_twice():
     assert not warmup.settled(falling)
     assert not warmup.settled([*falling, (10.2, 8.1)])
     assert warmup.settled([*falling, (10.2, 8.1), (10.1, 8.0)])
-    assert not warmup.settled([(10.0, 8.0), (10.0, 8.0), (10.0, 9.0)])  # the other frames still change
+    # the other frames still change
+    assert not warmup.settled([(10.0, 8.0), (10.0, 8.0), (10.0, 9.0)])
     assert warmup.settled([(10.0, 0.0)] * 3)  # every frame is a keyframe
 
 
@@ -82,12 +90,16 @@ def test_schedule_is_drawn_anew_for_each_round_and_repeats_by_seed():
     assert set(first) == {0, 1, 2}
 
 
-STAT = "cpu  100 20 30 800 50 5 5 10 0 0\ncpu0 50 10 15 400 25 3 2 5 0 0\ncpu1 50 10 15 400 25 2 3 5 0 0\nintr 1\n"
+STAT = (
+    "cpu  100 20 30 800 50 5 5 10 0 0\ncpu0 50 10 15 400 25 3 2 5 0 0\ncpu1 50 10 15 400 25 2 3 "
+    "5 0 0\nintr 1\n"
+)
 
 
 def test_stat_is_read_as_proc_5_says():
     busy, stolen, cores = load.parse_stat(STAT, 100)
-    assert busy == pytest.approx(1.6)  # user, nice, system, both interrupts; neither idle nor waiting
+    # user, nice, system, both interrupts; neither idle nor waiting
+    assert busy == pytest.approx(1.6)
     assert stolen == pytest.approx(0.1)
     assert cores == 2
     assert load.parse_stat("", 100)[:2] == (None, None)
@@ -102,7 +114,8 @@ def test_others_are_the_busy_time_that_is_not_ours():
 
 
 class FakeCuda:
-    """A device with a clock of its own: each event is recorded when the kernels before it have ended."""
+    """A device with a clock of its own: each event is recorded when the kernels before it have
+    ended."""
 
     def __init__(self):
         self.log, self.now = [], 0.0

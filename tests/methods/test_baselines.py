@@ -64,7 +64,9 @@ def test_shipped_weights_serve_them_too():
 
 
 def test_wrong_parameters_are_refused_in_words():
-    with pytest.raises(UsageError, match="copy: unknown network 'unet'; expected one of pspnet, bisenet"):
+    with pytest.raises(
+        UsageError, match="copy: unknown network 'unet'; expected one of pspnet, bisenet"
+    ):
         create("copy[network=unet]")
     with pytest.raises(UsageError, match="leave them out with network=bisenet"):
         create("warp[network=bisenet,layers=50]")

@@ -1,4 +1,5 @@
-"""One suite for every method: what the harness relies on. A new plug-in gets it without a line of its own."""
+"""One suite for every method: what the harness relies on. A new plug-in gets it without a line of
+its own."""
 
 import copy
 import functools
@@ -85,7 +86,9 @@ def images(number: int, seed: int = 1, size: tuple[int, int] = SIZE) -> torch.Te
     return torch.rand(number, 3, *size, generator=torch.Generator().manual_seed(seed))
 
 
-def both(model: VideoSegmenter, image: torch.Tensor, motion: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def both(
+    model: VideoSegmenter, image: torch.Tensor, motion: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits of a keyframe and of the same image as a non-keyframe."""
     with torch.inference_mode():
         key, reference = model.keyframe(image)
@@ -110,7 +113,8 @@ class TestMethod:
             assert torch.isfinite(logits).all()
 
     def test_without_later_work_a_repeated_frame_has_the_keyframes_labels(self, name):
-        """At distance 0, with no motion. A method that trains on pairs has a second network, and its own test."""
+        """At distance 0, with no motion. A method that trains on pairs has a second network, and
+        its own test."""
         model = build(name)
         if any(phase.data == "pairs" for phase in model.phases()) or "fusion=none" in name:
             assert model.phases()
@@ -190,7 +194,11 @@ class TestMethod:
             assert all(torch.isfinite(term) and term.ndim == 0 for term in terms.values())
             model.zero_grad()
             sum(terms.values()).backward()
-            moved = {key for key, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+            moved = {
+                key
+                for key, p in model.named_parameters()
+                if p.grad is not None and p.grad.abs().sum() > 0
+            }
             assert moved
             assert not any(key.startswith(f"{frozen}.") for key in moved for frozen in phase.frozen)
 
@@ -199,12 +207,16 @@ class TestMethod:
         model = build(name).to(memory_format=torch.channels_last)
         label = torch.randint(0, CLASSES, (2, *SIZE), generator=torch.Generator().manual_seed(5))
         motion = torch.randn(2, 2, *SIZE, generator=torch.Generator().manual_seed(6))
-        pictures = [images(2, seed).contiguous(memory_format=torch.channels_last) for seed in (1, 2)]
+        pictures = [
+            images(2, seed).contiguous(memory_format=torch.channels_last) for seed in (1, 2)
+        ]
         batch = Batch(pictures[0], label, torch.ones(CLASSES), pictures[1], motion, motion)
 
         def loss(phase):
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                return torch.stack([term.float() for term in model.loss(phase, batch).values()]).sum()
+                return torch.stack(
+                    [term.float() for term in model.loss(phase, batch).values()]
+                ).sum()
 
         for phase in model.phases():
             model.begin_phase(phase)
@@ -234,7 +246,8 @@ class TestMethod:
             assert torch.equal(before, after)
 
     def test_weights_survive_their_file(self, name, tmp_path):
-        """Saved and opened again, a method gives the same labels; the file is held in half precision."""
+        """Saved and opened again, a method gives the same labels; the file is held in half
+        precision."""
         model = build(name)
         path = tmp_path / "w.safetensors"
         save_weights(path, model, small(name), tuple("abcde"), "none", {})
@@ -242,22 +255,35 @@ class TestMethod:
         other = registry.create("methods", small(name), classes=CLASSES).eval()
         file = open_weights(path)
         other.load_state_dict(file.tensors(), strict=False)
-        key, again = (both(m, images(1), torch.zeros(1, 2, *SIZE))[0].argmax(1) for m in (model, other))
+        key, again = (
+            both(m, images(1), torch.zeros(1, 2, *SIZE))[0].argmax(1) for m in (model, other)
+        )
         assert float((key == again).float().mean()) > 0.95
 
     def test_what_a_codec_cannot_give_is_refused_in_words(self, name, patterns, tmp_path):
-        """A raw stream carries no motion: a method that needs it becomes a refused row, any other is measured."""
+        """A raw stream carries no motion: a method that needs it becomes a refused row, any other
+        is measured."""
         torch.manual_seed(0)
         variant = small(name)
         model = registry.create("methods", variant, classes=3)
         path = tmp_path / "w.safetensors"
         save_weights(path, model, variant, patterns.classes, "patterns", {})
         coder = registry.create("codecs", Variant("raw"), gop=4)
-        cell = Cell(variant, open_weights(path), Variant("patterns"), patterns, Variant("raw"), coder, Dense())
+        cell = Cell(
+            variant,
+            open_weights(path),
+            Variant("patterns"),
+            patterns,
+            Variant("raw"),
+            coder,
+            Dense(),
+        )
         result = measure(cell, RunStore(tmp_path / "runs"), "test")
         if "motion" in model.needs:
             assert result.status == "refused"
-            assert re.search("needs motion vectors, and raw carries none; choose a codec", result.reason)
+            assert re.search(
+                "needs motion vectors, and raw carries none; choose a codec", result.reason
+            )
         else:
             assert result.status == "done", result.reason
 
@@ -283,7 +309,8 @@ class Colour(VideoSegmenter):
         return self.head(self.normalise(image)), None
 
     def loss(self, phase, batch):
-        return {"task": nn.functional.cross_entropy(self.keyframe(batch.image)[0], batch.label, ignore_index=255)}
+        logits, _ = self.keyframe(batch.image)
+        return {"task": nn.functional.cross_entropy(logits, batch.label, ignore_index=255)}
 '''
 
 
@@ -293,10 +320,26 @@ def test_a_third_party_plug_in_passes_the_suite(tmp_path):
     info = tmp_path / "colour_method-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colour-method\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[vssbench.methods]\nthird_party_colour = colour_method:Colour\n")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "third_party_colour", __file__]
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    (info / "entry_points.txt").write_text(
+        "[vssbench.methods]\nthird_party_colour = colour_method:Colour\n"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "third_party_colour",
+        __file__,
+    ]
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+    )
     assert result.returncode == 0, textwrap.shorten(result.stdout[-3000:], 3000)
     passed = re.search(r"(\d+) passed", result.stdout)
     assert passed

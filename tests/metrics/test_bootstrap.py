@@ -1,4 +1,5 @@
-"""Bootstrap intervals: what is drawn, what they are made of, and how often they hold the truth in a simulation."""
+"""Bootstrap intervals: what is drawn, what they are made of, and how often they hold the truth in a
+simulation."""
 
 from __future__ import annotations
 
@@ -27,26 +28,41 @@ CLASSES = 4
 SHARES = np.array([0.5, 0.3, 0.15, 0.05])
 
 
-def series(random: np.random.Generator, frames: int, correlation: float, columns: int) -> np.ndarray:
+def series(
+    random: np.random.Generator, frames: int, correlation: float, columns: int
+) -> np.ndarray:
     """A stationary AR(1) series of variance 1: float64 (frames, columns)."""
     values = random.standard_normal((frames, columns))
     for frame in range(1, frames):
-        values[frame] = correlation * values[frame - 1] + math.sqrt(1 - correlation**2) * values[frame]
+        values[frame] = (
+            correlation * values[frame - 1] + math.sqrt(1 - correlation**2) * values[frame]
+        )
     return values
 
 
 def record_of(
-    seed: int, frames: int = 60, correlation: float = 0.0, gop: int = 4, clips: int = 1, skill: float = 2.0, every: bool = False
+    seed: int,
+    frames: int = 60,
+    correlation: float = 0.0,
+    gop: int = 4,
+    clips: int = 1,
+    skill: float = 2.0,
+    every: bool = False,
 ) -> ConfusionRecord:
-    """Frames whose errors follow an AR(1) series, the same for all skills; farther from the keyframe they are more."""
+    """Frames whose errors follow an AR(1) series, the same for all skills; farther from the
+    keyframe they are more."""
     random = np.random.default_rng(seed)
     rows, places = [], []
     for clip in range(clips):
         hardness = series(random, frames, correlation, CLASSES + 1)
-        pixels = np.rint(SHARES * np.exp(0.3 * series(random, frames, correlation, CLASSES)) * 10_000).astype(np.int64)
+        pixels = np.rint(
+            SHARES * np.exp(0.3 * series(random, frames, correlation, CLASSES)) * 10_000
+        ).astype(np.int64)
         for frame in range(frames):
             for distance in range(gop) if every else [frame % gop]:
-                badness = -skill + 0.1 * distance + 0.5 * hardness[frame, 0] + 0.4 * hardness[frame, 1:]
+                badness = (
+                    -skill + 0.1 * distance + 0.5 * hardness[frame, 0] + 0.4 * hardness[frame, 1:]
+                )
                 wrong = np.rint(pixels[frame] / (1 + np.exp(-badness))).astype(np.int64)
                 matrix = np.zeros((CLASSES, CLASSES), np.int64)
                 matrix[np.arange(CLASSES), (np.arange(CLASSES) + 1) % CLASSES] = wrong
@@ -64,7 +80,9 @@ def test_the_interval_is_about_the_score_itself(aggregate: str, clips: int) -> N
     found = intervals(record, aggregate, replicates=300)
     assert found.miou.value == pytest.approx(scores(record, aggregate).miou, abs=1e-12)
     assert found.miou.low < found.miou.value < found.miou.high
-    assert [item.value for item in found.by_distance if item] == pytest.approx(scores(record).miou_by_distance)
+    assert [item.value for item in found.by_distance if item] == pytest.approx(
+        scores(record).miou_by_distance
+    )
     assert found.resampling.units == ("clips" if clips == 12 else "blocks")
     assert found.resampling.frames == 40 * clips
 
@@ -79,7 +97,12 @@ def test_every_draw_is_the_score_of_the_frames_that_were_drawn(rules: dict, ever
     values = []
     for drawn in weights(found.resampling, lengths, 100, random):
         often = np.repeat(np.arange(len(record.frames)), drawn[record.frames].astype(int))
-        again = ConfusionRecord(*(column[often] for column in (record.matrices, record.distances, record.clips, record.frames)))
+        again = ConfusionRecord(
+            *(
+                column[often]
+                for column in (record.matrices, record.distances, record.clips, record.frames)
+            )
+        )
         values.append(scores(again, **rules).miou)
     low, middle, high = np.quantile(np.array(values, float), [0.025, 0.5, 0.975])
     value, widening = found.miou.value, found.resampling.widening
@@ -92,25 +115,40 @@ def test_blocks_are_consecutive_frames_of_one_clip() -> None:
     lengths = np.array([7, 3, 10])
     resampling = plan(np.zeros(20), lengths, 5, 100, 0)
     drawn = weights(resampling, lengths, 400, np.random.default_rng(0))
-    whole = weights(plan(np.zeros(20), np.array([20]), 5, 100, 0), np.array([20]), 400, np.random.default_rng(0))
+    whole = weights(
+        plan(np.zeros(20), np.array([20]), 5, 100, 0), np.array([20]), 400, np.random.default_rng(0)
+    )
     assert (whole.sum(axis=1) == 20).all()
     for row in drawn:
         of_clips = np.split(row, np.cumsum(lengths)[:-1])
         assert len(set(of_clips[1])) == 1  # a block in a clip that is shorter is the clip
-    # four blocks begin at one of twenty frames; a frame is in those that begin at it and at the four before it, or two before
-    assert drawn.mean(axis=0) == pytest.approx([4 * 5 / 20] * 7 + [4 * 3 / 20] * 3 + [4 * 5 / 20] * 10, abs=0.2)
+    # four blocks begin at one of twenty frames; a frame is in those that begin at it and at the
+    # four before it, or two before
+    assert drawn.mean(axis=0) == pytest.approx(
+        [4 * 5 / 20] * 7 + [4 * 3 / 20] * 3 + [4 * 5 / 20] * 10, abs=0.2
+    )
     # a frame is drawn with the one after it four times of five, round the clip's end too
-    together = [np.corrcoef(whole[:, place], whole[:, (place + 1) % 20])[0, 1] for place in range(20)]
+    together = [
+        np.corrcoef(whole[:, place], whole[:, (place + 1) % 20])[0, 1] for place in range(20)
+    ]
     assert np.mean(together) == pytest.approx(0.8, abs=0.1)
 
 
 def test_blocks_are_drawn_of_one_or_two_clips_and_of_those_of_which_one_is_nearly_all() -> None:
-    for lengths, units in (([60], "blocks"), ([30, 30], "blocks"), ([100, 10, 10], "blocks"), ([12, 12, 12], "clips")):
+    for lengths, units in (
+        ([60], "blocks"),
+        ([30, 30], "blocks"),
+        ([100, 10, 10], "blocks"),
+        ([12, 12, 12], "clips"),
+    ):
         assert plan(np.zeros(sum(lengths)), np.array(lengths), None, 100, 0).units == units
     assert equal_clips(np.array([7, 7, 7])) == pytest.approx(3)
     assert equal_clips(np.array([100, 10, 10])) == pytest.approx(1.41, abs=0.01)
-    # as of three means that are independent: Student's quantile, and the variance over two in place of three
-    assert widening_of_clips(np.array([5, 5, 5])) == pytest.approx(4.303 / 1.960 * math.sqrt(3 / 2), abs=1e-3)
+    # as of three means that are independent: Student's quantile, and the variance over two in place
+    # of three
+    assert widening_of_clips(np.array([5, 5, 5])) == pytest.approx(
+        4.303 / 1.960 * math.sqrt(3 / 2), abs=1e-3
+    )
 
 
 def test_a_distance_that_too_few_clips_show_has_no_interval() -> None:
@@ -124,13 +162,19 @@ def test_a_distance_that_too_few_clips_show_has_no_interval() -> None:
     assert few is not None
     # four clips show the second distance: they are widened as four, not as six
     drawn = record.distances == 1
-    alone = ConfusionRecord(record.matrices[drawn], record.distances[drawn], record.clips[drawn], record.frames[drawn])
-    assert few.high - few.low == pytest.approx(intervals(alone).miou.high - intervals(alone).miou.low, rel=0.2)
+    alone = ConfusionRecord(
+        record.matrices[drawn], record.distances[drawn], record.clips[drawn], record.frames[drawn]
+    )
+    assert few.high - few.low == pytest.approx(
+        intervals(alone).miou.high - intervals(alone).miou.low, rel=0.2
+    )
 
 
 def test_clips_are_drawn_whole() -> None:
     lengths = np.arange(1, 13)
-    drawn = weights(plan(np.zeros(78), lengths, None, 100, 0), lengths, 50, np.random.default_rng(0))
+    drawn = weights(
+        plan(np.zeros(78), lengths, None, 100, 0), lengths, 50, np.random.default_rng(0)
+    )
     for row in drawn:
         heads = [set(part) for part in np.split(row, np.cumsum(lengths)[:-1])]
         assert all(len(head) == 1 for head in heads)
@@ -140,7 +184,9 @@ def test_clips_are_drawn_whole() -> None:
 def test_a_seed_gives_the_same_interval_and_the_order_of_rows_does_not_matter() -> None:
     record = record_of(3, 40, 0.5)
     order = np.random.default_rng(0).permutation(40)
-    shuffled = ConfusionRecord(record.matrices[order], record.distances[order], record.clips[order], record.frames[order])
+    shuffled = ConfusionRecord(
+        record.matrices[order], record.distances[order], record.clips[order], record.frames[order]
+    )
     assert intervals(record, seed=4).miou == intervals(record, seed=4).miou
     assert intervals(record, seed=4).miou != intervals(record, seed=5).miou
     first, second = intervals(record).miou, intervals(shuffled).miou
@@ -155,7 +201,9 @@ def test_a_frame_scored_at_every_distance_is_one_frame() -> None:
         np.zeros(160, np.int64),
         np.tile(np.arange(40), 4),
     )
-    alone = ConfusionRecord(*(getattr(copies, name)[:40] for name in ("matrices", "distances", "clips", "frames")))
+    alone = ConfusionRecord(
+        *(getattr(copies, name)[:40] for name in ("matrices", "distances", "clips", "frames"))
+    )
     four, one = intervals(copies), intervals(alone)
     assert (four.miou.low, four.miou.high) == pytest.approx((one.miou.low, one.miou.high))
     assert four.resampling.frames == 40
@@ -180,17 +228,26 @@ def test_two_methods_at_other_distances_of_the_same_frames_are_compared_where_th
     found = difference(first, second)
     assert found.miou.value == pytest.approx(scores(first).miou - scores(second).miou)
     assert found.by_distance == ()  # no distance has the same frames
-    every = difference(record_of(6, 30, 0.5, gop=2, every=True), record_of(6, 30, 0.5, gop=3, every=True))
+    every = difference(
+        record_of(6, 30, 0.5, gop=2, every=True), record_of(6, 30, 0.5, gop=3, every=True)
+    )
     assert len(every.by_distance) == 2
 
 
 def test_methods_on_other_frames_or_labels_are_refused_in_words() -> None:
     record = record_of(7, 30)
-    with pytest.raises(DataError, match=r"different frames \(30 and 29, 29 of them the same; frame 29 of clip 0"):
+    with pytest.raises(
+        DataError, match=r"different frames \(30 and 29, 29 of them the same; frame 29 of clip 0"
+    ):
         difference(record, record_of(7, 29))
     with pytest.raises(DataError, match="different labels"):
         difference(record, record_of(8, 30))
-    wide = ConfusionRecord(np.pad(record.matrices, ((0, 0), (0, 1), (0, 1))), record.distances, record.clips, record.frames)
+    wide = ConfusionRecord(
+        np.pad(record.matrices, ((0, 0), (0, 1), (0, 1))),
+        record.distances,
+        record.clips,
+        record.frames,
+    )
     with pytest.raises(DataError, match="4 and 5 classes"):
         difference(record, wide)
 
@@ -212,8 +269,14 @@ def test_too_little_for_an_interval_is_refused_in_words() -> None:
 
 def test_how_an_interval_was_made_is_said() -> None:
     resampling = intervals(record_of(10, 60, 0.7)).resampling
-    assert f"blocks of {resampling.block} consecutive labelled frames, of 60 in 1 clip" in resampling.describe()
-    assert "12 clips drawn whole, 2000 replicates, seed 0" in intervals(record_of(10, 2, clips=12)).resampling.describe()
+    assert (
+        f"blocks of {resampling.block} consecutive labelled frames, of 60 in 1 clip"
+        in resampling.describe()
+    )
+    assert (
+        "12 clips drawn whole, 2000 replicates, seed 0"
+        in intervals(record_of(10, 2, clips=12)).resampling.describe()
+    )
 
 
 def test_students_quantiles_are_those_of_the_tables() -> None:
@@ -226,7 +289,12 @@ def test_the_correlation_of_neighbours_is_found_within_clips_alone() -> None:
     long = series(random, 20_000, 0.8, 1)[:, 0]
     assert neighbours_correlation(long, np.array([20_000])) == pytest.approx(0.8, abs=0.02)
     assert neighbours_correlation(random.standard_normal(5000), np.array([5000])) < 0.05
-    short = np.mean([neighbours_correlation(series(random, 100, 0.8, 1)[:, 0], np.array([100])) for _ in range(300)])
+    short = np.mean(
+        [
+            neighbours_correlation(series(random, 100, 0.8, 1)[:, 0], np.array([100]))
+            for _ in range(300)
+        ]
+    )
     assert short == pytest.approx(0.8, abs=0.02)
     joined = np.concatenate([series(random, 50, 0.9, 1)[:, 0] for _ in range(200)])
     assert neighbours_correlation(joined, np.full(200, 50)) == pytest.approx(0.9, abs=0.02)
@@ -241,7 +309,9 @@ def test_the_block_grows_with_correlation_and_length() -> None:
     assert block_length(0.5, 1000) == math.ceil((1.5 * 1.7778 * 1000) ** (1 / 3))
 
 
-@pytest.mark.parametrize(("correlation", "lengths", "block"), [(0.0, [40], 4), (0.8, [40], 8), (0.6, [20, 12, 30], 10)])
+@pytest.mark.parametrize(
+    ("correlation", "lengths", "block"), [(0.0, [40], 4), (0.8, [40], 8), (0.6, [20, 12, 30], 10)]
+)
 def test_the_share_of_the_variance_that_blocks_show_equals_that_of_simulated_series(
     correlation: float, lengths: list[int], block: int
 ) -> None:
@@ -255,7 +325,9 @@ def test_the_share_of_the_variance_that_blocks_show_equals_that_of_simulated_ser
         # the variance of a mean of blocks that begin anywhere: that of block sums
         sums = [sum(np.roll(clip - mean, -step) for step in range(block)) for clip in clips]
         shown.append((np.concatenate(sums) ** 2).mean() / block / count)
-    assert captured(correlation, np.array(lengths), block) == pytest.approx(np.mean(shown) / np.var(means), rel=0.07)
+    assert captured(correlation, np.array(lengths), block) == pytest.approx(
+        np.mean(shown) / np.var(means), rel=0.07
+    )
 
 
 def held(correlation: float, block: int | None, widened: bool, runs: int) -> float:
@@ -265,7 +337,9 @@ def held(correlation: float, block: int | None, widened: bool, runs: int) -> flo
     assert truth is not None
     hits = 0
     for seed in random.integers(0, 2**31, runs):
-        found = intervals(record_of(int(seed), 101, correlation), block=block, replicates=400, seed=int(seed))
+        found = intervals(
+            record_of(int(seed), 101, correlation), block=block, replicates=400, seed=int(seed)
+        )
         factor = 1.0 if widened else found.resampling.widening
         low = found.miou.value + (found.miou.low - found.miou.value) / factor
         high = found.miou.value + (found.miou.high - found.miou.value) / factor
@@ -282,14 +356,17 @@ def test_drawing_single_frames_would_promise_too_much() -> None:
 
 
 def two_methods(seed: int, lengths: list[int], between: float) -> list[ConfusionRecord]:
-    """Two methods on clips of so many frames, whose errors follow AR(1) series of 0.7. A frame is hard for both, and for each
-    in its own way; so is a clip, with a standard deviation of ``between`` (of the odds' logarithm)."""
+    """Two methods on clips of so many frames, whose errors follow AR(1) series of 0.7. A frame is
+    hard for both, and for each in its own way; so is a clip, with a standard deviation of
+    ``between`` (of the odds' logarithm)."""
     random = np.random.default_rng(seed)
     clip = np.repeat(np.arange(len(lengths)), lengths)
     frame = np.concatenate([np.arange(length) for length in lengths])
 
     def varied(within: float, between: float) -> np.ndarray:
-        side_by_side = series(random, max(lengths), 0.7, CLASSES * len(lengths)).reshape(max(lengths), len(lengths), CLASSES)
+        side_by_side = series(random, max(lengths), 0.7, CLASSES * len(lengths)).reshape(
+            max(lengths), len(lengths), CLASSES
+        )
         drift = side_by_side[frame, clip]
         return within * drift + between * random.standard_normal((len(lengths), CLASSES))[clip]
 
@@ -297,7 +374,9 @@ def two_methods(seed: int, lengths: list[int], between: float) -> list[Confusion
     hardness = -2 + 0.1 * (frame % 4)[:, None] + varied(0.5, between)
     records = []
     for skill in (0.0, 0.2):
-        wrong = np.rint(pixels / (1 + np.exp(skill - hardness - varied(0.4, between / 2)))).astype(np.int64)
+        wrong = np.rint(pixels / (1 + np.exp(skill - hardness - varied(0.4, between / 2)))).astype(
+            np.int64
+        )
         matrices = np.zeros((len(frame), CLASSES, CLASSES), np.int64)
         matrices[:, np.arange(CLASSES), (np.arange(CLASSES) + 1) % CLASSES] = wrong
         matrices[:, np.arange(CLASSES), np.arange(CLASSES)] = pixels - wrong
@@ -308,10 +387,15 @@ def two_methods(seed: int, lengths: list[int], between: float) -> list[Confusion
 @pytest.mark.parametrize(
     ("lengths", "between", "units"),
     [
-        ([12] * 3, 0.0, "clips"), ([12] * 3, 0.3, "clips"), ([30, 12, 20, 12], 0.3, "clips"), ([12] * 10, 0.3, "clips"),
-        ([8] * 30, 0.3, "clips"), ([101], 0.0, "blocks"), ([40, 61], 0.0, "blocks"),
+        ([12] * 3, 0.0, "clips"),
+        ([12] * 3, 0.3, "clips"),
+        ([30, 12, 20, 12], 0.3, "clips"),
+        ([12] * 10, 0.3, "clips"),
+        ([8] * 30, 0.3, "clips"),
+        ([101], 0.0, "blocks"),
+        ([40, 61], 0.0, "blocks"),
     ],
-)  # fmt: skip
+)
 def test_intervals_of_scores_and_of_differences_hold_the_truth_as_often_as_they_say(
     lengths: list[int], between: float, units: str
 ) -> None:

@@ -18,8 +18,14 @@ def boundary_of(values: np.ndarray, label: np.ndarray, wanted: int) -> list[tupl
     found = []
     for y, x in np.ndindex(values.shape):
         around = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
-        inside = [(v, u) for v, u in around if 0 <= v < height and 0 <= u < width and label[v, u] != 255]
-        if values[y, x] == wanted and label[y, x] != 255 and any(values[place] != wanted for place in inside):
+        inside = [
+            (v, u) for v, u in around if 0 <= v < height and 0 <= u < width and label[v, u] != 255
+        ]
+        if (
+            values[y, x] == wanted
+            and label[y, x] != 255
+            and any(values[place] != wanted for place in inside)
+        ):
             found.append((y, x))
     return found
 
@@ -28,19 +34,27 @@ def matched(some: list[tuple[int, int]], others: list[tuple[int, int]], toleranc
     return sum(any(math.hypot(y - v, x - u) < tolerance for v, u in others) for y, x in some)
 
 
-def counted_slowly(label: np.ndarray, prediction: np.ndarray, classes: int, share: float) -> list[list[int]]:
+def counted_slowly(
+    label: np.ndarray, prediction: np.ndarray, classes: int, share: float
+) -> list[list[int]]:
     tolerance = share * math.hypot(*label.shape)
     counts: list[list[int]] = [[], [], [], []]
     for wanted in range(classes):
         predicted, true = (boundary_of(values, label, wanted) for values in (prediction, label))
-        numbers = matched(predicted, true, tolerance), len(predicted), matched(true, predicted, tolerance), len(true)
+        numbers = (
+            matched(predicted, true, tolerance),
+            len(predicted),
+            matched(true, predicted, tolerance),
+            len(true),
+        )
         for row, number in zip(counts, numbers, strict=True):
             row.append(number)
     return counts
 
 
 def blobs(seed: int, classes: int, ignored: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
-    """A label and a prediction uint8 (24, 30): coarse squares, the prediction moved and with noise."""
+    """A label and a prediction uint8 (24, 30): coarse squares, the prediction moved and with
+    noise."""
     random = np.random.default_rng(seed)
     label = np.repeat(np.repeat(random.integers(0, classes, (4, 5)), 6, 0), 6, 1).astype(np.uint8)
     prediction = np.roll(label, (1, 2), (0, 1))
@@ -113,11 +127,19 @@ def test_the_meter_keeps_counts_and_scores_follow_from_them() -> None:
         values = []
         for right, predicted, found, true in counts.T:
             if predicted + true:
-                precision, recall = right / predicted if predicted else 0, found / true if true else 0
-                values.append(2 * precision * recall / (precision + recall) if precision + recall else 0.0)
+                precision, recall = (
+                    right / predicted if predicted else 0,
+                    found / true if true else 0,
+                )
+                values.append(
+                    2 * precision * recall / (precision + recall) if precision + recall else 0.0
+                )
         return sum(values) / len(values)
 
-    at = [[counts for counts, d in zip(own, distances, strict=True) if d == wanted] for wanted in (0, 1, 3)]
+    at = [
+        [counts for counts, d in zip(own, distances, strict=True) if d == wanted]
+        for wanted in (0, 1, 3)
+    ]
     dataset = [f(np.sum(rows, axis=0)) for rows in at]
     image = [sum(map(f, rows)) / len(rows) for rows in at]
     by_distance = boundary_scores(arrays)

@@ -9,7 +9,9 @@ from vssbench.core.errors import DataError, UsageError
 from vssbench.metrics.confusion import confusion_matrix
 
 
-def counted_one_by_one(label: np.ndarray, prediction: np.ndarray, classes: int, ignore: int) -> list[list[int]]:
+def counted_one_by_one(
+    label: np.ndarray, prediction: np.ndarray, classes: int, ignore: int
+) -> list[list[int]]:
     counts = [[0] * classes for _ in range(classes)]
     for truth, predicted in zip(label.ravel().tolist(), prediction.ravel().tolist(), strict=True):
         if truth != ignore:
@@ -18,7 +20,9 @@ def counted_one_by_one(label: np.ndarray, prediction: np.ndarray, classes: int, 
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64])
-@pytest.mark.parametrize(("classes", "ignore"), [(1, 255), (2, 0), (11, 255), (19, 255), (200, 254)])
+@pytest.mark.parametrize(
+    ("classes", "ignore"), [(1, 255), (2, 0), (11, 255), (19, 255), (200, 254)]
+)
 def test_equals_counting_pixel_by_pixel(dtype: type, classes: int, ignore: int) -> None:
     random = np.random.default_rng(classes)
     label = random.integers(0, classes, (17, 23), dtype=np.uint8)

@@ -29,7 +29,9 @@ def sequence(seed: int, frames: int, change: float, ignored: float = 0.0) -> lis
     return [np.where(hidden, 255, item).astype(np.uint8) for item in maps]
 
 
-def window_shares(labels: list[np.ndarray], predictions: list[np.ndarray], length: int, unscored: bool) -> list[float]:
+def window_shares(
+    labels: list[np.ndarray], predictions: list[np.ndarray], length: int, unscored: bool
+) -> list[float]:
     """Return each window's share of steady pixels whose prediction is steady too.
 
     A pixel is steady where its label is that of the window's first frame throughout.
@@ -42,7 +44,10 @@ def window_shares(labels: list[np.ndarray], predictions: list[np.ndarray], lengt
                 if labels[first][place] == 255 and not unscored:
                     continue
                 steady += 1
-                kept += all(item[place] == predictions[first][place] for item in predictions[first : first + length])
+                kept += all(
+                    item[place] == predictions[first][place]
+                    for item in predictions[first : first + length]
+                )
         if steady:
             shares.append(kept / steady)
     return shares
@@ -55,7 +60,8 @@ def shown(prediction: np.ndarray, label: np.ndarray | None, frame: int, **more: 
 
 def test_windows_equal_those_compared_frame_by_frame() -> None:
     clips = [
-        (sequence(seed, count, 0.05, 0.2), sequence(seed + 9, count, 0.04)) for seed, count in ((0, 9), (1, 4), (2, 5), (3, 3))
+        (sequence(seed, count, 0.05, 0.2), sequence(seed + 9, count, 0.04))
+        for seed, count in ((0, 9), (1, 4), (2, 5), (3, 3))
     ]
     meter = ConsistencyMeter(CLASSES, windows=(4, 2))
     for number, (labels, predictions) in enumerate(clips):
@@ -66,8 +72,11 @@ def test_windows_equal_those_compared_frame_by_frame() -> None:
         for unscored in (True, False):
             everything = [window_shares(*clip, length, unscored) for clip in clips]
             joined = [share for clip in everything for share in clip]
-            assert vc_windows(arrays, length, last=True, unscored=unscored).tolist() == pytest.approx(joined)
-            script = [share for clip in everything for share in clip[:-1]]  # VSPW's script leaves out the last of each clip
+            assert vc_windows(
+                arrays, length, last=True, unscored=unscored
+            ).tolist() == pytest.approx(joined)
+            # VSPW's script leaves out the last of each clip
+            script = [share for clip in everything for share in clip[:-1]]
             assert vc(arrays, length, unscored=unscored) == pytest.approx(sum(script) / len(script))
     assert vc(arrays, 8) is None
 
@@ -100,7 +109,10 @@ def test_tc_counts_pairs_of_neighbours_through_the_motion_given() -> None:
         matrix = np.zeros((CLASSES, CLASSES), np.int64)
         for y, x in np.ndindex(now.shape):
             if not np.isnan(flow[y, x]).any():
-                u, v = math.floor(x + float(flow[y, x, 0]) + 0.5), math.floor(y + float(flow[y, x, 1]) + 0.5)
+                u, v = (
+                    math.floor(x + float(flow[y, x, 0]) + 0.5),
+                    math.floor(y + float(flow[y, x, 1]) + 0.5),
+                )
                 if 0 <= u < 9 and 0 <= v < 7:
                     matrix[before[v, u], now[y, x]] += 1
         expected.append(matrix)
@@ -109,7 +121,9 @@ def test_tc_counts_pairs_of_neighbours_through_the_motion_given() -> None:
     assert arrays["tc_distances"].tolist() == [1, 2, 3, 0]
     found = tc(arrays)
     assert found.tc == pytest.approx(mean_iou(np.sum(expected, axis=0)))
-    assert found.by_distance == pytest.approx([mean_iou(matrix) for matrix in (expected[3], *expected[:3])])
+    assert found.by_distance == pytest.approx(
+        [mean_iou(matrix) for matrix in (expected[3], *expected[:3])]
+    )
     assert (found.pairs, found.exact) == (4, 4)
 
 
@@ -123,13 +137,25 @@ def test_motion_is_asked_only_of_a_frame_that_follows_its_neighbour() -> None:
     meter = ConsistencyMeter(CLASSES)
     for episode, frames in enumerate([(0, 2), (3, 4), (5,)]):
         for frame in frames:
-            meter.add(shown(sequence(0, 1, 0)[0], None, frame, episode=episode, flow=lambda frame=frame: flow(frame)))
+            meter.add(
+                shown(
+                    sequence(0, 1, 0)[0],
+                    None,
+                    frame,
+                    episode=episode,
+                    flow=lambda frame=frame: flow(frame),
+                )
+            )
     assert asked == [4]
 
 
 def test_without_motion_there_is_no_tc_and_nothing_shown_gives_none() -> None:
     meter = ConsistencyMeter(CLASSES)
-    assert (tc(meter.arrays()).tc, tc(meter.arrays()).by_distance, vc(meter.arrays(), 8)) == (None, (), None)
+    assert (tc(meter.arrays()).tc, tc(meter.arrays()).by_distance, vc(meter.arrays(), 8)) == (
+        None,
+        (),
+        None,
+    )
     for frame, item in enumerate(sequence(0, 3, 0.1)):
         meter.add(shown(item, item, frame))
     assert tc(meter.arrays()).pairs == 0
@@ -143,7 +169,9 @@ def test_the_truth_of_a_scene_is_consistent_to_the_last_pixel_under_its_exact_mo
         label = clip.label(frame)
         assert label is not None
         prediction = np.where(label == 255, 0, label).astype(np.uint8)
-        meter.add(shown(prediction, label, frame, flow=lambda frame=frame: clip.flow(frame, frame - 1)))
+        meter.add(
+            shown(prediction, label, frame, flow=lambda frame=frame: clip.flow(frame, frame - 1))
+        )
     arrays = meter.arrays()
     assert tc(arrays).tc == 1.0
     assert arrays["tc_matrices"].sum() > 0.8 * 2 * 96 * 128
@@ -161,7 +189,15 @@ def test_unknown_motion_is_estimated_from_the_images() -> None:
             cut = np.s_[frame : frame + 96, 3 * frame : 3 * frame + 128]
             more = {"episode": episode, "clip": episode}
             followed.add(shown(labels[cut], None, frame, image=canvas[cut], **more))
-            still.add(shown(labels[cut], None, frame, flow=lambda: np.zeros((96, 128, 2), np.float32), **more))
+            still.add(
+                shown(
+                    labels[cut],
+                    None,
+                    frame,
+                    flow=lambda: np.zeros((96, 128, 2), np.float32),
+                    **more,
+                )
+            )
     assert tc(followed.arrays()).pairs == 4
     assert tc(followed.arrays()).exact == 0
     moved, unmoved = tc(followed.arrays()).tc, tc(still.arrays()).tc
@@ -205,4 +241,6 @@ def test_labels_and_matrices_are_those_of_one_confusion_matrix() -> None:
     meter = ConsistencyMeter(CLASSES)
     for frame, item in enumerate((first, second)):
         meter.add(shown(item, None, frame, flow=lambda: np.zeros((7, 9, 2), np.float32)))
-    np.testing.assert_array_equal(meter.arrays()["tc_matrices"][0], confusion_matrix(first, second, CLASSES))
+    np.testing.assert_array_equal(
+        meter.arrays()["tc_matrices"][0], confusion_matrix(first, second, CLASSES)
+    )

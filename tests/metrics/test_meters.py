@@ -8,7 +8,11 @@ from vssbench.metrics.meters import METERS, named
 
 def test_names_once_and_in_one_order() -> None:
     assert named([]) == ()
-    assert named(["consistency", "boundary, consistency"]) == ("boundary", "consistency") == tuple(METERS)
+    assert (
+        named(["consistency", "boundary, consistency"])
+        == ("boundary", "consistency")
+        == tuple(METERS)
+    )
 
 
 @pytest.mark.parametrize("text", ["flicker", "", "boundary,"])

@@ -121,7 +121,9 @@ def test_scratch_memory_is_kept_and_each_threads_own():
 
 def test_a_forked_process_has_threads_of_its_own():
     in_parallel(lambda n: None, [(n,) for n in range(4)])
-    process = multiprocessing.get_context("fork").Process(target=in_parallel, args=(_nothing, [(n,) for n in range(4)]))
+    process = multiprocessing.get_context("fork").Process(
+        target=in_parallel, args=(_nothing, [(n,) for n in range(4)])
+    )
     process.start()
     process.join(30)
     assert process.exitcode == 0

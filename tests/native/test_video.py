@@ -36,7 +36,8 @@ def test_without_a_compiler_one_line_says_so(unloaded, monkeypatch, tmp_path, ca
 
 @needs_compiler
 @pytest.mark.parametrize(
-    ("name", "found"), [("compose", "composed vectors"), ("predict", "predicted pictures"), ("rgb", "RGB pictures")]
+    ("name", "found"),
+    [("compose", "composed vectors"), ("predict", "predicted pictures"), ("rgb", "RGB pictures")],
 )
 def test_kernels_that_disagree_are_not_used(unloaded, monkeypatch, caplog, name, found):
     right = getattr(VideoKernels, name)
@@ -47,5 +48,8 @@ def test_kernels_that_disagree_are_not_used(unloaded, monkeypatch, caplog, name,
 
 
 def test_pytorch_is_not_imported():
-    code = "import sys; from vssbench import native; native.video_kernels(); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from vssbench import native; native.video_kernels(); sys.exit('torch' in "
+        "sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,5 @@
-"""BiSeNet's modules against slow restatements, its forms against the originals' parameters and multiplications."""
+"""BiSeNet's modules against slow restatements, its forms against the originals' parameters and
+multiplications."""
 
 import math
 
@@ -45,7 +46,9 @@ def convolved(x, weight, bias=None):
                     for j in range(kernel):
                         row, column = y + i - kernel // 2, z + j - kernel // 2
                         if 0 <= row < height and 0 <= column < width:
-                            total += sum(float(weight[o, c, i, j] * x[c, row, column]) for c in range(inputs))
+                            total += sum(
+                                float(weight[o, c, i, j] * x[c, row, column]) for c in range(inputs)
+                            )
                 result[o, y, z] = total
     return result
 
@@ -55,7 +58,9 @@ def normed(x, layer):
     result = torch.empty_like(x)
     for c in range(x.shape[0]):
         deviation = math.sqrt(float(layer.running_var[c]) + 1e-5)
-        result[c] = (x[c] - float(layer.running_mean[c])) / deviation * float(layer.weight[c]) + float(layer.bias[c])
+        result[c] = (x[c] - float(layer.running_mean[c])) / deviation * float(
+            layer.weight[c]
+        ) + float(layer.bias[c])
     return result
 
 
@@ -80,7 +85,9 @@ def test_attention_refinement_by_loops():
     module, image = shaken(AttentionRefinement(3, 4)), torch.randn(1, 3, 4, 5)
     with torch.no_grad():
         feature = block(image[0], module.conv)
-        assert torch.allclose(module(image)[0], feature * attention(feature, module.gate), atol=1e-5)
+        assert torch.allclose(
+            module(image)[0], feature * attention(feature, module.gate), atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("gate", GATES)
@@ -90,7 +97,9 @@ def test_feature_fusion_by_loops(gate, kernel):
     spatial, context = torch.randn(1, 2, 3, 4), torch.randn(1, 3, 3, 4)
     with torch.no_grad():
         fused = block(torch.cat([spatial[0], context[0]]), module.conv)
-        assert torch.allclose(module(spatial, context)[0], fused + fused * attention(fused, module.gate), atol=1e-5)
+        assert torch.allclose(
+            module(spatial, context)[0], fused + fused * attention(fused, module.gate), atol=1e-5
+        )
 
 
 def test_plain_refinement_by_loops():
@@ -138,7 +147,8 @@ def enlarged(kind, x, height, width, last):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_context_path_of_an_odd_size(form):
-    """90x166: the stages have 12x21, 6x11 and 3x6 cells, so that twice the last but one is wider than the first by a column."""
+    """90x166: the stages have 12x21, 6x11 and 3x6 cells, so that twice the last but one is wider
+    than the first by a column."""
     path = shaken(BiSeNet(3, 0.125, form=form).context)
     image, kind = torch.randn(1, 3, 90, 166), FORMS[form].enlarge
     with torch.no_grad():
@@ -193,7 +203,8 @@ def test_cost_of_coincheungs(height, width, gmacs):
 
 
 def test_cost_of_the_figures_form():
-    """The original's 12,581,672 parameters hold ImageNet's classifier and two batch normalisations, all unused."""
+    """The original's 12,581,672 parameters hold ImageNet's classifier and two batch normalisations,
+    all unused."""
     with torch.device("meta"):
         network = FigureBiSeNet(19).eval()
     parameters, inference, gmacs = cost(network, 720, 960)
@@ -202,9 +213,12 @@ def test_cost_of_the_figures_form():
     assert round(gmacs, 2) == 33.92
 
 
-@pytest.mark.parametrize(("backbone", "parameters", "operations"), [("xception39", 5.8, 2.9), ("resnet18", 49.0, 10.8)])
+@pytest.mark.parametrize(
+    ("backbone", "parameters", "operations"), [("xception39", 5.8, 2.9), ("resnet18", 49.0, 10.8)]
+)
 def test_first_authors_code_against_the_papers_table(backbone, parameters, operations):
-    """Table 4, 640x360, in binary units: G are 2^30 multiply-accumulates, M are MiB of float32 parameters."""
+    """Table 4, 640x360, in binary units: G are 2^30 multiply-accumulates, M are MiB of float32
+    parameters."""
     with torch.device("meta"):
         network = BiSeNet(19, 1.0, backbone, "torchseg").eval()
     _, inference, gmacs = cost(network, 360, 640)
@@ -212,7 +226,9 @@ def test_first_authors_code_against_the_papers_table(backbone, parameters, opera
     assert inference * 4 / 2**20 == pytest.approx(parameters, rel=0.015)
 
 
-@pytest.mark.parametrize("network", [BiSeNet18, FigureBiSeNet, lambda *args: BiSeNet(*args, "xception39", "torchseg")])
+@pytest.mark.parametrize(
+    "network", [BiSeNet18, FigureBiSeNet, lambda *args: BiSeNet(*args, "xception39", "torchseg")]
+)
 @pytest.mark.parametrize("size", [(64, 96), (45, 61)])
 def test_logits_have_the_images_size(network, size):
     model = network(5, 0.125).eval()

@@ -9,11 +9,14 @@ from vssbench.nets.losses import cross_entropy, dice_loss, ohem_cross_entropy, p
 
 
 def case(confidence, ignored=0.2, seed=0, size=(2, 4, 12, 16)):
-    """Logits whose true class is the likelier the greater the confidence, labels some of which are 255, class weights."""
+    """Logits whose true class is the likelier the greater the confidence, labels some of which are
+    255, class weights."""
     generator = torch.Generator().manual_seed(seed)
     classes = size[1]
     label = torch.randint(0, classes, (size[0], *size[2:]), generator=generator)
-    logits = torch.randn(size, generator=generator) + confidence * torch.eye(classes)[label].permute(0, 3, 1, 2)
+    logits = torch.randn(size, generator=generator) + confidence * torch.eye(classes)[
+        label
+    ].permute(0, 3, 1, 2)
     label[torch.rand(label.shape, generator=generator) < ignored] = 255
     return logits, label, torch.rand(classes, generator=generator) + 0.5
 
@@ -35,7 +38,8 @@ def mean(kept, weights):
 
 
 def coincheung(logits, label, weights):
-    """Losses above -log 0.7; if a sixteenth of the labelled pixels is more, the largest of that number."""
+    """Losses above -log 0.7; if a sixteenth of the labelled pixels is more, the largest of that
+    number."""
     each = pixels(logits, label)
     least = len(each) // 16
     hard = [item for item in each if -math.log(item[0]) > -math.log(0.7)]
@@ -45,7 +49,8 @@ def coincheung(logits, label, weights):
 
 
 def torchseg(logits, label, weights):
-    """Probabilities up to 0.7, or up to the k-th smallest if that is greater, with k a sixteenth of all pixels."""
+    """Probabilities up to 0.7, or up to the k-th smallest if that is greater, with k a sixteenth of
+    all pixels."""
     each = pixels(logits, label)
     least = label.numel() // 16
     if least > len(each):
@@ -56,20 +61,31 @@ def torchseg(logits, label, weights):
 
 # most pixels hard; about half; almost none, so that the minimum holds
 @pytest.mark.parametrize("confidence", [0, 2, 9])
-@pytest.mark.parametrize(("ours", "theirs"), [(ohem_cross_entropy, coincheung), (probability_ohem, torchseg)])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(ohem_cross_entropy, coincheung), (probability_ohem, torchseg)]
+)
 def test_hard_example_mining(ours, theirs, confidence):
     logits, label, weights = case(confidence)
-    assert float(ours(logits, label)) == pytest.approx(theirs(logits, label, torch.ones(4)), rel=1e-4)
-    assert float(ours(logits, label, weights)) == pytest.approx(theirs(logits, label, weights), rel=1e-4)
+    assert float(ours(logits, label)) == pytest.approx(
+        theirs(logits, label, torch.ones(4)), rel=1e-4
+    )
+    assert float(ours(logits, label, weights)) == pytest.approx(
+        theirs(logits, label, weights), rel=1e-4
+    )
 
 
 def test_the_two_kinds_differ_in_what_a_sixteenth_is_of():
-    """A batch that is mostly without labels: TorchSeg's minimum counts those pixels, CoinCheung's does not."""
+    """A batch that is mostly without labels: TorchSeg's minimum counts those pixels, CoinCheung's
+    does not."""
     logits, label, weights = case(9, ignored=0.9)
     each = len(pixels(logits, label))
     assert each // 16 < label.numel() // 16 < each
-    assert float(ohem_cross_entropy(logits, label, weights)) == pytest.approx(coincheung(logits, label, weights), rel=1e-4)
-    assert float(probability_ohem(logits, label, weights)) == pytest.approx(torchseg(logits, label, weights), rel=1e-4)
+    assert float(ohem_cross_entropy(logits, label, weights)) == pytest.approx(
+        coincheung(logits, label, weights), rel=1e-4
+    )
+    assert float(probability_ohem(logits, label, weights)) == pytest.approx(
+        torchseg(logits, label, weights), rel=1e-4
+    )
     assert float(probability_ohem(logits, label)) < float(ohem_cross_entropy(logits, label))
 
 
@@ -97,7 +113,9 @@ def test_dice(weighted):
             total[index] += probability + target
     each = [overlap[index] / total[index] * float(weights[index]) for index in range(4)]
     given = weights if weighted else None
-    assert float(dice_loss(logits, label, given)) == pytest.approx(1 - sum(each) / float(weights.sum()), rel=1e-4)
+    assert float(dice_loss(logits, label, given)) == pytest.approx(
+        1 - sum(each) / float(weights.sum()), rel=1e-4
+    )
 
 
 def test_a_perfect_result_leaves_half_of_the_dice_loss():

@@ -54,7 +54,9 @@ def test_gradients_of_feature_and_motion():
     torch.manual_seed(1)
     feature = torch.randn(1, 2, 5, 6, dtype=torch.double, requires_grad=True)
     # away from whole pixels, where bilinear interpolation has a kink
-    motion = (torch.rand(1, 2, 5, 6) * 0.6 + 0.2 + torch.randint(-2, 3, (1, 2, 5, 6))).requires_grad_()
+    motion = (
+        torch.rand(1, 2, 5, 6) * 0.6 + 0.2 + torch.randint(-2, 3, (1, 2, 5, 6))
+    ).requires_grad_()
     probe = torch.randn(1, 2, 5, 6, dtype=torch.double)
     (warp(feature, motion) * probe).sum().backward()
     step = 1e-3
@@ -67,7 +69,9 @@ def test_gradients_of_feature_and_motion():
             assert float(motion.grad[index]) == pytest.approx(slope, abs=2e-3)
             nudge = torch.zeros_like(feature)
             nudge[index] = 1.0  # linear in the feature
-            change = float(((slow_warp(feature + nudge, motion) - slow_warp(feature, motion)) * probe).sum())
+            change = float(
+                ((slow_warp(feature + nudge, motion) - slow_warp(feature, motion)) * probe).sum()
+            )
             assert float(feature.grad[index]) == pytest.approx(change, abs=1e-5)
 
 

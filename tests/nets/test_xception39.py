@@ -8,14 +8,19 @@ from vssbench.nets.xception39 import Block, Xception39
 
 
 def test_cost_is_the_papers():
-    """Table 1 at 640x360: 185.5 M multiplications, and 1.2 M of parameters, which are MiB of float32 values with statistics."""
+    """Table 1 at 640x360: 185.5 M multiplications, and 1.2 M of parameters, which are MiB of
+    float32 values with statistics."""
     with torch.device("meta"):
         network, image = Xception39().eval(), torch.empty(1, 3, 360, 640)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(image)
     assert counter.get_total_flops() / 2 == pytest.approx(185.5e6, rel=0.01)
     assert sum(p.numel() for p in network.parameters()) == 299_448
-    values = [tensor for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")]
+    values = [
+        tensor
+        for name, tensor in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    ]
     assert round(sum(tensor.numel() for tensor in values) * 4 / 2**20, 1) == 1.2
 
 

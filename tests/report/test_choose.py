@@ -31,7 +31,9 @@ Sweep = Callable[..., list[Row]]
         ("", "h264", True),
     ],
 )
-def test_a_filter_is_a_beginning_or_some_of_the_parameters(text: str, variant: str, expected: bool) -> None:
+def test_a_filter_is_a_beginning_or_some_of_the_parameters(
+    text: str, variant: str, expected: bool
+) -> None:
     assert matches(text, variant) is expected
 
 
@@ -42,7 +44,8 @@ def test_filters_of_one_kind_add_and_of_several_kinds_narrow(sweep: Sweep) -> No
     assert kept == [
         row
         for row in rows
-        if row["codec"] in ("h264[bitrate=1M,gop=12]", "av1[bitrate=1M,gop=12]", "av1[bitrate=300k,gop=12]")
+        if row["codec"]
+        in ("h264[bitrate=1M,gop=12]", "av1[bitrate=1M,gop=12]", "av1[bitrate=300k,gop=12]")
         and row["display"] in ("AR0.5-PSP18", "BiSeNet18")
     ]
     assert len(kept) == 6
@@ -50,7 +53,9 @@ def test_filters_of_one_kind_add_and_of_several_kinds_narrow(sweep: Sweep) -> No
 
 def test_a_filter_that_finds_nothing_lists_what_there_is(make_row: MakeRow) -> None:
     rows = [make_row(), make_row(dataset="synthetic", codec="raw")]
-    with pytest.raises(UsageError, match="-d citys: no result has such a dataset; there are camvid, synthetic"):
+    with pytest.raises(
+        UsageError, match="-d citys: no result has such a dataset; there are camvid, synthetic"
+    ):
         chosen(rows, datasets=["citys"])
     with pytest.raises(UsageError, match=r"-c vp9: .* hevc\[bitrate=3M\], raw"):
         chosen(rows, codecs=["raw", "vp9"])
@@ -64,7 +69,10 @@ def test_the_newest_of_each_cell_stays(make_row: MakeRow) -> None:
     days = ("2026-01-03", "2026-01-01", "2026-01-02")
     rows = [make_row("A", run_id=f"a{day}", created=day, version=day) for day in days]
     rows += [make_row("A", run_id="b", created="2025-01-01", codec="hevc[gop=12,bitrate=3M]")]
-    rows += [make_row("A", run_id="c", created="2025-01-01", seed=1), make_row("A", run_id="d", gop=4)]
+    rows += [
+        make_row("A", run_id="c", created="2025-01-01", seed=1),
+        make_row("A", run_id="d", gop=4),
+    ]
     random.Random(0).shuffle(rows)
     kept, older = newest(rows)
     assert {row["run_id"] for row in kept} == {"a2026-01-03", "c", "d"}
@@ -72,7 +80,9 @@ def test_the_newest_of_each_cell_stays(make_row: MakeRow) -> None:
     assert older == 3
 
 
-@pytest.mark.parametrize("field", ["method", "dataset", "codec", "protocol", "precision", "weights", "machine", "height"])
+@pytest.mark.parametrize(
+    "field", ["method", "dataset", "codec", "protocol", "precision", "weights", "machine", "height"]
+)
 def test_what_is_another_cell_is_not_older(make_row: MakeRow, field: str) -> None:
     rows = [make_row(created="2026-01-02"), make_row(created="2026-01-01", **{field: "other"})]
     assert newest(rows) == (rows, 0)

@@ -21,10 +21,14 @@ Sweep = Callable[..., list[Row]]
 
 
 def read(text: str) -> list[dict[str, str]]:
-    """The lines of the first Markdown table by heading, the second heading of a name with its predecessor's: `gain B`."""
+    """The lines of the first Markdown table by heading, the second heading of a name with its
+    predecessor's: `gain B`."""
     lines = [line for line in text.split("\n\n")[1].splitlines() if line.startswith("|")]
     split = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
-    headings = [f"gain {split[0][place - 1]}" if name == "gain" else name for place, name in enumerate(split[0])]
+    headings = [
+        f"gain {split[0][place - 1]}" if name == "gain" else name
+        for place, name in enumerate(split[0])
+    ]
     return [dict(zip(headings, line, strict=True)) for line in split[2:]]
 
 
@@ -40,7 +44,11 @@ def test_a_line_a_stream_with_its_measured_rate_and_a_column_a_method(sweep: Swe
     table = read(render_pivot(rows, "md"))
     assert len(table) == 13
     for line in table:
-        members = [row for row in rows if (row["codec_name"], row["codec_rate"] or "-") == (line["Codec"], line["Asked"])]
+        members = [
+            row
+            for row in rows
+            if (row["codec_name"], row["codec_rate"] or "-") == (line["Codec"], line["Asked"])
+        ]
         accuracy = {row["display"]: 100 * row["miou"] for row in members}
         assert line["kbit/s measured"] == f"{members[0]['bitrate_kbps']:.0f}"
         psnr = members[0]["psnr_db"]
@@ -56,9 +64,17 @@ def test_a_line_a_stream_with_its_measured_rate_and_a_column_a_method(sweep: Swe
 def test_methods_stand_by_falling_cost_after_the_base(sweep: Sweep) -> None:
     (table,) = pivots(sweep(4))
     assert table.methods == ("PSPNet18", "AR0.5-PSP18", "BiSeNet18", "Warp PSPNet18")
-    assert pivots(sweep(4), "bisenet")[0].methods == ("BiSeNet18", "PSPNet18", "AR0.5-PSP18", "Warp PSPNet18")
+    assert pivots(sweep(4), "bisenet")[0].methods == (
+        "BiSeNet18",
+        "PSPNet18",
+        "AR0.5-PSP18",
+        "Warp PSPNet18",
+    )
     assert table.heading == "CamVid 720x960 / dense / GOP 12"
-    assert "GMACs/frame: PSPNet18 309.0; AR0.5-PSP18 102.0; BiSeNet18 58.83; Warp PSPNet18 25.75." in table.remarks()
+    assert (
+        "GMACs/frame: PSPNet18 309.0; AR0.5-PSP18 102.0; BiSeNet18 58.83; Warp PSPNet18 25.75."
+        in table.remarks()
+    )
 
 
 @pytest.mark.parametrize("base", ["pspnet[scale=0.5]", "PSPNet18 0.5x", "pspnet[sc"])
@@ -70,7 +86,10 @@ def test_an_exact_variant_is_not_taken_for_the_beginning_of_others(sweep: Sweep)
     assert pivots(sweep(6), "pspnet")[0].base == "PSPNet18"
 
 
-@pytest.mark.parametrize(("base", "words"), [("psp", "several methods .* PSPNet18, PSPNet18 0.5x"), ("icnet", "no method")])
+@pytest.mark.parametrize(
+    ("base", "words"),
+    [("psp", "several methods .* PSPNet18, PSPNet18 0.5x"), ("icnet", "no method")],
+)
 def test_a_base_that_is_not_one_method_is_refused(sweep: Sweep, base: str, words: str) -> None:
     with pytest.raises(UsageError, match=f"--base {base} names {words}"):
         pivots(sweep(6), base)
@@ -82,14 +101,27 @@ def test_what_was_not_measured_is_a_dash_and_refusals_say_why(make_row: MakeRow)
     rows = [
         make_row("A", gmacs_gop=9, miou=0.5),
         make_row("B", gmacs_gop=5, miou=0.6),
-        make_row("A", gmacs_gop=9, miou=0.7, bitrate_kbps=62208.0, psnr_db=None, ssim=None, **stream),
+        make_row(
+            "A", gmacs_gop=9, miou=0.7, bitrate_kbps=62208.0, psnr_db=None, ssim=None, **stream
+        ),
         make_row("B", status="refused", reason="no vectors", **stream, **missing),
         make_row("C", gmacs_gop=1, miou=0.1),
     ]
     text = render_pivot(rows, "md")
     first, second = read(text)
-    assert (first["A"], first["B"], first["gain B"], first["gain C"]) == ("50.00", "**60.00**", "+10.00", "-40.00")
-    assert (second["A"], second["B"], second["gain B"], second["C"], second["gain C"]) == ("70.00", "refused", "-", "-", "-")
+    assert (first["A"], first["B"], first["gain B"], first["gain C"]) == (
+        "50.00",
+        "**60.00**",
+        "+10.00",
+        "-40.00",
+    )
+    assert (second["A"], second["B"], second["gain B"], second["C"], second["gain C"]) == (
+        "70.00",
+        "refused",
+        "-",
+        "-",
+        "-",
+    )
     assert (second["kbit/s measured"], second["PSNR dB"]) == ("62208", "-")
     assert "- B under uncompressed, refused: no vectors" in text
 
@@ -112,15 +144,24 @@ def test_a_table_for_each_dataset_size_and_protocol(make_row: MakeRow) -> None:
 def test_gops_that_differ_stand_in_the_lines(make_row: MakeRow) -> None:
     (table,) = pivots([make_row("A"), make_row("A", gop=4, gmacs_gop=7.0)])
     assert table.heading == "CamVid 720x960 / dense"
-    assert sorted(line[0].text for line in table.grid(table.methods).lines) == ["HEVC, GOP 12", "HEVC, GOP 4"]
+    assert sorted(line[0].text for line in table.grid(table.methods).lines) == [
+        "HEVC, GOP 12",
+        "HEVC, GOP 4",
+    ]
     assert not any("GMACs" in remark for remark in table.remarks())
 
 
 def test_weights_trained_for_a_codec_stay_in_one_column_and_are_named(make_row: MakeRow) -> None:
-    rows = [make_row("A", codec=codec, codec_name=codec, weights=f"{codec}.safetensors") for codec in ("h264", "hevc")]
+    rows = [
+        make_row("A", codec=codec, codec_name=codec, weights=f"{codec}.safetensors")
+        for codec in ("h264", "hevc")
+    ]
     (table,) = pivots(rows)
     assert table.methods == ("A",)
-    assert "A has other weights under other codecs: h264.safetensors, hevc.safetensors." in table.remarks()
+    assert (
+        "A has other weights under other codecs: h264.safetensors, hevc.safetensors."
+        in table.remarks()
+    )
     again = [*rows, make_row("A", codec="hevc", codec_name="hevc", weights="h264.safetensors")]
     assert len(pivots(again)[0].methods) == 3
 
@@ -153,7 +194,11 @@ def test_latex_has_as_many_cells_as_columns(sweep: Sweep) -> None:
 @pytest.mark.parametrize("format", list(FORMATS))
 def test_the_order_of_rows_does_not_matter(sweep: Sweep, format: str) -> None:
     rows = sweep(3)
-    assert render_pivot(rows, format) == render_pivot(rows[::-1], format) == render_pivot(rows[7:] + rows[:7], format)
+    assert (
+        render_pivot(rows, format)
+        == render_pivot(rows[::-1], format)
+        == render_pivot(rows[7:] + rows[:7], format)
+    )
 
 
 def test_the_terminal_table_fits_100_columns_and_loses_no_number(sweep: Sweep) -> None:

@@ -1,4 +1,5 @@
-"""Labels of points: neither texts nor points overlap, nothing leaves the axes, and the outcome is always the same."""
+"""Labels of points: neither texts nor points overlap, nothing leaves the axes, and the outcome is
+always the same."""
 
 from __future__ import annotations
 
@@ -24,16 +25,31 @@ def axes() -> Axes:
 
 
 def faults(axes: Axes, texts: list[Annotation], points: np.ndarray) -> list[str]:
-    """Every pair of rendered labels that overlap, every label on a point, every label beyond the axes."""
+    """Every pair of rendered labels that overlap, every label on a point, every label beyond the
+    axes."""
     axes.figure.draw_without_rendering()  # type: ignore[union-attr]
     boxes = [text.get_window_extent() for text in texts]
     half = MARKER * axes.figure.dpi / 72
-    markers = [Bbox([(x - half, y - half), (x + half, y + half)]) for x, y in axes.transData.transform(points)]
+    markers = [
+        Bbox([(x - half, y - half), (x + half, y + half)])
+        for x, y in axes.transData.transform(points)
+    ]
     found = []
     for number, box in enumerate(boxes):
-        found += [f"labels {number} and {other}" for other in range(number) if box.overlaps(boxes[other])]
-        found += [f"label {number} on point {other}" for other, mark in enumerate(markers) if box.overlaps(mark)]
-        inside = axes.bbox.x0 <= box.x0 and axes.bbox.y0 <= box.y0 and box.x1 <= axes.bbox.x1 and box.y1 <= axes.bbox.y1
+        found += [
+            f"labels {number} and {other}" for other in range(number) if box.overlaps(boxes[other])
+        ]
+        found += [
+            f"label {number} on point {other}"
+            for other, mark in enumerate(markers)
+            if box.overlaps(mark)
+        ]
+        inside = (
+            axes.bbox.x0 <= box.x0
+            and axes.bbox.y0 <= box.y0
+            and box.x1 <= axes.bbox.x1
+            and box.y1 <= axes.bbox.y1
+        )
         found += [] if inside else [f"label {number} leaves the axes"]
     return found
 
@@ -59,7 +75,9 @@ def test_eight_close_points(axes: Axes, seed: int) -> None:
 def test_points_in_the_corners(axes: Axes) -> None:
     points = np.array([(0.01, 0.01), (0.99, 0.01), (0.01, 0.99), (0.99, 0.99)])
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    texts = place_labels(axes, points[:, 0].tolist(), points[:, 1].tolist(), ["BiSeNet18 (width 0.25)"] * 4, 8)
+    texts = place_labels(
+        axes, points[:, 0].tolist(), points[:, 1].tolist(), ["BiSeNet18 (width 0.25)"] * 4, 8
+    )
     assert faults(axes, texts, points) == []
 
 
@@ -76,7 +94,11 @@ def test_a_lone_label_is_beside_its_point_without_a_leader(axes: Axes) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1))
     (text,) = place_labels(axes, [0.5], [0.5], ["PSPNet18"], 8)
     box, (x, y) = text.get_window_extent(), axes.transData.transform((0.5, 0.5))
-    gap = np.hypot(x - np.clip(x, box.x0, box.x1), y - np.clip(y, box.y0, box.y1)) * 72 / axes.figure.dpi
+    gap = (
+        np.hypot(x - np.clip(x, box.x0, box.x1), y - np.clip(y, box.y0, box.y1))
+        * 72
+        / axes.figure.dpi
+    )
     assert MARKER < gap < 8
     assert len(axes.lines) == 0
 

@@ -31,13 +31,19 @@ PAPER = (
 @pytest.fixture
 def paper(make_row: MakeRow) -> list[Row]:
     return [
-        make_row(name, method="arseg" if name.startswith("AR") else name.lower(), miou=miou / 100, gmacs_gop=gmacs)
+        make_row(
+            name,
+            method="arseg" if name.startswith("AR") else name.lower(),
+            miou=miou / 100,
+            gmacs_gop=gmacs,
+        )
         for name, miou, gmacs in PAPER
     ]
 
 
 def ticks(axis: Axis) -> list[Text]:
-    """The labels of the ticks within the axis's limits: matplotlib keeps some beyond them that it never draws."""
+    """The labels of the ticks within the axis's limits: matplotlib keeps some beyond them that it
+    never draws."""
     low, high = axis.get_view_interval()
     return [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
 
@@ -45,10 +51,23 @@ def ticks(axis: Axis) -> list[Text]:
 def covered(figure: Figure) -> list[tuple[str, str]]:
     """Pairs of rendered texts that overlap: labels, titles, ticks, names of axes, legend."""
     figure.draw_without_rendering()
-    texts = [text for legend in figure.legends for text in (*legend.get_texts(), legend.get_title())]
+    texts = [
+        text for legend in figure.legends for text in (*legend.get_texts(), legend.get_title())
+    ]
     for axes in figure.axes:
-        texts += [*axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label, *ticks(axes.xaxis), *ticks(axes.yaxis)]
-    shown = [(text.get_text(), text.get_window_extent()) for text in texts if text.get_text() and text.get_visible()]
+        texts += [
+            *axes.texts,
+            axes.title,
+            axes.xaxis.label,
+            axes.yaxis.label,
+            *ticks(axes.xaxis),
+            *ticks(axes.yaxis),
+        ]
+    shown = [
+        (text.get_text(), text.get_window_extent())
+        for text in texts
+        if text.get_text() and text.get_visible()
+    ]
     return [(one, other) for (one, a), (other, b) in combinations(shown, 2) if a.overlaps(b)]
 
 
@@ -82,7 +101,9 @@ def test_the_pdf_embeds_its_font(paper: list[Row], tmp_path: Path) -> None:
     assert b"/Type3" not in content
 
 
-def test_the_paper_s_numbers_have_no_text_on_another(paper: list[Row], tmp_path: Path, figures: list[Figure]) -> None:
+def test_the_paper_s_numbers_have_no_text_on_another(
+    paper: list[Row], tmp_path: Path, figures: list[Figure]
+) -> None:
     pareto(paper, tmp_path / "a.png")
     distance(paper, tmp_path / "b.png")
     assert [covered(figure) for figure in figures] == [[], []]
@@ -90,10 +111,16 @@ def test_the_paper_s_numbers_have_no_text_on_another(paper: list[Row], tmp_path:
     assert sorted(labels) == sorted(name for name, *_ in PAPER)
 
 
-def test_close_points_with_long_names_have_no_text_on_another(make_row: MakeRow, tmp_path: Path, figures: list[Figure]) -> None:
+def test_close_points_with_long_names_have_no_text_on_another(
+    make_row: MakeRow, tmp_path: Path, figures: list[Figure]
+) -> None:
     chance = random.Random(3)
     rows = [
-        make_row(f"AR0.{number}-PSP18 (width 0.25)", miou=0.7 + chance.random() / 250, gmacs_gop=5 + chance.random() / 3)
+        make_row(
+            f"AR0.{number}-PSP18 (width 0.25)",
+            miou=0.7 + chance.random() / 250,
+            gmacs_gop=5 + chance.random() / 3,
+        )
         for number in range(8)
     ]
     pareto([*rows, make_row("PSPNet18 (width 0.25)", miou=0.71, gmacs_gop=20)], tmp_path / "a.png")
@@ -104,10 +131,17 @@ def test_close_points_with_long_names_have_no_text_on_another(make_row: MakeRow,
     assert all(frame.fully_containsy(y) for box in boxes for y in (box.y0, box.y1))
 
 
-def test_no_text_is_smaller_than_8_points(paper: list[Row], tmp_path: Path, figures: list[Figure]) -> None:
+def test_no_text_is_smaller_than_8_points(
+    paper: list[Row], tmp_path: Path, figures: list[Figure]
+) -> None:
     pareto(paper, tmp_path / "a.png")
     axes = figures[0].axes[0]
-    texts = [*axes.texts, *ticks(axes.xaxis), *ticks(axes.yaxis), *figures[0].legends[0].get_texts()]
+    texts = [
+        *axes.texts,
+        *ticks(axes.xaxis),
+        *ticks(axes.yaxis),
+        *figures[0].legends[0].get_texts(),
+    ]
     assert min(float(text.get_fontsize()) for text in texts) >= LABEL_SIZE == 8
     assert all(isinstance(text, Annotation) for text in axes.texts)
 
@@ -116,17 +150,30 @@ def test_a_panel_for_each_dataset_and_codec_with_one_y_axis_a_dataset(
     make_row: MakeRow, tmp_path: Path, figures: list[Figure]
 ) -> None:
     rows = [
-        make_row(f"M{number}", dataset=dataset, dataset_title=dataset, codec_name=codec, codec=codec, miou=0.6 + number / 20)
+        make_row(
+            f"M{number}",
+            dataset=dataset,
+            dataset_title=dataset,
+            codec_name=codec,
+            codec=codec,
+            miou=0.6 + number / 20,
+        )
         for number, (dataset, codec) in enumerate([("a", "x"), ("a", "y"), ("b", "x")])
     ]
     pareto(rows, tmp_path / "a.png")
     axes = figures[0].axes
-    assert [panel.get_title().splitlines()[0] for panel in axes] == ["a 720x960", "a 720x960", "b 720x960"]
+    assert [panel.get_title().splitlines()[0] for panel in axes] == [
+        "a 720x960",
+        "a 720x960",
+        "b 720x960",
+    ]
     assert axes[0].get_ylim() == axes[1].get_ylim() != axes[2].get_ylim()
     assert [bool(ticks(panel.yaxis)[0].get_visible()) for panel in axes] == [True, False, True]
 
 
-def test_what_panels_share_stands_above_the_figure(sweep: Sweep, tmp_path: Path, figures: list[Figure]) -> None:
+def test_what_panels_share_stands_above_the_figure(
+    sweep: Sweep, tmp_path: Path, figures: list[Figure]
+) -> None:
     pareto([row for row in sweep(2) if "av1" in row["codec"]], tmp_path / "a.png")
     assert [axes.get_title().replace("\n", " ") for axes in figures[0].axes] == [
         "AV1, 960 kbit/s measured (1 Mb/s asked)",
@@ -137,9 +184,17 @@ def test_what_panels_share_stands_above_the_figure(sweep: Sweep, tmp_path: Path,
 
 @pytest.mark.parametrize(("draw", "datasets"), [(pareto, 2), (distance, 1)])
 def test_many_groups_make_a_clear_grid(
-    sweep: Sweep, tmp_path: Path, figures: list[Figure], draw: Callable[[list[Row], Path], list[str]], datasets: int
+    sweep: Sweep,
+    tmp_path: Path,
+    figures: list[Figure],
+    draw: Callable[[list[Row], Path], list[str]],
+    datasets: int,
 ) -> None:
-    rows = [row for place in range(datasets) for row in sweep(6, raw=False, dataset=f"d{place}", dataset_title=f"D{place}")]
+    rows = [
+        row
+        for place in range(datasets)
+        for row in sweep(6, raw=False, dataset=f"d{place}", dataset_title=f"D{place}")
+    ]
     draw(rows, tmp_path / "a.png")
     figure = figures[0]
     assert len(figure.axes) == 12 * datasets
@@ -150,7 +205,9 @@ def test_many_groups_make_a_clear_grid(
     assert all(not axes.texts for axes in figure.axes)
 
 
-@pytest.mark.parametrize(("costs", "scale"), [((10.0, 79.0), "linear"), ((10.0, 81.0), "log"), ((0.0, 81.0), "linear")])
+@pytest.mark.parametrize(
+    ("costs", "scale"), [((10.0, 79.0), "linear"), ((10.0, 81.0), "log"), ((0.0, 81.0), "linear")]
+)
 def test_the_cost_axis_is_logarithmic_where_costs_differ_widely(
     make_row: MakeRow, tmp_path: Path, figures: list[Figure], costs: tuple[float, float], scale: str
 ) -> None:
@@ -158,14 +215,21 @@ def test_the_cost_axis_is_logarithmic_where_costs_differ_widely(
     assert figures[0].axes[0].get_xscale() == scale
 
 
-def test_distances_not_scored_have_no_marker(make_row: MakeRow, tmp_path: Path, figures: list[Figure]) -> None:
+def test_distances_not_scored_have_no_marker(
+    make_row: MakeRow, tmp_path: Path, figures: list[Figure]
+) -> None:
     distance([make_row(miou_by_distance=[0.7, None, 0.6])], tmp_path / "a.png")
     (line,) = figures[0].axes[0].lines
     assert line.get_xydata().tolist() == [[0, 70], [2, pytest.approx(60)]]  # type: ignore[union-attr]
 
 
-def test_the_legend_of_many_methods_fits_the_figure(make_row: MakeRow, tmp_path: Path, figures: list[Figure]) -> None:
-    distance([make_row(f"AR0.{number}-BiSeNet18 (width 0.25)") for number in range(9)], tmp_path / "a.png")
+def test_the_legend_of_many_methods_fits_the_figure(
+    make_row: MakeRow, tmp_path: Path, figures: list[Figure]
+) -> None:
+    distance(
+        [make_row(f"AR0.{number}-BiSeNet18 (width 0.25)") for number in range(9)],
+        tmp_path / "a.png",
+    )
     figures[0].draw_without_rendering()
     box = figures[0].legends[0].get_window_extent()
     assert box.x0 >= 0
@@ -173,7 +237,9 @@ def test_the_legend_of_many_methods_fits_the_figure(make_row: MakeRow, tmp_path:
     assert box.y1 < figures[0].axes[0].get_tightbbox().y0  # type: ignore[union-attr]
 
 
-def test_rows_that_cannot_be_drawn_are_named(paper: list[Row], failed: Row, make_row: MakeRow, tmp_path: Path) -> None:
+def test_rows_that_cannot_be_drawn_are_named(
+    paper: list[Row], failed: Row, make_row: MakeRow, tmp_path: Path
+) -> None:
     uncounted = make_row("ICNet", gmacs_gop=None)
     left_out = pareto([*paper, failed, uncounted], tmp_path / "a.png")
     assert left_out == [
@@ -187,7 +253,9 @@ def test_rows_that_cannot_be_drawn_are_named(paper: list[Row], failed: Row, make
 def test_what_cannot_be_drawn_is_refused_in_words(
     make_row: MakeRow, failed: Row, tmp_path: Path, draw: Callable[[list[Row], Path], list[str]]
 ) -> None:
-    with pytest.raises(UsageError, match=r"'a\.jpg': expected a name that ends in \.png, \.pdf, \.svg"):
+    with pytest.raises(
+        UsageError, match=r"'a\.jpg': expected a name that ends in \.png, \.pdf, \.svg"
+    ):
         draw([make_row()], tmp_path / "a.jpg")
     with pytest.raises(UsageError, match=r"25 panels .* at most 24, by -d, -c and -m"):
         draw([make_row(dataset=str(number)) for number in range(25)], tmp_path / "a.png")
@@ -201,7 +269,11 @@ def test_the_front_is_what_no_point_beats() -> None:
     chance = random.Random(0)
     points = [(chance.randint(0, 9), chance.randint(0, 9)) for _ in range(40)]
     cost, accuracy = [x for x, _ in points], [y for _, y in points]
-    beaten = {(x, y) for x, y in points if any((a <= x and b > y) or (a < x and b >= y) for a, b in points)}
+    beaten = {
+        (x, y)
+        for x, y in points
+        if any((a <= x and b > y) or (a < x and b >= y) for a, b in points)
+    }
     front = [points[place] for place in pareto_front(cost, accuracy)]
     assert front == sorted(set(points) - beaten)
 

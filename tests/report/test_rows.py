@@ -18,7 +18,13 @@ from vssbench.run.store import REMEDY, ConfusionRecord, LatencyRecord, Measureme
 
 GPU_MACHINE = {"cpu": "Xeon", "threads": 1, "gpu": "H200"}
 #: two frames at distance 0, one at distance 2; class c never occurs
-MATRICES = np.array([[[3, 1, 0], [0, 4, 0], [0, 0, 0]], [[2, 0, 0], [1, 5, 0], [0, 0, 0]], [[4, 4, 0], [0, 8, 0], [0, 0, 0]]])
+MATRICES = np.array(
+    [
+        [[3, 1, 0], [0, 4, 0], [0, 0, 0]],
+        [[2, 0, 0], [1, 5, 0], [0, 0, 0]],
+        [[4, 4, 0], [0, 8, 0], [0, 0, 0]],
+    ]
+)
 LATENCIES = LatencyRecord(
     distances=np.array([0, 1, 2, 0, 1]),
     key=np.array([True, False, False, True, False]),
@@ -30,13 +36,23 @@ LATENCIES = LatencyRecord(
 
 def stored(folder: Path, confusion: bool = True, latency: bool = True, **given: Any) -> Run:
     fields: dict[str, Any] = {
-        "run_id": "a1", "created": "2026-01-01", "status": "done", "method": "m", "display": "M", "dataset": "d",
-        "codec": "c", "protocol": "p", "classes": ["a", "b", "c"], "machine": {"cpu": "Xeon", "threads": 2},
+        "run_id": "a1", "created": "2026-01-01", "status": "done", "method": "m", "display": "M",
+        "dataset": "d",
+        "codec": "c", "protocol": "p", "classes": ["a", "b", "c"], "machine": {"cpu": "Xeon",
+        "threads": 2},
         "weights": {"file": "w.safetensors"}, "gmacs_gop": 1.5,
     }  # fmt: skip
-    record = ConfusionRecord(MATRICES, np.array([0, 0, 2]), np.zeros(3, np.int64), np.array([0, 1, 2]))
+    record = ConfusionRecord(
+        MATRICES, np.array([0, 0, 2]), np.zeros(3, np.int64), np.array([0, 1, 2])
+    )
     store = RunStore(folder)
-    store.write(Measurement(**(fields | given)), record if confusion else None, LATENCIES if latency else None, {}, "")
+    store.write(
+        Measurement(**(fields | given)),
+        record if confusion else None,
+        LATENCIES if latency else None,
+        {},
+        "",
+    )
     return store.get("a1")
 
 
@@ -53,7 +69,9 @@ def test_accuracies_are_fractions_by_distance_and_class(tmp_path: Path) -> None:
 
 
 def test_a_protocol_that_pools_has_one_matrix(tmp_path: Path) -> None:
-    (row,) = rows([stored(tmp_path, aggregate="pooled", remarks=["2 of 5 labelled frames are left out"])])
+    (row,) = rows(
+        [stored(tmp_path, aggregate="pooled", remarks=["2 of 5 labelled frames are left out"])]
+    )
     pooled = [9 / 15, 17 / 23]  # the three frames summed: [[9, 5], [1, 17]]
     assert row["miou"] == pytest.approx(sum(pooled) / 2)
     assert row["per_class"] == pytest.approx({"a": pooled[0], "b": pooled[1], "c": None})
@@ -77,19 +95,31 @@ def test_a_run_that_lost_its_matrices_says_so(tmp_path: Path) -> None:
 
 
 def test_what_was_not_measured_is_none(tmp_path: Path) -> None:
-    (row,) = rows([stored(tmp_path, confusion=False, latency=False, status="refused", reason="no motion")])
-    assert [row[name] for name in ("miou", "miou_0", "latency_key_ms", "motion_ms", "params")] == [None] * 5
+    (row,) = rows(
+        [stored(tmp_path, confusion=False, latency=False, status="refused", reason="no motion")]
+    )
+    assert [row[name] for name in ("miou", "miou_0", "latency_key_ms", "motion_ms", "params")] == [
+        None
+    ] * 5
     assert (row["miou_by_distance"], row["per_class"]) == ([], {})
-    assert (row["status"], row["reason"], row["gmacs_gop"], row["weights"]) == ("refused", "no motion", 1.5, "w.safetensors")
+    assert (row["status"], row["reason"], row["gmacs_gop"], row["weights"]) == (
+        "refused",
+        "no motion",
+        1.5,
+        "w.safetensors",
+    )
 
 
 @pytest.mark.parametrize(
-    ("psnr", "ssim", "shown"), [(38.5, 0.96, 38.5), (None, 1.0, math.inf), (None, None, None), (None, 0.99, None)]
+    ("psnr", "ssim", "shown"),
+    [(38.5, 0.96, 38.5), (None, 1.0, math.inf), (None, None, None), (None, 0.99, None)],
 )
 def test_frames_without_loss_have_an_infinite_psnr(
     tmp_path: Path, psnr: float | None, ssim: float | None, shown: float | None
 ) -> None:
-    (row,) = rows([stored(tmp_path, psnr_db=psnr, ssim=ssim, codec_name="H.264", codec_rate="CRF 23")])
+    (row,) = rows(
+        [stored(tmp_path, psnr_db=psnr, ssim=ssim, codec_name="H.264", codec_rate="CRF 23")]
+    )
     assert (row["psnr_db"], row["ssim"]) == (shown, ssim)
     assert (row["codec_name"], row["codec_rate"]) == ("H.264", "CRF 23")
 
@@ -107,7 +137,9 @@ def test_the_rows_of_these_tests_are_rows(tmp_path: Path, make_row: Callable[[],
         ("cpu", {}, ""),
     ],
 )
-def test_the_machine_is_what_the_network_ran_on(tmp_path: Path, device: str, machine: dict, text: str) -> None:
+def test_the_machine_is_what_the_network_ran_on(
+    tmp_path: Path, device: str, machine: dict, text: str
+) -> None:
     assert rows([stored(tmp_path, device=device, machine=machine)])[0]["machine"] == text
 
 
@@ -133,7 +165,9 @@ def test_no_rows_say_how_to_make_some() -> None:
         require([])
 
 
-def test_other_data_of_the_same_name_are_told_apart_and_never_ranked_together(tmp_path: Path) -> None:
+def test_other_data_of_the_same_name_are_told_apart_and_never_ranked_together(
+    tmp_path: Path,
+) -> None:
     runs = [
         stored(
             tmp_path / name,
@@ -145,16 +179,26 @@ def test_other_data_of_the_same_name_are_told_apart_and_never_ranked_together(tm
             method=name,
             display=name,
         )
-        for name, data in (("one", "aa" * 8), ("two", "aa" * 8), ("three", "bb" * 8), ("before", ""))
+        for name, data in (
+            ("one", "aa" * 8),
+            ("two", "aa" * 8),
+            ("three", "bb" * 8),
+            ("before", ""),
+        )
     ]
     found = rows(runs)
     assert [row["dataset_title"] for row in found] == [
         f"own clips (data {mark})" for mark in ("aaaaaa", "aaaaaa", "bbbbbb", "unknown")
     ]
-    assert [{row["display"] for row in part.rows} for part in groups(found)] == [{"before"}, {"one", "two"}, {"three"}]
+    assert [{row["display"] for row in part.rows} for part in groups(found)] == [
+        {"before"},
+        {"one", "two"},
+        {"three"},
+    ]
     same = [run for run in runs if run.measurement.method != "three"]
     assert {row["data"] for row in rows(same)} == {"aa" * 8}
     (alone,) = groups(rows(same))
     assert alone.title == "own clips 96x128 / c / p"
     renamed = [dict(row, method="m", created=str(place)) for place, row in enumerate(found)]
-    assert len(newest(renamed)[0]) == 3  # the older of two runs on the same data is left out, no other
+    # the older of two runs on the same data is left out, no other
+    assert len(newest(renamed)[0]) == 3

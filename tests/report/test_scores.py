@@ -19,18 +19,25 @@ FRAMES, GOP = 48, 4
 
 
 def record(wrong: float, seed: int, frames: int = FRAMES) -> ConfusionRecord:
-    """Two classes of 1,000 pixels a frame, of which a share near ``wrong`` is taken for the other."""
+    """Two classes of 1,000 pixels a frame, of which a share near ``wrong`` is taken for the
+    other."""
     random = np.random.default_rng(seed)
-    errors = random.binomial(1000, np.clip(wrong + 0.02 * random.standard_normal((frames, 2)), 0, 1))
+    errors = random.binomial(
+        1000, np.clip(wrong + 0.02 * random.standard_normal((frames, 2)), 0, 1)
+    )
     matrices = np.array([[[1000 - a, a], [b, 1000 - b]] for a, b in errors])
     index = np.arange(frames)
     return ConfusionRecord(matrices, index % GOP, np.zeros(frames, np.int64), index)
 
 
-def write(store: RunStore, method: str, matrices: ConfusionRecord | None, gmacs: float, **given: object) -> None:
+def write(
+    store: RunStore, method: str, matrices: ConfusionRecord | None, gmacs: float, **given: object
+) -> None:
     fields: dict[str, object] = {
-        "run_id": method, "created": "2026-01-01", "status": "done", "method": method, "display": method.upper(),
-        "dataset": "d", "codec": "h264", "codec_name": "H.264", "protocol": "dense", "classes": ["a", "b"], "gop": GOP,
+        "run_id": method, "created": "2026-01-01", "status": "done", "method": method,
+        "display": method.upper(),
+        "dataset": "d", "codec": "h264", "codec_name": "H.264", "protocol": "dense",
+        "classes": ["a", "b"], "gop": GOP,
         "gmacs_gop": gmacs, "bitrate_kbps": 987.0,
     }  # fmt: skip
     store.write(Measurement(**(fields | given)), matrices, None, {}, "")
@@ -106,32 +113,56 @@ def test_a_class_that_is_left_out(store: RunStore) -> None:
     matrices = record(0.10, 1).matrices
     assert block.lines[0].scores.pooled_miou == matrices[:, 0, 0].sum() / matrices[:, 0].sum()
     assert any("Pixels of b are not scored" in note for note in block.notes)
-    with pytest.raises(UsageError, match="--without 'void' is none of the classes that were scored: a, b"):
+    with pytest.raises(
+        UsageError, match="--without 'void' is none of the classes that were scored: a, b"
+    ):
         blocks(store, rows(store.runs()), None, Rules(left_out=("void",)))
 
 
 def test_what_meters_counted(store: RunStore) -> None:
     """Columns only where a run has them; a run without them shows a dash."""
     outlines = {
-        "counts": np.array([[[3, 8], [4, 8], [3, 0], [6, 8]]]), "clips": np.zeros(1), "frames": np.zeros(1),
+        "counts": np.array([[[3, 8], [4, 8], [3, 0], [6, 8]]]), "clips": np.zeros(1),
+        "frames": np.zeros(1),
         "distances": np.zeros(1, np.int64), "tolerance": np.array(0.0075),
     }  # fmt: skip
     steadiness = {
-        "tc_matrices": np.array([[[6, 2], [0, 8]]]), "tc_distances": np.ones(1, np.int64), "tc_exact": np.ones(1, bool),
-        "vc_lengths": np.full(2, 8), "vc_episodes": np.zeros(2), "vc_steady": np.full(2, 10), "vc_kept": np.array([9, 1]),
+        "tc_matrices": np.array([[[6, 2], [0, 8]]]), "tc_distances": np.ones(1, np.int64),
+        "tc_exact": np.ones(1, bool),
+        "vc_lengths": np.full(2, 8), "vc_episodes": np.zeros(2), "vc_steady": np.full(2, 10),
+        "vc_kept": np.array([9, 1]),
         "vc_unscored": np.zeros(2), "vc_unscored_kept": np.zeros(2),
     }  # fmt: skip
-    fields = {"run_id": "seen", "created": "2026-01-01", "status": "done", "method": "seen", "display": "SEEN"}
-    same = {"dataset": "d", "codec": "h264", "codec_name": "H.264", "protocol": "dense", "classes": ["a", "b"], "gop": GOP}
+    fields = {
+        "run_id": "seen",
+        "created": "2026-01-01",
+        "status": "done",
+        "method": "seen",
+        "display": "SEEN",
+    }
+    same = {
+        "dataset": "d",
+        "codec": "h264",
+        "codec_name": "H.264",
+        "protocol": "dense",
+        "classes": ["a", "b"],
+        "gop": GOP,
+    }
     made = Measurement(**(fields | same | {"bitrate_kbps": 987.0, "gmacs_gop": 2.0}))
-    store.write(made, record(0.3, 3), None, {}, "", meters={"boundary": outlines, "consistency": steadiness})
+    store.write(
+        made, record(0.3, 3), None, {}, "", meters={"boundary": outlines, "consistency": steadiness}
+    )
     (block,) = blocks(store, rows(store.runs()), None, Rules())
     table = grid(block)
     shown = {line[0].text: dict(zip(table.headings, line, strict=True)) for line in table.lines}
     texts = {name: cell.text for name, cell in shown["SEEN"].items()}
     # class a: precision 3/4, recall 3/6; class b: 8/8 and 0/8
     assert (texts["boundary F %"], texts["image boundary F %"]) == ("30.00", "30.00")
-    assert (texts["TC %"], texts["VC8 %"], texts["VC16 %"]) == (f"{50 * (6 / 8 + 8 / 10):.2f}", "90.00", DASH)
+    assert (texts["TC %"], texts["VC8 %"], texts["VC16 %"]) == (
+        f"{50 * (6 / 8 + 8 / 10):.2f}",
+        "90.00",
+        DASH,
+    )
     assert {shown["DEAR"][name].text for name in ("boundary F %", "TC %", "VC8 %")} == {DASH}
     said = " ".join(remarks(block))
     assert "within 0.75 % of the diagonal" in said
@@ -142,9 +173,25 @@ def test_what_meters_counted(store: RunStore) -> None:
 
 
 def test_a_damaged_meter_is_a_note(store: RunStore) -> None:
-    fields = {"run_id": "odd", "created": "2026-01-01", "status": "done", "method": "odd", "display": "ODD", "gmacs_gop": 2.0}
-    same = {"dataset": "d", "codec": "h264", "codec_name": "H.264", "protocol": "dense", "classes": ["a", "b"], "gop": GOP}
-    place = store.write(Measurement(**(fields | same | {"bitrate_kbps": 987.0})), record(0.3, 3), None, {}, "")
+    fields = {
+        "run_id": "odd",
+        "created": "2026-01-01",
+        "status": "done",
+        "method": "odd",
+        "display": "ODD",
+        "gmacs_gop": 2.0,
+    }
+    same = {
+        "dataset": "d",
+        "codec": "h264",
+        "codec_name": "H.264",
+        "protocol": "dense",
+        "classes": ["a", "b"],
+        "gop": GOP,
+    }
+    place = store.write(
+        Measurement(**(fields | same | {"bitrate_kbps": 987.0})), record(0.3, 3), None, {}, ""
+    )
     np.savez(place / "boundary.npz", counts=np.ones((50, 4, 2), np.int64))
     content = bytearray((place / "boundary.npz").read_bytes())
     content[1000:1040] = bytes(40)  # the checksum of the entry tells

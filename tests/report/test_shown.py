@@ -1,4 +1,5 @@
-"""`bench.py table` and `plot` on a store with old and new runs: what they choose, and what they say of the rest."""
+"""`bench.py table` and `plot` on a store with old and new runs: what they choose, and what they say
+of the rest."""
 
 from __future__ import annotations
 
@@ -31,9 +32,12 @@ def runs(tmp_path: Path) -> Path:
     for place, (method, display, codec, name, asked, kbps, day, right) in enumerate(RUNS):
         matrix = np.array([[[right, 10 - right], [10 - right, right]]])
         item = Measurement(
-            run_id=f"r{place}", created=f"2026-01-0{day}T00:00:00+00:00", status="done", method=method, display=display,
-            dataset="camvid", dataset_title="CamVid", codec=codec, codec_name=name, codec_rate=asked, protocol="dense", gop=12,
-            classes=["a", "b"], height=720, width=960, bitrate_kbps=kbps, psnr_db=38.0, ssim=0.96, gmacs_gop=9.0,
+            run_id=f"r{place}", created=f"2026-01-0{day}T00:00:00+00:00", status="done",
+            method=method, display=display,
+            dataset="camvid", dataset_title="CamVid", codec=codec, codec_name=name,
+            codec_rate=asked, protocol="dense", gop=12,
+            classes=["a", "b"], height=720, width=960, bitrate_kbps=kbps, psnr_db=38.0, ssim=0.96,
+            gmacs_gop=9.0,
             version=str(day),
         )  # fmt: skip
         zero = np.zeros(1, np.int64)
@@ -56,7 +60,9 @@ def test_the_newest_run_of_a_cell_is_shown_and_the_others_are_counted(runs: Path
 
 
 def test_filters(runs: Path) -> None:
-    found = call("table", "--runs", runs, "--format", "json", "-c", "av1", "-m", "arseg", "-d", "camvid")
+    found = call(
+        "table", "--runs", runs, "--format", "json", "-c", "av1", "-m", "arseg", "-d", "camvid"
+    )
     assert [row["run_id"] for row in json.loads(found.stdout)] == ["r4"]
     wrong = call("table", "--runs", runs, "-c", "vp9")
     assert isinstance(wrong.exception, VssbenchError)
@@ -84,18 +90,30 @@ def test_the_table_by_codec(runs: Path) -> None:
     [
         (("table", "--base", "pspnet"), "--by codec"),
         (("table", "--by", "codec", "--per-class"), "leave --per-class out"),
-        (("plot", "pareto", "-o", "a.png", "--quality", "psnr"), "plot rate in place of plot pareto"),
+        (
+            ("plot", "pareto", "-o", "a.png", "--quality", "psnr"),
+            "plot rate in place of plot pareto",
+        ),
     ],
 )
-def test_options_that_do_not_belong_together(runs: Path, given: tuple[str, ...], words: str) -> None:
+def test_options_that_do_not_belong_together(
+    runs: Path, given: tuple[str, ...], words: str
+) -> None:
     result = call(*given, "--runs", runs)
     assert isinstance(result.exception, VssbenchError)
     assert words in str(result.exception)
 
 
-@pytest.mark.parametrize("given", [("rate",), ("rate", "--quality", "psnr"), ("rate", "--quality", "ssim"), ("distance",)])
-def test_plots_are_written_of_the_newest_runs(runs: Path, tmp_path: Path, given: tuple[str, ...]) -> None:
-    result = call("plot", *given, "--runs", runs, "-o", tmp_path / "a.svg", "-c", "h264", "-c", "av1[crf=40]")
+@pytest.mark.parametrize(
+    "given",
+    [("rate",), ("rate", "--quality", "psnr"), ("rate", "--quality", "ssim"), ("distance",)],
+)
+def test_plots_are_written_of_the_newest_runs(
+    runs: Path, tmp_path: Path, given: tuple[str, ...]
+) -> None:
+    result = call(
+        "plot", *given, "--runs", runs, "-o", tmp_path / "a.svg", "-c", "h264", "-c", "av1[crf=40]"
+    )
     assert result.exit_code == 0
     assert str(tmp_path / "a.svg") in result.stdout
     assert "left out 1 older run" in result.stderr

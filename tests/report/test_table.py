@@ -1,4 +1,5 @@
-"""Tables: every format parses back, says why a row has no numbers, and never ranks what cannot be compared."""
+"""Tables: every format parses back, says why a row has no numbers, and never ranks what cannot be
+compared."""
 
 from __future__ import annotations
 
@@ -86,7 +87,9 @@ def test_per_class_adds_a_table(mixed: list[Row]) -> None:
 
 def test_json_holds_every_field_and_no_nan(mixed: list[Row]) -> None:
     mixed[0]["per_class"] = {"road": math.nan}
-    read = json.loads(render(mixed, "json"), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    read = json.loads(
+        render(mixed, "json"), parse_constant=lambda name: pytest.fail(f"{name} is not JSON")
+    )
     assert [row["display"] for row in read] == ["AR0.5_x", "PSPNet18", "DFF", "BiSeNet18"]
     assert read[0] == mixed[2]
     assert read[1]["per_class"] == {"road": None}
@@ -96,7 +99,12 @@ def test_csv_reads_back(mixed: list[Row]) -> None:
     read = list(csv.DictReader(io.StringIO(render(mixed, "csv", per_class=True))))
     assert [row["display"] for row in read] == ["AR0.5_x", "PSPNet18", "DFF", "BiSeNet18"]
     assert float(read[0]["miou"]) == 0.7148
-    assert [read[0][f"miou_d{distance}"] for distance in range(4)] == ["0.7039", "0.7029", "", "0.6957"]
+    assert [read[0][f"miou_d{distance}"] for distance in range(4)] == [
+        "0.7039",
+        "0.7029",
+        "",
+        "0.6957",
+    ]
     assert (read[0]["iou_road"], read[0]["iou_sky_blue"]) == ("0.9", "")
     assert read[2]["reason"] == "no | motion_vectors\nin clip 7"
     assert read[2]["miou"] == ""
@@ -105,17 +113,29 @@ def test_csv_reads_back(mixed: list[Row]) -> None:
 
 def test_latex_escapes_and_sets_the_best_in_bold(make_row: MakeRow) -> None:
     text = render([make_row(r"A_1 & 50% #{x}~^\ $<|>", miou=0.8), make_row("B", miou=0.7)], "latex")
-    name = r"A\_1 \& 50\% \#\{x\}\textasciitilde{}\textasciicircum{}\textbackslash{} \$\textless{}\textbar{}\textgreater{}"
+    name = (
+        r"A\_1 \& 50\% \#\{x\}\textasciitilde{}\textasciicircum{}\textbackslash{} "
+        r"\$\textless{}\textbar{}\textgreater{}"
+    )
     assert f"{name} & \\textbf{{80.00}} &" in text
     assert "B & 70.00 &" in text
 
 
 def test_latex_is_a_balanced_booktabs_table(mixed: list[Row]) -> None:
     text = render(mixed, "latex", per_class=True)
-    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == text.count(r"\toprule") == 4
+    assert (
+        text.count(r"\begin{tabular}")
+        == text.count(r"\end{tabular}")
+        == text.count(r"\toprule")
+        == 4
+    )
     for table in re.findall(r"\\begin\{tabular\}.*?\\end\{tabular\}", text, re.DOTALL):
         columns = len(re.search(r"\{(l?r+)\}|\{(lr*)\}", table)[0]) - 2  # type: ignore[index]
-        body = [line for line in table.splitlines() if line.endswith(r" \\") and "multicolumn" not in line]
+        body = [
+            line
+            for line in table.splitlines()
+            if line.endswith(r" \\") and "multicolumn" not in line
+        ]
         assert {len(re.split(r"(?<!\\)&", line)) for line in body} == {columns}
     assert r"DFF failed: no \textbar{} motion\_vectors in clip 7" in text
 
@@ -131,7 +151,10 @@ def test_a_single_row_is_not_bold(make_row: MakeRow) -> None:
 
 
 def test_equal_best_rows_are_both_bold(make_row: MakeRow) -> None:
-    assert render([make_row("A"), make_row("B"), make_row("C", miou=0.1)], "md").count("**70.08**") == 2
+    assert (
+        render([make_row("A"), make_row("B"), make_row("C", miou=0.1)], "md").count("**70.08**")
+        == 2
+    )
 
 
 def test_machines_are_named_and_different_ones_flagged(make_row: MakeRow) -> None:
@@ -140,8 +163,13 @@ def test_machines_are_named_and_different_ones_flagged(make_row: MakeRow) -> Non
     assert "must not be compared" not in same
 
     text = render([make_row("A"), make_row("B", machine="H200")], "md")
-    assert "Machines: A = H200; B = Xeon, 2 threads. Latencies of different machines must not be compared." in text
-    letters = {cells(line)[0]: cells(line)[-1] for line in text.splitlines() if line.startswith("|")}
+    assert (
+        "Machines: A = H200; B = Xeon, 2 threads. Latencies of different machines must not be "
+        "compared." in text
+    )
+    letters = {
+        cells(line)[0]: cells(line)[-1] for line in text.splitlines() if line.startswith("|")
+    }
     assert (letters["A"], letters["B"]) == ("B", "A")
     assert letters["Method"] == "Machine"
 
@@ -154,8 +182,13 @@ def test_rows_of_different_protocols_are_never_ranked_together(make_row: MakeRow
     ]
 
 
-@pytest.mark.parametrize("other", [{"gop": 4}, {"height": 360}, {"protocol_details": {"scored": "some"}}, {"codec": "raw"}])
-def test_rows_of_different_conditions_are_never_ranked_together(make_row: MakeRow, other: dict) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [{"gop": 4}, {"height": 360}, {"protocol_details": {"scored": "some"}}, {"codec": "raw"}],
+)
+def test_rows_of_different_conditions_are_never_ranked_together(
+    make_row: MakeRow, other: dict
+) -> None:
     assert len(groups([make_row("A"), make_row("B", **other)])) == 2
 
 
@@ -197,7 +230,9 @@ def test_rows_of_the_same_name_are_told_apart(make_row: MakeRow) -> None:
     assert {row["display"] for row in json.loads(render(rows, "json"))} == {"A", "B"}
 
 
-def test_the_terminal_table_fits_100_columns_and_folds_no_name(mixed: list[Row], make_row: MakeRow) -> None:
+def test_the_terminal_table_fits_100_columns_and_folds_no_name(
+    mixed: list[Row], make_row: MakeRow
+) -> None:
     long = "AR0.5-BiSeNet18 (width 0.25)"
     text = shown([*mixed, make_row(long, machine="H200")], 100)
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 100
@@ -213,7 +248,15 @@ def test_a_name_in_brackets_is_not_taken_for_markup(make_row: MakeRow) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "-"), (0.4123, "0.412"), (0, "0.000"), (18.956, "18.96"), (309.02, "309.0"), (1011.7, "1012")]
+    ("value", "text"),
+    [
+        (None, "-"),
+        (0.4123, "0.412"),
+        (0, "0.000"),
+        (18.956, "18.96"),
+        (309.02, "309.0"),
+        (1011.7, "1012"),
+    ],
 )
 def test_quantities_keep_three_digits(value: float | None, text: str) -> None:
     assert quantity(value) == text
@@ -234,10 +277,14 @@ def test_what_cannot_be_rendered_is_refused_in_words(make_row: MakeRow) -> None:
         terminal([])
 
 
-def test_a_table_of_many_columns_loses_neither_names_nor_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_of_many_columns_loses_neither_names_nor_numbers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     headings = ("Method", *(f"score {number} % [95 %]" for number in range(14)))
     numbers = tuple(f"{number}.25 [{number}.00, {number}.50]" for number in range(10, 24))
-    print_table(terminal_grid(Grid(headings, (tuple(map(Cell, ("AR0.5-PSP18", *numbers))),)), fold=True))
+    print_table(
+        terminal_grid(Grid(headings, (tuple(map(Cell, ("AR0.5-PSP18", *numbers))),)), fold=True)
+    )
     shown = capsys.readouterr().out
     assert "AR0.5-PSP18" in shown
     assert all(number in shown for number in numbers)

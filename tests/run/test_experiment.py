@@ -1,4 +1,5 @@
-"""A cell end to end: its numbers against a re-statement by hand, what becomes of failures, what the run id depends on."""
+"""A cell end to end: its numbers against a re-statement by hand, what becomes of failures, what the
+run id depends on."""
 
 import errno
 import os
@@ -31,7 +32,15 @@ def make_cell(patterns, tmp_path):
         if not path.exists():
             save_weights(path, model, variant, dataset.classes, "patterns", {})
         coder = registry.create("codecs", codec_variant, gop=gop)
-        return Cell(variant, open_weights(path), parse_variant("patterns"), dataset, codec_variant, coder, Dense())
+        return Cell(
+            variant,
+            open_weights(path),
+            parse_variant("patterns"),
+            dataset,
+            codec_variant,
+            coder,
+            Dense(),
+        )
 
     return make
 
@@ -53,7 +62,13 @@ def test_accuracy_by_hand(make_cell, patterns, tmp_path):
             np.add.at(counted[index % 4], (clip.label(index).ravel(), prediction.ravel()), 1)
     run = store.get(result.run_id)
     for distance, matrix in counted.items():
-        assert np.abs(run.confusion.matrices[run.confusion.distances == distance].sum(0) - matrix).sum() <= 4  # rounding
+        # rounding
+        assert (
+            np.abs(
+                run.confusion.matrices[run.confusion.distances == distance].sum(0) - matrix
+            ).sum()
+            <= 4
+        )
     by_distance = []
     for matrix in counted.values():
         union = matrix.sum(0) + matrix.sum(1) - np.diag(matrix)
@@ -64,7 +79,9 @@ def test_accuracy_by_hand(make_cell, patterns, tmp_path):
     assert list(run.latency.distances) == [0, 1, 2, 3, 0, 1] * 2
 
 
-def test_a_store_that_cannot_be_written_is_said_before_anything_is_measured(make_cell, tmp_path, monkeypatch):
+def test_a_store_that_cannot_be_written_is_said_before_anything_is_measured(
+    make_cell, tmp_path, monkeypatch
+):
     (tmp_path / "file").touch()
     measured = []
     monkeypatch.setattr("vssbench.sweep.grid.measure", lambda *given: measured.append(given))
@@ -75,7 +92,8 @@ def test_a_store_that_cannot_be_written_is_said_before_anything_is_measured(make
 
 @pytest.mark.parametrize("room", ["for a row", "for nothing"])
 def test_a_full_disk_does_not_end_the_sweep(make_cell, tmp_path, monkeypatch, room):
-    """The arrays of the first cell find no room, and with them perhaps its failure; the second cell is measured."""
+    """The arrays of the first cell find no room, and with them perhaps its failure; the second cell
+    is measured."""
     cells, full = [make_cell(), make_cell(gop=2)], []
 
     def savez(path, **arrays):
@@ -111,7 +129,16 @@ def test_where_the_time_went(make_cell, tmp_path):
 def test_the_environment_is_stored(make_cell, tmp_path):
     store = RunStore(tmp_path / "runs")
     found = store.get(measure(make_cell(), store, "test").run_id).environment
-    assert {"cpu", "flags", "threads", "governor", "load_average", "memory_mb", "torch_build", "git_revision"} <= set(found)
+    assert {
+        "cpu",
+        "flags",
+        "threads",
+        "governor",
+        "load_average",
+        "memory_mb",
+        "torch_build",
+        "git_revision",
+    } <= set(found)
 
 
 def _forth_and_back(clip, frames):
@@ -121,7 +148,9 @@ def _forth_and_back(clip, frames):
         return min(index % (2 * clip.length), 2 * clip.length - 1 - index % (2 * clip.length))
 
     image, label = clip.image, clip.label
-    return replace(clip, length=frames, image=lambda i: image(place(i)), label=lambda i: label(place(i)))
+    return replace(
+        clip, length=frames, image=lambda i: image(place(i)), label=lambda i: label(place(i))
+    )
 
 
 def test_memory_does_not_grow_with_the_clip(make_cell, patterns, tmp_path):
@@ -140,7 +169,9 @@ def test_memory_does_not_grow_with_the_clip(make_cell, patterns, tmp_path):
 
 def test_measured_bitrate_and_times(make_cell, tmp_path):
     store = RunStore(tmp_path / "runs")
-    result = measure(make_cell("arseg[backbone=bise18,width=0.125]", "h264[bitrate=200k]"), store, "test")
+    result = measure(
+        make_cell("arseg[backbone=bise18,width=0.125]", "h264[bitrate=200k]"), store, "test"
+    )
     assert result.bitrate_kbps > 20
     latency = store.get(result.run_id).latency
     assert (latency.model_ms > 0).all()
@@ -175,7 +206,10 @@ def test_a_failing_cell_is_a_row_and_the_others_are_kept(make_cell, patterns, tm
 
 def test_the_run_id_is_that_of_what_changes_the_numbers(make_cell):
     assert make_cell().run_id == make_cell().run_id
-    different = {cell.run_id for cell in (make_cell(), make_cell(gop=6), make_cell("bisenet[width=0.125,scale=0.5]"))}
+    different = {
+        cell.run_id
+        for cell in (make_cell(), make_cell(gop=6), make_cell("bisenet[width=0.125,scale=0.5]"))
+    }
     assert len(different) == 3
     cell = make_cell()
     cell.precision = "bf16"
@@ -205,7 +239,9 @@ def test_the_stream_passes_the_reference_on(make_cell):
 def test_the_stream_of_a_run_is_recorded(make_cell, tmp_path):
     """Bits, types and quality of every frame; the field's numbers where the method read one."""
     store = RunStore(tmp_path / "runs")
-    result = measure(make_cell("arseg[backbone=bise18,width=0.125]", "h264[bitrate=200k]"), store, "test")
+    result = measure(
+        make_cell("arseg[backbone=bise18,width=0.125]", "h264[bitrate=200k]"), store, "test"
+    )
     assert result.status == "done", result.reason
     record = store.get(result.run_id).stream
     assert bytes(record.types).decode() == "IPPPIP" * 2
@@ -232,7 +268,8 @@ def test_without_a_codec_nothing_is_lost_and_no_field_is_read(make_cell, tmp_pat
 
 @pytest.fixture
 def measured(make_cell, patterns, tmp_path):
-    """``measured(*meters)``: a cell over clips whose exact motion is known, (2, 1) pixels a frame, and the store."""
+    """``measured(*meters)``: a cell over clips whose exact motion is known, (2, 1) pixels a frame,
+    and the store."""
 
     class Known(type(patterns)):
         def clips(self):
@@ -252,7 +289,8 @@ def measured(make_cell, patterns, tmp_path):
 
 
 def test_meters_see_every_frame(measured):
-    """TC of two clips by hand from the run's own predictions, and where outlines and windows were counted."""
+    """TC of two clips by hand from the run's own predictions, and where outlines and windows were
+    counted."""
     cell, store = measured("boundary", "consistency")
     predictions = []
     segment = Stream.segment
@@ -283,7 +321,11 @@ def test_meters_see_every_frame(measured):
 
 
 def test_meters_are_measured_once_and_kept(measured):
-    for asked, expected in (((), ()), (("boundary",), ("boundary",)), (("consistency",), ("boundary", "consistency"))):
+    for asked, expected in (
+        ((), ()),
+        (("boundary",), ("boundary",)),
+        (("consistency",), ("boundary", "consistency")),
+    ):
         cell, store = measured(*asked)
         sweep([cell], store, "test")
         assert store.get(cell.run_id).measures == expected
@@ -308,19 +350,27 @@ def test_what_is_refused_later_loses_nothing(measured):
     assert more.run_id == cell.run_id
     assert measure(more, store, "test").status == "refused"
     run = store.get(cell.run_id)
-    assert (run.measurement.status, run.measures, run.confusion is not None) == ("done", ("boundary",), True)
+    assert (run.measurement.status, run.measures, run.confusion is not None) == (
+        "done",
+        ("boundary",),
+        True,
+    )
 
 
 def test_consistency_needs_labels_of_the_frames_size(measured):
     cell, store = measured("consistency")
-    clips = [replace(clip, label=lambda index: np.zeros((8, 8), np.uint8)) for clip in cell.dataset.clips()]
+    clips = [
+        replace(clip, label=lambda index: np.zeros((8, 8), np.uint8))
+        for clip in cell.dataset.clips()
+    ]
     cell.dataset.__dict__["scored_clips"] = clips
     result = measure(cell, store, "test")
     assert (result.status, "labels of 8x8" in result.reason) == ("refused", True)
 
 
 def test_a_method_that_asks_for_residuals_gets_them(make_cell, patterns):
-    """The residual is the frame minus the warp of its reference, as parts of 255; a keyframe has none."""
+    """The residual is the frame minus the warp of its reference, as parts of 255; a keyframe has
+    none."""
     seen = []
 
     class Probe(type(registry.create("methods", parse_variant("bisenet[width=0.125]"), classes=3))):
@@ -338,4 +388,6 @@ def test_a_method_that_asks_for_residuals_gets_them(make_cell, patterns):
         stream.segment(frame)
         if frame.distance:
             assert seen[-1].shape == (1, 3, clip.height, clip.width)
-            assert np.allclose(seen[-1][0].permute(1, 2, 0).numpy() * 255, frame.residual, atol=1e-3)
+            assert np.allclose(
+                seen[-1][0].permute(1, 2, 0).numpy() * 255, frame.residual, atol=1e-3
+            )

@@ -50,10 +50,17 @@ def latency(frames: int = 4) -> LatencyRecord:
 
 
 def write_many(root: str, number: int) -> None:
-    """One of several writers: the same run over and over, and one of its own. At the top level for spawn."""
+    """One of several writers: the same run over and over, and one of its own. At the top level for
+    spawn."""
     store = RunStore(Path(root))
     for _ in range(ROUNDS):
-        store.write(measurement("shared", seed=number), confusion(50, number), None, {"writer": number}, str(number))
+        store.write(
+            measurement("shared", seed=number),
+            confusion(50, number),
+            None,
+            {"writer": number},
+            str(number),
+        )
     store.write(measurement(f"own{number}"), None, None, {}, "")
 
 
@@ -87,7 +94,13 @@ def test_the_files_of_a_run(tmp_path: Path) -> None:
 
 def test_a_failed_run_has_no_arrays_and_is_not_done(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    store.write(measurement(status="failed", reason="no motion", traceback="Traceback ..."), None, None, {}, "")
+    store.write(
+        measurement(status="failed", reason="no motion", traceback="Traceback ..."),
+        None,
+        None,
+        {},
+        "",
+    )
     assert store.get("a1").confusion is None
     assert store.get("a1").latency is None
     assert not store.has("a1")
@@ -95,7 +108,9 @@ def test_a_failed_run_has_no_arrays_and_is_not_done(tmp_path: Path) -> None:
 
 def test_a_run_is_replaced_as_a_whole(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    store.write(measurement(status="failed", reason="interrupted"), confusion(), latency(), {}, "first")
+    store.write(
+        measurement(status="failed", reason="interrupted"), confusion(), latency(), {}, "first"
+    )
     store.write(measurement(), None, None, {}, "second")
     assert store.has("a1")
     assert store.get("a1").log == "second"
@@ -103,7 +118,9 @@ def test_a_run_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a1"]
 
 
-def test_a_crash_in_the_middle_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_in_the_middle_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def crash(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
@@ -124,7 +141,10 @@ def test_what_a_killed_writer_leaves_is_not_seen(tmp_path: Path) -> None:
 
 def test_many_writers_at_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=write_many, args=(str(tmp_path), number)) for number in range(WRITERS)]
+    writers = [
+        context.Process(target=write_many, args=(str(tmp_path), number))
+        for number in range(WRITERS)
+    ]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -132,7 +152,12 @@ def test_many_writers_at_once(tmp_path: Path) -> None:
 
     assert [writer.exitcode for writer in writers] == [0] * WRITERS
     assert hidden(tmp_path) == []
-    assert {run.measurement.run_id for run in RunStore(tmp_path).runs()} == {"shared", "own0", "own1", "own2"}
+    assert {run.measurement.run_id for run in RunStore(tmp_path).runs()} == {
+        "shared",
+        "own0",
+        "own1",
+        "own2",
+    }
     shared = RunStore(tmp_path).get("shared")
     assert shared.confusion is not None
     last = shared.measurement.seed  # every file is of the same writer
@@ -141,7 +166,8 @@ def test_many_writers_at_once(tmp_path: Path) -> None:
 
 
 def replace_many(root: str, number: int) -> None:
-    """One of several processes that measure the same two cells again and again. At the top level for spawn."""
+    """One of several processes that measure the same two cells again and again. At the top level
+    for spawn."""
     store = RunStore(Path(root))
     for _ in range(ROUNDS):
         for name in ("first", "second"):
@@ -151,7 +177,10 @@ def replace_many(root: str, number: int) -> None:
 
 @pytest.mark.parametrize("exchange", [True, False])
 def test_readers_find_every_run_while_four_processes_replace_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, exchange: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    exchange: bool,
 ) -> None:
     if not exchange:  # as on file systems without it; forked processes take it over
         monkeypatch.setattr(files, "_exchange", lambda first, second: False)
@@ -159,7 +188,9 @@ def test_readers_find_every_run_while_four_processes_replace_them(
     for name in ("first", "second"):
         store.write(measurement(name), confusion(), None, {}, "")
     context = multiprocessing.get_context("fork")
-    writers = [context.Process(target=replace_many, args=(str(tmp_path), number)) for number in range(4)]
+    writers = [
+        context.Process(target=replace_many, args=(str(tmp_path), number)) for number in range(4)
+    ]
     for writer in writers:
         writer.start()
     seen = set()
@@ -194,10 +225,19 @@ RunStore(Path(sys.argv[1])).write(new, None, None, {}, "new")
 
 
 @pytest.mark.parametrize("step", range(4))
-def test_a_writer_that_is_killed_while_it_replaces_a_run_loses_nothing(tmp_path: Path, step: int) -> None:
+def test_a_writer_that_is_killed_while_it_replaces_a_run_loses_nothing(
+    tmp_path: Path, step: int
+) -> None:
     store = RunStore(tmp_path)
     store.write(measurement(), None, None, {}, "old")
-    command = [sys.executable, "-c", KILLED, str(tmp_path), str(step), measurement().model_dump_json()]
+    command = [
+        sys.executable,
+        "-c",
+        KILLED,
+        str(tmp_path),
+        str(step),
+        measurement().model_dump_json(),
+    ]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert [run.log for run in store.runs()] in (["old"], ["new"])
     assert store.has("a1")
@@ -224,8 +264,16 @@ def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 def test_runs_are_sorted_by_dataset_codec_and_method(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    for place, (dataset, codec, method) in enumerate([("b", "x", "m"), ("a", "y", "m"), ("a", "x", "n"), ("a", "x", "m")]):
-        store.write(measurement(f"r{place}", dataset=dataset, codec=codec, method=method), None, None, {}, "")
+    for place, (dataset, codec, method) in enumerate(
+        [("b", "x", "m"), ("a", "y", "m"), ("a", "x", "n"), ("a", "x", "m")]
+    ):
+        store.write(
+            measurement(f"r{place}", dataset=dataset, codec=codec, method=method),
+            None,
+            None,
+            {},
+            "",
+        )
     assert [run.measurement.run_id for run in store.runs()] == ["r3", "r2", "r1", "r0"]
 
 
@@ -234,8 +282,12 @@ def test_an_empty_or_missing_folder_has_no_runs(tmp_path: Path) -> None:
     assert RunStore(tmp_path).runs() == []
 
 
-@pytest.mark.parametrize("damage", ["empty", "no json", "no result", "unknown field", "short arrays", "renamed"])
-def test_a_damaged_folder_is_reported_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str) -> None:
+@pytest.mark.parametrize(
+    "damage", ["empty", "no json", "no result", "unknown field", "short arrays", "renamed"]
+)
+def test_a_damaged_folder_is_reported_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
     store = RunStore(tmp_path)
     store.write(measurement("good"), None, None, {}, "")
     place = store.write(measurement("bad"), confusion(), None, {}, "")

@@ -1,4 +1,5 @@
-"""Videos as others make them: any codec, container, time stamps, tags. They show a pan whose motion is known."""
+"""Videos as others make them: any codec, container, time stamps, tags. They show a pan whose motion
+is known."""
 
 from __future__ import annotations
 
@@ -25,9 +26,12 @@ def make(tmp_path: Path) -> Make:
     """``make(name, encoder, ...)``: a video file of ``length`` frames."""
 
     def made(
-        name: str, encoder: str = "libx264", *, length: int = 8, size: tuple[int, int] = (64, 96), options: Any = PLAIN,
-        pixel_format: str = "yuv420p", times: list[int] | None = None, tag: int = 0, full: bool = False, image: Any = None,
-        motion: tuple[float, float] = (2.0, 1.0), bframes: int | None = None, sound: str = "", gop: int | None = None,
+        name: str, encoder: str = "libx264", *, length: int = 8, size: tuple[int, int] = (64, 96),
+        options: Any = PLAIN,
+        pixel_format: str = "yuv420p", times: list[int] | None = None, tag: int = 0,
+        full: bool = False, image: Any = None,
+        motion: tuple[float, float] = (2.0, 1.0), bframes: int | None = None, sound: str = "",
+        gop: int | None = None,
     ) -> Path:  # fmt: skip
         path, reformatter = tmp_path / name, VideoReformatter()
         with av.open(str(path), "w") as container:
@@ -39,14 +43,18 @@ def make(tmp_path: Path) -> Make:
             if gop is not None:
                 context.gop_size = gop
             if tag:
-                context.colorspace, context.color_range = tag, ColorRange.JPEG if full else ColorRange.MPEG
+                context.colorspace, context.color_range = (
+                    tag,
+                    ColorRange.JPEG if full else ColorRange.MPEG,
+                )
             if times is not None:
                 context.time_base = Fraction(1, 1000)
             audio = container.add_stream(sound, rate=48000) if sound else None
             images = pan(length, *size, motion) if image is None else iter([image] * length)
             for index, each in enumerate(images):
                 frame = reformatter.reformat(
-                    av.VideoFrame.from_ndarray(np.ascontiguousarray(each), "rgb24"), format=pixel_format,
+                    av.VideoFrame.from_ndarray(np.ascontiguousarray(each), "rgb24"),
+                    format=pixel_format,
                     dst_colorspace=Colorspace.ITU709 if tag == 1 else Colorspace.ITU601,
                     dst_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
                 )  # fmt: skip
@@ -56,8 +64,14 @@ def make(tmp_path: Path) -> Make:
             container.mux(stream.encode())
             if audio is not None:
                 for part in range(length):
-                    silent = av.AudioFrame.from_ndarray(np.zeros((1, 1920), np.float32), "fltp", "mono")
-                    silent.rate, silent.pts, silent.time_base = 48000, part * 1920, Fraction(1, 48000)
+                    silent = av.AudioFrame.from_ndarray(
+                        np.zeros((1, 1920), np.float32), "fltp", "mono"
+                    )
+                    silent.rate, silent.pts, silent.time_base = (
+                        48000,
+                        part * 1920,
+                        Fraction(1, 48000),
+                    )
                     container.mux(audio.encode(silent))
                 container.mux(audio.encode())
         return path
@@ -66,8 +80,8 @@ def make(tmp_path: Path) -> Make:
 
 
 def turn(path: Path, matrix: tuple[int, int, int, int] = (0, 1, -1, 0)) -> None:
-    """Let an MP4 file say that a pixel (x, y) is to be shown at (a x + c y, b x + d y); by default turned by 90 degrees
-    clockwise."""
+    """Let an MP4 file say that a pixel (x, y) is to be shown at (a x + c y, b x + d y); by default
+    turned by 90 degrees clockwise."""
     a, b, c, d = (0x10000 * each for each in matrix)
     content = bytearray(path.read_bytes())
     upright = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)

@@ -12,7 +12,9 @@ LABELS = np.repeat([[0, 0, 1, 1]], 4, 0).astype(np.uint8)
 
 
 def test_palettes() -> None:
-    assert palette_of(tuple(CAMVID_CLASSES))[:11].tolist() == [list(colour) for colour in CAMVID_CLASSES.values()]
+    assert palette_of(tuple(CAMVID_CLASSES))[:11].tolist() == [
+        list(colour) for colour in CAMVID_CLASSES.values()
+    ]
     assert palette_of(CITYSCAPES_CLASSES)[13].tolist() == [0, 0, 142]
     # PASCAL VOC's, those passed over that are taken
     other = palette_of(("Building", "cat", "dog"))
@@ -29,8 +31,13 @@ def test_overlay() -> None:
     assert tinted[0, 0].tolist() == pytest.approx([107, 75, 75], abs=1)
     assert tinted[0, 3].tolist() == pytest.approx([107, 107, 107], abs=1)
     assert tinted[0, 1, 1] == pytest.approx(255 * OUTLINE + 75 * (1 - OUTLINE), abs=1)
-    assert Painter(("Building", "Sky"), palette, 1.0).overlay(image, LABELS).tolist() == palette[LABELS].tolist()
-    assert Painter(("Building", "Sky"), palette, 0.0).overlay(image, LABELS).tolist() == image.tolist()
+    assert (
+        Painter(("Building", "Sky"), palette, 1.0).overlay(image, LABELS).tolist()
+        == palette[LABELS].tolist()
+    )
+    assert (
+        Painter(("Building", "Sky"), palette, 0.0).overlay(image, LABELS).tolist() == image.tolist()
+    )
     assert (image == 100).all()
 
 

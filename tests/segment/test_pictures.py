@@ -15,12 +15,34 @@ from tests.segment.conftest import turn
 from vssbench.codec.decode import decode
 from vssbench.codec.motion import MotionField
 from vssbench.core.video import Frame
-from vssbench.segment.pictures import Pictures, resized_motion, resized_residual, turned, turned_motion, untagged, viewed
+from vssbench.segment.pictures import (
+    Pictures,
+    resized_motion,
+    resized_residual,
+    turned,
+    turned_motion,
+    untagged,
+    viewed,
+)
 from vssbench.segment.source import Source, open_source
 
 COLOUR = (200, 60, 30)
 SOURCE = Source(
-    Path("drive.mp4"), "h264", 64, 96, "yuv420p", Fraction(1, 1000), Fraction(25), 8, 0, Fraction(1), 2, 0, False, False, 0
+    Path("drive.mp4"),
+    "h264",
+    64,
+    96,
+    "yuv420p",
+    Fraction(1, 1000),
+    Fraction(25),
+    8,
+    0,
+    Fraction(1),
+    2,
+    0,
+    False,
+    False,
+    0,
 )
 
 
@@ -33,7 +55,15 @@ SOURCE = Source(
         ({}, "libx264", "a.mp4"),
         ({"pixel_format": "yuv422p10le", "tag": 1}, "libx264", "a.mkv"),
         ({"pixel_format": "yuv444p", "tag": 6}, "libx264", "a.mkv"),
-        ({"pixel_format": "yuv420p10le", "tag": 1, "options": {"x265-params": "log-level=none:bframes=0"}}, "libx265", "a.mp4"),
+        (
+            {
+                "pixel_format": "yuv420p10le",
+                "tag": 1,
+                "options": {"x265-params": "log-level=none:bframes=0"},
+            },
+            "libx265",
+            "a.mp4",
+        ),
         ({"size": (65, 97), "pixel_format": "yuv444p"}, "libx264", "a.mkv"),
         ({"pixel_format": "yuvj420p", "full": True, "tag": 6, "options": {}}, "mjpeg", "a.avi"),
     ],
@@ -51,7 +81,10 @@ def test_what_untagged_pictures_are_taken_for() -> None:
     assert untagged(720, 1280) == Colorspace.ITU709
     picture = av.VideoFrame(96, 64, "yuv420p")
     assert Pictures(SOURCE).tags(picture) == (Colorspace.ITU601, ColorRange.MPEG)
-    assert Pictures(replace(SOURCE, colour=1, full_range=2)).tags(picture) == (Colorspace.ITU709, ColorRange.JPEG)
+    assert Pictures(replace(SOURCE, colour=1, full_range=2)).tags(picture) == (
+        Colorspace.ITU709,
+        ColorRange.JPEG,
+    )
 
 
 def test_times_begin_at_0_and_never_stand_still() -> None:
@@ -85,10 +118,14 @@ def test_reordered_pictures_in_a_container_without_their_times(make) -> None:
 @pytest.mark.parametrize(
     ("matrix", "rotation", "mirrored"),
     [
-        ((1, 0, 0, 1), 0, False), ((0, 1, -1, 0), -90, False), ((-1, 0, 0, -1), 180, False), ((0, -1, 1, 0), 90, False),
-        ((-1, 0, 0, 1), 0, True), ((1, 0, 0, -1), 180, True),
+        ((1, 0, 0, 1), 0, False),
+        ((0, 1, -1, 0), -90, False),
+        ((-1, 0, 0, -1), 180, False),
+        ((0, -1, 1, 0), 90, False),
+        ((-1, 0, 0, 1), 0, True),
+        ((1, 0, 0, -1), 180, True),
     ],
-)  # fmt: skip
+)
 def test_how_a_file_wants_to_be_turned(make, matrix, rotation, mirrored) -> None:
     path = make("a.mp4", length=2)
     turn(path, matrix)

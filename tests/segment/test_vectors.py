@@ -32,9 +32,12 @@ def test_the_streams_own(make) -> None:
 
 
 def test_x264s_defaults_are_refused_or_estimated(make) -> None:
-    """Several references, B-pyramid and weighted prediction: nobody can say which picture a vector points to."""
+    """Several references, B-pyramid and weighted prediction: nobody can say which picture a vector
+    points to."""
     source = open_source(make("a.mp4", options={}, length=12))
-    with pytest.raises(MotionUnavailable, match=r"H\.264 stream.*--motion estimated.*--reencode 'h264"):
+    with pytest.raises(
+        MotionUnavailable, match=r"H\.264 stream.*--motion estimated.*--reencode 'h264"
+    ):
         choose(source, MOTION, "codec")
     choice = choose(source, MOTION, "auto")
     assert choice.name == "estimated"
@@ -43,7 +46,9 @@ def test_x264s_defaults_are_refused_or_estimated(make) -> None:
 
 def test_a_codec_without_a_reader(make) -> None:
     source = open_source(make("a.avi", "mjpeg", pixel_format="yuvj420p", options={}))
-    assert "no reader here knows the motion vectors of mjpeg" in choose(source, MOTION, "auto").words
+    assert (
+        "no reader here knows the motion vectors of mjpeg" in choose(source, MOTION, "auto").words
+    )
 
 
 def test_without_opencv(make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,9 +63,14 @@ def test_without_opencv(make, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["a header ends too early: the stream is broken; encode it again", "broken: why; encode it again"],
+    [
+        "a header ends too early: the stream is broken; encode it again",
+        "broken: why; encode it again",
+    ],
 )
-def test_nobody_is_told_to_remove_his_own_video(make, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+def test_nobody_is_told_to_remove_his_own_video(
+    make, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
     def fails(self, packet) -> None:
         raise DataError(words)
 

@@ -1,4 +1,5 @@
-"""Run by several processes in the tests of distributed training: ``python -m tests.training.spread WHAT FILE``."""
+"""Run by several processes in the tests of distributed training: ``python -m tests.training.spread
+WHAT FILE``."""
 
 from __future__ import annotations
 
@@ -33,19 +34,28 @@ from vssbench.training.validation import Setting, Validation
 TRAININGS: dict[str, tuple[str, dict, str]] = {
     "weighted": ("icnet[width=0.125,backbone=resnet18]", {"recipe": "paper", "epochs": 3}, "enet"),
     "accumulated": ("icnet[width=0.125,backbone=resnet18]", {"batch": 4, "accumulate": 2}, "none"),
-    "pairs": ("dff[width=0.125,backbone=resnet18,motion=codec]", {"epochs": 2, "codecs": ("h264[preset=superfast]",)}, "none"),
+    "pairs": (
+        "dff[width=0.125,backbone=resnet18,motion=codec]",
+        {"epochs": 2, "codecs": ("h264[preset=superfast]",)},
+        "none",
+    ),
 }
 
 
 def small_network() -> nn.Module:
     torch.manual_seed(3)
     return nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 5, 1), nn.BatchNorm2d(5, momentum=None)
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Conv2d(4, 5, 1),
+        nn.BatchNorm2d(5, momentum=None),
     ).double()
 
 
 def images() -> tuple[torch.Tensor, torch.Tensor]:
-    """Eight images and, of each of their pixels, a weight of 0, 1 or 2; the second half has far fewer above 0."""
+    """Eight images and, of each of their pixels, a weight of 0, 1 or 2; the second half has far
+    fewer above 0."""
     generator = torch.Generator().manual_seed(4)
     weights = torch.randint(0, 3, (8, 6, 6), generator=generator).float()
     weights[4:] *= torch.rand(4, 6, 6, generator=generator) < 0.2
@@ -53,14 +63,17 @@ def images() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def one_step(world: World) -> dict[str, torch.Tensor]:
-    """Gradients, statistics and the loss of a weighted mean over the pixels of all processes' images."""
+    """Gradients, statistics and the loss of a weighted mean over the pixels of all processes'
+    images."""
     network = small_network()
     if world.rank == 1:
         with torch.no_grad():
             network[0].weight.add_(1)  # as if it had begun from other weights
     same_everywhere(network)
     share_batch_norm(network)
-    batch, weights = (x[world.rank * 8 // world.size : (world.rank + 1) * 8 // world.size] for x in images())
+    batch, weights = (
+        x[world.rank * 8 // world.size : (world.rank + 1) * 8 // world.size] for x in images()
+    )
     squares = network(batch).square().sum(1) * weights
     loss = squares.sum() / mean_over_processes(weights.sum())
     loss.backward()
@@ -81,13 +94,24 @@ def one_step(world: World) -> dict[str, torch.Tensor]:
 
 def trained(case: str, out: Path, world: World) -> list[Path]:
     method, given, class_weights = TRAININGS[case]
-    common = {"epochs": 3, "validate_every": 0, "batch": 8, "learning_rate": 0.002, "precision": "fp32", "workers": 0}
+    common = {
+        "epochs": 3,
+        "validate_every": 0,
+        "batch": 8,
+        "learning_rate": 0.002,
+        "precision": "fp32",
+        "workers": 0,
+    }
     options = Options(**{**common, "crop": (48, 64), **given})
     dataset = Patterns(frames=5, clips=4)
     trainer = Trainer(parse_variant(method), Variant("patterns", {}), dataset, options, out, world)
     # not Adam, which makes a full step of a gradient that is nothing but rounding
-    sgd = Optimiser(kind="sgd", learning_rate=trainer.recipe.common.optimiser.learning_rate, weight_decay=1e-4)
-    common = trainer.recipe.common.model_copy(update={"class_weights": class_weights, "optimiser": sgd})
+    sgd = Optimiser(
+        kind="sgd", learning_rate=trainer.recipe.common.optimiser.learning_rate, weight_decay=1e-4
+    )
+    common = trainer.recipe.common.model_copy(
+        update={"class_weights": class_weights, "optimiser": sgd}
+    )
     trainer.recipe = trainer.recipe.model_copy(update={"common": common})
     for module in trainer.model.modules():
         if isinstance(module, nn.Dropout | nn.Dropout2d):
@@ -100,8 +124,13 @@ def held_out_scores(world: World) -> dict[str, float]:
     torch.manual_seed(5)
     model = DFF(3, width=0.125, backbone="resnet18")
     dataset = Patterns(frames=3, clips=2)
-    validation = Validation(Division([], dataset.training_clips(), ""), 3, Setting("cpu", world=world))
-    return {phase.name: validation.score(model, phase, PhaseRecipe(codecs=("raw",))) for phase in model.phases()}
+    validation = Validation(
+        Division([], dataset.training_clips(), ""), 3, Setting("cpu", world=world)
+    )
+    return {
+        phase.name: validation.score(model, phase, PhaseRecipe(codecs=("raw",)))
+        for phase in model.phases()
+    }
 
 
 def in_stages(out: Path, world: World) -> None:

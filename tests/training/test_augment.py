@@ -5,7 +5,15 @@ import pytest
 from PIL import Image as Pillow
 
 from vssbench.core.errors import UsageError
-from vssbench.training.augment import Augmentation, Colour, EgoMotion, Window, augment_still, compress, rotate
+from vssbench.training.augment import (
+    Augmentation,
+    Colour,
+    EgoMotion,
+    Window,
+    augment_still,
+    compress,
+    rotate,
+)
 
 
 def smooth_image(height=96, width=128):
@@ -33,7 +41,8 @@ def test_image_label_and_motion_are_cut_alike():
     assert np.array_equal(flipped[..., 0], -motion[24:72, 32:96, 0][:, ::-1])
     assert np.array_equal(flipped[..., 1], motion[24:72, 32:96, 1][:, ::-1])
     doubled = Window((32, 24, 64, 48), (48, 64), False).motion(np.full((96, 128, 2), 3, np.float32))
-    assert np.array_equal(doubled, np.full((48, 64, 2), 6, np.float32))  # pixels of the window, twice as fine
+    # pixels of the window, twice as fine
+    assert np.array_equal(doubled, np.full((48, 64, 2), 6, np.float32))
 
 
 def test_windows_lie_inside_and_have_the_crops_size():
@@ -61,7 +70,8 @@ def test_scales_are_drawn_as_asked():
     even, log = zooms(scales=(0.5, 2.0), scale_draw="uniform"), zooms(scales=(0.5, 2.0))
     assert np.mean(even) == pytest.approx(1.25, abs=0.08)
     assert np.mean(np.log(log)) == pytest.approx(0, abs=0.08)
-    assert zooms(scales=(0.25, 2.0), scale_draw="uniform").min() == 0.5  # smaller would not cover the crop
+    # smaller would not cover the crop
+    assert zooms(scales=(0.25, 2.0), scale_draw="uniform").min() == 0.5
     with pytest.raises(ValueError, match="scales are the two ends"):
         Augmentation(scales=(1.0,))
 
@@ -70,7 +80,10 @@ def test_what_the_zoom_leaves_too_small_is_padded_on_all_sides():
     augmentation = Augmentation((96, 128), (0.5,), 0, 0, flip=0, scale_draw="list", small="pad")
     window = augmentation.window(96, 128, np.random.default_rng(0))
     assert window.box == (-64, -48, 192, 144)
-    image, label = window.image(np.full((96, 128, 3), 7, np.uint8)), window.label(np.ones((96, 128), np.uint8))
+    image, label = (
+        window.image(np.full((96, 128, 3), 7, np.uint8)),
+        window.label(np.ones((96, 128), np.uint8)),
+    )
     inside = np.zeros((96, 128), bool)
     inside[24:72, 32:96] = True
     assert np.array_equal(label, np.where(inside, 1, 255))
@@ -83,7 +96,8 @@ def test_rotation_turns_image_and_label_alike():
     image = np.zeros((81, 81, 3), np.uint8)
     image[10:20, 38:43] = 200
     label = (image[..., 0] > 0).astype(np.uint8)
-    turned, classes = rotate(image, label, 90)  # counter-clockwise: what stood at the top stands at the left
+    # counter-clockwise: what stood at the top stands at the left
+    turned, classes = rotate(image, label, 90)
     assert (turned[38:43, 11:19] > 150).all()
     assert (classes[38:43, 11:19] == 1).all()
     tilted, classes = rotate(image, label, 30)
@@ -94,18 +108,28 @@ def test_rotation_turns_image_and_label_alike():
 def test_rotation_and_blur_of_stills():
     image, label = smooth_image(), np.zeros((96, 128), np.uint8)
     turning = Augmentation((96, 128), (1, 1), 0, 0, flip=0, rotation=10)
-    ignored = [(augment_still(image, label, turning, np.random.default_rng(seed))[1] == 255).any() for seed in range(100)]
+    ignored = [
+        (augment_still(image, label, turning, np.random.default_rng(seed))[1] == 255).any()
+        for seed in range(100)
+    ]
     assert np.mean(ignored) == pytest.approx(0.5, abs=0.15)
     noise = np.random.default_rng(0).integers(0, 255, image.shape).astype(np.uint8)
     blurring = Augmentation((96, 128), (1, 1), 0, 0, flip=0, blur=1)
-    assert augment_still(noise, label, blurring, np.random.default_rng(1))[0].std() < 0.9 * noise.std()
+    assert (
+        augment_still(noise, label, blurring, np.random.default_rng(1))[0].std() < 0.9 * noise.std()
+    )
 
 
 def test_equal_seeds_give_equal_samples():
     image, label = smooth_image(), np.zeros((96, 128), np.uint8)
-    draws = [augment_still(image, label, Augmentation(crop=(48, 64)), np.random.default_rng([1, 2, 3])) for _ in range(2)]
+    draws = [
+        augment_still(image, label, Augmentation(crop=(48, 64)), np.random.default_rng([1, 2, 3]))
+        for _ in range(2)
+    ]
     assert np.array_equal(draws[0][0], draws[1][0])
-    other, _ = augment_still(image, label, Augmentation(crop=(48, 64)), np.random.default_rng([1, 2, 4]))
+    other, _ = augment_still(
+        image, label, Augmentation(crop=(48, 64)), np.random.default_rng([1, 2, 4])
+    )
     assert not np.array_equal(draws[0][0], other)
 
 
@@ -145,7 +169,9 @@ def test_flow_leads_from_the_still_to_the_keyframe(motion):
             x0, y0 = int(np.floor(sx)), int(np.floor(sy))
             fx, fy = sx - x0, sy - y0
             patch = keyframe[y0 : y0 + 2, x0 : x0 + 2]
-            sampled = (1 - fy) * ((1 - fx) * patch[0, 0] + fx * patch[0, 1]) + fy * ((1 - fx) * patch[1, 0] + fx * patch[1, 1])
+            sampled = (1 - fy) * ((1 - fx) * patch[0, 0] + fx * patch[0, 1]) + fy * (
+                (1 - fx) * patch[1, 0] + fx * patch[1, 1]
+            )
             errors.append(np.abs(sampled - still[y, x]).mean())
             unmoved.append(np.abs(keyframe[y, x] - still[y, x]).mean())
     assert np.mean(errors) < 2
@@ -153,7 +179,8 @@ def test_flow_leads_from_the_still_to_the_keyframe(motion):
 
 
 def test_a_window_reads_only_the_pixels_around_its_box():
-    """The window of a large image is that of the part which its filter reaches, wherever it lies and however it is scaled."""
+    """The window of a large image is that of the part which its filter reaches, wherever it lies
+    and however it is scaled."""
     noise = np.random.default_rng(0).integers(0, 255, (360, 480, 3)).astype(np.uint8)
     for seed in range(60):
         augmentation = Augmentation((60, 80), (0.2, 3.0), flip=0)
@@ -161,7 +188,9 @@ def test_a_window_reads_only_the_pixels_around_its_box():
         whole = Pillow.fromarray(noise).resize((80, 60), Pillow.Resampling.BILINEAR, box=window.box)
         assert np.abs(window.image(noise).astype(int) - np.asarray(whole)).max() <= 1
         labels = noise[..., 0]
-        nearest = Pillow.fromarray(labels).resize((80, 60), Pillow.Resampling.NEAREST, box=window.box)
+        nearest = Pillow.fromarray(labels).resize(
+            (80, 60), Pillow.Resampling.NEAREST, box=window.box
+        )
         assert np.array_equal(window.label(labels), np.asarray(nearest))
 
 

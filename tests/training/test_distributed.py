@@ -20,7 +20,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def two_processes(what: str, file: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
     return subprocess.run(
         [*command, "-m", "tests.training.spread", what, str(file)],
         cwd=ROOT, capture_output=True, text=True, timeout=240, check=False,
@@ -45,8 +52,13 @@ def test_gradients_statistics_and_losses_are_the_whole_batchs(tmp_path):
 def test_the_loss_curve_is_that_of_one_process(case, tmp_path):
     done = two_processes(case, tmp_path / "two.safetensors")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("epoch 1:") == len({entry["phase"] for entry in _history(tmp_path / "two.safetensors")})
-    whole, spread = _history(trained(case, tmp_path / "one.safetensors", World())[0]), _history(tmp_path / "two.safetensors")
+    assert done.stderr.count("epoch 1:") == len(
+        {entry["phase"] for entry in _history(tmp_path / "two.safetensors")}
+    )
+    whole, spread = (
+        _history(trained(case, tmp_path / "one.safetensors", World())[0]),
+        _history(tmp_path / "two.safetensors"),
+    )
     assert len(spread) == len(whole)
     for one, two in zip(whole, spread, strict=True):
         assert one.keys() == two.keys()
@@ -70,7 +82,9 @@ def _history(path: Path) -> list[dict]:
 def test_stages_hand_over_to_every_process(tmp_path):
     done = two_processes("stages", tmp_path / "w.safetensors")
     assert done.returncode == 0, done.stderr
-    files = [open_weights(tmp_path / f"w{part}.safetensors") for part in ("-keep1", "-keep0.75", "")]
+    files = [
+        open_weights(tmp_path / f"w{part}.safetensors") for part in ("-keep1", "-keep0.75", "")
+    ]
     assert [file.metadata["keep"] for file in files] == ["1", "0.75", "0.5"]
     for before, after in itertools.pairwise(files):
         assert [entry["sha256"] for entry in after.training["initial"]] == [before.sha256]

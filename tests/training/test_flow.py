@@ -23,11 +23,14 @@ def sampled(picture, x, y):
         return None
     fx, fy = x - x0, y - y0
     patch = picture[y0 : y0 + 2, x0 : x0 + 2].astype(float)
-    return (1 - fy) * ((1 - fx) * patch[0, 0] + fx * patch[0, 1]) + fy * ((1 - fx) * patch[1, 0] + fx * patch[1, 1])
+    return (1 - fy) * ((1 - fx) * patch[0, 0] + fx * patch[0, 1]) + fy * (
+        (1 - fx) * patch[1, 0] + fx * patch[1, 1]
+    )
 
 
 def errors(keyframe, image, flow, step=3):
-    """Distance of image(p) from keyframe(p + flow(p)) wherever the flow is known, and from keyframe(p)."""
+    """Distance of image(p) from keyframe(p + flow(p)) wherever the flow is known, and from
+    keyframe(p)."""
     moved, still = [], []
     for y, x in itertools.product(range(0, image.shape[0], step), range(0, image.shape[1], step)):
         if np.isfinite(flow[y, x]).all():
@@ -43,16 +46,20 @@ def arrays(sample):
 
 
 def test_layers_move_by_their_own_maps():
-    """A square before a background: each has its own flow, and what the square hides in the keyframe has none."""
+    """A square before a background: each has its own flow, and what the square hides in the
+    keyframe has none."""
     picture = smooth_image()
     outline = np.zeros((96, 128), bool)
     outline[30:60, 40:70] = True
     square = Layer(255 - picture, outline, EgoMotion(1.0, (12.0, 0.0), 0.0, (55.0, 45.0), 1))
-    scene = compose([Layer.background(picture, EgoMotion(1.0, (-4.0, 2.0), 0.0, (64.0, 48.0), 1)), square])
+    scene = compose(
+        [Layer.background(picture, EgoMotion(1.0, (-4.0, 2.0), 0.0, (64.0, 48.0), 1)), square]
+    )
     assert np.array_equal(scene.covered, outline)
     assert np.allclose(scene.flow[45, 50], (12, 0), atol=1e-4)
     assert np.allclose(scene.flow[10, 20], (-4, 2), atol=1e-4)
-    # the square stands at columns 52 to 81 of the keyframe: background pixels that land there, 4 further left, are hidden
+    # the square stands at columns 52 to 81 of the keyframe: background pixels that land there, 4
+    # further left, are hidden
     assert np.isnan(scene.flow[40, 80]).all()
     assert np.isfinite(scene.flow[40, 90]).all()
     assert np.isnan(scene.flow[40, 2]).all()  # leads out of the picture
@@ -62,7 +69,9 @@ def test_layers_move_by_their_own_maps():
 
 
 def test_stills_under_affine_motion(stills):
-    samples = AffineFlow(Stills(stills.training_clips(), Augmentation((64, 96), (1, 1), 0, 0), 1), (1, 9))
+    samples = AffineFlow(
+        Stills(stills.training_clips(), Augmentation((64, 96), (1, 1), 0, 0), 1), (1, 9)
+    )
     assert len(samples) == 8
     assert torch.equal(samples[0, 1]["flow"].nan_to_num(), samples[0, 1]["flow"].nan_to_num())
     ratios, known = [], []
@@ -78,7 +87,9 @@ def test_stills_under_affine_motion(stills):
 
 
 def test_a_gap_of_0_has_no_motion(stills):
-    sample = AffineFlow(Stills(stills.training_clips(), Augmentation((64, 96), (1, 1), 0, 0), 1), (0, 0))[0, 0]
+    sample = AffineFlow(
+        Stills(stills.training_clips(), Augmentation((64, 96), (1, 1), 0, 0), 1), (0, 0)
+    )[0, 0]
     assert sample["flow"].nan_to_num().abs().max() == pytest.approx(0, abs=1e-4)
     assert torch.equal(sample["keyframe"], sample["image"])
 

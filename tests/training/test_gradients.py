@@ -1,4 +1,5 @@
-"""The check of each layer's gradient: it finds what is wrong, mends it, and leaves everything else as it was."""
+"""The check of each layer's gradient: it finds what is wrong, mends it, and leaves everything else
+as it was."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from vssbench.weights.file import open_weights
 
 
 class Wrong(torch.autograd.Function):
-    """A convolution whose weight's gradient is wrong: of half its kernels, in what ``where`` says."""
+    """A convolution whose weight's gradient is wrong: of half its kernels, in what ``where``
+    says."""
 
     @staticmethod
     def forward(ctx, x, weight, where):
@@ -34,7 +36,13 @@ class Wrong(torch.autograd.Function):
         low = x.dtype != torch.float32
         if {"channels-last": last, "low precision": low, "nan": last}[ctx.where]:
             exact[::2] = float("nan") if ctx.where == "nan" else exact[::2].flip(0)
-        return torch.nn.grad.conv2d_input(x.shape, weight.float(), outer.float(), padding=1).to(x.dtype), exact, None
+        return (
+            torch.nn.grad.conv2d_input(x.shape, weight.float(), outer.float(), padding=1).to(
+                x.dtype
+            ),
+            exact,
+            None,
+        )
 
 
 class Planted(nn.Conv2d):
@@ -58,15 +66,19 @@ class Functional(nn.Module):
 def network(planted: nn.Module) -> nn.Sequential:
     torch.manual_seed(0)
     layers = [
-        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.PReLU(), planted, nn.Conv2d(8, 16, 3, padding=1, groups=8),
-        nn.ConvTranspose2d(16, 8, 2, stride=2), nn.Dropout(0.5), nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8),
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.PReLU(), planted, nn.Conv2d(8, 16, 3,
+        padding=1, groups=8),
+        nn.ConvTranspose2d(16, 8, 2, stride=2), nn.Dropout(0.5), nn.AdaptiveAvgPool2d(1),
+        nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8),
         nn.Flatten(), nn.Linear(8, 1),
     ]  # fmt: skip
     return nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
 
 def checked(model: nn.Module, shape=(2, 3, 12, 16), **more) -> Findings:
-    image = torch.rand(shape, generator=torch.Generator().manual_seed(1)).contiguous(memory_format=torch.channels_last)
+    image = torch.rand(shape, generator=torch.Generator().manual_seed(1)).contiguous(
+        memory_format=torch.channels_last
+    )
     return right_gradients(model, lambda: loss_of(model, image), "cpu", "bf16", **more)
 
 
@@ -81,7 +93,10 @@ def planted(where: str) -> Planted:
     return layer
 
 
-@pytest.mark.parametrize(("where", "form"), [("channels-last", "NCHW"), ("nan", "NCHW"), ("low precision", "fp32 and NCHW")])
+@pytest.mark.parametrize(
+    ("where", "form"),
+    [("channels-last", "NCHW"), ("nan", "NCHW"), ("low precision", "fp32 and NCHW")],
+)
 def test_a_planted_wrong_layer_is_found_and_kept_right(where, form):
     model = network(planted(where))
     names = list(model.state_dict())
@@ -97,7 +112,8 @@ def test_a_planted_wrong_layer_is_found_and_kept_right(where, form):
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
     assert isinstance(model[3], Planted)
-    # a second check starts from the network's own layers, and a copy of the network is one of its own
+    # a second check starts from the network's own layers, and a copy of the network is one of its
+    # own
     assert checked(copy.deepcopy(model)).kept == {"3": form}
 
 
@@ -129,8 +145,12 @@ def test_right_layers_are_left_alone():
 
 def test_a_resumed_training_keeps_the_form_it_began_with():
     """Even where this time memory happened to hold the right values."""
-    assert checked(network(nn.Conv2d(8, 8, 3, padding=1)), known={"3": "NCHW"}).kept == {"3": "NCHW"}
-    assert checked(network(planted("channels-last")), known={"3": "fp32 and NCHW"}).kept == {"3": "fp32 and NCHW"}
+    assert checked(network(nn.Conv2d(8, 8, 3, padding=1)), known={"3": "NCHW"}).kept == {
+        "3": "NCHW"
+    }
+    assert checked(network(planted("channels-last")), known={"3": "fp32 and NCHW"}).kept == {
+        "3": "fp32 and NCHW"
+    }
 
 
 class Stubborn(nn.Linear):
@@ -152,18 +172,25 @@ def test_a_layer_that_cannot_be_run_by_itself_is_named():
 
 def batch(size, classes=8, number=2) -> Batch:
     generator = torch.Generator().manual_seed(2)
-    image = torch.rand(number, 3, *size, generator=generator).contiguous(memory_format=torch.channels_last)
-    return Batch(image, torch.randint(0, classes, (number, *size), generator=generator), torch.ones(classes))
+    image = torch.rand(number, 3, *size, generator=generator).contiguous(
+        memory_format=torch.channels_last
+    )
+    return Batch(
+        image, torch.randint(0, classes, (number, *size), generator=generator), torch.ones(classes)
+    )
 
 
 def layer_cosines(model: nn.Module) -> dict[str, float]:
-    """Of every convolution, by itself: cosine of its weight's gradient as it is trained with the exact one."""
+    """Of every convolution, by itself: cosine of its weight's gradient as it is trained with the
+    exact one."""
     seen: dict[str, tuple] = {}
 
     def note(module, given, result):
         seen.setdefault(names[module], (module, given[0].detach(), torch.randn_like(result)))
 
-    names = {module: name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
+    names = {
+        module: name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)
+    }
     for module in names:
         module.register_forward_hook(note)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -173,7 +200,9 @@ def layer_cosines(model: nn.Module) -> dict[str, float]:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             (found,) = torch.autograd.grad(module(x), module.weight, outer)
         given = (module.stride, module.padding, module.dilation, module.groups)
-        exact = torch.nn.grad.conv2d_weight(x.float().contiguous(), module.weight.shape, outer.float().contiguous(), *given)
+        exact = torch.nn.grad.conv2d_weight(
+            x.float().contiguous(), module.weight.shape, outer.float().contiguous(), *given
+        )
         assert found.isfinite().all(), name
         cosines[name] = float(F.cosine_similarity(found.flatten(), exact.flatten(), 0))
     return cosines
@@ -181,9 +210,14 @@ def layer_cosines(model: nn.Module) -> dict[str, float]:
 
 @pytest.mark.parametrize("method", ["pspnet[width=0.1]", "icnet[width=0.3]"])
 def test_every_layer_of_a_narrow_network_has_the_right_gradient(method):
-    """Channels that are no multiple of 16, dilated: torch 2.13 leaves parts of these gradients unwritten on AVX-512."""
+    """Channels that are no multiple of 16, dilated: torch 2.13 leaves parts of these gradients
+    unwritten on AVX-512."""
     torch.manual_seed(0)
-    model = registry.create("methods", parse_variant(method), classes=8).to(memory_format=torch.channels_last).train()
+    model = (
+        registry.create("methods", parse_variant(method), classes=8)
+        .to(memory_format=torch.channels_last)
+        .train()
+    )
 
     def loss():
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -197,11 +231,16 @@ def test_every_layer_of_a_narrow_network_has_the_right_gradient(method):
     assert min(cosines.values()) >= 0.97, cosines
 
 
-@pytest.mark.parametrize(("channels", "groups", "dilation"), [(24, 1, 2), (56, 1, 2), (64, 64, 2), (32, 32, 4)])
+@pytest.mark.parametrize(
+    ("channels", "groups", "dilation"), [(24, 1, 2), (56, 1, 2), (64, 64, 2), (32, 32, 4)]
+)
 def test_dilated_layers_of_any_plug_in(channels, groups, dilation):
-    """ESPNet's and CGNet's kind: after the check no draw of random values gives a gradient that is wrong."""
+    """ESPNet's and CGNet's kind: after the check no draw of random values gives a gradient that is
+    wrong."""
     torch.manual_seed(0)
-    layer = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, groups=groups, bias=False)
+    layer = nn.Conv2d(
+        channels, channels, 3, padding=dilation, dilation=dilation, groups=groups, bias=False
+    )
     model = nn.Sequential(layer).to(memory_format=torch.channels_last)
     shape = (2, channels, 24, 32)
     checked(model, shape)
@@ -211,7 +250,13 @@ def test_dilated_layers_of_any_plug_in(channels, groups, dilation):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             (found,) = torch.autograd.grad(model(x), layer.weight, outer)
         exact = torch.nn.grad.conv2d_weight(
-            x.float().contiguous(), layer.weight.shape, outer.float().contiguous(), 1, dilation, dilation, groups
+            x.float().contiguous(),
+            layer.weight.shape,
+            outer.float().contiguous(),
+            1,
+            dilation,
+            dilation,
+            groups,
         )
         assert float(F.cosine_similarity(found.flatten(), exact.flatten(), 0)) >= 0.97
 
@@ -222,14 +267,20 @@ def test_training_says_what_it_changed_and_records_it(stills, tmp_path, capsys, 
     def with_a_wrong_layer(kind, *arguments, **more):
         made = create(kind, *arguments, **more)
         if kind == "methods":
-            convolution = next(m for m in made.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3))
+            convolution = next(
+                m for m in made.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)
+            )
             convolution.__class__ = Strided
         return made
 
     monkeypatch.setattr(registry, "create", with_a_wrong_layer)
     options = Options(epochs=1, batch=4, crop=(48, 64), workers=0)
     made = Trainer(
-        parse_variant("bisenet[width=0.125]"), parse_variant("patterns"), stills, options, tmp_path / "w.safetensors"
+        parse_variant("bisenet[width=0.125]"),
+        parse_variant("patterns"),
+        stills,
+        options,
+        tmp_path / "w.safetensors",
     )
     name = next(name for name, module in made.model.named_modules() if isinstance(module, Strided))
     path = made.run()[0]

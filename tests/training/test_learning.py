@@ -1,4 +1,5 @@
-"""Every registered method learns: on a tiny set and with a fixed seed, its loss falls by half within seconds."""
+"""Every registered method learns: on a tiny set and with a fixed seed, its loss falls by half
+within seconds."""
 
 import pytest
 
@@ -20,7 +21,13 @@ EPOCHS = {"dsrl": 36}
 
 def quick(name: str) -> Variant:
     parameters = registry.parameters(registry.load("methods", name))
-    return Variant(name, {**{key: value for key, value in SMALL.items() if key in parameters}, **SHALLOW.get(name, {})})
+    return Variant(
+        name,
+        {
+            **{key: value for key, value in SMALL.items() if key in parameters},
+            **SHALLOW.get(name, {}),
+        },
+    )
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -30,15 +37,33 @@ def test_the_task_loss_halves(name, tmp_path):
     This is from its first epoch to its last; all phases are gone through.
     """
     options = Options(
-        epochs=EPOCHS.get(name, 12), batch=4, crop=(64, 96), learning_rate=2e-2, warmup=0, precision="fp32", workers=0, seed=1
+        epochs=EPOCHS.get(name, 12),
+        batch=4,
+        crop=(64, 96),
+        learning_rate=2e-2,
+        warmup=0,
+        precision="fp32",
+        workers=0,
+        seed=1,
     )
-    trainer = Trainer(quick(name), Variant("patterns", {}), Patterns(frames=4, clips=2), options, tmp_path / "w.safetensors")
+    trainer = Trainer(
+        quick(name),
+        Variant("patterns", {}),
+        Patterns(frames=4, clips=2),
+        options,
+        tmp_path / "w.safetensors",
+    )
     unchanged = Augmentation((64, 96), (1, 1), 0, 0, 0)
-    common = trainer.recipe.common.model_copy(update={"augmentation": unchanged, "class_weights": "none", "clip": 0.0})
+    common = trainer.recipe.common.model_copy(
+        update={"augmentation": unchanged, "class_weights": "none", "clip": 0.0}
+    )
     trainer.recipe = trainer.recipe.model_copy(update={"common": common})
     history = open_weights(trainer.run()[0]).training["history"]
-    assert list(dict.fromkeys(entry["phase"] for entry in history)) == [phase.name for phase in trainer.phases]
+    assert list(dict.fromkeys(entry["phase"] for entry in history)) == [
+        phase.name for phase in trainer.phases
+    ]
     for phase in trainer.phases:
         losses = [entry["task"] for entry in history if entry["phase"] == phase.name]
-        if phase is trainer.phases[0] or phase.data == "flow":  # the others begin with what has been learnt
+        # the others begin with what has been learnt
+        if phase is trainer.phases[0] or phase.data == "flow":
             assert losses[-1] < 0.5 * losses[0]

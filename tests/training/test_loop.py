@@ -30,16 +30,26 @@ def test_the_loss_falls_and_the_record_is_kept(stills, tmp_path):
     assert not list(tmp_path.glob("*.checkpoint"))
 
 
-#: x264 at this preset has no macroblock tree, with which it rarely gives other bits for the same tiny frames
+#: x264 at this preset has no macroblock tree, with which it rarely gives other bits for the same
+#: tiny frames
 REPEATABLE = ("h264[preset=superfast]",)
-#: what is resumed: a plain training, one of two passes a step, one of phases under one optimiser, one counted in steps
+#: what is resumed: a plain training, one of two passes a step, one of phases under one optimiser,
+#: one counted in steps
 JOINED = replace(TINY, recipe="paper", codecs=REPEATABLE)
 RESUMED = {
     "plain": ("bisenet[width=0.125]", TINY, 1),
-    "accumulated": ("pspnet[width=0.125]", Options(**{**vars(TINY), "batch": 2, "accumulate": 2}), 1),
+    "accumulated": (
+        "pspnet[width=0.125]",
+        Options(**{**vars(TINY), "batch": 2, "accumulate": 2}),
+        1,
+    ),
     "between joined phases": ("arseg[backbone=bise18,width=0.125]", JOINED, 3),
     "within joined phases": ("arseg[backbone=bise18,width=0.125]", replace(JOINED, epochs=4), 5),
-    "iterations": ("bisenet[width=0.125]", Options(**{**vars(TINY), "epochs": None, "iterations": 5}), 2),
+    "iterations": (
+        "bisenet[width=0.125]",
+        Options(**{**vars(TINY), "epochs": None, "iterations": 5}),
+        2,
+    ),
 }
 
 
@@ -59,14 +69,17 @@ def test_resumed_training_ends_where_an_unbroken_one_does(case, stills, tmp_path
     with pytest.raises(KeyboardInterrupt):
         trainer(stills, tmp_path / "broken.safetensors", method, options).run()
     monkeypatch.setattr(Trainer, "_end_epoch", end_epoch)
-    resumed = open_weights(trainer(stills, tmp_path / "broken.safetensors", method, options).run(resume=True)[0])
+    resumed = open_weights(
+        trainer(stills, tmp_path / "broken.safetensors", method, options).run(resume=True)[0]
+    )
     whole, tensors = file.tensors(), resumed.tensors()
     assert len(resumed.training["history"]) == len(file.training["history"]) > stop
     assert all(torch.equal(value, tensors[name]) for name, value in whole.items())
 
 
 def test_passes_of_a_step_make_the_larger_batchs_gradient(stills, tmp_path):
-    """With even class weights, and batch normalisation that does not tell the passes apart: the same up to rounding."""
+    """With even class weights, and batch normalisation that does not tell the passes apart: the
+    same up to rounding."""
 
     def stepped(batch, accumulate):
         options = Options(**{**vars(TINY), "epochs": 1, "batch": batch, "accumulate": accumulate})
@@ -80,7 +93,10 @@ def test_passes_of_a_step_make_the_larger_batchs_gradient(stills, tmp_path):
 
     (whole, first), (cut, second) = stepped(8, 1), stepped(2, 4)
     assert cut == pytest.approx(whole, rel=1e-5)
-    gradients = [{n: p.grad for n, p in made.model.named_parameters() if p.grad is not None} for made in (first, second)]
+    gradients = [
+        {n: p.grad for n, p in made.model.named_parameters() if p.grad is not None}
+        for made in (first, second)
+    ]
     assert gradients[0].keys() == gradients[1].keys()
     largest = max(float(gradient.abs().max()) for gradient in gradients[0].values())
     for name, gradient in gradients[0].items():
@@ -88,7 +104,11 @@ def test_passes_of_a_step_make_the_larger_batchs_gradient(stills, tmp_path):
 
 
 def test_iterations_end_in_the_middle_of_an_epoch(stills, tmp_path):
-    made = trainer(stills, tmp_path / "w.safetensors", options=Options(**{**vars(TINY), "epochs": None, "iterations": 3}))
+    made = trainer(
+        stills,
+        tmp_path / "w.safetensors",
+        options=Options(**{**vars(TINY), "epochs": None, "iterations": 3}),
+    )
     rates = []
     step = made._step
     made._step = lambda number, passes, sizes, optimiser: (
@@ -102,7 +122,9 @@ def test_iterations_end_in_the_middle_of_an_epoch(stills, tmp_path):
 
 def test_the_record_holds_the_recipe(stills, tmp_path):
     options = Options(**{**vars(TINY), "learning_rate": 2e-3})
-    training = open_weights(trainer(stills, tmp_path / "w.safetensors", options=options).run()[0]).training
+    training = open_weights(
+        trainer(stills, tmp_path / "w.safetensors", options=options).run()[0]
+    ).training
     assert training["recipe"]["name"] == "short"
     assert training["recipe"]["epochs"] == 2
     assert training["recipe"]["common"]["optimiser"]["learning_rate"] == 2e-3
@@ -110,9 +132,14 @@ def test_the_record_holds_the_recipe(stills, tmp_path):
 
 
 def test_joined_phases_share_a_schedule(stills, tmp_path):
-    """AR-Seg's paper recipe: the rate of the phase with fusion goes on from where the phase without it ends."""
-    options = Options(**{**vars(TINY), "recipe": "paper", "epochs": 4, "batch": 8, "codecs": REPEATABLE})
-    made = trainer(stills, tmp_path / "w.safetensors", "arseg[backbone=bise18,width=0.125]", options)
+    """AR-Seg's paper recipe: the rate of the phase with fusion goes on from where the phase without
+    it ends."""
+    options = Options(
+        **{**vars(TINY), "recipe": "paper", "epochs": 4, "batch": 8, "codecs": REPEATABLE}
+    )
+    made = trainer(
+        stills, tmp_path / "w.safetensors", "arseg[backbone=bise18,width=0.125]", options
+    )
     rates: dict[str, list[float]] = {}
     step = made._step
 
@@ -129,12 +156,18 @@ def test_joined_phases_share_a_schedule(stills, tmp_path):
 
 def test_a_batch_too_small_to_normalise_is_refused(stills, tmp_path):
     with pytest.raises(UsageError, match=r"bisenet.*choose a --batch of 2 or more"):
-        trainer(stills, tmp_path / "w.safetensors", options=Options(**{**vars(TINY), "batch": 1})).run()
+        trainer(
+            stills, tmp_path / "w.safetensors", options=Options(**{**vars(TINY), "batch": 1})
+        ).run()
 
 
 def test_fp16_needs_cuda(stills, tmp_path):
     with pytest.raises(UsageError, match="fp16 trains on CUDA alone"):
-        trainer(stills, tmp_path / "w.safetensors", options=Options(**{**vars(TINY), "precision": "fp16"}))
+        trainer(
+            stills,
+            tmp_path / "w.safetensors",
+            options=Options(**{**vars(TINY), "precision": "fp16"}),
+        )
 
 
 def test_resume_without_or_with_a_foreign_checkpoint(stills, tmp_path):
@@ -147,15 +180,25 @@ def test_resume_without_or_with_a_foreign_checkpoint(stills, tmp_path):
     first = trainer(stills, tmp_path / "w.safetensors")
     loop.Checkpoint(first.identity(), 0, 1, {}, {}, 0.0, []).save(first.checkpoint_path)
     with pytest.raises(WeightsError, match=r"epochs='2'.*'5'"):
-        trainer(stills, tmp_path / "w.safetensors", options=Options(**{**vars(TINY), "epochs": 5})).run(resume=True)
+        trainer(
+            stills, tmp_path / "w.safetensors", options=Options(**{**vars(TINY), "epochs": 5})
+        ).run(resume=True)
 
 
 def test_arseg_trains_on_stills_and_on_video(stills, patterns, tmp_path):
-    """Its three phases in order, pairs made by ego-motion through the codec, or taken from real video."""
+    """Its three phases in order, pairs made by ego-motion through the codec, or taken from real
+    video."""
     for number, dataset in enumerate((stills, patterns)):
-        path = trainer(dataset, tmp_path / f"{number}.safetensors", "arseg[backbone=bise18,width=0.125]").run()[0]
+        path = trainer(
+            dataset, tmp_path / f"{number}.safetensors", "arseg[backbone=bise18,width=0.125]"
+        ).run()[0]
         file = open_weights(path)
-        assert [entry["phase"] for entry in file.training["history"]] == ["hr", "hr", "lr", "fusion"]
+        assert [entry["phase"] for entry in file.training["history"]] == [
+            "hr",
+            "hr",
+            "lr",
+            "fusion",
+        ]
         assert "feature" in file.training["history"][-1]
         assert file.tensors()["fusion.value.weight"].abs().sum() > 0
 
@@ -164,27 +207,46 @@ def test_per_frame_weights_replace_phases(stills, tmp_path):
     high = trainer(stills, tmp_path / "high.safetensors").run()[0]
     low = trainer(stills, tmp_path / "low.safetensors", "bisenet[width=0.125,scale=0.5]").run()[0]
     options = Options(**{**vars(TINY), "initial": (high, low)})
-    path = trainer(stills, tmp_path / "ar.safetensors", "arseg[backbone=bise18,width=0.125]", options).run()[0]
+    path = trainer(
+        stills, tmp_path / "ar.safetensors", "arseg[backbone=bise18,width=0.125]", options
+    ).run()[0]
     file = open_weights(path)
     assert {entry["phase"] for entry in file.training["history"]} == {"fusion"}
-    assert torch.equal(file.tensors()["high.final.weight"], open_weights(high).tensors()["net.final.weight"])
+    assert torch.equal(
+        file.tensors()["high.final.weight"], open_weights(high).tensors()["net.final.weight"]
+    )
 
 
 def test_divergence_is_an_error_in_words(stills, tmp_path):
     with pytest.raises(UsageError, match="training diverged"):
-        trainer(stills, tmp_path / "w.safetensors", options=Options(**{**vars(TINY), "learning_rate": 1e30})).run()
+        trainer(
+            stills,
+            tmp_path / "w.safetensors",
+            options=Options(**{**vars(TINY), "learning_rate": 1e30}),
+        ).run()
 
 
 def test_a_backbone_without_classes_starts_a_training(stills, tmp_path):
-    """A partial file replaces no phase; the training goes on with its normalisation, and writes it down."""
-    state = {name: value for name, value in trainer(stills, tmp_path / "a").model.state_dict().items() if "backbone" in name}
+    """A partial file replaces no phase; the training goes on with its normalisation, and writes it
+    down."""
+    state = {
+        name: value
+        for name, value in trainer(stills, tmp_path / "a").model.state_dict().items()
+        if "backbone" in name
+    }
     state = {name: value + 1 for name, value in state.items() if value.is_floating_point()}
     variant = parse_variant("bisenet[width=0.125]")
     record = {"missing": '["net.head"]', "mean": "[0.1, 0.2, 0.3]", "std": "[0.5, 0.5, 0.5]"}
-    (path,) = save_state(tmp_path / "backbone.safetensors", state, variant, (), "imported", {}, record, half=False)
-    started = trainer(stills, tmp_path / "b.safetensors", options=replace(TINY, initial=(path,), epochs=1))
+    (path,) = save_state(
+        tmp_path / "backbone.safetensors", state, variant, (), "imported", {}, record, half=False
+    )
+    started = trainer(
+        stills, tmp_path / "b.safetensors", options=replace(TINY, initial=(path,), epochs=1)
+    )
     assert started.replaced == set()
-    assert all(torch.equal(started.model.state_dict()[name], value) for name, value in state.items())
+    assert all(
+        torch.equal(started.model.state_dict()[name], value) for name, value in state.items()
+    )
     mean, _ = open_weights(started.run()[0]).statistics
     assert mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
 
@@ -198,27 +260,34 @@ def test_a_backbone_without_classes_starts_a_training(stills, tmp_path):
         ("theora", "unknown codec"),
     ],
 )
-def test_a_codec_that_could_not_make_pairs_is_refused_before_anything_is_trained(codec, words, stills, tmp_path):
+def test_a_codec_that_could_not_make_pairs_is_refused_before_anything_is_trained(
+    codec, words, stills, tmp_path
+):
     options = replace(TINY, codecs=(codec,))
     with pytest.raises(UsageError, match=words):
         trainer(stills, tmp_path / "w.safetensors", "arseg[backbone=bise18,width=0.125]", options)
 
 
-def test_vectors_that_cannot_be_had_are_refused_before_anything_is_trained(stills, tmp_path, monkeypatch):
+def test_vectors_that_cannot_be_had_are_refused_before_anything_is_trained(
+    stills, tmp_path, monkeypatch
+):
     def missing(self, residual):
         raise MotionUnavailable("no reader of vectors here")
 
     monkeypatch.setattr(EncodedCodec, "_motion_source", missing)
     with pytest.raises(MotionUnavailable, match="no reader"):
         trainer(stills, tmp_path / "w.safetensors", "arseg[backbone=bise18,width=0.125]")
-    assert trainer(stills, tmp_path / "w.safetensors", "bisenet[width=0.125]").phases  # makes no pairs
+    # makes no pairs
+    assert trainer(stills, tmp_path / "w.safetensors", "bisenet[width=0.125]").phases
 
 
 @pytest.mark.parametrize("recipe", ["short", "paper"])
 def test_arseg_trains_through_its_papers_encoding(recipe, stills, tmp_path):
     codecs = ("hevc[paper=arseg-camvid,bitrate=1M]",) if recipe == "short" else None
     options = replace(TINY, recipe=recipe, epochs=1, batch=8, codecs=codecs)
-    made = trainer(stills, tmp_path / "w.safetensors", "arseg[backbone=bise18,width=0.125]", options)
+    made = trainer(
+        stills, tmp_path / "w.safetensors", "arseg[backbone=bise18,width=0.125]", options
+    )
     history = open_weights(made.run()[0]).training["history"]
     assert history[-1]["phase"] == "fusion"
     assert made.recipe.common.rate == "stated"
@@ -229,19 +298,38 @@ JOINT = replace(TINY, recipe="paper", epochs=None, iterations=2)
 
 
 def test_what_a_recipe_freezes_stays_as_it_was_given(stills, tmp_path):
-    """DFF's paper: the first stages, and the ResNet's batch normalisation, statistics and all. Without a start they train."""
+    """DFF's paper: the first stages, and the ResNet's batch normalisation, statistics and all.
+    Without a start they train."""
     blank = trainer(stills, tmp_path / "a", DFF, JOINT)
     state = {name: value.clone() for name, value in blank.model.state_dict().items()}
-    state = {name: 1.25 * value + 0.01 if value.is_floating_point() else value for name, value in state.items()}
+    state = {
+        name: 1.25 * value + 0.01 if value.is_floating_point() else value
+        for name, value in state.items()
+    }
     (path,) = save_state(
-        tmp_path / "start.safetensors", state, parse_variant(DFF), (), "imported", {}, {"missing": '["net.final"]'}, half=False
+        tmp_path / "start.safetensors",
+        state,
+        parse_variant(DFF),
+        (),
+        "imported",
+        {},
+        {"missing": '["net.final"]'},
+        half=False,
     )
     started = trainer(stills, tmp_path / "b.safetensors", DFF, replace(JOINT, initial=(path,)))
     started.run()
     after = started.model.state_dict()
     same = {name for name, value in state.items() if torch.equal(after[name], value)}
-    kept = {name for name in state if name.startswith(("net.backbone.conv1.", "net.backbone.layer1.", "net.backbone.bn1."))}
-    norms = {name for name in state if name.startswith("net.backbone.") and (".bn" in name or ".downsample.1" in name)}
+    kept = {
+        name
+        for name in state
+        if name.startswith(("net.backbone.conv1.", "net.backbone.layer1.", "net.backbone.bn1."))
+    }
+    norms = {
+        name
+        for name in state
+        if name.startswith("net.backbone.") and (".bn" in name or ".downsample.1" in name)
+    }
     assert norms - kept
     assert same == kept | norms
     blank.run()
@@ -251,21 +339,35 @@ def test_what_a_recipe_freezes_stays_as_it_was_given(stills, tmp_path):
 
 def test_freezing_what_is_not_there_is_refused(stills, tmp_path, monkeypatch):
     table = {"epochs": 1, "phases": {"task": {"frozen_batch_norm": ["net.spine"]}}}
-    monkeypatch.setattr(recipes, "_tables", lambda method: {"short": table} if method == "bisenet" else {})
-    with pytest.raises(UsageError, match=r"bisenet\[width=0.125\] has no part 'net.spine' to freeze"):
+    monkeypatch.setattr(
+        recipes, "_tables", lambda method: {"short": table} if method == "bisenet" else {}
+    )
+    with pytest.raises(
+        UsageError, match=r"bisenet\[width=0.125\] has no part 'net.spine' to freeze"
+    ):
         trainer(stills, tmp_path / "w.safetensors", options=replace(TINY, epochs=None))
 
 
 def test_what_is_not_as_published_is_said_and_recorded(stills, tmp_path, capsys):
-    """On stderr before training, once each; the start is asked for where there is none; the record holds the lines."""
+    """On stderr before training, once each; the start is asked for where there is none; the record
+    holds the lines."""
     options = replace(TINY, recipe="paper", epochs=1, batch=8)
-    made = trainer(stills, tmp_path / "w.safetensors", "pspnet[width=0.125,style=upsample]", options)
+    made = trainer(
+        stills, tmp_path / "w.safetensors", "pspnet[width=0.125,style=upsample]", options
+    )
     said = capsys.readouterr().err
     assert made.recipe.departures
-    assert all(said.count(f"not as published: {departure}") == 1 for departure in made.recipe.departures)
+    assert all(
+        said.count(f"not as published: {departure}") == 1 for departure in made.recipe.departures
+    )
     assert "recipe paper starts from ImageNet's ResNet; without --init" in said
     path = made.run()[0]
     assert tuple(open_weights(path).training["recipe"]["departures"]) == made.recipe.departures
     capsys.readouterr()
-    trainer(stills, tmp_path / "v", "pspnet[width=0.125,style=upsample]", replace(options, initial=(path,)))
+    trainer(
+        stills,
+        tmp_path / "v",
+        "pspnet[width=0.125,style=upsample]",
+        replace(options, initial=(path,)),
+    )
     assert "without --init" not in capsys.readouterr().err

@@ -25,7 +25,8 @@ from vssbench.training.pairs import Coding, EgoMotionPairs, GapPairs, VideoPairs
 from vssbench.training.samples import EpochSampler, Stills, loader
 from vssbench.weights.file import open_weights
 
-#: kept beside the entries: the lists of frames and pairs, and what Python and torch hold of any work done
+#: kept beside the entries: the lists of frames and pairs, and what Python and torch hold of any
+#: work done
 MARGIN = 64 * 1024
 #: of a set of 48 frames of 64x96 pixels, 24 kB each with its label
 SMALL, LARGE = 100_000, 2**30
@@ -45,7 +46,8 @@ def test_what_was_used_longest_ago_goes_first():
     assert [memory.has(key) for key in "abcd"] == [True, False, True, True]
     assert memory.held == memory.limit
     assert memory.room == 0
-    assert memory.get("huge", lambda: pixels(10_000)).size == 10_000  # given, not kept, and nothing goes for it
+    # given, not kept, and nothing goes for it
+    assert memory.get("huge", lambda: pixels(10_000)).size == 10_000
     assert [memory.has(key) for key in ("a", "c", "d", "huge")] == [True, True, True, False]
     memory.reserve(1000 + HEAD_BYTES)
     assert [memory.has(key) for key in "acd"] == [True, False, True]
@@ -65,7 +67,9 @@ def test_a_piece_of_a_larger_array_does_not_keep_that_alive():
     whole = pixels(1_000_000)
     kept = memory.get("piece", lambda: whole[:100])
     assert kept.base is None
-    field = MotionField(np.zeros((1000, 2), np.float32)[:10], 8, 80, 8, 0.0, blocks=object(), step=object())
+    field = MotionField(
+        np.zeros((1000, 2), np.float32)[:10], 8, 80, 8, 0.0, blocks=object(), step=object()
+    )
     memory.keep("field", field)
     found = memory.peek("field")
     assert (found.grid.base, found.blocks, found.step) == (None, None, None)
@@ -99,7 +103,9 @@ def clips_of(count, frames):
     def flow(frame, earlier):
         return np.full((64, 96, 2), frame - earlier, np.float32) * np.array([2, 1], np.float32)
 
-    return [replace(clip, flow=flow) for clip in Patterns(clips=count, frames=frames).training_clips()]
+    return [
+        replace(clip, flow=flow) for clip in Patterns(clips=count, frames=frames).training_clips()
+    ]
 
 
 def coding(**options):
@@ -118,7 +124,9 @@ def single(memory):
 KINDS = {
     "stills": single,
     "video pairs": lambda memory: VideoPairs(video(memory), coding()),
-    "video pairs of original frames": lambda memory: VideoPairs(video(memory), coding(original=True)),
+    "video pairs of original frames": lambda memory: VideoPairs(
+        video(memory), coding(original=True)
+    ),
     "video pairs without vectors": lambda memory: VideoPairs(video(memory), coding(vectors=False)),
     "pairs a gap apart": lambda memory: GapPairs(video(memory), coding(), (1, 3)),
     "ego-motion": lambda memory: EgoMotionPairs(single(memory), coding()),
@@ -128,12 +136,15 @@ KINDS = {
 
 
 def epoch(samples):
-    """The sums of all samples of an epoch, name by name: what tells whether two epochs are equal, in little memory."""
+    """The sums of all samples of an epoch, name by name: what tells whether two epochs are equal,
+    in little memory."""
     list(samples.preload())
     found = []
     for number in range(0, len(samples), 3):
         sample = samples[1, number]
-        found.append({name: hash(value.contiguous().numpy().tobytes()) for name, value in sample.items()})
+        found.append(
+            {name: hash(value.contiguous().numpy().tobytes()) for name, value in sample.items()}
+        )
     return found
 
 
@@ -220,12 +231,15 @@ def test_loading_processes_hold_no_more_than_the_limit_together(limit):
         assert samples.memory.reserved > 0
         held = {}
         for batch in batches[workers]:
-            held.update({int(pid): int(size) for pid, size in batch["process"] if int(pid) != os.getpid()})
+            held.update(
+                {int(pid): int(size) for pid, size in batch["process"] if int(pid) != os.getpid()}
+            )
             assert samples.memory.reserved + samples.memory.held + sum(held.values()) <= limit
         assert len(held) == workers
         before = samples.memory.held
         samples.memory.get("more", lambda: pixels(100))
-        assert (samples.memory.held > before) == (workers == 0)  # the rest is the loading processes'
+        # the rest is the loading processes'
+        assert (samples.memory.held > before) == (workers == 0)
     assert len(batches[0]) == len(batches[2]) == 36
     for one, other in zip(batches[0], batches[2], strict=True):
         assert torch.equal(one["image"], other["image"])
@@ -246,12 +260,22 @@ def test_a_training_with_little_memory_ends_with_the_same_weights(tmp_path):
     dataset = Patterns(clips=4)  # takes 1 MB, beside half a megabyte of batches
 
     def weights(name, **changed):
-        options = Options(epochs=1, batch=4, crop=(48, 64), precision="fp32", workers=0, validate_every=0,
-                          codecs=("h264[preset=superfast]",))  # fmt: skip
+        options = Options(
+            epochs=1,
+            batch=4,
+            crop=(48, 64),
+            precision="fp32",
+            workers=0,
+            validate_every=0,
+            codecs=("h264[preset=superfast]",),
+        )
         training = Trainer(
-            parse_variant("arseg[backbone=bise18,width=0.125]"), parse_variant("patterns"), dataset,
-            replace(options, **changed), tmp_path / f"{name}.safetensors",
-        )  # fmt: skip
+            parse_variant("arseg[backbone=bise18,width=0.125]"),
+            parse_variant("patterns"),
+            dataset,
+            replace(options, **changed),
+            tmp_path / f"{name}.safetensors",
+        )
         tensors = open_weights(training.run()[0]).tensors()
         assert training.stills.memory.held <= training.stills.memory.limit
         return tensors
@@ -262,7 +286,8 @@ def test_a_training_with_little_memory_ends_with_the_same_weights(tmp_path):
         weights("none", memory=1e-6)
 
 
-#: reads 48 frames of 2 MB under the limit given, and prints by how many bytes the process grew at most
+#: reads 48 frames of 2 MB under the limit given, and prints by how many bytes the process grew at
+#: most
 SCRIPT = """
 import sys
 import numpy as np
@@ -272,7 +297,8 @@ from vssbench.training.samples import Stills
 from vssbench.core.video import Clip
 
 def status(name):
-    return int(next(line for line in open("/proc/self/status") if line.startswith(name)).split()[1]) * 1024
+    lines = open("/proc/self/status")
+    return int(next(line for line in lines if line.startswith(name)).split()[1]) * 1024
 
 def image(index):
     return np.full((720, 960, 3), index, np.uint8)
@@ -294,13 +320,18 @@ print(status("VmHWM") - before)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process's memory is read from /proc")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="the peak of a process's memory is read from /proc"
+)
 def test_a_process_grows_by_no_more_than_the_limit():
-    """32 MB are allowed on top, for the one sample in the making and what the allocator keeps of freed ones."""
+    """32 MB are allowed on top, for the one sample in the making and what the allocator keeps of
+    freed ones."""
     grown = {}
     for limit in (24_000_000, LARGE):
         command = [sys.executable, "-c", SCRIPT, str(limit)]
-        done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+        )
         grown[limit] = int(done.stdout)
     assert grown[24_000_000] <= 24_000_000 + 32_000_000
     assert grown[LARGE] >= 0.9 * 48 * 720 * 960 * 4

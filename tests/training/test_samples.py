@@ -40,7 +40,8 @@ def test_samples_depend_on_seed_epoch_and_index_alone(stills):
 
 
 def test_frames_without_a_label_are_left_out(patterns):
-    clips = [replace(clip, label=lambda index, read=clip.label: read(index) if index == 3 else None) for clip in
+    clips = [replace(clip, label=lambda index,
+    read=clip.label: read(index) if index == 3 else None) for clip in
              patterns.training_clips()]  # fmt: skip
     samples = Stills(clips, WHOLE, 0)
     list(samples.preload())
@@ -54,7 +55,8 @@ def test_frames_without_a_label_are_left_out(patterns):
 
 
 def test_video_pairs_carry_the_codecs_motion(patterns):
-    """The pattern moves by (2, 1) pixels a frame: motion to the keyframe d frames back is (2 d, d), scaled by the window."""
+    """The pattern moves by (2, 1) pixels a frame: motion to the keyframe d frames back is (2 d, d),
+    scaled by the window."""
     pairs = VideoPairs(stills_of(patterns), coding("h264[bitrate=4M]"))
     list(pairs.preload())
     assert len(pairs) == 2 * 5  # every frame but the keyframes
@@ -71,10 +73,13 @@ def _check_motion(motion, distance):
 
 
 def test_pairs_a_fixed_gap_apart(patterns):
-    """Whatever the codec's GOP: the keyframe lies exactly so many frames before the image, and the motion leads there."""
+    """Whatever the codec's GOP: the keyframe lies exactly so many frames before the image, and the
+    motion leads there."""
     samples = stills_of(patterns)
     pairs = GapPairs(samples, coding("h264[bitrate=4M,gop=4]"), (3, 3))
-    assert [samples.frames[target] for target in pairs.targets] == [(clip, index) for clip in (0, 1) for index in (3, 4, 5)]
+    assert [samples.frames[target] for target in pairs.targets] == [
+        (clip, index) for clip in (0, 1) for index in (3, 4, 5)
+    ]
     for number in range(len(pairs)):
         sample = pairs[0, number]
         _check_motion(sample["motion"], 3)
@@ -105,8 +110,16 @@ def test_pairs_without_vectors_and_of_original_frames(patterns):
     samples = stills_of(patterns, Augmentation((64, 96), (1, 1), 0, flip=0))
     assert "motion" not in GapPairs(samples, coding(vectors=False), (2, 2))[0, 0]
     original = GapPairs(samples, coding(vectors=False, original=True), (2, 2))[0, 0]
-    assert np.abs(original["image"].permute(1, 2, 0).numpy().astype(int) - samples.image(0, 2)).max() <= 1
-    assert np.abs(original["keyframe"].permute(1, 2, 0).numpy().astype(int) - samples.image(0, 0)).max() <= 1
+    assert (
+        np.abs(original["image"].permute(1, 2, 0).numpy().astype(int) - samples.image(0, 2)).max()
+        <= 1
+    )
+    assert (
+        np.abs(
+            original["keyframe"].permute(1, 2, 0).numpy().astype(int) - samples.image(0, 0)
+        ).max()
+        <= 1
+    )
     with_vectors = GapPairs(samples, coding(original=True), (2, 2))[0, 0]
     assert torch.equal(with_vectors["image"], original["image"])
     _check_motion(with_vectors["motion"], 2)
@@ -118,7 +131,8 @@ def test_pairs_need_clips_that_are_long_enough(patterns):
 
 
 def test_ego_motion_pairs_carry_the_codecs_motion(stills):
-    """Vectors from the codec agree with the drawn ego-motion's exact flow, in the median over textured stills."""
+    """Vectors from the codec agree with the drawn ego-motion's exact flow, in the median over
+    textured stills."""
     samples = stills_of(stills, Augmentation(crop=(64, 96), scales=(1, 1), jitter=0), 5)
     pairs = EgoMotionPairs(samples, coding())
     errors = []
@@ -137,13 +151,17 @@ def test_ego_motion_of_gap_0_repeats_the_still(stills):
     sample = EgoMotionPairs(stills_of(stills), coding(), (0, 0))[0, 1]
     assert torch.equal(sample["keyframe"], sample["image"])
     assert sample["motion"].abs().max() == 0
-    drawn = [EgoMotionPairs(stills_of(stills), coding(), (0, 1))[epoch, 1]["motion"].abs().max() > 0 for epoch in range(8)]
+    drawn = [
+        EgoMotionPairs(stills_of(stills), coding(), (0, 1))[epoch, 1]["motion"].abs().max() > 0
+        for epoch in range(8)
+    ]
     assert {bool(moved) for moved in drawn} == {True, False}
 
 
 #: codec -> its scale of quality, and the finest and coarsest that ego-motion is coded at
 QUALITIES = {
-    "h264": ("crf", 18, 40), "hevc": ("crf", 18, 40), "vp9": ("crf", 30, 63), "av1": ("crf", 20, 63),
+    "h264": ("crf", 18, 40), "hevc": ("crf", 18, 40), "vp9": ("crf", 30, 63), "av1": ("crf", 20,
+    63),
     "mpeg4": ("qp", 3, 31), "mpeg2": ("qp", 3, 31),
 }  # fmt: skip
 
@@ -158,7 +176,9 @@ def test_ego_motion_is_coded_at_a_quality_of_the_codecs_own_scale(codec, pattern
     clip = patterns.training_clips()[0]
     psnr = []
     for value in (finest, coarsest):
-        frames = registry.create("codecs", Variant(codec, {scale: value, "gop": clip.length})).frames(clip, motion=False)
+        frames = registry.create(
+            "codecs", Variant(codec, {scale: value, "gop": clip.length})
+        ).frames(clip, motion=False)
         psnr.append(np.mean([frame.psnr_db for frame in frames]))
     best, worst = psnr
     assert best > 40
@@ -169,7 +189,9 @@ def test_a_random_quality_replaces_whatever_rate_was_given():
     draws = np.random.default_rng(7)
     for given in ("h264", "h264[bitrate=1M]", "h264[crf=20]", "h264[qp=20]"):
         expected = np.random.default_rng(7).integers(18, 41)
-        assert at_quality(parse_variant(given), np.random.default_rng(7)) == Variant("h264", {"crf": expected})
+        assert at_quality(parse_variant(given), np.random.default_rng(7)) == Variant(
+            "h264", {"crf": expected}
+        )
     assert at_quality(parse_variant("raw[gop=4]"), draws) == parse_variant("raw[gop=4]")
     assert draws.random() == np.random.default_rng(7).random()
 
@@ -183,7 +205,9 @@ def test_ego_motion_through_other_codecs(codec, stills):
 
 def test_what_a_phase_is_fed_with(stills, patterns):
     def kind(dataset, needs=frozenset({"motion"}), recipe=None, **phase):
-        return type(samples_of(Phase("p", **phase), recipe or PhaseRecipe(), stills_of(dataset), needs)).__name__
+        return type(
+            samples_of(Phase("p", **phase), recipe or PhaseRecipe(), stills_of(dataset), needs)
+        ).__name__
 
     assert kind(patterns) == "Stills"
     assert kind(patterns, data="pairs") == "VideoPairs"
@@ -275,10 +299,12 @@ STATED = {
     "h264[bitrate=500k]": {"bitrate": "500k", "gop": 4},
     "hevc[qp=30]": {"qp": 30, "gop": 4},
     "hevc[paper=arseg-camvid,bitrate=1M]": {
-        "bitrate": "1M", "gop": 4, "preset": "medium", "bframes": 0, "refs": 3, "rect": True, "fps": 30.0,
+        "bitrate": "1M", "gop": 4, "preset": "medium", "bframes": 0, "refs": 3, "rect": True,
+        "fps": 30.0,
     },
     "hevc[paper=arseg-cityscapes]": {
-        "bitrate": "5M", "gop": 4, "preset": "medium", "bframes": 0, "refs": 3, "rect": True, "fps": 17.0,
+        "bitrate": "5M", "gop": 4, "preset": "medium", "bframes": 0, "refs": 3, "rect": True,
+        "fps": 17.0,
     },
 }  # fmt: skip
 
@@ -288,10 +314,14 @@ def test_pairs_of_stills_are_coded_at_a_stated_rate_or_a_random_quality(codec, s
     created = []
     create = registry.create
     monkeypatch.setattr(
-        registry, "create", lambda kind, variant, **given: created.append(variant) or create(kind, variant, **given)
+        registry,
+        "create",
+        lambda kind, variant, **given: created.append(variant) or create(kind, variant, **given),
     )
     shown = [
-        EgoMotionPairs(stills_of(stills), coding(codec, vectors=False, stated_rate=stated), (3, 3))[0, 1]
+        EgoMotionPairs(stills_of(stills), coding(codec, vectors=False, stated_rate=stated), (3, 3))[
+            0, 1
+        ]
         for stated in (True, False)
     ]
     assert created[0].params == STATED[codec]

@@ -14,7 +14,10 @@ SHORT = Schedule(warmup=1, warmup_unit="epochs", warmup_start=0.05)
 
 
 def curve(schedule, iterations, steps=10):
-    return [rate_factor(schedule, number / steps, iterations / steps, steps) for number in range(iterations)]
+    return [
+        rate_factor(schedule, number / steps, iterations / steps, steps)
+        for number in range(iterations)
+    ]
 
 
 def test_rate_warms_up_and_decays():
@@ -49,7 +52,8 @@ def test_schedules_are_torchs(schedule, scheduler):
 
 
 def test_exponential_warm_up_and_floor():
-    """CoinCheung's: 0.1^(1 - i/10) for 10 iterations, then poly over the rest; and a schedule that ends above 0."""
+    """CoinCheung's: 0.1^(1 - i/10) for 10 iterations, then poly over the rest; and a schedule that
+    ends above 0."""
     schedule = Schedule(kind="poly", warmup=10, warmup_form="exponential", warmup_start=0.1)
     rates = curve(schedule, 40)
     assert rates[:10] == pytest.approx([0.1 ** (1 - number / 10) for number in range(10)])
@@ -58,14 +62,23 @@ def test_exponential_warm_up_and_floor():
 
 
 def named():
-    network = nn.ModuleDict({"backbone": nn.Conv2d(3, 4, 1), "head": nn.Sequential(nn.Conv2d(4, 2, 1), nn.BatchNorm2d(2))})
+    network = nn.ModuleDict(
+        {
+            "backbone": nn.Conv2d(3, 4, 1),
+            "head": nn.Sequential(nn.Conv2d(4, 2, 1), nn.BatchNorm2d(2)),
+        }
+    )
     return dict(network.named_parameters())
 
 
 def test_groups_of_parameters():
     parameters = named()
     settings = Optimiser(
-        kind="sgd", learning_rate=0.1, weight_decay=0.5, decay_all=False, multipliers={"backbone": 1, "*": 10, "head.1": 2}
+        kind="sgd",
+        learning_rate=0.1,
+        weight_decay=0.5,
+        decay_all=False,
+        multipliers={"backbone": 1, "*": 10, "head.1": 2},
     )
     trained = set(parameters) - {"head.0.bias"}
     optimiser = build_optimiser(settings, parameters.items(), trained, 0.1)
@@ -85,7 +98,9 @@ def test_groups_of_parameters():
 def test_a_multiplier_of_nothing_is_refused():
     parameters = named()
     with pytest.raises(UsageError, match="learning rate of back, and no parameter"):
-        build_optimiser(Optimiser(multipliers={"back": 2}), parameters.items(), set(parameters), 0.1)
+        build_optimiser(
+            Optimiser(multipliers={"back": 2}), parameters.items(), set(parameters), 0.1
+        )
 
 
 @pytest.mark.parametrize(
@@ -101,5 +116,7 @@ def test_kinds_of_optimisers(kind, cls, options):
     settings = Optimiser(kind=kind, momentum=0.8, nesterov=kind == "sgd", weight_decay=0.25)
     optimiser = build_optimiser(settings, parameters.items(), set(parameters), 0.1)
     assert type(optimiser) is cls
-    assert all(group[key] == value for group in optimiser.param_groups for key, value in options.items())
+    assert all(
+        group[key] == value for group in optimiser.param_groups for key, value in options.items()
+    )
     assert optimiser.param_groups[0]["weight_decay"] == 0.25

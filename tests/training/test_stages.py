@@ -1,4 +1,5 @@
-"""Trainings in stages: ICNet is pruned step by step, each stage starts from the one before, a broken training goes on."""
+"""Trainings in stages: ICNet is pruned step by step, each stage starts from the one before, a
+broken training goes on."""
 
 from dataclasses import replace
 
@@ -20,7 +21,9 @@ ICNET = "icnet[width=0.125,backbone=resnet18]"
 
 
 def assignment(dataset, folder, method=ICNET, options=TINY):
-    return Assignment(parse_variant(method), parse_variant("patterns"), dataset, options, folder / "w.safetensors")
+    return Assignment(
+        parse_variant(method), parse_variant("patterns"), dataset, options, folder / "w.safetensors"
+    )
 
 
 def names(folder):
@@ -30,11 +33,18 @@ def names(folder):
 
 def test_every_stage_is_trained_from_the_one_before(stills, tmp_path, capfd):
     paths = list(train_in_stages(assignment(stills, tmp_path)))
-    assert [path.name for path in paths] == ["w-keep1.safetensors", "w-keep0.75.safetensors", "w.safetensors"]
+    assert [path.name for path in paths] == [
+        "w-keep1.safetensors",
+        "w-keep0.75.safetensors",
+        "w.safetensors",
+    ]
     assert names(tmp_path) == sorted(path.name for path in paths)
     files = [open_weights(path) for path in paths]
     assert [file.metadata["keep"] for file in files] == ["1", "0.75", "0.5"]
-    assert [[entry["file"] for entry in file.training["initial"]] for file in files] == [[], *([p.name] for p in paths[:2])]
+    assert [[entry["file"] for entry in file.training["initial"]] for file in files] == [
+        [],
+        *([p.name] for p in paths[:2]),
+    ]
     said = " ".join(capfd.readouterr().err.split())
     assert "pruned the weights of keep=1 to keep=0.75" in said
     assert "pruned the weights of keep=0.75 to keep=0.5" in said
@@ -43,8 +53,21 @@ def test_every_stage_is_trained_from_the_one_before(stills, tmp_path, capfd):
 def test_the_command_prints_every_stages_file(stills, tmp_path, monkeypatch):
     monkeypatch.setattr("vssbench.cli.options.open_dataset", lambda variant, root: stills)
     out = tmp_path / "w.safetensors"
-    given = ["--recipe", "progressive", "--epochs", "1", "--batch", "4", "--crop", "65x65", "--workers", "0"]
-    result = CliRunner().invoke(bench, ["train", ICNET, "-d", "patterns", *given, "--out", str(out)])
+    given = [
+        "--recipe",
+        "progressive",
+        "--epochs",
+        "1",
+        "--batch",
+        "4",
+        "--crop",
+        "65x65",
+        "--workers",
+        "0",
+    ]
+    result = CliRunner().invoke(
+        bench, ["train", ICNET, "-d", "patterns", *given, "--out", str(out)]
+    )
     assert result.exit_code == 0, result.output
     files = ("w-keep1.safetensors", "w-keep0.75.safetensors", "w.safetensors")
     assert result.stdout.splitlines() == [str(tmp_path / name) for name in files]
@@ -56,15 +79,25 @@ def test_pruned_weights_are_a_better_start_than_random_ones(stills, tmp_path):
 
     def history(name, method, **changed):
         path = tmp_path / f"{name}.safetensors"
-        what = (parse_variant(method), parse_variant("patterns"), stills, replace(options, **changed))
+        what = (
+            parse_variant(method),
+            parse_variant("patterns"),
+            stills,
+            replace(options, **changed),
+        )
         return open_weights(Trainer(*what, path).run()[0]).training["history"]
 
     history("full", ICNET.replace("]", ",keep=1]"), epochs=6)
-    pruned, fresh = history("half", ICNET, initial=(tmp_path / "full.safetensors",)), history("fresh", ICNET)
+    pruned, fresh = (
+        history("half", ICNET, initial=(tmp_path / "full.safetensors",)),
+        history("fresh", ICNET),
+    )
     assert len(pruned) == len(fresh) == 2
     for after, random in zip(pruned, fresh, strict=True):
         assert after["task"] < 0.75 * random["task"]
-        assert after["guidance24"] + after["guidance12"] < random["guidance24"] + random["guidance12"]
+        assert (
+            after["guidance24"] + after["guidance12"] < random["guidance24"] + random["guidance12"]
+        )
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +110,8 @@ def unbroken(tmp_path_factory):
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])
 def test_a_broken_training_goes_on_where_it_was(stop, unbroken, stills, tmp_path, monkeypatch):
-    """After either epoch of the first two stages, and after the first of the last: the weights of an unbroken training."""
+    """After either epoch of the first two stages, and after the first of the last: the weights of
+    an unbroken training."""
     end_epoch, ended = Trainer._end_epoch, []
 
     def stop_after(self, *arguments):
@@ -94,7 +128,10 @@ def test_a_broken_training_goes_on_where_it_was(stop, unbroken, stills, tmp_path
     assert len(paths) == 3 - (stop - 1) // 2  # the stages that were finished are left out
     assert names(tmp_path) == names(unbroken)
     broken = open_weights(paths[-1]).tensors()
-    assert all(torch.equal(value, broken[name]) for name, value in open_weights(unbroken / "w.safetensors").tensors().items())
+    assert all(
+        torch.equal(value, broken[name])
+        for name, value in open_weights(unbroken / "w.safetensors").tensors().items()
+    )
 
 
 def test_a_training_broken_between_stages_begins_the_next(stills, tmp_path):
@@ -109,7 +146,11 @@ def test_a_training_broken_between_stages_begins_the_next(stills, tmp_path):
 def test_another_trainings_stage_is_not_taken(stills, tmp_path):
     next(train_in_stages(assignment(stills, tmp_path)))
     with pytest.raises(WeightsError, match="nothing to resume"):
-        list(train_in_stages(assignment(stills, tmp_path, options=replace(TINY, seed=1)), resume=True))
+        list(
+            train_in_stages(
+                assignment(stills, tmp_path, options=replace(TINY, seed=1)), resume=True
+            )
+        )
 
 
 def test_stages_end_at_the_variants_own_value():
@@ -122,11 +163,15 @@ def test_stages_end_at_the_variants_own_value():
     assert stages("icnet") == ["icnet[keep=1]", "icnet[keep=0.75]", "icnet"]
     assert stages("icnet[keep=1]") == ["icnet[keep=1]"]
     assert len(stages("icnet[keep=0.25]")) == 4
-    with pytest.raises(UsageError, match=r"stages of keep=1, 0\.75, 0\.5, 0\.25, and keep=0\.6 is none of them"):
+    with pytest.raises(
+        UsageError, match=r"stages of keep=1, 0\.75, 0\.5, 0\.25, and keep=0\.6 is none of them"
+    ):
         stages("icnet[keep=0.6]")
     with pytest.raises(UsageError, match="pspnet has no such parameter"):
         stage_variants(parse_variant("pspnet"), load_recipe("icnet", "synthetic", "progressive"))
 
 
 def test_a_recipe_without_stages_has_one():
-    assert stage_variants(parse_variant("pspnet"), Recipe(name="r", epochs=1)) == [parse_variant("pspnet")]
+    assert stage_variants(parse_variant("pspnet"), Recipe(name="r", epochs=1)) == [
+        parse_variant("pspnet")
+    ]

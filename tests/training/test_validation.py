@@ -1,4 +1,5 @@
-"""Validation: what is measured, on what, which state is kept, and that a training resumes with it."""
+"""Validation: what is measured, on what, which state is kept, and that a training resumes with
+it."""
 
 from __future__ import annotations
 
@@ -49,18 +50,22 @@ def trainer(dataset, out, method=BISENET, options=TINY):
 
 
 def scored(monkeypatch, scores):
-    """These held-out scores, one after the other, in the place of measured ones; no figure is drawn of them."""
+    """These held-out scores, one after the other, in the place of measured ones; no figure is drawn
+    of them."""
     given = iter(scores)
     monkeypatch.setattr(loop, "draw_curves", lambda *given: None)
     monkeypatch.setattr(Validation, "score", lambda self, model, phase, recipe: next(given))
 
 
 def test_stills_are_judged_whole_by_one_confusion_matrix(patterns):
-    """As methods are scored: evaluation mode, fp32, logits at the label's size; clips of two sizes together."""
+    """As methods are scored: evaluation mode, fp32, logits at the label's size; clips of two sizes
+    together."""
     model = made(BISENET)
     other = Patterns(frames=2, clips=1, height=48, width=64)
     clips = [*patterns.training_clips(), *other.training_clips()]
-    score = Validation(Division([], clips, ""), 3, Setting("cpu")).score(model, Phase("task"), RECIPE)
+    score = Validation(Division([], clips, ""), 3, Setting("cpu")).score(
+        model, Phase("task"), RECIPE
+    )
     assert not model.training
     total = np.zeros((3, 3), np.int64)
     with torch.no_grad():
@@ -69,7 +74,12 @@ def test_stills_are_judged_whole_by_one_confusion_matrix(patterns):
                 image = torch.from_numpy(clip.image(index)).permute(2, 0, 1)[None].float() / 255
                 image = image.contiguous(memory_format=torch.channels_last)
                 label = clip.label(index)
-                prediction = resize(model.keyframe(image)[0], label.shape)[0].argmax(0).to(torch.uint8).numpy()
+                prediction = (
+                    resize(model.keyframe(image)[0], label.shape)[0]
+                    .argmax(0)
+                    .to(torch.uint8)
+                    .numpy()
+                )
                 total += confusion_matrix(label, prediction, 3)
     assert total.sum() == 2 * 6 * 64 * 96 + 2 * 48 * 64
     assert score == mean_iou(total)
@@ -78,7 +88,8 @@ def test_stills_are_judged_whole_by_one_confusion_matrix(patterns):
 @pytest.mark.parametrize("text", [ARSEG, DFF])
 @pytest.mark.parametrize("frames", [1, 4])
 def test_every_phase_is_judged_the_same_each_time(text, frames):
-    """On stills alone (pairs by ego-motion, affine flow) and on video; whatever the global random state."""
+    """On stills alone (pairs by ego-motion, affine flow) and on video; whatever the global random
+    state."""
     model, dataset = made(text), Patterns(frames=frames, clips=2)
     for phase in model.phases():
         first = validation_of(dataset).score(model, phase, RECIPE)
@@ -89,15 +100,22 @@ def test_every_phase_is_judged_the_same_each_time(text, frames):
 
 
 def test_pairs_are_judged_by_their_later_frame(patterns):
-    """A later frame that a keyframe's network has nothing to do with: AR-Seg's, from its LR network and the fusion."""
+    """A later frame that a keyframe's network has nothing to do with: AR-Seg's, from its LR network
+    and the fusion."""
     model = made(ARSEG)
     hr, lr, fusion = model.phases()
-    before = {phase.name: validation_of(patterns).score(model, phase, RECIPE) for phase in (hr, lr, fusion)}
+    before = {
+        phase.name: validation_of(patterns).score(model, phase, RECIPE)
+        for phase in (hr, lr, fusion)
+    }
     with torch.no_grad():
         for name, value in model.low.named_parameters():
             if not name.startswith("final"):
                 value.copy_(torch.randn_like(value))
-    after = {phase.name: validation_of(patterns).score(model, phase, RECIPE) for phase in (hr, lr, fusion)}
+    after = {
+        phase.name: validation_of(patterns).score(model, phase, RECIPE)
+        for phase in (hr, lr, fusion)
+    }
     assert after["hr"] == before["hr"]
     assert after["lr"] != before["lr"]
     assert after["fusion"] != before["fusion"]
@@ -116,11 +134,15 @@ def test_the_low_resolution_phase_is_judged_by_its_own_network(patterns):
 def test_a_limit_takes_frames_spread_over_all(patterns, monkeypatch):
     validation = validation_of(patterns, frames=3)
     seen = []
-    monkeypatch.setattr(validation, "_batch", lambda sample: seen.append(sample["image"][0]) or _empty(sample))
+    monkeypatch.setattr(
+        validation, "_batch", lambda sample: seen.append(sample["image"][0]) or _empty(sample)
+    )
     validation.score(made(BISENET), Phase("task"), RECIPE)
     first, second = patterns.training_clips()
     expected = [first.image(0), first.image(4), second.image(2)]
-    assert [image.permute(1, 2, 0).numpy().tolist() for image in seen] == [image.tolist() for image in expected]
+    assert [image.permute(1, 2, 0).numpy().tolist() for image in seen] == [
+        image.tolist() for image in expected
+    ]
 
 
 def _empty(sample):
@@ -128,7 +150,10 @@ def _empty(sample):
 
 
 def test_the_best_epoch_is_the_latest_of_equals_and_lower_flow_errors_are_better():
-    history = [{"phase": "a", "epoch": epoch, "validation": score} for epoch, score in enumerate([0.5, 0.7, None, 0.7, 0.6], 1)]
+    history = [
+        {"phase": "a", "epoch": epoch, "validation": score}
+        for epoch, score in enumerate([0.5, 0.7, None, 0.7, 0.6], 1)
+    ]
     assert best_entry(history, Phase("a"))["epoch"] == 4
     assert best_entry(history, Phase("a", data="flow"))["epoch"] == 1
     assert best_entry(history, Phase("b")) is None
@@ -141,13 +166,18 @@ def test_a_training_ends_with_the_state_that_is_selected(select, stills, tmp_pat
     states = []
     judge = started._judge
     started._judge = lambda *given: (
-        states.append({name: value.clone() for name, value in started.model.state_dict().items()}), judge(*given)
+        states.append({name: value.clone() for name, value in started.model.state_dict().items()}),
+        judge(*given)
     )[1]  # fmt: skip
     file = open_weights(started.run()[0])
     expected = states[1 if select == "best" else 2]
     assert not all(torch.equal(value, states[0][name]) for name, value in expected.items())
-    assert all(torch.equal(value, expected[name]) for name, value in started.model.state_dict().items())
-    assert file.training["best"] == {"task": {"measure": "mIoU", "score": 0.9, "epoch": 2, "taken": select == "best"}}
+    assert all(
+        torch.equal(value, expected[name]) for name, value in started.model.state_dict().items()
+    )
+    assert file.training["best"] == {
+        "task": {"measure": "mIoU", "score": 0.9, "epoch": 2, "taken": select == "best"}
+    }
     assert [entry["validation"] for entry in file.training["history"]] == [0.2, 0.9, 0.4]
     kept = tmp_path / "w.best.safetensors"
     assert kept.exists() == (select == "last")  # with best, the weights themselves are that state
@@ -177,7 +207,9 @@ def test_a_resumed_training_has_the_same_best_state(stop, stills, tmp_path, monk
         trainer(stills, tmp_path / "broken.safetensors", options=options).run()
     monkeypatch.setattr(Trainer, "_end_epoch", end_epoch)
     scored(monkeypatch, scores[stop:])
-    resumed = open_weights(trainer(stills, tmp_path / "broken.safetensors", options=options).run(resume=True)[0])
+    resumed = open_weights(
+        trainer(stills, tmp_path / "broken.safetensors", options=options).run(resume=True)[0]
+    )
     assert resumed.training["best"] == whole.training["best"]
     assert whole.training["best"]["task"]["epoch"] == 2
     tensors = resumed.tensors()
@@ -187,7 +219,9 @@ def test_a_resumed_training_has_the_same_best_state(stop, stills, tmp_path, monk
 def test_the_next_phase_begins_with_the_best_state(stills, tmp_path, monkeypatch):
     """AR-Seg's LR network is copied from the HR network as it was after its best epoch."""
     scored(monkeypatch, [0.9, 0.1, 0.3, 0.3])
-    started = trainer(stills, tmp_path / "w.safetensors", ARSEG, replace(TINY, epochs=2, codecs=RECIPE.codecs))
+    started = trainer(
+        stills, tmp_path / "w.safetensors", ARSEG, replace(TINY, epochs=2, codecs=RECIPE.codecs)
+    )
     after, copied = [], []
     end_epoch, copy = started._end_epoch, started.model._copy_to_low
 
@@ -196,14 +230,18 @@ def test_the_next_phase_begins_with_the_best_state(stills, tmp_path, monkeypatch
         end_epoch(*given)
 
     started._end_epoch = end
-    started.model._copy_to_low = lambda state: (copied.append(state["final.weight"].clone()), copy(state))
+    started.model._copy_to_low = lambda state: (
+        copied.append(state["final.weight"].clone()),
+        copy(state),
+    )
     started.run()
     assert not torch.equal(after[0], after[1])
     assert torch.equal(copied[0], after[0])
 
 
 def test_joined_phases_are_one_training_whose_state_goes_on(stills, tmp_path, monkeypatch):
-    """AR-Seg's paper recipe: the phase with fusion goes on with the optimiser of the one without."""
+    """AR-Seg's paper recipe: the phase with fusion goes on with the optimiser of the one
+    without."""
     scored(monkeypatch, [0.1, 0.2, 0.9, 0.1, 0.4, 0.3])
     options = replace(TINY, recipe="paper", epochs=4, batch=8, codecs=RECIPE.codecs)
     started = trainer(Patterns(frames=12, clips=2), tmp_path / "w.safetensors", ARSEG, options)
@@ -217,11 +255,22 @@ def test_joined_phases_are_one_training_whose_state_goes_on(stills, tmp_path, mo
 
 
 def test_it_is_judged_every_so_many_epochs_and_after_the_last(stills, tmp_path):
-    file = open_weights(trainer(stills, tmp_path / "w.safetensors", options=replace(TINY, epochs=5, validate_every=2)).run()[0])
-    assert [entry["epoch"] for entry in file.training["history"] if "validation" in entry] == [2, 4, 5]
+    file = open_weights(
+        trainer(
+            stills, tmp_path / "w.safetensors", options=replace(TINY, epochs=5, validate_every=2)
+        ).run()[0]
+    )
+    assert [entry["epoch"] for entry in file.training["history"] if "validation" in entry] == [
+        2,
+        4,
+        5,
+    ]
     with Pillow.open(tmp_path / "w.safetensors.curve.png") as picture:
         assert picture.format == "PNG"
-    assert {path.name for path in tmp_path.iterdir()} == {"w.safetensors", "w.safetensors.curve.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "w.safetensors",
+        "w.safetensors.curve.png",
+    }
     division = file.training["division"]
     assert division["validation"]["names"] == ["pattern200"]
     assert division["training"]["clips"] == 8
@@ -233,7 +282,8 @@ def test_the_console_says_the_score_with_the_loss(stills, tmp_path, capsys):
 
 
 def test_training_never_sees_what_is_held_out(tmp_path):
-    """With the rule that any dataset has: the clips that are trained on and those judged are all, and disjoint."""
+    """With the rule that any dataset has: the clips that are trained on and those judged are all,
+    and disjoint."""
 
     class Plain(Patterns):
         def division(self):
@@ -267,7 +317,9 @@ def test_nothing_to_hold_out_is_said_or_refused(tmp_path, capsys):
     dataset = Single(frames=4, clips=1)
     with pytest.raises(UsageError, match=r"nothing to validate on.*leave --validate-every out"):
         trainer(dataset, tmp_path / "w.safetensors").run()
-    file = trainer(dataset, tmp_path / "w.safetensors", options=replace(TINY, epochs=1, validate_every=None)).run()[0]
+    file = trainer(
+        dataset, tmp_path / "w.safetensors", options=replace(TINY, epochs=1, validate_every=None)
+    ).run()[0]
     assert "training on everything" in capsys.readouterr().err
     assert open_weights(file).training["best"] == {}
 
@@ -284,21 +336,27 @@ def test_curves_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", torn)
     with pytest.raises(DataError, match="no space"):
-        draw_curves(path, [*history, {**history[0], "epoch": 2, "validation": 0.5}], {"task": "mIoU"})
+        draw_curves(
+            path, [*history, {**history[0], "epoch": 2, "validation": 0.5}], {"task": "mIoU"}
+        )
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["w.curve.png"]
 
 
 @pytest.mark.parametrize("more", [("--validate-every", "2"), ("--select", "best")])
 def test_all_training_data_and_validation_exclude_each_other(more):
-    result = CliRunner().invoke(bench, ["train", "pspnet", "-d", "synthetic", "--all-training-data", *more])
+    result = CliRunner().invoke(
+        bench, ["train", "pspnet", "-d", "synthetic", "--all-training-data", *more]
+    )
     assert isinstance(result.exception, UsageError)
     assert "--all-training-data holds nothing out" in str(result.exception)
 
 
 def test_recipes_say_whether_they_validate():
     def shown(*given):
-        return CliRunner().invoke(bench, ["train", "pspnet", "-d", "camvid", "--show", *given]).stdout
+        return (
+            CliRunner().invoke(bench, ["train", "pspnet", "-d", "camvid", "--show", *given]).stdout
+        )
 
     assert "validate_every = 5" in shown()
     assert "select = best" in shown()

@@ -36,7 +36,13 @@ def write_video(path, pictures, fps=25):
 def test_a_folder_in_the_order_of_names(tmp_path):
     pictures = images(4)
     clip = footage(write_folder(tmp_path / "drive", pictures))
-    assert (clip.name, clip.length, clip.height, clip.width, clip.fps) == ("drive", 4, 48, 64, FOLDER_FPS)
+    assert (clip.name, clip.length, clip.height, clip.width, clip.fps) == (
+        "drive",
+        4,
+        48,
+        64,
+        FOLDER_FPS,
+    )
     for found, expected in zip(clip.images(), pictures, strict=True):
         assert (found == expected).all()
     assert clip.label(0) is None

@@ -59,7 +59,12 @@ def test_options_that_most_codecs_share():
     def with_options(**options):
         return inspect.Ability("", "", "", "", "", False, options, "")
 
-    found = [with_options(a=1, b=1), with_options(a=1, b=2, c=1), with_options(b=2, a=1), with_options()]
+    found = [
+        with_options(a=1, b=1),
+        with_options(a=1, b=2, c=1),
+        with_options(b=2, a=1),
+        with_options(),
+    ]
     assert inspect.common_options(found) == {"a": 1, "b": 2}
     assert inspect.common_options(found[:1]) == {}
 
@@ -68,7 +73,9 @@ def test_versions_of_libraries_where_the_system_tells():
     assert inspect.library_version("libnosuchthing", "version()") == ""
     path = inspect._loaded("libavcodec")
     if path is None:
-        pytest.skip("this system does not list a process's libraries, or PyAV is linked in one piece")
+        pytest.skip(
+            "this system does not list a process's libraries, or PyAV is linked in one piece"
+        )
     assert inspect.library_version("libavcodec", "no_such_symbol()") == ""
     assert inspect.library_version("libavcodec", "no_such_symbol") == ""
 
@@ -92,7 +99,11 @@ def test_estimated_motion_takes_the_same_test():
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("raw", "no motion vectors of its own"), ("h264[refs=3]", "refs=1"), ("h264[motion=none]", "motion=none")],
+    [
+        ("raw", "no motion vectors of its own"),
+        ("h264[refs=3]", "refs=1"),
+        ("h264[motion=none]", "motion=none"),
+    ],
 )
 def test_what_cannot_give_vectors(name, words):
     found = inspect.probe(parse_variant(name))
@@ -103,7 +114,12 @@ def test_what_cannot_give_vectors(name, words):
 def test_a_test_that_fails_is_reported_with_its_figures(monkeypatch):
     monkeypatch.setattr(inspect.proof, "prove", lambda codec: Proof(0.4, 0.9, "40% are right"))
     found = inspect.probe(parse_variant("h264"))
-    assert (found.right, found.covered, found.reason, found.vectors_ms) == (0.4, 0.9, "40% are right", None)
+    assert (found.right, found.covered, found.reason, found.vectors_ms) == (
+        0.4,
+        0.9,
+        "40% are right",
+        None,
+    )
     assert found.decode_ms > 0
     with pytest.raises(UsageError, match="takes no parameters"):
         inspect.probe(parse_variant("estimated[cell=4]"))
@@ -111,11 +127,19 @@ def test_a_test_that_fails_is_reported_with_its_figures(monkeypatch):
 
 def test_contents_of_a_stream_of_ours(pan, tmp_path):
     path = tmp_path / "clip.mkv"
-    coded = encode(pan(96, 128, 10, (2, 1)).images(), path, H264(gop=4, bframes=1, crf=23).encoder(), 30.0)
+    coded = encode(
+        pan(96, 128, 10, (2, 1)).images(), path, H264(gop=4, bframes=1, crf=23).encoder(), 30.0
+    )
     steps = []
     found = contents(path, lambda: steps.append(1))
     assert len(steps) == 10
-    assert (found.codec, found.height, found.width, found.fps, found.frames) == ("h264", 96, 128, 30.0, 10)
+    assert (found.codec, found.height, found.width, found.fps, found.frames) == (
+        "h264",
+        96,
+        128,
+        30.0,
+        10,
+    )
     assert found.pattern == "".join(frame.picture_type for frame in coded)
     assert found.gops == [4, 4, 2]
     with av.open(str(path)) as container:
@@ -123,7 +147,9 @@ def test_contents_of_a_stream_of_ours(pan, tmp_path):
     bits = [sizes[time] for time in sorted(sizes)]
     assert found.bits == sum(bits)
     assert found.bit_rate == pytest.approx(found.bits * 3)
-    assert found.types == {letter: found.pattern.count(letter) for letter in sorted(set(found.pattern))}
+    assert found.types == {
+        letter: found.pattern.count(letter) for letter in sorted(set(found.pattern))
+    }
     assert found.mean_bits["I"] == pytest.approx((bits[0] + bits[4] + bits[8]) / 3)
     assert found.reason == ""
     assert found.vectors
@@ -140,7 +166,12 @@ def test_contents_without_vectors_say_why(pan, tmp_path, monkeypatch):
     monkeypatch.setattr(ExportedVectors, "picture", refuse)
     found = contents(path)
     assert "several references" in found.reason
-    assert (found.frames, found.pattern, found.vectors, found.intra_share) == (6, "IPPPIP", "", None)
+    assert (found.frames, found.pattern, found.vectors, found.intra_share) == (
+        6,
+        "IPPPIP",
+        "",
+        None,
+    )
 
 
 def test_contents_of_a_codec_that_is_none_of_ours(pan, tmp_path):

@@ -6,14 +6,27 @@ import pytest
 from vssbench.codec.motion import MotionField
 from vssbench.codec.vectors.reader import NONE, BlockVectors
 from vssbench.core.video import Frame
-from vssbench.view.overlay import INTRA, REFERENCES, Overlay, exaggeration, kinds, merge, outlines, p95_length
+from vssbench.view.overlay import (
+    INTRA,
+    REFERENCES,
+    Overlay,
+    exaggeration,
+    kinds,
+    merge,
+    outlines,
+    p95_length,
+)
 
 CELL = 8
 
 
 def blocks(references, vectors=None):
     references = np.asarray(references, np.int32)
-    vectors = np.zeros((*references.shape, 2), np.float32) if vectors is None else np.asarray(vectors, np.float32)
+    vectors = (
+        np.zeros((*references.shape, 2), np.float32)
+        if vectors is None
+        else np.asarray(vectors, np.float32)
+    )
     return BlockVectors(vectors, references, 0)
 
 
@@ -21,7 +34,12 @@ def slow_boxes(ids):
     found = {}
     for row, column in np.ndindex(*ids.shape):
         top, left, bottom, right = found.get(ids[row, column], (row, column, row + 1, column + 1))
-        found[ids[row, column]] = (min(top, row), min(left, column), max(bottom, row + 1), max(right, column + 1))
+        found[ids[row, column]] = (
+            min(top, row),
+            min(left, column),
+            max(bottom, row + 1),
+            max(right, column + 1),
+        )
     return [found[number] for number in range(len(found))]
 
 
@@ -79,7 +97,8 @@ def test_an_arrow_lies_along_its_vector_in_the_colour_of_its_reference(reference
     drawn = np.asarray(Overlay(2.0, 1.0).draw(frame(references, vectors)), int)
     near = np.abs(drawn - REFERENCES[kind][0]).max(-1) < 12
     y, x = np.nonzero(near)
-    # one block of 64 pixels, centre (32, 32): the arrow runs from (64, 64) to (104, 64) on the sheet
+    # one block of 64 pixels, centre (32, 32): the arrow runs from (64, 64) to (104, 64) on the
+    # sheet
     assert near.any()
     assert x.min() >= 62
     assert 95 <= x.max() <= 106
@@ -109,7 +128,9 @@ def test_the_keyframe_field_is_drawn_on_a_lattice():
 
 
 def test_arrows_end_where_the_vector_does_and_short_ones_are_dots():
-    shapes = outlines(np.array([[10.0, 20.0], [5.0, 5.0]]), np.array([[30.0, -40.0], [0.0, 0.0]]), 2.0)
+    shapes = outlines(
+        np.array([[10.0, 20.0], [5.0, 5.0]]), np.array([[30.0, -40.0], [0.0, 0.0]]), 2.0
+    )
     tip = shapes[0][np.argmax(np.hypot(*(shapes[0] - [10, 20]).T))]
     assert tip == pytest.approx([40, -20])
     assert np.hypot(*(shapes[1] - 5).T) == pytest.approx(np.full(8, 1.5))

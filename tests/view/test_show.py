@@ -48,9 +48,11 @@ def test_one_frame_as_a_picture(clip, tmp_path):
 def test_pictures_differ_between_frames_and_fields_and_repeat_to_the_byte(clip, tmp_path):
     files = {}
     for name, selection, field in (
-        ("a", Selection(frame=2), "own"), ("b", Selection(frame=3), "own"), ("c", Selection(frame=2), "keyframe"),
+        ("a", Selection(frame=2), "own"),
+        ("b", Selection(frame=3), "own"),
+        ("c", Selection(frame=2), "keyframe"),
         ("again", Selection(frame=2), "own"),
-    ):  # fmt: skip
+    ):
         show(clip, field=field).write(tmp_path / f"{name}.jpg", selection)
         files[name] = (tmp_path / f"{name}.jpg").read_bytes()
     assert files["a"] == files["again"]
@@ -95,7 +97,9 @@ def test_a_table_has_the_numbers_of_each_frame(clip, tmp_path):
     with (tmp_path / "frames.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == CSV_FIELDS
-    assert [row["type"] for row in rows] == ["I" if index % GOP == 0 else "P" for index in range(LENGTH)]
+    assert [row["type"] for row in rows] == [
+        "I" if index % GOP == 0 else "P" for index in range(LENGTH)
+    ]
     keyframe = None
     for row, frame in zip(rows, codec.frames(clip), strict=True):
         keyframe = frame.image if frame.distance == 0 else keyframe
@@ -130,7 +134,9 @@ def test_an_odd_size_and_many_frames(pan, tmp_path):
     clip = dataclasses.replace(pan(33, 47, 2, (1, 0)), length=300)
     still = clip.image(0)
     clip = dataclasses.replace(clip, image=lambda index: still)
-    show(clip, H264(gop=30, crf=30, preset="ultrafast")).write(tmp_path / "last.png", Selection(frame=299))
+    show(clip, H264(gop=30, crf=30, preset="ultrafast")).write(
+        tmp_path / "last.png", Selection(frame=299)
+    )
     assert Pillow.open(tmp_path / "last.png").width == 20 * 47
 
 
@@ -157,7 +163,10 @@ def test_a_contact_sheet_has_an_end():
 
 def test_files_that_cannot_be_written(tmp_path):
     assert check_out(tmp_path / "a.PNG") == ".png"
-    for name, words in (("a.svg", "expected a name that ends in"), ("none/a.png", "does not exist")):
+    for name, words in (
+        ("a.svg", "expected a name that ends in"),
+        ("none/a.png", "does not exist"),
+    ):
         with pytest.raises(UsageError, match=words):
             check_out(tmp_path / name)
     (tmp_path / "b.png").mkdir()
@@ -167,5 +176,10 @@ def test_files_that_cannot_be_written(tmp_path):
 
 def test_bits_for_people():
     assert [kilobits(bits) for bits in (0, 400, 12_340, 3000, 123_456, 4_147_200)] == [
-        "0", "0.4", "12.3", "3", "123", "4,147",
-    ]  # fmt: skip
+        "0",
+        "0.4",
+        "12.3",
+        "3",
+        "123",
+        "4,147",
+    ]

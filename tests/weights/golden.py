@@ -1,10 +1,13 @@
-"""Recorded outputs of the originals: whole ones from the folder VSSBENCH_TEST_FIXTURES, samples of them from ``samples/``.
+"""Recorded outputs of the originals: whole ones from the folder VSSBENCH_TEST_FIXTURES, samples of
+them from ``samples/``.
 
-The recorded runs took weights that follow from each entry's name and shape (:func:`recipe`), statistics of batch
-normalisation among them, and inputs drawn in order from torch's generator with the seed 1234. A sample holds the names and
-shapes, the inputs' shapes, and of every output its shape, its largest magnitude and values at even distances.
+The recorded runs took weights that follow from each entry's name and shape (:func:`recipe`),
+statistics of batch normalisation among them, and inputs drawn in order from torch's generator with
+the seed 1234. A sample holds the names and shapes, the inputs' shapes, and of every output its
+shape, its largest magnitude and values at even distances.
 
-``python -m tests.weights.golden FIXTURES`` writes the samples anew; with ``--table`` it prints the comparison.
+``python -m tests.weights.golden FIXTURES`` writes the samples anew; with ``--table`` it prints the
+comparison.
 """
 
 from __future__ import annotations
@@ -51,7 +54,8 @@ CASES: dict[str, tuple[str, str | None]] = {
 
 @dataclass
 class Recorded:
-    """One model: its weights by original name, inputs, and either whole outputs or samples of them."""
+    """One model: its weights by original name, inputs, and either whole outputs or samples of
+    them."""
 
     name: str
     weights: dict[str, Tensor]
@@ -61,7 +65,8 @@ class Recorded:
 
 @dataclass
 class Sample:
-    """An output's shape, largest magnitude, and values at every ``step``-th position of its flattened form."""
+    """An output's shape, largest magnitude, and values at every ``step``-th position of its
+    flattened form."""
 
     shape: tuple[int, ...]
     largest: float
@@ -69,7 +74,8 @@ class Sample:
     values: Tensor
 
     def difference(self, output: Tensor) -> float:
-        """The largest difference, relative to the largest magnitude. Infinite where the shape differs."""
+        """The largest difference, relative to the largest magnitude. Infinite where the shape
+        differs."""
         if tuple(output.shape) != self.shape:
             return float("inf")
         return float((output.flatten()[:: self.step] - self.values).abs().max()) / self.largest
@@ -99,7 +105,10 @@ def fixtures() -> Path | None:
 def load_sample(name: str) -> Recorded:
     """A model as ``samples/`` holds it."""
     meta = json.loads((SAMPLES / f"{name}.json").read_text())
-    outputs = [Sample(tuple(o["shape"]), o["largest"], o["step"], torch.tensor(o["values"])) for o in meta["outputs"]]
+    outputs = [
+        Sample(tuple(o["shape"]), o["largest"], o["step"], torch.tensor(o["values"]))
+        for o in meta["outputs"]
+    ]
     generator = torch.Generator().manual_seed(SEED)
     inputs = [torch.randn(shape, generator=generator) for shape in meta["inputs"]]
     return Recorded(name, _weights(meta), inputs, outputs)
@@ -111,21 +120,32 @@ def load_whole(folder: Path, name: str) -> Recorded:
     arrays = np.load(folder / f"{name}.npz")
 
     def tensors(prefix: str) -> list[Tensor]:
-        return [torch.from_numpy(arrays[f"{prefix}{i}"]) for i in range(9) if f"{prefix}{i}" in arrays.files]
+        return [
+            torch.from_numpy(arrays[f"{prefix}{i}"])
+            for i in range(9)
+            if f"{prefix}{i}" in arrays.files
+        ]
 
     outputs = [Sample(tuple(o.shape), float(o.abs().max()), 1, o.flatten()) for o in tensors("out")]
     return Recorded(name, _weights(meta), tensors("in"), outputs)
 
 
 def _weights(meta: dict) -> dict[str, Tensor]:
-    return {k: recipe(meta["aliases"].get(k, k), tuple(shape)) for k, shape in meta["state_dict"].items()}
+    return {
+        k: recipe(meta["aliases"].get(k, k), tuple(shape))
+        for k, shape in meta["state_dict"].items()
+    }
 
 
 def run(recorded: Recorded, folder: Path) -> tuple[Imported, list[Tensor]]:
-    """Write the weights as a DataParallel checkpoint, import it, and run our model on the recorded inputs."""
+    """Write the weights as a DataParallel checkpoint, import it, and run our model on the recorded
+    inputs."""
     method, role = CASES[recorded.name]
     checkpoint = folder / f"{recorded.name}.pth"
-    torch.save({"state_dict": {f"module.{key}": value for key, value in recorded.weights.items()}}, checkpoint)
+    torch.save(
+        {"state_dict": {f"module.{key}": value for key, value in recorded.weights.items()}},
+        checkpoint,
+    )
     imported = import_checkpoints(parse_variant(method), [checkpoint], role=role)
     (path,) = imported.save(checkpoint.with_suffix(".safetensors"))
     model = build(open_weights(path), partial=True)
@@ -135,7 +155,10 @@ def run(recorded: Recorded, folder: Path) -> tuple[Imported, list[Tensor]]:
 
 def table(folder: Path) -> str:
     """The comparison as Markdown: every output of every model, over all its values."""
-    lines = ["| original | imported into | output | shape | largest difference / largest magnitude |", "|---|---|---|---|---|"]
+    lines = [
+        "| original | imported into | output | shape | largest difference / largest magnitude |",
+        "|---|---|---|---|---|",
+    ]
     for case in CASES:
         recorded = load_whole(folder, case)
         with tempfile.TemporaryDirectory() as scratch:
@@ -153,12 +176,16 @@ def write_sample(folder: Path, name: str) -> None:
     meta = json.loads((folder / f"{name}.json").read_text())
     generator = torch.Generator().manual_seed(SEED)
     for given in whole.inputs:
-        assert torch.equal(given, torch.randn(given.shape, generator=generator)), f"{name}: the inputs are not the seed's"
+        assert torch.equal(given, torch.randn(given.shape, generator=generator)), (
+            f"{name}: the inputs are not the seed's"
+        )
     outputs = []
     for output in whole.outputs:
         step = max(1, output.values.numel() // (VALUES // len(whole.outputs)))
         values = [round(float(value), 7) for value in output.values[::step]]
-        outputs.append({"shape": output.shape, "largest": output.largest, "step": step, "values": values})
+        outputs.append(
+            {"shape": output.shape, "largest": output.largest, "step": step, "values": values}
+        )
     sample = {
         "commit": meta["commit"],
         "state_dict": meta["state_dict"],

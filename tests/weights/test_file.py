@@ -24,7 +24,9 @@ def build(text: str = TEXT):
 def file(tmp_path):
     torch.manual_seed(0)
     target = tmp_path / "w.safetensors"
-    paths = weights.save_weights(target, build(), parse_variant(TEXT), CLASSES, "patterns", {"epochs": 3})
+    paths = weights.save_weights(
+        target, build(), parse_variant(TEXT), CLASSES, "patterns", {"epochs": 3}
+    )
     assert paths == [target]
     return weights.open_weights(target)
 
@@ -33,7 +35,9 @@ def test_round_trip_within_half_precision(file):
     torch.manual_seed(0)
     expected, loaded = build(), build()
     weights.load_into(loaded, parse_variant(TEXT), CLASSES, file)
-    for (name, value), (_, other) in zip(expected.state_dict().items(), loaded.state_dict().items(), strict=True):
+    for (name, value), (_, other) in zip(
+        expected.state_dict().items(), loaded.state_dict().items(), strict=True
+    ):
         assert torch.allclose(value.float(), other.float(), rtol=1e-3, atol=1e-6), name
     assert file.training == {"epochs": 3}
     assert file.classes == CLASSES
@@ -42,7 +46,9 @@ def test_round_trip_within_half_precision(file):
 def test_parts_hold_what_the_whole_holds(file, tmp_path):
     torch.manual_seed(0)
     target = tmp_path / "split.safetensors"
-    paths = weights.save_weights(target, build(), parse_variant(TEXT), CLASSES, "patterns", {}, part_bytes=100_000)
+    paths = weights.save_weights(
+        target, build(), parse_variant(TEXT), CLASSES, "patterns", {}, part_bytes=100_000
+    )
     assert len(paths) > 2
     assert max(path.stat().st_size for path in paths[1:]) < 120_000
     split = weights.open_weights(target)
@@ -94,7 +100,9 @@ def test_weight_files_have_the_mode_of_any_other_file(file, tmp_path):
 
 
 def test_another_width_is_refused_in_words(file):
-    with pytest.raises(WeightsError, match=r"width=0\.125.*width=0\.25.*ask for -m 'bisenet\[width=0\.125\]'"):
+    with pytest.raises(
+        WeightsError, match=r"width=0\.125.*width=0\.25.*ask for -m 'bisenet\[width=0\.125\]'"
+    ):
         weights.check_fit(parse_variant("bisenet[width=0.25]"), CLASSES, file)
     with pytest.raises(WeightsError, match=r"width=1\b"):
         weights.check_fit(parse_variant("bisenet"), CLASSES, file)
@@ -127,7 +135,12 @@ def test_tensors_that_do_not_fit_are_named(file, tmp_path):
     tensors.pop("net.final.bias")
     save_file(tensors, tmp_path / "torn.safetensors", file.metadata)
     with pytest.raises(WeightsError, match=r"net\.final\.bias: missing instead of \(3,\)"):
-        weights.load_into(build(), parse_variant(TEXT), CLASSES, weights.open_weights(tmp_path / "torn.safetensors"))
+        weights.load_into(
+            build(),
+            parse_variant(TEXT),
+            CLASSES,
+            weights.open_weights(tmp_path / "torn.safetensors"),
+        )
 
 
 def test_shipped_weights_settle_what_was_left_open(file, monkeypatch):
@@ -137,7 +150,9 @@ def test_shipped_weights_settle_what_was_left_open(file, monkeypatch):
     assert chosen.path == file.path
     variant, _ = weights.choose_shipped(parse_variant("bisenet[scale=0.5]"), "patterns", CLASSES)
     assert variant == parse_variant("bisenet[scale=0.5,width=0.125]")
-    with pytest.raises(WeightsError, match=r"no weights of bisenet\[width=1\].*random weights are never scored"):
+    with pytest.raises(
+        WeightsError, match=r"no weights of bisenet\[width=1\].*random weights are never scored"
+    ):
         weights.choose_shipped(parse_variant("bisenet[width=1]"), "patterns", CLASSES)
     with pytest.raises(WeightsError, match="no weights of bisenet"):
         weights.choose_shipped(parse_variant("bisenet"), "elsewhere", CLASSES)

@@ -1,4 +1,5 @@
-"""Under the originals' weights, imported, our models give the originals' outputs, within 1e-4 of the largest value."""
+"""Under the originals' weights, imported, our models give the originals' outputs, within 1e-4 of
+the largest value."""
 
 import pytest
 import torch
@@ -13,14 +14,20 @@ def test_outputs_equal_the_originals(name, tmp_path):
     sample = load_sample(name)
     imported, outputs = run(sample, tmp_path)
     assert len(outputs) == len(sample.outputs)
-    assert all(expected.difference(output) < TOLERANCE for expected, output in zip(sample.outputs, outputs, strict=True))
+    assert all(
+        expected.difference(output) < TOLERANCE
+        for expected, output in zip(sample.outputs, outputs, strict=True)
+    )
     reasons = {entry.reason for entry in imported.unused}
     assert len(imported.used) + len(imported.unused) == len(sample.weights)
     assert all(reasons)
     folder = fixtures()
     if folder is not None:  # every value, where the whole recordings are at hand
         whole = load_whole(folder, name).outputs
-        assert all(expected.difference(output) < TOLERANCE for expected, output in zip(whole, outputs, strict=True))
+        assert all(
+            expected.difference(output) < TOLERANCE
+            for expected, output in zip(whole, outputs, strict=True)
+        )
 
 
 def test_a_wrong_weight_is_noticed(tmp_path):

@@ -42,7 +42,8 @@ def ar():
 def test_hr_and_ar_make_the_whole_method(hr, ar, tmp_path):
     paths = write(tmp_path, "", hr, "hr.pth"), write(tmp_path, "", ar, "ar.pth")
     result = imported("arseg", *paths)
-    assert str(result.variant) == "arseg[backbone=bise18,warp=paper]"  # which these weights were made with
+    # which these weights were made with
+    assert str(result.variant) == "arseg[backbone=bise18,warp=paper]"
     assert str(imported("arseg[warp=exact]", *paths).variant) == "arseg[warp=exact,backbone=bise18]"
     assert result.missing == []
     assert result.classes[-1] == "Void"
@@ -57,10 +58,18 @@ def test_hr_and_ar_make_the_whole_method(hr, ar, tmp_path):
 
 
 def test_normalisation_is_the_authors(hr, tmp_path):
-    """An image in [0, 1], normalised by the imported model, gives what the normalised image gives the network."""
-    model = build(open_weights(imported("bisenet", write(tmp_path, "", hr)).save(tmp_path / "w.safetensors")[0]))
+    """An image in [0, 1], normalised by the imported model, gives what the normalised image gives
+    the network."""
+    model = build(
+        open_weights(
+            imported("bisenet", write(tmp_path, "", hr)).save(tmp_path / "w.safetensors")[0]
+        )
+    )
     image = torch.rand(1, 3, 64, 96)
-    mean, std = torch.tensor([0.39068785, 0.40521392, 0.41434407]), torch.tensor([0.29652068, 0.30514979, 0.30080369])
+    mean, std = (
+        torch.tensor([0.39068785, 0.40521392, 0.41434407]),
+        torch.tensor([0.29652068, 0.30514979, 0.30080369]),
+    )
     with torch.inference_mode():
         expected = model.net((image - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1))[0]
         assert torch.allclose(model.keyframe(image)[0], expected, atol=1e-5)
@@ -70,7 +79,9 @@ def test_half_a_method_is_kept_but_never_scored(ar, tmp_path):
     result = imported("arseg", write(tmp_path, "", ar))
     assert result.missing == ["high.context", "high.spatial", "high.fusion", "high.head"]
     file = open_weights(result.save(tmp_path / "w.safetensors")[0])
-    with pytest.raises(WeightsError, match=r"holds a part of arseg.* alone \(missing: high.context"):
+    with pytest.raises(
+        WeightsError, match=r"holds a part of arseg.* alone \(missing: high.context"
+    ):
         check_fit(file.variant, file.classes, file)
     with pytest.raises(WeightsError, match="holds a part"):
         build(file)
@@ -104,7 +115,10 @@ class Evil:
 def test_nothing_is_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": {"a": torch.ones(1)}, "hook": Evil()}, "evil.pth")
-    with pytest.raises(WeightsError, match=r"holds more than tensors \(io.open\), and nothing in a checkpoint is executed"):
+    with pytest.raises(
+        WeightsError,
+        match=r"holds more than tensors \(io.open\), and nothing in a checkpoint is executed",
+    ):
         read_checkpoint(tmp_path / "evil.pth")
     (tmp_path / "evil.pkl").write_bytes(pickle.dumps(Evil()))
     with pytest.raises(WeightsError):
@@ -131,7 +145,9 @@ def test_files_that_do_not_fit(hr, ar, tmp_path):
     first, second = write(tmp_path, "", hr, "hr.pth"), write(tmp_path, "", ar, "ar.pth")
     with pytest.raises(WeightsError, match="no checkpoint "):
         imported("pspnet", tmp_path / "absent.pth")
-    with pytest.raises(WeightsError, match=r"is no checkpoint of pspnet that is known here .*it lacks"):
+    with pytest.raises(
+        WeightsError, match=r"is no checkpoint of pspnet that is known here .*it lacks"
+    ):
         imported("pspnet", first)
     with pytest.raises(WeightsError, match="give AR-Seg's HR file first, then its AR file"):
         imported("arseg", first, first)
@@ -140,7 +156,10 @@ def test_files_that_do_not_fit(hr, ar, tmp_path):
     with pytest.raises(WeightsError, match="no published checkpoint of copy is known"):
         imported("copy", first)
     torn = {**hr, "cp.arm16.conv.conv.weight": torch.zeros(7, 7)}
-    with pytest.raises(WeightsError, match=r"cp\.arm16\.conv\.conv\.weight is \(7, 7\) instead of \(128, 256, 3, 3\)"):
+    with pytest.raises(
+        WeightsError,
+        match=r"cp\.arm16\.conv\.conv\.weight is \(7, 7\) instead of \(128, 256, 3, 3\)",
+    ):
         imported("bisenet", write(tmp_path, "", torn))
     foreign = {**ar, "conv_out.conv_out.bias": torch.ones(12)}
     with pytest.raises(WeightsError, match="these two files do not belong together"):
@@ -150,9 +169,15 @@ def test_files_that_do_not_fit(hr, ar, tmp_path):
 
 
 def test_the_command_accounts_for_every_entry(ar, tmp_path):
-    path = write(tmp_path, "", {f"module.{key}": value for key, value in {**ar, "stray": torch.ones(1)}.items()})
+    path = write(
+        tmp_path,
+        "",
+        {f"module.{key}": value for key, value in {**ar, "stray": torch.ones(1)}.items()},
+    )
     out = tmp_path / "w.safetensors"
-    result = CliRunner().invoke(bench, ["weights", "import", "arseg", str(path), "-o", str(out), "--json"])
+    result = CliRunner().invoke(
+        bench, ["weights", "import", "arseg", str(path), "-o", str(out), "--json"]
+    )
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report["used"] == len(report["entries"])
@@ -178,7 +203,8 @@ def test_a_checkpoint_is_never_replaced_by_what_is_made_of_it(hr, tmp_path):
 
 
 def test_an_imagenet_backbone_starts_a_training(tmp_path):
-    """torchvision's ResNet-18 into both of AR-Seg's networks: used entries, reasons, and what `train --init` makes of it."""
+    """torchvision's ResNet-18 into both of AR-Seg's networks: used entries, reasons, and what
+    `train --init` makes of it."""
     install()
     import torchvision
 
@@ -195,5 +221,7 @@ def test_an_imagenet_backbone_starts_a_training(tmp_path):
     assert model.initialise(file.tensors(), file.metadata) == ()
     for branch in (model.high, model.low):
         assert torch.equal(branch.backbone.layer4[1].conv2.weight, state["layer4.1.conv2.weight"])
-    with pytest.raises(WeightsError, match="the file holds a ResNet-18, and the network's backbone is a ResNet-50"):
+    with pytest.raises(
+        WeightsError, match="the file holds a ResNet-18, and the network's backbone is a ResNet-50"
+    ):
         imported("pspnet[layers=50]", tmp_path / "c.pth")

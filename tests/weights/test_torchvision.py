@@ -1,4 +1,5 @@
-"""torchvision's ImageNet ResNets as backbones: which entries go where, and why the others do not."""
+"""torchvision's ImageNet ResNets as backbones: which entries go where, and why the others do
+not."""
 
 import pytest
 import torch
@@ -41,21 +42,28 @@ def test_every_convolution_and_statistic_is_used(text, layers, prefixes):
     assert is_backbone(state)
     used, unused = backbone_entries(method(text), state)
     wanted = {
-        key: value for key, value in state.items() if not key.startswith("fc.") and not key.endswith("num_batches_tracked")
+        key: value
+        for key, value in state.items()
+        if not key.startswith("fc.") and not key.endswith("num_batches_tracked")
     }
     assert used.keys() == {f"{prefix}{key}" for prefix in prefixes for key in wanted}
-    assert all(used[f"{prefix}{key}"] is value for prefix in prefixes for key, value in wanted.items())
+    assert all(
+        used[f"{prefix}{key}"] is value for prefix in prefixes for key, value in wanted.items()
+    )
     assert {key for key, _ in unused} == state.keys() - wanted.keys()
     assert "ImageNet" in dict(unused)["fc.weight"]
 
 
 def test_a_deep_stem_leaves_out_torchvisions_and_says_so():
-    used, unused = backbone_entries(method("bisenet[form=torchseg,backbone=resnet101]"), resnet(101))
+    used, unused = backbone_entries(
+        method("bisenet[form=torchseg,backbone=resnet101]"), resnet(101)
+    )
     reasons = dict(unused)
     assert "three 3x3 convolutions" in reasons["conv1.weight"]
     assert "another stem" in reasons["bn1.weight"]
     assert "net.context.backbone.layer1.0.conv2.weight" in used
-    assert "net.context.backbone.layer1.0.conv1.weight" not in used  # 128 channels come out of the deep stem
+    # 128 channels come out of the deep stem
+    assert "net.context.backbone.layer1.0.conv1.weight" not in used
 
 
 @pytest.mark.parametrize(
@@ -83,7 +91,9 @@ def test_the_file_without_classes_starts_a_training(tmp_path):
     assert "net.context.backbone" not in result.missing
     model = registry.create("methods", result.variant, classes=5)
     model.load_state_dict(result.state, strict=False)
-    assert torch.equal(model.net.context.backbone.layer4[1].bn2.running_var, state["layer4.1.bn2.running_var"])
+    assert torch.equal(
+        model.net.context.backbone.layer4[1].bn2.running_var, state["layer4.1.bn2.running_var"]
+    )
 
 
 def test_what_is_no_resnet_of_torchvision():

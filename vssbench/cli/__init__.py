@@ -1,4 +1,5 @@
-"""The command ``bench.py``: click commands, one file a verb. stdout carries the result alone, messages go to stderr."""
+"""The command ``bench.py``: click commands, one file a verb. stdout carries the result alone,
+messages go to stderr."""
 
 from __future__ import annotations
 
@@ -49,12 +50,27 @@ def bench() -> None:
     """
 
 
-for _command in (list_plugins, info, data, run, segment, cost, latency, train, weights, codec, table, scores, plot):
+for _command in (
+    list_plugins,
+    info,
+    data,
+    run,
+    segment,
+    cost,
+    latency,
+    train,
+    weights,
+    codec,
+    table,
+    scores,
+    plot,
+):
     bench.add_command(_command)
 
 
 def main() -> None:
-    """Run the command line. Errors that are the user's to mend are one message and exit status 2."""
+    """Run the command line. Errors that are the user's to mend are one message and exit status
+    2."""
     try:
         bench(prog_name="bench.py" if sys.argv[0].endswith("bench.py") else None)
     except VssbenchError as error:

@@ -25,7 +25,8 @@ _LISTED = 12
 
 @click.group()
 def codec() -> None:
-    """Codecs and their motion vectors: what this machine can do, what a video holds, what a stream looks like.
+    """Codecs and their motion vectors: what this machine can do, what a video holds, what a stream
+    looks like.
 
     \b
         python bench.py codec info
@@ -38,7 +39,8 @@ def codec() -> None:
 @click.argument("names", nargs=-1, metavar="[CODEC]...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(names: tuple[str, ...], as_json: bool) -> None:
-    """Show what each codec has here: encoder, decoder, source of motion vectors, options, and what is missing.
+    """Show what each codec has here: encoder, decoder, source of motion vectors, options, and what
+    is missing.
 
     \b
         python bench.py codec info
@@ -75,10 +77,18 @@ def _print_abilities(found: list[Ability]) -> None:
             if not shares or key not in common or common[key] != value
         ]
         vectors = each.vectors + (" (proves itself first)" if each.proves and each.vectors else "")
-        table.add_row(each.codec, each.encoder, each.decoder, vectors, ", ".join((["common"] if shares else []) + own))
+        table.add_row(
+            each.codec,
+            each.encoder,
+            each.decoder,
+            vectors,
+            ", ".join((["common"] if shares else []) + own),
+        )
     print_table(table)
     if common:
-        click.echo("common: " + ", ".join(f"{key}={format_value(value)}" for key, value in common.items()))
+        click.echo(
+            "common: " + ", ".join(f"{key}={format_value(value)}" for key, value in common.items())
+        )
     for each in found:
         if each.missing:
             click.echo(f"{each.codec}: {each.missing}")
@@ -88,10 +98,12 @@ def _print_abilities(found: list[Ability]) -> None:
 @click.argument("what", nargs=-1, metavar="[CODEC|FILE]...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def probe(what: tuple[str, ...], as_json: bool) -> None:
-    """Test each codec's motion vectors on a pan whose motion is known; or say what a video FILE holds.
+    """Test each codec's motion vectors on a pan whose motion is known; or say what a video FILE
+    holds.
 
-    A share of right vectors counts those within half a pixel; times are milliseconds a frame of 320x240 pixels on this machine,
-    encoding with its check, decoding without and with vectors. For example:
+    A share of right vectors counts those within half a pixel; times are milliseconds a frame of
+    320x240 pixels on this machine, encoding with its check, decoding without and with vectors. For
+    example:
 
     \b
         python bench.py codec probe
@@ -144,7 +156,10 @@ def _print_trials(trials: list[Trial]) -> None:
     table.add_column("verdict")
     for each in trials:
         shares = ["" if share is None else f"{share:.1%}" for share in (each.right, each.covered)]
-        times = ["" if each_ms is None else f"{each_ms:.1f}" for each_ms in (each.encode_ms, each.decode_ms, each.vectors_ms)]
+        times = [
+            "" if each_ms is None else f"{each_ms:.1f}"
+            for each_ms in (each.encode_ms, each.decode_ms, each.vectors_ms)
+        ]
         table.add_row(each.codec, each.vectors, *shares, *times, _verdict(each))
     print_table(table)
     for each in trials:
@@ -159,10 +174,17 @@ def _verdict(trial: Trial) -> str:
 
 
 def _print_contents(found: Contents) -> None:
-    types = ", ".join(f"{count} {kind} ({found.mean_bits[kind] / 1000:.1f} kbit each)" for kind, count in found.types.items())
+    types = ", ".join(
+        f"{count} {kind} ({found.mean_bits[kind] / 1000:.1f} kbit each)"
+        for kind, count in found.types.items()
+    )
     shortest, longest = min(found.gops), max(found.gops)
     gops = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
-    share = "" if found.intra_share is None else f"; {found.intra_share:.1%} of the blocks are intra between keyframes"
+    share = (
+        ""
+        if found.intra_share is None
+        else f"; {found.intra_share:.1%} of the blocks are intra between keyframes"
+    )
     lines = {
         "codec": " ".join(filter(None, (found.codec, found.profile))),
         "size": f"{found.width}x{found.height} at {found.fps:g} frames/s",
@@ -170,7 +192,9 @@ def _print_contents(found: Contents) -> None:
         "GOPs": f"{len(found.gops)}, {gops} frames long",
         "types": found.pattern + ("..." if found.frames > len(found.pattern) else ""),
         "bits": f"{found.bits} ({found.bit_rate / 1e6:.3g} Mb/s)",
-        "vectors": f"cannot be read: {found.reason}" if found.reason else f"can be read, by {found.vectors}{share}",
+        "vectors": f"cannot be read: {found.reason}"
+        if found.reason
+        else f"can be read, by {found.vectors}{share}",
     }
     click.echo(found.path)
     for name, words in lines.items():
@@ -179,33 +203,67 @@ def _print_contents(found: Contents) -> None:
 
 @codec.command("show")
 @click.argument("clip")
-@click.option("-c", "--codec", "codec_text", default="h264", show_default=True, help="Codec, as h264[bitrate=1M,gop=12].")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="File to write; its ending says what.")
-@data_root_option
-@click.option("--frame", type=int, metavar="N", help="Frame of a picture; by default the middle P-frame of the first GOP.")
 @click.option(
-    "--frames", "span", metavar="A:B", help="Frames A up to but not including B: a contact sheet, or part of a video."
+    "-c",
+    "--codec",
+    "codec_text",
+    default="h264",
+    show_default=True,
+    help="Codec, as h264[bitrate=1M,gop=12].",
 )
 @click.option(
-    "--field", type=click.Choice(["own", "keyframe"]), default="own", show_default=True,
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="File to write; its ending says what.",
+)
+@data_root_option
+@click.option(
+    "--frame",
+    type=int,
+    metavar="N",
+    help="Frame of a picture; by default the middle P-frame of the first GOP.",
+)
+@click.option(
+    "--frames",
+    "span",
+    metavar="A:B",
+    help="Frames A up to but not including B: a contact sheet, or part of a video.",
+)
+@click.option(
+    "--field",
+    type=click.Choice(["own", "keyframe"]),
+    default="own",
+    show_default=True,
     help="The frame's own vectors, or the motion accumulated to its keyframe.",
-)  # fmt: skip
+)
 @force_option
 def show(
-    clip: str, codec_text: str, out: Path, data_root: Path | None, frame: int | None, span: str | None, field: str, force: bool
+    clip: str,
+    codec_text: str,
+    out: Path,
+    data_root: Path | None,
+    frame: int | None,
+    span: str | None,
+    field: str,
+    force: bool,
 ) -> None:
     """Draw CLIP's motion vectors, blocks, picture types and bits a frame, as it is after the codec.
 
-    CLIP is a clip of a dataset (synthetic, or synthetic:test-01; camvid:NAME with --data-root), a folder of images or a video
-    file. It is encoded by -c first, a video file too. The ending of -o says what is written: .png or .jpg a frame or a contact
-    sheet, .mp4, .mkv or .gif a video, .csv a line of figures for each frame. For example:
+    CLIP is a clip of a dataset (synthetic, or synthetic:test-01; camvid:NAME with --data-root), a
+    folder of images or a video file. It is encoded by -c first, a video file too. The ending of -o
+    says what is written: .png or .jpg a frame or a contact sheet, .mp4, .mkv or .gif a video, .csv
+    a line of figures for each frame. For example:
 
     \b
         python bench.py codec show synthetic -c 'h264[bitrate=1M]' -o motion.png
         python bench.py codec show drive.mp4 -c 'h264[bframes=2]' --frames 0:12 -o gop.png
-        python bench.py codec show camvid:0016E5_07959-08159 --data-root ~/CamVid --field keyframe -o motion.mp4
+        python bench.py codec show camvid:0016E5_07959-08159 --data-root ~/CamVid \\
+            --field keyframe -o motion.mp4
 
-    Arrows lead from a block to where it comes from, in the colour of the picture that holds it; intra blocks are tinted.
+    Arrows lead from a block to where it comes from, in the colour of the picture that holds it;
+    intra blocks are tinted.
     """
     from vssbench.core import registry
     from vssbench.core.files import check_output
@@ -214,7 +272,9 @@ def show(
     from vssbench.view.show import Selection, Show, check_out
 
     suffix = check_out(out)
-    check_output(out, [Path(clip).expanduser(), *([data_root] if data_root is not None else [])], force)
+    check_output(
+        out, [Path(clip).expanduser(), *([data_root] if data_root is not None else [])], force
+    )
     chosen = registry.create("codecs", parse_variant(codec_text))
     opened = open_clip(clip, data_root)
     selection = Selection(frame, read_span(span) if span is not None else None)
@@ -230,12 +290,15 @@ def read_span(text: str) -> tuple[int, int]:
     """``A:B`` as two numbers. Raises UsageError."""
     match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
     if match is None:
-        raise UsageError(f"cannot read --frames {text!r}: expected A:B, as 0:12 for the frames 0 to 11")
+        raise UsageError(
+            f"cannot read --frames {text!r}: expected A:B, as 0:12 for the frames 0 to 11"
+        )
     return int(match[1]), int(match[2])
 
 
 def open_clip(text: str, data_root: Path | None) -> Clip:
-    """A folder of images, a video file, ``DATASET`` (its first clip) or ``DATASET:CLIP``. Raises UsageError, DataError."""
+    """A folder of images, a video file, ``DATASET`` (its first clip) or ``DATASET:CLIP``. Raises
+    UsageError, DataError."""
     from vssbench.cli.options import open_dataset
     from vssbench.core import registry
     from vssbench.core.variant import parse_variant
@@ -248,15 +311,17 @@ def open_clip(text: str, data_root: Path | None) -> Clip:
         if path.exists():
             return footage(path)
         raise UsageError(
-            f"{text!r} is neither a file, a folder nor a dataset: expected a video file, a folder of images, or DATASET:CLIP "
-            f"with one of {', '.join(known)}"
+            f"{text!r} is neither a file, a folder nor a dataset: expected a video file, a folder "
+            f"of images, or DATASET:CLIP with one of {', '.join(known)}"
         )
     clips = open_dataset(parse_variant(name), data_root).scored_clips
     if not clips:
         raise DataError(f"{name} holds no clip")
     found = [each for each in clips if each.name == wanted] if wanted else list(clips[:1])
     if not found:
-        there = ", ".join(each.name for each in clips[:_LISTED]) + (", ..." if len(clips) > _LISTED else "")
+        there = ", ".join(each.name for each in clips[:_LISTED]) + (
+            ", ..." if len(clips) > _LISTED else ""
+        )
         raise UsageError(f"{name} has no clip {wanted!r}; its {len(clips)} clips: {there}")
     return found[0]
 

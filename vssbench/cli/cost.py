@@ -15,19 +15,44 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("-m", "--method", "methods", multiple=True, help="Method to count; all of them by default.")
-@click.option("--size", type=SIZE, required=True, metavar="HxW", help="Input size in pixels, height first.")
-@click.option("--classes", type=click.IntRange(2), default=11, show_default=True, help="Number of classes.")
-@click.option("--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames of a GOP.")
 @click.option(
-    "--convention", type=click.Choice(["macs", "arseg", "liminn"]), default="macs", show_default=True,
+    "-m", "--method", "methods", multiple=True, help="Method to count; all of them by default."
+)
+@click.option(
+    "--size", type=SIZE, required=True, metavar="HxW", help="Input size in pixels, height first."
+)
+@click.option(
+    "--classes", type=click.IntRange(2), default=11, show_default=True, help="Number of classes."
+)
+@click.option(
+    "--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames of a GOP."
+)
+@click.option(
+    "--convention",
+    type=click.Choice(["macs", "arseg", "liminn"]),
+    default="macs",
+    show_default=True,
     help="What is counted as an operation, see above.",
-)  # fmt: skip
-@click.option("--published", is_flag=True, help="Print what is published for these methods at this size beside ours.")
-@click.option("--cross-check", is_flag=True, help="Count with fvcore and ptflops as well, and print what each of them misses.")
-@click.option("--memory", is_flag=True, help="Print activation bytes, and measure a GOP's memory in a fresh process.")
+)
+@click.option(
+    "--published",
+    is_flag=True,
+    help="Print what is published for these methods at this size beside ours.",
+)
+@click.option(
+    "--cross-check",
+    is_flag=True,
+    help="Count with fvcore and ptflops as well, and print what each of them misses.",
+)
+@click.option(
+    "--memory",
+    is_flag=True,
+    help="Print activation bytes, and measure a GOP's memory in a fresh process.",
+)
 @device_option
-@click.option("--format", "fmt", type=click.Choice(["md", "csv", "json"]), help="Default: for the terminal.")
+@click.option(
+    "--format", "fmt", type=click.Choice(["md", "csv", "json"]), help="Default: for the terminal."
+)
 @click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
 def cost(
     methods: tuple[str, ...],
@@ -51,18 +76,21 @@ def cost(
         python bench.py cost -m arseg --size 720x960 --classes 12 --convention arseg --published
         python bench.py cost -m arseg --size 720x960 --cross-check --memory
 
-    Parameters are those that inference uses, and all that training does. The GOP's mean is (key + (L-1) non-key) / L.
-    Conventions:
+    Parameters are those that inference uses, and all that training does. The GOP's mean is (key +
+    (L-1) non-key) / L. Conventions:
 
-    macs is what a method multiplies: one multiply-accumulate counts as 1 (what this field's papers print as FLOPs) in
-    convolutions, matrix products, local attention and the four taps of a warp; nothing that inference does not run.
+    macs is what a method multiplies: one multiply-accumulate counts as 1 (what this field's papers
+    print as FLOPs) in convolutions, matrix products, local attention and the four taps of a warp;
+    nothing that inference does not run.
 
-    arseg gives the GFLOPs of AR-Seg's tables: thop 0.0.31's rules, which also take biases and batch normalisation; layers that
-    the authors' code registers under two names four times (BiSeNet's head, PSPNet18's last convolution on Cityscapes); the
-    auxiliary head of that PSPNet18; 11 classes in the low-resolution frame's head term on CamVid (with 11 or 12 classes asked
-    for), no head term for a GOP other than 12; no warp. Other methods are counted by thop's rules.
+    arseg gives the GFLOPs of AR-Seg's tables: thop 0.0.31's rules, which also take biases and batch
+    normalisation; layers that the authors' code registers under two names four times (BiSeNet's
+    head, PSPNet18's last convolution on Cityscapes); the auxiliary head of that PSPNet18; 11
+    classes in the low-resolution frame's head term on CamVid (with 11 or 12 classes asked for), no
+    head term for a GOP other than 12; no warp. Other methods are counted by thop's rules.
 
-    liminn is macs with the layers that liminn/ICNet-pytorch runs and throws away, for icnet[form=liminn].
+    liminn is macs with the layers that liminn/ICNet-pytorch runs and throws away, for
+    icnet[form=liminn].
 
     What --cross-check and --memory print is defined in docs/cost.md.
     """
@@ -74,9 +102,14 @@ def cost(
 
     fmt = "json" if as_json else fmt
     if cross_check and convention != "macs":
-        raise UsageError(f"--cross-check counts as the convention macs does; leave it or --convention {convention} out")
+        raise UsageError(
+            "--cross-check counts as the convention macs does; leave it or --convention "
+            f"{convention} out"
+        )
     if published and fmt == "csv":
-        raise UsageError("--published is a table of its own, and csv holds one: take --format md or json")
+        raise UsageError(
+            "--published is a table of its own, and csv holds one: take --format md or json"
+        )
     check_device(device)
     rows = []
     for variant in [parse_variant(text) for text in methods or registry.plugins("methods")]:
@@ -99,10 +132,15 @@ def cost(
     else:
         click.echo(printed(rows, gop, "github" if fmt == "md" else "simple"))
     summary = CONVENTIONS[convention].summary
-    click.echo(f"input {size[0]}x{size[1]}, {classes} classes; convention {convention}: {summary}", err=True)
+    click.echo(
+        f"input {size[0]}x{size[1]}, {classes} classes; convention {convention}: {summary}",
+        err=True,
+    )
 
 
-def _counted(variant: Variant, classes: int, size: tuple[int, int], gop: int, convention: str) -> dict[str, Any]:
+def _counted(
+    variant: Variant, classes: int, size: tuple[int, int], gop: int, convention: str
+) -> dict[str, Any]:
     from vssbench.cost.conventions import CONVENTIONS
     from vssbench.cost.gmacs import meta_model, parameters
 
@@ -120,7 +158,9 @@ def _counted(variant: Variant, classes: int, size: tuple[int, int], gop: int, co
     }
 
 
-def _memory(variant: Variant, classes: int, size: tuple[int, int], gop: int, device: str) -> dict[str, Any]:
+def _memory(
+    variant: Variant, classes: int, size: tuple[int, int], gop: int, device: str
+) -> dict[str, Any]:
     from vssbench.cost.memory import measure, traffic
 
     key, other = traffic(variant, classes, *size)
@@ -130,4 +170,6 @@ def _memory(variant: Variant, classes: int, size: tuple[int, int], gop: int, dev
 
 def _plain(row: dict[str, Any], gop: int) -> dict[str, Any]:
     """A row as JSON takes it."""
-    return {name: value.record(gop) if name == "cross_check" else value for name, value in row.items()}
+    return {
+        name: value.record(gop) if name == "cross_check" else value for name, value in row.items()
+    }

@@ -1,4 +1,5 @@
-"""``bench.py data``: what of the datasets is there, frames from raw videos, checks of everything."""
+"""``bench.py data``: what of the datasets is there, frames from raw videos, checks of
+everything."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ _PROTOCOL = 14
 
 @click.group()
 def data() -> None:
-    """Look at datasets: what is there, what is missing, what can be run; take frames from raw videos; check every file.
+    """Look at datasets: what is there, what is missing, what can be run; take frames from raw
+    videos; check every file.
 
     For example:
 
@@ -36,13 +38,20 @@ def data() -> None:
 @data.command("status")
 @click.argument("name", required=False)
 @data_root_option
-@click.option("--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames of a GOP, for what can be run.")
+@click.option(
+    "--gop",
+    type=click.IntRange(1),
+    default=12,
+    show_default=True,
+    help="Frames of a GOP, for what can be run.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def data_status(name: str | None, data_root: Path | None, gop: int, as_json: bool) -> None:
-    """Say what a folder holds of a dataset, what is missing and where to get it, and which protocols can run on which split.
+    """Say what a folder holds of a dataset, what is missing and where to get it, and which
+    protocols can run on which split.
 
-    Only names of files are looked at. Without NAME, --data-root may hold several datasets, each in a folder; without
-    --data-root, all datasets are listed with where to get them. For example:
+    Only names of files are looked at. Without NAME, --data-root may hold several datasets, each in
+    a folder; without --data-root, all datasets are listed with where to get them. For example:
 
     \b
         python bench.py data status camvid --data-root ~/CamVid
@@ -62,8 +71,9 @@ def data_status(name: str | None, data_root: Path | None, gop: int, as_json: boo
         places = find(data_root.expanduser(), plain)
         if not places:
             raise DataError(
-                f"{data_root} holds no dataset that is known, nor do the folders in it: expected one of "
-                f"{', '.join(registry.plugins('datasets'))}; python bench.py data status says where to get them"
+                f"{data_root} holds no dataset that is known, nor do the folders in it: expected "
+                f"one of {', '.join(registry.plugins('datasets'))}; python bench.py data status "
+                "says where to get them"
             )
         found = [status(each, root, gop) for each, root in places]
     if as_json:
@@ -74,7 +84,9 @@ def data_status(name: str | None, data_root: Path | None, gop: int, as_json: boo
 
 def _text(found: Status, gop: int) -> str:
     """A dataset's status for the terminal."""
-    lines = [f"{found.name} ({found.title})" + (f" in {found.root}" if found.root is not None else "")]
+    lines = [
+        f"{found.name} ({found.title})" + (f" in {found.root}" if found.root is not None else "")
+    ]
     if found.parts:
         width = max(len(part.name) for part in found.parts)
         lines += ["", "What is there:"]
@@ -86,7 +98,8 @@ def _text(found: Status, gop: int) -> str:
         for offer in found.offers:
             lines.append(f"  {offer.variant}: {offer.clips or 'no: ' + offer.refused}")
             lines += [
-                f"    {answer.protocol:<{_PROTOCOL}}  {'yes' if answer.possible else 'no '}  {answer.words}"
+                f"    {answer.protocol:<{_PROTOCOL}}  {'yes' if answer.possible else 'no '}  "
+                f"{answer.words}"
                 for answer in offer.answers
             ]
     if found.sources:
@@ -100,21 +113,50 @@ def _text(found: Status, gop: int) -> str:
 @data.command("prepare")
 @click.argument("name")
 @data_root_option
-@click.option("--videos", type=click.Path(path_type=Path), help="Folder of the raw videos; by default the data's own folder.")
-@click.option("--split", "splits", multiple=True, help="Only around the labels of this split. Repeatable; all by default.")
-@click.option("--before", type=click.IntRange(0), default=11, show_default=True, help="Frames taken before each label.")
-@click.option("--after", type=click.IntRange(0), default=11, show_default=True, help="Frames taken after each label.")
+@click.option(
+    "--videos",
+    type=click.Path(path_type=Path),
+    help="Folder of the raw videos; by default the data's own folder.",
+)
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    help="Only around the labels of this split. Repeatable; all by default.",
+)
+@click.option(
+    "--before",
+    type=click.IntRange(0),
+    default=11,
+    show_default=True,
+    help="Frames taken before each label.",
+)
+@click.option(
+    "--after",
+    type=click.IntRange(0),
+    default=11,
+    show_default=True,
+    help="Frames taken after each label.",
+)
 def data_prepare(
-    name: str, data_root: Path | None, videos: Path | None, splits: tuple[str, ...], before: int, after: int
+    name: str,
+    data_root: Path | None,
+    videos: Path | None,
+    splits: tuple[str, ...],
+    before: int,
+    after: int,
 ) -> None:
-    """Take the frames around each label from CamVid's raw videos, and check them against the stills.
+    """Take the frames around each label from CamVid's raw videos, and check them against the
+    stills.
 
-    They go to DIR/sequence, a PNG a frame at the stills' size, and camvid[sequence=on] reads them. Frames that are there
-    already are not taken again, so that an interrupted run goes on where it stopped. With 11 frames before and after,
-    every-distance and pairs can run at a GOP of 12. For example:
+    They go to DIR/sequence, a PNG a frame at the stills' size, and camvid[sequence=on] reads them.
+    Frames that are there already are not taken again, so that an interrupted run goes on where it
+    stopped. With 11 frames before and after, every-distance and pairs can run at a GOP of 12. For
+    example:
 
     \b
-        python bench.py data prepare camvid --data-root ~/CamVid --videos ~/CamVid/videos --split test
+        python bench.py data prepare camvid --data-root ~/CamVid --videos ~/CamVid/videos \\
+            --split test
     """
     from vssbench.core.errors import DataError, UsageError
     from vssbench.core.progress import messages
@@ -122,11 +164,20 @@ def data_prepare(
 
     if name != "camvid":
         raise UsageError(
-            f"there is nothing to prepare for {name!r}: only camvid has raw videos; other data are used as they are"
+            f"there is nothing to prepare for {name!r}: only camvid has raw videos; other data are "
+            "used as they are"
         )
     if data_root is None:
-        raise DataError("data prepare needs the labelled stills: pass --data-root DIR, as for a run")
-    request = Request(data_root.expanduser(), None if videos is None else videos.expanduser(), splits, before, after)
+        raise DataError(
+            "data prepare needs the labelled stills: pass --data-root DIR, as for a run"
+        )
+    request = Request(
+        data_root.expanduser(),
+        None if videos is None else videos.expanduser(),
+        splits,
+        before,
+        after,
+    )
     for report in prepare(request, messages().print):
         click.echo(report)
 
@@ -136,7 +187,8 @@ def data_prepare(
 @data_root_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def data_verify(name: str, data_root: Path | None, as_json: bool) -> None:
-    """Read every file of a dataset: counts, sizes, label values, pairing, duplicates. Exit status 1 where there is a fault.
+    """Read every file of a dataset: counts, sizes, label values, pairing, duplicates. Exit status 1
+    where there is a fault.
 
     NAME may carry parameters; without a split every split of the folder is checked. For example:
 

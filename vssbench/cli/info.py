@@ -15,7 +15,8 @@ from vssbench.core.variant import format_value, parse_variant
 @click.command()
 @click.argument("name")
 def info(name: str) -> None:
-    """Describe a method, dataset or codec: what it is, its parameters, shipped weights, where data comes from.
+    """Describe a method, dataset or codec: what it is, its parameters, shipped weights, where data
+    comes from.
 
     For example:
 
@@ -57,5 +58,10 @@ def _describe_method(name: str, cls: Any) -> None:
     whose = "" if lender == name else f" (those of {lender})"
     click.echo(f"Shipped weights{whose}:" if mine else "No weights are shipped.")
     for file in mine:
-        variant = fitting(file.variant if lender == name else Variant(name, {"scale": file.variant.params["scale"]}), file)
+        variant = fitting(
+            file.variant
+            if lender == name
+            else Variant(name, {"scale": file.variant.params["scale"]}),
+            file,
+        )
         click.echo(f"  {file.path.name}: {variant} on {file.metadata['dataset']}")

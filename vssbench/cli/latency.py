@@ -17,34 +17,90 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
-@click.option("-m", "--method", "methods", multiple=True, help="Method to time, as arseg[scale=0.5]. Repeatable.")
-@click.option("--size", type=SIZE, metavar="HxW", help="Size of the frames in pixels, height first.")
-@click.option("--classes", type=click.IntRange(2), default=11, show_default=True, help="Number of classes.")
+@click.option(
+    "-m",
+    "--method",
+    "methods",
+    multiple=True,
+    help="Method to time, as arseg[scale=0.5]. Repeatable.",
+)
+@click.option(
+    "--size", type=SIZE, metavar="HxW", help="Size of the frames in pixels, height first."
+)
+@click.option(
+    "--classes", type=click.IntRange(2), default=11, show_default=True, help="Number of classes."
+)
 @device_option
 @click.option(
-    "--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True,
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "fp16"]),
+    default="fp32",
+    show_default=True,
     help="Arithmetic of the network.",
-)  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), help="Threads of PyTorch on the CPU; its own choice by default.")
-@click.option("--processes", type=click.IntRange(1), default=3, show_default=True, help="Fresh processes of each method.")
-@click.option("--rounds", type=click.IntRange(1), default=40, show_default=True, help="Interleaved rounds of each process.")
+)
 @click.option(
-    "--seconds", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True,
+    "--threads",
+    type=click.IntRange(1),
+    help="Threads of PyTorch on the CPU; its own choice by default.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Fresh processes of each method.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=40,
+    show_default=True,
+    help="Interleaved rounds of each process.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    show_default=True,
     help="Counted time of a method in each process; a round is at least one GOP.",
-)  # fmt: skip
-@click.option("--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames of a GOP.")
-@click.option("--codec", default="h264", show_default=True, help="Codec of the stream, as h264[bitrate=300k].")
-@click.option("--clip", type=click.Path(path_type=Path), help="Video file or folder of images; a drawn street by default.")
+)
 @click.option(
-    "--weights", type=click.Path(path_type=Path), multiple=True,
+    "--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames of a GOP."
+)
+@click.option(
+    "--codec", default="h264", show_default=True, help="Codec of the stream, as h264[bitrate=300k]."
+)
+@click.option(
+    "--clip",
+    type=click.Path(path_type=Path),
+    help="Video file or folder of images; a drawn street by default.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    multiple=True,
     help="Weight file; random weights by default, which take the same time. Repeatable.",
-)  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the rounds' order and random weights.")
+)
 @click.option(
-    "-o", "--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("results/latency"), show_default=True,
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of the rounds' order and random weights.",
+)
+@click.option(
+    "-o",
+    "--runs",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results/latency"),
+    show_default=True,
     help="Folder of the measurements.",
-)  # fmt: skip
-@click.option("--compare", is_flag=True, help="Measure nothing: show the measurements in FOLDERS side by side.")
+)
+@click.option(
+    "--compare",
+    is_flag=True,
+    help="Measure nothing: show the measurements in FOLDERS side by side.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def latency(
     folders: tuple[Path, ...],
@@ -66,7 +122,8 @@ def latency(
     compare: bool,
     as_json: bool,
 ) -> None:
-    """Time methods frame by frame, in fresh processes and interleaved rounds, and say whether the times can be relied upon.
+    """Time methods frame by frame, in fresh processes and interleaved rounds, and say whether the
+    times can be relied upon.
 
     For example:
 
@@ -74,18 +131,21 @@ def latency(
         python bench.py latency -m pspnet -m 'arseg[scale=0.5]' --size 360x480 --threads 2
         python bench.py latency --compare results/latency
 
-    Times of network, resize and argmax of keyframes, of other frames and of GOPs: median with its 95 % interval, p90, p99,
-    worst, median absolute deviation, frames a second; the share of frames that miss a deadline counts decoding, motion and
-    input as well. Methods are compared by the ratio of their times in the same rounds.
+    Times of network, resize and argmax of keyframes, of other frames and of GOPs: median with its
+    95 % interval, p90, p99, worst, median absolute deviation, frames a second; the share of frames
+    that miss a deadline counts decoding, motion and input as well. Methods are compared by the
+    ratio of their times in the same rounds.
 
-    Exit status: 0, 1 if a method failed (the others are kept), 2 for bad input, 130 if it was interrupted (what was measured
-    is kept).
+    Exit status: 0, 1 if a method failed (the others are kept), 2 for bad input, 130 if it was
+    interrupted (what was measured is kept).
     """
     from vssbench.core.errors import UsageError
 
     if compare:
         if methods or size:
-            raise UsageError("--compare measures nothing: give FOLDERS alone, without -m and --size")
+            raise UsageError(
+                "--compare measures nothing: give FOLDERS alone, without -m and --size"
+            )
         _compare(folders or (runs,), as_json)
         return
     if folders:
@@ -100,13 +160,30 @@ def latency(
     asked = parse_variant(codec)
     coded = Variant(asked.name, {"gop": gop, **asked.params})
     settings = Settings(
-        size, classes, device, precision, str(coded), int(coded.params["gop"]), processes, rounds, seconds,
-        runs / ".cache", threads, clip, seed,
-    )  # fmt: skip
+        size,
+        classes,
+        device,
+        precision,
+        str(coded),
+        int(coded.params["gop"]),
+        processes,
+        rounds,
+        seconds,
+        runs / ".cache",
+        threads,
+        clip,
+        seed,
+    )
     _measure(settings, methods, weights, runs, as_json)
 
 
-def _measure(settings: Settings, methods: tuple[str, ...], weights: tuple[Path, ...], runs: Path, as_json: bool) -> None:
+def _measure(
+    settings: Settings,
+    methods: tuple[str, ...],
+    weights: tuple[Path, ...],
+    runs: Path,
+    as_json: bool,
+) -> None:
     from vssbench.core.files import check_folder
     from vssbench.core.machine import typed_command
     from vssbench.core.progress import messages, track
@@ -118,10 +195,15 @@ def _measure(settings: Settings, methods: tuple[str, ...], weights: tuple[Path, 
     measure.check(settings, subjects)
     check_folder(runs)
     console = messages()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to end keeps what was measured, as Ctrl-C does
+    # being told to end keeps what was measured, as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with track("timing", settings.processes * settings.rounds * len(subjects)) as tracker:
         found, samples = measure.measure(
-            settings, subjects, typed_command(), code_version(), lambda note: tracker.advance(1, note)
+            settings,
+            subjects,
+            typed_command(),
+            code_version(),
+            lambda note: tracker.advance(1, note),
         )
     place = result.write(runs, found, samples)
     click.echo(found.model_dump_json(indent=1) if as_json else report(found))
@@ -144,4 +226,8 @@ def _compare(folders: tuple[Path, ...], as_json: bool) -> None:
     stored = [item for folder in folders for item in find(folder)]
     check_comparable(stored)
     again = ratios_again(stored)
-    click.echo(json.dumps(comparison_json(stored, again), indent=1) if as_json else comparison(stored, again))
+    click.echo(
+        json.dumps(comparison_json(stored, again), indent=1)
+        if as_json
+        else comparison(stored, again)
+    )

@@ -26,19 +26,28 @@ class Size(click.ParamType):
             return value
         match = re.fullmatch(r"(\d+)[xX](\d+)", value)
         if match is None or 0 in (int(part) for part in match.groups()):
-            self.fail(f"{value!r} is not a size: expected HEIGHTxWIDTH in pixels, as 720x960", param, ctx)
+            self.fail(
+                f"{value!r} is not a size: expected HEIGHTxWIDTH in pixels, as 720x960", param, ctx
+            )
         return int(match[1]), int(match[2])
 
 
 SIZE = Size()
 
-data_root_option = click.option("--data-root", type=click.Path(path_type=Path), help="Folder that holds the dataset's files.")
+data_root_option = click.option(
+    "--data-root", type=click.Path(path_type=Path), help="Folder that holds the dataset's files."
+)
 runs_option = click.option(
-    "--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("results/runs"), show_default=True,
+    "--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("results/runs"),
+    show_default=True,
     help="Folder of the results store.",
 )  # fmt: skip
-force_option = click.option("--force", is_flag=True, help="Replace files that are there already; an input never is.")
-device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+force_option = click.option(
+    "--force", is_flag=True, help="Replace files that are there already; an input never is."
+)
+device_option = click.option(
+    "--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N."
+)
 
 
 def precision_option(default: str) -> Callable[[Any], Any]:
@@ -50,7 +59,8 @@ def precision_option(default: str) -> Callable[[Any], Any]:
 
 
 def check_json(output: Path | None, force: bool) -> None:
-    """``--json FILE`` of a benchmark: one message, before any work, where the file may not or cannot be written."""
+    """``--json FILE`` of a benchmark: one message, before any work, where the file may not or
+    cannot be written."""
     from vssbench.core.files import check_output
 
     try:
@@ -69,7 +79,10 @@ def check_device(device: str) -> None:
     except RuntimeError as error:
         raise UsageError(f"unknown device {device!r}: expected cpu, cuda or cuda:N") from error
     if kind == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"--device {device}: torch {torch.__version__} sees no CUDA device here; use --device cpu")
+        raise UsageError(
+            f"--device {device}: torch {torch.__version__} sees no CUDA device here; use --device "
+            "cpu"
+        )
     if kind not in ("cpu", "cuda"):
         raise UsageError(f"--device {device} is not supported: expected cpu, cuda or cuda:N")
 

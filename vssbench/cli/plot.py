@@ -1,4 +1,5 @@
-"""``bench.py plot``: accuracy against GMACs, against the distance from the keyframe, against the measured rate."""
+"""``bench.py plot``: accuracy against GMACs, against the distance from the keyframe, against the
+measured rate."""
 
 from __future__ import annotations
 
@@ -14,9 +15,16 @@ from vssbench.cli.options import force_option, runs_option
 @click.argument("kind", type=click.Choice(["pareto", "distance", "rate"]))
 @runs_option
 @choice_options
-@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="PNG, PDF or SVG.")
 @click.option(
-    "--quality", type=click.Choice(["psnr", "ssim"]), help="With rate: of the decoded frames, in place of mIoU."
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="PNG, PDF or SVG.",
+)
+@click.option(
+    "--quality", type=click.Choice(["psnr", "ssim"]), help="With rate: of the decoded frames, in "
+                                                           "place of mIoU."
 )  # fmt: skip
 @force_option
 def plot(
@@ -30,7 +38,8 @@ def plot(
     quality: str | None,
     force: bool,
 ) -> None:
-    """Draw mIoU against GMACs a frame (pareto), the distance from the keyframe (distance) or the measured rate (rate).
+    """Draw mIoU against GMACs a frame (pareto), the distance from the keyframe (distance) or the
+    measured rate (rate).
 
     For example:
 
@@ -45,13 +54,17 @@ def plot(
     from vssbench.report import plots, rates
 
     if quality is not None and kind != "rate":
-        raise UsageError(f"--quality is drawn against the rate alone: use plot rate in place of plot {kind}")
+        raise UsageError(
+            f"--quality is drawn against the rate alone: use plot rate in place of plot {kind}"
+        )
     check_output(out, force=force)
     found, remark = chosen_rows(runs, methods, datasets, codecs, older)
     if quality is not None:
         left_out = rates.quality(found, out, quality)
     else:
-        left_out = {"pareto": plots.pareto, "distance": plots.distance, "rate": rates.rate}[kind](found, out)
+        left_out = {"pareto": plots.pareto, "distance": plots.distance, "rate": rates.rate}[kind](
+            found, out
+        )
     for name in left_out:
         messages().print(f"left out: {name}")
     if remark:

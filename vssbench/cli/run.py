@@ -12,24 +12,41 @@ from vssbench.cli.options import data_root_option, device_option, precision_opti
 
 
 @click.command()
-@click.option("-m", "--method", "methods", multiple=True, help="Method, as arseg[scale=0.5]. Repeatable.")
-@click.option("-d", "--dataset", "datasets", multiple=True, help="Dataset; synthetic by default. Repeatable.")
-@click.option("-c", "--codec", "codecs", multiple=True, help="Codec, as h264[bitrate=1M,gop=12]. Repeatable.")
+@click.option(
+    "-m", "--method", "methods", multiple=True, help="Method, as arseg[scale=0.5]. Repeatable."
+)
+@click.option(
+    "-d", "--dataset", "datasets", multiple=True, help="Dataset; synthetic by default. Repeatable."
+)
+@click.option(
+    "-c", "--codec", "codecs", multiple=True, help="Codec, as h264[bitrate=1M,gop=12]. Repeatable."
+)
 @data_root_option
-@click.option("--gop", type=click.IntRange(1), help="Frames of a GOP, where a codec's brackets do not say (12).")
-@click.option("--protocol", default="dense", show_default=True, help="Which frame is scored at which distance.")
+@click.option(
+    "--gop",
+    type=click.IntRange(1),
+    help="Frames of a GOP, where a codec's brackets do not say (12).",
+)
+@click.option(
+    "--protocol",
+    default="dense",
+    show_default=True,
+    help="Which frame is scored at which distance.",
+)
 @click.option(
     "--measure",
     "measures",
     multiple=True,
     metavar="NAME",
-    help="Beside mIoU: boundary (F-score of outlines), consistency (TC, VC over time); `scores` shows them. Repeatable.",
+    help="Beside mIoU: boundary (F-score of outlines), consistency (TC, VC over time); `scores` "
+    "shows them. Repeatable.",
 )
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="Weight file; the shipped ones by default. Repeatable, each goes to the method it was trained for.",
+    help="Weight file; the shipped ones by default. Repeatable, each goes to the method it was "
+    "trained for.",
 )
 @runs_option
 @device_option
@@ -49,7 +66,8 @@ def run(
     precision: str,
     force: bool,
 ) -> None:
-    """Measure mIoU by distance from the keyframe, GMACs and latency. No option at all runs the embedded default.
+    """Measure mIoU by distance from the keyframe, GMACs and latency. No option at all runs the
+    embedded default.
 
     For example:
 
@@ -57,7 +75,8 @@ def run(
         python bench.py run -m pspnet -m 'arseg[scale=0.5]' -d camvid --data-root ~/CamVid
             -c 'h264[bitrate=1M]' -c 'h264[bitrate=300k]' --gop 12
 
-    Exit status: 0 if every cell was measured, 1 if one failed or was refused (the others are kept), 2 for bad input.
+    Exit status: 0 if every cell was measured, 1 if one failed or was refused (the others are kept),
+    2 for bad input.
     """
     from vssbench.cli.options import check_device, open_dataset
     from vssbench.core.errors import DataError
@@ -74,7 +93,16 @@ def run(
     for text in datasets or DEFAULT_DATASETS:
         variant = parse_variant(text)
         opened.append((variant, open_dataset(variant, data_root)))
-    grid = Grid(methods, codecs or DEFAULT_CODECS, protocol, weights, gop, precision, device, measures=measures)
+    grid = Grid(
+        methods,
+        codecs or DEFAULT_CODECS,
+        protocol,
+        weights,
+        gop,
+        precision,
+        device,
+        measures=measures,
+    )
     cells = plan(grid, opened, runs / ".cache")
     store = RunStore(runs)
     measurements = sweep(cells, store, typed_command(), force)
@@ -85,14 +113,21 @@ def run(
     if found:
         print_table(terminal(rows(found)))
     if len(found) < len(measurements):
-        messages().print(f"{len(measurements) - len(found)} of {len(measurements)} cells could not be stored: make room")
-    messages().print(f"wrote {len(found)} runs to {runs}/ (`bench.py table --runs {runs}` shows all that are there)")
+        messages().print(
+            f"{len(measurements) - len(found)} of {len(measurements)} cells could not be stored: "
+            "make room"
+        )
+    messages().print(
+        f"wrote {len(found)} runs to {runs}/ (`bench.py table --runs {runs}` shows all that are "
+        "there)"
+    )
     if any(measurement.status != "done" for measurement in measurements):
         sys.exit(1)
 
 
 def print_table(table: object) -> None:
-    """A rich table to stdout, wide enough that no number is lost: a narrow terminal breaks the lines."""
+    """A rich table to stdout, wide enough that no number is lost: a narrow terminal breaks the
+    lines."""
     from rich.console import Console
 
     console = Console(highlight=False)

@@ -1,4 +1,5 @@
-"""``bench.py scores``: every score of the results store with its interval, and differences of methods with theirs."""
+"""``bench.py scores``: every score of the results store with its interval, and differences of
+methods with theirs."""
 
 from __future__ import annotations
 
@@ -13,7 +14,10 @@ from vssbench.cli.options import runs_option
 @click.command()
 @runs_option
 @choice_options
-@click.option("--base", help="The method with which others are compared on the same frames; the costliest by default.")
+@click.option(
+    "--base",
+    help="The method with which others are compared on the same frames; the costliest by default.",
+)
 @click.option(
     "--absent", type=click.Choice(["skip", "zero", "one"]), default="skip", show_default=True,
     help="A class in neither truth nor prediction: left out of the mean, or counted as 0 or 1.",
@@ -23,9 +27,12 @@ from vssbench.cli.options import runs_option
     "left_out",
     multiple=True,
     metavar="CLASS",
-    help="A class whose pixels are not scored and that no mean holds: 11 of CamVid's 12. Repeatable.",
+    help="A class whose pixels are not scored and that no mean holds: 11 of CamVid's 12. "
+    "Repeatable.",
 )
-@click.option("--format", "fmt", type=click.Choice(["md", "csv", "json"]), help="Default: for the terminal.")
+@click.option(
+    "--format", "fmt", type=click.Choice(["md", "csv", "json"]), help="Default: for the terminal."
+)
 def scores(
     runs: Path,
     methods: tuple[str, ...],
@@ -37,10 +44,12 @@ def scores(
     left_out: tuple[str, ...],
     fmt: str | None,
 ) -> None:
-    """Print mIoU with its 95 % bootstrap interval, pooled and image-level mIoU, frequency-weighted IoU and accuracies; boundary
-    F-score and temporal consistency where a run was made with --measure.
+    """Print mIoU with its 95 % bootstrap interval, pooled and image-level mIoU, frequency-weighted
+    IoU and accuracies; boundary F-score and temporal consistency where a run was made with
+    --measure.
 
-    Methods measured on the same frames are compared in pairs: what all find hard cancels. For example:
+    Methods measured on the same frames are compared in pairs: what all find hard cancels. For
+    example:
 
     \b
         python bench.py scores -c 'h264[bitrate=1M]' --base pspnet

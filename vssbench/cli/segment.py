@@ -12,27 +12,67 @@ from vssbench.core.errors import UsageError
 
 @click.command()
 @click.argument("video", type=click.Path(path_type=Path), metavar="IN")
-@click.option("-m", "--method", "method", help="Method, as arseg[scale=0.5]; by default that of --weights.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Video to write, or a folder for PNGs.")
 @click.option(
-    "--output", type=click.Choice(["overlay", "labels", "palette"]), default="overlay", show_default=True,
+    "-m", "--method", "method", help="Method, as arseg[scale=0.5]; by default that of --weights."
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Video to write, or a folder for PNGs.",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["overlay", "labels", "palette"]),
+    default="overlay",
+    show_default=True,
     help="The video tinted by its labels, their colours alone, or indexed PNGs in a folder.",
-)  # fmt: skip
+)
 @click.option(
-    "--alpha", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Weight of the colours in an overlay."
+    "--alpha",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Weight of the colours in an overlay.",
 )
 @click.option("--legend", is_flag=True, help="Name the classes below the picture.")
-@click.option("--weights", type=click.Path(path_type=Path), help="Weight file; shipped weights by default.")
-@click.option("-d", "--dataset", default="camvid", show_default=True, help="Dataset whose shipped weights to take.")
-@click.option("--size", type=SIZE, help="Size at which the network runs; the video's own by default.")
 @click.option(
-    "--motion", type=click.Choice(["auto", "codec", "estimated"]), default="auto", show_default=True,
-    help="The stream's own vectors, or optical flow; auto: the stream's own wherever they can be trusted.",
-)  # fmt: skip
-@click.option("--reencode", metavar="CODEC", help="Encode the video first, as h264[bitrate=1M,gop=12].")
-@click.option("--max-gop", type=click.IntRange(1), metavar="N", help="Full work after N frames without a keyframe.")
+    "--weights", type=click.Path(path_type=Path), help="Weight file; shipped weights by default."
+)
+@click.option(
+    "-d",
+    "--dataset",
+    default="camvid",
+    show_default=True,
+    help="Dataset whose shipped weights to take.",
+)
+@click.option(
+    "--size", type=SIZE, help="Size at which the network runs; the video's own by default."
+)
+@click.option(
+    "--motion",
+    type=click.Choice(["auto", "codec", "estimated"]),
+    default="auto",
+    show_default=True,
+    help="The stream's own vectors, or optical flow; auto: the stream's own wherever they can be "
+    "trusted.",
+)
+@click.option(
+    "--reencode", metavar="CODEC", help="Encode the video first, as h264[bitrate=1M,gop=12]."
+)
+@click.option(
+    "--max-gop",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Full work after N frames without a keyframe.",
+)
 @click.option("--audio", is_flag=True, help="Copy the sound.")
-@click.option("--stats", type=click.Path(path_type=Path, dir_okay=False), help="CSV to write, a line for each frame.")
+@click.option(
+    "--stats",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="CSV to write, a line for each frame.",
+)
 @force_option
 @device_option
 @precision_option("fp32")
@@ -55,18 +95,21 @@ def segment(
     device: str,
     precision: str,
 ) -> None:
-    """Segment your own video IN, as a method does it frame by frame: full work on keyframes, cheap work between.
+    """Segment your own video IN, as a method does it frame by frame: full work on keyframes, cheap
+    work between.
 
-    Keyframes and motion vectors are those of the stream itself; where its vectors cannot be trusted, motion is estimated from
-    the decoded frames, and a message says why. Time stamps, rotation and colour tags are heeded. For example:
+    Keyframes and motion vectors are those of the stream itself; where its vectors cannot be
+    trusted, motion is estimated from the decoded frames, and a message says why. Time stamps,
+    rotation and colour tags are heeded. For example:
 
     \b
         python bench.py segment drive.mp4 -m 'arseg[scale=0.5]' -o overlay.mp4 --legend
         python bench.py segment drive.mkv -m pspnet --size 360x480 -o labels --output palette
-        python bench.py segment drive.mp4 -m warp --reencode 'h264[bitrate=1M,gop=12]' -o overlay.mp4 --stats frames.csv
+        python bench.py segment drive.mp4 -m warp --reencode 'h264[bitrate=1M,gop=12]' \\
+            -o overlay.mp4 --stats frames.csv
 
-    The network runs at the video's size, and does best at the size of the images that it was trained on. Exit status: 0, or 2
-    for bad input.
+    The network runs at the video's size, and does best at the size of the images that it was
+    trained on. Exit status: 0, or 2 for bad input.
     """
     from vssbench.cli.options import check_device
     from vssbench.core import registry
@@ -82,18 +125,39 @@ def segment(
     console = messages()
     variant, file = weights_for(method, weights, dataset, console.print)
     if reencode is not None and motion != "auto":
-        raise UsageError("--motion is for a stream as it is; with --reencode, put motion=estimated into the codec's brackets")
+        raise UsageError(
+            "--motion is for a stream as it is; with --reencode, put motion=estimated into the "
+            "codec's brackets"
+        )
     codec = registry.create("codecs", parse_variant(reencode)) if reencode is not None else None
     source = open_source(video.expanduser())
     painter = Painter(file.classes, palette_of(file.classes), alpha, legend)
     job = Job(
-        source, variant, file, out.expanduser(), output, painter, size, motion, codec, max_gop, audio,
-        stats.expanduser() if stats is not None else None, device, precision, force,
-    )  # fmt: skip
+        source,
+        variant,
+        file,
+        out.expanduser(),
+        output,
+        painter,
+        size,
+        motion,
+        codec,
+        max_gop,
+        audio,
+        stats.expanduser() if stats is not None else None,
+        device,
+        precision,
+        force,
+    )
     work = Work(job, job.check(), console.print)
     height, width = source.size
     console.print(
-        "; ".join([f"{video}: {source.codec}, {width}x{height} at {float(source.rate):g} frames/s", *source.remarks()])
+        "; ".join(
+            [
+                f"{video}: {source.codec}, {width}x{height} at {float(source.rate):g} frames/s",
+                *source.remarks(),
+            ]
+        )
     )
     with stopped_cleanly(), track("segmenting", source.frames) as tracker:
         work.advance = tracker.advance

@@ -17,8 +17,16 @@ from vssbench.cli.options import runs_option
     "--by", type=click.Choice(["method", "codec"]), default="method", show_default=True,
     help="A line a method, or a line a codec and a column a method.",
 )  # fmt: skip
-@click.option("--base", help="With --by codec: the method over which the others gain; the costliest by default.")
-@click.option("--format", "fmt", type=click.Choice(["md", "csv", "latex", "json"]), help="Default: for the terminal.")
+@click.option(
+    "--base",
+    help="With --by codec: the method over which the others gain; the costliest by default.",
+)
+@click.option(
+    "--format",
+    "fmt",
+    type=click.Choice(["md", "csv", "latex", "json"]),
+    help="Default: for the terminal.",
+)
 @click.option("--per-class", is_flag=True, help="Add the IoU of every class.")
 def table(
     runs: Path,
@@ -31,7 +39,8 @@ def table(
     fmt: str | None,
     per_class: bool,
 ) -> None:
-    """Print the newest run of every method x dataset x codec of the results store. Rates are measured, not asked.
+    """Print the newest run of every method x dataset x codec of the results store. Rates are
+    measured, not asked.
 
     For example:
 
@@ -46,9 +55,13 @@ def table(
     from vssbench.report.table import render, terminal
 
     if by == "codec" and per_class:
-        raise UsageError("--by codec has a column a method and no place for classes: leave --per-class out")
+        raise UsageError(
+            "--by codec has a column a method and no place for classes: leave --per-class out"
+        )
     if by == "method" and base is not None:
-        raise UsageError("--base is the method that others are compared with in a table --by codec: add that")
+        raise UsageError(
+            "--base is the method that others are compared with in a table --by codec: add that"
+        )
     found, remark = chosen_rows(runs, methods, datasets, codecs, older)
     if fmt is None and not per_class:
         print_table(terminal_pivot(found, base) if by == "codec" else terminal(found))

@@ -20,10 +20,19 @@ if TYPE_CHECKING:
 @click.argument("method")
 @click.option("-d", "--dataset", required=True, help="Dataset to train on.")
 @data_root_option
-@click.option("--recipe", default="short", show_default=True, metavar="NAME",
-              help="paper (as published), short (minutes on a CPU), or another that the method has.")  # fmt: skip
+@click.option(
+    "--recipe",
+    default="short",
+    show_default=True,
+    metavar="NAME",
+    help="paper (as published), short (minutes on a CPU), or another that the method has.",
+)
 @click.option("--show", is_flag=True, help="Print the recipe, with everything settled, and stop.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Weight file to write (.safetensors).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Weight file to write (.safetensors).",
+)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint beside --out.")
 @click.option(
     "--init",
@@ -32,35 +41,101 @@ if TYPE_CHECKING:
     multiple=True,
     help="Start from these weights; AR-Seg takes its branches from per-frame networks.",
 )
-@click.option("--phase", "phases", multiple=True, metavar="NAME",
-              help="Run this phase, whatever --init replaces; all that it leaves by default. Repeatable.")  # fmt: skip
-@click.option("--minutes", type=click.FloatRange(0, min_open=True),
-              help="Stop after so many minutes, at the end of an epoch; --resume goes on.")  # fmt: skip
-@click.option("--epochs", type=click.IntRange(1), help="Epochs of the main phase, instead of the recipe's.")
-@click.option("--iterations", type=click.IntRange(1), help="Steps of the main phase, instead of epochs.")
-@click.option("--batch", type=click.IntRange(1), help="Images a pass, over all processes, instead of the recipe's.")
-@click.option("--accumulate", type=click.IntRange(1), default=1, show_default=True,
-              help="Passes a step: the gradient of a batch so many times as large.")  # fmt: skip
-@click.option("--crop", type=SIZE, metavar="HxW", help="Training crop in pixels, instead of the recipe's.")
-@click.option("--lr", "learning_rate", type=click.FloatRange(0, min_open=True),
-              help="Peak learning rate, instead of the recipe's.")  # fmt: skip
-@click.option("-c", "--codec", "codecs", multiple=True,
-              help="Codec of training pairs, instead of the recipe's; several are taken in turn.")  # fmt: skip
-@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]),
-              help="Arithmetic of the network, instead of the recipe's; fp16 on CUDA alone.")  # fmt: skip
-@click.option("--validate-every", type=click.IntRange(0), metavar="N",
-              help="Judge the state on held-out clips every N epochs, instead of the recipe's; 0 is never.")  # fmt: skip
-@click.option("--all-training-data", is_flag=True,
-              help="Hold nothing out and validate never, as --validate-every 0.")  # fmt: skip
-@click.option("--select", type=click.Choice(["best", "last"]),
-              help="State that a phase ends with: the best on the held-out clips, or the last.")  # fmt: skip
-@click.option("--frames", type=click.IntRange(1), help="Frames an epoch, and a validation, at most; all by default.")
-@click.option("--part-size", type=float, help="Split the weights into files of at most this many MiB.")
-@click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that load data.")
-@click.option("--memory", type=click.FloatRange(0, min_open=True), default=4.0, show_default=True, metavar="GIB",
-              help="Memory for data that are kept or wait, all processes of this machine together.")  # fmt: skip
-@click.option("--frame-folder", type=click.Path(path_type=Path, file_okay=False),
-              help="Keep training frames here, raw: drawn ones of synthetic take minutes at every start.")  # fmt: skip
+@click.option(
+    "--phase",
+    "phases",
+    multiple=True,
+    metavar="NAME",
+    help="Run this phase, whatever --init replaces; all that it leaves by default. Repeatable.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="Stop after so many minutes, at the end of an epoch; --resume goes on.",
+)
+@click.option(
+    "--epochs", type=click.IntRange(1), help="Epochs of the main phase, instead of the recipe's."
+)
+@click.option(
+    "--iterations", type=click.IntRange(1), help="Steps of the main phase, instead of epochs."
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    help="Images a pass, over all processes, instead of the recipe's.",
+)
+@click.option(
+    "--accumulate",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Passes a step: the gradient of a batch so many times as large.",
+)
+@click.option(
+    "--crop", type=SIZE, metavar="HxW", help="Training crop in pixels, instead of the recipe's."
+)
+@click.option(
+    "--lr",
+    "learning_rate",
+    type=click.FloatRange(0, min_open=True),
+    help="Peak learning rate, instead of the recipe's.",
+)
+@click.option(
+    "-c",
+    "--codec",
+    "codecs",
+    multiple=True,
+    help="Codec of training pairs, instead of the recipe's; several are taken in turn.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "fp16"]),
+    help="Arithmetic of the network, instead of the recipe's; fp16 on CUDA alone.",
+)
+@click.option(
+    "--validate-every",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Judge the state on held-out clips every N epochs, instead of the recipe's; 0 is never.",
+)
+@click.option(
+    "--all-training-data",
+    is_flag=True,
+    help="Hold nothing out and validate never, as --validate-every 0.",
+)
+@click.option(
+    "--select",
+    type=click.Choice(["best", "last"]),
+    help="State that a phase ends with: the best on the held-out clips, or the last.",
+)
+@click.option(
+    "--frames",
+    type=click.IntRange(1),
+    help="Frames an epoch, and a validation, at most; all by default.",
+)
+@click.option(
+    "--part-size", type=float, help="Split the weights into files of at most this many MiB."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Processes that load data.",
+)
+@click.option(
+    "--memory",
+    type=click.FloatRange(0, min_open=True),
+    default=4.0,
+    show_default=True,
+    metavar="GIB",
+    help="Memory for data that are kept or wait, all processes of this machine together.",
+)
+@click.option(
+    "--frame-folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep training frames here, raw: drawn ones of synthetic take minutes at every start.",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @force_option
 @device_option
@@ -82,7 +157,8 @@ def train(
     \b
         python bench.py train 'pspnet[width=0.5]' -d camvid --data-root ~/CamVid --epochs 60
         python bench.py train arseg -d camvid --data-root ~/CamVid --recipe paper --device cuda
-        torchrun --nproc-per-node 4 bench.py train arseg -d camvid --data-root ~/CamVid --recipe paper --device cuda
+        torchrun --nproc-per-node 4 bench.py train arseg -d camvid --data-root ~/CamVid \\
+            --recipe paper --device cuda
     """
     from dataclasses import replace
 
@@ -98,7 +174,10 @@ def train(
 
     if all_training_data:
         if given["validate_every"] or given["select"] == "best":
-            raise UsageError("--all-training-data holds nothing out: leave out --validate-every and --select best")
+            raise UsageError(
+                "--all-training-data holds nothing out: leave out --validate-every and --select "
+                "best"
+            )
         given["validate_every"] = 0
     options = Options(**given)
     variant, dataset_variant = parse_variant(method), parse_variant(dataset)
@@ -122,7 +201,8 @@ def train(
 
 
 def describe_recipe(variant: Variant, dataset: Variant, options: Options) -> str:
-    """The recipe with everything settled, one value a line as in its file, and the phases that it makes."""
+    """The recipe with everything settled, one value a line as in its file, and the phases that it
+    makes."""
     import torch
 
     from vssbench.core import registry
@@ -136,17 +216,25 @@ def describe_recipe(variant: Variant, dataset: Variant, options: Options) -> str
     with torch.device("meta"):  # shapes alone, in no time and no memory
         model = [registry.create("methods", stage, classes=2) for stage in stages][-1]
     lines = [f"{settled} on {dataset.name}, recipe {recipe.name}"]
-    lines += [f"{key} = {value}" for key, value in recipe.flat().items() if not key.startswith("phases.")]
+    lines += [
+        f"{key} = {value}" for key, value in recipe.flat().items() if not key.startswith("phases.")
+    ]
     lines += [_describe_phase(phase, recipe) for phase in model.phases()]
     if len(stages) > 1:
-        lines += [f"stage {number}: {stage}, all of the above" for number, stage in enumerate(stages, 1)]
+        lines += [
+            f"stage {number}: {stage}, all of the above" for number, stage in enumerate(stages, 1)
+        ]
     return "\n".join([*lines, *notes(recipe, settled, model, bool(options.initial))])
 
 
 def _describe_phase(phase: Phase, recipe: Recipe) -> str:
     own = recipe.of(phase.name)
     share = phase.share if own.share is None else own.share
-    unit, length = ("epochs", recipe.epochs) if recipe.epochs is not None else ("iterations", recipe.iterations or 0)
+    unit, length = (
+        ("epochs", recipe.epochs)
+        if recipe.epochs is not None
+        else ("iterations", recipe.iterations or 0)
+    )
     gaps = (own.gaps or phase.gaps) if phase.data != "stills" else None
     parts = [
         phase.data + (f" {gaps[0]} to {gaps[1]} frames apart" if gaps else ""),

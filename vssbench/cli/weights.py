@@ -24,10 +24,23 @@ def weights() -> None:
 @weights.command("import")
 @click.argument("method")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write (.safetensors).")
-@click.option("--role", type=click.Choice(["HR", "AR"]), help="AR-Seg: what a single file is, if either.")
-@click.option("--classes", help="Names of the classes, separated by commas; known for CamVid (11, 12) and Cityscapes (19).")
-@click.option("--part-size", type=float, help="Split the weights into files of at most this many MiB.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write (.safetensors).",
+)
+@click.option(
+    "--role", type=click.Choice(["HR", "AR"]), help="AR-Seg: what a single file is, if either."
+)
+@click.option(
+    "--classes",
+    help="Names of the classes, separated by commas; known for CamVid (11, 12) and Cityscapes "
+    "(19).",
+)
+@click.option(
+    "--part-size", type=float, help="Split the weights into files of at most this many MiB."
+)
 @force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the account as JSON.")
 def import_weights(
@@ -44,11 +57,13 @@ def import_weights(
 
     \b
         python bench.py weights import pspnet camvid-psp18.pth
-        python bench.py weights import arseg camvid-psp18-hr.pth camvid-psp18-ar.pth -o arseg.safetensors
-        python bench.py weights import 'bisenet' resnet18-imagenet.pth   # a backbone, for `train --init`
+        python bench.py weights import arseg camvid-psp18-hr.pth camvid-psp18-ar.pth \\
+            -o arseg.safetensors
+        python bench.py weights import bisenet resnet18-imagenet.pth  # for train --init
 
-    The file says which network it is; parameters in brackets must agree with it. AR-Seg takes its HR file, then its AR
-    file. Nothing in a checkpoint is executed. The account names every entry that is used, and why another is not.
+    The file says which network it is; parameters in brackets must agree with it. AR-Seg takes its
+    HR file, then its AR file. Nothing in a checkpoint is executed. The account names every entry
+    that is used, and why another is not.
     """
     from vssbench.core.progress import messages
     from vssbench.core.variant import parse_variant
@@ -81,7 +96,8 @@ def _account_lines(report: dict[str, Any]) -> list[str]:
         lines.append(f"  not used: {len(entries)} entries: {reason} ({shown})")
     if report["missing"]:
         lines.append(
-            f"  missing: {', '.join(report['missing'])}: not in these files; such weights can start a training, not be scored"
+            f"  missing: {', '.join(report['missing'])}: not in these files; such weights can "
+            "start a training, not be scored"
         )
     return lines
 
@@ -90,7 +106,8 @@ def _account_lines(report: dict[str, Any]) -> list[str]:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(file: Path, as_json: bool) -> None:
-    """Say what FILE holds: method, classes, normalisation, where the weights come from; the originals that a .pth fits.
+    """Say what FILE holds: method, classes, normalisation, where the weights come from; the
+    originals that a .pth fits.
 
     \b
         python bench.py weights info weights/pspnet-camvid.safetensors

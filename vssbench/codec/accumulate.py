@@ -1,4 +1,5 @@
-"""Accumulation over a GOP: every picture's field to its keyframe, through whatever pictures its blocks refer to."""
+"""Accumulation over a GOP: every picture's field to its keyframe, through whatever pictures its
+blocks refer to."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from vssbench.core.errors import DataError
 class Accumulator:
     """Follows one stream in display order and gives each frame its field to the keyframe.
 
-    A frame whose references are not there yet (a B-frame before the anchor that it refers to) waits for them. Fields are kept
-    on the grid until the GOP ends, or until :meth:`forget`.
+    A frame whose references are not there yet (a B-frame before the anchor that it refers to) waits
+    for them. Fields are kept on the grid until the GOP ends, or until :meth:`forget`.
     """
 
     def __init__(self, height: int, width: int, settings: MotionSettings) -> None:
@@ -25,14 +26,18 @@ class Accumulator:
         self._waiting: dict[int, BlockVectors] = {}
 
     def add(self, index: int, blocks: BlockVectors, key: bool) -> Iterator[tuple[int, MotionField]]:
-        """Take the vectors of the next frame; yields the frames whose fields are known now, with the fields.
+        """Take the vectors of the next frame; yields the frames whose fields are known now, with
+        the fields.
 
-        Raises DataError where a frame refers to one beyond the keyframes on either side of it (an open GOP).
+        Raises DataError where a frame refers to one beyond the keyframes on either side of it (an
+        open GOP).
         """
         if key:
             self._refuse_waiting(f"before the keyframe {index}")
             self._keyframe = index
-            zero = np.zeros((*grid_shape(self.height, self.width, self.settings.cell), 2), np.float32)
+            zero = np.zeros(
+                (*grid_shape(self.height, self.width, self.settings.cell), 2), np.float32
+            )
             self._fields = {index: zero}
             yield index, MotionField(zero, self.settings.cell, self.height, self.width, 1.0)
             return
@@ -58,8 +63,8 @@ class Accumulator:
         before = [name for name in (*blocks.named, blocks.past) if name < self._keyframe]
         if before:
             raise DataError(
-                f"frame {index} refers to frame {before[0]}, which lies before its keyframe {self._keyframe}: expected closed "
-                "GOPs, whose frames refer to nothing outside"
+                f"frame {index} refers to frame {before[0]}, which lies before its keyframe "
+                f"{self._keyframe}: expected closed GOPs, whose frames refer to nothing outside"
             )
         return blocks.past in self._fields and all(name in self._fields for name in blocks.named)
 
@@ -67,12 +72,14 @@ class Accumulator:
         step = settle(index, blocks, self.settings.fill)
         grid = compose(step, self._fields, self.settings.cell, self.settings.whole_pixels)
         self._fields[index] = grid
-        return MotionField(grid, self.settings.cell, self.height, self.width, blocks.intra_share, blocks, step)
+        return MotionField(
+            grid, self.settings.cell, self.height, self.width, blocks.intra_share, blocks, step
+        )
 
     def _refuse_waiting(self, where: str) -> None:
         for index, blocks in self._waiting.items():
             absent = [name for name in blocks.named if name not in self._fields]
             raise DataError(
-                f"frame {index} refers to frame {absent[0] if absent else blocks.past}, which is not there {where}: expected "
-                "closed GOPs, whose frames refer to nothing outside"
+                f"frame {index} refers to frame {absent[0] if absent else blocks.past}, which is "
+                f"not there {where}: expected closed GOPs, whose frames refer to nothing outside"
             )

@@ -32,7 +32,8 @@ _PATIENCE = 0.1
 
 
 def raise_if_unwanted() -> None:
-    """Leave, by an exception that ends the thread's work, where this thread works ahead and nobody wants its items now."""
+    """Leave, by an exception that ends the thread's work, where this thread works ahead and nobody
+    wants its items now."""
     worker: _Worker[object] | None = getattr(_thread, "worker", None)
     if worker is not None and worker.stopped.is_set():
         raise _Stopped
@@ -93,12 +94,16 @@ class _Worker(Generic[T]):
 
 
 @contextmanager
-def ahead(source: Iterator[T], depth: int, gate: AbstractContextManager[object] | None = None) -> Iterator[Iterator[T]]:
-    """The items of ``source`` in order, made in a background thread, at most ``depth`` of them waiting.
+def ahead(
+    source: Iterator[T], depth: int, gate: AbstractContextManager[object] | None = None
+) -> Iterator[Iterator[T]]:
+    """The items of ``source`` in order, made in a background thread, at most ``depth`` of them
+    waiting.
 
-    An error of the source is raised where its item would have come. ``gate``, a lock, is held while an item is made: who
-    holds it makes the thread stand still. On leaving, the thread has ended and the source is closed; a worker that is stopped
-    while it takes items from another stops too, so that an interrupted encoder does not finish its clip first.
+    An error of the source is raised where its item would have come. ``gate``, a lock, is held while
+    an item is made: who holds it makes the thread stand still. On leaving, the thread has ended and
+    the source is closed; a worker that is stopped while it takes items from another stops too, so
+    that an interrupted encoder does not finish its clip first.
     """
     worker = _Worker(source, depth, gate if gate is not None else nullcontext())
     worker.thread.start()

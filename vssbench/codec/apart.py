@@ -48,7 +48,9 @@ STILL, STUCK = 120.0, 1800.0
 #: attempts are sound and give the same bits
 STALLING, STALLED, ATTEMPTS = ("libsvtav1",), 5.0, 8
 #: what the process runs: the code of this one, wherever that comes from
-_PROGRAM = "import sys; sys.path[:] = {path!r}; from vssbench.codec.encoder_process import serve; serve()"
+_PROGRAM = (
+    "import sys; sys.path[:] = {path!r}; from vssbench.codec.encoder_process import serve; serve()"
+)
 
 
 @dataclass(frozen=True)
@@ -105,14 +107,16 @@ class _Kept:
     count: int = 0
 
     def record(self, images: Iterator[Image]) -> Iterator[Image]:
-        """The images, each of which is kept before it is handed on. Raises DataError on a full disk."""
+        """The images, each of which is kept before it is handed on. Raises DataError on a full
+        disk."""
         for image in images:
             try:
                 self.file.seek(self.count * image.nbytes)
                 self.file.write(image.data.cast("B"))
             except OSError as error:
                 raise DataError(
-                    f"the images to encode cannot be kept in {tempfile.gettempdir()}: {error.strerror}; free space there"
+                    f"the images to encode cannot be kept in {tempfile.gettempdir()}: "
+                    f"{error.strerror}; free space there"
                 ) from error
             self.count += 1
             yield image
@@ -131,7 +135,8 @@ class Hung(DataError):
 
 @contextmanager
 def _process() -> Iterator[_Process]:
-    """A process that waits or a new one; it is ended unless all went well and it has done little."""
+    """A process that waits or a new one; it is ended unless all went well and it has done
+    little."""
     process = _waiting()
     try:
         yield process
@@ -153,10 +158,13 @@ class _Process:
         # Ctrl-C reaches all processes of a terminal; what to do on it is decided here
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+            )
         except OSError as error:
             raise DataError(
-                f"no process for the encoder could be started: {error.strerror or error}; close other programs, or try again"
+                f"no process for the encoder could be started: {error.strerror or error}; close "
+                "other programs, or try again"
             ) from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -220,7 +228,10 @@ class _Process:
             self._ready(task, giving=False)
             piece = os.read(self._answers, size - len(data))
             if not piece:
-                raise DataError(f"{task.title}, {_death(self._child.wait())}: choose other parameters or another codec")
+                raise DataError(
+                    f"{task.title}, {_death(self._child.wait())}: choose other parameters or "
+                    "another codec"
+                )
             data += piece
         return data
 
@@ -245,8 +256,8 @@ class _Process:
             waited, work = waited + _LOOK, done
             if waited >= STUCK or (done is not None and idle >= self._still):
                 raise Hung(
-                    f"{task.title}, made no progress for {waited:.0f} s and was ended: it hangs with these parameters; choose "
-                    "others or another codec"
+                    f"{task.title}, made no progress for {waited:.0f} s and was ended: it hangs "
+                    "with these parameters; choose others or another codec"
                 )
 
     def _work(self) -> bytes | None:
@@ -291,4 +302,8 @@ def _death(status: int) -> str:
     if status >= 0:
         return f"left its process (exit status {status})"
     name = signal.Signals(-status).name if -status in list(signal.Signals) else f"signal {-status}"
-    return "was killed (SIGKILL), as happens where memory runs out" if name == "SIGKILL" else f"crashed ({name})"
+    return (
+        "was killed (SIGKILL), as happens where memory runs out"
+        if name == "SIGKILL"
+        else f"crashed ({name})"
+    )

@@ -1,4 +1,5 @@
-"""The bitstream of a clip: encoded once and kept in a cache, or encoded to a temporary file that is removed."""
+"""The bitstream of a clip: encoded once and kept in a cache, or encoded to a temporary file that is
+removed."""
 
 from __future__ import annotations
 
@@ -35,11 +36,15 @@ class Bitstream:
 
 
 @contextmanager
-def bitstream(clip: Clip, settings: EncoderSettings, cache: Path | None = None, fps: float = 0.0) -> Iterator[Bitstream]:
-    """The clip's bitstream, encoded now unless the folder ``cache`` holds it. ``fps`` 0 is the clip's own.
+def bitstream(
+    clip: Clip, settings: EncoderSettings, cache: Path | None = None, fps: float = 0.0
+) -> Iterator[Bitstream]:
+    """The clip's bitstream, encoded now unless the folder ``cache`` holds it. ``fps`` 0 is the
+    clip's own.
 
-    Safe under many processes: each writes under a name of its own and renames it. A kept stream that was damaged on disk is
-    encoded again. Raises DataError where the clip's frames are not what it says, or the cache cannot be written.
+    Safe under many processes: each writes under a name of its own and renames it. A kept stream
+    that was damaged on disk is encoded again. Raises DataError where the clip's frames are not what
+    it says, or the cache cannot be written.
     """
     fps = fps or clip.fps
     if cache is None:
@@ -53,7 +58,8 @@ def bitstream(clip: Clip, settings: EncoderSettings, cache: Path | None = None, 
 
 
 def cache_key(clip: Clip, settings: EncoderSettings, fps: float) -> str:
-    """Hash of all that determines the bits: the clip's content and size, the encoder's settings, the libraries."""
+    """Hash of all that determines the bits: the clip's content and size, the encoder's settings,
+    the libraries."""
     identity = {
         "clip": [clip.fingerprint, clip.length, clip.height, clip.width, fps],
         "encoder": asdict(settings),
@@ -63,17 +69,24 @@ def cache_key(clip: Clip, settings: EncoderSettings, fps: float) -> str:
 
 
 def library_versions() -> dict[str, Any]:
-    """The versions of PyAV and of FFmpeg's libraries that shape a bitstream and the images decoded from it."""
+    """The versions of PyAV and of FFmpeg's libraries that shape a bitstream and the images decoded
+    from it."""
     names = ("libavcodec", "libswscale")
-    return {"av": av.__version__, **{name: ".".join(map(str, av.library_versions[name])) for name in names}}
+    return {
+        "av": av.__version__,
+        **{name: ".".join(map(str, av.library_versions[name])) for name in names},
+    }
 
 
 def _kept(path: Path) -> Bitstream | None:
-    """A stream of the cache with its record; None, and a warning, where either is not as it was written."""
+    """A stream of the cache with its record; None, and a warning, where either is not as it was
+    written."""
     record = path.with_suffix(RECORD_SUFFIX)
     try:
         if _checksum(path) == path.suffixes[-2][1:]:
-            frames = [CodedFrame(**frame) for frame in json.loads(record.read_text(encoding="utf-8"))]
+            frames = [
+                CodedFrame(**frame) for frame in json.loads(record.read_text(encoding="utf-8"))
+            ]
             return Bitstream(path, frames)
         reason = "its checksum is another"
     except (OSError, ValueError, TypeError) as error:
@@ -82,11 +95,17 @@ def _kept(path: Path) -> Bitstream | None:
     return None
 
 
-def _encode_into(clip: Clip, settings: EncoderSettings, cache: Path, key: str, fps: float) -> Bitstream:
-    """Encode into the cache; the name tells the content's checksum, since FFmpeg conceals some damage when decoding."""
+def _encode_into(
+    clip: Clip, settings: EncoderSettings, cache: Path, key: str, fps: float
+) -> Bitstream:
+    """Encode into the cache; the name tells the content's checksum, since FFmpeg conceals some
+    damage when decoding."""
     try:
         with files.drafts(cache) as under_way:
-            stream, record = under_way.path / f"clip{SUFFIX}", under_way.path / f"clip{RECORD_SUFFIX}"
+            stream, record = (
+                under_way.path / f"clip{SUFFIX}",
+                under_way.path / f"clip{RECORD_SUFFIX}",
+            )
             frames = _write(clip, settings, stream, fps)
             record.write_text(json.dumps([asdict(frame) for frame in frames]), encoding="utf-8")
             path = cache / f"{key}.{_checksum(stream)}{SUFFIX}"
@@ -95,7 +114,9 @@ def _encode_into(clip: Clip, settings: EncoderSettings, cache: Path, key: str, f
             under_way.publish(stream, path)
             return Bitstream(path, frames)
     except OSError as error:
-        raise DataError(f"cannot write the bitstream cache {cache}: {error.strerror or error}; choose another") from error
+        raise DataError(
+            f"cannot write the bitstream cache {cache}: {error.strerror or error}; choose another"
+        ) from error
 
 
 def _checksum(path: Path) -> str:
@@ -114,7 +135,7 @@ def _checked(clip: Clip) -> Iterator[Image]:
     for index, image in enumerate(clip.images()):
         if image.shape != (clip.height, clip.width, 3):
             raise DataError(
-                f"frame {index} of the clip {clip.name!r} is {image.shape}, expected {(clip.height, clip.width, 3)}: all "
-                "frames of a clip must have one size"
+                f"frame {index} of the clip {clip.name!r} is {image.shape}, expected "
+                f"{(clip.height, clip.width, 3)}: all frames of a clip must have one size"
             )
         yield image

@@ -1,7 +1,7 @@
 """Where the GOPs of a stream begin that is taken as it comes, and its vectors kept inside them.
 
-Streams of our own have closed GOPs of known length. Others may have open ones, whose B-frames refer over the keyframe that
-follows them, or none for hours.
+Streams of our own have closed GOPs of known length. Others may have open ones, whose B-frames refer
+over the keyframe that follows them, or none for hours.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ import numpy as np
 from vssbench.codec.vectors.reader import NONE, BlockVectors
 from vssbench.core.errors import UsageError
 
-#: frames for which a picture's field is kept since it was made or last referred to. A decoder holds 16 pictures at most, so
-#: that few more than this number of fields are ever kept, however long a GOP is
+#: frames for which a picture's field is kept since it was made or last referred to. A decoder holds
+#: 16 pictures at most, so that few more than this number of fields are ever kept, however long a
+#: GOP is
 KEPT = 64
 
 
 @dataclass
 class Boundaries:
-    """Follows one stream in display order. Keyframes are its intra pictures, and where ``max_gop`` is given no two of them are
-    much further apart: a picture is then made one that pictures behind it can refer to (no B-frame of a stream that reorders
-    them), or any at twice that distance. Raises UsageError for a ``max_gop`` below 1."""
+    """Follows one stream in display order. Keyframes are its intra pictures, and where ``max_gop``
+    is given no two of them are much further apart: a picture is then made one that pictures behind
+    it can refer to (no B-frame of a stream that reorders them), or any at twice that distance.
+    Raises UsageError for a ``max_gop`` below 1."""
 
     max_gop: int | None = None
     _keyframes: deque[int] = field(default_factory=deque)
@@ -35,7 +37,9 @@ class Boundaries:
 
     def __post_init__(self) -> None:
         if self.max_gop is not None and self.max_gop < 1:
-            raise UsageError(f"a longest GOP of {self.max_gop} frames cannot be used: expected 1 or more")
+            raise UsageError(
+                f"a longest GOP of {self.max_gop} frames cannot be used: expected 1 or more"
+            )
 
     def key(self, index: int, kind: str, intra: bool, reorders: bool) -> bool:
         """Return whether the next picture, of type I, P or B, begins a GOP.
@@ -52,9 +56,11 @@ class Boundaries:
         return begins
 
     def inside(self, index: int, blocks: BlockVectors) -> Iterator[tuple[int, BlockVectors]]:
-        """Take a frame's vectors; yields those that can be judged now, without what points out of their GOP.
+        """Take a frame's vectors; yields those that can be judged now, without what points out of
+        their GOP.
 
-        A frame waits until the pictures that it refers to have come, since one of them may be a keyframe.
+        A frame waits until the pictures that it refers to have come, since one of them may be a
+        keyframe.
         """
         self._held.append((index, blocks))
         while self._held and max(self._held[0][1].named, default=NONE) <= self._newest:
@@ -72,7 +78,11 @@ class Boundaries:
         """The frames to which no other will refer any more; each is told once."""
         waits = self._held[0][0] if self._held else self._newest
         key = self._keyframe(waits)
-        old = [index for index, last in self._used.items() if index < key or (index != key and last < waits - KEPT)]
+        old = [
+            index
+            for index, last in self._used.items()
+            if index < key or (index != key and last < waits - KEPT)
+        ]
         for index in old:
             del self._used[index]
         while len(self._keyframes) > 1 and self._keyframes[1] <= waits:
@@ -85,11 +95,15 @@ class Boundaries:
 
     def _judged(self, index: int, blocks: BlockVectors) -> tuple[int, BlockVectors]:
         key = self._keyframe(index)
-        following = min((each for each in self._keyframes if each > index), default=self._newest + 1)
+        following = min(
+            (each for each in self._keyframes if each > index), default=self._newest + 1
+        )
         self._used[index] = index
         if index == key:
             return index, blocks
-        outside = [name for name in blocks.named if not self._reachable(name, index, key, following)]
+        outside = [
+            name for name in blocks.named if not self._reachable(name, index, key, following)
+        ]
         references = blocks.references
         if outside:
             references = np.where(np.isin(references, outside), np.int32(NONE), references)

@@ -26,9 +26,10 @@ _PATTERN = 64
 
 @dataclass(frozen=True)
 class Contents:
-    """A file's first video stream. ``codec`` is FFmpeg's name; ``types`` counts picture types, ``mean_bits`` is of each;
-    ``gops`` are the lengths from keyframe to keyframe; ``pattern`` the types of the first pictures; ``intra_share`` is the
-    mean over all pictures but keyframes, None without vectors; ``reason`` says why those cannot be read, empty if they can."""
+    """A file's first video stream. ``codec`` is FFmpeg's name; ``types`` counts picture types,
+    ``mean_bits`` is of each; ``gops`` are the lengths from keyframe to keyframe; ``pattern`` the
+    types of the first pictures; ``intra_share`` is the mean over all pictures but keyframes, None
+    without vectors; ``reason`` says why those cannot be read, empty if they can."""
 
     path: str
     codec: str
@@ -49,7 +50,8 @@ class Contents:
 
 
 def contents(path: Path, advance: Callable[[], object] = lambda: None) -> Contents:
-    """Decode a file and say what it holds; ``advance`` is called for each frame. Raises DataError where it is no video."""
+    """Decode a file and say what it holds; ``advance`` is called for each frame. Raises DataError
+    where it is no video."""
     name, profile, fps = _header(path)
     codec = codec_of(name)
     vectors, reason = "", "" if codec else f"no codec here reads the motion vectors of {name}"
@@ -83,9 +85,15 @@ def _header(path: Path) -> tuple[str, str, float]:
                 raise DataError(f"{path} holds no video stream")
             stream = container.streams.video[0]
             fps = float(stream.average_rate or stream.guessed_rate or 0)
-            return stream.codec_context.codec.canonical_name, str(stream.codec_context.profile or ""), fps
+            return (
+                stream.codec_context.codec.canonical_name,
+                str(stream.codec_context.profile or ""),
+                fps,
+            )
     except (av.FFmpegError, OSError) as error:
-        raise DataError(f"{path} cannot be read as a video: {error.strerror or error}. Expected a video file") from error
+        raise DataError(
+            f"{path} cannot be read as a video: {error.strerror or error}. Expected a video file"
+        ) from error
 
 
 def codec_of(canonical: str) -> EncodedCodec | None:
@@ -93,7 +101,10 @@ def codec_of(canonical: str) -> EncodedCodec | None:
     for name in registry.plugins("codecs"):
         codec: Any = registry.create("codecs", Variant(name))
         try:
-            if isinstance(codec, EncodedCodec) and av.codec.Codec(codec.encoder().encoder, "w").canonical_name == canonical:
+            if (
+                isinstance(codec, EncodedCodec)
+                and av.codec.Codec(codec.encoder().encoder, "w").canonical_name == canonical
+            ):
                 return codec
         except av.codec.codec.UnknownCodecError:
             continue
@@ -118,7 +129,8 @@ def _facts(frame: Frame) -> tuple[str, int, int, float | None]:
 
 
 def _summary(
-    path: Path, header: tuple[str, str, float], size: tuple[int, int], frames: list[tuple[str, int, int, float | None]],
+    path: Path, header: tuple[str, str, float], size: tuple[int, int], frames: list[tuple[str, int,
+    int, float | None]],
     vectors: str, reason: str,
 ) -> Contents:  # fmt: skip
     name, profile, fps = header
@@ -137,7 +149,10 @@ def _summary(
         bits=bits,
         bit_rate=bits * fps / len(frames),
         types=dict(sorted(types.items())),
-        mean_bits={kind: sum(frame[2] for frame in frames if frame[0] == kind) / types[kind] for kind in sorted(types)},
+        mean_bits={
+            kind: sum(frame[2] for frame in frames if frame[0] == kind) / types[kind]
+            for kind in sorted(types)
+        },
         gops=[end - start for start, end in pairwise([*keyframes, len(frames)])],
         pattern="".join(kind for kind, *_ in frames[:_PATTERN]),
         vectors="" if reason else vectors,

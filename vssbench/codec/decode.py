@@ -1,4 +1,5 @@
-"""Decoding: a bitstream to frames, one at a time, with bits, picture types, motion to the keyframe and times."""
+"""Decoding: a bitstream to frames, one at a time, with bits, picture types, motion to the keyframe
+and times."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ Convert = Callable[[av.VideoFrame, int, int], Image]
 
 @dataclass(frozen=True)
 class MotionSource:
-    """Where a stream's vectors come from, and how they become a field; ``residual`` asks for residuals too."""
+    """Where a stream's vectors come from, and how they become a field; ``residual`` asks for
+    residuals too."""
 
     reader: type[VectorReader]
     settings: MotionSettings = field(default_factory=MotionSettings)
@@ -47,26 +49,34 @@ def decode(
     max_gop: int | None = None,
     convert: Convert | None = None,
 ) -> Iterator[Frame]:
-    """The frames of a bitstream in display order; a frame waits only until all that its vectors refer to are decoded.
+    """The frames of a bitstream in display order; a frame waits only until all that its vectors
+    refer to are decoded.
 
-    Keyframes are expected at 0, gop, 2 gop and nowhere else; None takes the stream as it comes (see :class:`Boundaries`): its
-    intra pictures are keyframes, ``max_gop`` may ask for more, vectors that point out of their GOP are left out, and
-    ``convert``, called once a picture in display order, may heed its colour tags. ``motion`` None leaves the vectors unread.
-    ``length`` is the number of frames to expect, ``size`` the (height, width) to crop to. ``frame_threads`` decodes several
-    pictures at a time: faster, but ``decode_seconds`` is then the time waited for a frame, and vectors are lost where pictures
-    are reordered, so that such streams are refused. Raises DataError for a stream that cannot be read, is cut short, changes
-    its size, has other keyframes or, where ``gop`` is given, open GOPs; MotionUnavailable.
+    Keyframes are expected at 0, gop, 2 gop and nowhere else; None takes the stream as it comes (see
+    :class:`Boundaries`): its intra pictures are keyframes, ``max_gop`` may ask for more, vectors
+    that point out of their GOP are left out, and ``convert``, called once a picture in display
+    order, may heed its colour tags. ``motion`` None leaves the vectors unread. ``length`` is the
+    number of frames to expect, ``size`` the (height, width) to crop to. ``frame_threads`` decodes
+    several pictures at a time: faster, but ``decode_seconds`` is then the time waited for a frame,
+    and vectors are lost where pictures are reordered, so that such streams are refused. Raises
+    DataError for a stream that cannot be read, is cut short, changes its size, has other keyframes
+    or, where ``gop`` is given, open GOPs; MotionUnavailable.
     """
     name = str(source) if isinstance(source, Path) else "the bitstream"
-    reader = _Reader(name, gop, motion, size, frame_threads, Boundaries(max_gop), convert or ToRgb())
+    reader = _Reader(
+        name, gop, motion, size, frame_threads, Boundaries(max_gop), convert or ToRgb()
+    )
     try:
         yield from reader.frames(str(source) if isinstance(source, Path) else source)
     except av.FFmpegError as error:
         reached = f"beyond its first {reader.count} frames" if reader.count else "at all"
-        raise DataError(f"{name} cannot be decoded {reached}: {error.strerror}. It is broken; {reader.advice}") from error
+        raise DataError(
+            f"{name} cannot be decoded {reached}: {error.strerror}. It is broken; {reader.advice}"
+        ) from error
     if length is not None and reader.count != length:
         raise DataError(
-            f"{name} holds {reader.count} frames, expected {length}: the file is cut short or another; encode it again"
+            f"{name} holds {reader.count} frames, expected {length}: the file is cut short or "
+            "another; encode it again"
         )
 
 
@@ -102,7 +112,10 @@ class _Reader:
                 raise DataError(f"{self.name} holds no video stream; {self.advice}")
             video = container.streams.video[0]
             if video.codec_context is None:
-                raise DataError(f"{self.name} holds video of a codec that FFmpeg does not know: it is broken; {self.advice}")
+                raise DataError(
+                    f"{self.name} holds video of a codec that FFmpeg does not know: it is broken; "
+                    f"{self.advice}"
+                )
             context = self._open(video)
             try:
                 yield from self._run(container, context)
@@ -118,8 +131,8 @@ class _Reader:
             assert isinstance(made, av.VideoCodecContext)
             made.extradata = context.extradata
             context = made
-        # frame threads decode ahead: a frame's time would not be its own; with slice threads FFmpeg's H.264 decoder conceals
-        # broken slices whatever it is told
+        # frame threads decode ahead: a frame's time would not be its own; with slice threads
+        # FFmpeg's H.264 decoder conceals broken slices whatever it is told
         context.thread_type = "NONE" if context.name == "h264" else "SLICE"
         # a broken stream is to be reported, not concealed
         context.options = {"err_detect": "explode"}
@@ -132,7 +145,9 @@ class _Reader:
             context.thread_type = "FRAME"
         return context
 
-    def _run(self, container: av.container.InputContainer, context: av.VideoCodecContext) -> Iterator[Frame]:
+    def _run(
+        self, container: av.container.InputContainer, context: av.VideoCodecContext
+    ) -> Iterator[Frame]:
         pictures = self._pictures(container, context)
         while True:
             started, self._reading = time.perf_counter(), 0.0
@@ -152,11 +167,13 @@ class _Reader:
             yield from self._ready()
         if self._waiting:
             raise DataError(
-                f"{self.name}: the vectors of frame {self._waiting[0].index} never came: the stream is cut short or broken; "
-                f"{self.advice}"
+                f"{self.name}: the vectors of frame {self._waiting[0].index} never came: the "
+                f"stream is cut short or broken; {self.advice}"
             )
 
-    def _pictures(self, container: av.container.InputContainer, context: av.VideoCodecContext) -> Iterator[av.VideoFrame]:
+    def _pictures(
+        self, container: av.container.InputContainer, context: av.VideoCodecContext
+    ) -> Iterator[av.VideoFrame]:
         """Decoded pictures in display order; notes the size of each packet by its time stamp."""
         for packet in container.demux(container.streams.video[0]):
             if packet.size and packet.pts is not None:
@@ -178,16 +195,24 @@ class _Reader:
         return [*context.decode(trailer), *context.decode(None)][:-1]
 
     def _take(self, picture: av.VideoFrame, context: av.VideoCodecContext, started: float) -> None:
-        """Put the picture in the queue, and give their fields to all frames for which they are known now."""
+        """Put the picture in the queue, and give their fields to all frames for which they are
+        known now."""
         kind, key = self._type(picture, context)
         if self.frame_threads and self._vectors is not None and context.has_b_frames:
             raise DataError(
-                f"{self.name} reorders its pictures, as for B-frames: with threads that decode several pictures at a time some "
-                "of their vectors would be lost; decode it without frame_threads"
+                f"{self.name} reorders its pictures, as for B-frames: with threads that decode "
+                "several pictures at a time some of their vectors would be lost; decode it without "
+                "frame_threads"
             )
         if key:
             self._keyframe = self.count
-        frame = Frame(self.count, self._image(picture), kind, self.count - self._keyframe, self._bits.pop(picture.pts or 0, 0))
+        frame = Frame(
+            self.count,
+            self._image(picture),
+            kind,
+            self.count - self._keyframe,
+            self._bits.pop(picture.pts or 0, 0),
+        )
         self.count += 1
         self._waiting.append(frame)
         decoded = time.perf_counter()
@@ -234,7 +259,9 @@ class _Reader:
         self._images[frame.index] = frame.image
         if frame.motion.step is not None:
             images = {**{other.index: other.image for other in self._waiting}, **self._images}
-            frame.residual = residual(frame.image, predict(frame.motion.step, images, frame.motion.cell))
+            frame.residual = residual(
+                frame.image, predict(frame.motion.step, images, frame.motion.cell)
+            )
         frame.motion_seconds += time.perf_counter() - started
 
     def _type(self, picture: av.VideoFrame, context: av.VideoCodecContext) -> tuple[str, bool]:
@@ -242,15 +269,18 @@ class _Reader:
         letter = _PICTURE_TYPES.get(int(picture.pict_type), "?")
         if self.gop is None:
             if not picture.key_frame and self.count == 0:
-                raise DataError(f"{self.name} begins with a picture of type {letter}, expected a keyframe; cut it at one")
+                raise DataError(
+                    f"{self.name} begins with a picture of type {letter}, expected a keyframe; cut "
+                    "it at one"
+                )
             intra = bool(picture.key_frame) or letter == "I"
             return letter, self.boundaries.key(self.count, letter, intra, context.has_b_frames)
         expected = ("P", "B") if self.count % self.gop else ("I",)
         if letter not in expected:
             raise DataError(
-                f"{self.name}: frame {self.count} is of type {letter}, expected {' or '.join(expected)} with "
-                f"keyframes every {self.gop} frames: the encoder did not keep to the GOP, or the file was made otherwise; "
-                "encode it again"
+                f"{self.name}: frame {self.count} is of type {letter}, expected "
+                f"{' or '.join(expected)} with keyframes every {self.gop} frames: the encoder did "
+                "not keep to the GOP, or the file was made otherwise; encode it again"
             )
         return letter, self.count % self.gop == 0
 
@@ -258,10 +288,14 @@ class _Reader:
         coded = (picture.height, picture.width)
         if self._coded_size not in (None, coded):
             raise DataError(
-                f"{self.name}: frame {self.count} is {coded[1]}x{coded[0]}, the frames before it are not; {self.advice}"
+                f"{self.name}: frame {self.count} is {coded[1]}x{coded[0]}, the frames before it "
+                f"are not; {self.advice}"
             )
         self._coded_size = coded
         height, width = self.size or coded
         if height > coded[0] or width > coded[1]:
-            raise DataError(f"{self.name} holds {coded[1]}x{coded[0]} frames, expected {width}x{height}; {self.advice}")
+            raise DataError(
+                f"{self.name} holds {coded[1]}x{coded[0]} frames, expected {width}x{height}; "
+                f"{self.advice}"
+            )
         return self.convert(picture, height, width)

@@ -34,7 +34,8 @@ COLOUR_SPACE = Colorspace.ITU601
 COLOUR_RANGE = ColorRange.MPEG
 #: code point of BT.601 (625 lines) in a stream's header
 COLOUR_TAG = 5
-#: rounded well (the default darkens by about one grey level); both take chroma to lie midway between the pixels it covers
+#: rounded well (the default darkens by about one grey level); both take chroma to lie midway
+#: between the pixels it covers
 TO_YUV = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 TO_RGB = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 #: images made ahead of the encoder
@@ -45,7 +46,8 @@ _LARGEST_DENOMINATOR = 1001
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """An encoder of FFmpeg, its GOP and its options. ``bit_rate`` is bits/s, 0 where the options set a quality."""
+    """An encoder of FFmpeg, its GOP and its options. ``bit_rate`` is bits/s, 0 where the options
+    set a quality."""
 
     encoder: str
     gop: int
@@ -55,7 +57,8 @@ class EncoderSettings:
     #: least and greatest quantiser, where the options cannot say it
     quantisers: tuple[int, int] | None = None
     pixel_format: str = PIXEL_FORMAT
-    #: the encoder is told each frame's type, where it would else break its pattern of B-frames at a scene cut
+    #: the encoder is told each frame's type, where it would else break its pattern of B-frames at a
+    #: scene cut
     tell_types: bool = False
 
     def told_type(self, index: int) -> PictureType:
@@ -70,13 +73,16 @@ class EncoderSettings:
         return PictureType.P if ends else PictureType.B
 
 
-def encode(images: Iterator[Image], destination: Path | BinaryIO, settings: EncoderSettings, fps: float) -> list[CodedFrame]:
+def encode(
+    images: Iterator[Image], destination: Path | BinaryIO, settings: EncoderSettings, fps: float
+) -> list[CodedFrame]:
     """Encode RGB images (H, W, 3), all of one size, as they come; returns what became of each.
 
-    What is encoded is decoded at once and compared with its source; its keyframes must lie at 0, gop, 2 gop and nowhere else.
-    Images are made in a background thread, and encoded in a process of its own (see ``apart``). Odd sizes are padded by one
-    pixel that repeats the edge; decode crops it. Raises DataError for no image, an image of another shape or type, or an
-    encoder that fails, crashes, hangs or leaves the GOP; UsageError where FFmpeg lacks the encoder.
+    What is encoded is decoded at once and compared with its source; its keyframes must lie at 0,
+    gop, 2 gop and nowhere else. Images are made in a background thread, and encoded in a process of
+    its own (see ``apart``). Odd sizes are padded by one pixel that repeats the edge; decode crops
+    it. Raises DataError for no image, an image of another shape or type, or an encoder that fails,
+    crashes, hangs or leaves the GOP; UsageError where FFmpeg lacks the encoder.
     """
     with ahead(images, IMAGES_AHEAD) as source, _file(destination) as path:
         first = next(source, None)
@@ -89,7 +95,8 @@ def encode(images: Iterator[Image], destination: Path | BinaryIO, settings: Enco
 
 @contextmanager
 def _file(destination: Path | BinaryIO) -> Iterator[Path]:
-    """The file for another process to write, whose content goes to ``destination`` where that is none."""
+    """The file for another process to write, whose content goes to ``destination`` where that is
+    none."""
     if isinstance(destination, Path):
         yield destination.absolute()
         return
@@ -101,40 +108,70 @@ def _file(destination: Path | BinaryIO) -> Iterator[Path]:
 
 
 def _alike(first: Image, others: Iterator[Image]) -> Iterator[Image]:
-    """The images, whose rows lie one behind the other in memory. Raises DataError where one is not like the first."""
+    """The images, whose rows lie one behind the other in memory. Raises DataError where one is not
+    like the first."""
     for index, image in enumerate(chain([first], others)):
         _check(image, first, index)
         yield np.ascontiguousarray(image)
 
 
-def encode_here(images: Iterator[Image], path: Path, settings: EncoderSettings, fps: float) -> list[CodedFrame]:
-    """Encode images, at least one, to a file in this process, which the encoder may change for good: see ``encode``."""
+def encode_here(
+    images: Iterator[Image], path: Path, settings: EncoderSettings, fps: float
+) -> list[CodedFrame]:
+    """Encode images, at least one, to a file in this process, which the encoder may change for
+    good: see ``encode``."""
     images = iter(images)
     first = next(images)
     try:
-        with av.open(str(path), "w", format=CONTAINER, container_options=CONTAINER_OPTIONS) as container:
-            return _encode(first, images, container, settings, Fraction(fps).limit_denominator(_LARGEST_DENOMINATOR))
+        with av.open(
+            str(path), "w", format=CONTAINER, container_options=CONTAINER_OPTIONS
+        ) as container:
+            return _encode(
+                first,
+                images,
+                container,
+                settings,
+                Fraction(fps).limit_denominator(_LARGEST_DENOMINATOR),
+            )
     except av.codec.codec.UnknownCodecError as error:
         raise UsageError(
-            f"this build of PyAV ({av.__version__}) lacks the encoder {settings.encoder}: install the wheel, pip install av"
+            f"this build of PyAV ({av.__version__}) lacks the encoder {settings.encoder}: install "
+            "the wheel, pip install av"
         ) from error
     except av.FFmpegError as error:
         raise DataError(
-            f"{settings.encoder} could not encode {first.shape[1]}x{first.shape[0]} frames at {fps:g} frames/s: "
-            f"{error.strerror}; check the codec's parameters {dict(settings.options)} and the free disk space"
+            f"{settings.encoder} could not encode {first.shape[1]}x{first.shape[0]} frames at "
+            f"{fps:g} frames/s: {error.strerror}; check the codec's parameters "
+            f"{dict(settings.options)} and the free disk space"
         ) from error
 
 
 def _encode(
-    first: Image, others: Iterator[Image], container: av.container.OutputContainer, settings: EncoderSettings, fps: Fraction
+    first: Image,
+    others: Iterator[Image],
+    container: av.container.OutputContainer,
+    settings: EncoderSettings,
+    fps: Fraction,
 ) -> list[CodedFrame]:
-    options = x264.reproducible(settings.options) if settings.encoder == x264.ENCODER else dict(settings.options)
+    options = (
+        x264.reproducible(settings.options)
+        if settings.encoder == x264.ENCODER
+        else dict(settings.options)
+    )
     stream = container.add_stream(settings.encoder, rate=fps, options=options)
     assert isinstance(stream, av.VideoStream)
     height, width = first.shape[:2]
-    stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, settings.pixel_format
+    stream.width, stream.height, stream.pix_fmt = (
+        width + width % 2,
+        height + height % 2,
+        settings.pixel_format,
+    )
     context = stream.codec_context
-    context.bit_rate, context.gop_size, context.max_b_frames = settings.bit_rate, settings.gop, settings.bframes
+    context.bit_rate, context.gop_size, context.max_b_frames = (
+        settings.bit_rate,
+        settings.gop,
+        settings.bframes,
+    )
     context.colorspace, context.color_range = COLOUR_TAG, COLOUR_RANGE
     if settings.quantisers is not None:
         context.qmin, context.qmax = settings.quantisers
@@ -155,17 +192,25 @@ def _encode(
     return checker.finish()
 
 
-def _put(packets: list[av.Packet], container: av.container.OutputContainer, checker: Checker) -> None:
+def _put(
+    packets: list[av.Packet], container: av.container.OutputContainer, checker: Checker
+) -> None:
     for packet in packets:
         checker.packet(packet)  # before the container takes its data
         container.mux(packet)
 
 
 def _check(image: Image, first: Image, index: int) -> None:
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.shape != first.shape:
+    if (
+        image.dtype != np.uint8
+        or image.ndim != 3
+        or image.shape[2] != 3
+        or image.shape != first.shape
+    ):
         raise DataError(
-            f"frame {index} is {image.dtype} {image.shape}; expected uint8 {(*first.shape[:2], 3)}, as the first frame: "
-            "all frames of a clip must be RGB images of one size"
+            f"frame {index} is {image.dtype} {image.shape}; expected uint8 "
+            f"{(*first.shape[:2], 3)}, as the first frame: all frames of a clip must be RGB images "
+            "of one size"
         )
 
 

@@ -56,7 +56,8 @@ class CellOptions(Options, total=False):
 
 
 class EncodedCodec(Codec):
-    """A codec of FFmpeg at one setting. A format says what its encoder takes, how it is told, and who reads its vectors."""
+    """A codec of FFmpeg at one setting. A format says what its encoder takes, how it is told, and
+    who reads its vectors."""
 
     #: the plug-in's name
     name: ClassVar[str]
@@ -67,7 +68,8 @@ class EncodedCodec(Codec):
     #: least and largest ``crf`` and ``qp``; None: the encoder has no such control
     crf_range: ClassVar[tuple[int, int] | None] = None
     qp_range: ClassVar[tuple[int, int] | None] = None
-    #: of ``crf``, or of ``qp`` where there is none: from a fine picture to a coarse one, some 42 to 27 dB of PSNR in CamVid
+    #: of ``crf``, or of ``qp`` where there is none: from a fine picture to a coarse one, some 42 to
+    #: 27 dB of PSNR in CamVid
     quality_range: ClassVar[tuple[int, int] | None] = None
     #: what can be given as ``preset``
     presets: ClassVar[Collection[str]]
@@ -90,7 +92,8 @@ class EncodedCodec(Codec):
         fill: str = "nearest",
         whole_pixels: bool = False,
     ) -> None:
-        """``fps`` is what the encoder is told, on which its bit rate rests; CLIPS_OWN the clip's. Raises UsageError."""
+        """``fps`` is what the encoder is told, on which its bit rate rests; CLIPS_OWN the clip's.
+        Raises UsageError."""
         self.rate = rate_control(bitrate, crf, qp, self.crf_range, self.qp_range)
         self.preset = preset
         self.bframes = self.checked_bframes(bframes)
@@ -99,11 +102,16 @@ class EncodedCodec(Codec):
         self.source = check_motion(motion)
         self.has_motion = motion != "none"
         if isinstance(fps, bool) or not (fps == CLIPS_OWN or 1 <= fps <= 1000):
-            raise UsageError(f"fps={fps!r} cannot be used: expected frames a second from 1 to 1000, 0 for the clip's own")
+            raise UsageError(
+                f"fps={fps!r} cannot be used: expected frames a second from 1 to 1000, 0 for the "
+                "clip's own"
+            )
         self.fps = float(fps)
         if preset not in self.presets:
             known = ", ".join(self.presets)
-            raise UsageError(f"unknown preset {preset!r} of {self.library or self.name}; available: {known}")
+            raise UsageError(
+                f"unknown preset {preset!r} of {self.library or self.name}; available: {known}"
+            )
         self.refs = self.checked_refs(refs)
 
     @classmethod
@@ -125,17 +133,21 @@ class EncodedCodec(Codec):
         """Return the encoder's settings; together with the clip they determine the bits."""
 
     def refusal(self) -> str:
-        """Why a stream of these settings cannot give its own vectors, in words; empty where it can."""
+        """Why a stream of these settings cannot give its own vectors, in words; empty where it
+        can."""
         return ""
 
-    def frames(self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False) -> Iterator[Frame]:
+    def frames(
+        self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False
+    ) -> Iterator[Frame]:
         """See Codec."""
         self._check(clip)
         source = self._motion_source(residual) if motion or residual else None
         return self._frames(clip, cache, source)
 
     def gops(self, clip: Clip, folder: Path, motion: bool = True) -> list[Gop]:
-        """See Codec. The clip is encoded as a whole, so that its rate is what :meth:`frames` has, and then cut."""
+        """See Codec. The clip is encoded as a whole, so that its rate is what :meth:`frames` has,
+        and then cut."""
         self._check(clip)
         source = self._motion_source(False) if motion else None
         with bitstream(clip, self.encoder(), None, self.fps) as stream:
@@ -143,20 +155,23 @@ class EncodedCodec(Codec):
         firsts = range(0, clip.length, self.gop)
         if len(paths) != len(firsts):
             raise DataError(
-                f"{self.title} made {len(paths)} keyframes of {clip.name!r}, expected {len(firsts)}: one every {self.gop} "
-                "frames"
+                f"{self.title} made {len(paths)} keyframes of {clip.name!r}, expected "
+                f"{len(firsts)}: one every {self.gop} frames"
             )
         size = clip.height, clip.width
         return [
-            Gop(first, partial(decode, path, self.gop, source, min(self.gop, clip.length - first), size))
+            Gop(
+                first,
+                partial(decode, path, self.gop, source, min(self.gop, clip.length - first), size),
+            )
             for first, path in zip(firsts, paths, strict=True)
         ]
 
     def _check(self, clip: Clip) -> None:
         if clip.given is not None:
             raise CellRefused(
-                f"the frames of {clip.name!r} come coded ({clip.given.coding}): {self.title} would code them twice; use raw, "
-                "or raw[motion=given] for their motion"
+                f"the frames of {clip.name!r} come coded ({clip.given.coding}): {self.title} would "
+                "code them twice; use raw, or raw[motion=given] for their motion"
             )
 
     def check_motion(self) -> None:
@@ -165,22 +180,29 @@ class EncodedCodec(Codec):
 
     def _motion_source(self, residual: bool) -> MotionSource:
         if self.source == "none":
-            raise MotionUnavailable(f"motion=none: {self.title} was asked to carry no motion; leave motion=none out")
+            raise MotionUnavailable(
+                f"motion=none: {self.title} was asked to carry no motion; leave motion=none out"
+            )
         if self.source == "estimated":
             EstimatedVectors.check()
             return MotionSource(EstimatedVectors, self.motion, residual)
         if reason := self.refusal():
             raise MotionUnavailable(reason)
         if self.reader.private:
-            from vssbench.codec.vectors.proof import prove  # encodes and decodes, and so builds on this module's parts
+            # encodes and decodes, and so builds on this module's parts
+            from vssbench.codec.vectors.proof import prove
 
             if reason := prove(self).reason:
                 raise MotionUnavailable(reason)
         return MotionSource(self.reader, self.motion, residual)
 
-    def _frames(self, clip: Clip, cache: Path | None, source: MotionSource | None) -> Iterator[Frame]:
+    def _frames(
+        self, clip: Clip, cache: Path | None, source: MotionSource | None
+    ) -> Iterator[Frame]:
         with bitstream(clip, self.encoder(), cache, self.fps) as stream:
-            for frame in decode(stream.path, self.gop, source, clip.length, (clip.height, clip.width)):
+            for frame in decode(
+                stream.path, self.gop, source, clip.length, (clip.height, clip.width)
+            ):
                 coded = stream.frames[frame.index]
                 frame.psnr_db, frame.ssim = coded.psnr_db, coded.ssim
                 yield frame

@@ -89,7 +89,9 @@ def _put(answers: BinaryIO, answer: Answer) -> None:
     try:
         data = pickle.dumps(answer)
     except Exception:  # an error that cannot be sent: its words can
-        data = pickle.dumps(Answer(error=RuntimeError(str(answer.error)), traceback=answer.traceback))
+        data = pickle.dumps(
+            Answer(error=RuntimeError(str(answer.error)), traceback=answer.traceback)
+        )
     answers.write(LENGTH.pack(len(data)) + data)
     answers.flush()
 
@@ -112,7 +114,10 @@ def give_up_real_time() -> None:
         return
     library = ctypes.CDLL(None, use_errno=True)
     library.prctl(_PR_CAPBSET_DROP, _CAP_SYS_NICE, 0, 0, 0)
-    header, sets = ctypes.create_string_buffer(struct.pack("<Ii", _VERSION_3, 0)), ctypes.create_string_buffer(24)
+    header, sets = (
+        ctypes.create_string_buffer(struct.pack("<Ii", _VERSION_3, 0)),
+        ctypes.create_string_buffer(24),
+    )
     # two triples of the effective, the permitted and the inherited set: the first holds
     # capabilities 0 to 31
     if library.capget(header, sets) == 0:
@@ -121,15 +126,18 @@ def give_up_real_time() -> None:
         library.capset(header, struct.pack("<6I", *kept))
     if _may_be_real_time():
         raise DataError(
-            f"the encoder's process could not give up the right to real-time scheduling ({os.strerror(ctypes.get_errno())}), "
-            "with which an encoder can stop the machine: run as another user than root, or without CAP_SYS_NICE"
+            "the encoder's process could not give up the right to real-time scheduling "
+            f"({os.strerror(ctypes.get_errno())}), with which an encoder can stop the machine: run "
+            "as another user than root, or without CAP_SYS_NICE"
         )
 
 
 def _may_be_real_time() -> bool:
     """Whether this thread has CAP_SYS_NICE; no where the system has no such rights."""
     try:
-        found = re.search(r"^CapEff:\s*([0-9a-f]+)$", Path("/proc/thread-self/status").read_text(), re.MULTILINE)
+        found = re.search(
+            r"^CapEff:\s*([0-9a-f]+)$", Path("/proc/thread-self/status").read_text(), re.MULTILINE
+        )
     except OSError:
         return False
     return found is not None and bool(int(found[1], 16) >> _CAP_SYS_NICE & 1)

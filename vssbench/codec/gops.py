@@ -48,12 +48,16 @@ def cut(stream: Path, folder: Path) -> list[Path]:
                     if part is not None:
                         part.close()
                     paths.append(folder / f"{len(paths):06d}.mkv")
-                    part = av.open(str(paths[-1]), "w", format=CONTAINER, container_options=CONTAINER_OPTIONS)
+                    part = av.open(
+                        str(paths[-1]), "w", format=CONTAINER, container_options=CONTAINER_OPTIONS
+                    )
                     target = part.add_stream_from_template(video, opaque=True)
                 packet.stream = target
                 part.mux(packet)
     except OSError as error:
-        raise DataError(f"cannot write coded training clips to {folder}: {error.strerror or error}; set TMPDIR") from error
+        raise DataError(
+            f"cannot write coded training clips to {folder}: {error.strerror or error}; set TMPDIR"
+        ) from error
     finally:
         if part is not None:
             part.close()

@@ -1,7 +1,8 @@
-"""Motion on a grid of cells: the step of one picture to those it refers to, filled, and composed to its keyframe.
+"""Motion on a grid of cells: the step of one picture to those it refers to, filled, and composed to
+its keyframe.
 
-A grid is float32 ``(gh, gw, 2)``: one vector (x, y) in pixels for each cell of ``cell`` x ``cell`` pixels. A pixel p of this
-frame lies at ``p + vector`` in the picture that the vector points to.
+A grid is float32 ``(gh, gw, 2)``: one vector (x, y) in pixels for each cell of ``cell`` x ``cell``
+pixels. A pixel p of this frame lies at ``p + vector`` in the picture that the vector points to.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ FILLS = ("nearest", "zero")
 class MotionSettings:
     """The settings by which vectors become a field to the keyframe.
 
-    ``cell`` is the side of the grid's cells in pixels. ``fill`` says what intra blocks get, which carry no vector: the nearest
-    vector of the frame, or zero as in AR-Seg. ``whole_pixels`` rounds every hop to whole pixels as AR-Seg does; otherwise hops
-    are added up at the vectors' own precision. Raises UsageError.
+    ``cell`` is the side of the grid's cells in pixels. ``fill`` says what intra blocks get, which
+    carry no vector: the nearest vector of the frame, or zero as in AR-Seg. ``whole_pixels`` rounds
+    every hop to whole pixels as AR-Seg does; otherwise hops are added up at the vectors' own
+    precision. Raises UsageError.
     """
 
     cell: int = 8
@@ -40,16 +42,22 @@ class MotionSettings:
 
     def __post_init__(self) -> None:
         if self.cell not in CELLS:
-            raise UsageError(f"cell={self.cell!r} cannot be used: expected a grid of {' or '.join(map(str, CELLS))} pixels")
+            raise UsageError(
+                f"cell={self.cell!r} cannot be used: expected a grid of "
+                f"{' or '.join(map(str, CELLS))} pixels"
+            )
         if self.fill not in FILLS:
             raise UsageError(f"fill={self.fill!r} is unknown: expected {' or '.join(FILLS)}")
         if not isinstance(self.whole_pixels, bool):
-            raise UsageError(f"whole_pixels={self.whole_pixels!r} cannot be used: expected true or false")
+            raise UsageError(
+                f"whole_pixels={self.whole_pixels!r} cannot be used: expected true or false"
+            )
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One vector a cell, none missing: ``vectors`` (gh, gw, 2) into the pictures that ``references`` (gh, gw) names."""
+    """One vector a cell, none missing: ``vectors`` (gh, gw, 2) into the pictures that
+    ``references`` (gh, gw) names."""
 
     vectors: Grid
     references: References
@@ -59,9 +67,10 @@ class Step:
 class MotionField:
     """Motion from a frame to its keyframe, kept as a grid of cells.
 
-    ``grid`` float32 (gh, gw, 2) in pixels of the full image; ``intra_share`` is the share of cells for which the stream
-    holds no vector in this frame (1 at a keyframe, whose field is zero). ``blocks`` are the frame's own vectors as the stream
-    has them, ``step`` the same with holes filled, one a cell; both None at a keyframe.
+    ``grid`` float32 (gh, gw, 2) in pixels of the full image; ``intra_share`` is the share of cells
+    for which the stream holds no vector in this frame (1 at a keyframe, whose field is zero).
+    ``blocks`` are the frame's own vectors as the stream has them, ``step`` the same with holes
+    filled, one a cell; both None at a keyframe.
     """
 
     grid: Grid
@@ -84,15 +93,18 @@ def dense(grid: npt.NDArray[Any], cell: int, height: int, width: int) -> npt.NDA
 
 
 def settle(index: int, blocks: BlockVectors, fill: str) -> Step:
-    """One vector for each cell of the picture ``index``: of two the one into the picture nearer in time, in holes by ``fill``.
+    """One vector for each cell of the picture ``index``: of two the one into the picture nearer in
+    time, in holes by ``fill``.
 
-    ``nearest`` takes vector and reference of the nearest cell that has one, ``zero`` no motion from the picture
-    ``blocks.past``, as both do where no cell has a vector.
+    ``nearest`` takes vector and reference of the nearest cell that has one, ``zero`` no motion from
+    the picture ``blocks.past``, as both do where no cell has a vector.
     """
     kernels = native.video_kernels()
     if kernels is None:
         return plain_settle(index, blocks, fill)
-    return Step(*kernels.settle(blocks.vectors, blocks.references, index, blocks.past, fill == "nearest"))
+    return Step(
+        *kernels.settle(blocks.vectors, blocks.references, index, blocks.past, fill == "nearest")
+    )
 
 
 def plain_settle(index: int, blocks: BlockVectors, fill: str) -> Step:
@@ -110,14 +122,19 @@ def plain_settle(index: int, blocks: BlockVectors, fill: str) -> Step:
     if fill == "nearest" and valid.any():
         source = nearest_valid(valid)
         return Step(_vectors(_numbers(vectors).take(source)), references.ravel().take(source))
-    return Step(np.where(valid[..., None], vectors, np.float32(0)), np.where(valid, references, np.int32(blocks.past)))
+    return Step(
+        np.where(valid[..., None], vectors, np.float32(0)),
+        np.where(valid, references, np.int32(blocks.past)),
+    )
 
 
 def nearest_valid(valid: Mask) -> npt.NDArray[np.intp]:
-    """For each cell the flat index of the valid cell nearest to it (of equals the first by row), itself where it is valid.
+    """For each cell the flat index of the valid cell nearest to it (of equals the first by row),
+    itself where it is valid.
 
-    Exact: for each row the nearest valid column is known from one pass in either direction, and a hole takes the best of
-    all rows; the cost grows with the number of holes. At least one cell must be valid.
+    Exact: for each row the nearest valid column is known from one pass in either direction, and a
+    hole takes the best of all rows; the cost grows with the number of holes. At least one cell must
+    be valid.
     """
     rows, columns = valid.shape
     result = np.arange(rows * columns).reshape(rows, columns)
@@ -135,20 +152,25 @@ def nearest_valid(valid: Mask) -> npt.NDArray[np.intp]:
 
 
 def compose(step: Step, fields: Mapping[int, Grid], cell: int, whole_pixels: bool = False) -> Grid:
-    """Motion to the keyframe through the references: ``field(p) = step(p) + reference_field(p + step(p))``.
+    """Motion to the keyframe through the references: ``field(p) = step(p) + reference_field(p +
+    step(p))``.
 
-    ``fields`` holds each reference's own field to the keyframe by display index. It is read between cell centres
-    bilinearly; with ``whole_pixels`` the step is rounded first, and the cell is read in which the middle pixel of this cell
-    ends. Beyond the border the nearest cell counts.
+    ``fields`` holds each reference's own field to the keyframe by display index. It is read between
+    cell centres bilinearly; with ``whole_pixels`` the step is rounded first, and the cell is read
+    in which the middle pixel of this cell ends. Beyond the border the nearest cell counts.
     """
     kernels = native.video_kernels()
     if kernels is None:
         return plain_compose(step, fields, cell, whole_pixels)
     named = distinct(step.references)
-    return kernels.compose(step.vectors, step.references, cell, whole_pixels, named, [fields[name] for name in named])
+    return kernels.compose(
+        step.vectors, step.references, cell, whole_pixels, named, [fields[name] for name in named]
+    )
 
 
-def plain_compose(step: Step, fields: Mapping[int, Grid], cell: int, whole_pixels: bool = False) -> Grid:
+def plain_compose(
+    step: Step, fields: Mapping[int, Grid], cell: int, whole_pixels: bool = False
+) -> Grid:
     """:func:`compose` in numpy."""
     named: list[int] = np.unique(step.references).tolist()
     if len(named) == 1:
@@ -166,14 +188,22 @@ def _through(step: Grid, reference: Grid, cell: int, whole_pixels: bool) -> Grid
     flat = _numbers(reference).ravel()
     if whole_pixels:
         step = np.rint(step)
-        x = _clamp(np.floor(np.arange(columns) + 0.5 + step[..., 0] / cell), columns).astype(np.intp)
-        y = _clamp(np.floor(np.arange(rows)[:, None] + 0.5 + step[..., 1] / cell), rows).astype(np.intp)
+        x = _clamp(np.floor(np.arange(columns) + 0.5 + step[..., 0] / cell), columns).astype(
+            np.intp
+        )
+        y = _clamp(np.floor(np.arange(rows)[:, None] + 0.5 + step[..., 1] / cell), rows).astype(
+            np.intp
+        )
         return step + _vectors(flat.take(y * columns + x))
     scale = np.float32(1 / cell)
     x = _clamp(np.arange(columns, dtype=np.float32) + step[..., 0] * scale, columns)
     y = _clamp(np.arange(rows, dtype=np.float32)[:, None] + step[..., 1] * scale, rows)
-    # on the last row or column the neighbour would lie outside: the one before it, at weight 1, says the same
-    left, top = np.minimum(x.astype(np.intp), max(columns - 2, 0)), np.minimum(y.astype(np.intp), max(rows - 2, 0))
+    # on the last row or column the neighbour would lie outside: the one before it, at weight 1,
+    # says the same
+    left, top = (
+        np.minimum(x.astype(np.intp), max(columns - 2, 0)),
+        np.minimum(y.astype(np.intp), max(rows - 2, 0)),
+    )
     right, below = min(1, columns - 1), columns * min(1, rows - 1)
     corner = top * columns + left
     across, down = (x - left).astype(np.float32), (y - top).astype(np.float32)

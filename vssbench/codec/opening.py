@@ -16,7 +16,9 @@ def open_video(source: str | BinaryIO) -> av.container.InputContainer:
 
     Raises FFmpegError or OSError.
     """
-    options: dict[str, Any] = {"metadata_errors": "surrogateescape"} if _release() < _LENIENT else {}
+    options: dict[str, Any] = (
+        {"metadata_errors": "surrogateescape"} if _release() < _LENIENT else {}
+    )
     return av.open(source, "r", **options)
 
 

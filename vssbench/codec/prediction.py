@@ -1,4 +1,5 @@
-"""Pictures moved by motion: motion-compensated prediction, residuals, and the statistics of a field."""
+"""Pictures moved by motion: motion-compensated prediction, residuals, and the statistics of a
+field."""
 
 from __future__ import annotations
 
@@ -21,8 +22,9 @@ _FAR = np.float32(1_000_000)
 
 @dataclass(frozen=True)
 class FieldStatistics:
-    """A frame's field in numbers: share of intra cells; mean and 95th percentile of the vectors' lengths, pixels, to the
-    keyframe; mean absolute error in grey levels of the keyframe moved by the field, against the frame."""
+    """A frame's field in numbers: share of intra cells; mean and 95th percentile of the vectors'
+    lengths, pixels, to the keyframe; mean absolute error in grey levels of the keyframe moved by
+    the field, against the frame."""
 
     intra_share: float
     mean_vector: float
@@ -31,10 +33,11 @@ class FieldStatistics:
 
 
 def predict(step: Step, images: Mapping[int, Image], cell: int) -> npt.NDArray[np.float32]:
-    """Motion-compensated prediction: float32 (H, W, 3), each cell from its own reference by its own vector.
+    """Motion-compensated prediction: float32 (H, W, 3), each cell from its own reference by its own
+    vector.
 
-    ``images`` holds the references, uint8 (H, W, 3), by display index. Read bilinearly; beyond the border the nearest pixel
-    counts.
+    ``images`` holds the references, uint8 (H, W, 3), by display index. Read bilinearly; beyond the
+    border the nearest pixel counts.
     """
     named = distinct(step.references)
     return _predict(step, named, [images[name] for name in named], cell)
@@ -48,14 +51,18 @@ def moved(image: Image, grid: Grid, cell: int) -> npt.NDArray[np.float32]:
     return _predict(Step(grid, np.zeros(grid.shape[:2], np.int32)), [0], [image], cell)
 
 
-def _predict(step: Step, named: list[int], images: list[Image], cell: int) -> npt.NDArray[np.float32]:
+def _predict(
+    step: Step, named: list[int], images: list[Image], cell: int
+) -> npt.NDArray[np.float32]:
     kernels = native.video_kernels()
     if kernels is None:
         return plain_predict(step, named, images, cell)
     return kernels.predict(step.vectors, step.references, cell, named, images)
 
 
-def plain_predict(step: Step, named: list[int], images: list[Image], cell: int) -> npt.NDArray[np.float32]:
+def plain_predict(
+    step: Step, named: list[int], images: list[Image], cell: int
+) -> npt.NDArray[np.float32]:
     """:func:`predict` in numpy, from the images called ``named``."""
     height, width = images[0].shape[:2]
     field = dense(step.vectors, cell, height, width)
@@ -90,4 +97,6 @@ def statistics(field: MotionField, image: Image, keyframe: Image) -> FieldStatis
     """The statistics of a frame's field, given the frame and its keyframe, uint8 (H, W, 3)."""
     length = np.hypot(field.grid[..., 0], field.grid[..., 1])
     error = np.abs(moved(keyframe, field.grid, field.cell) - image).mean()
-    return FieldStatistics(field.intra_share, float(length.mean()), float(np.percentile(length, 95)), float(error))
+    return FieldStatistics(
+        field.intra_share, float(length.mean()), float(np.percentile(length, 95)), float(error)
+    )

@@ -19,8 +19,8 @@ _DECODERS = {"av1": "libdav1d"}
 
 @dataclass(frozen=True)
 class CodedFrame:
-    """A frame of a bitstream: picture type, and PSNR (dB, infinite if equal) and SSIM of its luma against what the encoder
-    was given, both as FFmpeg's filters of these names compute them."""
+    """A frame of a bitstream: picture type, and PSNR (dB, infinite if equal) and SSIM of its luma
+    against what the encoder was given, both as FFmpeg's filters of these names compute them."""
 
     picture_type: str
     psnr_db: float
@@ -66,15 +66,19 @@ class Checker:
         for picture in self._decoder.decode(None):
             self._compare(picture)
         if self._sources:
-            raise DataError(f"{self._encoder.name} gave {len(self._frames)} frames and lost {len(self._sources)}")
+            raise DataError(
+                f"{self._encoder.name} gave {len(self._frames)} frames and lost "
+                f"{len(self._sources)}"
+            )
         return self._frames
 
     def _compare(self, picture: av.VideoFrame) -> None:
         index, letter = len(self._frames), _PICTURE_TYPES.get(int(picture.pict_type), "?")
         if (letter == "I") != (index % self._gop == 0):
             raise DataError(
-                f"{self._encoder.name} made frame {index} of type {letter}, expected keyframes every {self._gop} frames and "
-                "nowhere else: it does not keep to the GOP with these parameters; choose others"
+                f"{self._encoder.name} made frame {index} of type {letter}, expected keyframes "
+                f"every {self._gop} frames and nowhere else: it does not keep to the GOP with "
+                "these parameters; choose others"
             )
         assert self._meter is not None
         psnr, ssim = self._meter.compare(picture, self._sources.popleft())
@@ -89,11 +93,17 @@ class _Meter:
         self._graph = Graph()
         width, height, planes = encoder.width, encoder.height, VideoFormat(str(encoder.pix_fmt))
         inputs = [
-            self._graph.add_buffer(width=width, height=height, format=planes, time_base=time_base, name=name)
+            self._graph.add_buffer(
+                width=width, height=height, format=planes, time_base=time_base, name=name
+            )
             for name in ("picture", "source")
         ]
         self._picture, self._source = inputs
-        twice, psnr, ssim = self._graph.add("split", "2"), self._graph.add("psnr"), self._graph.add("ssim")
+        twice, psnr, ssim = (
+            self._graph.add("split", "2"),
+            self._graph.add("psnr"),
+            self._graph.add("ssim"),
+        )
         self._sink = self._graph.add("buffersink")
         self._picture.link_to(psnr, 0, 0)
         self._source.link_to(twice)

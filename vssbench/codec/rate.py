@@ -1,4 +1,5 @@
-"""Rate control as users write it: an average bit rate, a constant quality or a constant quantiser."""
+"""Rate control as users write it: an average bit rate, a constant quality or a constant
+quantiser."""
 
 from __future__ import annotations
 
@@ -30,10 +31,12 @@ class Rate:
 
 
 def rate_control(
-    bitrate: str | int | float, crf: float = UNUSED, qp: int = UNUSED, crf_range: tuple[int, int] | None = None,
+    bitrate: str | int | float, crf: float = UNUSED, qp: int = UNUSED, crf_range: tuple[int,
+    int] | None = None,
     qp_range: tuple[int, int] | None = None,
 ) -> Rate:  # fmt: skip
-    """The rate that the parameters ask for. A range of None: the codec has no such control. Raises UsageError."""
+    """The rate that the parameters ask for. A range of None: the codec has no such control. Raises
+    UsageError."""
     given = [f"{name}={value}" for name, value in (("crf", crf), ("qp", qp)) if value != UNUSED]
     if bitrate != DEFAULT_BITRATE:
         given.insert(0, f"bitrate={bitrate}")
@@ -57,16 +60,23 @@ def within(name: str, value: int | float, low: int, high: int, whole: bool = Tru
     """Return the value if it is a number in the range. Raises UsageError."""
     number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
     if not number or not low <= value <= high:
-        raise UsageError(f"{name}={value!r} cannot be used: expected a {'whole ' * whole}number from {low} to {high}")
+        raise UsageError(
+            f"{name}={value!r} cannot be used: expected a {'whole ' * whole}number from {low} to "
+            f"{high}"
+        )
     return value
 
 
 def parse_rate(rate: str | int | float) -> int:
-    """Bits per second from ``3M``, ``300k``, ``1.5M`` or a number. Raises UsageError where it does not read."""
+    """Bits per second from ``3M``, ``300k``, ``1.5M`` or a number. Raises UsageError where it does
+    not read."""
     match = None if isinstance(rate, bool) else _RATE.fullmatch(str(rate).strip())
     bits = round(float(match[1]) * _UNITS[match[2]]) if match else 0
     if bits <= 0:
-        raise UsageError(f"cannot read the bit rate {rate!r}: expected bits per second above 0, as 3M, 300k or 1500000")
+        raise UsageError(
+            f"cannot read the bit rate {rate!r}: expected bits per second above 0, as 3M, 300k or "
+            "1500000"
+        )
     return bits
 
 

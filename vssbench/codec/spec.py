@@ -16,8 +16,8 @@ MOTIONS = ("codec", "estimated", "none")
 
 
 class Codec(ABC):
-    """One codec at one setting. A plug-in's keyword-only arguments are its parameters in the bracket grammar, and where it
-    takes ``**options`` those of its base class too."""
+    """One codec at one setting. A plug-in's keyword-only arguments are its parameters in the
+    bracket grammar, and where it takes ``**options`` those of its base class too."""
 
     #: shown in tables, as "H.264"
     title: ClassVar[str]
@@ -28,28 +28,35 @@ class Codec(ABC):
     gop: int
 
     @abstractmethod
-    def frames(self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False) -> Iterator[Frame]:
-        """Encode the clip and decode it as a stream of frames in display order, with distance, bits, quality and motion.
+    def frames(
+        self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False
+    ) -> Iterator[Frame]:
+        """Encode the clip and decode it as a stream of frames in display order, with distance,
+        bits, quality and motion.
 
-        The bitstream is kept in the folder ``cache`` and read from there the next time; without one it is encoded to a
-        temporary file. ``motion=False`` leaves the vectors unread; ``residual`` asks for residuals too. Raises DataError where
-        frames do not fit the clip or the stream is broken, MotionUnavailable where vectors cannot be had.
+        The bitstream is kept in the folder ``cache`` and read from there the next time; without one
+        it is encoded to a temporary file. ``motion=False`` leaves the vectors unread; ``residual``
+        asks for residuals too. Raises DataError where frames do not fit the clip or the stream is
+        broken, MotionUnavailable where vectors cannot be had.
         """
 
     def gops(self, clip: Clip, folder: Path, motion: bool = True) -> list[Gop]:
-        """The coded clip in pieces that can be decoded by themselves, with the frames that :meth:`frames` gives.
+        """The coded clip in pieces that can be decoded by themselves, with the frames that
+        :meth:`frames` gives.
 
-        What they need is kept in ``folder``, which must be this clip's alone. A codec that does not know its pieces gives the
-        whole clip as one, coded anew each time.
+        What they need is kept in ``folder``, which must be this clip's alone. A codec that does not
+        know its pieces gives the whole clip as one, coded anew each time.
         """
         return [Gop(0, partial(self.frames, clip, folder, motion))]
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """All that determines what the decoded frames look like, as JSON values; part of a run's identity."""
+        """All that determines what the decoded frames look like, as JSON values; part of a run's
+        identity."""
 
     def asked(self) -> str:
-        """The rate that the encoder is asked for, as ``1 Mb/s`` or ``CRF 23``; empty where there is none."""
+        """The rate that the encoder is asked for, as ``1 Mb/s`` or ``CRF 23``; empty where there is
+        none."""
         return ""
 
     def describe(self) -> str:
@@ -60,12 +67,16 @@ class Codec(ABC):
 def check_gop(gop: int) -> int:
     """A GOP length that can be used. Raises UsageError."""
     if isinstance(gop, bool) or not isinstance(gop, int) or gop < 1:
-        raise UsageError(f"gop={gop!r} cannot be used: expected a whole number of frames from 1 up, as gop=12")
+        raise UsageError(
+            f"gop={gop!r} cannot be used: expected a whole number of frames from 1 up, as gop=12"
+        )
     return gop
 
 
 def check_motion(motion: str) -> str:
     """Where motion comes from: a name that can be used. Raises UsageError."""
     if motion not in MOTIONS:
-        raise UsageError(f"motion={motion!r} is unknown: expected {', '.join(MOTIONS[:-1])} or {MOTIONS[-1]}")
+        raise UsageError(
+            f"motion={motion!r} is unknown: expected {', '.join(MOTIONS[:-1])} or {MOTIONS[-1]}"
+        )
     return motion

@@ -14,8 +14,9 @@ def reproducible(options: Mapping[str, str]) -> dict[str, str]:
 
     It is the macroblock tree that then gives other bits.
 
-    Measured at 480x360 with B-frames: 13 of 40 encodes differed, none with AVX2, whose bits are those of all other
-    instruction sets. So this is no part of a stream's identity. Where the processor is unknown the tree is left out.
+    Measured at 480x360 with B-frames: 13 of 40 encodes differed, none with AVX2, whose bits are
+    those of all other instruction sets. So this is no part of a stream's identity. Where the
+    processor is unknown the tree is left out.
     """
     features = processor()
     if features is None:
@@ -28,6 +29,9 @@ def reproducible(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def processor() -> Mapping[str, bool] | None:
-    """The instruction sets of this processor by name, as numpy found them; None where it does not say."""
-    found = getattr(importlib.import_module("numpy._core._multiarray_umath"), "__cpu_features__", None)
+    """The instruction sets of this processor by name, as numpy found them; None where it does not
+    say."""
+    found = getattr(
+        importlib.import_module("numpy._core._multiarray_umath"), "__cpu_features__", None
+    )
     return found if isinstance(found, dict) else None

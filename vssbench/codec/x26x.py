@@ -16,12 +16,14 @@ class X26xCodec(EncodedCodec):
     crf_range = qp_range = (0, 51)
     quality_range = (18, 40)
     presets = (
-        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
+        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
+        "veryslow", "placebo",
     )  # fmt: skip
     most_bframes = 16
 
     def options(self, further: Mapping[str, int | str]) -> dict[str, str]:
-        """FFmpeg's options: preset, rate, and the library's parameters, those of the exact GOP before the ``further`` ones."""
+        """FFmpeg's options: preset, rate, and the library's parameters, those of the exact GOP
+        before the ``further`` ones."""
         parameters: dict[str, int | str] = {
             "keyint": self.gop,
             "min-keyint": self.gop,
@@ -34,7 +36,9 @@ class X26xCodec(EncodedCodec):
         }
         options = {
             "preset": self.preset,
-            f"{self.library}-params": ":".join(f"{key}={value}" for key, value in parameters.items()),
+            f"{self.library}-params": ":".join(
+                f"{key}={value}" for key, value in parameters.items()
+            ),
         }
         if self.rate.crf is not None:
             options["crf"] = f"{self.rate.crf:g}"

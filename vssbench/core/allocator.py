@@ -1,8 +1,10 @@
-"""Freed memory that stays with the process, so that a frame's time does not depend on how the process's memory came to lie.
+"""Freed memory that stays with the process, so that a frame's time does not depend on how the
+process's memory came to lie.
 
-glibc hands large blocks back to the kernel when they are freed, or keeps them, by thresholds that move with what the process
-has done before. Where it hands them back, each frame has its activations paged in anew: a thousand page faults for a small
-network at 180x240, a fifth of its time, in one process and not in the next.
+glibc hands large blocks back to the kernel when they are freed, or keeps them, by thresholds that
+move with what the process has done before. Where it hands them back, each frame has its activations
+paged in anew: a thousand page faults for a small network at 180x240, a fifth of its time, in one
+process and not in the next.
 """
 
 from __future__ import annotations
@@ -18,14 +20,20 @@ _LARGEST = 32 << 20
 #: free memory at the heap's top that stays, bytes
 _KEPT = 1 << 30
 #: variables by which a user has settled it otherwise
-_DECIDED = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_MAX_", "GLIBC_TUNABLES")
+_DECIDED = (
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TRIM_THRESHOLD_",
+    "MALLOC_TOP_PAD_",
+    "MALLOC_MMAP_MAX_",
+    "GLIBC_TUNABLES",
+)
 
 
 def keep_freed_memory() -> bool:
     """Ask glibc to keep freed memory in this process from now on; return whether it agreed.
 
-    False with other allocators, and where the environment has settled it. Blocks over 32 MiB still come from the kernel, in
-    every process alike.
+    False with other allocators, and where the environment has settled it. Blocks over 32 MiB still
+    come from the kernel, in every process alike.
     """
     if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _DECIDED):
         return False

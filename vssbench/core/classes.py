@@ -1,4 +1,5 @@
-"""The class lists of the data sets: CamVid as SegNet merged it (the synthetic street has the same), and Cityscapes."""
+"""The class lists of the data sets: CamVid as SegNet merged it (the synthetic street has the same),
+and Cityscapes."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ CAMVID_CLASSES: dict[str, tuple[int, int, int]] = {
 
 #: the 19 classes that Cityscapes evaluates, in the order of their train ids
 CITYSCAPES_CLASSES: tuple[str, ...] = (
-    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain",
+    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign",
+    "vegetation", "terrain",
     "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
 )  # fmt: skip

@@ -26,7 +26,8 @@ _LISTED = 64
 
 @dataclass(frozen=True)
 class Division:
-    """Clips to train on and clips held out of training; ``rule`` says in words how they were chosen.
+    """Clips to train on and clips held out of training; ``rule`` says in words how they were
+    chosen.
 
     ``validation`` is empty where nothing can be held out.
     """
@@ -44,7 +45,10 @@ class Division:
 def _described(clips: Sequence[Clip]) -> dict[str, Any]:
     """How many clips, a digest of their names and, of a few held-out ones, the names."""
     names = [clip.name for clip in clips]
-    described = {"clips": len(names), "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest()}
+    described = {
+        "clips": len(names),
+        "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+    }
     return {**described, "names": names} if len(names) <= _LISTED else described
 
 
@@ -54,7 +58,8 @@ def undivided(clips: Sequence[Clip]) -> Division:
 
 
 def divided_by_name(clips: Sequence[Clip]) -> Division:
-    """A tenth of the clips held out: of videos, whole ones by the hash of their names; of stills, neighbours.
+    """A tenth of the clips held out: of videos, whole ones by the hash of their names; of stills,
+    neighbours.
 
     A single clip stays whole: its frames are too alike to choose by.
     """
@@ -63,13 +68,18 @@ def divided_by_name(clips: Sequence[Clip]) -> Division:
         return undivided(clips)
     count = max(1, round(SHARE * len(labelled)))
     if all(clip.length == 1 for clip in clips):
-        first = int(_digest("\n".join(clips[place].name for place in labelled)), 16) % (len(labelled) - count + 1)
+        first = int(_digest("\n".join(clips[place].name for place in labelled)), 16) % (
+            len(labelled) - count + 1
+        )
         gap = 1 if len(labelled) >= _ROOM_FOR_A_GAP else 0
         held = set(labelled[first : first + count])
         near = set(labelled[max(0, first - gap) : first + count + gap]) - held
         rule = "a tenth of the stills, neighbours in the list from a place by the hash of the names"
     else:
-        held, near = set(sorted(labelled, key=lambda place: _digest(clips[place].name))[:count]), set()
+        held, near = (
+            set(sorted(labelled, key=lambda place: _digest(clips[place].name))[:count]),
+            set(),
+        )
         rule = "a tenth of the clips, whole, by the hash of their names"
     return Division(
         [clip for place, clip in enumerate(clips) if place not in held | near],
@@ -79,8 +89,11 @@ def divided_by_name(clips: Sequence[Clip]) -> Division:
 
 
 def divided_by(clips: Sequence[Clip], part: Callable[[Clip], Part], rule: str) -> Division:
-    """The clips divided by a dataset's own rule; by name where the rule would leave a part empty."""
-    found = {name: [clip for clip in clips if part(clip) == name] for name in ("training", "validation")}
+    """The clips divided by a dataset's own rule; by name where the rule would leave a part
+    empty."""
+    found = {
+        name: [clip for clip in clips if part(clip) == name] for name in ("training", "validation")
+    }
     if not found["training"] or not found["validation"]:
         return divided_by_name(clips)
     return Division(found["training"], found["validation"], rule)

@@ -1,8 +1,10 @@
-"""The errors that a user meets. Each message says what was found, what was expected and what to do."""
+"""The errors that a user meets. Each message says what was found, what was expected and what to
+do."""
 
 
 class VssbenchError(Exception):
-    """Base of every error that is the user's to mend: printed as one message, never as a traceback."""
+    """Base of every error that is the user's to mend: printed as one message, never as a
+    traceback."""
 
 
 class UsageError(VssbenchError):
@@ -18,8 +20,10 @@ class WeightsError(VssbenchError):
 
 
 class CellRefused(VssbenchError):
-    """A method needs something that this dataset or codec cannot give (motion vectors, a neighbouring frame)."""
+    """A method needs something that this dataset or codec cannot give (motion vectors, a
+    neighbouring frame)."""
 
 
 class MotionUnavailable(CellRefused):
-    """Motion vectors that cannot be had here, or not be trusted: a library is missing, a decoder is of another build."""
+    """Motion vectors that cannot be had here, or not be trusted: a library is missing, a decoder is
+    of another build."""

@@ -1,4 +1,5 @@
-"""Files and folders that are written whole or not at all: a draft beside its place, then one rename.
+"""Files and folders that are written whole or not at all: a draft beside its place, then one
+rename.
 
 Drafts lie in a hidden folder ``.vssbench-RANDOM`` beside what they become; its owner holds a
 lock on the file ``lock`` in it. The system gives the lock back when a process ends, however it
@@ -40,7 +41,8 @@ _LOCK, _NEW, _OLD = "lock", "new", "old"
 _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, *((errno.EACCES,) if os.name == "nt" else ()))
 #: what a full disk, a quota and a limit of a file's size answer
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-#: others that replace the same folder and come between before a writer or a reader gives up; seconds between two looks
+#: others that replace the same folder and come between before a writer or a reader gives up;
+#: seconds between two looks
 _ATTEMPTS, _PAUSE = 200, 0.005
 #: renameat2 of Linux: relative to the working folder; exchange two names in one step
 _AT_FDCWD, _EXCHANGE = -100, 2
@@ -50,14 +52,17 @@ _DESCRIPTORS = re.compile(r"/proc/(\d+)/fd|/dev/fd")
 
 
 class NotWritten(DataError):
-    """A file or a folder that could not be written: a full disk, no permission, a file in a folder's place."""
+    """A file or a folder that could not be written: a full disk, no permission, a file in a
+    folder's place."""
 
 
 @contextmanager
 def draft(path: Path) -> Iterator[Path]:
-    """A path of the same name where a file or a folder can be made; it takes its place when all went well.
+    """A path of the same name where a file or a folder can be made; it takes its place when all
+    went well.
 
-    What lay there is replaced in one step, and a file that is replaced keeps its mode. Raises DataError for an OSError.
+    What lay there is replaced in one step, and a file that is replaced keeps its mode. Raises
+    DataError for an OSError.
     """
     with _told(path):
         if is_special(path):
@@ -97,7 +102,8 @@ class Drafts:
         return self.hidden / _NEW
 
     def publish(self, made: Path, target: Path) -> None:
-        """Rename a draft into its place. At no moment is there neither what was there nor what comes."""
+        """Rename a draft into its place. At no moment is there neither what was there nor what
+        comes."""
         if made.is_dir():
             self._publish_folder(made, target)
             return
@@ -123,7 +129,8 @@ class Drafts:
         raise DataError(f"{target} is rewritten by other processes all the time: write it once")
 
     def _replace_folder(self, made: Path, target: Path, attempt: int) -> bool:
-        """Two renames, where the system has no exchange: whoever comes after a kill in between puts the old one back."""
+        """Two renames, where the system has no exchange: whoever comes after a kill in between puts
+        the old one back."""
         aside = self.hidden / _OLD / str(attempt) / target.name
         aside.parent.mkdir(parents=True)
         os.rename(target, aside)
@@ -139,7 +146,8 @@ class Drafts:
 
 @contextmanager
 def drafts(folder: Path) -> Iterator[Drafts]:
-    """A hidden folder within ``folder``, which is made where it is missing; removed at the end, with all that is left in it.
+    """A hidden folder within ``folder``, which is made where it is missing; removed at the end,
+    with all that is left in it.
 
     Hidden folders of processes that are gone are removed first.
     """
@@ -155,7 +163,8 @@ def drafts(folder: Path) -> Iterator[Drafts]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the hidden folders whose owners are gone; a folder that was set aside and never replaced is put back."""
+    """Remove the hidden folders whose owners are gone; a folder that was set aside and never
+    replaced is put back."""
     for hidden in _orphans(folder):
         _put_back(hidden)
         _remove(hidden)
@@ -165,18 +174,21 @@ def sweep(folder: Path) -> None:
 
 
 def adopt(folder: Path) -> None:
-    """Put back what killed processes had set aside and not replaced, where it may be written; remove nothing."""
+    """Put back what killed processes had set aside and not replaced, where it may be written;
+    remove nothing."""
     for hidden in _orphans(folder):
         _put_back(hidden)
 
 
 def set_aside(folder: Path) -> set[str]:
-    """The names of the folders that are being replaced at this moment, and are in their place neither old nor new."""
+    """The names of the folders that are being replaced at this moment, and are in their place
+    neither old nor new."""
     return {path.name for hidden in _hidden(folder) for path in hidden.glob(f"{_OLD}/*/*")}
 
 
 def steady(folder: Path, read: Callable[[], T]) -> T:
-    """What ``read`` finds in a folder; it is read again where the folder was replaced in the meantime.
+    """What ``read`` finds in a folder; it is read again where the folder was replaced in the
+    meantime.
 
     Raises what ``read`` raises of a folder that nobody replaces.
     """
@@ -195,25 +207,35 @@ def steady(folder: Path, read: Callable[[], T]) -> T:
     return found  # type: ignore[return-value]
 
 
-def check_output(path: Path, inputs: Iterable[Path] = (), force: bool = False, option: str = "-o") -> None:
-    """Raises UsageError for a file that is read, a folder, or one that is there already without ``force``; DataError where
-    the folder cannot be written. To be asked before any work is done."""
+def check_output(
+    path: Path, inputs: Iterable[Path] = (), force: bool = False, option: str = "-o"
+) -> None:
+    """Raises UsageError for a file that is read, a folder, or one that is there already without
+    ``force``; DataError where the folder cannot be written. To be asked before any work is done."""
     for given in inputs:
         if _is_within(path, given):
-            raise UsageError(f"{option} {path} is read by this command: give another name, an input is never written over")
+            raise UsageError(
+                f"{option} {path} is read by this command: give another name, an input is never "
+                "written over"
+            )
     if path.is_dir():
         raise UsageError(f"{option} {path} is a folder: give the name of a file")
     if is_special(path):
         return
     if path.exists() and not force:
-        raise UsageError(f"{option} {path} is there already: give another name, or --force to replace it")
+        raise UsageError(
+            f"{option} {path} is there already: give another name, or --force to replace it"
+        )
     check_folder(Path(os.path.realpath(path)).parent)
 
 
 def check_regular(path: Path, option: str = "-o") -> None:
     """Raises UsageError for a device, a pipe or an open descriptor."""
     if is_special(path):
-        raise UsageError(f"{option} {path} is a device or a pipe: this command needs a file, give the name of one")
+        raise UsageError(
+            f"{option} {path} is a device or a pipe: this command needs a file, give the name of "
+            "one"
+        )
 
 
 def check_folder(folder: Path) -> None:
@@ -223,7 +245,8 @@ def check_folder(folder: Path) -> None:
 
 
 def is_special(path: Path) -> bool:
-    """Whether a path is a device, a pipe or an open descriptor, by itself or by links: what is written to, not replaced."""
+    """Whether a path is a device, a pipe or an open descriptor, by itself or by links: what is
+    written to, not replaced."""
     if _descriptor(path) is not None:
         return True
     try:
@@ -266,7 +289,8 @@ def _own(folder: Path) -> tuple[Path, int]:
 
 
 def _locked(lock: int, wait: bool) -> bool | None:
-    """Whether the lock was free and is ours now; True where the file system has no locks and we were to wait."""
+    """Whether the lock was free and is ours now; True where the file system has no locks and we
+    were to wait."""
     if fcntl is None:
         return wait
     try:
@@ -305,7 +329,8 @@ def _orphans(folder: Path) -> Iterator[Path]:
 
 
 def _remove(hidden: Path) -> None:
-    """Remove a hidden folder whose lock is ours. The lock's file goes last: what has none is empty."""
+    """Remove a hidden folder whose lock is ours. The lock's file goes last: what has none is
+    empty."""
     for name in (_NEW, _OLD):
         shutil.rmtree(hidden / name, ignore_errors=True)
     with suppress(OSError):
@@ -341,7 +366,11 @@ def _stamp(folder: Path) -> tuple[int, int, int] | None:
 
 def _exchange(first: Path, second: Path) -> bool:
     """Exchange two names in one step; False where the system cannot. Raises OSError."""
-    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if os.name == "posix" else None
+    function = (
+        getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+        if os.name == "posix"
+        else None
+    )
     if function is None:
         return False
     if function(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _EXCHANGE) == 0:
@@ -370,7 +399,8 @@ def _open_special(path: Path) -> IO[bytes]:
 
 
 def _descriptor(path: Path) -> int | None:
-    """The number of this process's open file that a path names, by itself or by links (``/dev/stdout``)."""
+    """The number of this process's open file that a path names, by itself or by links
+    (``/dev/stdout``)."""
     place = os.path.abspath(path)
     for _ in range(_LINKS):
         folder, name = os.path.split(place)
@@ -388,5 +418,7 @@ def _is_within(path: Path, given: Path) -> bool:
     if not path.exists() or not given.exists():
         return False
     if given.is_dir():
-        return path.is_file() and Path(os.path.realpath(given)) in Path(os.path.realpath(path)).parents
+        return (
+            path.is_file() and Path(os.path.realpath(given)) in Path(os.path.realpath(path)).parents
+        )
     return os.path.samefile(path, given)

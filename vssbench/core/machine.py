@@ -33,9 +33,17 @@ _VARIABLES = (
 )
 #: what is asked of nvidia-smi
 _GPU_FIELDS = (
-    "driver_version", "pstate", "clocks.sm", "clocks.max.sm", "clocks.mem", "temperature.gpu", "power.limit", "memory.total",
-    "utilization.gpu", "mig.mode.current",
-)  # fmt: skip
+    "driver_version",
+    "pstate",
+    "clocks.sm",
+    "clocks.max.sm",
+    "clocks.mem",
+    "temperature.gpu",
+    "power.limit",
+    "memory.total",
+    "utilization.gpu",
+    "mig.mode.current",
+)
 
 
 def describe_machine(device: str) -> dict[str, Any]:
@@ -55,24 +63,31 @@ def describe_machine(device: str) -> dict[str, Any]:
 
 
 def describe_environment(device: str) -> dict[str, Any]:
-    """:func:`describe_machine`, and all else that times depend on: what changes from run to run too, so no part of an identity.
+    """Return :func:`describe_machine`, and all else that times depend on.
 
-    ``flags`` of the processor, ``usable_cores`` of this process, clock ``governor`` ('' where it cannot be read),
-    ``load_average`` of 1, 5 and 15 minutes (None where there is none), memory in MB, the GPU's driver, memory and clocks, how
-    torch was built and is set, and the revision of a checkout.
+    Some of it changes from run to run, so that it is no part of an identity.
+
+    ``flags`` of the processor, ``usable_cores`` of this process, clock ``governor`` ('' where it
+    cannot be read), ``load_average`` of 1, 5 and 15 minutes (None where there is none), memory in
+    MB, the GPU's driver, memory and clocks, how torch was built and is set, and the revision of a
+    checkout.
     """
     memory = _meminfo()
     return {
         **describe_machine(device),
         "flags": _cpu_field("flags").split() or _cpu_field("Features").split(),
-        "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "usable_cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "governor": _governor(),
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "memory_mb": memory.get("MemTotal"),
         "memory_available_mb": memory.get("MemAvailable"),
         "gpu_state": _gpu_state() if device.startswith("cuda") else {},
         "torch_build": _torch_build(device),
-        "variables": {key: value for key, value in sorted(os.environ.items()) if key.startswith(_VARIABLES)},
+        "variables": {
+            key: value for key, value in sorted(os.environ.items()) if key.startswith(_VARIABLES)
+        },
         "git_revision": git_revision(),
     }
 
@@ -83,17 +98,23 @@ def throttle_events() -> int:
     The count is Linux's; 0 where unknown.
     """
     folder = Path("/sys/devices/system/cpu")
-    return sum(int(_read(path) or 0) for path in folder.glob("cpu[0-9]*/thermal_throttle/*_throttle_count"))
+    return sum(
+        int(_read(path) or 0) for path in folder.glob("cpu[0-9]*/thermal_throttle/*_throttle_count")
+    )
 
 
 def git_revision() -> str:
-    """The checkout's commit, with ``-dirty`` where tracked files were changed; '' where this is no checkout."""
+    """The checkout's commit, with ``-dirty`` where tracked files were changed; '' where this is no
+    checkout."""
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return ""
     commit = _output("git", "--no-optional-locks", "-C", str(folder), "rev-parse", "HEAD")
     return commit + (
-        "-dirty" if commit and _output("git", "--no-optional-locks", "-C", str(folder), "diff", "--name-only", "HEAD") else ""
+        "-dirty"
+        if commit
+        and _output("git", "--no-optional-locks", "-C", str(folder), "diff", "--name-only", "HEAD")
+        else ""
     )
 
 
@@ -102,7 +123,9 @@ def _output(*command: str) -> str:
     if shutil.which(command[0]) is None:
         return ""
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=20, check=True
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
 
@@ -114,8 +137,14 @@ def _governor() -> str:
 
 def _meminfo() -> dict[str, int]:
     """Linux's account of memory in MB (2^20 bytes)."""
-    entries = (line.split(":", 1) for line in _read(Path("/proc/meminfo")).splitlines() if ":" in line)
-    return {name: int(value.split()[0]) // 1024 for name, value in entries if value.split() and value.split()[0].isdigit()}
+    entries = (
+        line.split(":", 1) for line in _read(Path("/proc/meminfo")).splitlines() if ":" in line
+    )
+    return {
+        name: int(value.split()[0]) // 1024
+        for name, value in entries
+        if value.split() and value.split()[0].isdigit()
+    }
 
 
 def _gpu_state() -> dict[str, str]:
@@ -138,7 +167,9 @@ def _torch_build(device: str) -> dict[str, Any]:
         "tf32_convolutions": torch.backends.cudnn.allow_tf32,
         "matmul_precision": torch.get_float32_matmul_precision(),
         "interop_threads": torch.get_num_interop_threads(),
-        "gpu_memory_mb": torch.cuda.get_device_properties(device).total_memory >> 20 if cuda else None,
+        "gpu_memory_mb": torch.cuda.get_device_properties(device).total_memory >> 20
+        if cuda
+        else None,
     }
 
 
@@ -152,7 +183,9 @@ def _read(path: Path) -> str:
 
 def _cpu_field(name: str) -> str:
     """The first entry of that name in Linux's account of the processor; '' where there is none."""
-    lines = (line.split(":", 1) for line in _read(Path("/proc/cpuinfo")).splitlines() if ":" in line)
+    lines = (
+        line.split(":", 1) for line in _read(Path("/proc/cpuinfo")).splitlines() if ":" in line
+    )
     return next((value.strip() for key, value in lines if key.strip() == name), "")
 
 
@@ -169,7 +202,11 @@ def _version(package: str) -> str:
 
 
 def typed_command() -> str:
-    """The command line as it can be typed again; the data's folder, which differs everywhere, as DIR."""
+    """The command line as it can be typed again; the data's folder, which differs everywhere, as
+    DIR."""
     words = ["python", "bench.py", *sys.argv[1:]]
-    masked = ["DIR" if before == "--data-root" else word for before, word in zip(["", *words], words, strict=False)]
+    masked = [
+        "DIR" if before == "--data-root" else word
+        for before, word in zip(["", *words], words, strict=False)
+    ]
     return " ".join(shlex.quote(word) for word in masked)

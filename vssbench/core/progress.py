@@ -1,4 +1,5 @@
-"""Progress of long work on stderr, with the time left: a live bar on a terminal, a line now and then elsewhere."""
+"""Progress of long work on stderr, with the time left: a live bar on a terminal, a line now and
+then elsewhere."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ def messages() -> Console:
 class Tracker:
     """Counts steps of one piece of work; ``advance`` may be called as often as one likes."""
 
-    def __init__(self, console: Console, label: str, total: int, bar: tuple[Progress, TaskID] | None) -> None:
+    def __init__(
+        self, console: Console, label: str, total: int, bar: tuple[Progress, TaskID] | None
+    ) -> None:
         self._console, self._label, self._total, self._bar = console, label, total, bar
         self._done, self._start = 0, time.monotonic()
         self._last_line = self._start
@@ -39,14 +42,20 @@ class Tracker:
         self._done += steps
         if self._bar is not None:
             progress, task = self._bar
-            progress.update(task, completed=self._done, description=f"{self._label} {note}".rstrip())
+            progress.update(
+                task, completed=self._done, description=f"{self._label} {note}".rstrip()
+            )
             return
         now = time.monotonic()
         if now - self._last_line < LINE_EVERY or not self._done:
             return
         self._last_line = now
         left = (now - self._start) / self._done * (self._total - self._done)
-        self._console.print(f"{self._label}: {self._done}/{self._total} {note} {left / 60:.1f} min left".replace("  ", " "))
+        self._console.print(
+            f"{self._label}: {self._done}/{self._total} {note} {left / 60:.1f} min left".replace(
+                "  ", " "
+            )
+        )
 
 
 @contextmanager
@@ -57,7 +66,8 @@ def track(label: str, total: int) -> Iterator[Tracker]:
         yield Tracker(console, label, total, None)
         return
     columns = (
-        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+        TimeElapsedColumn(),
         TextColumn("left", markup=False), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as progress:

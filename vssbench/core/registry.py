@@ -1,7 +1,9 @@
-"""Finds plug-ins: a file of ``methods/`` or ``datasets/``, a codec of ``vssbench/codec/formats/``, or an entry point.
+"""Finds plug-ins: a file of ``methods/`` or ``datasets/``, a codec of ``vssbench/codec/formats/``,
+or an entry point.
 
-A plug-in's name is its file's name or its entry point's name (groups ``vssbench.methods``, ``vssbench.datasets``,
-``vssbench.codecs``). Nothing is imported before :func:`load`, so that listing never loads torch. A file holds one class.
+A plug-in's name is its file's name or its entry point's name (groups ``vssbench.methods``,
+``vssbench.datasets``, ``vssbench.codecs``). Nothing is imported before :func:`load`, so that
+listing never loads torch. A file holds one class.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from typing import Any
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import Value, Variant, format_value
 
-#: kind -> (package that holds the files, entry point group, base class of its plug-ins as "module:class")
+#: kind -> (package that holds the files, entry point group, base class of its plug-ins as
+#: "module:class")
 KINDS: dict[str, tuple[str, str, str]] = {
     "methods": ("vssbench.methods", "vssbench.methods", "vssbench.core.segmenter:VideoSegmenter"),
     "datasets": ("vssbench.datasets", "vssbench.datasets", "vssbench.core.video:Dataset"),
@@ -34,7 +37,8 @@ KINDS: dict[str, tuple[str, str, str]] = {
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plug-in that was found but not imported: its name, kind, where it comes from and its one-line summary."""
+    """A plug-in that was found but not imported: its name, kind, where it comes from and its
+    one-line summary."""
 
     name: str
     kind: str
@@ -62,7 +66,8 @@ class Plugin:
 
 @cache
 def plugins(kind: str) -> dict[str, Plugin]:
-    """Every plug-in of a kind by name, in alphabetical order. Raises UsageError where a name is taken twice."""
+    """Every plug-in of a kind by name, in alphabetical order. Raises UsageError where a name is
+    taken twice."""
     package, group, _ = KINDS[kind]
     found: dict[str, Plugin] = {}
     spec = importlib.util.find_spec(package)
@@ -72,25 +77,33 @@ def plugins(kind: str) -> dict[str, Plugin]:
     for point in entry_points(group=group):
         module = point.value.split(":")[0]
         other = found.get(point.name)
-        # a plug-in file may name itself as an entry point, and a distribution may be found twice on the path
+        # a plug-in file may name itself as an entry point, and a distribution may be found twice on
+        # the path
         if other is not None and other.target not in (point.value, module):
-            raise UsageError(f"two {kind} are named {point.name!r}: {other.target} and {point.value}; rename or uninstall one")
+            raise UsageError(
+                f"two {kind} are named {point.name!r}: {other.target} and {point.value}; rename or "
+                "uninstall one"
+            )
         found[point.name] = Plugin(point.name, kind, module, point)
     return dict(sorted(found.items()))
 
 
 def find(kind: str, name: str) -> Plugin:
-    """The plug-in of that name. Raises UsageError that says what was meant and lists what there is."""
+    """The plug-in of that name. Raises UsageError that says what was meant and lists what there
+    is."""
     available = plugins(kind)
     if name in available:
         return available[name]
     hint = _hint(name, available)
-    raise UsageError(f"unknown {kind[:-1]} {name!r}.{hint} Available: {', '.join(available) or 'none'}")
+    raise UsageError(
+        f"unknown {kind[:-1]} {name!r}.{hint} Available: {', '.join(available) or 'none'}"
+    )
 
 
 @cache
 def load(kind: str, name: str) -> type[Any]:
-    """Import a plug-in and return its class. Raises UsageError, with the cause, where the file does not import."""
+    """Import a plug-in and return its class. Raises UsageError, with the cause, where the file does
+    not import."""
     plugin = find(kind, name)
     base_module, base_name = KINDS[kind][2].split(":")
     base = getattr(importlib.import_module(base_module), base_name)
@@ -103,40 +116,56 @@ def load(kind: str, name: str) -> type[Any]:
             candidates = [
                 item
                 for item in vars(module).values()
-                if inspect.isclass(item) and issubclass(item, base) and item.__module__ == module.__name__
+                if inspect.isclass(item)
+                and issubclass(item, base)
+                and item.__module__ == module.__name__
             ]
-    except (Exception, SystemExit) as error:  # a plug-in may fail in any way: it breaks only itself, and says why
-        raise UsageError(f"the {kind[:-1]} {name!r} ({plugin.module}) does not import: {error!r}") from error
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # a plug-in may fail in any way: it breaks only itself, and says why
+        raise UsageError(
+            f"the {kind[:-1]} {name!r} ({plugin.module}) does not import: {error!r}"
+        ) from error
     if len(candidates) != 1 or not issubclass(candidates[0], base):
         names = ", ".join(candidate.__name__ for candidate in candidates) or "none"
-        raise UsageError(f"{plugin.target} must define one class derived from {base_module}.{base_name}; found {names}")
+        raise UsageError(
+            f"{plugin.target} must define one class derived from {base_module}.{base_name}; found "
+            f"{names}"
+        )
     return candidates[0]
 
 
 def create(kind: str, variant: Variant, **given: Any) -> Any:
-    """Instantiate a plug-in: the variant's parameters checked against the class's, ``given`` added by the harness.
+    """Instantiate a plug-in: the variant's parameters checked against the class's, ``given`` added
+    by the harness.
 
-    Raises UsageError for a parameter that the class does not have, of another type, or given by the harness too.
+    Raises UsageError for a parameter that the class does not have, of another type, or given by the
+    harness too.
     """
     cls = load(kind, variant.name)
     params = _typed(cls, variant)
     for key in given:
         if key in params:
-            raise UsageError(f"{key!r} of {variant.name} is given twice: take {key}={params[key]} out of {str(variant)!r}")
+            raise UsageError(
+                f"{key!r} of {variant.name} is given twice: take {key}={params[key]} out of "
+                f"{str(variant)!r}"
+            )
     return cls(**given, **params)
 
 
 def parameters(cls: type[Any]) -> dict[str, Any]:
     """A plug-in's parameters with their defaults: the keyword-only arguments of its ``__init__``.
 
-    Where that takes ``**options`` too, the parameters of the class that it derives from are its own as well: these stand first,
-    in their order, with the plug-in's defaults where it repeats one.
+    Where that takes ``**options`` too, the parameters of the class that it derives from are its own
+    as well: these stand first, in their order, with the plug-in's defaults where it repeats one.
     """
     return {name: item.default for name, item in _signature(cls).items()}
 
 
 def resolved(kind: str, variant: Variant) -> dict[str, Any]:
-    """All parameters of a variant: the class's defaults overlaid with the variant's own, in the declared types."""
+    """All parameters of a variant: the class's defaults overlaid with the variant's own, in the
+    declared types."""
     cls = load(kind, variant.name)
     return {**parameters(cls), **_typed(cls, variant)}
 
@@ -147,13 +176,15 @@ def _signature(cls: type[Any]) -> dict[str, inspect.Parameter]:
         found |= {
             item.name: item
             for item in arguments
-            if item.kind is inspect.Parameter.KEYWORD_ONLY and item.default is not inspect.Parameter.empty
+            if item.kind is inspect.Parameter.KEYWORD_ONLY
+            and item.default is not inspect.Parameter.empty
         }
     return found
 
 
 def _constructors(cls: type[Any]) -> Iterator[Collection[inspect.Parameter]]:
-    """The arguments of the class's ``__init__``, and of the next in its MRO for as long as ``**options`` pass the rest on."""
+    """The arguments of the class's ``__init__``, and of the next in its MRO for as long as
+    ``**options`` pass the rest on."""
     for base in cls.__mro__:
         if "__init__" in vars(base):
             arguments = inspect.signature(vars(base)["__init__"]).parameters.values()
@@ -163,29 +194,44 @@ def _constructors(cls: type[Any]) -> Iterator[Collection[inspect.Parameter]]:
 
 
 def _typed(cls: type[Any], variant: Variant) -> dict[str, Value]:
-    """The variant's own parameters in the types that the class declares: ``scale=1`` and ``scale=1.0`` are the same."""
+    """The variant's own parameters in the types that the class declares: ``scale=1`` and
+    ``scale=1.0`` are the same."""
     accepted = _signature(cls)
     params: dict[str, Value] = {}
     for key, value in variant.params.items():
         if key not in accepted:
-            options = ", ".join(f"{name}={format_value(item.default)}" for name, item in accepted.items()) or "none"
-            raise UsageError(f"{variant.name} has no parameter {key!r}.{_hint(key, accepted)} Its parameters: {options}")
+            options = (
+                ", ".join(f"{name}={format_value(item.default)}" for name, item in accepted.items())
+                or "none"
+            )
+            raise UsageError(
+                f"{variant.name} has no parameter {key!r}.{_hint(key, accepted)} Its parameters: "
+                f"{options}"
+            )
         annotation = accepted[key].annotation
-        declared = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+        declared = (
+            annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+        )
         params[key] = _convert(f"{key} of {variant.name}", value, declared)
     return params
 
 
 def _convert(what: str, value: Value, declared: str) -> Value:
-    """A value in its declared type. A type other than bool, int, float and str is the class's own to check."""
+    """A value in its declared type. A type other than bool, int, float and str is the class's own
+    to check."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if declared == "str":
-        if isinstance(value, bool):  # the grammar reads `warp=off` as a boolean before it knows what is declared
+        # the grammar reads `warp=off` as a boolean before it knows what is declared
+        if isinstance(value, bool):
             return "on" if value else "off"
         return format_value(value)
     if declared == "float" and number:
         return float(value)
-    fits = {"bool": isinstance(value, bool), "int": number and isinstance(value, int), "float": number}
+    fits = {
+        "bool": isinstance(value, bool),
+        "int": number and isinstance(value, int),
+        "float": number,
+    }
     if not fits.get(declared, True):
         expected = {"bool": "on or off", "int": "an integer", "float": "a number"}[declared]
         raise UsageError(f"{what} is {format_value(value)!r}: expected {expected}")

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from vssbench.core.errors import WeightsError
 
-#: mean and standard deviation of ImageNet's RGB values in [0, 1], as torchvision and the authors' codes use them
+#: mean and standard deviation of ImageNet's RGB values in [0, 1], as torchvision and the authors'
+#: codes use them
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -22,11 +23,12 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Phase:
     """One phase of a method's training (AR-Seg has three).
 
-    ``share`` is its part of the epochs asked for. ``data`` is ``stills`` (labelled images), ``pairs`` (a keyframe, a later
-    frame and, where the method needs it, the codec's motion between them) or ``flow`` (the same with the exact motion).
-    ``frozen`` names submodules that are not trained and stay in evaluation mode; ``learning_rate`` multiplies the one asked
-    for. ``gaps`` is the range of frames from keyframe to image, both ends included, where 0 is the keyframe itself; without
-    it a pair's keyframe is the one of the codec's GOP.
+    ``share`` is its part of the epochs asked for. ``data`` is ``stills`` (labelled images),
+    ``pairs`` (a keyframe, a later frame and, where the method needs it, the codec's motion between
+    them) or ``flow`` (the same with the exact motion). ``frozen`` names submodules that are not
+    trained and stay in evaluation mode; ``learning_rate`` multiplies the one asked for. ``gaps`` is
+    the range of frames from keyframe to image, both ends included, where 0 is the keyframe itself;
+    without it a pair's keyframe is the one of the codec's GOP.
     """
 
     name: str
@@ -41,11 +43,12 @@ class Phase:
 class Batch:
     """A training batch.
 
-    image: float32 (N, 3, H, W) in [0, 1]; label: int64 (N, H, W), 255 ignored; class_weights: (classes,); keyframe: like
-    image, in phases on pairs and on flow; motion: float32 (N, 2, H, W) backward from image to keyframe in pixels, the codec's,
-    in phases on pairs of a method that needs motion; flow: like motion but exact, NaN where the keyframe does not show what
-    the image shows, in phases on flow; distance: int64 (N,), frames from keyframe to image, in
-    phases on pairs, where 0 is the keyframe itself.
+    image: float32 (N, 3, H, W) in [0, 1]; label: int64 (N, H, W), 255 ignored; class_weights:
+    (classes,); keyframe: like image, in phases on pairs and on flow; motion: float32 (N, 2, H, W)
+    backward from image to keyframe in pixels, the codec's, in phases on pairs of a method that
+    needs motion; flow: like motion but exact, NaN where the keyframe does not show what the image
+    shows, in phases on flow; distance: int64 (N,), frames from keyframe to image, in phases on
+    pairs, where 0 is the keyframe itself.
     """
 
     image: Tensor
@@ -58,22 +61,27 @@ class Batch:
 
 
 class VideoSegmenter(nn.Module, ABC):
-    """One method. Images are float32 (N, 3, H, W) in [0, 1], normalised by the method; logits are (N, classes, h, w).
+    """One method. Images are float32 (N, 3, H, W) in [0, 1], normalised by the method; logits are
+    (N, classes, h, w).
 
-    A plug-in's keyword-only arguments are its parameters in the bracket grammar. State is passed, never hidden: a keyframe
-    yields a reference, later frames receive it. A per-frame network implements :meth:`keyframe` alone.
+    A plug-in's keyword-only arguments are its parameters in the bracket grammar. State is passed,
+    never hidden: a keyframe yields a reference, later frames receive it. A per-frame network
+    implements :meth:`keyframe` alone.
     """
 
-    #: what the harness must supply with a non-keyframe (``motion``, ``residual``); a codec that lacks it is refused in words. A
-    #: variant that needs less, or more, sets it in its ``__init__``
+    #: what the harness must supply with a non-keyframe (``motion``, ``residual``); a codec that
+    #: lacks it is refused in words. A variant that needs less, or more, sets it in its ``__init__``
     needs: frozenset[str] = frozenset()
-    #: parameters that may differ between training and evaluation, since they leave every weight's shape as it is
+    #: parameters that may differ between training and evaluation, since they leave every weight's
+    #: shape as it is
     free_parameters: ClassVar[tuple[str, ...]] = ()
-    #: the published networks whose checkpoints can be imported (:class:`vssbench.weights.original.Original`)
+    #: the published networks whose checkpoints can be imported
+    #: (:class:`vssbench.weights.original.Original`)
     originals: ClassVar[Sequence[Any]] = ()
     #: file of the training recipes, beside the module of the class; there need not be one
     recipe: ClassVar[str] = "recipe.toml"
-    #: what :meth:`initialise` did to the weights beside loading them, in words that the training prints
+    #: what :meth:`initialise` did to the weights beside loading them, in words that the training
+    #: prints
     remarks: tuple[str, ...] = ()
 
     mean: Tensor
@@ -87,7 +95,8 @@ class VideoSegmenter(nn.Module, ABC):
 
     @classmethod
     def weights_name(cls, name: str, parameters: dict[str, Any]) -> str:
-        """The method whose weight files fit a variant as they are: its own ``name``, or that of a network it borrows."""
+        """The method whose weight files fit a variant as they are: its own ``name``, or that of a
+        network it borrows."""
         return name
 
     @property
@@ -107,12 +116,15 @@ class VideoSegmenter(nn.Module, ABC):
 
         ``motion`` is (N, 2, H, W), see :mod:`vssbench.core.video`.
 
-        A method whose ``needs`` name ``residual`` takes one more argument of that name, float32 (N, 3, H, W): the frame minus
-        its motion-compensated prediction from the pictures that its blocks refer to, in units of the image's.
+        A method whose ``needs`` name ``residual`` takes one more argument of that name, float32 (N,
+        3, H, W): the frame minus its motion-compensated prediction from the pictures that its
+        blocks refer to, in units of the image's.
         """
         return self.keyframe(image)[0]
 
-    def follow(self, image: Tensor, motion: Tensor | None, reference: Any, residual: Tensor | None = None) -> Tensor:
+    def follow(
+        self, image: Tensor, motion: Tensor | None, reference: Any, residual: Tensor | None = None
+    ) -> Tensor:
         """Call ``nonkeyframe`` with what the method asks for.
 
         That is a residual, zero where none is given, only if it needs one.
@@ -141,26 +153,35 @@ class VideoSegmenter(nn.Module, ABC):
         return self.follow(batch.image, batch.motion, self.keyframe(batch.keyframe)[1])
 
     def initialise(self, state: dict[str, Tensor], source: dict[str, str]) -> tuple[str, ...]:
-        """Start from another method's weights (``train --init``); returns the names of the phases that this replaces.
+        """Start from another method's weights (``train --init``); returns the names of the phases
+        that this replaces.
 
-        ``source`` is the file's metadata. The default takes weights of the same network, of whatever free parameters; a file
-        that holds a part of it alone, such as an ImageNet backbone, replaces no phase.
+        ``source`` is the file's metadata. The default takes weights of the same network, of
+        whatever free parameters; a file that holds a part of it alone, such as an ImageNet
+        backbone, replaces no phase.
         """
         self._load(state, source)
         return ()
 
     def _load(self, state: dict[str, Tensor], source: dict[str, str]) -> bool:
-        """Load tensors by name; True where the file holds the whole method. Raises WeightsError where they do not fit."""
+        """Load tensors by name; True where the file holds the whole method. Raises WeightsError
+        where they do not fit."""
         partial = bool(json.loads(source.get("missing", "[]")))
         try:
             result = self.load_state_dict(state, strict=False)
         except RuntimeError as error:  # shapes
-            raise WeightsError(f"the file to start from does not fit {self.display}: {error}") from error
+            raise WeightsError(
+                f"the file to start from does not fit {self.display}: {error}"
+            ) from error
         idle = tuple(f"{prefix}." for prefix in self.training_only())
         lacking = [name for name in result.missing_keys if not name.endswith("num_batches_tracked")]
         lacking = [name for name in lacking if not (idle and name.startswith(idle))]
         if result.unexpected_keys or (lacking and not partial):
-            problem = f"holds {result.unexpected_keys[0]}" if result.unexpected_keys else f"lacks {lacking[0]}"
+            problem = (
+                f"holds {result.unexpected_keys[0]}"
+                if result.unexpected_keys
+                else f"lacks {lacking[0]}"
+            )
             raise WeightsError(f"the file to start from does not fit {self.display}: it {problem}")
         return not partial
 
@@ -171,13 +192,18 @@ class VideoSegmenter(nn.Module, ABC):
         """
 
     def training_only(self) -> tuple[str, ...]:
-        """Prefixes of submodules that are absent at inference (auxiliary heads): not counted, still stored."""
+        """Prefixes of submodules that are absent at inference (auxiliary heads): not counted, still
+        stored."""
         return ()
 
     def inference_parameters(self) -> int:
         """Number of parameters that an inference uses."""
         skipped = tuple(f"{prefix}." for prefix in self.training_only())
-        return sum(p.numel() for name, p in self.named_parameters() if not (skipped and name.startswith(skipped)))
+        return sum(
+            p.numel()
+            for name, p in self.named_parameters()
+            if not (skipped and name.startswith(skipped))
+        )
 
     def normalise(self, image: Tensor) -> Tensor:
         """Image in [0, 1] to the zero mean and unit variance that the backbone expects."""
@@ -185,7 +211,8 @@ class VideoSegmenter(nn.Module, ABC):
 
 
 def scaled_channels(channels: int, width: float) -> int:
-    """Channels of a layer at a width multiplier: a multiple of 8, at least 8; ``width=1`` is the paper's own."""
+    """Channels of a layer at a width multiplier: a multiple of 8, at least 8; ``width=1`` is the
+    paper's own."""
     return channels if width == 1 else max(8, 8 * round(channels * width / 8))
 
 

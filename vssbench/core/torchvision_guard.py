@@ -1,8 +1,9 @@
 """Makes torchvision importable where its compiled operators do not load.
 
-A torchvision wheel of the package registry beside a CPU build of torch leaves its operators out, and then fails on
-import: it describes operators that nobody defined (``operator torchvision::nms does not exist``). ptflops imports
-torchvision. The schemas alone, without kernels, make the import pass; calling such an operator still fails, in words.
+A torchvision wheel of the package registry beside a CPU build of torch leaves its operators out,
+and then fails on import: it describes operators that nobody defined (``operator torchvision::nms
+does not exist``). ptflops imports torchvision. The schemas alone, without kernels, make the import
+pass; calling such an operator still fails, in words.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _libraries: list[torch.library.Library] = []
 
 
 def install() -> None:
-    """Import torchvision, defining the operators that it misses. Nothing happens without torchvision, or a second time.
+    """Import torchvision, defining the operators that it misses. Nothing happens without
+    torchvision, or a second time.
 
     Raises what torchvision's import raises where missing operators are not the reason.
     """
@@ -50,6 +52,7 @@ def _define_missing() -> None:
 
 
 def _forget(package: str) -> None:
-    """Drop what a failed import left behind: a new parent package would lack its submodules as attributes."""
+    """Drop what a failed import left behind: a new parent package would lack its submodules as
+    attributes."""
     for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
         del sys.modules[name]

@@ -1,7 +1,9 @@
-"""The bracket grammar of variants, the same for methods, datasets and codecs: ``arseg[backbone=psp18,scale=0.5]``.
+"""The bracket grammar of variants, the same for methods, datasets and codecs:
+``arseg[backbone=psp18,scale=0.5]``.
 
-A variant is a plug-in's name and the parameters that differ from that plug-in's defaults. Values are read as integer,
-number, boolean or word; rates may carry a suffix (``3M``, ``300k``), which is kept as a word for the codec to read.
+A variant is a plug-in's name and the parameters that differ from that plug-in's defaults. Values
+are read as integer, number, boolean or word; rates may carry a suffix (``3M``, ``300k``), which is
+kept as a word for the codec to read.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ _NUMBER = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+)([eE][+-]?\d+)?")
 
 @dataclass(frozen=True)
 class Variant:
-    """A plug-in name with parameters. ``str(variant)`` can be typed again and parses to an equal variant."""
+    """A plug-in name with parameters. ``str(variant)`` can be typed again and parses to an equal
+    variant."""
 
     name: str
     params: dict[str, Value] = field(default_factory=dict)
@@ -30,14 +33,17 @@ class Variant:
     def __str__(self) -> str:
         if not self.params:
             return self.name
-        return f"{self.name}[{','.join(f'{key}={format_value(value)}' for key, value in self.params.items())}]"
+        params = ",".join(f"{key}={format_value(value)}" for key, value in self.params.items())
+        return f"{self.name}[{params}]"
 
     def __hash__(self) -> int:
-        return hash((self.name, frozenset(self.params.items())))  # equal variants may be typed in another order
+        # equal variants may be typed in another order
+        return hash((self.name, frozenset(self.params.items())))
 
 
 def parse_variant(text: str) -> Variant:
-    """Read ``name`` or ``name[key=value,...]``. Raises UsageError that shows the part that does not read."""
+    """Read ``name`` or ``name[key=value,...]``. Raises UsageError that shows the part that does not
+    read."""
     match = _VARIANT.fullmatch(text)
     if match is None:
         raise UsageError(f"cannot read the variant {text!r}: expected NAME or NAME[key=value,...]")
@@ -46,11 +52,21 @@ def parse_variant(text: str) -> Variant:
     for part in (inside or "").split(","):
         if not part.strip():
             if (inside or "").strip():
-                raise UsageError(f"cannot read the variant {text!r}: an empty entry between the commas")
+                raise UsageError(
+                    f"cannot read the variant {text!r}: an empty entry between the commas"
+                )
             continue
         key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or not _NAME.fullmatch(key) or not value or any(mark in value for mark in "[]="):
-            raise UsageError(f"cannot read {part.strip()!r} in {text!r}: expected key=value, as in arseg[scale=0.5]")
+        if (
+            not equals
+            or not _NAME.fullmatch(key)
+            or not value
+            or any(mark in value for mark in "[]=")
+        ):
+            raise UsageError(
+                f"cannot read {part.strip()!r} in {text!r}: expected key=value, as in "
+                "arseg[scale=0.5]"
+            )
         if key in params:
             raise UsageError(f"{key!r} is given twice in {text!r}")
         params[key] = parse_value(value)
@@ -58,7 +74,8 @@ def parse_variant(text: str) -> Variant:
 
 
 def parse_value(text: str) -> Value:
-    """``true``/``false``/``on``/``off`` as booleans, then integers, then numbers, else the word itself."""
+    """``true``/``false``/``on``/``off`` as booleans, then integers, then numbers, else the word
+    itself."""
     lowered = text.lower()
     if lowered in ("true", "on", "yes"):
         return True
@@ -72,7 +89,8 @@ def parse_value(text: str) -> Value:
 
 
 def format_value(value: Any) -> str:
-    """The text of a value as it is typed: booleans in lower case, numbers without a needless ``.0``."""
+    """The text of a value as it is typed: booleans in lower case, numbers without a needless
+    ``.0``."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

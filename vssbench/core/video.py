@@ -2,10 +2,12 @@
 
 Conventions, everywhere in the project:
 
-* images are uint8 RGB ``(H, W, 3)`` in numpy, float32 ``(N, 3, H, W)`` in ``[0, 1]`` in torch; a method normalises;
+* images are uint8 RGB ``(H, W, 3)`` in numpy, float32 ``(N, 3, H, W)`` in ``[0, 1]`` in torch; a
+  method normalises;
 * labels are uint8 ``(H, W)``; the value 255 is ignored;
-* motion is float32 ``(H, W, 2)`` in numpy, ``(N, 2, H, W)`` in torch, in pixels of the full image, ordered ``(x, y)``, and
-  *backward*: a pixel p of this frame lies at ``p + motion[p]`` in the keyframe.
+* motion is float32 ``(H, W, 2)`` in numpy, ``(N, 2, H, W)`` in torch, in pixels of the full image,
+  ordered ``(x, y)``, and *backward*: a pixel p of this frame lies at ``p + motion[p]`` in the
+  keyframe.
 """
 
 from __future__ import annotations
@@ -34,11 +36,12 @@ LabelMap = npt.NDArray[np.uint8]
 class Frame:
     """One decoded frame: what a method may see of it.
 
-    ``distance`` counts frames since the keyframe (0 at the keyframe itself); ``motion`` is the field to that keyframe, None
-    where the codec carries none; ``residual`` int16 (H, W, 3), where it was asked for, is the image minus its
-    motion-compensated prediction from the pictures that its own blocks refer to (None at a keyframe); ``bits`` is the frame's
-    size in the stream; the times are seconds spent on this frame; ``psnr_db`` and ``ssim`` compare its luma with the source's
-    (infinite and 1 without a codec, NaN where they are unknown).
+    ``distance`` counts frames since the keyframe (0 at the keyframe itself); ``motion`` is the
+    field to that keyframe, None where the codec carries none; ``residual`` int16 (H, W, 3), where
+    it was asked for, is the image minus its motion-compensated prediction from the pictures that
+    its own blocks refer to (None at a keyframe); ``bits`` is the frame's size in the stream; the
+    times are seconds spent on this frame; ``psnr_db`` and ``ssim`` compare its luma with the
+    source's (infinite and 1 without a codec, NaN where they are unknown).
     """
 
     index: int
@@ -58,8 +61,9 @@ class Frame:
 class Given:
     """The coding that comes with frames that were encoded and decoded elsewhere.
 
-    ``distances`` counts for each frame of the clip those since its keyframe, in the video that was coded; ``motion(i)`` is
-    frame i's motion to that keyframe, float32 (H, W, 2), zero at a keyframe; ``coding`` says in words how they were coded.
+    ``distances`` counts for each frame of the clip those since its keyframe, in the video that was
+    coded; ``motion(i)`` is frame i's motion to that keyframe, float32 (H, W, 2), zero at a
+    keyframe; ``coding`` says in words how they were coded.
     """
 
     distances: tuple[int, ...]
@@ -68,18 +72,24 @@ class Given:
 
     def part(self, first: int, length: int) -> Given:
         """Return the coding of the frames ``first`` to ``first + length - 1``."""
-        return replace(self, distances=self.distances[first : first + length], motion=lambda index: self.motion(first + index))
+        return replace(
+            self,
+            distances=self.distances[first : first + length],
+            motion=lambda index: self.motion(first + index),
+        )
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A run of consecutive frames with sparse labels, read lazily: memory does not grow with its length.
+    """A run of consecutive frames with sparse labels, read lazily: memory does not grow with its
+    length.
 
-    ``image(i)`` and ``label(i)`` read frame i; ``label`` returns None where a frame carries no labels. ``flow(i, j)``, where
-    a dataset knows it, is the exact backward motion ``(H, W, 2)`` from frame i to frame j with NaN where frame j does not
-    show that point. ``labelled`` are the frames that carry labels, in order, None where that is known only by asking for
-    each. ``given``, where frames were coded before they came here, is what came with them. ``fingerprint`` changes whenever any
-    pixel of any frame would.
+    ``image(i)`` and ``label(i)`` read frame i; ``label`` returns None where a frame carries no
+    labels. ``flow(i, j)``, where a dataset knows it, is the exact backward motion ``(H, W, 2)``
+    from frame i to frame j with NaN where frame j does not show that point. ``labelled`` are the
+    frames that carry labels, in order, None where that is known only by asking for each. ``given``,
+    where frames were coded before they came here, is what came with them. ``fingerprint`` changes
+    whenever any pixel of any frame would.
     """
 
     name: str
@@ -101,7 +111,8 @@ class Clip:
         return tuple(index for index in range(self.length) if self.label(index) is not None)
 
     def part(self, first: int, length: int) -> Clip:
-        """The clip's frames ``first`` to ``first + length - 1`` as a clip of their own, read from this one."""
+        """The clip's frames ``first`` to ``first + length - 1`` as a clip of their own, read from
+        this one."""
         flow, labelled = self.flow, self.labelled
         return replace(
             self,
@@ -110,7 +121,9 @@ class Clip:
             image=lambda index: self.image(first + index),
             label=lambda index: self.label(first + index),
             flow=None if flow is None else lambda i, j: flow(first + i, first + j),
-            labelled=None if labelled is None else tuple(i - first for i in labelled if first <= i < first + length),
+            labelled=None
+            if labelled is None
+            else tuple(i - first for i in labelled if first <= i < first + length),
             given=None if self.given is None else self.given.part(first, length),
             fingerprint=f"{self.fingerprint}[{first}:{first + length}]",
         )
@@ -133,7 +146,8 @@ class Dataset(ABC):
 
     @abstractmethod
     def clips(self) -> Sequence[Clip]:
-        """The clips on which methods are scored, checked: every file there, sizes equal, labels in range (DataError)."""
+        """The clips on which methods are scored, checked: every file there, sizes equal, labels in
+        range (DataError)."""
 
     @cached_property
     def scored_clips(self) -> Sequence[Clip]:
@@ -148,9 +162,11 @@ class Dataset(ABC):
         """
 
     def division(self) -> Division:
-        """The training part divided: what is trained on, and what is held out to choose the best state by.
+        """The training part divided: what is trained on, and what is held out to choose the best
+        state by.
 
-        Held-out clips are never those that methods are scored on, in any split that is not the training split.
+        Held-out clips are never those that methods are scored on, in any split that is not the
+        training split.
         """
         return divided_by_name(self.training_clips())
 

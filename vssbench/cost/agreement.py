@@ -1,4 +1,5 @@
-"""The table of the three counters in ``docs/cost.md``: ``python -m vssbench.cost.agreement --write docs/cost.md``."""
+"""The table of the three counters in ``docs/cost.md``: ``python -m vssbench.cost.agreement --write
+docs/cost.md``."""
 
 from __future__ import annotations
 
@@ -15,19 +16,29 @@ END = "<!-- counters end -->"
 
 #: networks that run anew on every frame and have no operator of their own
 PLAIN = (
-    "pspnet", "pspnet[layers=50]", "pspnet[layers=101]", "pspnet[style=semseg]", "pspnet[style=semseg,layers=50]",
-    "pspnet[style=semseg,layers=101]", "pspnet[style=mmseg]", "pspnet[style=mmseg,layers=50]", "pspnet[style=mmseg,layers=101]",
-    "pspnet[scale=0.5]", "bisenet", "bisenet[form=mmseg]", "bisenet[form=ooooverflow]", "bisenet[form=torchseg]",
-    "bisenet[form=torchseg,backbone=xception39]", "bisenet[form=torchseg,backbone=resnet101]", "bisenet[form=torchseg_speed]",
-    "icnet", "icnet[backbone=resnet18]", "icnet[form=liminn]", "icnet[form=mmseg]", "dsrl", "dsrl[base=bisenet]",
-    "dsrl[base=pspnet18]", "dsrl[base=deeplabv3plus101,form=dootmaan]", "dsrl[sssr=off,sisr=off,fa=off]",
+    "pspnet", "pspnet[layers=50]", "pspnet[layers=101]", "pspnet[style=semseg]",
+    "pspnet[style=semseg,layers=50]",
+    "pspnet[style=semseg,layers=101]", "pspnet[style=mmseg]", "pspnet[style=mmseg,layers=50]",
+    "pspnet[style=mmseg,layers=101]",
+    "pspnet[scale=0.5]", "bisenet", "bisenet[form=mmseg]", "bisenet[form=ooooverflow]",
+    "bisenet[form=torchseg]",
+    "bisenet[form=torchseg,backbone=xception39]", "bisenet[form=torchseg,backbone=resnet101]",
+    "bisenet[form=torchseg_speed]",
+    "icnet", "icnet[backbone=resnet18]", "icnet[form=liminn]", "icnet[form=mmseg]", "dsrl",
+    "dsrl[base=bisenet]",
+    "dsrl[base=pspnet18]", "dsrl[base=deeplabv3plus101,form=dootmaan]",
+    "dsrl[sssr=off,sisr=off,fa=off]",
 )  # fmt: skip
 #: methods that reuse a keyframe
 REUSING = (
-    "arseg", "arseg[backbone=bise18]", "arseg[style=semseg]", "arseg[warp=paper]", "arseg[warp=off]", "arseg[grouped=off]",
-    "arseg[fusion=global]", "arseg[fusion=conv]", "arseg[fusion=none]", "arseg[fusion=warp]", "arseg[location=ntask]",
-    "arseg[location=nfeat]", "dff", "dff[motion=codec]", "dff[flow=half]", "dff[flow=inception]", "dff[flow=narrow]",
-    "dff[backbone=resnet18]", "dff[backbone=resnet50]", "dff[backbone=psp18,style=upsample]", "copy", "warp",
+    "arseg", "arseg[backbone=bise18]", "arseg[style=semseg]", "arseg[warp=paper]",
+    "arseg[warp=off]", "arseg[grouped=off]",
+    "arseg[fusion=global]", "arseg[fusion=conv]", "arseg[fusion=none]", "arseg[fusion=warp]",
+    "arseg[location=ntask]",
+    "arseg[location=nfeat]", "dff", "dff[motion=codec]", "dff[flow=half]", "dff[flow=inception]",
+    "dff[flow=narrow]",
+    "dff[backbone=resnet18]", "dff[backbone=resnet50]", "dff[backbone=psp18,style=upsample]",
+    "copy", "warp",
 )  # fmt: skip
 
 #: additions of a smaller share of the products are not worth a word
@@ -43,20 +54,29 @@ def lines(method: str, check: CrossCheck, gop: int) -> list[list[str]]:
     found = [_line(method, name, tallies) for name, tallies in check.frames().items()]
     if not check.per_frame:
         means = {tool: check.gop(tool, gop) for tool in check.key}
-        found.append([method, f"GOP {gop}", *_numbers(means), "as above" if _apart(means) else "", ""])
+        found.append(
+            [method, f"GOP {gop}", *_numbers(means), "as above" if _apart(means) else "", ""]
+        )
     return found
 
 
 def _line(method: str, frame: str, tallies: dict[str, Tally]) -> list[str]:
     products = {tool: tally.products for tool, tally in tallies.items()}
-    return [method, frame, *_numbers(products), "; ".join(causes(tallies)), "; ".join(additions(tallies))]
+    return [
+        method,
+        frame,
+        *_numbers(products),
+        "; ".join(causes(tallies)),
+        "; ".join(additions(tallies)),
+    ]
 
 
 def _numbers(values: dict[str, float]) -> list[str]:
     """Format GMACs by tool; what is over the tolerance from torch's is marked."""
     apart = _apart(values)
     return [
-        f"{value:.2f}" + (f" ({value / values['torch'] - 1:+.1%})" if tool in apart else "") for tool, value in values.items()
+        f"{value:.2f}" + (f" ({value / values['torch'] - 1:+.1%})" if tool in apart else "")
+        for tool, value in values.items()
     ]
 
 
@@ -81,7 +101,9 @@ def causes(tallies: dict[str, Tally]) -> list[str]:
             found.setdefault(f"{rest:+.3g} that nothing explains", []).append(tool)
         if tally.unknown:
             names = ", ".join(f"{name} x{calls}" for name, calls in tally.unknown.items())
-            found.setdefault(f"counted as nothing, since no formula is registered for {names}", []).append(tool)
+            found.setdefault(
+                f"counted as nothing, since no formula is registered for {names}", []
+            ).append(tool)
     return [f"{' and '.join(tools)}: {cause}" for cause, tools in found.items()]
 
 
@@ -92,10 +114,18 @@ def additions(tallies: dict[str, Tally]) -> list[str]:
     """
     found = []
     for tool, tally in tallies.items():
-        parts = [f"{name} {amount:.3g}" for name, amount in tally.beyond.items() if amount >= _SHOWN * tally.products]
+        parts = [
+            f"{name} {amount:.3g}"
+            for name, amount in tally.beyond.items()
+            if amount >= _SHOWN * tally.products
+        ]
         share = tally.printed - tally.products
         if parts:
-            noted = f" ({share / tally.products:+.1%})" if share > TOLERANCE * tally.products > 0 else ""
+            noted = (
+                f" ({share / tally.products:+.1%})"
+                if share > TOLERANCE * tally.products > 0
+                else ""
+            )
             found.append(f"{tool}: {', '.join(parts)}{noted}")
     return found
 
@@ -126,14 +156,21 @@ def passed_over(methods: Sequence[str]) -> str:
     for method in methods:
         check = cross_check(parse_variant(method), _CLASSES, *_SIZE)
         for frame, tallies in check.frames().items():
-            body += [(f"`{method}`", frame, tool, ignored(tally)) for tool, tally in tallies.items()]
-    return tabulate(body, ("variant", "frame", "tool", "not counted, with the number of calls"), tablefmt="github")
+            body += [
+                (f"`{method}`", frame, tool, ignored(tally)) for tool, tally in tallies.items()
+            ]
+    return tabulate(
+        body,
+        ("variant", "frame", "tool", "not counted, with the number of calls"),
+        tablefmt="github",
+    )
 
 
 def block() -> str:
     """All tables."""
     return (
-        f"### Plain networks\n\n{render(PLAIN)}\n\n### Methods that reuse a keyframe\n\n{render(REUSING)}\n\n"
+        f"### Plain networks\n\n{render(PLAIN)}\n\n### Methods that reuse a "
+        f"keyframe\n\n{render(REUSING)}\n\n"
         f"### Not counted, as in the convention macs\n\n{passed_over(('pspnet', 'arseg', 'dff'))}"
     )
 

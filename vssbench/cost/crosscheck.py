@@ -1,12 +1,15 @@
-"""The same count by three tools side by side: torch's FlopCounterMode, fvcore and ptflops, each with what it missed.
+"""The same count by three tools side by side: torch's FlopCounterMode, fvcore and ptflops, each
+with what it missed.
 
-All three run on the meta device at any input size without computing anything. What is compared is the multiply-accumulates of
-convolutions and matrix products that a tool counts by itself. Beside that stands what it counts in addition (batch
-normalisation and resizing in fvcore, biases in ptflops: with these, the number that the tool prints) and the operators that
-it does not know, whose products are then found by the formulas registered with torch, handed to the tool by the handles that
-it offers (fvcore's ``set_op_handle``, ptflops' ``custom_modules_hooks``).
+All three run on the meta device at any input size without computing anything. What is compared is
+the multiply-accumulates of convolutions and matrix products that a tool counts by itself. Beside
+that stands what it counts in addition (batch normalisation and resizing in fvcore, biases in
+ptflops: with these, the number that the tool prints) and the operators that it does not know, whose
+products are then found by the formulas registered with torch, handed to the tool by the handles
+that it offers (fvcore's ``set_op_handle``, ptflops' ``custom_modules_hooks``).
 
-ptflops counts by its ``aten`` backend, which sees functional calls; its default backend sees modules alone.
+ptflops counts by its ``aten`` backend, which sees functional calls; its default backend sees
+modules alone.
 """
 
 from __future__ import annotations
@@ -39,9 +42,12 @@ TOLERANCE = 0.01
 _FVCORE_PRODUCTS = ("conv", "linear", "matmul", "bmm", "mm", "addmm", "einsum", "grid_sampler")
 #: what the tables call an operator, by a part of its name; whatever is not here is elementwise
 _KINDS = {
-    "batch_norm": "batch norm", "layer_norm": "layer norm", "group_norm": "group norm", "upsample": "resizing",
-    "softmax": "softmax", "pool": "pooling", "mean": "pooling", "cat": "copying", "copy": "copying", "clone": "copying",
-    "shuffle": "copying", "one_hot": "copying", "scatter": "copying", "gather": "copying", "index": "copying", "pad": "copying",
+    "batch_norm": "batch norm", "layer_norm": "layer norm", "group_norm": "group norm",
+    "upsample": "resizing",
+    "softmax": "softmax", "pool": "pooling", "mean": "pooling", "cat": "copying", "copy": "copying",
+    "clone": "copying",
+    "shuffle": "copying", "one_hot": "copying", "scatter": "copying", "gather": "copying",
+    "index": "copying", "pad": "copying",
     "arg": "argmax", "grid_sampler": "warp",
 }  # fmt: skip
 
@@ -50,10 +56,11 @@ _KINDS = {
 class Tally:
     """The count of a tool on one frame, or on the mean frame of a GOP; all in GMACs.
 
-    ``products``: multiply-accumulates, by the tool alone; ``beyond``: what it adds to them, by kind; ``missed``: operators
-    that multiply and that it does not know, with their number of calls and their products by the registered formulas;
-    ``ignored``: torch's operators that it does not count, nor does the convention ``macs``, with their number of calls;
-    ``unknown``: operators of plug-ins that have no formula, with theirs.
+    ``products``: multiply-accumulates, by the tool alone; ``beyond``: what it adds to them, by
+    kind; ``missed``: operators that multiply and that it does not know, with their number of calls
+    and their products by the registered formulas; ``ignored``: torch's operators that it does not
+    count, nor does the convention ``macs``, with their number of calls; ``unknown``: operators of
+    plug-ins that have no formula, with theirs.
     """
 
     products: float
@@ -74,16 +81,20 @@ class Tally:
 
     def record(self) -> dict[str, Any]:
         """Plain values."""
-        missed = {name: {"calls": calls, "gmacs": amount} for name, (calls, amount) in self.missed.items()}
+        missed = {
+            name: {"calls": calls, "gmacs": amount} for name, (calls, amount) in self.missed.items()
+        }
         return {
-            "products": self.products, "printed": self.printed, "completed": self.completed, "beyond": self.beyond,
+            "products": self.products, "printed": self.printed, "completed": self.completed,
+            "beyond": self.beyond,
             "missed": missed, "ignored": self.ignored, "unknown": self.unknown,
         }  # fmt: skip
 
 
 @dataclass
 class CrossCheck:
-    """By tool, its tally of a keyframe and of another frame; ``per_frame`` where a later frame is the same work."""
+    """By tool, its tally of a keyframe and of another frame; ``per_frame`` where a later frame is
+    the same work."""
 
     key: dict[str, Tally]
     nonkey: dict[str, Tally]
@@ -100,14 +111,19 @@ class CrossCheck:
     def record(self, gop: int) -> dict[str, Any]:
         """Plain values, by tool."""
         return {
-            tool: {"key": self.key[tool].record(), "nonkey": self.nonkey[tool].record(), "gop": self.gop(tool, gop)}
+            tool: {
+                "key": self.key[tool].record(),
+                "nonkey": self.nonkey[tool].record(),
+                "gop": self.gop(tool, gop),
+            }
             for tool in TOOLS
         }
 
 
 class _Frame(nn.Module):
-    """A keyframe or another frame of a method as a plain module, which is what the tools take. Every tensor comes out, and the
-    reference's go in, so that no tracer takes a part of the work for unused or for constant."""
+    """A keyframe or another frame of a method as a plain module, which is what the tools take.
+    Every tensor comes out, and the reference's go in, so that no tracer takes a part of the work
+    for unused or for constant."""
 
     def __init__(self, model: Any, reference: Any = None) -> None:
         super().__init__()
@@ -116,7 +132,9 @@ class _Frame(nn.Module):
         self._fixed = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves]
         self.held = tuple(leaf for leaf in leaves if isinstance(leaf, Tensor))
 
-    def forward(self, image: Tensor, motion: Tensor | None = None, held: tuple[Tensor, ...] = ()) -> tuple[Tensor, ...]:
+    def forward(
+        self, image: Tensor, motion: Tensor | None = None, held: tuple[Tensor, ...] = ()
+    ) -> tuple[Tensor, ...]:
         if motion is None:
             output = self.model.keyframe(image)
         else:
@@ -147,14 +165,21 @@ def cross_check(variant: Variant, classes: int, height: int, width: int) -> Cros
 
 def _tallies(frame: _Frame, *given: Any) -> dict[str, Tally]:
     seen, _ = watch(frame, frame, *given)
-    return {"torch": _torch(seen, frame, *given), "fvcore": _fvcore(frame, *given), "ptflops": _ptflops(seen, frame, *given)}
+    return {
+        "torch": _torch(seen, frame, *given),
+        "fvcore": _fvcore(frame, *given),
+        "ptflops": _ptflops(seen, frame, *given),
+    }
 
 
 def _torch(seen: Operators, frame: _Frame, *given: Any) -> Tally:
     """Count with FlopCounterMode, and list what ran without being counted."""
     with ShapesAlone(), FlopCounterMode(display=False) as counter:
         frame(*given)
-    ignored, unknown = _sorted({str(packet): calls for packet, calls in seen.calls.items() if packet not in flop_registry}, ".")
+    ignored, unknown = _sorted(
+        {str(packet): calls for packet, calls in seen.calls.items() if packet not in flop_registry},
+        ".",
+    )
     return Tally(gmacs.total(counter), ignored=ignored, unknown=unknown)
 
 
@@ -180,7 +205,8 @@ def kind(name: str) -> str:
 
 
 class _Missed:
-    """Counts what a tool does not know by torch's registered formulas, on the tool's own hooks, which get 0 of it."""
+    """Counts what a tool does not know by torch's registered formulas, on the tool's own hooks,
+    which get 0 of it."""
 
     def __init__(self) -> None:
         self.found: dict[str, tuple[int, float]] = {}
@@ -196,10 +222,18 @@ def _fvcore(frame: _Frame, *given: Any) -> Tally:
 
     logging.getLogger("fvcore").setLevel(logging.ERROR)
     missed = _Missed()
-    analysis = FlopCountAnalysis(frame, given).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    analysis = (
+        FlopCountAnalysis(frame, given)
+        .unsupported_ops_warnings(False)
+        .uncalled_modules_warnings(False)
+    )
     for packet, formula in _own_formulas().items():
-        analysis.set_op_handle(str(packet).replace(".", "::"), _traced_formula(missed, str(packet), formula))
-    analysis.set_op_handle("aten::scaled_dot_product_attention", _traced_formula(missed, "attention", _attention))
+        analysis.set_op_handle(
+            str(packet).replace(".", "::"), _traced_formula(missed, str(packet), formula)
+        )
+    analysis.set_op_handle(
+        "aten::scaled_dot_product_attention", _traced_formula(missed, "attention", _attention)
+    )
     with TracedConvolutions():
         operators = analysis.by_operator()
     beyond: Counter[str] = Counter()
@@ -208,19 +242,31 @@ def _fvcore(frame: _Frame, *given: Any) -> Tally:
             beyond[kind(name)] += amount
     products = sum(amount for name, amount in operators.items() if name in _FVCORE_PRODUCTS)
     ignored, unknown = _sorted(analysis.unsupported_ops(), "::")
-    return Tally(products / 1e9, {name: amount / 1e9 for name, amount in beyond.items()}, missed.found, ignored, unknown)
+    return Tally(
+        products / 1e9,
+        {name: amount / 1e9 for name, amount in beyond.items()},
+        missed.found,
+        ignored,
+        unknown,
+    )
 
 
 def _own_formulas() -> dict[Any, Callable[..., int]]:
     """Formulas registered with torch for operators that are not its own."""
-    return {packet: formula for packet, formula in flop_registry.items() if not str(packet).startswith("aten.")}
+    return {
+        packet: formula
+        for packet, formula in flop_registry.items()
+        if not str(packet).startswith("aten.")
+    }
 
 
 def _attention(query: Any, key: Any, value: Any, *_: Any, out_val: Any = None, **__: Any) -> int:
     return sdpa_flop_count(query, key, value)
 
 
-def _traced_formula(missed: _Missed, name: str, formula: Callable[..., int]) -> Callable[[Any, Any], int]:
+def _traced_formula(
+    missed: _Missed, name: str, formula: Callable[..., int]
+) -> Callable[[Any, Any], int]:
     """Return a handle of fvcore's for a formula.
 
     It takes the shapes of values of a traced graph.
@@ -243,7 +289,9 @@ def _ptflops(seen: Operators, frame: _Frame, *given: Any) -> Tally:
     missed = _Missed()
 
     def hook(packet: Any) -> Callable[[Any, Any], int]:
-        return lambda args, output: missed.add(str(packet), flop_registry[packet](*args, out_val=output[0]))
+        return lambda args, output: missed.add(
+            str(packet), flop_registry[packet](*args, out_val=output[0])
+        )
 
     hooks = {packet: hook(packet) for packet in flop_registry if packet not in ATEN_OPS_MAPPING}
     names = dict(zip(("image", "motion", "held"), given, strict=False))
@@ -253,6 +301,15 @@ def _ptflops(seen: Operators, frame: _Frame, *given: Any) -> Tally:
     )  # fmt: skip
     if counted is None:
         raise RuntimeError("ptflops did not get through the network; its message stands above")
-    ours = {str(packet): calls for packet, calls in seen.calls.items() if packet not in {**ATEN_OPS_MAPPING, **hooks}}
+    ours = {
+        str(packet): calls
+        for packet, calls in seen.calls.items()
+        if packet not in {**ATEN_OPS_MAPPING, **hooks}
+    }
     biases = seen.biases / 1e9
-    return Tally(float(counted) / 1e9 - biases, {"biases": biases} if biases else {}, missed.found, *_sorted(ours, "."))
+    return Tally(
+        float(counted) / 1e9 - biases,
+        {"biases": biases} if biases else {},
+        missed.found,
+        *_sorted(ours, "."),
+    )

@@ -1,9 +1,11 @@
-"""Multiply-accumulates and parameters of a method, counted without data, weights or a single real multiplication.
+"""Multiply-accumulates and parameters of a method, counted without data, weights or a single real
+multiplication.
 
-The networks run on torch's meta device under FlopCounterMode, which sees every convolution and matrix product, functional
-calls among them; warping and local attention are counted by registered formulas. One multiply-accumulate is counted as 1
-(the convention ``macs``); batch normalisation, activations, resizing and softmax are not counted. Papers in this field
-mostly print multiply-accumulates and call them FLOPs. Other conventions: :mod:`vssbench.cost.conventions`.
+The networks run on torch's meta device under FlopCounterMode, which sees every convolution and
+matrix product, functional calls among them; warping and local attention are counted by registered
+formulas. One multiply-accumulate is counted as 1 (the convention ``macs``); batch normalisation,
+activations, resizing and softmax are not counted. Papers in this field mostly print
+multiply-accumulates and call them FLOPs. Other conventions: :mod:`vssbench.cost.conventions`.
 """
 
 from __future__ import annotations
@@ -34,8 +36,11 @@ REFUSALS = (RuntimeError, ValueError, IndexError)
 if torch.ops.aten.grid_sampler_2d not in flop_registry:  # torch may learn it one day
 
     @register_flop_formula(torch.ops.aten.grid_sampler_2d)
-    def _grid_sample_flops(image_shape: Any, grid_shape: Any, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
-        """A multiply-accumulate, 2 FLOPs, for each tap of a value: 4 bilinear, as the exact warp's formula takes."""
+    def _grid_sample_flops(
+        image_shape: Any, grid_shape: Any, *args: Any, out_shape: Any = None, **kwargs: Any
+    ) -> int:
+        """A multiply-accumulate, 2 FLOPs, for each tap of a value: 4 bilinear, as the exact warp's
+        formula takes."""
         mode = args[0] if args else kwargs.get("interpolation_mode", 0)
         count, channels = image_shape[:2]
         return 2 * _TAPS[mode] * count * channels * prod(grid_shape[1:3])
@@ -43,7 +48,8 @@ if torch.ops.aten.grid_sampler_2d not in flop_registry:  # torch may learn it on
 
 @dataclass(frozen=True)
 class Parameters:
-    """Numbers of parameters: ``training`` all that are stored, auxiliary heads among them; ``inference`` those that run."""
+    """Numbers of parameters: ``training`` all that are stored, auxiliary heads among them;
+    ``inference`` those that run."""
 
     training: int
     inference: int
@@ -51,14 +57,16 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Cost:
-    """GMACs (1e9 multiply-accumulates) of one keyframe and of one other frame; parameters that inference uses."""
+    """GMACs (1e9 multiply-accumulates) of one keyframe and of one other frame; parameters that
+    inference uses."""
 
     params: int
     gmacs_key: float
     gmacs_nonkey: float
 
     def gmacs_gop(self, gop: int) -> float:
-        """Mean over a GOP of L frames: (key + (L-1) nonkey) / L, AR-Seg's average (papers' Table 1)."""
+        """Mean over a GOP of L frames: (key + (L-1) nonkey) / L, AR-Seg's average (papers' Table
+        1)."""
         return (self.gmacs_key + (gop - 1) * self.gmacs_nonkey) / gop
 
 
@@ -71,11 +79,14 @@ def meta_model(variant: Variant, classes: int) -> VideoSegmenter:
 
 def parameters(model: VideoSegmenter) -> Parameters:
     """Count the parameters of a method's network, trained or on the meta device."""
-    return Parameters(sum(parameter.numel() for parameter in model.parameters()), model.inference_parameters())
+    return Parameters(
+        sum(parameter.numel() for parameter in model.parameters()), model.inference_parameters()
+    )
 
 
 def count(variant: Variant, classes: int, height: int, width: int) -> Cost:
-    """Cost of a method at an input size in pixels. Raises UsageError where the network does not accept that size."""
+    """Cost of a method at an input size in pixels. Raises UsageError where the network does not
+    accept that size."""
     model = meta_model(variant, classes)
     image, motion = inputs(height, width)
     try:
@@ -99,7 +110,9 @@ def is_per_frame(model: VideoSegmenter) -> bool:
 
 def inputs(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """An image and a motion field without storage."""
-    return torch.empty(1, 3, height, width, device="meta"), torch.zeros(1, 2, height, width, device="meta")
+    return torch.empty(1, 3, height, width, device="meta"), torch.zeros(
+        1, 2, height, width, device="meta"
+    )
 
 
 def total(counter: FlopCounterMode) -> float:

@@ -1,8 +1,9 @@
-"""The memory of a method: bytes of activations by its operators, and what a process of its own really takes.
+"""Counts the memory of a method: bytes of activations by its operators, and what a process takes.
 
-:func:`traffic` counts on the meta device, exactly and on any machine, the network as it is written. :func:`measure` runs the
-fast form of the method as ``bench.py run`` does, with random weights and frames, in a fresh process: on a CPU the resident set,
-on a GPU what torch allocated. Definitions: docs/cost.md.
+:func:`traffic` counts on the meta device, exactly and on any machine, the network as it is written.
+:func:`measure` runs the fast form of the method as ``bench.py run`` does, with random weights and
+frames, in a fresh process: on a CPU the resident set, on a GPU what torch allocated. Definitions:
+docs/cost.md.
 """
 
 from __future__ import annotations
@@ -30,15 +31,17 @@ from vssbench.fast.prepare import prepare
 from vssbench.nets.resize import resize
 
 _STATUS = Path("/proc/self/status")
-#: writing 5 here sets the peak of this process's resident set back to what is resident now (Linux, proc(5))
+#: writing 5 here sets the peak of this process's resident set back to what is resident now (Linux,
+#: proc(5))
 _CLEAR = Path("/proc/self/clear_refs")
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Memory of one process, in bytes above what it held before the model was made. ``loading``: the peak while the model was
-    made and put into its fast form; ``held``: what stayed of it; ``gop``: the peak during a GOP, the model among it. ``kind``
-    is ``resident`` (of a CPU's process) or ``allocated`` (by torch on a GPU); ``threads`` are torch's, each of which has
+    """Memory of one process, in bytes above what it held before the model was made. ``loading``:
+    the peak while the model was made and put into its fast form; ``held``: what stayed of it;
+    ``gop``: the peak during a GOP, the model among it. ``kind`` is ``resident`` (of a CPU's
+    process) or ``allocated`` (by torch on a GPU); ``threads`` are torch's, each of which has
     working memory of its own."""
 
     kind: str
@@ -54,7 +57,8 @@ class Footprint:
 
 
 def traffic(variant: Variant, classes: int, height: int, width: int) -> tuple[Traffic, Traffic]:
-    """Activation bytes of a keyframe and of another frame. Raises UsageError where the network does not run at that size."""
+    """Activation bytes of a keyframe and of another frame. Raises UsageError where the network does
+    not run at that size."""
     model = meta_model(variant, classes)
     image, motion = inputs(height, width)
     try:
@@ -68,21 +72,26 @@ def traffic(variant: Variant, classes: int, height: int, width: int) -> tuple[Tr
     return key.traffic, other.traffic
 
 
-def measure(variant: Variant, classes: int, height: int, width: int, gop: int, device: str = "cpu") -> Footprint:
-    """The memory of a GOP of ``gop`` frames in a fresh process. Raises UsageError where the network does not run there, where
-    the process ends (killed for its memory, say), or where this system has no way to tell."""
+def measure(
+    variant: Variant, classes: int, height: int, width: int, gop: int, device: str = "cpu"
+) -> Footprint:
+    """The memory of a GOP of ``gop`` frames in a fresh process. Raises UsageError where the network
+    does not run there, where the process ends (killed for its memory, say), or where this system
+    has no way to tell."""
     start = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=start) as fresh:
         try:
             return fresh.submit(_footprint, variant, classes, height, width, gop, device).result()
         except BrokenProcessPool as error:
             raise UsageError(
-                f"{variant} at {height}x{width}: its process ended before the GOP did, probably for want of memory; "
-                "take a smaller --size"
+                f"{variant} at {height}x{width}: its process ended before the GOP did, probably "
+                "for want of memory; take a smaller --size"
             ) from error
 
 
-def _footprint(variant: Variant, classes: int, height: int, width: int, gop: int, device: str) -> Footprint:
+def _footprint(
+    variant: Variant, classes: int, height: int, width: int, gop: int, device: str
+) -> Footprint:
     """Measure the memory of a GOP; this runs in the fresh process."""
     memory = _Allocated(device) if device.startswith("cuda") else _Resident()
     torch.manual_seed(0)
@@ -96,9 +105,18 @@ def _footprint(variant: Variant, classes: int, height: int, width: int, gop: int
         with torch.inference_mode():
             _run(model, height, width, gop, device)
     except REFUSALS as error:  # an error of torch's may not survive the way back to the parent
-        raise UsageError(f"{variant} does not run at {height}x{width} on {device}: {error}") from None
+        raise UsageError(
+            f"{variant} does not run at {height}x{width} on {device}: {error}"
+        ) from None
     gop_peak = memory.peak()
-    return Footprint(memory.kind, loading - before, held - before, gop_peak - before, torch.get_num_threads(), device)
+    return Footprint(
+        memory.kind,
+        loading - before,
+        held - before,
+        gop_peak - before,
+        torch.get_num_threads(),
+        device,
+    )
 
 
 def _warm_up(variant: Variant, classes: int, device: str) -> None:
@@ -109,15 +127,20 @@ def _warm_up(variant: Variant, classes: int, device: str) -> None:
     meta_model(variant, classes)
     layers = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)).to(device)
     with torch.inference_mode():
-        small = torch.rand(1, 8, 64, 64, device=device).contiguous(memory_format=torch.channels_last)
+        small = torch.rand(1, 8, 64, 64, device=device).contiguous(
+            memory_format=torch.channels_last
+        )
         resize(prepare(layers, lambda: layers(small))(small), (128, 128))
 
 
 def _run(model: Any, height: int, width: int, gop: int, device: str) -> None:
-    """Run a GOP as :class:`vssbench.run.experiment.Stream` does: network, logits at full size, argmax."""
+    """Run a GOP as :class:`vssbench.run.experiment.Stream` does: network, logits at full size,
+    argmax."""
     reference = None
     for number in range(gop):
-        image = torch.rand(1, 3, height, width, device=device).contiguous(memory_format=torch.channels_last)
+        image = torch.rand(1, 3, height, width, device=device).contiguous(
+            memory_format=torch.channels_last
+        )
         if number == 0:
             logits, reference = model.keyframe(image)
         else:
@@ -150,10 +173,13 @@ class _Resident:
     def _read(self, name: str) -> int:
         """Read a value of the process's memory. Raises UsageError on a system without /proc."""
         try:
-            line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
+            line = next(
+                line for line in _STATUS.read_text().splitlines() if line.startswith(f"{name}:")
+            )
         except (OSError, StopIteration):
             raise UsageError(
-                f"a process's memory is read from {_STATUS} (Linux), which is not here; --device cuda asks torch instead"
+                f"a process's memory is read from {_STATUS} (Linux), which is not here; --device "
+                "cuda asks torch instead"
             ) from None
         return 1024 * int(line.split()[1])
 

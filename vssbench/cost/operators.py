@@ -1,7 +1,8 @@
 """A network's operators: names, calls, bytes read and written, and the activations alive at once.
 
-The network runs on torch's meta device as it is written (not in its fast form), so that nothing is computed and no data is
-needed. An operator is what reaches torch's dispatcher: a convolution, a batch normalisation, one of our own operators.
+The network runs on torch's meta device as it is written (not in its fast form), so that nothing is
+computed and no data is needed. An operator is what reaches torch's dispatcher: a convolution, a
+batch normalisation, one of our own operators.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ _ALLOCATIONS = {"empty", "empty_strided", "empty_like", "new_empty", "new_empty_
 
 @dataclass
 class Traffic:
-    """Bytes of one frame. ``read`` and ``written``: the sizes of every operator's input and output activations, summed over
-    operators; ``weights``: of the parameters and buffers among the inputs, likewise; ``peak``: the most bytes of activations
-    alive at once, the frame and what its keyframe handed on among them."""
+    """Bytes of one frame. ``read`` and ``written``: the sizes of every operator's input and output
+    activations, summed over operators; ``weights``: of the parameters and buffers among the inputs,
+    likewise; ``peak``: the most bytes of activations alive at once, the frame and what its keyframe
+    handed on among them."""
 
     read: int = 0
     written: int = 0
@@ -47,11 +49,12 @@ class Traffic:
 @dataclass
 @uncompiled
 class Operators(TorchDispatchMode):
-    """Inside ``with``, every operator that runs: ``calls`` by name, ``biases`` that convolutions and ``addmm`` added (values,
-    not bytes), and ``traffic``.
+    """Inside ``with``, every operator that runs: ``calls`` by name, ``biases`` that convolutions
+    and ``addmm`` added (values, not bytes), and ``traffic``.
 
-    ``model`` is the one whose parameters and buffers are no activations; ``given`` are the tensors that are there from the
-    start. A view moves nothing; an operator in place reads and writes. A tensor that two inputs share is read twice.
+    ``model`` is the one whose parameters and buffers are no activations; ``given`` are the tensors
+    that are there from the start. A view moves nothing; an operator in place reads and writes. A
+    tensor that two inputs share is read twice.
     """
 
     model: nn.Module
@@ -62,7 +65,9 @@ class Operators(TorchDispatchMode):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self._weights = {_memory(tensor) for tensor in (*self.model.parameters(), *self.model.buffers())}
+        self._weights = {
+            _memory(tensor) for tensor in (*self.model.parameters(), *self.model.buffers())
+        }
         self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
         self._hold(self.given)
 

@@ -1,11 +1,14 @@
-"""Published parameter counts and costs, ``results/published/costs.csv``, and ours beside them in the same convention.
+"""Published parameter counts and costs, ``results/published/costs.csv``, and ours beside them in
+the same convention.
 
-Columns: ``variant`` as typed; ``part``, a submodule's path where the number is of its parameters alone; ``classes``; ``height``
-and ``width`` in pixels, empty for parameters, which no size changes; ``gop``, the frames of a GOP's mean; ``what`` (parameters,
-a keyframe, another frame, a GOP's mean); ``convention``, the one of ours that reproduces it (:mod:`vssbench.cost.conventions`);
-``operations``, what its source counts as one, and ``known_by``, how that is known; ``auxiliary``, whether heads that serve
-training alone are in it; ``input``, whether its source states the size; ``value`` and its ``unit``; ``source``, a paper's
-table, or a repository and commit that was measured; ``note``, why ours differs.
+Columns: ``variant`` as typed; ``part``, a submodule's path where the number is of its parameters
+alone; ``classes``; ``height`` and ``width`` in pixels, empty for parameters, which no size changes;
+``gop``, the frames of a GOP's mean; ``what`` (parameters, a keyframe, another frame, a GOP's mean);
+``convention``, the one of ours that reproduces it (:mod:`vssbench.cost.conventions`);
+``operations``, what its source counts as one, and ``known_by``, how that is known; ``auxiliary``,
+whether heads that serve training alone are in it; ``input``, whether its source states the size;
+``value`` and its ``unit``; ``source``, a paper's table, or a repository and commit that was
+measured; ``note``, why ours differs.
 """
 
 from __future__ import annotations
@@ -23,8 +26,8 @@ from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.conventions import CONVENTIONS
 from vssbench.cost.gmacs import Cost, meta_model, parameters
 
-#: what -> its name in a table: all parameters, those that inference uses; GMACs of a keyframe, of another frame, the mean of a
-#: GOP; the first of these over the second
+#: what -> its name in a table: all parameters, those that inference uses; GMACs of a keyframe, of
+#: another frame, the mean of a GOP; the first of these over the second
 WHAT = {
     "params": "parameters",
     "params_inference": "parameters at inference",
@@ -34,22 +37,30 @@ WHAT = {
     "key_over_nonkey": "key / non-key",
 }
 
-#: what a source counts as one operation -> its name, and how many of these a multiply-accumulate is. In a ratio it cancels
-OPERATIONS = {"macs": ("MACs", 1), "2macs": ("2 x MACs", 2), "either": ("cancels", 1), "unknown": ("unknown", 1)}
-#: how that is known: the source says so or names a tool that counts so; it does not, and of the two only this one comes near a
-#: recomputation; it was measured by a tool that counts so
+#: what a source counts as one operation -> its name, and how many of these a multiply-accumulate
+#: is. In a ratio it cancels
+OPERATIONS = {
+    "macs": ("MACs", 1),
+    "2macs": ("2 x MACs", 2),
+    "either": ("cancels", 1),
+    "unknown": ("unknown", 1),
+}
+#: how that is known: the source says so or names a tool that counts so; it does not, and of the two
+#: only this one comes near a recomputation; it was measured by a tool that counts so
 KNOWN_BY = ("stated", "recomputed", "measured", "unknown")
 #: ``none``: the network has no such heads
 AUXILIARY = ("with", "without", "none", "unknown")
 INPUT = ("stated", "assumed")
 
-#: CamVid has 11 classes, and 12 where Void is trained too: what is published for one is worth seeing beside the other
+#: CamVid has 11 classes, and 12 where Void is trained too: what is published for one is worth
+#: seeing beside the other
 _CAMVID = (11, 12)
 
 
 @dataclass(frozen=True)
 class Published:
-    """One published number. ``size`` is (height, width), None for parameters; ``gop`` is None but for a GOP's mean."""
+    """One published number. ``size`` is (height, width), None for parameters; ``gop`` is None but
+    for a GOP's mean."""
 
     typed: str
     part: str
@@ -114,15 +125,23 @@ class Published:
 
     def shape(self) -> str:
         """The input's size, as HxW; empty for parameters."""
-        return "" if self.size is None else "{}x{}".format(*self.size) + (" (assumed)" if self.input == "assumed" else "")
+        return (
+            ""
+            if self.size is None
+            else "{}x{}".format(*self.size) + (" (assumed)" if self.input == "assumed" else "")
+        )
 
     def record(self) -> dict[str, Any]:
         """The row as plain values, with ours beside it."""
         return {
-            "what": self.what, "number": self.label(), "convention": self.convention, "operations": self.operations,
-            "known_by": self.known_by, "counted": self.counted(), "auxiliary": self.auxiliary, "size": self.size,
-            "input": self.input, "shape": self.shape(), "classes": self.classes, "gop": self.gop, "value": self.printed,
-            "unit": self.unit, "ours": self.ours(), "difference": self.difference(), "source": self.source, "note": self.note,
+            "what": self.what, "number": self.label(), "convention": self.convention,
+            "operations": self.operations,
+            "known_by": self.known_by, "counted": self.counted(), "auxiliary": self.auxiliary,
+            "size": self.size,
+            "input": self.input, "shape": self.shape(), "classes": self.classes, "gop": self.gop,
+            "value": self.printed,
+            "unit": self.unit, "ours": self.ours(), "difference": self.difference(),
+            "source": self.source, "note": self.note,
         }  # fmt: skip
 
 
@@ -135,9 +154,15 @@ def read(file: Path | None = None) -> list[Published]:
     """All rows, in the file's order. Raises DataError where it is absent or a row does not read."""
     file = file or path()
     if not file.is_file():
-        raise DataError(f"{file} is not there: the published costs come with a checkout, not with an installed package")
+        raise DataError(
+            f"{file} is not there: the published costs come with a checkout, not with an installed "
+            "package"
+        )
     with file.open(newline="", encoding="utf-8") as lines:
-        return [_row(record, f"{file.name}, line {number}") for number, record in enumerate(csv.DictReader(lines), 2)]
+        return [
+            _row(record, f"{file.name}, line {number}")
+            for number, record in enumerate(csv.DictReader(lines), 2)
+        ]
 
 
 def matching(variant: Variant, classes: int, size: tuple[int, int]) -> list[Published]:
@@ -147,7 +172,10 @@ def matching(variant: Variant, classes: int, size: tuple[int, int]) -> list[Publ
     return [
         row
         for row in read()
-        if row.variant.name == variant.name and row.classes in near and row.size in (None, size) and _key(row.variant) == wanted
+        if row.variant.name == variant.name
+        and row.classes in near
+        and row.size in (None, size)
+        and _key(row.variant) == wanted
     ]
 
 
@@ -161,7 +189,14 @@ def _row(record: dict[str, str], where: str) -> Published:
         raise DataError(f"{where}: what={what!r}; expected one of {', '.join(WHAT)}")
     counted = not what.startswith("params")
     if counted:
-        _check(record, where, convention=CONVENTIONS, operations=OPERATIONS, known_by=KNOWN_BY, input=INPUT)
+        _check(
+            record,
+            where,
+            convention=CONVENTIONS,
+            operations=OPERATIONS,
+            known_by=KNOWN_BY,
+            input=INPUT,
+        )
     _check(record, where, auxiliary=AUXILIARY)
     try:
         size = (int(record["height"]), int(record["width"])) if counted else None
@@ -169,10 +204,14 @@ def _row(record: dict[str, str], where: str) -> Published:
         classes, printed = int(record["classes"]), record["value"]
         float(printed)
     except ValueError as error:
-        raise DataError(f"{where}: {error}; expected classes, height, width, gop and value as numbers") from error
+        raise DataError(
+            f"{where}: {error}; expected classes, height, width, gop and value as numbers"
+        ) from error
     return Published(
-        record["variant"], record["part"], classes, size, gop, what, convention, record["operations"], record["known_by"],
-        record["auxiliary"], record["input"], printed, record["unit"], record["source"], record["note"],
+        record["variant"], record["part"], classes, size, gop, what, convention,
+        record["operations"], record["known_by"],
+        record["auxiliary"], record["input"], printed, record["unit"], record["source"],
+        record["note"],
     )  # fmt: skip
 
 
@@ -183,7 +222,9 @@ def _check(record: dict[str, str], where: str, **known: Collection[str]) -> None
     """
     for column, values in known.items():
         if record[column] not in values:
-            raise DataError(f"{where}: {column}={record[column]!r}; expected one of {', '.join(values)}")
+            raise DataError(
+                f"{where}: {column}={record[column]!r}; expected one of {', '.join(values)}"
+            )
 
 
 @cache

@@ -1,8 +1,8 @@
 """Shapes of operators that no convention counts, from short substitutes on torch's meta device.
 
-torch derives the shape of a bilinear resize or of batch normalisation by tracing its decomposition into elementary operations,
-which takes longer than counting all convolutions of the network; and for the type of a sum it imports its compiler, once a
-process, which takes longer than both.
+torch derives the shape of a bilinear resize or of batch normalisation by tracing its decomposition
+into elementary operations, which takes longer than counting all convolutions of the network; and
+for the type of a sum it imports its compiler, once a process, which takes longer than both.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ def _normalised(
     eps: float = 1e-5,
 ) -> Tensor | None:
     own = [values for values in (mean, variance, weight, bias) if values is not None]
-    fit = x.dim() > 1 and _in_order(x) and all(_is_plain(values) and values.shape == x.shape[1:2] for values in own)
+    fit = (
+        x.dim() > 1
+        and _in_order(x)
+        and all(_is_plain(values) and values.shape == x.shape[1:2] for values in own)
+    )
     return torch.empty_like(x) if fit and not training else None
 
 
@@ -60,23 +64,39 @@ def _resized(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Tensor | None:
-    if x.dim() != 4 or not _in_order(x) or mode not in ("nearest", "bilinear") or (size is None) == (scale_factor is None):
+    if (
+        x.dim() != 4
+        or not _in_order(x)
+        or mode not in ("nearest", "bilinear")
+        or (size is None) == (scale_factor is None)
+    ):
         return None
     if recompute_scale_factor or antialias or (mode == "nearest" and align_corners is not None):
         return None
     asked = size if scale_factor is None else scale_factor
     asked = list(asked) if isinstance(asked, tuple | list) else [asked] * 2
-    if len(asked) != 2 or not all(isinstance(value, int if scale_factor is None else int | float) for value in asked):
+    if len(asked) != 2 or not all(
+        isinstance(value, int if scale_factor is None else int | float) for value in asked
+    ):
         return None
-    sides = asked if scale_factor is None else [side * factor for side, factor in zip(x.shape[2:], asked, strict=True)]
+    sides = (
+        asked
+        if scale_factor is None
+        else [side * factor for side, factor in zip(x.shape[2:], asked, strict=True)]
+    )
     return x.new_empty((*x.shape[:2], *map(int, sides)))
 
 
 def _elementwise(x: Tensor, other: Any) -> Tensor | None:
-    usable = _is_plain(other) or other.dim() == 0 if isinstance(other, Tensor) else isinstance(other, int | float)
+    usable = (
+        _is_plain(other) or other.dim() == 0
+        if isinstance(other, Tensor)
+        else isinstance(other, int | float)
+    )
     if not usable or torch.bool in (x.dtype, getattr(other, "dtype", None)):
         return None
-    # the wider type of the two, where a tensor without sides, as a plain number, has no say beside one that has some
+    # the wider type of the two, where a tensor without sides, as a plain number, has no say beside
+    # one that has some
     kind = torch.result_type(x, other)
     shape = torch.broadcast_shapes(x.shape, other.shape) if isinstance(other, Tensor) else x.shape
     if shape == x.shape:
@@ -90,7 +110,9 @@ def _pooled(x: Tensor, output_size: Any) -> Tensor | None:
     known = all(isinstance(side, int) or (side is None and each) for side in size)
     if x.dim() not in (3, 4) or not _in_order(x) or len(size) != 2 or not known:
         return None
-    sides = (side if wanted is None else wanted for side, wanted in zip(x.shape[-2:], size, strict=True))
+    sides = (
+        side if wanted is None else wanted for side, wanted in zip(x.shape[-2:], size, strict=True)
+    )
     return x.new_empty((*x.shape[:-2], *sides))
 
 
@@ -113,10 +135,13 @@ def _mean(x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor | None:
     dims = {d % x.dim() for d in asked if -x.dim() <= d < x.dim()}
     if not dims or len(dims) < len(asked) or not _in_order(x):
         return None
-    return x.new_empty([1 if d in dims else side for d, side in enumerate(x.shape) if keepdim or d not in dims])
+    return x.new_empty(
+        [1 if d in dims else side for d, side in enumerate(x.shape) if keepdim or d not in dims]
+    )
 
 
-#: function -> the output of a call in its usual form; None, or a TypeError for arguments that it does not take, for any other
+#: function -> the output of a call in its usual form; None, or a TypeError for arguments that it
+#: does not take, for any other
 _SHAPES: dict[Callable[..., Any], Callable[..., Tensor | None]] = {
     F.interpolate: _resized,
     F.batch_norm: _normalised,
@@ -141,19 +166,22 @@ _FILLING = (torch.Tensor.normal_, torch.Tensor.uniform_)
 
 
 class Unfilled(TorchFunctionMode):
-    """Inside ``with``, weights on the meta device are not filled with random numbers: torch would do so by operators written in
-    Python, for which it imports its compiler, and that takes longer than building the network."""
+    """Inside ``with``, weights on the meta device are not filled with random numbers: torch would
+    do so by operators written in Python, for which it imports its compiler, and that takes longer
+    than building the network."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return args[0] if func in _FILLING and args[0].is_meta else func(*args, **(kwargs or {}))
 
 
 class ShapesAlone(TorchFunctionMode):
-    """Inside ``with``, on the meta device, these functions return a tensor of the right shape and type and do nothing else.
+    """Inside ``with``, on the meta device, these functions return a tensor of the right shape and
+    type and do nothing else.
 
-    That is so for results of floating-point numbers and a function's usual arguments. All else is torch's own: what makes
-    integers and masks; most views in another order, which results follow; arguments by numpy's names; and what it must refuse,
-    as an input without any pixel, a resize to none, or parts that do not fit.
+    That is so for results of floating-point numbers and a function's usual arguments. All else is
+    torch's own: what makes integers and masks; most views in another order, which results follow;
+    arguments by numpy's names; and what it must refuse, as an input without any pixel, a resize to
+    none, or parts that do not fit.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -169,7 +197,11 @@ class ShapesAlone(TorchFunctionMode):
 def _are_plain(first: Any) -> bool:
     """Return whether a function's first argument, a tensor or several, is plain."""
     parts = [first] if isinstance(first, Tensor) else first
-    return isinstance(parts, list | tuple) and bool(parts) and all(isinstance(p, Tensor) and _is_plain(p) for p in parts)
+    return (
+        isinstance(parts, list | tuple)
+        and bool(parts)
+        and all(isinstance(p, Tensor) and _is_plain(p) for p in parts)
+    )
 
 
 def _is_plain(x: Tensor) -> bool:
@@ -192,10 +224,15 @@ def _strides(x: Tensor) -> list[int]:
 
 @uncompiled
 class ResizingAlone(TorchDispatchMode):
-    """Inside ``with``, bilinear resizing on the meta device makes a tensor of the right shape and does nothing else; unlike
-    within :class:`ShapesAlone` it is still called by its name, for counters that list the operators."""
+    """Inside ``with``, bilinear resizing on the meta device makes a tensor of the right shape and
+    does nothing else; unlike within :class:`ShapesAlone` it is still called by its name, for
+    counters that list the operators."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.ops.aten.upsample_bilinear2d.default and args[0].is_meta and 0 not in args[1]:
+        if (
+            func is torch.ops.aten.upsample_bilinear2d.default
+            and args[0].is_meta
+            and 0 not in args[1]
+        ):
             return args[0].new_empty((*args[0].shape[:2], *args[1]))
         return func(*args, **(kwargs or {}))

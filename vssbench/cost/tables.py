@@ -40,12 +40,22 @@ def flat(rows: Sequence[dict[str, Any]]) -> str:
 def _leaves(value: dict[str, Any], path: str = "") -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for name, inner in value.items():
-        found += _leaves(inner, f"{path}{name}.") if isinstance(inner, dict) else [(path + name, inner)]
+        found += (
+            _leaves(inner, f"{path}{name}.") if isinstance(inner, dict) else [(path + name, inner)]
+        )
     return found
 
 
 def _counts(rows: Sequence[dict[str, Any]], gop: int, form: str) -> str:
-    head = ["method", "name", "params M", "in training M", "GMACs key", "GMACs non-key", f"GMACs GOP {gop}"]
+    head = [
+        "method",
+        "name",
+        "params M",
+        "in training M",
+        "GMACs key",
+        "GMACs non-key",
+        f"GMACs GOP {gop}",
+    ]
     body = [
         [
             row["method"], row["display"], row["params"] / _MEGA, row["params_training"] / _MEGA,
@@ -65,16 +75,21 @@ def _cross_check(rows: Sequence[dict[str, Any]], gop: int, form: str) -> list[st
         for frame, tallies in row["cross_check"].frames().items()
         for tool, tally in tallies.items()
     ]
-    heads = ("method", *HEAD[1:]), ("method", "frame", "tool", "not counted, with the number of calls")
+    heads = (
+        ("method", *HEAD[1:]),
+        ("method", "frame", "tool", "not counted, with the number of calls"),
+    )
     return [
-        "GMACs of products by three counters:\n\n" + tabulate(body, heads[0], tablefmt=form, disable_numparse=True),
+        "GMACs of products by three counters:\n\n"
+        + tabulate(body, heads[0], tablefmt=form, disable_numparse=True),
         tabulate(missing, heads[1], tablefmt=form, disable_numparse=True),
     ]
 
 
 def _memory(rows: Sequence[dict[str, Any]], gop: int, form: str) -> list[str]:
     head = (
-        "method", "moved key MB", "moved non-key MB", "weights read MB", "alive key MB", "alive non-key MB", "kind",
+        "method", "moved key MB", "moved non-key MB", "weights read MB", "alive key MB",
+        "alive non-key MB", "kind",
         "loading MB", "held MB", f"peak of GOP {gop} MB", "device", "threads",
     )  # fmt: skip
     body = []
@@ -91,7 +106,10 @@ def _memory(rows: Sequence[dict[str, Any]], gop: int, form: str) -> list[str]:
         )  # fmt: skip
     align = ("left", *["right"] * 5, "left", *["right"] * 3, "left", "right")
     table = tabulate(body, head, tablefmt=form, disable_numparse=True, colalign=align)
-    return ["Memory, 1 MB = 10^6 bytes; activations by operators, then a process of its own:\n\n" + table]
+    return [
+        "Memory, 1 MB = 10^6 bytes; activations by operators, then a process of its own:\n\n"
+        + table
+    ]
 
 
 def _published(rows: Sequence[dict[str, Any]], form: str) -> list[str]:
@@ -100,7 +118,8 @@ def _published(rows: Sequence[dict[str, Any]], form: str) -> list[str]:
     Ours are counted in the convention and with the classes of each.
     """
     head = (
-        "method", "number", "convention", "operations", "auxiliary heads", "input", "classes", "published", "ours",
+        "method", "number", "convention", "operations", "auxiliary heads", "input", "classes",
+        "published", "ours",
         "difference", "source",
     )  # fmt: skip
     body, notes = [], []
@@ -113,12 +132,16 @@ def _published(rows: Sequence[dict[str, Any]], form: str) -> list[str]:
             digits = ",.0f" if found["unit"] == "parameters" else ".2f"
             body.append(
                 (
-                    row["method"], found["number"], found["convention"], found["counted"], found["auxiliary"], found["shape"],
-                    found["classes"], found["value"], format(found["ours"], digits), f"{found['difference']:+.2%}",
+                    row["method"], found["number"], found["convention"], found["counted"],
+                    found["auxiliary"], found["shape"],
+                    found["classes"], found["value"], format(found["ours"], digits),
+                    f"{found['difference']:+.2%}",
                     found["source"] + mark,
                 )
             )  # fmt: skip
         if not row["published"]:
-            body.append((row["method"], "nothing published for this size and these classes", *[""] * 9))
+            body.append(
+                (row["method"], "nothing published for this size and these classes", *[""] * 9)
+            )
     table = tabulate(body, head, tablefmt=form, disable_numparse=True)
     return ["\n".join([table, *(f"[{number}] {note}" for number, note in enumerate(notes, 1))])]

@@ -1,7 +1,9 @@
-"""fvcore reads a graph that torch.jit traces; here the trace is taken on the meta device, without a single multiplication.
+"""fvcore reads a graph that torch.jit traces; here the trace is taken on the meta device, without a
+single multiplication.
 
-torch traces a convolution as ``aten::_convolution`` from inside the CPU's kernel, which the meta device does not have; there
-the trace would miss every convolution. Within :class:`TracedConvolutions` they are called by that name from the start.
+torch traces a convolution as ``aten::_convolution`` from inside the CPU's kernel, which the meta
+device does not have; there the trace would miss every convolution. Within
+:class:`TracedConvolutions` they are called by that name from the start.
 """
 
 from __future__ import annotations
@@ -25,7 +27,13 @@ def _many(value: int | Sequence[int], weight: Tensor) -> list[int]:
 
 
 def _convolution(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
 ) -> Tensor:
     if isinstance(padding, str):
         around = _same(weight, _many(dilation, weight)) if padding == "same" else []
@@ -66,14 +74,20 @@ def _traced(
     output_padding: Any,
     groups: int,
 ) -> Tensor:
-    stride, padding, dilation, output_padding = (_many(value, weight) for value in (stride, padding, dilation, output_padding))
+    stride, padding, dilation, output_padding = (
+        _many(value, weight) for value in (stride, padding, dilation, output_padding)
+    )
     flags = (False, False, False, False)  # of cuDNN
-    return torch._convolution(x, weight, bias, stride, padding, dilation, transposed, output_padding, groups, *flags)
+    return torch._convolution(
+        x, weight, bias, stride, padding, dilation, transposed, output_padding, groups, *flags
+    )
 
 
 _NAMES: dict[Any, Callable[..., Tensor]] = {
     **dict.fromkeys((torch.conv1d, torch.conv2d, torch.conv3d), _convolution),
-    **dict.fromkeys((torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d), _transposed),
+    **dict.fromkeys(
+        (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d), _transposed
+    ),
 }
 
 

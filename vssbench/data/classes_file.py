@@ -23,7 +23,8 @@ _NO_CLASS = "-"
 
 @dataclass(frozen=True)
 class ClassList:
-    """Classes with a colour and the value in masks each, and the values that masks may hold beside them."""
+    """Classes with a colour and the value in masks each, and the values that masks may hold beside
+    them."""
 
     names: tuple[str, ...]
     palette: tuple[Colour, ...]
@@ -37,29 +38,36 @@ class ClassList:
 
 
 def read_classes(path: Path) -> ClassList:
-    """A classes file: a class a line, ``NAME`` or ``NAME, RED, GREEN, BLUE``, in the order of the masks' values from 0.
+    """A classes file: a class a line, ``NAME`` or ``NAME, RED, GREEN, BLUE``, in the order of the
+    masks' values from 0.
 
-    ``-`` in place of a name stands for a value that does not count, ``ignore: VALUE, ...`` for more; ``#`` begins a remark.
-    Raises DataError that names the line.
+    ``-`` in place of a name stands for a value that does not count, ``ignore: VALUE, ...`` for
+    more; ``#`` begins a remark. Raises DataError that names the line.
     """
     if not path.is_file():
         raise DataError(
-            f"{path} is missing: expected a text file with a class a line in the order of the masks' values, as 'road' or "
-            "'road, 128, 64, 128', and 'ignore: 255' for values that do not count"
+            f"{path} is missing: expected a text file with a class a line in the order of the "
+            "masks' values, as 'road' or 'road, 128, 64, 128', and 'ignore: 255' for values that "
+            "do not count"
         )
     names: list[str] = []
     values: list[int] = []
     colours: list[Colour | None] = []
     ignored: list[int] = []
     value = 0
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(
+        path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1
+    ):
         text = line.partition("#")[0].strip()
         if text.lower().startswith(_IGNORE):
             ignored += [_byte(entry, path, number) for entry in text[len(_IGNORE) :].split(",")]
         elif text:
             name, colour = _entry(text, path, number)
             if name in names and name != _NO_CLASS:
-                raise DataError(f"{path} line {number}: the class {name!r} is named twice; give each class a name of its own")
+                raise DataError(
+                    f"{path} line {number}: the class {name!r} is named twice; give each class a "
+                    "name of its own"
+                )
             if name == _NO_CLASS:
                 ignored.append(value)
             else:
@@ -69,13 +77,17 @@ def read_classes(path: Path) -> ClassList:
             value += 1
     _check(path, names, values, ignored)
     palette = tuple(colour or _colour(place, len(names)) for place, colour in enumerate(colours))
-    return ClassList(tuple(names), palette, tuple(values), tuple(dict.fromkeys([*ignored, IGNORE])), all(colours))
+    return ClassList(
+        tuple(names), palette, tuple(values), tuple(dict.fromkeys([*ignored, IGNORE])), all(colours)
+    )
 
 
 def _entry(text: str, path: Path, number: int) -> tuple[str, Colour | None]:
     name, *values = (piece.strip() for piece in text.split(","))
     if not name or len(values) not in (0, 3):
-        raise DataError(f"{path} line {number} reads {text!r}: expected NAME or NAME, RED, GREEN, BLUE")
+        raise DataError(
+            f"{path} line {number} reads {text!r}: expected NAME or NAME, RED, GREEN, BLUE"
+        )
     if not values:
         return name, None
     red, green, blue = (_byte(value, path, number) for value in values)
@@ -84,32 +96,39 @@ def _entry(text: str, path: Path, number: int) -> tuple[str, Colour | None]:
 
 def _byte(text: str, path: Path, number: int) -> int:
     if not text.strip().isdecimal() or int(text) > 255:
-        raise DataError(f"{path} line {number} has {text.strip()!r}: expected a whole number from 0 to 255")
+        raise DataError(
+            f"{path} line {number} has {text.strip()!r}: expected a whole number from 0 to 255"
+        )
     return int(text)
 
 
 def _check(path: Path, names: list[str], values: list[int], ignored: list[int]) -> None:
     if len(names) < 2 or (values and values[-1] >= IGNORE):
-        raise DataError(f"{path} names {len(names)} classes: expected from 2 to {IGNORE}, one a line")
+        raise DataError(
+            f"{path} names {len(names)} classes: expected from 2 to {IGNORE}, one a line"
+        )
     for name, value in zip(names, values, strict=True):
         if value in ignored:
             raise DataError(
-                f"{path} ignores the value {value}, which is the class {name!r} (line by line, from 0): write - in place of a "
-                "name for a value that does not count"
+                f"{path} ignores the value {value}, which is the class {name!r} (line by line, "
+                "from 0): write - in place of a name for a value that does not count"
             )
 
 
 def _colour(place: int, count: int) -> Colour:
     """A colour for a class that was given none."""
-    red, green, blue = (round(255 * value) for value in colorsys.hsv_to_rgb(place / count, 0.65, 0.9))
+    red, green, blue = (
+        round(255 * value) for value in colorsys.hsv_to_rgb(place / count, 0.65, 0.9)
+    )
     return red, green, blue
 
 
 def read_mask(path: Path, classes: ClassList) -> LabelMap:
-    """Class indices of a grey or palette PNG. Raises DataError for a value that is no class, or a palette that contradicts.
+    """Class indices of a grey or palette PNG. Raises DataError for a value that is no class, or a
+    palette that contradicts.
 
-    A palette contradicts where the colour of one index is that of another class: the file was saved with its indices in
-    another order.
+    A palette contradicts where the colour of one index is that of another class: the file was saved
+    with its indices in another order.
     """
     values = read_ids(path, {*classes.values, *classes.ignored})
     if classes.coloured:
@@ -130,6 +149,7 @@ def _check_palette(path: Path, classes: ClassList, used: list[int]) -> None:
         if shown != classes.palette[place] and shown in classes.palette:
             other = classes.names[classes.palette.index(shown)]
             raise DataError(
-                f"{path} shows the value {value} ({classes.names[place]!r}) in the colour of {other!r}: its indices are in "
-                "another order than the classes file; save it with the classes' own indices"
+                f"{path} shows the value {value} ({classes.names[place]!r}) in the colour of "
+                f"{other!r}: its indices are in another order than the classes file; save it with "
+                "the classes' own indices"
             )

@@ -19,17 +19,24 @@ def missing_files(pairs: Iterable[Pair]) -> Iterator[str]:
     for image, label in pairs:
         for path, other in ((image, label), (label, image)):
             if not path.is_file():
-                yield f"{path} is missing: expected beside {other}; complete the folder, or take the entry out of the list"
+                yield (
+                    f"{path} is missing: expected beside {other}; complete the folder, or take "
+                    "the entry out of the list"
+                )
 
 
 def wrong_count(what: str, found: int, expected: int) -> Iterator[str]:
     """Yield a fault where there are not as many files as were published."""
     if found != expected:
-        yield f"{what}: found {found} labelled frames, expected {expected} as published; complete the folder"
+        yield (
+            f"{what}: found {found} labelled frames, expected {expected} as published; complete "
+            "the folder"
+        )
 
 
 def wrong_files(stills: Sequence[Still], read_label: LabelReader) -> Iterator[str]:
-    """Every file of stills of one size that does not read, is of another size than the first, or has labels without meaning."""
+    """Every file of stills of one size that does not read, is of another size than the first, or
+    has labels without meaning."""
     size: tuple[int, int] | None = None
     for still in stills:
         unread = list(complaint(read_image, still.image))
@@ -52,15 +59,23 @@ def repeated_images(images: Iterable[Path]) -> Iterator[str]:
             continue
         first = seen.setdefault(_digest(path), path)
         if first != path:
-            yield f"{path} is the same image as {first}: expected each frame once; copy one of them again from the source"
+            yield (
+                f"{path} is the same image as {first}: expected each frame once; copy one of "
+                "them again from the source"
+            )
 
 
-def shared_images(first: Iterable[Path], second: Iterable[Path], names: tuple[str, str]) -> Iterator[str]:
+def shared_images(
+    first: Iterable[Path], second: Iterable[Path], names: tuple[str, str]
+) -> Iterator[str]:
     """Every image of one split whose file name is in the other as well."""
     others = {path.name: path for path in second}
     for path in first:
         if path.name in others:
-            yield f"{path} of {names[0]} is in {names[1]} too ({others[path.name]}): a test on it would not be one"
+            yield (
+                f"{path} of {names[0]} is in {names[1]} too ({others[path.name]}): a test on it "
+                "would not be one"
+            )
 
 
 def complaint(check: Callable[P, object], *arguments: P.args, **named: P.kwargs) -> Iterator[str]:

@@ -25,7 +25,8 @@ _NEAR = 32
 
 
 def pictures(path: Path) -> Iterator[av.VideoFrame]:
-    """The pictures of a file's first video stream in display order. Raises DataError where it cannot be read."""
+    """The pictures of a file's first video stream in display order. Raises DataError where it
+    cannot be read."""
     try:
         with open_video(str(path)) as container:
             stream = _video(container, path)
@@ -33,12 +34,14 @@ def pictures(path: Path) -> Iterator[av.VideoFrame]:
             yield from container.decode(stream)
     except (av.FFmpegError, OSError) as error:
         raise DataError(
-            f"{path} cannot be read as a video: {error.strerror or error}; copy it again from the source, or convert it"
+            f"{path} cannot be read as a video: {error.strerror or error}; copy it again from the "
+            "source, or convert it"
         ) from error
 
 
 def rgb(picture: av.VideoFrame, matrix: Colorspace | None = None) -> Image:
-    """A decoded picture as uint8 RGB (H, W, 3), by a colour matrix, or the one that the file names."""
+    """A decoded picture as uint8 RGB (H, W, 3), by a colour matrix, or the one that the file
+    names."""
     converted = picture.reformat(format="rgb24", src_colorspace=matrix, interpolation=TO_RGB)
     return np.asarray(converted.to_ndarray())
 
@@ -47,9 +50,10 @@ def rgb(picture: av.VideoFrame, matrix: Colorspace | None = None) -> Image:
 class Movie:
     """A video file whose pictures are asked for by number: fast in order, by seeking otherwise.
 
-    A class that pickles, and opens the file anew in every process: data loaders fork. ``times`` are the time stamps of its
-    pictures; a file whose pictures have none, or none that ascend, is read from its beginning in place of sought. Raises
-    DataError for a file that is no video, or a picture that is not there.
+    A class that pickles, and opens the file anew in every process: data loaders fork. ``times`` are
+    the time stamps of its pictures; a file whose pictures have none, or none that ascend, is read
+    from its beginning in place of sought. Raises DataError for a file that is no video, or a
+    picture that is not there.
     """
 
     path: Path
@@ -76,7 +80,9 @@ class Movie:
     def image(self, index: int) -> Image:
         """Picture ``index`` as uint8 RGB (H, W, 3)."""
         if not 0 <= index < len(self.times):
-            raise DataError(f"{self.path} holds {len(self.times)} pictures; picture {index} is not there")
+            raise DataError(
+                f"{self.path} holds {len(self.times)} pictures; picture {index} is not there"
+            )
         with self._lock:
             if self._open is None or self._open.process != os.getpid():
                 self._open = _Reading(self.path, self.times)
@@ -106,7 +112,8 @@ class _Reading:
             picture = self._find(index)
         except (av.FFmpegError, OSError) as error:
             raise DataError(
-                f"picture {index} of {self.path} cannot be decoded: {error.strerror or error}; copy the file again"
+                f"picture {index} of {self.path} cannot be decoded: {error.strerror or error}; "
+                "copy the file again"
             ) from error
         self.held = index, rgb(picture)
         return self.held[1]
@@ -125,7 +132,10 @@ class _Reading:
             self._begin()
         picture = self._until(index)
         if picture is None:
-            raise DataError(f"picture {index} of {self.path} is not there where the file's index has it: convert the file")
+            raise DataError(
+                f"picture {index} of {self.path} is not there where the file's index has it: "
+                "convert the file"
+            )
         return picture
 
     def _counted(self, index: int) -> av.VideoFrame:
@@ -137,7 +147,9 @@ class _Reading:
             self.next += 1
             if self.next == index + 1:
                 return picture
-        raise DataError(f"picture {index} of {self.path} is not there any more: was the file changed?")
+        raise DataError(
+            f"picture {index} of {self.path} is not there any more: was the file changed?"
+        )
 
     def _until(self, index: int) -> av.VideoFrame | None:
         """Decode up to a picture; None where decoding begins behind it, or passes it by."""
@@ -165,12 +177,15 @@ def _survey(path: Path) -> tuple[tuple[int | None, ...], float, int, int]:
         size = size if size[0] else (picture.height, picture.width)
         if (picture.height, picture.width) != size:
             raise DataError(
-                f"picture {len(times) - 1} of {path} is {picture.width}x{picture.height}, those before it {size[1]}x{size[0]}: "
-                "cut the file in two there, or convert it; a clip has one size"
+                f"picture {len(times) - 1} of {path} is {picture.width}x{picture.height}, those "
+                f"before it {size[1]}x{size[0]}: cut the file in two there, or convert it; a clip "
+                "has one size"
             )
     if not times:
         raise DataError(f"{path} holds no picture: expected a video")
-    if not all(one is not None and other is not None and one < other for one, other in pairwise(times)):
+    if not all(
+        one is not None and other is not None and one < other for one, other in pairwise(times)
+    ):
         times = [None] * len(times)
     with open_video(str(path)) as container:
         stream = _video(container, path)

@@ -26,7 +26,8 @@ class NothingThere(DataError):
 
 @dataclass(frozen=True)
 class Source:
-    """Where something can be had: what it is, its address and the terms under which it is given out."""
+    """Where something can be had: what it is, its address and the terms under which it is given
+    out."""
 
     what: str
     address: str
@@ -35,7 +36,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a dataset in a folder: COMPLETE, PARTIAL, MISSING or UNCOUNTED (there, of no known number).
+    """One part of a dataset in a folder: COMPLETE, PARTIAL, MISSING or UNCOUNTED (there, of no
+    known number).
 
     ``found`` and ``remedy`` are in words; ``remedy`` is empty where nothing is wanting.
     """
@@ -65,7 +67,9 @@ class Run:
 
     def outline(self) -> Outline:
         """Return the clip's outline: its length and its labelled frames."""
-        labelled = tuple(index for index, still in enumerate(self.stills) if still.label is not None)
+        labelled = tuple(
+            index for index, still in enumerate(self.stills) if still.label is not None
+        )
         return Outline(self.name, len(self.stills), labelled)
 
     def clip(self, read_label: LabelReader, size: Size | None = None) -> Clip:
@@ -91,8 +95,8 @@ class OnDisk(Dataset):
 
     @abstractmethod
     def outlines(self) -> list[Outline]:
-        """The clips that are scored, from the names of files. Raises DataError where they cannot be had, NothingThere where
-        the folder has none of their files."""
+        """The clips that are scored, from the names of files. Raises DataError where they cannot be
+        had, NothingThere where the folder has none of their files."""
 
     @abstractmethod
     def faults(self) -> Iterator[str]:
@@ -112,7 +116,10 @@ class OnDisk(Dataset):
         if self.root is None:
             raise DataError(f"{name} needs its files: pass --data-root DIR. {self.where()}")
         if not self.root.is_dir():
-            raise DataError(f"the folder {self.root} does not exist: expected {self.title} there. {self.where()}")
+            raise DataError(
+                f"the folder {self.root} does not exist: expected {self.title} there. "
+                f"{self.where()}"
+            )
         return self.root
 
 

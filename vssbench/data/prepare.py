@@ -1,4 +1,5 @@
-"""Frames around CamVid's labels, taken from the raw videos: streaming, resumable, each file written whole or not at all."""
+"""Frames around CamVid's labels, taken from the raw videos: streaming, resumable, each file written
+whole or not at all."""
 
 from __future__ import annotations
 
@@ -22,10 +23,19 @@ from vssbench.core.video import Image
 from vssbench.data.alignment import Thumbnail, check_place, find_offset, thumbnail
 from vssbench.data.movie import pictures, rgb
 from vssbench.data.stills import Size, Still, image_size, read_image
-from vssbench.datasets.camvid.raw_video import FOLDER, FOOTAGE, Footage, find_video, unpack_hint, video_folders, zip_parts
+from vssbench.datasets.camvid.raw_video import (
+    FOLDER,
+    FOOTAGE,
+    Footage,
+    find_video,
+    unpack_hint,
+    video_folders,
+    zip_parts,
+)
 
 SPLITS = ("train", "val", "test")
-#: stills by which the offset is found, and frames to either side of the expected one at which they are looked for
+#: stills by which the offset is found, and frames to either side of the expected one at which they
+#: are looked for
 CHECKED, REACH = 3, 15
 #: colour matrices that a video may have been turned into stills by, whatever it says of itself
 MATRICES = {"BT.601": Colorspace.ITU601, "BT.709": Colorspace.ITU709}
@@ -61,7 +71,8 @@ class Taken:
 
 @dataclass(frozen=True)
 class _Job:
-    """One sequence: its stills by frame number, its video, the folder of its frames, and the frames that are wanted."""
+    """One sequence: its stills by frame number, its video, the folder of its frames, and the frames
+    that are wanted."""
 
     footage: Footage
     stills: dict[int, Still]
@@ -74,10 +85,11 @@ class _Job:
 
 
 def prepare(request: Request, tell: Callable[[str], None]) -> Iterator[str]:
-    """Take the frames, a sequence at a time; yields what came of each in words. ``tell`` is told what happens meanwhile.
+    """Take the frames, a sequence at a time; yields what came of each in words. ``tell`` is told
+    what happens meanwhile.
 
-    Raises DataError where stills or all videos are missing, a video and the stills do not fit, or frames cannot be written;
-    UsageError for an unknown split.
+    Raises DataError where stills or all videos are missing, a video and the stills do not fit, or
+    frames cannot be written; UsageError for an unknown split.
     """
     stills = _stills(request)
     folders = [request.videos] if request.videos is not None else video_folders(request.root)
@@ -85,14 +97,16 @@ def prepare(request: Request, tell: Callable[[str], None]) -> Iterator[str]:
     for still in stills:
         if still.sequence not in FOOTAGE:
             raise DataError(
-                f"{still.image} is of the sequence {still.sequence!r}, which is none of CamVid's: expected "
-                f"{', '.join(FOOTAGE)}; take it out of the list, or move it out of the folder"
+                f"{still.image} is of the sequence {still.sequence!r}, which is none of CamVid's: "
+                f"expected {', '.join(FOOTAGE)}; take it out of the list, or move it out of the "
+                "folder"
             )
     videos = {name: find_video(folders, FOOTAGE[name]) for name in sequences}
     if not any(videos.values()):
         raise DataError(
             f"none of the raw videos {', '.join(FOOTAGE[name].file for name in sequences)} is in "
-            f"{', '.join(map(str, folders))}: pass --videos DIR; python bench.py data status camvid says where to get them"
+            f"{', '.join(map(str, folders))}: pass --videos DIR; python bench.py data status "
+            "camvid says where to get them"
         )
     for name in sequences:
         video = videos[name]
@@ -101,7 +115,9 @@ def prepare(request: Request, tell: Callable[[str], None]) -> Iterator[str]:
             hint = f"; {unpack_hint(parts, FOOTAGE[name])}" if parts else ""
             yield f"{name}: left out, there is no {FOOTAGE[name].file}{hint}"
             continue
-        job = _job(request, FOOTAGE[name], [still for still in stills if still.sequence == name], video)
+        job = _job(
+            request, FOOTAGE[name], [still for still in stills if still.sequence == name], video
+        )
         try:
             yield _take(job, tell)
         except files.NotWritten as error:
@@ -116,7 +132,9 @@ def _stills(request: Request) -> list[Still]:
     found: list[Still] = []
     reason: DataError | None = None
     for split in request.splits or SPLITS:
-        dataset = registry.create("datasets", Variant("camvid", {"split": split}), root=str(request.root))
+        dataset = registry.create(
+            "datasets", Variant("camvid", {"split": split}), root=str(request.root)
+        )
         try:
             found += dataset.stills(split)[0]
         except DataError as error:
@@ -130,8 +148,15 @@ def _stills(request: Request) -> list[Still]:
 
 def _job(request: Request, footage: Footage, stills: Sequence[Still], video: Path) -> _Job:
     numbers = {still.number: still for still in stills}
-    wanted = {frame for number in numbers for frame in range(number - request.before, number + request.after + 1) if frame >= 0}
-    return _Job(footage, numbers, video, request.root / FOLDER / footage.sequence, frozenset(wanted))
+    wanted = {
+        frame
+        for number in numbers
+        for frame in range(number - request.before, number + request.after + 1)
+        if frame >= 0
+    }
+    return _Job(
+        footage, numbers, video, request.root / FOLDER / footage.sequence, frozenset(wanted)
+    )
 
 
 def _take(job: _Job, tell: Callable[[str], None]) -> str:
@@ -145,12 +170,17 @@ def _take(job: _Job, tell: Callable[[str], None]) -> str:
         files.write_text(job.folder / MANIFEST, json.dumps(asdict(kept), indent=2) + "\n")
     with track(f"{name}: frames", len(job.wanted)) as tracker:
         worst, written, seen = _extract(job, kept, there, tracker)
-    found = "as expected" if kept.first == job.footage.first else f"found by comparing, expected {job.footage.first}"
+    found = (
+        "as expected"
+        if kept.first == job.footage.first
+        else f"found by comparing, expected {job.footage.first}"
+    )
     lacking = len(job.wanted) - seen
     beyond = f"; {lacking} lie beyond the video's ends" if lacking else ""
     return (
-        f"{name}: wrote {written} frames to {job.folder}, {len(there)} were there{beyond}. Picture 0 is frame {kept.first} "
-        f"({found}), colours by {kept.matrix}; all {len(job.stills)} stills fit, the worst to {worst:.3f} of the contrast"
+        f"{name}: wrote {written} frames to {job.folder}, {len(there)} were there{beyond}. Picture "
+        f"0 is frame {kept.first} ({found}), colours by {kept.matrix}; all {len(job.stills)} "
+        f"stills fit, the worst to {worst:.3f} of the contrast"
     )
 
 
@@ -166,14 +196,16 @@ def _manifest(job: _Job) -> Taken | None:
         taken = Taken(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise DataError(
-            f"{path} cannot be read ({error}): move the folder {job.folder} away and take the frames again"
+            f"{path} cannot be read ({error}): move the folder {job.folder} away and take the "
+            "frames again"
         ) from error
     still = image_size(next(iter(job.stills.values())).image)
     here = (job.video.name, job.video.stat().st_size, *still)
     if (taken.video, taken.bytes, taken.width, taken.height) != here:
         raise DataError(
-            f"the frames in {job.folder} were taken from {taken.video} ({taken.bytes} bytes) at {taken.width}x{taken.height}, "
-            f"but now there is {here[0]} ({here[1]} bytes) with stills of {here[2]}x{here[3]}: move that folder away first"
+            f"the frames in {job.folder} were taken from {taken.video} ({taken.bytes} bytes) at "
+            f"{taken.width}x{taken.height}, but now there is {here[0]} ({here[1]} bytes) with "
+            f"stills of {here[2]}x{here[3]}: move that folder away first"
         )
     return taken
 
@@ -183,14 +215,20 @@ def _survey(job: _Job) -> Taken:
     numbers = sorted(job.stills)[:CHECKED]
     width, height = image_size(job.stills[numbers[0]].image)
     first, last = (number - job.footage.first for number in (numbers[0], numbers[-1]))
-    window = ((number, thumbnail(rgb(picture))) for number, picture in _span(job.video, first - REACH, last + REACH))
+    window = (
+        (number, thumbnail(rgb(picture)))
+        for number, picture in _span(job.video, first - REACH, last + REACH)
+    )
     stills = {number: thumbnail(read_image(job.stills[number].image)) for number in numbers}
     offset = find_offset(window, stills, job.footage.first, REACH, str(job.video))
     number = numbers[-1] - offset.first
     _, picture = next(_span(job.video, number, number))
     size = _scaling(job, picture, width, height)
     still = read_image(job.stills[numbers[-1]].image).astype(np.int16)
-    apart = {name: float(np.abs(_scaled(rgb(picture, matrix), size) - still).mean()) for name, matrix in MATRICES.items()}
+    apart = {
+        name: float(np.abs(_scaled(rgb(picture, matrix), size) - still).mean())
+        for name, matrix in MATRICES.items()
+    }
     matrix = min(apart, key=lambda name: apart[name])
     return Taken(job.video.name, job.video.stat().st_size, offset.first, matrix, width, height)
 
@@ -202,10 +240,15 @@ def _scaling(job: _Job, picture: av.VideoFrame, width: int, height: int) -> Size
     """
     if (picture.width, picture.height) == (width, height):
         return None
-    if picture.width % width or picture.height % height or picture.width // width != picture.height // height:
+    if (
+        picture.width % width
+        or picture.height % height
+        or picture.width // width != picture.height // height
+    ):
         raise DataError(
-            f"{job.video} has pictures of {picture.width}x{picture.height}, the stills are {width}x{height} (width x height): "
-            "expected the same size or a whole multiple of it; use the video as published (960x720)"
+            f"{job.video} has pictures of {picture.width}x{picture.height}, the stills are "
+            f"{width}x{height} (width x height): expected the same size or a whole multiple of it; "
+            "use the video as published (960x720)"
         )
     return Size(height, width)
 
@@ -217,7 +260,8 @@ def _scaled(image: Image, size: Size | None) -> Image:
 def _extract(job: _Job, taken: Taken, there: set[int], tracker: Tracker) -> tuple[float, int, int]:
     """Write the frames that are wanted and not there, and check every still.
 
-    Returns the greatest difference of a still and its picture, how many frames were written, and how many were met.
+    Returns the greatest difference of a still and its picture, how many frames were written, and
+    how many were met.
     """
     size: Size | None = None
     matrix = MATRICES[taken.matrix]
@@ -244,7 +288,10 @@ def _extract(job: _Job, taken: Taken, there: set[int], tracker: Tracker) -> tupl
                 written += 1
     for number in sorted(unchecked):
         if number not in dict(near):
-            raise DataError(f"{job.video} ends before frame {number}, which is labelled: it is not whole; get it again")
+            raise DataError(
+                f"{job.video} ends before frame {number}, which is labelled: it is not whole; get "
+                "it again"
+            )
         worst = max(worst, _check(job, number, near))
     return worst, written, seen
 
@@ -252,7 +299,12 @@ def _extract(job: _Job, taken: Taken, there: set[int], tracker: Tracker) -> tupl
 def _check(job: _Job, number: int, near: Sequence[tuple[int, Thumbnail]]) -> float:
     still = job.stills[number]
     around = [(frame, picture) for frame, picture in near if abs(frame - number) <= 1]
-    return check_place(thumbnail(read_image(still.image)), around, number, f"the still {still.image.name} in {job.video}")
+    return check_place(
+        thumbnail(read_image(still.image)),
+        around,
+        number,
+        f"the still {still.image.name} in {job.video}",
+    )
 
 
 def _span(video: Path, first: int, last: int) -> Iterator[tuple[int, av.VideoFrame]]:

@@ -32,7 +32,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class Offer:
-    """One way to run a dataset: its clips in words and each protocol's answer; or why it cannot be had at all."""
+    """One way to run a dataset: its clips in words and each protocol's answer; or why it cannot be
+    had at all."""
 
     variant: str
     clips: str = ""
@@ -63,18 +64,31 @@ class Status:
 
 
 def find(root: Path, name: str | None) -> list[tuple[str, Path]]:
-    """The datasets that a folder or a folder in it holds, by name. Raises DataError where it is none.
+    """The datasets that a folder or a folder in it holds, by name. Raises DataError where it is
+    none.
 
     With ``name`` the folder is taken to be that dataset's, whatever it holds.
     """
     if not root.is_dir():
-        raise DataError(f"the folder {root} does not exist: expected a dataset there, or datasets in folders of it")
+        raise DataError(
+            f"the folder {root} does not exist: expected a dataset there, or datasets in folders "
+            "of it"
+        )
     if name is not None:
         return [(name, root)]
     folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
-    found = [(name, folder) for folder in folders for name, cls in on_disk().items() if cls.held_in(folder)]
+    found = [
+        (name, folder)
+        for folder in folders
+        for name, cls in on_disk().items()
+        if cls.held_in(folder)
+    ]
     # what is below a dataset's folder is that dataset's
-    return [(name, folder) for name, folder in found if folder == root or not any(at == root for _, at in found)]
+    return [
+        (name, folder)
+        for name, folder in found
+        if folder == root or not any(at == root for _, at in found)
+    ]
 
 
 def on_disk() -> dict[str, type[OnDisk]]:
@@ -84,10 +98,17 @@ def on_disk() -> dict[str, type[OnDisk]]:
 
 
 def status(name: str, root: Path | None, gop: int) -> Status:
-    """All that can be said of a dataset without reading its files. Raises UsageError for an unknown name."""
+    """All that can be said of a dataset without reading its files. Raises UsageError for an unknown
+    name."""
     cls = registry.load("datasets", name)
     if not issubclass(cls, OnDisk):
-        return Status(name, cls.title, root, cls.where(), offers=(_offer(name, {}, root if cls.needs_root else None, gop),))
+        return Status(
+            name,
+            cls.title,
+            root,
+            cls.where(),
+            offers=(_offer(name, {}, root if cls.needs_root else None, gop),),
+        )
     if root is None:
         return Status(name, cls.title, None, cls.where(), sources=cls.sources)
     offers = tuple(_offer(name, dict(params), root, gop) for params in cls.offers)
@@ -102,7 +123,9 @@ def _offer(name: str, params: dict[str, Any], root: Path | None, gop: int) -> Of
         if isinstance(dataset, OnDisk):
             outlines = dataset.outlines()
         else:
-            outlines = [Outline(clip.name, clip.length, clip.labelled_frames()) for clip in dataset.clips()]
+            outlines = [
+                Outline(clip.name, clip.length, clip.labelled_frames()) for clip in dataset.clips()
+            ]
     except VssbenchError as error:
         said_below = registry.load("datasets", name).where()
         return Offer(str(variant), refused=str(error).replace(said_below, "").strip(" ."))
@@ -133,7 +156,9 @@ def answers(outlines: Sequence[Outline], gop: int) -> tuple[Answer, ...]:
         except VssbenchError as error:
             found.append(Answer(name, False, str(error)))
         else:
-            every = _dense(outlines, gop) if kind is Dense else "every labelled frame at every distance"
+            every = (
+                _dense(outlines, gop) if kind is Dense else "every labelled frame at every distance"
+            )
             found.append(Answer(name, True, "; ".join([every, *remarks])))
     return tuple(found)
 
@@ -142,16 +167,24 @@ def _dense(outlines: Sequence[Outline], gop: int) -> str:
     """Describe the distances at which labels fall where each clip is encoded once."""
     distances = sorted({index % gop for outline in outlines for index in outline.labelled})
     if distances == [0]:
-        return "every label falls on a keyframe: this compares pictures and per-frame methods, and says nothing of distance"
+        return (
+            "every label falls on a keyframe: this compares pictures and per-frame methods, and "
+            "says nothing of distance"
+        )
     lacking = [distance for distance in range(gop) if distance not in distances]
     if not lacking:
         return f"every distance 0 to {gop - 1}"
-    return f"distances {', '.join(map(str, distances))}; no label falls {', '.join(map(str, lacking))} frames after a keyframe"
+    return (
+        f"distances {', '.join(map(str, distances))}; no label falls "
+        f"{', '.join(map(str, lacking))} frames after a keyframe"
+    )
 
 
 def _clip(outline: Outline) -> Clip:
     """A clip that has the outline, for protocols to judge; its frames are never read."""
-    return Clip(outline.name, outline.length, 0, 0, 1.0, _unread, _no_label, "", labelled=outline.labelled)
+    return Clip(
+        outline.name, outline.length, 0, 0, 1.0, _unread, _no_label, "", labelled=outline.labelled
+    )
 
 
 def _unread(index: int) -> Image:

@@ -1,7 +1,9 @@
-"""Labelled stills on disk: read and checked, and joined to clips where they follow one another in time.
+"""Labelled stills on disk: read and checked, and joined to clips where they follow one another in
+time.
 
-For datasets that are folders of images with one annotation file an image. What a pixel of an annotation file means is
-the dataset's: it passes a function that reads one annotation to class indices.
+For datasets that are folders of images with one annotation file an image. What a pixel of an
+annotation file means is the dataset's: it passes a function that reads one annotation to class
+indices.
 """
 
 from __future__ import annotations
@@ -23,13 +25,15 @@ from vssbench.core.video import Clip, Image, LabelMap
 #: bytes read at a time
 _CHUNK = 1 << 20
 
-#: reads one annotation file to class indices, uint8 (H, W); raises DataError where a pixel has no meaning
+#: reads one annotation file to class indices, uint8 (H, W); raises DataError where a pixel has no
+#: meaning
 LabelReader = Callable[[Path], LabelMap]
 
 
 @dataclass(frozen=True)
 class Still:
-    """One image with its annotation, if it has one: the sequence that it is from and its frame number in the source video."""
+    """One image with its annotation, if it has one: the sequence that it is from and its frame
+    number in the source video."""
 
     image: Path
     label: Path | None
@@ -39,10 +43,11 @@ class Still:
 
 @dataclass(frozen=True)
 class Size:
-    """A size (height, width) in pixels to which frames are scaled down as the mean of the area of each new pixel.
+    """A size (height, width) in pixels to which frames are scaled down as the mean of the area of
+    each new pixel.
 
-    ``labels`` says whether labels are scaled too, each new pixel taking the label at its middle; otherwise they keep their
-    size, and predictions are scaled up to it.
+    ``labels`` says whether labels are scaled too, each new pixel taking the label at its middle;
+    otherwise they keep their size, and predictions are scaled up to it.
     """
 
     height: int
@@ -66,34 +71,40 @@ class Size:
 
 
 def read_image(path: Path) -> Image:
-    """The image as uint8 RGB (H, W, 3). Raises DataError where the file is no image or is cut short."""
+    """The image as uint8 RGB (H, W, 3). Raises DataError where the file is no image or is cut
+    short."""
     return _pixels(path, "RGB")
 
 
 def read_ids(path: Path, allowed: Collection[int]) -> LabelMap:
-    """An annotation of class indices, uint8 (H, W). Raises DataError that names a value which is not ``allowed``."""
+    """An annotation of class indices, uint8 (H, W). Raises DataError that names a value which is
+    not ``allowed``."""
     mode = _header(path)[1]
     if mode not in ("L", "P"):
         raise DataError(
-            f"{path} has pixels of type {mode}: expected one 8-bit class index a pixel (type L or P); "
-            "if these are colours, put them where the dataset's layout has its colour labels"
+            f"{path} has pixels of type {mode}: expected one 8-bit class index a pixel (type L or "
+            "P); if these are colours, put them where the dataset's layout has its colour labels"
         )
     labels = _pixels(path, None)
     for value in np.unique(labels).tolist():
         if value not in allowed:
             y, x = np.argwhere(labels == value)[0]
             raise DataError(
-                f"{path} holds the label {value}, first at x={x} y={y}: allowed are {_ranges(allowed)}; "
-                "check that the annotations are class indices of this dataset"
+                f"{path} holds the label {value}, first at x={x} y={y}: allowed are "
+                f"{_ranges(allowed)}; check that the annotations are class indices of this dataset"
             )
     return labels
 
 
 def read_colours(path: Path) -> npt.NDArray[np.uint8]:
-    """An annotation of colours, uint8 RGB (H, W, 3). Raises DataError where the file holds grey values."""
+    """An annotation of colours, uint8 RGB (H, W, 3). Raises DataError where the file holds grey
+    values."""
     mode = _header(path)[1]
     if mode not in ("RGB", "RGBA", "P"):
-        raise DataError(f"{path} has pixels of type {mode}: expected colours (type RGB); are these class indices?")
+        raise DataError(
+            f"{path} has pixels of type {mode}: expected colours (type RGB); are these class "
+            "indices?"
+        )
     return _pixels(path, "RGB")
 
 
@@ -106,15 +117,18 @@ def check_files(pairs: Sequence[tuple[Path, Path]], remedy: str) -> None:
     paths = [path for pair in pairs for path in pair]
     missing = [path for path in paths if not path.is_file()]
     if missing:
-        raise DataError(f"{len(missing)} of {len(paths)} files are missing, the first is {missing[0]}. {remedy}")
+        raise DataError(
+            f"{len(missing)} of {len(paths)} files are missing, the first is {missing[0]}. {remedy}"
+        )
 
 
 def runs(stills: Iterable[Still], longest_gap: int) -> list[tuple[list[Still], int]]:
-    """Cut stills into runs that are video. Returns (frames in time order, spacing in source frames) for each.
+    """Cut stills into runs that are video. Returns (frames in time order, spacing in source frames)
+    for each.
 
-    Within a sequence the spacing is the smallest distance of two frames; a run ends where the next frame is further
-    away. Where that spacing exceeds ``longest_gap`` nothing is video: every frame is a run by itself. Raises DataError
-    where two stills claim the same frame.
+    Within a sequence the spacing is the smallest distance of two frames; a run ends where the next
+    frame is further away. Where that spacing exceeds ``longest_gap`` nothing is video: every frame
+    is a run by itself. Raises DataError where two stills claim the same frame.
     """
     found: list[tuple[list[Still], int]] = []
     ordered = sorted(stills, key=lambda still: (still.sequence, still.number))
@@ -122,8 +136,13 @@ def runs(stills: Iterable[Still], longest_gap: int) -> list[tuple[list[Still], i
         frames = list(group)
         for one, other in pairwise(frames):
             if one.number == other.number:
-                raise DataError(f"{one.image} and {other.image} are the same frame: expected each once; remove one")
-        spacing = min((other.number - one.number for one, other in pairwise(frames)), default=longest_gap + 1)
+                raise DataError(
+                    f"{one.image} and {other.image} are the same frame: expected each once; remove "
+                    "one"
+                )
+        spacing = min(
+            (other.number - one.number for one, other in pairwise(frames)), default=longest_gap + 1
+        )
         run = [frames[0]]
         for still in frames[1:]:
             if spacing > longest_gap or still.number - run[-1].number != spacing:
@@ -134,16 +153,25 @@ def runs(stills: Iterable[Still], longest_gap: int) -> list[tuple[list[Still], i
     return found
 
 
-def clip_of(name: str, stills: Sequence[Still], fps: float, read_label: LabelReader, size: Size | None = None) -> Clip:
-    """A clip of consecutive stills, checked; pixels are read again when they are asked for, at ``size`` where it is given.
+def clip_of(
+    name: str,
+    stills: Sequence[Still],
+    fps: float,
+    read_label: LabelReader,
+    size: Size | None = None,
+) -> Clip:
+    """A clip of consecutive stills, checked; pixels are read again when they are asked for, at
+    ``size`` where it is given.
 
-    Raises DataError where an image and its annotation, or two frames, differ in size, or an annotation cannot be read.
+    Raises DataError where an image and its annotation, or two frames, differ in size, or an
+    annotation cannot be read.
     """
     width, height = image_size(stills[0].image)
     if size is not None and (size.height > height or size.width > width):
         raise DataError(
-            f"{stills[0].image} is {height}x{width} (height x width), less than the {size.height}x{size.width} that was asked "
-            "for: frames are scaled down, never up; ask for a smaller size"
+            f"{stills[0].image} is {height}x{width} (height x width), less than the "
+            f"{size.height}x{size.width} that was asked for: frames are scaled down, never up; ask "
+            "for a smaller size"
         )
     for still in stills:
         check_still(still, stills[0], read_label)
@@ -152,7 +180,15 @@ def clip_of(name: str, stills: Sequence[Still], fps: float, read_label: LabelRea
     if size is not None:
         height, width = size.height, size.width
     return Clip(
-        name, len(stills), height, width, fps, frames.image, frames.label, _fingerprint(stills, size), labelled=labelled
+        name,
+        len(stills),
+        height,
+        width,
+        fps,
+        frames.image,
+        frames.label,
+        _fingerprint(stills, size),
+        labelled=labelled,
     )
 
 
@@ -170,7 +206,8 @@ def check_still(still: Still, first: Still, read_label: LabelReader) -> None:
 
 @dataclass(frozen=True)
 class _Frames:
-    """Reads the frames of a clip. A class, not a closure: data loaders that start fresh processes pickle it."""
+    """Reads the frames of a clip. A class, not a closure: data loaders that start fresh processes
+    pickle it."""
 
     stills: tuple[Still, ...]
     read_label: LabelReader
@@ -189,7 +226,8 @@ class _Frames:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image, without decoding it. Raises DataError where the file is no image."""
+    """Width and height of an image, without decoding it. Raises DataError where the file is no
+    image."""
     return _header(path)[0]
 
 
@@ -199,15 +237,23 @@ def _header(path: Path) -> tuple[tuple[int, int], str]:
         with Pillow.open(path) as file:
             return file.size, file.mode
     except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"{path} cannot be read as an image ({error}): copy it again from the source") from error
+        raise DataError(
+            f"{path} cannot be read as an image ({error}): copy it again from the source"
+        ) from error
 
 
 def _pixels(path: Path, mode: str | None) -> npt.NDArray[np.uint8]:
     try:
         with Pillow.open(path) as file:
             return np.array(file if mode is None else file.convert(mode), np.uint8)
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
-        raise DataError(f"{path} cannot be read as an image ({error}): copy it again from the source") from error
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+    ) as error:  # Pillow raises SyntaxError for a broken PNG chunk
+        raise DataError(
+            f"{path} cannot be read as an image ({error}): copy it again from the source"
+        ) from error
 
 
 def check_size(path: Path, expected: tuple[int, int], reference: Path) -> None:
@@ -218,13 +264,14 @@ def check_size(path: Path, expected: tuple[int, int], reference: Path) -> None:
     size = image_size(path)
     if size != expected:
         raise DataError(
-            f"{path} is {size[0]}x{size[1]} but {reference} is {expected[0]}x{expected[1]} (width x height): "
-            "expected equal sizes; take both from the same release of the dataset"
+            f"{path} is {size[0]}x{size[1]} but {reference} is {expected[0]}x{expected[1]} (width "
+            "x height): expected equal sizes; take both from the same release of the dataset"
         )
 
 
 def _fingerprint(stills: Sequence[Still], size: Size | None) -> str:
-    """sha256 over names and contents of all files, whatever folder or date they have, and over the size asked for."""
+    """sha256 over names and contents of all files, whatever folder or date they have, and over the
+    size asked for."""
     paths = [path for still in stills for path in (still.image, still.label) if path is not None]
     return fingerprint(paths, "" if size is None else repr(size))
 

@@ -14,15 +14,21 @@ from vssbench.data.ondisk import NothingThere, OnDisk
 
 
 def verify(variant: Variant, root: Path | None) -> dict[str, list[str]]:
-    """The faults of every variant that is checked: of the split that is named, else of all that the folder has.
+    """The faults of every variant that is checked: of the split that is named, else of all that the
+    folder has.
 
-    Raises NothingThere where the folder has none of them, UsageError for an unknown name or parameter.
+    Raises NothingThere where the folder has none of them, UsageError for an unknown name or
+    parameter.
     """
     cls = registry.load("datasets", variant.name)
     if cls.needs_root and root is None and "root" not in variant.params:
         raise DataError(f"{variant.name} needs its files: pass --data-root DIR. {cls.where()}")
     given = {"root": str(root)} if cls.needs_root and root is not None else {}
-    variants = [variant] if "split" in variant.params or not issubclass(cls, OnDisk) else _splits(cls, variant, given)
+    variants = (
+        [variant]
+        if "split" in variant.params or not issubclass(cls, OnDisk)
+        else _splits(cls, variant, given)
+    )
     checked: dict[str, list[str]] = {}
     for each in variants:
         dataset = registry.create("datasets", each, **given)
@@ -35,9 +41,12 @@ def verify(variant: Variant, root: Path | None) -> dict[str, list[str]]:
 
 
 def _splits(cls: type[OnDisk], variant: Variant, given: dict[str, str]) -> list[Variant]:
-    """The variant on every split that the folder has, whole or with faults. Raises NothingThere where it has none."""
+    """The variant on every split that the folder has, whole or with faults. Raises NothingThere
+    where it has none."""
     names = dict.fromkeys(params["split"] for params in cls.offers if "split" in params)
-    variants = [Variant(variant.name, {**variant.params, "split": name}) for name in names] or [variant]
+    variants = [Variant(variant.name, {**variant.params, "split": name}) for name in names] or [
+        variant
+    ]
     held, reason = [], None
     for each in variants:
         try:
@@ -87,7 +96,10 @@ def _all_faults(dataset: Dataset) -> Iterator[str]:
             for index in range(clip.length):
                 shape = clip.image(index).shape
                 if shape != (clip.height, clip.width, 3):
-                    yield f"{clip.name}: frame {index} is {shape}, expected {(clip.height, clip.width, 3)}"
+                    yield (
+                        f"{clip.name}: frame {index} is {shape}, expected "
+                        f"{(clip.height, clip.width, 3)}"
+                    )
                 clip.label(index)
     except VssbenchError as error:
         yield str(error)

@@ -1,4 +1,5 @@
-"""Holds freshly loaded kernels against PyTorch on small cases: a compiler's or a processor's fault must not spoil results."""
+"""Holds freshly loaded kernels against PyTorch on small cases: a compiler's or a processor's fault
+must not spoil results."""
 
 from __future__ import annotations
 
@@ -28,7 +29,11 @@ def _creff(kernels: ctypes.CDLL) -> tuple[Tensor, Tensor]:
     from vssbench.methods.arseg.fused_creff import compiled_creff, whole_creff
 
     query, key, value = (nn.Conv2d(24, 24, 3, padding=1, groups=24) for _ in range(3))
-    low, reference, motion = torch.randn(1, 24, 7, 9), torch.randn(1, 24, 13, 37), 3 * torch.randn(1, 2, 13, 37)
+    low, reference, motion = (
+        torch.randn(1, 24, 7, 9),
+        torch.randn(1, 24, 13, 37),
+        3 * torch.randn(1, 2, 13, 37),
+    )
     case = (low, reference, motion, query, key, value, nn.Conv2d(24, 5, 1), 7, 0.5, "exact", True)
     return compiled_creff(kernels, *case), whole_creff(*case)
 

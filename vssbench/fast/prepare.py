@@ -1,10 +1,12 @@
 """Puts a method into its fast form for inference: same outputs, less work.
 
-Batch norm is folded into the convolution before it, weights and features become channels-last, convolutions of upsampled or
-pooled features are done where those are small (:mod:`vssbench.fast.upsampled_conv`, :mod:`vssbench.fast.pooled_conv`).
+Batch norm is folded into the convolution before it, weights and features become channels-last,
+convolutions of upsampled or pooled features are done where those are small
+(:mod:`vssbench.fast.upsampled_conv`, :mod:`vssbench.fast.pooled_conv`).
 
-Which batch norm follows which convolution is not read from a module's structure but seen while the method works on a small
-image, and the result is compared with that of the method as it was, so that a method from elsewhere is safe too.
+Which batch norm follows which convolution is not read from a module's structure but seen while the
+method works on a small image, and the result is compared with that of the method as it was, so that
+a method from elsewhere is safe too.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ log = logging.getLogger(__name__)
 
 #: the image on which a method is watched and compared, as small as any network here takes
 PROBE = (64, 96)
-#: the largest difference of a correct change, as a share of the largest output: rounding makes 1e-6, but where a softmax of
-#: large scores follows it may grow a hundredfold
+#: the largest difference of a correct change, as a share of the largest output: rounding makes
+#: 1e-6, but where a softmax of large scores follows it may grow a hundredfold
 TOLERANCE = 1e-3
 
 #: takes a change back
@@ -41,10 +43,12 @@ Undo = Callable[[], None]
 
 
 def prepare(model: nn.Module, probe: Callable[[], Any] | None = None) -> nn.Module:
-    """The model in evaluation mode and in its fast form, changed in place; its outputs stay the same but for rounding.
+    """The model in evaluation mode and in its fast form, changed in place; its outputs stay the
+    same but for rounding.
 
-    ``probe`` runs the model once and returns its outputs; a :class:`VideoSegmenter` needs none. The weights' names and values
-    change: a prepared model serves inference alone, and is not to be saved.
+    ``probe`` runs the model once and returns its outputs; a :class:`VideoSegmenter` needs none. The
+    weights' names and values change: a prepared model serves inference alone, and is not to be
+    saved.
     """
     model.eval().requires_grad_(False)
     if probe is None and isinstance(model, VideoSegmenter):
@@ -69,7 +73,11 @@ def _segmenter_probe(model: VideoSegmenter) -> Callable[[], Any]:
     return probe
 
 
-def _apply(model: nn.Module, probe: Callable[[], Any], change: Callable[[nn.Module, Callable[[], Any]], list[Undo]]) -> None:
+def _apply(
+    model: nn.Module,
+    probe: Callable[[], Any],
+    change: Callable[[nn.Module, Callable[[], Any]], list[Undo]],
+) -> None:
     """Make a change, and take it back if the outputs are not the same."""
     undo: list[Undo] = []
     try:
@@ -79,27 +87,42 @@ def _apply(model: nn.Module, probe: Callable[[], Any], change: Callable[[nn.Modu
             if not undo or _close(_outputs(probe), expected):
                 return
         reason = "its outputs would differ"
-    except Exception as error:  # a method from elsewhere may do anything; it then runs as it was written
+    except (
+        Exception
+    ) as error:  # a method from elsewhere may do anything; it then runs as it was written
         reason = f"{type(error).__name__}: {error}"
     for step in reversed(undo):
         step()
-    log.warning("%s runs without %s: %s", type(model).__name__, change.__name__.strip("_").replace("_", " "), reason)
+    log.warning(
+        "%s runs without %s: %s",
+        type(model).__name__,
+        change.__name__.strip("_").replace("_", " "),
+        reason,
+    )
 
 
 def _outputs(probe: Callable[[], Any]) -> list[Tensor]:
-    return [leaf.detach().float().clone() for leaf in tree_leaves(probe()) if isinstance(leaf, Tensor)]
+    return [
+        leaf.detach().float().clone() for leaf in tree_leaves(probe()) if isinstance(leaf, Tensor)
+    ]
 
 
 def _close(found: list[Tensor], expected: list[Tensor]) -> bool:
     return len(found) == len(expected) and all(
-        a.shape == b.shape and bool((a - b).abs().max() <= TOLERANCE * b.abs().max().clamp_min(1e-6))
+        a.shape == b.shape
+        and bool((a - b).abs().max() <= TOLERANCE * b.abs().max().clamp_min(1e-6))
         for a, b in zip(found, expected, strict=True)
     )
 
 
 def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> Undo:
     """Put a module into another's place, under all its names."""
-    places = [(parent, name) for parent in model.modules() for name, child in parent._modules.items() if child is old]
+    places = [
+        (parent, name)
+        for parent in model.modules()
+        for name, child in parent._modules.items()
+        if child is old
+    ]
     for parent, name in places:
         setattr(parent, name, new)
 
@@ -111,11 +134,14 @@ def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> Undo:
 
 
 def fold_batch_norms(model: nn.Module, probe: Callable[[], Any]) -> list[Undo]:
-    """Fold each batch norm into the convolution before it, where nothing else sees that convolution's output or weights."""
+    """Fold each batch norm into the convolution before it, where nothing else sees that
+    convolution's output or weights."""
     undo = []
     for convolution, norm in _foldable_pairs(model, probe):
         weight, bias = folded(convolution, norm)
-        undo.append(_set_parameters(convolution, nn.Parameter(weight, False), nn.Parameter(bias, False)))
+        undo.append(
+            _set_parameters(convolution, nn.Parameter(weight, False), nn.Parameter(bias, False))
+        )
         undo.append(_replace(model, norm, nn.Identity()))
     return undo
 
@@ -147,11 +173,15 @@ def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor
     return (weight.double() * gain.view(-1, 1, 1, 1)).to(weight.dtype), bias.to(weight.dtype)
 
 
-def _foldable_pairs(model: nn.Module, probe: Callable[[], Any]) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+def _foldable_pairs(
+    model: nn.Module, probe: Callable[[], Any]
+) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     watch = _Watch()
     with watch.attached(model), watch:
         returned = probe()
-    outside = watch.used_outside | {_memory(leaf) for leaf in tree_leaves(returned) if isinstance(leaf, Tensor)}
+    outside = watch.used_outside | {
+        _memory(leaf) for leaf in tree_leaves(returned) if isinstance(leaf, Tensor)
+    }
     owners = Counter(id(p) for module in model.modules() for p in module.parameters(recurse=False))
     pairs = []
     for convolution, outputs in watch.outputs.items():
@@ -172,7 +202,8 @@ def _memory(tensor: Tensor) -> int:
 
 @uncompiled
 class _Watch(TorchDispatchMode):
-    """Sees which convolution's output goes into which batch norm, and whose output or weights are used in another place."""
+    """Sees which convolution's output goes into which batch norm, and whose output or weights are
+    used in another place."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -196,7 +227,11 @@ class _Watch(TorchDispatchMode):
     def attached(self, model: nn.Module) -> Iterator[None]:
         handles = []
         for module in model.modules():
-            if type(module) not in (nn.Conv2d, nn.BatchNorm2d) or module._forward_hooks or module._forward_pre_hooks:
+            if (
+                type(module) not in (nn.Conv2d, nn.BatchNorm2d)
+                or module._forward_hooks
+                or module._forward_pre_hooks
+            ):
                 continue
             if isinstance(module, nn.BatchNorm2d) and module.running_mean is None:
                 continue
@@ -214,7 +249,9 @@ class _Watch(TorchDispatchMode):
             self.norm_of[_memory(inputs[0])] = module
             self.norm_calls[module] += 1
             self._inside[-1].add(_memory(inputs[0]))
-        elif _memory(inputs[0]) in {_memory(output) for outputs in self.outputs.values() for output in outputs}:
+        elif _memory(inputs[0]) in {
+            _memory(output) for outputs in self.outputs.values() for output in outputs
+        }:
             self.used_outside.add(_memory(inputs[0]))
 
     def _leave(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -224,18 +261,23 @@ class _Watch(TorchDispatchMode):
 
 
 def _fast_stages(model: nn.Module, probe: Callable[[], Any]) -> list[Undo]:
-    """PSPNet's stages by what commutes with bilinear upsampling; they follow :func:`fold_batch_norms`."""
+    """PSPNet's stages by what commutes with bilinear upsampling; they follow
+    :func:`fold_batch_norms`."""
     undo = []
     for module in list(model.modules()):
         if isinstance(module, UpsampleStage) and _is_worth_it(module):
-            undo.append(_replace(model, module, UpsampledConv(_folded_stage(module), module.act.weight)))
+            undo.append(
+                _replace(model, module, UpsampledConv(_folded_stage(module), module.act.weight))
+            )
         elif isinstance(module, PyramidPooling):
             fast = PooledConv(module.stages, module.bottleneck, first=False, align_corners=False)
             undo.append(_replace(model, module, nn.Sequential(fast, nn.ReLU(inplace=True))))
         elif isinstance(module, SemsegPSPNet) and isinstance(module.psp, NormalisedPooling):
             pooled, convolution = module.psp, module.head[0]
             assert isinstance(convolution, nn.Conv2d)
-            fast = PooledConv(pooled.stages, convolution, first=True, align_corners=pooled.align_corners)
+            fast = PooledConv(
+                pooled.stages, convolution, first=True, align_corners=pooled.align_corners
+            )
             undo.append(_replace(model, pooled, nn.Identity()))
             undo.append(_replace(model, convolution, fast))
         elif isinstance(module, ConcatenatedPyramid):

@@ -1,1 +1,2 @@
-"""``bench.py latency``: how long a frame takes, measured in fresh processes and interleaved rounds, with a verdict."""
+"""``bench.py latency``: how long a frame takes, measured in fresh processes and interleaved rounds,
+with a verdict."""

@@ -34,9 +34,11 @@ class CpuClock:
 
 
 class CudaClock:
-    """CUDA events, recorded in the stream between the steps' kernels, and read once the device has come to the last.
+    """CUDA events, recorded in the stream between the steps' kernels, and read once the device has
+    come to the last.
 
-    ``cuda`` is ``torch.cuda``. The device is idle at the start, so that what the CPU takes to launch kernels counts as well.
+    ``cuda`` is ``torch.cuda``. The device is idle at the start, so that what the CPU takes to
+    launch kernels counts as well.
     """
 
     def __init__(self, device: str, cuda: Any) -> None:

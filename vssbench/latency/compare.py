@@ -1,4 +1,5 @@
-"""Measurements side by side, where they may be: those of different machines or settings are not ranked together."""
+"""Measurements side by side, where they may be: those of different machines or settings are not
+ranked together."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ _QUESTION = ("size", "classes", "device", "precision", "gop", "codec", "clip")
 
 @dataclass(frozen=True)
 class RatioAgain:
-    """A ratio of two methods as several measurements found it, each with its id; whether all intervals have a point in
-    common (None where one of them has no interval)."""
+    """A ratio of two methods as several measurements found it, each with its id; whether all
+    intervals have a point in common (None where one of them has no interval)."""
 
     first: str
     second: str
@@ -30,7 +31,9 @@ class RatioAgain:
         highs = [ratio.high for _, ratio in self.found]
         if None in lows or None in highs:
             return None
-        return max(low for low in lows if low is not None) <= min(high for high in highs if high is not None)
+        return max(low for low in lows if low is not None) <= min(
+            high for high in highs if high is not None
+        )
 
 
 def machine_of(result: LatencyResult) -> dict[str, Any]:
@@ -52,25 +55,34 @@ def check_comparable(stored: Sequence[StoredLatency]) -> None:
     first = stored[0]
     for other in stored[1:]:
         one, two = machine_of(first.result), machine_of(other.result)
-        apart = [f"{key}: {one.get(key)} and {two.get(key)}" for key in {**one, **two} if one.get(key) != two.get(key)]
-        if apart:
-            raise UsageError(
-                f"{first.path.name} and {other.path.name} come from different machines ({'; '.join(apart)}): their times are "
-                "not ranked together. Measure all methods in one go on one machine, or look at the ratios of each alone"
-            )
-        settings = first.result.settings, other.result.settings
         apart = [
-            f"{key}: {settings[0][key]} and {settings[1][key]}" for key in _QUESTION if settings[0][key] != settings[1][key]
+            f"{key}: {one.get(key)} and {two.get(key)}"
+            for key in {**one, **two}
+            if one.get(key) != two.get(key)
         ]
         if apart:
             raise UsageError(
-                f"{first.path.name} and {other.path.name} were measured differently ({'; '.join(apart)}): their times answer "
-                "different questions and are not ranked together"
+                f"{first.path.name} and {other.path.name} come from different machines "
+                f"({'; '.join(apart)}): their times are not ranked together. Measure all methods "
+                "in one go on one machine, or look at the ratios of each alone"
+            )
+        settings = first.result.settings, other.result.settings
+        apart = [
+            f"{key}: {settings[0][key]} and {settings[1][key]}"
+            for key in _QUESTION
+            if settings[0][key] != settings[1][key]
+        ]
+        if apart:
+            raise UsageError(
+                f"{first.path.name} and {other.path.name} were measured differently "
+                f"({'; '.join(apart)}): their times answer different questions and are not ranked "
+                "together"
             )
 
 
 def ratios_again(stored: Sequence[StoredLatency], kind: str = "gop") -> list[RatioAgain]:
-    """The ratios of a kind that more than one measurement has, whichever of the two methods it names first."""
+    """The ratios of a kind that more than one measurement has, whichever of the two methods it
+    names first."""
     found: dict[tuple[str, str], list[tuple[str, Ratio]]] = {}
     for item in stored:
         for ratio in item.result.ratios:
@@ -83,5 +95,11 @@ def ratios_again(stored: Sequence[StoredLatency], kind: str = "gop") -> list[Rat
 def _turned(ratio: Ratio) -> Ratio:
     """Return the ratio with the two methods exchanged."""
     low, high = (None if end is None else 1 / end for end in (ratio.high, ratio.low))
-    changed = {"first": ratio.second, "second": ratio.first, "ratio": 1 / ratio.ratio, "low": low, "high": high}
+    changed = {
+        "first": ratio.second,
+        "second": ratio.first,
+        "ratio": 1 / ratio.ratio,
+        "low": low,
+        "high": high,
+    }
     return ratio.model_copy(update=changed)

@@ -1,4 +1,5 @@
-"""The stream that is timed: a drawn street or a user's own clip at the size asked for, through a codec."""
+"""The stream that is timed: a drawn street or a user's own clip at the size asked for, through a
+codec."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from vssbench.view.footage import footage
 
 
 def open_clip(settings: Settings) -> Clip:
-    """The frames before encoding, nothing of them drawn or read yet. Raises DataError for a clip that is too short."""
+    """The frames before encoding, nothing of them drawn or read yet. Raises DataError for a clip
+    that is too short."""
     height, width = settings.size
     if settings.clip is None:
         return Recipe(True, settings.seed, 0, settings.frames, height, width).clip("street")
@@ -27,19 +29,26 @@ def open_clip(settings: Settings) -> Clip:
     own = footage(settings.clip)
     if own.length < settings.frames:
         raise DataError(
-            f"{settings.clip} holds {own.length} frames, and {settings.frames} are needed (2 GOPs of {settings.gop}): give a "
-            "longer clip or a shorter --gop"
+            f"{settings.clip} holds {own.length} frames, and {settings.frames} are needed (2 GOPs "
+            f"of {settings.gop}): give a longer clip or a shorter --gop"
         )
     part = own.part(0, settings.frames)
     if (own.height, own.width) == settings.size:
         return part
 
     def image(index: int) -> Image:
-        resized = Picture.fromarray(part.image(index)).resize((width, height), Picture.Resampling.BILINEAR)
+        resized = Picture.fromarray(part.image(index)).resize(
+            (width, height), Picture.Resampling.BILINEAR
+        )
         return np.asarray(resized, np.uint8)
 
     return replace(
-        part, height=height, width=width, image=image, fingerprint=f"{part.fingerprint} at {width}x{height}", flow=None
+        part,
+        height=height,
+        width=width,
+        image=image,
+        fingerprint=f"{part.fingerprint} at {width}x{height}",
+        flow=None,
     )
 
 

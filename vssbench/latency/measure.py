@@ -1,4 +1,5 @@
-"""The whole of a measurement: checks, the encoded stream, interleaved rounds, statistics, verdicts, and the stored result."""
+"""The whole of a measurement: checks, the encoded stream, interleaved rounds, statistics, verdicts,
+and the stored result."""
 
 from __future__ import annotations
 
@@ -32,17 +33,21 @@ def check(settings: Settings, subjects: Sequence[Subject]) -> None:
     for subject in subjects:
         variant = parse_variant(subject.method)
         needs = meta_model(variant, settings.classes).needs
-        count(variant, settings.classes, *settings.size)  # refuses a size that the network does not take
+        # refuses a size that the network does not take
+        count(variant, settings.classes, *settings.size)
         if needs & {"motion", "residual"} and not codec.has_motion:
             raise UsageError(
-                f"{subject.method} needs motion vectors, and {settings.codec} carries none; choose a --codec that has them, "
-                "as h264"
+                f"{subject.method} needs motion vectors, and {settings.codec} carries none; choose "
+                "a --codec that has them, as h264"
             )
         if subject.weights is not None:
             file = open_weights(subject.weights)
             check_fit(variant, file.classes, file)
             if len(file.classes) != settings.classes:
-                raise UsageError(f"{file.path} holds weights of {len(file.classes)} classes: add --classes {len(file.classes)}")
+                raise UsageError(
+                    f"{file.path} holds weights of {len(file.classes)} classes: add --classes "
+                    f"{len(file.classes)}"
+                )
 
 
 def subject_of(method: str, classes: int, weights: Sequence[Any]) -> Subject:
@@ -60,9 +65,11 @@ def measure(
     version: str,
     advance: Callable[[str], object] = lambda note: None,
 ) -> tuple[LatencyResult, Samples]:
-    """Time the methods. Ctrl-C ends it early: what was measured until then is returned, with the status ``interrupted``.
+    """Time the methods. Ctrl-C ends it early: what was measured until then is returned, with the
+    status ``interrupted``.
 
-    Raises DataError where the stream cannot be made; KeyboardInterrupt where not one round was done.
+    Raises DataError where the stream cannot be made; KeyboardInterrupt where not one round was
+    done.
     """
     encode(settings)
     started, heat = time.perf_counter(), throttle_events()
@@ -74,7 +81,8 @@ def measure(
         if not campaign.parts:
             raise
     samples = campaign.samples()
-    environment["threads"] = max(outcome.threads for outcome in campaign.outcomes)  # the workers', not this process's
+    # the workers', not this process's
+    environment["threads"] = max(outcome.threads for outcome in campaign.outcomes)
     environment["freed_memory_kept"] = keep_freed_memory()  # as each worker asks for it
     environment["variables"] |= binding(settings.device)  # theirs too
     environment["after"] = {"load_average": describe_environment(settings.device)["load_average"]}
@@ -105,7 +113,10 @@ def ratios(subjects: Sequence[Subject], samples: Samples, seed: int) -> list[Rat
     found = []
     for first, second in itertools.combinations(range(len(subjects)), 2):
         names = subjects[first].method, subjects[second].method
-        each = (compare(samples.of_method(first), samples.of_method(second), names, kind, seed) for kind in KINDS)
+        each = (
+            compare(samples.of_method(first), samples.of_method(second), names, kind, seed)
+            for kind in KINDS
+        )
         found += [ratio for ratio in each if ratio is not None]
     return found
 
@@ -118,9 +129,20 @@ def _times(
     environment: dict[str, Any],
     throttled: bool,
 ) -> MethodTimes:
-    summaries = {kind: summary for kind in KINDS if (summary := summarise(samples, kind, settings.seed)) is not None}
+    summaries = {
+        kind: summary
+        for kind in KINDS
+        if (summary := summarise(samples, kind, settings.seed)) is not None
+    }
     average = (environment["load_average"] or [None])[0]
-    reasons = judge(list(summaries.values()), outcome.loads, outcome.warmups, average, environment["cores"], throttled)
+    reasons = judge(
+        list(summaries.values()),
+        outcome.loads,
+        outcome.warmups,
+        average,
+        environment["cores"],
+        throttled,
+    )
     others, stolen = mean_load(outcome.loads)
     return MethodTimes(
         method=subject.method,
@@ -148,20 +170,38 @@ def _stored(settings: Settings) -> dict[str, Any]:
     """The settings as JSON values; of paths, which differ everywhere, the name alone."""
     found = asdict(settings)
     found.pop("cache")
-    return {**found, "size": list(settings.size), "clip": None if settings.clip is None else settings.clip.name}
+    return {
+        **found,
+        "size": list(settings.size),
+        "clip": None if settings.clip is None else settings.clip.name,
+    }
 
 
 def _stream_words(settings: Settings) -> str:
     what = "a drawn street" if settings.clip is None else settings.clip.name
-    return f"{GOPS} GOPs of {what} at {settings.size[0]}x{settings.size[1]}, {open_codec(settings).describe()}"
+    return (
+        f"{GOPS} GOPs of {what} at {settings.size[0]}x{settings.size[1]}, "
+        f"{open_codec(settings).describe()}"
+    )
 
 
-def _remarks(settings: Settings, subjects: Sequence[Subject], environment: dict[str, Any]) -> list[str]:
+def _remarks(
+    settings: Settings, subjects: Sequence[Subject], environment: dict[str, Any]
+) -> list[str]:
     found = []
     if any(subject.weights is None for subject in subjects):
-        found.append(f"random weights of seed {settings.seed}: times depend on the network's form, not on their values")
+        found.append(
+            f"random weights of seed {settings.seed}: times depend on the network's form, not on "
+            "their values"
+        )
     if settings.processes < 3:
-        found.append("fewer than three processes: what differs from process to process is hardly seen; intervals are wide")
+        found.append(
+            "fewer than three processes: what differs from process to process is hardly seen; "
+            "intervals are wide"
+        )
     if environment["governor"] not in ("", "performance"):
-        found.append(f"the processor's clock is governed by {environment['governor']!r}: 'performance' gives steadier times")
+        found.append(
+            f"the processor's clock is governed by {environment['governor']!r}: 'performance' "
+            "gives steadier times"
+        )
     return found

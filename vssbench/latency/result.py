@@ -1,7 +1,8 @@
-"""A stored measurement: ``<root>/<id>/`` holds ``result.json`` and ``latency.npz``, every frame's times.
+"""A stored measurement: ``<root>/<id>/`` holds ``result.json`` and ``latency.npz``, every frame's
+times.
 
-The folder is written under a hidden name and then renamed, so that readers see all of it or nothing. Every measurement has
-an id of its own: two of the same methods stay side by side.
+The folder is written under a hidden name and then renamed, so that readers see all of it or
+nothing. Every measurement has an id of its own: two of the same methods stay side by side.
 """
 
 from __future__ import annotations
@@ -40,11 +41,13 @@ class WarmUpRecord(BaseModel):
 
 
 class MethodTimes(BaseModel):
-    """One method: what it was, its times by kind (``key``, ``nonkey``, ``gop``), and whether they can be relied upon.
+    """One method: what it was, its times by kind (``key``, ``nonkey``, ``gop``), and whether they
+    can be relied upon.
 
-    ``verdict`` is ``stable`` or ``unstable: why``; ``others`` and ``stolen`` are the shares of all cores' time that other
-    processes used, and that a hypervisor took, while it ran (None where the system does not tell), as mean over rounds;
-    ``rounds_others`` is that of each round. A failed method has its ``reason``, and times if it was measured before.
+    ``verdict`` is ``stable`` or ``unstable: why``; ``others`` and ``stolen`` are the shares of all
+    cores' time that other processes used, and that a hypervisor took, while it ran (None where the
+    system does not tell), as mean over rounds; ``rounds_others`` is that of each round. A failed
+    method has its ``reason``, and times if it was measured before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -110,7 +113,8 @@ def new_id() -> str:
 
 
 def write(root: Path, result: LatencyResult, samples: Samples) -> Path:
-    """Store a measurement and return its folder. Raises DataError where the folder cannot be written."""
+    """Store a measurement and return its folder. Raises DataError where the folder cannot be
+    written."""
     place = root / result.id
     with files.draft(place) as draft:
         draft.mkdir()
@@ -131,15 +135,22 @@ def read(folder: Path) -> StoredLatency:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(
-            f"{path} does not read as a measurement of `bench.py latency`: {where} {first['msg']}; give a folder that it wrote"
+            f"{path} does not read as a measurement of `bench.py latency`: {where} {first['msg']}; "
+            "give a folder that it wrote"
         ) from error
 
 
 def find(folder: Path) -> list[StoredLatency]:
-    """The measurement in a folder, or all in the folders right below it, oldest first. Raises DataError for none."""
+    """The measurement in a folder, or all in the folders right below it, oldest first. Raises
+    DataError for none."""
     if (folder / RESULT).exists():
         return [read(folder)]
-    below = sorted(path.parent for path in folder.glob(f"*/{RESULT}") if not path.parent.name.startswith("."))
+    below = sorted(
+        path.parent for path in folder.glob(f"*/{RESULT}") if not path.parent.name.startswith(".")
+    )
     if not below:
-        raise DataError(f"no measurement in {folder}: expected a folder that `bench.py latency` wrote, or one that holds such")
+        raise DataError(
+            f"no measurement in {folder}: expected a folder that `bench.py latency` wrote, or one "
+            "that holds such"
+        )
     return [read(path) for path in below]

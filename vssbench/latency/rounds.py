@@ -1,8 +1,9 @@
-"""Interleaved rounds: every method in fresh processes, one at work at a time, in an order drawn for each round.
+"""Interleaved rounds: every method in fresh processes, one at work at a time, in an order drawn for
+each round.
 
-Whatever changes slowly on the machine, its temperature or its other users, then meets all methods alike, and the ratio of two
-methods' times in the same round is free of it. Each process is new: how its memory came to lie, and which kernels were chosen,
-is drawn again.
+Whatever changes slowly on the machine, its temperature or its other users, then meets all methods
+alike, and the ratio of two methods' times in the same round is free of it. Each process is new: how
+its memory came to lie, and which kernels were chosen, is drawn again.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from vssbench.latency.worker import Round, serve
 
 #: seconds that a worker has to end by itself before it is killed
 _PATIENCE = 5.0
-#: OpenMP's names for each thread having a core of its own. Left to the scheduler, the threads of a whole process may come to
-#: share a core, or move from core to core: a method then takes 1.3 to 2 times as long in one process as in the next.
+#: OpenMP's names for each thread having a core of its own. Left to the scheduler, the threads of a
+#: whole process may come to share a core, or move from core to core: a method then takes 1.3 to 2
+#: times as long in one process as in the next.
 BINDING = {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores"}
 #: variables by which a user has decided otherwise
 _DECIDED = (*BINDING, "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
@@ -54,7 +56,8 @@ class Outcome:
 
 @dataclass
 class Campaign:
-    """All that is measured, as it grows. ``outcomes`` has one entry a method; ``complete`` says that it came to its end."""
+    """All that is measured, as it grows. ``outcomes`` has one entry a method; ``complete`` says
+    that it came to its end."""
 
     outcomes: list[Outcome]
     parts: list[Samples] = field(default_factory=list)
@@ -65,19 +68,29 @@ class Campaign:
 
 
 def schedule(methods: int, processes: int, rounds: int, seed: int) -> list[list[list[int]]]:
-    """The order of the methods in each round of each set of processes: [processes][rounds][methods]."""
+    """The order of the methods in each round of each set of processes:
+    [processes][rounds][methods]."""
     random = np.random.default_rng(seed)
-    return [[[int(i) for i in random.permutation(methods)] for _ in range(rounds)] for _ in range(processes)]
+    return [
+        [[int(i) for i in random.permutation(methods)] for _ in range(rounds)]
+        for _ in range(processes)
+    ]
 
 
 def run_rounds(
-    settings: Settings, subjects: Sequence[Subject], campaign: Campaign, advance: Callable[[str], object] = lambda note: None
+    settings: Settings,
+    subjects: Sequence[Subject],
+    campaign: Campaign,
+    advance: Callable[[str], object] = lambda note: None,
 ) -> None:
-    """Fill ``campaign``; a method whose worker fails is given up, the others go on. KeyboardInterrupt passes through.
+    """Fill ``campaign``; a method whose worker fails is given up, the others go on.
+    KeyboardInterrupt passes through.
 
     ``advance`` is called once for each round of a method, and for each that will not take place.
     """
-    for process, orders in enumerate(schedule(len(subjects), settings.processes, settings.rounds, settings.seed)):
+    for process, orders in enumerate(
+        schedule(len(subjects), settings.processes, settings.rounds, settings.seed)
+    ):
         with _workers() as workers:
             for index in orders[0]:
                 outcome = campaign.outcomes[index]
@@ -111,7 +124,9 @@ def _one_round(worker: Worker, campaign: Campaign, index: int, process: int, num
     gop, frame, distance = (whole[:, place].astype(np.int64) for place in range(3))
     same = np.ones(len(whole), np.int64)
     times = (whole[:, place] for place in range(3, 8))
-    campaign.parts.append(Samples(index * same, process * same, number * same, gop, frame, distance, *times))
+    campaign.parts.append(
+        Samples(index * same, process * same, number * same, gop, frame, distance, *times)
+    )
 
 
 class Worker:
@@ -153,10 +168,17 @@ class Worker:
         self.process.join(_PATIENCE)
         status = self.process.exitcode
         if status is not None and status < 0:
-            name = signal.Signals(-status).name if -status in list(signal.Signals) else f"signal {-status}"
+            name = (
+                signal.Signals(-status).name
+                if -status in list(signal.Signals)
+                else f"signal {-status}"
+            )
             hint = "; the system may have been out of memory" if name == "SIGKILL" else ""
             return f"its process was ended by {name}{hint}; what was measured before is kept"
-        return f"its process ended with status {status} without a word; what was measured before is kept"
+        return (
+            f"its process ended with status {status} without a word; what was measured before "
+            "is kept"
+        )
 
     def stop(self) -> None:
         """End the process, in whatever state it is."""
@@ -169,7 +191,8 @@ class Worker:
 
 
 def binding(device: str) -> dict[str, str]:
-    """Environment variables that bind a worker's threads to cores: none on a GPU, or where the user has set any of them."""
+    """Environment variables that bind a worker's threads to cores: none on a GPU, or where the user
+    has set any of them."""
     bound = device.split(":")[0] == "cpu" and not any(name in os.environ for name in _DECIDED)
     return BINDING if bound else {}
 

@@ -19,10 +19,11 @@ PARTS = ("decode", "motion", "input", "model", "post")
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """One entry a timed frame. ``method`` indexes the methods; ``process`` and ``round`` count each method's; ``gop`` counts
-    those of a round, ``frame`` is the index in the stream, ``distance`` counts frames since the keyframe; the times are
-    milliseconds: ``decode_ms`` and ``motion_ms`` of that frame in the round's own pass over the stream, ``input_ms`` the
-    conversion to the network's input on its device, ``model_ms`` the network, ``post_ms`` resize and argmax."""
+    """One entry a timed frame. ``method`` indexes the methods; ``process`` and ``round`` count each
+    method's; ``gop`` counts those of a round, ``frame`` is the index in the stream, ``distance``
+    counts frames since the keyframe; the times are milliseconds: ``decode_ms`` and ``motion_ms`` of
+    that frame in the round's own pass over the stream, ``input_ms`` the conversion to the network's
+    input on its device, ``model_ms`` the network, ``post_ms`` resize and argmax."""
 
     method: Ints
     process: Ints
@@ -81,12 +82,15 @@ def joined(parts: Iterable[Samples]) -> Samples:
     found: dict[str, npt.NDArray[np.generic]] = {}
     for field in fields(Samples):
         kind = np.float64 if field.name.endswith("_ms") else np.int64
-        found[field.name] = np.concatenate([np.zeros(0, kind), *(getattr(part, field.name) for part in listed)])
+        found[field.name] = np.concatenate(
+            [np.zeros(0, kind), *(getattr(part, field.name) for part in listed)]
+        )
     return Samples(**found)  # type: ignore[arg-type]
 
 
 def gop_means(samples: Samples, values: Floats) -> tuple[Floats, Ints, Ints]:
-    """The mean of ``values`` over each GOP of one method's frames, with the process and the round of each."""
+    """The mean of ``values`` over each GOP of one method's frames, with the process and the round
+    of each."""
     keys = np.stack([samples.process, samples.round, samples.gop], axis=1)
     unique, place = np.unique(keys, axis=0, return_inverse=True)
     place = place.reshape(-1)

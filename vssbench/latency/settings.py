@@ -16,10 +16,11 @@ GOPS = 2
 class Settings:
     """The settings by which methods are timed.
 
-    ``size`` is (height, width) of the frames; ``codec`` a variant with its GOP; ``clip`` a video file or folder of images to
-    take frames from, None for a drawn street; ``seconds`` the counted time of a method in each of its ``processes``, spread
-    over ``rounds``; ``threads`` of PyTorch on the CPU, None for its own choice; ``seed`` draws the order of the rounds and
-    random weights; ``cache`` keeps the bitstream.
+    ``size`` is (height, width) of the frames; ``codec`` a variant with its GOP; ``clip`` a video
+    file or folder of images to take frames from, None for a drawn street; ``seconds`` the counted
+    time of a method in each of its ``processes``, spread over ``rounds``; ``threads`` of PyTorch on
+    the CPU, None for its own choice; ``seed`` draws the order of the rounds and random weights;
+    ``cache`` keeps the bitstream.
     """
 
     size: tuple[int, int]
@@ -38,10 +39,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
-            raise UsageError(f"precision {self.precision!r} is unknown: expected {', '.join(PRECISIONS)}")
+            raise UsageError(
+                f"precision {self.precision!r} is unknown: expected {', '.join(PRECISIONS)}"
+            )
         for name in ("processes", "rounds", "seconds"):
             if not getattr(self, name) > 0:
-                raise UsageError(f"--{name} {getattr(self, name)} cannot be used: expected more than 0")
+                raise UsageError(
+                    f"--{name} {getattr(self, name)} cannot be used: expected more than 0"
+                )
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"--threads {self.threads} cannot be used: expected 1 or more")
 
@@ -57,7 +62,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Subject:
-    """A method that is timed: its variant as typed, its name in the field's words, a weight file or None for random ones."""
+    """A method that is timed: its variant as typed, its name in the field's words, a weight file or
+    None for random ones."""
 
     method: str
     display: str

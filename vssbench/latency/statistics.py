@@ -1,17 +1,21 @@
 """Statistics of many times: quantiles, an interval of the median, the ratio of two methods.
 
-Times are not independent: those of one process share how its memory lies, those of one round what else the machine did. The
-bootstrap is therefore hierarchical: processes are drawn with replacement, then of each its rounds, each with all its frames.
-Percentiles of few processes lie too close together; they are widened by t_df sqrt((df + 1) / df) / z (Hesterberg, "What
-teachers should know about the bootstrap", 2015), where df is n - 1 for n processes that differ, more for those that do not, and
-counts rounds where there is one process alone. Intervals are made of logarithms, as what slows a process down multiplies.
+Times are not independent: those of one process share how its memory lies, those of one round what
+else the machine did. The bootstrap is therefore hierarchical: processes are drawn with replacement,
+then of each its rounds, each with all its frames. Percentiles of few processes lie too close
+together; they are widened by t_df sqrt((df + 1) / df) / z (Hesterberg, "What teachers should know
+about the bootstrap", 2015), where df is n - 1 for n processes that differ, more for those that do
+not, and counts rounds where there is one process alone. Intervals are made of logarithms, as what
+slows a process down multiplies.
 
-The ratio of two methods is paired: the medians of the two in the same round of the same set of processes make one ratio, and
-the median of these is reported, with the interval of the same bootstrap of their logarithms.
+The ratio of two methods is paired: the medians of the two in the same round of the same set of
+processes make one ratio, and the median of these is reported, with the interval of the same
+bootstrap of their logarithms.
 
-A machine whose speed changes (other tenants of its cores, heat) need not slow two methods down alike, so that a ratio depends
-on how much of each state a measurement met; the next one meets another mixture. Where rounds differ in speed, the ratio is
-therefore taken in the fastest and in the slowest third of them too, and the interval reaches to both.
+A machine whose speed changes (other tenants of its cores, heat) need not slow two methods down
+alike, so that a ratio depends on how much of each state a measurement met; the next one meets
+another mixture. Where rounds differ in speed, the ratio is therefore taken in the fastest and in
+the slowest third of them too, and the interval reaches to both.
 """
 
 from __future__ import annotations
@@ -40,11 +44,12 @@ _CHUNK = 100
 
 
 class Summary(BaseModel):
-    """The times of one kind of frame, milliseconds of network, resize and argmax; ``low_ms`` and ``high_ms`` bound the median
-    at 95 %, None where there is one process with one round. ``spread`` is (p90 - p10) / median; ``processes_ms`` the median of
-    each process; ``missed`` the share of frames that come after a deadline, of all five parts, by frames a second;
-    ``parts_ms`` the median of each part, and of their total. Of GOP means: each is one sample, but for ``missed``, which
-    counts frames."""
+    """The times of one kind of frame, milliseconds of network, resize and argmax; ``low_ms`` and
+    ``high_ms`` bound the median at 95 %, None where there is one process with one round. ``spread``
+    is (p90 - p10) / median; ``processes_ms`` the median of each process; ``missed`` the share of
+    frames that come after a deadline, of all five parts, by frames a second; ``parts_ms`` the
+    median of each part, and of their total. Of GOP means: each is one sample, but for ``missed``,
+    which counts frames."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -74,8 +79,9 @@ class Summary(BaseModel):
 
 
 class Ratio(BaseModel):
-    """``first`` over ``second`` of one kind's times, with its interval at 95 % (None where it cannot be had). ``fast`` and
-    ``slow`` are the ratios in the fastest and the slowest third of the rounds, None where all were about as fast."""
+    """``first`` over ``second`` of one kind's times, with its interval at 95 % (None where it
+    cannot be had). ``fast`` and ``slow`` are the ratios in the fastest and the slowest third of the
+    rounds, None where all were about as fast."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -110,7 +116,8 @@ def of_kind(samples: Samples, kind: str) -> Samples:
 
 
 def values_of(samples: Samples, kind: str) -> tuple[Floats, Ints, Ints]:
-    """The times of one method's frames of a kind, or their means over GOPs, with process and round of each."""
+    """The times of one method's frames of a kind, or their means over GOPs, with process and round
+    of each."""
     chosen = of_kind(samples, kind)
     if kind == "gop":
         return gop_means(chosen, chosen.network_ms)
@@ -168,7 +175,9 @@ def median_interval(
     low, high = np.quantile(np.concatenate(medians), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     each = np.array([float(np.median(ascending[unit_of == unit])) for unit in range(len(units))])
     middle, factor = float(np.median(values)), _widening(each, units[:, 0])
-    return middle + factor * min(float(low) - middle, 0.0), middle + factor * max(float(high) - middle, 0.0)
+    return middle + factor * min(float(low) - middle, 0.0), middle + factor * max(
+        float(high) - middle, 0.0
+    )
 
 
 def _draws(process_of: Ints, replicates: int, random: np.random.Generator) -> Floats:
@@ -189,7 +198,8 @@ def _draws(process_of: Ints, replicates: int, random: np.random.Generator) -> Fl
 
 
 def _weighted_median(ascending: Floats, reached: Floats) -> Floats:
-    """The median of each row, where ``reached`` (R, n) counts how often values up to that one were drawn."""
+    """The median of each row, where ``reached`` (R, n) counts how often values up to that one were
+    drawn."""
     half = reached[:, -1:] / 2
     lower = ascending[np.argmax(reached >= half, axis=1)]
     upper = ascending[np.argmax(reached > half, axis=1)]
@@ -206,8 +216,9 @@ def _widening(medians: Floats, process: Ints) -> float:
 
 
 def _degrees(medians: Floats, process: Ints) -> int:
-    """Degrees of freedom of the mean's variance: n - 1 of n processes where these differ from each other far more than their
-    rounds do, those of all rounds where they do not, and between them by the share of either (Satterthwaite)."""
+    """Degrees of freedom of the mean's variance: n - 1 of n processes where these differ from each
+    other far more than their rounds do, those of all rounds where they do not, and between them by
+    the share of either (Satterthwaite)."""
     own = [medians[process == each] for each in np.unique(process)]
     within = float(sum(((each - each.mean()) ** 2).sum() for each in own))
     free = len(medians) - len(own)
@@ -222,7 +233,9 @@ def _degrees(medians: Floats, process: Ints) -> int:
     return int(1 / (share**2 / (len(own) - 1) + (1 - share) ** 2 / free) + 1e-9)
 
 
-def compare(first: Samples, second: Samples, names: tuple[str, str], kind: str, seed: int = 0) -> Ratio | None:
+def compare(
+    first: Samples, second: Samples, names: tuple[str, str], kind: str, seed: int = 0
+) -> Ratio | None:
     """The ratio of two methods, paired by round; None where they have no round in common."""
     medians = [_round_medians(samples, kind) for samples in (first, second)]
     shared = sorted(set(medians[0]) & set(medians[1]))
@@ -232,7 +245,9 @@ def compare(first: Samples, second: Samples, names: tuple[str, str], kind: str, 
     process, rounds = (np.array([at[place] for at in shared], np.int64) for place in range(2))
     interval = median_interval(logs, process, rounds, seed=seed)
     ends = None if interval is None else [math.exp(end) for end in interval]
-    thirds = _by_speed(logs, np.array([math.log(medians[0][at] * medians[1][at]) / 2 for at in shared]))
+    thirds = _by_speed(
+        logs, np.array([math.log(medians[0][at] * medians[1][at]) / 2 for at in shared])
+    )
     return Ratio(
         first=names[0],
         second=names[1],
@@ -246,8 +261,8 @@ def compare(first: Samples, second: Samples, names: tuple[str, str], kind: str, 
 
 
 def _by_speed(logs: Floats, speeds: Floats) -> tuple[float, ...]:
-    """The ratio in the fastest and the slowest third of the rounds, of the logarithms of each round's ratio and time; empty
-    where their times are about the same, or there are too few."""
+    """The ratio in the fastest and the slowest third of the rounds, of the logarithms of each
+    round's ratio and time; empty where their times are about the same, or there are too few."""
     third = len(logs) // 3
     low, high = np.quantile(speeds, [0.1, 0.9])
     if third < _THIRD or high - low <= math.log1p(CHANGING):

@@ -20,20 +20,32 @@ _HEAD = (
 
 
 def times_table(methods: Sequence[MethodTimes], labels: Sequence[str] | None = None) -> str:
-    """The times of network, resize and argmax, a line a method and kind; misses are of the whole frame."""
+    """The times of network, resize and argmax, a line a method and kind; misses are of the whole
+    frame."""
     body = []
     for label, method in zip(labels or [method.method for method in methods], methods, strict=True):
         body += [(label, *_times(summary)) for summary in method.times.values()]
-    return tabulate(body, _HEAD, tablefmt="simple", disable_numparse=True, colalign=("left", "left", *["right"] * 10))
+    return tabulate(
+        body,
+        _HEAD,
+        tablefmt="simple",
+        disable_numparse=True,
+        colalign=("left", "left", *["right"] * 10),
+    )
 
 
 def _times(summary: Summary) -> tuple[str, ...]:
-    interval = "" if summary.low_ms is None or summary.high_ms is None else f"{_ms(summary.low_ms)} .. {_ms(summary.high_ms)}"
+    interval = (
+        ""
+        if summary.low_ms is None or summary.high_ms is None
+        else f"{_ms(summary.low_ms)} .. {_ms(summary.high_ms)}"
+    )
     numbers = (summary.p90_ms, summary.p99_ms, summary.worst_ms, summary.mad_ms)
     missed = (f"{summary.missed[fps]:.1%}" for fps in DEADLINES)
     per_second = f"{summary.frames_a_second:.3g}"
     return (
-        _KIND[summary.kind], _ms(summary.median_ms), interval, *map(_ms, numbers), per_second, *missed, str(summary.samples),
+        _KIND[summary.kind], _ms(summary.median_ms), interval, *map(_ms, numbers), per_second,
+        *missed, str(summary.samples),
     )  # fmt: skip
 
 
@@ -45,13 +57,24 @@ def parts_table(methods: Sequence[MethodTimes]) -> str:
             parts = (_ms(summary.parts_ms[part]) for part in (*PARTS, "total"))
             body.append((method.method, _KIND[summary.kind], *parts))
     head = ("method", "frames", *(f"{part} ms" for part in PARTS), "whole frame ms")
-    return tabulate(body, head, tablefmt="simple", disable_numparse=True, colalign=("left", "left", *["right"] * 6))
+    return tabulate(
+        body,
+        head,
+        tablefmt="simple",
+        disable_numparse=True,
+        colalign=("left", "left", *["right"] * 6),
+    )
 
 
 def ratio_line(ratio: Ratio) -> str:
     """Write a ratio, its interval and its conclusion in a line."""
-    interval = "" if ratio.low is None or ratio.high is None else f" ({ratio.low:.3f} .. {ratio.high:.3f})"
-    return f"{ratio.first} / {ratio.second}, {_KIND[ratio.kind]}: {ratio.ratio:.3f}{interval}: {ratio.words}"
+    interval = (
+        "" if ratio.low is None or ratio.high is None else f" ({ratio.low:.3f} .. {ratio.high:.3f})"
+    )
+    return (
+        f"{ratio.first} / {ratio.second}, {_KIND[ratio.kind]}: {ratio.ratio:.3f}{interval}: "
+        f"{ratio.words}"
+    )
 
 
 def report(result: LatencyResult) -> str:
@@ -61,7 +84,8 @@ def report(result: LatencyResult) -> str:
     lines = [ratio_line(ratio) for ratio in result.ratios]
     if lines and any(method.verdict != "stable" for method in timed):
         lines.append(
-            "(not every method was stable: a ratio is paired by round and suffers less than times, but it does suffer)"
+            "(not every method was stable: a ratio is paired by round and suffers less than times, "
+            "but it does suffer)"
         )
     paragraphs += ["\n".join(lines)] if lines else []
     paragraphs.append("\n".join(_verdict(method) for method in result.methods))
@@ -74,14 +98,22 @@ def _verdict(method: MethodTimes) -> str:
 
 
 def comparison(stored: Sequence[StoredLatency], again: Sequence[RatioAgain]) -> str:
-    """Comparable measurements in one table, the fastest first, and ratios that were measured more than once."""
+    """Comparable measurements in one table, the fastest first, and ratios that were measured more
+    than once."""
     rows = [
-        (f"{method.method} [{item.result.id}]", method) for item in stored for method in item.result.methods if method.times
+        (f"{method.method} [{item.result.id}]", method)
+        for item in stored
+        for method in item.result.methods
+        if method.times
     ]
     rows.sort(key=lambda row: row[1].times["gop"].median_ms)
     paragraphs = [times_table([method for _, method in rows], [label for label, _ in rows])]
     for each in again:
-        words = {True: "the intervals overlap", False: "the intervals do not overlap", None: "no interval"}[each.overlap]
+        words = {
+            True: "the intervals overlap",
+            False: "the intervals do not overlap",
+            None: "no interval",
+        }[each.overlap]
         lines = [f"{ratio_line(ratio)} [{name}]" for name, ratio in each.found]
         paragraphs.append("\n".join([*lines, words]))
     paragraphs.append("\n".join(f"{label}: {method.verdict}" for label, method in rows))
@@ -93,7 +125,10 @@ def comparison_json(stored: Sequence[StoredLatency], again: Sequence[RatioAgain]
     return {
         "measurements": [item.result.model_dump(mode="json") for item in stored],
         "ratios": [
-            {"overlap": each.overlap, "found": [{"id": name, **ratio.model_dump()} for name, ratio in each.found]}
+            {
+                "overlap": each.overlap,
+                "found": [{"id": name, **ratio.model_dump()} for name, ratio in each.found],
+            }
             for each in again
         ],
     }

@@ -1,8 +1,8 @@
 """Verdict on a method's times: ``stable``, or ``unstable`` and why.
 
-The limits on spread and processes are those of pyperf's checks in spirit: what exceeds them is measured again on a quieter
-machine, not averaged away. Spread is (p90 - p10) / median, which a few outliers do not move, and which is 10 % for a normal
-distribution of standard deviation 3.9 %.
+The limits on spread and processes are those of pyperf's checks in spirit: what exceeds them is
+measured again on a quieter machine, not averaged away. Spread is (p90 - p10) / median, which a few
+outliers do not move, and which is 10 % for a normal distribution of standard deviation 3.9 %.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ def judge(
 ) -> list[str]:
     """Tell why one method's times are not stable, in words; empty where they are.
 
-    ``load_average`` is that of the minute before the start: it counts only where the system does not tell what other
-    processes do, since it takes a minute to forget them. ``throttled``: the processor lowered its clock for heat meanwhile.
+    ``load_average`` is that of the minute before the start: it counts only where the system does
+    not tell what other processes do, since it takes a minute to forget them. ``throttled``: the
+    processor lowered its clock for heat meanwhile.
     """
     reasons = [reason for summary in summaries for reason in _of_times(summary)]
     reasons += _of_load(loads, load_average, cores)
@@ -56,7 +57,9 @@ def _of_times(summary: Summary) -> list[str]:
     if summary.kind != "gop" and summary.spread > MOST_SPREAD:
         reasons.append(f"{words} spread by {summary.spread:.0%} (over {MOST_SPREAD:.0%})")
     if summary.processes_apart > MOST_APART:
-        reasons.append(f"processes' {words} differ by {summary.processes_apart:.0%} (over {MOST_APART:.0%})")
+        reasons.append(
+            f"processes' {words} differ by {summary.processes_apart:.0%} (over {MOST_APART:.0%})"
+        )
     return reasons
 
 
@@ -73,7 +76,8 @@ def _of_load(loads: Sequence[Load], load_average: float | None, cores: int) -> l
 
 
 def mean_load(loads: Sequence[Load]) -> tuple[float | None, float | None]:
-    """The mean share of other processes and of the hypervisor over rounds, None where a round does not know it."""
+    """The mean share of other processes and of the hypervisor over rounds, None where a round does
+    not know it."""
     others = [load.others for load in loads if load.others is not None]
     stolen = [load.stolen for load in loads if load.stolen is not None]
     known = bool(loads) and len(others) == len(stolen) == len(loads)

@@ -1,8 +1,8 @@
 """Warm-up: until the times of successive windows agree.
 
-The first passes of a network compile kernels, fill caches and raise the clock, for how long depends on the machine. A window
-is a keyframe and a few frames after it; its medians, of keyframes and of others, must agree with those of the window before
-it, twice in a row.
+The first passes of a network compile kernels, fill caches and raise the clock, for how long depends
+on the machine. A window is a keyframe and a few frames after it; its medians, of keyframes and of
+others, must agree with those of the window before it, twice in a row.
 """
 
 from __future__ import annotations

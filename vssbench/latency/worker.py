@@ -1,7 +1,9 @@
-"""The process that times one method: builds it, warms it up, then does a round whenever it is told to.
+"""The process that times one method: builds it, warms it up, then does a round whenever it is told
+to.
 
-It talks to the process that started it through a pipe, one message at a time: (what, content). ``ready`` comes with the
-warm-up, ``round`` with a round's frames, ``failed`` with the reason in words. It ends when the pipe does.
+It talks to the process that started it through a pipe, one message at a time: (what, content).
+``ready`` comes with the warm-up, ``round`` with a round's frames, ``failed`` with the reason in
+words. It ends when the pipe does.
 """
 
 from __future__ import annotations
@@ -57,7 +59,9 @@ def serve(connection: Connection, settings: Settings, subject: Subject) -> None:
         return  # nobody is there to hear any more
     except VssbenchError as error:
         connection.send(("failed", str(error)))
-    except Exception as error:  # a method from elsewhere may do anything; the others are timed all the same
+    except (
+        Exception
+    ) as error:  # a method from elsewhere may do anything; the others are timed all the same
         connection.send(("failed", f"{type(error).__name__}: {error}"))
 
 
@@ -74,14 +78,22 @@ class Bench:
         self.clock = clock_for(settings.device)
         self.reference: Any = None
         self.frames, _ = self.decode()
-        self.gops = [self.frames[at : at + settings.gop] for at in range(0, len(self.frames), settings.gop)]
+        self.gops = [
+            self.frames[at : at + settings.gop] for at in range(0, len(self.frames), settings.gop)
+        ]
 
     def decode(self) -> tuple[list[Frame], list[tuple[float, float]]]:
-        """A pass over the stream: its frames, and the milliseconds of decoding and of motion (with the residual) of each."""
+        """A pass over the stream: its frames, and the milliseconds of decoding and of motion (with
+        the residual) of each."""
         needs = self.model.needs
-        asked = {"motion": "motion" in needs or "residual" in needs, "residual": "residual" in needs}
+        asked = {
+            "motion": "motion" in needs or "residual" in needs,
+            "residual": "residual" in needs,
+        }
         frames = list(self.codec.frames(self.clip, self.settings.cache, **asked))
-        return frames, [(1000 * frame.decode_seconds, 1000 * frame.motion_seconds) for frame in frames]
+        return frames, [
+            (1000 * frame.decode_seconds, 1000 * frame.motion_seconds) for frame in frames
+        ]
 
     def warm_up(self) -> warmup.WarmUp:
         """Run windows until their medians agree."""
@@ -94,11 +106,18 @@ class Bench:
             seconds = time.perf_counter() - started
             if warmup.settled(windows) or warmup.given_up(len(windows), seconds):
                 count = len(windows)
-                return warmup.WarmUp(seconds, count * len(frames), count, warmup.settled(windows), windows[0], windows[-1])
+                return warmup.WarmUp(
+                    seconds,
+                    count * len(frames),
+                    count,
+                    warmup.settled(windows),
+                    windows[0],
+                    windows[-1],
+                )
 
     def round(self, seconds: float) -> Round:
-        """Decode the stream once, then segment whole GOPs for that long, at least one; the first frames are not counted, since
-        other methods have had the machine in between."""
+        """Decode the stream once, then segment whole GOPs for that long, at least one; the first
+        frames are not counted, since other methods have had the machine in between."""
         before = load.read()
         _, decoding = self.decode()
         for frame in self.gops[0][:2]:
@@ -114,7 +133,8 @@ class Bench:
         return Round(found, load.between(before, load.read()))
 
     def segment(self, frame: Frame) -> tuple[float, float, float]:
-        """Milliseconds of a frame's conversion to the network's input, of the network, and of resize and argmax."""
+        """Milliseconds of a frame's conversion to the network's input, of the network, and of
+        resize and argmax."""
         size = (frame.image.shape[0], frame.image.shape[1])
         dtype = _AUTOCAST.get(self.settings.precision)
         autocast = torch.autocast(self.device.split(":")[0], dtype=dtype, enabled=dtype is not None)
@@ -132,7 +152,9 @@ class Bench:
             self.clock.mark()
             converting, network, post = self.clock.stop()
         if tuple(labels.shape) != size:
-            raise DataError(f"{self.model.display} gives labels of {tuple(labels.shape)} for a frame of {size}")
+            raise DataError(
+                f"{self.model.display} gives labels of {tuple(labels.shape)} for a frame of {size}"
+            )
         return converting, network, post
 
     def _inputs(self, frame: Frame) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -145,7 +167,12 @@ class Bench:
     def _pixels(self, values: np.ndarray) -> Tensor:
         """Convert (H, W, 3) in grey levels to a tensor (1, 3, H, W) as parts of 255."""
         pixels = torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
-        return pixels.permute(2, 0, 1)[None].float().div_(255).contiguous(memory_format=torch.channels_last)
+        return (
+            pixels.permute(2, 0, 1)[None]
+            .float()
+            .div_(255)
+            .contiguous(memory_format=torch.channels_last)
+        )
 
 
 def _build(settings: Settings, subject: Subject) -> VideoSegmenter:

@@ -1,10 +1,12 @@
 """95 % bootstrap intervals of mIoU, and of the difference of two methods on the same frames.
 
-What is drawn again, and why intervals are widened, is said in :mod:`vssbench.metrics.resampling`. A frame's contribution, by
-whose correlation the blocks' length is chosen, is the derivative of the score by the frame's weight (the infinitesimal
-jackknife): the correlation is then that of the very number whose interval is wanted.
+What is drawn again, and why intervals are widened, is said in :mod:`vssbench.metrics.resampling`. A
+frame's contribution, by whose correlation the blocks' length is chosen, is the derivative of the
+score by the frame's weight (the infinitesimal jackknife): the correlation is then that of the very
+number whose interval is wanted.
 
-The interval is that of percentiles, their distances from the replicates' median widened and laid about the score itself.
+The interval is that of percentiles, their distances from the replicates' median widened and laid
+about the score itself.
 """
 
 from __future__ import annotations
@@ -17,12 +19,21 @@ import numpy.typing as npt
 
 from vssbench.core.errors import DataError
 from vssbench.metrics.iou import Floats, absent_value, by_distance, mean_present, ratio
-from vssbench.metrics.resampling import LEVEL, MIN_CLIPS, Resampling, equal_clips, plan, weights, widening_of_clips
+from vssbench.metrics.resampling import (
+    LEVEL,
+    MIN_CLIPS,
+    Resampling,
+    equal_clips,
+    plan,
+    weights,
+    widening_of_clips,
+)
 from vssbench.metrics.scores import Ints, Record, check_rules, without
 from vssbench.protocol import MEAN_OF_DISTANCES
 
 REPLICATES = 2000
-#: frames at a distance under which that distance has no interval of its own; nor has it where too few clips show it
+#: frames at a distance under which that distance has no interval of its own; nor has it where too
+#: few clips show it
 MIN_FRAMES_AT_DISTANCE = 5
 #: weights that are held at a time
 _CHUNK = 4_000_000
@@ -64,10 +75,12 @@ def intervals(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> Intervals:
-    """95 % intervals of a record's mIoU; the rules are those of :func:`vssbench.metrics.scores.scores`.
+    """95 % intervals of a record's mIoU; the rules are those of
+    :func:`vssbench.metrics.scores.scores`.
 
-    ``block`` sets the block's length in labelled frames, and has blocks drawn whatever the number of clips. Raises DataError
-    where there are too few frames for an interval, UsageError for an unknown rule.
+    ``block`` sets the block's length in labelled frames, and has blocks drawn whatever the number
+    of clips. Raises DataError where there are too few frames for an interval, UsageError for an
+    unknown rule.
     """
     return _intervals([_Statistic(record, aggregate, absent, left_out)], block, replicates, seed)
 
@@ -83,10 +96,12 @@ def difference(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> Intervals:
-    """95 % intervals of the first record's mIoU minus the second's, both of the same draws; see :func:`intervals`.
+    """95 % intervals of the first record's mIoU minus the second's, both of the same draws; see
+    :func:`intervals`.
 
-    What both methods find hard cancels, so that this interval is narrower than the two methods' own suggest. Raises
-    DataError where the records are not of the same labelled frames with the same labels.
+    What both methods find hard cancels, so that this interval is narrower than the two methods' own
+    suggest. Raises DataError where the records are not of the same labelled frames with the same
+    labels.
     """
     both = [_Statistic(record, aggregate, absent, left_out) for record in (first, second)]
     _check_same(*both)
@@ -96,7 +111,9 @@ def difference(
 class _Statistic:
     """mIoU of a record as a function of its labelled frames' weights."""
 
-    def __init__(self, record: Record, aggregate: str, absent: str, left_out: Collection[int]) -> None:
+    def __init__(
+        self, record: Record, aggregate: str, absent: str, left_out: Collection[int]
+    ) -> None:
         check_rules(aggregate, absent)
         matrices = without(record.matrices, left_out)
         self.by_distance = aggregate == MEAN_OF_DISTANCES
@@ -106,7 +123,8 @@ class _Statistic:
         if not self.scored:
             raise DataError("no interval: not one pixel was scored")
         places = np.stack([record.clips, record.frames], axis=1).reshape(-1, 2)
-        #: labelled frames int64 (U, 2), clip and frame, in order; and the row's number among them (F,)
+        #: labelled frames int64 (U, 2), clip and frame, in order; and the row's number among them
+        #: (F,)
         self.units, self.unit_of = np.unique(places, axis=0, return_inverse=True)
         self.unit_of = self.unit_of.reshape(-1)
         correct = np.diagonal(matrices, axis1=1, axis2=2)
@@ -134,7 +152,8 @@ class _Statistic:
         return np.where(union.any(axis=1), mean_present(values), np.nan)
 
     def influence(self) -> Floats:
-        """Derivative of the mIoU by each labelled frame's weight, all being 1: float64 (U,), of sum 0."""
+        """Derivative of the mIoU by each labelled frame's weight, all being 1: float64 (U,), of sum
+        0."""
         moved = np.zeros(len(self.units))
         groups = self.groups()
         for rows in groups:
@@ -145,8 +164,14 @@ class _Statistic:
             value = ratio(correct.sum(axis=0), total)
             counted = np.ones(classes, bool) if not np.isnan(self.empty) else total > 0
             counted[self.left_out] = False
-            each = np.where(counted & (total > 0), ratio(correct - value * union, np.maximum(total, 1.0)[None]), 0.0)
-            np.add.at(moved, self.unit_of[rows], each.sum(axis=1) / max(counted.sum(), 1) / len(groups))
+            each = np.where(
+                counted & (total > 0),
+                ratio(correct - value * union, np.maximum(total, 1.0)[None]),
+                0.0,
+            )
+            np.add.at(
+                moved, self.unit_of[rows], each.sum(axis=1) / max(counted.sum(), 1) / len(groups)
+            )
         return moved
 
 
@@ -155,13 +180,14 @@ def _check_same(first: _Statistic, second: _Statistic) -> None:
         sets = [{(int(clip), int(frame)) for clip, frame in item.units} for item in (first, second)]
         shared, example = len(sets[0] & sets[1]), min(sets[0] ^ sets[1])
         raise DataError(
-            f"the two methods were scored on different frames ({len(sets[0])} and {len(sets[1])}, {shared} of them the same; "
-            f"frame {example[1]} of clip {example[0]} with one of them only): compare runs of the same data and protocol"
+            f"the two methods were scored on different frames ({len(sets[0])} and {len(sets[1])}, "
+            f"{shared} of them the same; frame {example[1]} of clip {example[0]} with one of them "
+            "only): compare runs of the same data and protocol"
         )
     if first.truth.shape[1] != second.truth.shape[1]:
         raise DataError(
-            f"the two methods were scored on {first.truth.shape[1]} and {second.truth.shape[1]} classes: "
-            "compare runs of the same data"
+            f"the two methods were scored on {first.truth.shape[1]} and {second.truth.shape[1]} "
+            "classes: compare runs of the same data"
         )
     truths = []
     for item in (first, second):
@@ -172,15 +198,20 @@ def _check_same(first: _Statistic, second: _Statistic) -> None:
     if wrong.size:
         clip, frame = first.units[wrong[0]]
         raise DataError(
-            f"the two methods were scored against different labels (in {wrong.size} of {len(truths[0])} frames, the first of "
-            f"them frame {frame} of clip {clip}): compare runs of the same data at the same size"
+            f"the two methods were scored against different labels (in {wrong.size} of "
+            f"{len(truths[0])} frames, the first of them frame {frame} of clip {clip}): compare "
+            "runs of the same data at the same size"
         )
 
 
-def _intervals(statistics: list[_Statistic], block: int | None, replicates: int, seed: int) -> Intervals:
+def _intervals(
+    statistics: list[_Statistic], block: int | None, replicates: int, seed: int
+) -> Intervals:
     units = statistics[0].units
     lengths = np.unique(units[:, 0], return_counts=True)[1]
-    influence = statistics[0].influence() - (statistics[1].influence() if len(statistics) == 2 else 0.0)
+    influence = statistics[0].influence() - (
+        statistics[1].influence() if len(statistics) == 2 else 0.0
+    )
     resampling = plan(influence, lengths, block, replicates, seed)
     drawn = _Draws(statistics, resampling)
     random = np.random.default_rng(seed)

@@ -1,19 +1,22 @@
-"""Boundary F-score: how well the outlines of each class agree (BF of Csurka, Larlus and Perronnin, "What is a good evaluation
-measure for semantic segmentation?", BMVC 2013).
+"""Boundary F-score: how well the outlines of each class agree (BF of Csurka, Larlus and Perronnin,
+"What is a good evaluation measure for semantic segmentation?", BMVC 2013).
 
-For a class c let B_p and B_t be the boundary pixels of its regions in prediction and truth, d the Euclidean distance of a
-pixel to a set of pixels, theta the tolerance, 0.75 % of the picture's diagonal:
+For a class c let B_p and B_t be the boundary pixels of its regions in prediction and truth, d the
+Euclidean distance of a pixel to a set of pixels, theta the tolerance, 0.75 % of the picture's
+diagonal:
 
-    precision = |{x in B_p: d(x, B_t) < theta}| / |B_p|        recall = |{x in B_t: d(x, B_p) < theta}| / |B_t|
-    F = 2 precision recall / (precision + recall)
+    precision = |{x in B_p: d(x, B_t) < theta}| / |B_p|        recall = |{x in B_t: d(x, B_p) <
+    theta}| / |B_t| F = 2 precision recall / (precision + recall)
 
-Pixels may be matched by several, as there and in MATLAB's ``bfscore``; no assignment of pixels to each other is sought. A
-boundary pixel of c is one of c with a pixel of another class above, below, left or right of it. The picture's edge is no
-boundary, nor is the edge of a region that is not scored; unscored pixels carry no boundary, in the prediction neither.
+Pixels may be matched by several, as there and in MATLAB's ``bfscore``; no assignment of pixels to
+each other is sought. A boundary pixel of c is one of c with a pixel of another class above, below,
+left or right of it. The picture's edge is no boundary, nor is the edge of a region that is not
+scored; unscored pixels carry no boundary, in the prediction neither.
 
-The four counts are kept for each frame and class. Image level, the paper's: F of every frame and class, averaged over the
-classes that have a boundary in the frame's truth or prediction, then over frames. Dataset level: counts are added first. A
-class with a boundary in one of the two only has F = 0.
+The four counts are kept for each frame and class. Image level, the paper's: F of every frame and
+class, averaged over the classes that have a boundary in the frame's truth or prediction, then over
+frames. Dataset level: counts are added first. A class with a boundary in one of the two only has F
+= 0.
 """
 
 from __future__ import annotations
@@ -38,7 +41,8 @@ Bits = npt.NDArray[Any]
 
 #: tolerance as a share of the picture's diagonal, that of Csurka et al. and MATLAB's default
 TOLERANCE = 0.0075
-#: what is counted, in this order: predicted boundary pixels that are matched, all; true ones that are matched, all
+#: what is counted, in this order: predicted boundary pixels that are matched, all; true ones that
+#: are matched, all
 COUNTS = ("matched_prediction", "prediction", "matched_truth", "truth")
 LEVELS = ("dataset", "image")
 #: classes that one pass tells apart: bits of the widest integer
@@ -47,15 +51,24 @@ _KINDS = [np.dtype(kind) for kind in (np.uint8, np.uint16, np.uint32, np.uint64)
 
 
 def boundary_counts(
-    label: LabelMap, prediction: LabelMap, classes: int, tolerance: float = TOLERANCE, ignore: int = IGNORE
+    label: LabelMap,
+    prediction: LabelMap,
+    classes: int,
+    tolerance: float = TOLERANCE,
+    ignore: int = IGNORE,
 ) -> Ints:
-    """The four counts of each class, int64 (4, C) as in COUNTS, of a label and a prediction uint8 (H, W).
+    """The four counts of each class, int64 (4, C) as in COUNTS, of a label and a prediction uint8
+    (H, W).
 
-    Each class is one bit of an integer a pixel, so that one dilation by the disc of radius ``tolerance`` times the diagonal
-    serves all classes. Raises DataError where shapes differ or a boundary's value is no class.
+    Each class is one bit of an integer a pixel, so that one dilation by the disc of radius
+    ``tolerance`` times the diagonal serves all classes. Raises DataError where shapes differ or a
+    boundary's value is no class.
     """
     if label.shape != prediction.shape:
-        raise DataError(f"a prediction of shape {prediction.shape} for a label of shape {label.shape}: resize it first")
+        raise DataError(
+            f"a prediction of shape {prediction.shape} for a label of shape {label.shape}: resize "
+            "it first"
+        )
     scored = label != ignore
     widths = disc(tolerance * math.hypot(*label.shape))[: label.shape[0]]
     counts = np.zeros((len(COUNTS), classes), np.int64)
@@ -96,9 +109,15 @@ def _boundary(values: LabelMap, scored: Mask) -> Mask:
 
 
 def _near(
-    places: npt.NDArray[np.intp], values: LabelMap, shape: tuple[int, ...], first: int, group: int, widths: list[int]
+    places: npt.NDArray[np.intp],
+    values: LabelMap,
+    shape: tuple[int, ...],
+    first: int,
+    group: int,
+    widths: list[int],
 ) -> Bits:
-    """For each pixel, the classes (one bit each) that have one of the boundary pixels ``places`` within the disc: (H * W,)."""
+    """For each pixel, the classes (one bit each) that have one of the boundary pixels ``places``
+    within the disc: (H * W,)."""
     kind = next(kind for kind in _KINDS if group <= kind.itemsize * 8)
     bits = np.left_shift(np.ones(1, kind), np.arange(group, dtype=kind))
     run: Bits = np.zeros(shape, kind)
@@ -145,11 +164,14 @@ class BoundaryMeter:
         """See Meter: frames without a label are passed over."""
         if seen.label is None:
             return
-        self._counts.append(boundary_counts(seen.label, seen.prediction, self.classes, self.tolerance))
+        self._counts.append(
+            boundary_counts(seen.label, seen.prediction, self.classes, self.tolerance)
+        )
         self._scored.append((seen.clip, seen.frame, seen.distance))
 
     def arrays(self) -> Arrays:
-        """``counts`` int64 (F, 4, C) as in COUNTS; ``clips``, ``frames``, ``distances`` int64 (F,); ``tolerance`` a number."""
+        """``counts`` int64 (F, 4, C) as in COUNTS; ``clips``, ``frames``, ``distances`` int64 (F,);
+        ``tolerance`` a number."""
         clips, frames, distances = np.array(self._scored, np.int64).reshape(-1, 3).T
         counts = np.array(self._counts, np.int64).reshape(-1, len(COUNTS), self.classes)
         return {
@@ -163,7 +185,8 @@ class BoundaryMeter:
 
 @dataclass(frozen=True)
 class BoundaryScores:
-    """Boundary F-scores as fractions, None where there was no boundary: mean over classes, by distance, of each class."""
+    """Boundary F-scores as fractions, None where there was no boundary: mean over classes, by
+    distance, of each class."""
 
     f: float | None
     by_distance: tuple[float | None, ...]
@@ -172,11 +195,13 @@ class BoundaryScores:
     tolerance: float
 
 
-def boundary_scores(arrays: Arrays, level: str = "dataset", aggregate: str = MEAN_OF_DISTANCES) -> BoundaryScores:
+def boundary_scores(
+    arrays: Arrays, level: str = "dataset", aggregate: str = MEAN_OF_DISTANCES
+) -> BoundaryScores:
     """The scores of a BoundaryMeter's arrays, at ``dataset`` or ``image`` level.
 
-    ``aggregate`` is a protocol's: with MEAN_OF_DISTANCES the scores at each distance are averaged, else all frames count alike.
-    Raises UsageError for an unknown level.
+    ``aggregate`` is a protocol's: with MEAN_OF_DISTANCES the scores at each distance are averaged,
+    else all frames count alike. Raises UsageError for an unknown level.
     """
     if level not in LEVELS:
         raise UsageError(f"unknown level {level!r}: expected {' or '.join(LEVELS)}")
@@ -188,7 +213,9 @@ def boundary_scores(arrays: Arrays, level: str = "dataset", aggregate: str = MEA
     per_class = np.array([classes for _, classes in chosen]).reshape(len(chosen), counts.shape[2])
     return BoundaryScores(
         f=_number(mean_present(values)),
-        by_distance=tuple(_number(each[d][0]) if d in each else None for d in range(max(each, default=-1) + 1)),
+        by_distance=tuple(
+            _number(each[d][0]) if d in each else None for d in range(max(each, default=-1) + 1)
+        ),
         per_class=tuple(_number(value) for value in mean_present(per_class, axis=0)),
         level=level,
         tolerance=float(arrays["tolerance"]),

@@ -1,4 +1,5 @@
-"""The confusion matrix of one frame: all that is kept of its accuracy, and all that any IoU needs."""
+"""The confusion matrix of one frame: all that is kept of its accuracy, and all that any IoU
+needs."""
 
 from __future__ import annotations
 
@@ -15,12 +16,16 @@ _VALUES = 256
 
 
 def confusion_matrix(
-    label: npt.NDArray[np.integer], prediction: npt.NDArray[np.integer], classes: int, ignore: int = IGNORE
+    label: npt.NDArray[np.integer],
+    prediction: npt.NDArray[np.integer],
+    classes: int,
+    ignore: int = IGNORE,
 ) -> ConfusionMatrix:
     """Count pixels by (true class, predicted class): int64 (classes, classes), rows are the truth.
 
-    ``label`` is uint8 (H, W), ``prediction`` uint8 or int64 (H, W). Pixels whose label is ``ignore`` are not counted,
-    whatever was predicted there. Raises DataError where the shapes differ or a counted value is no class.
+    ``label`` is uint8 (H, W), ``prediction`` uint8 or int64 (H, W). Pixels whose label is
+    ``ignore`` are not counted, whatever was predicted there. Raises DataError where the shapes
+    differ or a counted value is no class.
     """
     if classes < 1:
         raise UsageError(f"{classes} classes: expected at least one")
@@ -36,7 +41,11 @@ def confusion_matrix(
     _check_range("label", truth, classes, _label_hint(ignore))
     _check_range("prediction", predicted, classes, _PREDICTION_HINT)
     cells = truth.astype(np.int64) * classes + predicted
-    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes).astype(np.int64, copy=False)
+    return (
+        np.bincount(cells, minlength=classes * classes)
+        .reshape(classes, classes)
+        .astype(np.int64, copy=False)
+    )
 
 
 def _of_bytes(

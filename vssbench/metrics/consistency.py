@@ -1,18 +1,21 @@
-"""Temporal consistency: how steadily a method labels what has not changed, by two measures of the field.
+"""Temporal consistency: how steadily a method labels what has not changed, by two measures of the
+field.
 
-**TC** (Liu et al., "Efficient semantic video segmentation with per-frame inference", ECCV 2020): the mIoU between the
-prediction of a frame and the one of the frame before, carried over by the motion between them. One confusion matrix is kept
-for every pair of neighbours: rows are the prediction before, warped, columns the prediction now. The authors' script adds
-intersections and unions over all pairs, then divides, and masks no occlusion; so it is here, except where a script's way
-cannot be what was meant: labels are warped by their nearest pixel (the authors' script interpolates class numbers bilinearly,
-VSPW's samples up to half a pixel off), and pixels that come from outside the picture are not counted (VSPW's gives them class
-0). Where the dataset knows the exact motion, points that the frame before does not show are not counted either. Truth has no
-part in it.
+**TC** (Liu et al., "Efficient semantic video segmentation with per-frame inference", ECCV 2020):
+the mIoU between the prediction of a frame and the one of the frame before, carried over by the
+motion between them. One confusion matrix is kept for every pair of neighbours: rows are the
+prediction before, warped, columns the prediction now. The authors' script adds intersections and
+unions over all pairs, then divides, and masks no occlusion; so it is here, except where a script's
+way cannot be what was meant: labels are warped by their nearest pixel (the authors' script
+interpolates class numbers bilinearly, VSPW's samples up to half a pixel off), and pixels that come
+from outside the picture are not counted (VSPW's gives them class 0). Where the dataset knows the
+exact motion, points that the frame before does not show are not counted either. Truth has no part
+in it.
 
-**VC_n** (Miao et al., "VSPW", CVPR 2021; VSPW_code's ``VC_perclip.py``): over each window of n frames, of the pixels whose true
-label never changes the share whose prediction never changes, be it right or wrong; the mean over windows. VSPW's script leaves
-out the last window of each clip and takes unscored pixels for a class of their own; :func:`vc` does as it does, and
-otherwise on demand.
+**VC_n** (Miao et al., "VSPW", CVPR 2021; VSPW_code's ``VC_perclip.py``): over each window of n
+frames, of the pixels whose true label never changes the share whose prediction never changes, be it
+right or wrong; the mean over windows. VSPW's script leaves out the last window of each clip and
+takes unscored pixels for a class of their own; :func:`vc` does as it does, and otherwise on demand.
 """
 
 from __future__ import annotations
@@ -34,37 +37,55 @@ from vssbench.metrics.meter import Arrays, Flow, Ints, Seen
 WINDOWS = (8, 16)
 #: columns of what is stored of a pair and of a window
 _PAIR = ("tc_clips", "tc_frames", "tc_distances", "tc_exact")
-_WINDOW = ("vc_lengths", "vc_episodes", "vc_clips", "vc_frames", "vc_steady", "vc_kept", "vc_unscored", "vc_unscored_kept")
+_WINDOW = (
+    "vc_lengths",
+    "vc_episodes",
+    "vc_clips",
+    "vc_frames",
+    "vc_steady",
+    "vc_kept",
+    "vc_unscored",
+    "vc_unscored_kept",
+)
 
 
 def warp_labels(labels: LabelMap, flow: Flow) -> tuple[LabelMap, npt.NDArray[np.bool_]]:
-    """Labels uint8 (H, W) of the frame before, carried to this one by its backward motion float32 (H, W, 2), (x, y).
+    """Labels uint8 (H, W) of the frame before, carried to this one by its backward motion float32
+    (H, W, 2), (x, y).
 
-    Each pixel takes the label nearest to where it comes from. Returns them and where there are any: False where the motion is
-    NaN or leads out of the picture. Raises DataError where shapes differ.
+    Each pixel takes the label nearest to where it comes from. Returns them and where there are any:
+    False where the motion is NaN or leads out of the picture. Raises DataError where shapes differ.
     """
     height, width = labels.shape
     if flow.shape != (height, width, 2):
-        raise DataError(f"motion of shape {flow.shape} for predictions of shape {labels.shape}: expected {(height, width, 2)}")
+        raise DataError(
+            f"motion of shape {flow.shape} for predictions of shape {labels.shape}: expected "
+            f"{(height, width, 2)}"
+        )
     x = flow[..., 0] + np.arange(width, dtype=np.float32)
     y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
     with np.errstate(invalid="ignore"):
         seen = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
-    column, row = (np.floor(np.where(seen, place, 0) + np.float32(0.5)).astype(np.int32) for place in (x, y))
+    column, row = (
+        np.floor(np.where(seen, place, 0) + np.float32(0.5)).astype(np.int32) for place in (x, y)
+    )
     return labels.ravel()[row * width + column], seen
 
 
 class ConsistencyMeter:
     """TC and VC of what is shown to it; see vssbench.metrics.meter.Meter.
 
-    It remembers the last prediction, the last label, and for how many frames each pixel of either has not changed, whatever the
-    length of the windows. Motion that no one knows is estimated between the images shown (DIS, EstimatedVectors), which raises
-    MotionUnavailable without OpenCV; which of the two it was is stored with every pair.
+    It remembers the last prediction, the last label, and for how many frames each pixel of either
+    has not changed, whatever the length of the windows. Motion that no one knows is estimated
+    between the images shown (DIS, EstimatedVectors), which raises MotionUnavailable without OpenCV;
+    which of the two it was is stored with every pair.
     """
 
     def __init__(self, classes: int, windows: Sequence[int] = WINDOWS) -> None:
         if not windows or min(windows) < 2 or max(windows) > np.iinfo(np.uint8).max:
-            raise UsageError(f"windows of {', '.join(map(str, windows)) or 'no'} frames: expected 2 to 255")
+            raise UsageError(
+                f"windows of {', '.join(map(str, windows)) or 'no'} frames: expected 2 to 255"
+            )
         self.classes, self.windows = classes, tuple(sorted(set(windows)))
         self._before: Seen | None = None
         self._predicted, self._labelled = _Run(self.windows[-1]), _Run(self.windows[-1])
@@ -76,14 +97,18 @@ class ConsistencyMeter:
     def add(self, seen: Seen) -> None:
         """See Meter. Frames without a label, of a truth that is sparse, take part in TC alone."""
         before = self._before
-        if before is None or (before.episode, before.clip, before.frame + 1) != (seen.episode, seen.clip, seen.frame):
+        if before is None or (before.episode, before.clip, before.frame + 1) != (
+            seen.episode,
+            seen.clip,
+            seen.frame,
+        ):
             before = self._estimator = None
             self._predicted.forget()
             self._labelled.forget()
         if before is not None and before.prediction.shape != seen.prediction.shape:
             raise DataError(
-                f"a prediction of shape {seen.prediction.shape} after one of shape {before.prediction.shape}: "
-                "frames of one clip have one size"
+                f"a prediction of shape {seen.prediction.shape} after one of shape "
+                f"{before.prediction.shape}: frames of one clip have one size"
             )
         self._pair(before, seen)
         self._window(seen)
@@ -96,16 +121,19 @@ class ConsistencyMeter:
         ``tc_frames``, ``tc_distances`` int64 (P,) of the later frame; ``tc_exact`` bool (P,),
         whether the motion was known.
 
-        Of the W windows, int64 (W,): ``vc_lengths`` n, ``vc_episodes``, ``vc_clips``, ``vc_frames`` of the last frame;
-        ``vc_steady`` the pixels whose truth never changes, ``vc_kept`` those of them whose prediction never changes;
-        ``vc_unscored`` and ``vc_unscored_kept`` the same of unscored pixels alone, which are part of the former too.
+        Of the W windows, int64 (W,): ``vc_lengths`` n, ``vc_episodes``, ``vc_clips``, ``vc_frames``
+        of the last frame; ``vc_steady`` the pixels whose truth never changes, ``vc_kept`` those of
+        them whose prediction never changes; ``vc_unscored`` and ``vc_unscored_kept`` the same of
+        unscored pixels alone, which are part of the former too.
         """
         pairs = np.array(self._pairs, np.int64).reshape(-1, len(_PAIR))
         windows = np.array(self._windows, np.int64).reshape(-1, len(_WINDOW))
         arrays: Arrays = {name: pairs[:, place].copy() for place, name in enumerate(_PAIR)}
         arrays |= {name: windows[:, place].copy() for place, name in enumerate(_WINDOW)}
         arrays["tc_exact"] = arrays["tc_exact"].astype(bool)
-        arrays["tc_matrices"] = np.array(self._matrices, np.int64).reshape(-1, self.classes, self.classes)
+        arrays["tc_matrices"] = np.array(self._matrices, np.int64).reshape(
+            -1, self.classes, self.classes
+        )
         return arrays
 
     def _pair(self, before: Seen | None, seen: Seen) -> None:
@@ -135,7 +163,10 @@ class ConsistencyMeter:
             self._labelled.forget()
             return
         if seen.label.shape != seen.prediction.shape:
-            raise DataError(f"a prediction of shape {seen.prediction.shape} for a label of shape {seen.label.shape}: resize it")
+            raise DataError(
+                f"a prediction of shape {seen.prediction.shape} for a label of shape "
+                f"{seen.label.shape}: resize it"
+            )
         self._labelled.follow(seen.label)
         for length in self.windows:
             if self._labelled.frames < length:
@@ -145,12 +176,19 @@ class ConsistencyMeter:
             unscored = seen.label == IGNORE
             counts = (steady, kept, steady & unscored, kept & unscored)
             self._windows.append(
-                (length, seen.episode, seen.clip, seen.frame, *(int(np.count_nonzero(mask)) for mask in counts))
+                (
+                    length,
+                    seen.episode,
+                    seen.clip,
+                    seen.frame,
+                    *(int(np.count_nonzero(mask)) for mask in counts),
+                )
             )
 
 
 class _Run:
-    """For how many frames, up to ``most``, each pixel of a sequence of label maps has kept its value."""
+    """For how many frames, up to ``most``, each pixel of a sequence of label maps has kept its
+    value."""
 
     def __init__(self, most: int) -> None:
         self.most, self.frames = most, 0
@@ -170,7 +208,8 @@ class _Run:
         self.frames += 1
 
     def unchanged(self, length: int) -> npt.NDArray[np.bool_]:
-        """The pixels that have one value in the last ``length`` frames: those that match the first of them do."""
+        """The pixels that have one value in the last ``length`` frames: those that match the first
+        of them do."""
         assert self._lasting is not None
         return self._lasting >= length
 
@@ -183,8 +222,8 @@ def grey(image: Image) -> npt.NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class TemporalConsistency:
-    """TC as fractions, None where there was no pair: of all pairs, by the later frame's distance from its keyframe (index), and
-    of how many pairs, how many of them with exact motion."""
+    """TC as fractions, None where there was no pair: of all pairs, by the later frame's distance
+    from its keyframe (index), and of how many pairs, how many of them with exact motion."""
 
     tc: float | None
     by_distance: tuple[float | None, ...]
@@ -193,7 +232,8 @@ class TemporalConsistency:
 
 
 def tc(arrays: Arrays, absent: str = "skip") -> TemporalConsistency:
-    """TC of a ConsistencyMeter's arrays: the mIoU of the matrices' sum. ``absent`` as in :mod:`vssbench.metrics.iou`.
+    """TC of a ConsistencyMeter's arrays: the mIoU of the matrices' sum. ``absent`` as in
+    :mod:`vssbench.metrics.iou`.
 
     At distance 0 it shows the jump from a GOP's last frame to the next keyframe.
     """
@@ -208,10 +248,12 @@ def tc(arrays: Arrays, absent: str = "skip") -> TemporalConsistency:
 
 
 def vc(arrays: Arrays, length: int, last: bool = False, unscored: bool = True) -> float | None:
-    """VC_n of a ConsistencyMeter's arrays as a fraction, n = ``length``; None where there is no such window.
+    """VC_n of a ConsistencyMeter's arrays as a fraction, n = ``length``; None where there is no
+    such window.
 
-    ``last=False`` leaves out the last window of each episode, and ``unscored=True`` counts unscored pixels as a class, both as
-    VSPW's script does. Windows in which nothing stays the same are left out.
+    ``last=False`` leaves out the last window of each episode, and ``unscored=True`` counts unscored
+    pixels as a class, both as VSPW's script does. Windows in which nothing stays the same are left
+    out.
     """
     values = vc_windows(arrays, length, last, unscored)
     return float(values.mean()) if values.size else None
@@ -224,7 +266,10 @@ def vc_windows(arrays: Arrays, length: int, last: bool = False, unscored: bool =
         chosen &= ~_last_of_episode(arrays["vc_episodes"], arrays["vc_lengths"])
     steady, kept = arrays["vc_steady"][chosen], arrays["vc_kept"][chosen]
     if not unscored:
-        steady, kept = steady - arrays["vc_unscored"][chosen], kept - arrays["vc_unscored_kept"][chosen]
+        steady, kept = (
+            steady - arrays["vc_unscored"][chosen],
+            kept - arrays["vc_unscored_kept"][chosen],
+        )
     return kept[steady > 0] / steady[steady > 0]
 
 
@@ -233,7 +278,10 @@ def _last_of_episode(episodes: Ints, lengths: Ints) -> npt.NDArray[np.bool_]:
 
     Windows are stored in order.
     """
-    final = {key: place for place, key in enumerate(zip(episodes.tolist(), lengths.tolist(), strict=True))}
+    final = {
+        key: place
+        for place, key in enumerate(zip(episodes.tolist(), lengths.tolist(), strict=True))
+    }
     marked = np.zeros(len(episodes), bool)
     marked[list(final.values())] = True
     return marked

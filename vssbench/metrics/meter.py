@@ -20,11 +20,13 @@ Arrays = dict[str, npt.NDArray]
 class Seen:
     """One predicted frame.
 
-    ``prediction`` is uint8 (H, W), ``label`` uint8 (H, W) or None where the frame carries none. ``episode`` numbers the run of
-    frames that were encoded together: frames of two episodes are never taken for neighbours in time. ``clip``, ``frame`` and
-    ``distance`` are stored as in a ConfusionRecord. ``flow`` gives the exact backward motion float32 (H, W, 2) to the frame
-    before, (x, y) in pixels, NaN where that frame does not show the point; it is asked only where it is needed. Where it is
-    None, motion is estimated from ``image`` uint8 (H, W, 3), and not at all where that is None too.
+    ``prediction`` is uint8 (H, W), ``label`` uint8 (H, W) or None where the frame carries none.
+    ``episode`` numbers the run of frames that were encoded together: frames of two episodes are
+    never taken for neighbours in time. ``clip``, ``frame`` and ``distance`` are stored as in a
+    ConfusionRecord. ``flow`` gives the exact backward motion float32 (H, W, 2) to the frame before,
+    (x, y) in pixels, NaN where that frame does not show the point; it is asked only where it is
+    needed. Where it is None, motion is estimated from ``image`` uint8 (H, W, 3), and not at all
+    where that is None too.
     """
 
     prediction: LabelMap

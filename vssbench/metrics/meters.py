@@ -1,4 +1,5 @@
-"""The meters that a run may be asked for beside its confusion matrices, by name, and how they are fed."""
+"""The meters that a run may be asked for beside its confusion matrices, by name, and how they are
+fed."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ METERS: dict[str, Callable[[int], Meter]] = {BOUNDARY: BoundaryMeter, CONSISTENC
 
 
 def named(texts: Sequence[str]) -> tuple[str, ...]:
-    """The meters of texts as typed, each a name or several with commas between them. Raises UsageError."""
+    """The meters of texts as typed, each a name or several with commas between them. Raises
+    UsageError."""
     names = [name.strip() for text in texts for name in text.split(",")]
     unknown = [name for name in names if name not in METERS]
     if unknown:
@@ -32,16 +34,17 @@ def check(names: Sequence[str], protocol: Protocol, clips: Sequence[Clip]) -> No
         return
     if not protocol.continuous:
         raise CellRefused(
-            f"consistency compares neighbouring frames of one stream, and the protocol {protocol.name} predicts one frame of "
-            "each encoding: take --protocol dense, or leave --measure consistency out"
+            "consistency compares neighbouring frames of one stream, and the protocol "
+            f"{protocol.name} predicts one frame of each encoding: take --protocol dense, or leave "
+            "--measure consistency out"
         )
     for clip in clips:
         label = next((clip.label(index) for index in clip.labelled_frames()[:1]), None)
         if label is not None and label.shape != (clip.height, clip.width):
             raise CellRefused(
-                f"consistency follows pixels from frame to frame, and {clip.name} has frames of {clip.height}x{clip.width} "
-                f"with labels of {label.shape[0]}x{label.shape[1]}: take frames and labels of one size (cityscapes has "
-                "labels=scaled)"
+                f"consistency follows pixels from frame to frame, and {clip.name} has frames of "
+                f"{clip.height}x{clip.width} with labels of {label.shape[0]}x{label.shape[1]}: "
+                "take frames and labels of one size (cityscapes has labels=scaled)"
             )
 
 
@@ -53,17 +56,29 @@ class Meters:
         self._episode: Episode | None = None
         self._episodes = 0
 
-    def add(self, clip: int, episode: Episode, index: int, distance: int, label: LabelMap | None, prediction: LabelMap) -> None:
-        """Show all meters frame ``index`` of an episode of that clip, whether it carries a label or not."""
+    def add(
+        self,
+        clip: int,
+        episode: Episode,
+        index: int,
+        distance: int,
+        label: LabelMap | None,
+        prediction: LabelMap,
+    ) -> None:
+        """Show all meters frame ``index`` of an episode of that clip, whether it carries a label or
+        not."""
         if not self._meters:
             return
         if episode is not self._episode:
             self._episode, self._episodes = episode, self._episodes + 1
         source = episode.clip
         flow = None if source.flow is None else partial(source.flow, index, index - 1)
-        # the source's picture, not the decoded one: how the scene moved does not depend on the codec
+        # the source's picture, not the decoded one: how the scene moved does not depend on the
+        # codec
         image = source.image(index) if flow is None and CONSISTENCY in self._meters else None
-        seen = Seen(prediction, label, self._episodes, clip, episode.first + index, distance, flow, image)
+        seen = Seen(
+            prediction, label, self._episodes, clip, episode.first + index, distance, flow, image
+        )
         for meter in self._meters.values():
             meter.add(seen)
 

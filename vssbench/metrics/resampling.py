@@ -2,28 +2,33 @@
 
 Frames of a block are consecutive.
 
-What is drawn is labelled frames, each with all its rows (under every-distance it is scored once a distance). Neighbouring
-frames resemble each other, so that frames drawn one by one would make intervals far too narrow. Hence:
+What is drawn is labelled frames, each with all its rows (under every-distance it is scored once a
+distance). Neighbouring frames resemble each other, so that frames drawn one by one would make
+intervals far too narrow. Hence:
 
-* From MIN_CLIPS clips on, whole clips are drawn with replacement; clips are independent. The interval speaks of clips like
-  these. Blocks within a few clips would not do: they know nothing of how clips differ, and in simulations of three to nine of
-  them hold the truth in as little as seven of ten trials. Unequal clips count as fewer (:func:`equal_clips`).
-* With one or two clips, blocks of consecutive labelled frames are drawn, each within its clip, round its end to its beginning
-  (circular block bootstrap, Politis and Romano 1992), with the frames of all clips as starting points. The block's length is
-  the one that makes the error of the variance least, l = (3/2 a n)^(1/3), a = 4 r^2 / (1 - r^2)^2 (Andrews, Econometrica 1991,
-  equation 6.4, for the triangular weights that blocks amount to; the rule of Politis and White, Econometric Reviews 2004,
-  comes to the same for such a series). r is the correlation of neighbouring frames' contributions to the score, corrected for
-  its bias in short series (Kendall, Biometrika 1954), plus its standard error sqrt((1 - r^2) / n): too great an r costs some
-  width, too small a one costs the promised 95 %. The interval speaks of longer drives through these streets.
+* From MIN_CLIPS clips on, whole clips are drawn with replacement; clips are independent. The
+  interval speaks of clips like these. Blocks within a few clips would not do: they know nothing of
+  how clips differ, and in simulations of three to nine of them hold the truth in as little as seven
+  of ten trials. Unequal clips count as fewer (:func:`equal_clips`).
+* With one or two clips, blocks of consecutive labelled frames are drawn, each within its clip,
+  round its end to its beginning (circular block bootstrap, Politis and Romano 1992), with the
+  frames of all clips as starting points. The block's length is the one that makes the error of the
+  variance least, l = (3/2 a n)^(1/3), a = 4 r^2 / (1 - r^2)^2 (Andrews, Econometrica 1991, equation
+  6.4, for the triangular weights that blocks amount to; the rule of Politis and White, Econometric
+  Reviews 2004, comes to the same for such a series). r is the correlation of neighbouring frames'
+  contributions to the score, corrected for its bias in short series (Kendall, Biometrika 1954),
+  plus its standard error sqrt((1 - r^2) / n): too great an r costs some width, too small a one
+  costs the promised 95 %. The interval speaks of longer drives through these streets.
 
-Percentiles of few clips or blocks lie too close together, so they are widened, by three factors of which each is 1 for many:
+Percentiles of few clips or blocks lie too close together, so they are widened, by three factors of
+which each is 1 for many:
 
-* for clips, t_(n-1) sqrt(n / (n - 1)) / z (Hesterberg, "What teachers should know about the bootstrap", 2015), n the number of
-  equal clips;
-* for blocks, the critical value of Kiefer and Vogelsang (Econometric Theory 2005, table 1, Bartlett kernel) at b = l / n over
-  z: the variance itself is uncertain;
-* for blocks, what they miss of the variance of a series with that r beside what they miss of one with r = 0, which the former
-  factor holds already (:func:`captured`).
+* for clips, t_(n-1) sqrt(n / (n - 1)) / z (Hesterberg, "What teachers should know about the
+  bootstrap", 2015), n the number of equal clips;
+* for blocks, the critical value of Kiefer and Vogelsang (Econometric Theory 2005, table 1, Bartlett
+  kernel) at b = l / n over z: the variance itself is uncertain;
+* for blocks, what they miss of the variance of a series with that r beside what they miss of one
+  with r = 0, which the former factor holds already (:func:`captured`).
 """
 
 from __future__ import annotations
@@ -39,7 +44,8 @@ from vssbench.metrics.iou import Floats
 from vssbench.metrics.scores import Ints
 
 LEVEL = 0.95
-#: equal clips from which on clips are drawn, not blocks of frames: three, or a few more of unequal lengths
+#: equal clips from which on clips are drawn, not blocks of frames: three, or a few more of unequal
+#: lengths
 MIN_CLIPS = 2.5
 #: labelled frames, and blocks, under which there is no interval
 MIN_FRAMES, MIN_BLOCKS = 10, 3
@@ -74,11 +80,16 @@ class Resampling:
         """Describe the resampling in words, for a table's note."""
         drawn = f"{self.clips} clips drawn whole"
         if self.units == "blocks":
-            drawn = f"blocks of {self.block} consecutive labelled frames, of {self.frames} in {plural(self.clips, 'clip')}"
+            drawn = (
+                f"blocks of {self.block} consecutive labelled frames, of {self.frames} in "
+                f"{plural(self.clips, 'clip')}"
+            )
         return f"95 % bootstrap interval: {drawn}, {self.replicates} replicates, seed {self.seed}"
 
 
-def plan(influence: Floats, lengths: Ints, block: int | None, replicates: int, seed: int) -> Resampling:
+def plan(
+    influence: Floats, lengths: Ints, block: int | None, replicates: int, seed: int
+) -> Resampling:
     """Choose what is drawn, of clips with so many labelled frames each (K,).
 
     Raises DataError, UsageError.
@@ -87,9 +98,13 @@ def plan(influence: Floats, lengths: Ints, block: int | None, replicates: int, s
     if replicates < MIN_REPLICATES:
         raise UsageError(f"{replicates} replicates: expected at least {MIN_REPLICATES}")
     if frames < MIN_FRAMES:
-        raise DataError(f"no interval of {plural(frames, 'labelled frame')}: expected at least {MIN_FRAMES}")
+        raise DataError(
+            f"no interval of {plural(frames, 'labelled frame')}: expected at least {MIN_FRAMES}"
+        )
     if block is None and equal_clips(lengths) >= MIN_CLIPS:
-        return Resampling("clips", clips, frames, 0, None, widening_of_clips(lengths), replicates, seed)
+        return Resampling(
+            "clips", clips, frames, 0, None, widening_of_clips(lengths), replicates, seed
+        )
     longest = min(int(lengths.max()), frames // MIN_BLOCKS)
     if block is not None and not 1 <= block <= longest:
         raise UsageError(f"blocks of {block} of {frames} labelled frames: expected 1 to {longest}")
@@ -121,9 +136,11 @@ def widening_of_clips(lengths: Ints) -> float:
 
 
 def neighbours_correlation(series: Floats, lengths: Ints) -> float:
-    """Correlation of neighbours in clips of so many frames each, whose values follow each other in ``series`` (n,).
+    """Correlation of neighbours in clips of so many frames each, whose values follow each other in
+    ``series`` (n,).
 
-    Corrected for its bias, - (1 + 3 r) / n in a series of n (Kendall 1954), and held within 0 .. 0.97.
+    Corrected for its bias, - (1 + 3 r) / n in a series of n (Kendall 1954), and held within 0 ..
+    0.97.
     """
     deviations = series - series.mean()
     inside = np.ones(len(series), bool)
@@ -137,7 +154,8 @@ def neighbours_correlation(series: Floats, lengths: Ints) -> float:
 
 
 def block_length(correlation: float, frames: int) -> int:
-    """The block's length of so many frames whose neighbours have that correlation; see the head of this file."""
+    """The block's length of so many frames whose neighbours have that correlation; see the head of
+    this file."""
     curvature = 4 * correlation**2 / (1 - correlation**2) ** 2
     return max(1, math.ceil((1.5 * curvature * frames) ** (1 / 3)))
 
@@ -148,14 +166,18 @@ def captured(correlation: float, lengths: Ints, block: int) -> float:
     The correlation of a k-th neighbour is ``correlation`` to the power k. Less than 1: blocks cut
     what reaches further, and the mean itself is estimated.
 
-    With c(k) the mean product of values k apart round each clip and V the mean's variance, blocks show
-    sum_(|k| < l) (1 - |k| / l) (c(k) - V) / n (Politis and Romano 1992); for a clip shorter than a block this is near enough.
+    With c(k) the mean product of values k apart round each clip and V the mean's variance, blocks
+    show sum_(|k| < l) (1 - |k| / l) (c(k) - V) / n (Politis and Romano 1992); for a clip shorter
+    than a block this is near enough.
     """
     frames = int(lengths.sum())
     within = sum(_powers_sum(correlation, int(length)) for length in lengths) / frames**2
     shown = 0.0
     for lag in range(block):
-        products = sum(_round_product(correlation, int(length), lag) * int(length) for length in lengths) / frames
+        products = (
+            sum(_round_product(correlation, int(length), lag) * int(length) for length in lengths)
+            / frames
+        )
         shown += (1 if lag == 0 else 2) * (1 - lag / block) * (products - within) / frames
     return shown / within
 
@@ -168,14 +190,18 @@ def _powers_sum(correlation: float, length: int) -> float:
 
 def _round_product(correlation: float, length: int, lag: int) -> float:
     lag = lag % length
-    return float(((length - lag) * correlation**lag + (lag * correlation ** (length - lag) if lag else 0.0)) / length)
+    return float(
+        ((length - lag) * correlation**lag + (lag * correlation ** (length - lag) if lag else 0.0))
+        / length
+    )
 
 
 @lru_cache
 def student(degrees: float) -> float:
     """Return the 97.5 % point of Student's distribution, of one degree of freedom or more.
 
-    With t = sqrt(df) tan(a), the density is proportional to cos(a)^(df - 1): integrated by the trapezoidal rule.
+    With t = sqrt(df) tan(a), the density is proportional to cos(a)^(df - 1): integrated by the
+    trapezoidal rule.
     """
     angles = np.linspace(0, math.pi / 2, 200_001)
     heights = np.cos(angles) ** (degrees - 1)
@@ -183,13 +209,17 @@ def student(degrees: float) -> float:
     return math.sqrt(degrees) * math.tan(float(np.interp(LEVEL * area[-1], area, angles)))
 
 
-def weights(resampling: Resampling, lengths: Ints, replicates: int, random: np.random.Generator) -> Floats:
+def weights(
+    resampling: Resampling, lengths: Ints, replicates: int, random: np.random.Generator
+) -> Floats:
     """Draw labelled frames: how often each is drawn, float64 (R, U)."""
     if resampling.units == "clips":
         clips = _tosses(len(lengths), len(lengths), replicates, random)
         return np.repeat(clips, lengths, axis=1)
     whole, rest = divmod(resampling.frames, resampling.block)
-    drawn = _spread(_tosses(whole, resampling.frames, replicates, random), lengths, resampling.block)
+    drawn = _spread(
+        _tosses(whole, resampling.frames, replicates, random), lengths, resampling.block
+    )
     if rest:
         drawn += _spread(_tosses(1, resampling.frames, replicates, random), lengths, rest)
     return drawn
@@ -200,8 +230,14 @@ def _tosses(number: int, places: int, replicates: int, random: np.random.Generat
 
     All places are equally likely.
     """
-    fallen = random.integers(0, places, (replicates, number)) + places * np.arange(replicates)[:, None]
-    return np.bincount(fallen.ravel(), minlength=replicates * places).reshape(replicates, places).astype(np.float64)
+    fallen = (
+        random.integers(0, places, (replicates, number)) + places * np.arange(replicates)[:, None]
+    )
+    return (
+        np.bincount(fallen.ravel(), minlength=replicates * places)
+        .reshape(replicates, places)
+        .astype(np.float64)
+    )
 
 
 def _spread(starts: Floats, lengths: Ints, block: int) -> Floats:
@@ -214,7 +250,9 @@ def _spread(starts: Floats, lengths: Ints, block: int) -> Floats:
     for length in lengths:
         own = slice(first, first + int(length))
         reach = min(block, int(length))
-        round_the_end = np.concatenate([starts[:, own][:, int(length) - reach :], starts[:, own]], axis=1)
+        round_the_end = np.concatenate(
+            [starts[:, own][:, int(length) - reach :], starts[:, own]], axis=1
+        )
         sums = np.cumsum(round_the_end, axis=1)
         covered[:, own] = sums[:, reach:] - sums[:, : int(length)]
         first += int(length)

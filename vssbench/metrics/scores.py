@@ -1,11 +1,13 @@
-"""Every number of accuracy that comes of a run's confusion matrices, under rules that are named and can be changed.
+"""Every number of accuracy that comes of a run's confusion matrices, under rules that are named and
+can be changed.
 
-Two levels. *Dataset level* (the default, that of Cityscapes, PASCAL and the papers compared here): matrices are added, then
-divided. Under the aggregate MEAN_OF_DISTANCES they are added for each distance from the keyframe, and the scores are the
-unweighted means over distances (AR-Seg, section 4.1); under POOLED all are added (DFF, section 5.1). *Image level*: the mean
-over frames of each frame's own mIoU (Csurka et al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013,
-argue for it); the rule for absent classes then applies to every frame by itself, so that a class counts in a frame only if it
-is in the frame's truth or prediction.
+Two levels. *Dataset level* (the default, that of Cityscapes, PASCAL and the papers compared here):
+matrices are added, then divided. Under the aggregate MEAN_OF_DISTANCES they are added for each
+distance from the keyframe, and the scores are the unweighted means over distances (AR-Seg, section
+4.1); under POOLED all are added (DFF, section 5.1). *Image level*: the mean over frames of each
+frame's own mIoU (Csurka et al., "What is a good evaluation measure for semantic segmentation?",
+BMVC 2013, argue for it); the rule for absent classes then applies to every frame by itself, so that
+a class counts in a frame only if it is in the frame's truth or prediction.
 """
 
 from __future__ import annotations
@@ -51,9 +53,10 @@ class Record(Protocol):
 class Scores:
     """Accuracies as fractions, None where nothing was counted.
 
-    ``miou``, ``class_iou``, ``frequency_weighted_iou``, ``pixel_accuracy``, ``mean_accuracy`` and ``class_accuracy`` follow the
-    aggregate; so does ``image_miou``, which is at image level where the others are at dataset level. ``pooled_miou`` is
-    always that of one matrix. ``miou_by_distance`` has the distance as its index. ``frames`` counts labelled frames, ``rows``
+    ``miou``, ``class_iou``, ``frequency_weighted_iou``, ``pixel_accuracy``, ``mean_accuracy`` and
+    ``class_accuracy`` follow the aggregate; so does ``image_miou``, which is at image level where
+    the others are at dataset level. ``pooled_miou`` is always that of one matrix.
+    ``miou_by_distance`` has the distance as its index. ``frames`` counts labelled frames, ``rows``
     how often they were scored. A class that is left out has None.
     """
 
@@ -73,12 +76,18 @@ class Scores:
     left_out: tuple[int, ...]
 
 
-def scores(record: Record, aggregate: str = MEAN_OF_DISTANCES, absent: str = "skip", left_out: Collection[int] = ()) -> Scores:
+def scores(
+    record: Record,
+    aggregate: str = MEAN_OF_DISTANCES,
+    absent: str = "skip",
+    left_out: Collection[int] = (),
+) -> Scores:
     """All scores of a record.
 
-    ``absent`` is the rule of :mod:`vssbench.metrics.iou`. Pixels whose truth is a class of ``left_out`` are not counted, and
-    that class has no part in any mean; where it is predicted in place of another, it is an error as any: 11 classes of a
-    record of CamVid's 12. Raises UsageError for an unknown rule or class, DataError where the arrays do not fit.
+    ``absent`` is the rule of :mod:`vssbench.metrics.iou`. Pixels whose truth is a class of
+    ``left_out`` are not counted, and that class has no part in any mean; where it is predicted in
+    place of another, it is an error as any: 11 classes of a record of CamVid's 12. Raises
+    UsageError for an unknown rule or class, DataError where the arrays do not fit.
     """
     check_rules(aggregate, absent)
     matrices = without(record.matrices, left_out)
@@ -90,7 +99,9 @@ def scores(record: Record, aggregate: str = MEAN_OF_DISTANCES, absent: str = "sk
     classes = matrices.shape[1]
     return Scores(
         miou=_mean([item.miou for item in aggregated]),
-        miou_by_distance=tuple(each[d].miou if d in each else None for d in range(max(each, default=-1) + 1)),
+        miou_by_distance=tuple(
+            each[d].miou if d in each else None for d in range(max(each, default=-1) + 1)
+        ),
         pooled_miou=_number(pooled.miou),
         image_miou=_image_miou(matrices, record.distances, aggregate, absent, left_out),
         class_iou=_columns([item.class_iou for item in aggregated], classes),
@@ -114,12 +125,17 @@ def check_rules(aggregate: str, absent: str) -> None:
 
 
 def without(matrices: ConfusionMatrix, left_out: Collection[int]) -> ConfusionMatrix:
-    """Matrices (F, C, C) in which pixels whose truth is one of those classes are not counted. Raises UsageError, DataError."""
+    """Matrices (F, C, C) in which pixels whose truth is one of those classes are not counted.
+    Raises UsageError, DataError."""
     if matrices.ndim != 3 or matrices.shape[1] != matrices.shape[2]:
-        raise DataError(f"confusion matrices of shape {matrices.shape}: expected (frames, classes, classes)")
+        raise DataError(
+            f"confusion matrices of shape {matrices.shape}: expected (frames, classes, classes)"
+        )
     wrong = [index for index in left_out if not 0 <= index < matrices.shape[1]]
     if wrong:
-        raise UsageError(f"class {wrong[0]} cannot be left out: there are the classes 0..{matrices.shape[1] - 1}")
+        raise UsageError(
+            f"class {wrong[0]} cannot be left out: there are the classes 0..{matrices.shape[1] - 1}"
+        )
     if not left_out:
         return matrices
     kept = matrices.copy()
@@ -147,13 +163,17 @@ class _MatrixScores:
 def _of(matrix: ConfusionMatrix, absent: str, left_out: Collection[int]) -> _MatrixScores:
     """Compute the scores of one matrix (C, C); all NaN where it counts no pixel.
 
-    Pixel accuracy sum_c n_cc / sum_c t_c, mean accuracy (1/C) sum_c n_cc / t_c, frequency-weighted IoU
-    sum_c t_c IoU_c / sum_c t_c, with t_c the pixels of class c (Long et al., CVPR 2015, section 5). A class without a true
-    pixel has no accuracy; the rule for absent classes decides what it counts for.
+    Pixel accuracy sum_c n_cc / sum_c t_c, mean accuracy (1/C) sum_c n_cc / t_c, frequency-weighted
+    IoU sum_c t_c IoU_c / sum_c t_c, with t_c the pixels of class c (Long et al., CVPR 2015, section
+    5). A class without a true pixel has no accuracy; the rule for absent classes decides what it
+    counts for.
     """
     truth = matrix.sum(axis=1)
     total = truth.sum()
-    per_class, accuracy = iou(matrix, absent), ratio(np.diagonal(matrix), truth, absent_value(absent))
+    per_class, accuracy = (
+        iou(matrix, absent),
+        ratio(np.diagonal(matrix), truth, absent_value(absent)),
+    )
     if left_out:
         per_class[sorted(left_out)] = accuracy[sorted(left_out)] = np.nan
     if not total:
@@ -170,7 +190,11 @@ def _of(matrix: ConfusionMatrix, absent: str, left_out: Collection[int]) -> _Mat
 
 
 def _image_miou(
-    matrices: ConfusionMatrix, distances: Ints, aggregate: str, absent: str, left_out: Collection[int]
+    matrices: ConfusionMatrix,
+    distances: Ints,
+    aggregate: str,
+    absent: str,
+    left_out: Collection[int],
 ) -> float | None:
     counted = matrices.any(axis=(1, 2))
     per_class = iou(matrices[counted], absent)

@@ -1,4 +1,5 @@
-"""Compiles this folder's C files with the system's compiler into the user's cache, once per source, compiler and processor."""
+"""Compiles this folder's C files with the system's compiler into the user's cache, once per source,
+compiler and processor."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ def build() -> Path:
             _compile(compiler, folder, made)
     except DataError as error:
         raise BuildError(
-            f"cannot write to {target.parent} ({error.__cause__}); set XDG_CACHE_HOME to a folder that can be written"
+            f"cannot write to {target.parent} ({error.__cause__}); set XDG_CACHE_HOME to a folder "
+            "that can be written"
         ) from error
     return target
 
@@ -54,7 +56,9 @@ def _compiler() -> list[str]:
         command = shlex.split(candidate)
         if command and shutil.which(command[0]):
             return command
-    raise BuildError("no C compiler was found ($CC, cc, gcc, clang); install one, as gcc, for the faster forms")
+    raise BuildError(
+        "no C compiler was found ($CC, cc, gcc, clang); install one, as gcc, for the faster forms"
+    )
 
 
 def _fingerprint(folder: Path, compiler: list[str]) -> str:
@@ -68,7 +72,9 @@ def _fingerprint(folder: Path, compiler: list[str]) -> str:
 
 def _version(compiler: list[str]) -> str:
     try:
-        return subprocess.run([*compiler, "--version"], capture_output=True, text=True, timeout=TIMEOUT).stdout
+        return subprocess.run(
+            [*compiler, "--version"], capture_output=True, text=True, timeout=TIMEOUT
+        ).stdout
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BuildError(f"{shlex.join(compiler)} --version does not run: {error}") from error
 
@@ -79,13 +85,23 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
+    return next(
+        (line for line in lines if line.startswith(("flags", "Features"))), platform.processor()
+    )
 
 
 def _compile(compiler: list[str], folder: Path, target: Path) -> None:
     message = ""
     for native in NATIVE:
-        command = [*compiler, *FLAGS, *native, *(str(folder / name) for name in SOURCES), "-o", str(target), "-lm"]
+        command = [
+            *compiler,
+            *FLAGS,
+            *native,
+            *(str(folder / name) for name in SOURCES),
+            "-o",
+            str(target),
+            "-lm",
+        ]
         try:
             result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
         except (OSError, subprocess.TimeoutExpired) as error:

@@ -1,4 +1,5 @@
-"""Workers for the compiled kernels: ctypes releases the interpreter's lock, so that Python's threads run them side by side."""
+"""Workers for the compiled kernels: ctypes releases the interpreter's lock, so that Python's
+threads run them side by side."""
 
 from __future__ import annotations
 
@@ -42,7 +43,9 @@ def in_parallel(work: Callable[..., None], tasks: Sequence[tuple[int, ...]]) -> 
         future.result()
 
 
-def _drain(work: Callable[..., None], tasks: Iterable[tuple[int, ...]], lock: threading.Lock) -> None:
+def _drain(
+    work: Callable[..., None], tasks: Iterable[tuple[int, ...]], lock: threading.Lock
+) -> None:
     iterator = iter(tasks)
     while True:
         with lock:

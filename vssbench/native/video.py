@@ -17,9 +17,25 @@ _NUMBER, _POINTER = ctypes.c_int64, ctypes.c_void_p
 _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "motion_rasterise": (_POINTER, *[_NUMBER] * 5, *[_POINTER] * 3),
     "motion_distinct": (_POINTER, _NUMBER, _POINTER, _NUMBER),
-    "motion_settle": (_POINTER, _POINTER, *[_NUMBER] * 3, ctypes.c_int32, ctypes.c_int32, *[_POINTER] * 3),
+    "motion_settle": (
+        _POINTER,
+        _POINTER,
+        *[_NUMBER] * 3,
+        ctypes.c_int32,
+        ctypes.c_int32,
+        *[_POINTER] * 3,
+    ),
     "motion_compose": (_POINTER, _POINTER, *[_NUMBER] * 4, *[_POINTER] * 3),
-    "motion_predict": (_POINTER, _POINTER, *[_NUMBER] * 3, _POINTER, _POINTER, _NUMBER, _NUMBER, _POINTER),
+    "motion_predict": (
+        _POINTER,
+        _POINTER,
+        *[_NUMBER] * 3,
+        _POINTER,
+        _POINTER,
+        _NUMBER,
+        _NUMBER,
+        _POINTER,
+    ),
     "colour_rgb": (_POINTER, _POINTER, _NUMBER, _NUMBER, _POINTER),
 }
 
@@ -33,7 +49,8 @@ class _Planes(ctypes.Structure):
 
 
 class VideoKernels:
-    """Thin: shapes are the callers' to know, types and contiguity are seen to. The interpreter's lock is released."""
+    """Thin: shapes are the callers' to know, types and contiguity are seen to. The interpreter's
+    lock is released."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
@@ -42,15 +59,34 @@ class VideoKernels:
             function.argtypes = arguments
             function.restype = _NUMBER if name == "motion_distinct" else None
 
-    def rasterise(self, records: Array, shape: tuple[int, int], cell: int, names: Sequence[int]) -> tuple[Array, Array]:
-        """AVMotionVector ``records`` on a grid of ``shape``: vectors float32 (L, gh, gw, 2), references int32 (L, gh, gw).
+    def rasterise(
+        self, records: Array, shape: tuple[int, int], cell: int, names: Sequence[int]
+    ) -> tuple[Array, Array]:
+        """AVMotionVector ``records`` on a grid of ``shape``: vectors float32 (L, gh, gw, 2),
+        references int32 (L, gh, gw).
 
-        L is the number of ``names``: of the past picture and, where given, of the future one. ``cell`` is a power of two.
+        L is the number of ``names``: of the past picture and, where given, of the future one.
+        ``cell`` is a power of two.
         """
-        records, order, layers, shift = np.ascontiguousarray(records), _integers(names), len(names), cell.bit_length() - 1
-        vectors, references = np.empty((layers, *shape, 2), np.float32), np.empty((layers, *shape), np.int32)
+        records, order, layers, shift = (
+            np.ascontiguousarray(records),
+            _integers(names),
+            len(names),
+            cell.bit_length() - 1,
+        )
+        vectors, references = (
+            np.empty((layers, *shape, 2), np.float32),
+            np.empty((layers, *shape), np.int32),
+        )
         self._library.motion_rasterise(
-            _at(records), len(records), layers, *shape, shift, _at(order), _at(vectors), _at(references)
+            _at(records),
+            len(records),
+            layers,
+            *shape,
+            shift,
+            _at(order),
+            _at(vectors),
+            _at(references),
         )
         return vectors, references
 
@@ -61,19 +97,40 @@ class VideoKernels:
         count = self._library.motion_distinct(_at(numbers), numbers.size, _at(found), len(found))
         return sorted(found[:count].tolist()) if count >= 0 else np.unique(numbers).tolist()
 
-    def settle(self, vectors: Array, references: Array, index: int, past: int, nearest: bool) -> tuple[Array, Array]:
-        """One vector and reference a cell, from (L, gh, gw, 2) and (L, gh, gw); holes by the nearest cell or zero."""
+    def settle(
+        self, vectors: Array, references: Array, index: int, past: int, nearest: bool
+    ) -> tuple[Array, Array]:
+        """One vector and reference a cell, from (L, gh, gw, 2) and (L, gh, gw); holes by the
+        nearest cell or zero."""
         vectors, references = _floats(vectors), _integers(references)
         layers, rows, columns = references.shape
-        settled, names = np.empty((rows, columns, 2), np.float32), np.empty((rows, columns), np.int32)
+        settled, names = (
+            np.empty((rows, columns, 2), np.float32),
+            np.empty((rows, columns), np.int32),
+        )
         scratch = np.empty((rows, columns), np.int32) if nearest else None
         self._library.motion_settle(
-            _at(vectors), _at(references), layers, rows, columns, index, past, _at(scratch), _at(settled), _at(names)
+            _at(vectors),
+            _at(references),
+            layers,
+            rows,
+            columns,
+            index,
+            past,
+            _at(scratch),
+            _at(settled),
+            _at(names),
         )
         return settled, names
 
     def compose(
-        self, step: Array, references: Array, cell: int, whole_pixels: bool, names: Sequence[int], fields: Sequence[Array]
+        self,
+        step: Array,
+        references: Array,
+        cell: int,
+        whole_pixels: bool,
+        names: Sequence[int],
+        fields: Sequence[Array],
     ) -> Array:
         """Add to each step the fields at its end: (gh, gw, 2).
 
@@ -83,11 +140,25 @@ class VideoKernels:
         fields = [_floats(field) for field in fields]
         result, order = np.empty_like(step), np.array(names, np.int32)
         self._library.motion_compose(
-            _at(step), _at(references), *references.shape, cell, whole_pixels, _at(order), _table(fields), _at(result)
+            _at(step),
+            _at(references),
+            *references.shape,
+            cell,
+            whole_pixels,
+            _at(order),
+            _table(fields),
+            _at(result),
         )
         return result
 
-    def predict(self, step: Array, references: Array, cell: int, names: Sequence[int], images: Sequence[Array]) -> Array:
+    def predict(
+        self,
+        step: Array,
+        references: Array,
+        cell: int,
+        names: Sequence[int],
+        images: Sequence[Array],
+    ) -> Array:
         """Read the images ``names``, uint8, at each pixel plus its cell's vector.
 
         The result is float32 (H, W, 3).
@@ -97,7 +168,15 @@ class VideoKernels:
         height, width = images[0].shape[:2]
         result, order = np.empty((height, width, 3), np.float32), np.array(names, np.int32)
         self._library.motion_predict(
-            _at(step), _at(references), *references.shape, cell, _at(order), _table(images), height, width, _at(result)
+            _at(step),
+            _at(references),
+            *references.shape,
+            cell,
+            _at(order),
+            _table(images),
+            height,
+            width,
+            _at(result),
         )
         return result
 
@@ -107,7 +186,9 @@ class VideoKernels:
         The planes' rows are contiguous; see ``colour.c`` for ``weights``.
         """
         luma, *chroma = planes
-        described = _Planes(*map(_at, planes), *(plane.strides[0] for plane in (luma, *chroma)), *luma.shape)
+        described = _Planes(
+            *map(_at, planes), *(plane.strides[0] for plane in (luma, *chroma)), *luma.shape
+        )
         result = np.empty((height, width, 3), np.uint8)
         self._library.colour_rgb(ctypes.byref(described), _at(weights), height, width, _at(result))
         return result

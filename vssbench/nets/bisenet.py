@@ -1,7 +1,9 @@
-"""BiSeNet V1 (Yu et al., ECCV 2018, section 3): a spatial and a context path, in the forms of four published codes.
+"""BiSeNet V1 (Yu et al., ECCV 2018, section 3): a spatial and a context path, in the forms of four
+published codes.
 
-The paper leaves open how features are enlarged, what the modules' attention is made of and how wide the heads are; ``FORMS``
-lists how each code fills that in. :mod:`vssbench.methods.bisenet.figure` is the form that takes the paper's figure literally.
+The paper leaves open how features are enlarged, what the modules' attention is made of and how wide
+the heads are; ``FORMS`` lists how each code fills that in. :mod:`vssbench.methods.bisenet.figure`
+is the form that takes the paper's figure literally.
 """
 
 from __future__ import annotations
@@ -23,14 +25,15 @@ from vssbench.nets.xception39 import Xception39
 #: a loss of (logits, label, weights of the classes)
 Criterion = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-#: values of the parameter ``loss``: that of the published numbers, hard example mining as the form's code has it, cross-entropy
-#: of all pixels, dice
+#: values of the parameter ``loss``: that of the published numbers, hard example mining as the
+#: form's code has it, cross-entropy of all pixels, dice
 LOSSES = ("authors", "ohem", "ce", "dice")
 
 
 @dataclass(frozen=True)
 class Channels:
-    """Channels at width 1: the spatial path's inner layers, its end and the context path, the fused feature, both heads."""
+    """Channels at width 1: the spatial path's inner layers, its end and the context path, the fused
+    feature, both heads."""
 
     spatial: int = 64
     path: int = 128
@@ -44,12 +47,14 @@ class Channels:
 class Form:
     """One code's reading of the paper.
 
-    ``channels`` by backbone. ``enlarge``: the context path's features grow by ``nearest_double`` (nearest x2, then bilinear
-    where the next feature has another size), ``bilinear`` or ``nearest`` to the next feature's size. ``gate``: the fusion's
-    attention, a key of ``GATES``. ``aligned``: corners of the logits' and auxiliary logits' bilinear resizing. ``factor``:
-    logits grow by this factor first and then to the image's size, 1 for at once. ``dropout`` in the heads. ``label_stride``:
-    training compares logits with labels at stride 8 (8), or both at the image's size (1). ``ohem``: the code's kind of hard
-    example mining; ``loss``: that of the published numbers.
+    ``channels`` by backbone. ``enlarge``: the context path's features grow by ``nearest_double``
+    (nearest x2, then bilinear where the next feature has another size), ``bilinear`` or ``nearest``
+    to the next feature's size. ``gate``: the fusion's attention, a key of ``GATES``. ``aligned``:
+    corners of the logits' and auxiliary logits' bilinear resizing. ``factor``: logits grow by this
+    factor first and then to the image's size, 1 for at once. ``dropout`` in the heads.
+    ``label_stride``: training compares logits with labels at stride 8 (8), or both at the image's
+    size (1). ``ohem``: the code's kind of hard example mining; ``loss``: that of the published
+    numbers.
     """
 
     channels: Mapping[str, Channels]
@@ -72,10 +77,11 @@ class Form:
 _WIDE = Channels(spatial=256, path=512, fused=1024, head=1024, auxiliary=256)
 _NARROW = Channels(head=64, auxiliary=128)
 
-#: value of the parameter ``form`` -> what it means: CoinCheung/BiSeNet and AR-Seg; ycszen/TorchSeg, by the paper's first
-#: author, at full and at real-time labels; open-mmlab/mmsegmentation
+#: value of the parameter ``form`` -> what it means: CoinCheung/BiSeNet and AR-Seg; ycszen/TorchSeg,
+#: by the paper's first author, at full and at real-time labels; open-mmlab/mmsegmentation
 FORMS = {
-    "coincheung": Form(dict.fromkeys(("resnet18", "resnet34", "resnet50", "resnet101", "xception39"), Channels())),
+    "coincheung": Form(dict.fromkeys(("resnet18", "resnet34", "resnet50", "resnet101",
+    "xception39"), Channels())),
     "torchseg": Form(
         {
             "resnet18": Channels(head=64, auxiliary=256),
@@ -107,7 +113,8 @@ class ConvBNReLU(nn.Sequential):
 
 
 class ChannelGate(nn.Sequential):
-    """sigmoid(BN(1x1 convolution of the global mean)): (N, channels, h, w) to (N, channels, 1, 1)."""
+    """sigmoid(BN(1x1 convolution of the global mean)): (N, channels, h, w) to (N, channels, 1,
+    1)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(
@@ -132,7 +139,8 @@ class RectifiedGate(nn.Sequential):
 
 
 class PlainGate(nn.Sequential):
-    """Fig. 2c: global mean, 1x1 convolution, ReLU, 1x1 convolution, sigmoid; no batch normalisation."""
+    """Fig. 2c: global mean, 1x1 convolution, ReLU, 1x1 convolution, sigmoid; no batch
+    normalisation."""
 
     def __init__(self, channels: int, bias: bool = False) -> None:
         super().__init__(
@@ -166,7 +174,8 @@ class AttentionRefinement(nn.Module):
 
 
 class ContextPath(nn.Module):
-    """Backbone to stride 32, global average pooling, ARMs at strides 16 and 32, merged upwards to stride 8."""
+    """Backbone to stride 32, global average pooling, ARMs at strides 16 and 32, merged upwards to
+    stride 8."""
 
     def __init__(self, backbone: str, form: Form, width: float) -> None:
         super().__init__()
@@ -182,8 +191,8 @@ class ContextPath(nn.Module):
         self.average = ConvBNReLU(fourth, channels, 1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Features at strides 8 and 16; with ``nearest_double`` the first has twice the second's size, even if odd sizes
-        make that one more than the eighth of the image."""
+        """Features at strides 8 and 16; with ``nearest_double`` the first has twice the second's
+        size, even if odd sizes make that one more than the eighth of the image."""
         f8, f16, f32 = self.backbone(image)[-3:]
         x32 = self.arm32(f32) + self.average(f32.mean((-2, -1), keepdim=True))
         if self.enlarge == "nearest_double":
@@ -222,16 +231,22 @@ class AuxiliaryHead(nn.Sequential):
 
 
 class BiSeNet(SegmentationNetwork):
-    """BiSeNet V1 in a form of ``FORMS`` with one of the form's backbones; ``loss`` is one of ``LOSSES``.
+    """BiSeNet V1 in a form of ``FORMS`` with one of the form's backbones; ``loss`` is one of
+    ``LOSSES``.
 
-    The feature enters the last 1x1 convolution: 256 or 64 channels at stride 8. ``label_stride`` is 8 where the form trains
-    with labels at stride 8.
+    The feature enters the last 1x1 convolution: 256 or 64 channels at stride 8. ``label_stride`` is
+    8 where the form trains with labels at stride 8.
     """
 
     auxiliary = ("auxiliary8", "auxiliary16")
 
     def __init__(
-        self, classes: int, width: float = 1.0, backbone: str = "resnet18", form: str = "coincheung", loss: str = "authors"
+        self,
+        classes: int,
+        width: float = 1.0,
+        backbone: str = "resnet18",
+        form: str = "coincheung",
+        loss: str = "authors",
     ) -> None:
         super().__init__()
         self.form = FORMS[form]
@@ -257,20 +272,26 @@ class BiSeNet(SegmentationNetwork):
         initialise_convolutions(self)
 
     def features(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Normalised image (N, 3, H, W) to the feature (N, feature_channels, H/8, W/8) and the context path's two outputs."""
+        """Normalised image (N, 3, H, W) to the feature (N, feature_channels, H/8, W/8) and the
+        context path's two outputs."""
         context8, context16 = self.context(image)
         spatial = resize(self.spatial(image), _size(context8))
         return self.drop(self.head(self.fusion(spatial, context8))), (context8, context16)
 
     def classify(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
-        """The last 1x1 convolution, then x8 bilinear and the resize to the image's size where that differs, or both at once."""
+        """The last 1x1 convolution, then x8 bilinear and the resize to the image's size where that
+        differs, or both at once."""
         logits = self.final(feature)
         if self.form.factor == 1:
             return resize(logits, size, align_corners=False)
-        logits = F.interpolate(logits, scale_factor=self.form.factor, mode="bilinear", align_corners=self.form.aligned)
+        logits = F.interpolate(
+            logits, scale_factor=self.form.factor, mode="bilinear", align_corners=self.form.aligned
+        )
         return resize(logits, size)
 
-    def auxiliary_loss(self, extra: tuple[Tensor, Tensor], label: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    def auxiliary_loss(
+        self, extra: tuple[Tensor, Tensor], label: Tensor, weights: Tensor
+    ) -> dict[str, Tensor]:
         """The task's loss on the two heads of the context path (Eq. 2, alpha = 1)."""
         heads = {"auxiliary8": self.auxiliary8(extra[0]), "auxiliary16": self.auxiliary16(extra[1])}
         return {
@@ -287,17 +308,20 @@ class BiSeNet(SegmentationNetwork):
 
 
 class BiSeNet18(BiSeNet):
-    """AR-Seg's and CoinCheung's BiSeNet V1-ResNet18: 13,423,012 parameters at 12 classes and width 1, 13,273,740 without the
-    auxiliary heads.
+    """AR-Seg's and CoinCheung's BiSeNet V1-ResNet18: 13,423,012 parameters at 12 classes and width
+    1, 13,273,740 without the auxiliary heads.
 
-    The feature that AR-Seg warps and fuses is the one that enters the last 1x1 convolution: 256 channels at stride 8.
+    The feature that AR-Seg warps and fuses is the one that enters the last 1x1 convolution: 256
+    channels at stride 8.
     """
 
     def __init__(self, classes: int, width: float = 1.0, loss: str = "authors") -> None:
         super().__init__(classes, width, loss=loss)
 
 
-def make_backbone(name: str, width: float, deep_stem: tuple[int, int, int] | None = None) -> ResNet | Xception39:
+def make_backbone(
+    name: str, width: float, deep_stem: tuple[int, int, int] | None = None
+) -> ResNet | Xception39:
     """``xception39`` or ``resnetN``; the last three of its outputs have strides 8, 16 and 32."""
     if name == "xception39":
         return Xception39(width)

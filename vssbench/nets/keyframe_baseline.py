@@ -17,10 +17,11 @@ NETWORKS = ("pspnet", "bisenet")
 
 
 class KeyframeBaseline(PerFrameSegmenter):
-    """Segments keyframes by a per-frame network, whose weights it borrows; what a non-keyframe shows is the sub-class's.
+    """Segments keyframes by a per-frame network, whose weights it borrows; what a non-keyframe
+    shows is the sub-class's.
 
-    Parameters: ``network`` of keyframes, pspnet or bisenet, whose weights are used; ``layers`` and ``style`` of pspnet;
-    ``scale`` of the network's input; ``width`` multiplier of all channels.
+    Parameters: ``network`` of keyframes, pspnet or bisenet, whose weights are used; ``layers`` and
+    ``style`` of pspnet; ``scale`` of the network's input; ``width`` multiplier of all channels.
     """
 
     recipe = "pspnet/recipe.toml"  # trained as the network that it runs on keyframes
@@ -38,9 +39,13 @@ class KeyframeBaseline(PerFrameSegmenter):
     ) -> None:
         method = self.title.lower()
         if network not in NETWORKS:
-            raise UsageError(f"{method}: unknown network {network!r}; expected one of {', '.join(NETWORKS)}")
+            raise UsageError(
+                f"{method}: unknown network {network!r}; expected one of {', '.join(NETWORKS)}"
+            )
         if network == "bisenet" and (layers, style) != (18, "upsample"):
-            raise UsageError(f"{method}: layers and style are pspnet's; leave them out with network=bisenet")
+            raise UsageError(
+                f"{method}: layers and style are pspnet's; leave them out with network=bisenet"
+            )
         net: SegmentationNetwork
         if network == "bisenet":
             net, name = BiSeNet18(classes, width=width), "BiSeNet18"

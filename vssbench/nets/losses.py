@@ -1,4 +1,5 @@
-"""Segmentation losses: cross-entropy, two kinds of online hard example mining, dice, presence of classes."""
+"""Segmentation losses: cross-entropy, two kinds of online hard example mining, dice, presence of
+classes."""
 
 from __future__ import annotations
 
@@ -9,23 +10,35 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vssbench.core.video import IGNORE
-from vssbench.training.distributed import largest_over_processes, mean_over_processes, sum_over_processes
+from vssbench.training.distributed import (
+    largest_over_processes,
+    mean_over_processes,
+    sum_over_processes,
+)
 
 
 def cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean cross-entropy over labelled pixels, weighted by class. 0 where a crop holds no labelled pixel at all."""
-    per_pixel = F.cross_entropy(logits.float(), label, weights, ignore_index=IGNORE, reduction="none")
+    """Mean cross-entropy over labelled pixels, weighted by class. 0 where a crop holds no labelled
+    pixel at all."""
+    per_pixel = F.cross_entropy(
+        logits.float(), label, weights, ignore_index=IGNORE, reduction="none"
+    )
     counted = (label != IGNORE) if weights is None else _pixel_weights(label, weights)
     return per_pixel.sum() / mean_over_processes(counted.sum()).clamp(min=1e-6)
 
 
 def ohem_cross_entropy(
-    logits: Tensor, label: Tensor, weights: Tensor | None = None, threshold: float = 0.7, kept_share: float = 1 / 16
+    logits: Tensor,
+    label: Tensor,
+    weights: Tensor | None = None,
+    threshold: float = 0.7,
+    kept_share: float = 1 / 16,
 ) -> Tensor:
-    """Online hard example mining of CoinCheung/BiSeNet: pixels whose true class has a probability under ``threshold``.
+    """Online hard example mining of CoinCheung/BiSeNet: pixels whose true class has a probability
+    under ``threshold``.
 
-    Where these are fewer than ``kept_share`` of the labelled pixels, the hardest ones of that number. A mean weighted by
-    class; 0 where a batch holds no labelled pixel.
+    Where these are fewer than ``kept_share`` of the labelled pixels, the hardest ones of that
+    number. A mean weighted by class; 0 where a batch holds no labelled pixel.
     """
     losses, true = _labelled(logits, label)
     kept = int(_total(losses.numel(), losses) * kept_share)
@@ -36,13 +49,19 @@ def ohem_cross_entropy(
 
 
 def probability_ohem(
-    logits: Tensor, label: Tensor, weights: Tensor | None = None, threshold: float = 0.7, kept_share: float = 1 / 16
+    logits: Tensor,
+    label: Tensor,
+    weights: Tensor | None = None,
+    threshold: float = 0.7,
+    kept_share: float = 1 / 16,
 ) -> Tensor:
-    """Online hard example mining of ycszen/TorchSeg: pixels whose true class has a probability of at most a bound.
+    """Online hard example mining of ycszen/TorchSeg: pixels whose true class has a probability of
+    at most a bound.
 
-    The bound is ``threshold``, or higher where fewer than ``kept_share`` of all pixels would remain, those without a label
-    counted too: then the k-th smallest probability. A batch with fewer labelled pixels than k is not mined. A mean weighted
-    by class; 0 where a batch holds no labelled pixel.
+    The bound is ``threshold``, or higher where fewer than ``kept_share`` of all pixels would
+    remain, those without a label counted too: then the k-th smallest probability. A batch with
+    fewer labelled pixels than k is not mined. A mean weighted by class; 0 where a batch holds no
+    labelled pixel.
     """
     losses, true = _labelled(logits, label)
     kept = int(_total(label.numel(), losses) * kept_share)
@@ -57,9 +76,11 @@ def probability_ohem(
 
 
 def dice_loss(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:
-    """1 - the classes' mean of sum(p t) / sum(p + t) over all labelled pixels, p the softmax and t one-hot labels.
+    """1 - the classes' mean of sum(p t) / sum(p + t) over all labelled pixels, p the softmax and t
+    one-hot labels.
 
-    As in ooooverflow/BiSeNet: without the usual factor 2, so that a perfect result leaves 0.5. The mean is weighted by class.
+    As in ooooverflow/BiSeNet: without the usual factor 2, so that a perfect result leaves 0.5. The
+    mean is weighted by class.
     """
     labelled = (label != IGNORE).flatten()
     probability = torch.softmax(logits.float(), 1).transpose(0, 1).flatten(1)[:, labelled]
@@ -69,7 +90,8 @@ def dice_loss(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> T
 
 
 def presence_loss(logits: Tensor, label: Tensor) -> Tensor:
-    """Multi-label loss of AR-Seg's CamVid PSPNet18: (N, classes) logits against whether each class occurs in the label."""
+    """Multi-label loss of AR-Seg's CamVid PSPNet18: (N, classes) logits against whether each class
+    occurs in the label."""
     classes = logits.shape[1]
     present = torch.stack([(label == index).flatten(1).any(1) for index in range(classes)], 1)
     return F.binary_cross_entropy_with_logits(logits.float(), present.float())
@@ -82,7 +104,9 @@ def _pixel_weights(label: Tensor, weights: Tensor) -> Tensor:
 def _labelled(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
     """Return cross-entropy and class of every labelled pixel, in order."""
     labelled = (label != IGNORE).flatten()
-    per_pixel = F.cross_entropy(logits.float(), label, ignore_index=IGNORE, reduction="none").flatten()
+    per_pixel = F.cross_entropy(
+        logits.float(), label, ignore_index=IGNORE, reduction="none"
+    ).flatten()
     return per_pixel[labelled], label.flatten()[labelled]
 
 

@@ -16,8 +16,8 @@ from vssbench.nets.resnet import ResNet
 class SegmentationNetwork(nn.Module, ABC):
     """A network split before its last 1x1 convolution, at the feature that AR-Seg warps and fuses.
 
-    ``feature_channels`` are that feature's channels, ``final`` is the last convolution, ``auxiliary`` names the submodules that
-    serve training alone.
+    ``feature_channels`` are that feature's channels, ``final`` is the last convolution,
+    ``auxiliary`` names the submodules that serve training alone.
     """
 
     auxiliary: ClassVar[tuple[str, ...]]
@@ -26,7 +26,8 @@ class SegmentationNetwork(nn.Module, ABC):
 
     @abstractmethod
     def features(self, image: Tensor) -> tuple[Tensor, Any]:
-        """Normalised image (N, 3, H, W) to the feature (N, feature_channels, h, w), and what the auxiliary losses need."""
+        """Normalised image (N, 3, H, W) to the feature (N, feature_channels, h, w), and what the
+        auxiliary losses need."""
 
     @abstractmethod
     def classify(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
@@ -45,15 +46,22 @@ class SegmentationNetwork(nn.Module, ABC):
         feature, _ = self.features(image)
         return self.classify(feature, (image.shape[-2], image.shape[-1])), feature
 
-    def losses(self, logits: Tensor, extra: Any, label: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    def losses(
+        self, logits: Tensor, extra: Any, label: Tensor, weights: Tensor
+    ) -> dict[str, Tensor]:
         """All terms of the loss by name."""
-        return {"task": self.task_loss(logits, label, weights), **self.auxiliary_loss(extra, label, weights)}
+        return {
+            "task": self.task_loss(logits, label, weights),
+            **self.auxiliary_loss(extra, label, weights),
+        }
 
 
 class TwoPartNetwork(SegmentationNetwork):
-    """A network that falls into N_feat, its backbone, and N_task (DFF's terms): AR-Seg's ablation fuses between the two.
+    """A network that falls into N_feat, its backbone, and N_task (DFF's terms): AR-Seg's ablation
+    fuses between the two.
 
-    ``backbone_channels`` are those of the feature that enters N_task, ``stem_channels`` those behind the backbone's stem.
+    ``backbone_channels`` are those of the feature that enters N_task, ``stem_channels`` those
+    behind the backbone's stem.
     """
 
     backbone: ResNet
@@ -69,7 +77,8 @@ class TwoPartNetwork(SegmentationNetwork):
         return self.task_features(backbone), extra
 
     def backbone_features(self, image: Tensor) -> tuple[Tensor, Any]:
-        """N_feat: normalised image to (N, backbone_channels, h, w), and what the auxiliary losses need."""
+        """N_feat: normalised image to (N, backbone_channels, h, w), and what the auxiliary losses
+        need."""
         return self.stage_features(self.backbone.stem(image))
 
     @abstractmethod

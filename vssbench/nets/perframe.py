@@ -1,4 +1,5 @@
-"""A segmentation network on every frame, at any constant scale: the base of the per-frame methods."""
+"""A segmentation network on every frame, at any constant scale: the base of the per-frame
+methods."""
 
 from __future__ import annotations
 
@@ -15,16 +16,22 @@ from vssbench.nets.resize import resize, scaled_size
 def check_scale(name: str, scale: float) -> float:
     """A scale between 0.05 and 1. Raises UsageError otherwise."""
     if not 0.05 <= scale <= 1:
-        raise UsageError(f"{name}: scale={scale:g} is not between 0.05 and 1 (1 is full resolution; AR-Seg uses 0.3 to 1)")
+        raise UsageError(
+            f"{name}: scale={scale:g} is not between 0.05 and 1 (1 is full resolution; AR-Seg uses "
+            "0.3 to 1)"
+        )
     return scale
 
 
 class PerFrameSegmenter(VideoSegmenter):
-    """Resizes the image by ``scale``, runs the network, resizes its logits back; a non-keyframe is the same work."""
+    """Resizes the image by ``scale``, runs the network, resizes its logits back; a non-keyframe is
+    the same work."""
 
     free_parameters: ClassVar[tuple[str, ...]] = ("scale",)
 
-    def __init__(self, name: str, network: SegmentationNetwork, classes: int, scale: float, width: float) -> None:
+    def __init__(
+        self, name: str, network: SegmentationNetwork, classes: int, scale: float, width: float
+    ) -> None:
         super().__init__(classes)
         self.name, self.scale, self.width = name, check_scale(name, scale), width
         self.net = network

@@ -1,8 +1,10 @@
-"""PSPNet in its two published forms (Zhao et al., CVPR 2017): AR-Seg's with upsampling stages, and hszhao/semseg's.
+"""PSPNet in its two published forms (Zhao et al., CVPR 2017): AR-Seg's with upsampling stages, and
+hszhao/semseg's.
 
-``UpsamplingPSPNet`` is the network of AR-Seg's CamVid experiments: its feature before the last 1x1 convolution, which AR-Seg
-warps and fuses, has 64 channels at full resolution. ``SemsegPSPNet`` is that of its Cityscapes experiments and of the PSPNet
-paper's own rows: 512 channels at stride 8. ``MmsegPSPNet`` is open-mmlab's, whose checkpoints are the most at hand.
+``UpsamplingPSPNet`` is the network of AR-Seg's CamVid experiments: its feature before the last 1x1
+convolution, which AR-Seg warps and fuses, has 64 channels at full resolution. ``SemsegPSPNet`` is
+that of its Cityscapes experiments and of the PSPNet paper's own rows: 512 channels at stride 8.
+``MmsegPSPNet`` is open-mmlab's, whose checkpoints are the most at hand.
 """
 
 from __future__ import annotations
@@ -53,10 +55,12 @@ class UpsampleStage(nn.Module):
 
 
 class UpsamplingPSPNet(TwoPartNetwork):
-    """AR-Seg's CamVid PSPNet; with ResNet-18 17,461,979 parameters at 12 classes and width 1, presence classifier included.
+    """AR-Seg's CamVid PSPNet; with ResNet-18 17,461,979 parameters at 12 classes and width 1,
+    presence classifier included.
 
-    Only from the second block on are stage 3 (dilation 2) and stage 4 (dilation 4) dilated. ``task`` names the submodules of
-    the paper's N_task, ``feature_channels`` those before the last 1x1 convolution (64).
+    Only from the second block on are stage 3 (dilation 2) and stage 4 (dilation 4) dilated.
+    ``task`` names the submodules of the paper's N_task, ``feature_channels`` those before the last
+    1x1 convolution (64).
     """
 
     auxiliary = ("presence",)
@@ -64,7 +68,9 @@ class UpsamplingPSPNet(TwoPartNetwork):
     def __init__(self, classes: int, layers: int = 18, width: float = 1.0) -> None:
         super().__init__()
         wide, middle, narrow = (scaled_channels(c, width) for c in (1024, 256, 64))
-        self.backbone = ResNet(layers, width, strides=(1, 2, 1, 1), dilations=((1,), (1,), (1, 2), (1, 4)))
+        self.backbone = ResNet(
+            layers, width, strides=(1, 2, 1, 1), dilations=((1,), (1,), (1, 2), (1, 4))
+        )
         _, _, third, fourth = self.backbone.channels
         self.psp = PyramidPooling(fourth, wide)
         self.drop_psp = nn.Dropout2d(0.3)
@@ -73,8 +79,14 @@ class UpsamplingPSPNet(TwoPartNetwork):
         self.up3 = UpsampleStage(narrow, narrow)
         self.drop_up = nn.Dropout2d(0.15)
         self.final = nn.Conv2d(narrow, classes, 1)
-        self.presence = nn.Sequential(nn.Linear(third, middle), nn.ReLU(inplace=True), nn.Linear(middle, classes))
-        self.stem_channels, self.backbone_channels, self.feature_channels = self.backbone.stem_channels, fourth, narrow
+        self.presence = nn.Sequential(
+            nn.Linear(third, middle), nn.ReLU(inplace=True), nn.Linear(middle, classes)
+        )
+        self.stem_channels, self.backbone_channels, self.feature_channels = (
+            self.backbone.stem_channels,
+            fourth,
+            narrow,
+        )
 
     def stage_features(self, stem: Tensor) -> tuple[Tensor, Tensor]:
         _, _, third, fourth = self.backbone.stages(stem)
@@ -88,7 +100,8 @@ class UpsamplingPSPNet(TwoPartNetwork):
         return x
 
     def classify(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
-        """The last 1x1 convolution, and the resize to the image's size (a no-op where both sides divide by 8)."""
+        """The last 1x1 convolution, and the resize to the image's size (a no-op where both sides
+        divide by 8)."""
         return resize(self.final(feature), size)
 
     def presence_logits(self, third: Tensor) -> Tensor:
@@ -105,13 +118,18 @@ class UpsamplingPSPNet(TwoPartNetwork):
 
 
 class NormalisedPooling(nn.Module):
-    """Section 3.2 in hszhao/semseg's form: 1x1 convolutions with BN and ReLU, the input concatenated first."""
+    """Section 3.2 in hszhao/semseg's form: 1x1 convolutions with BN and ReLU, the input
+    concatenated first."""
 
     def __init__(self, inputs: int, outputs: int, align_corners: bool) -> None:
         super().__init__()
         self.align_corners = align_corners
         self.stages = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+            nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, bias=False),
+                nn.BatchNorm2d(outputs),
+                nn.ReLU(inplace=True),
+            )
             for _ in BINS
         )
 
@@ -125,10 +143,12 @@ class NormalisedPooling(nn.Module):
 
 
 class SemsegPSPNet(TwoPartNetwork):
-    """hszhao/semseg's PSPNet, with the ResNet-18 that AR-Seg added to it (16,764,262 parameters at 19 classes).
+    """hszhao/semseg's PSPNet, with the ResNet-18 that AR-Seg added to it (16,764,262 parameters at
+    19 classes).
 
-    ResNet-50 and 101 have the deep stem (64, 64, 128), and dilations 2 and 4 in every block of stages 3 and 4; AR-Seg's
-    ResNet-18 has the 7x7 stem, and its blocks' first convolutions keep the dilation 1 in each stage's first block.
+    ResNet-50 and 101 have the deep stem (64, 64, 128), and dilations 2 and 4 in every block of
+    stages 3 and 4; AR-Seg's ResNet-18 has the 7x7 stem, and its blocks' first convolutions keep the
+    dilation 1 in each stage's first block.
     """
 
     auxiliary = ("auxiliary_head",)
@@ -145,8 +165,14 @@ class SemsegPSPNet(TwoPartNetwork):
         self.head = _head(fourth + pooled * len(BINS), head)
         self.drop = nn.Dropout2d(0.1)
         self.final = nn.Conv2d(head, classes, 1)
-        self.auxiliary_head = nn.Sequential(*_head(third, auxiliary), nn.Dropout2d(0.1), nn.Conv2d(auxiliary, classes, 1))
-        self.stem_channels, self.backbone_channels, self.feature_channels = self.backbone.stem_channels, fourth, head
+        self.auxiliary_head = nn.Sequential(
+            *_head(third, auxiliary), nn.Dropout2d(0.1), nn.Conv2d(auxiliary, classes, 1)
+        )
+        self.stem_channels, self.backbone_channels, self.feature_channels = (
+            self.backbone.stem_channels,
+            fourth,
+            head,
+        )
         initialise_convolutions(self)
 
     @staticmethod
@@ -154,7 +180,13 @@ class SemsegPSPNet(TwoPartNetwork):
         if layers < 50:
             dilations: tuple[tuple[Dilation, ...], ...] = ((1,), (1,), ((1, 2), 2), ((1, 4), 4))
             return ResNet(layers, width, strides=(1, 2, 1, 1), dilations=dilations)
-        return ResNet(layers, width, strides=(1, 2, 1, 1), dilations=((1,), (1,), (2,), (4,)), deep_stem=(64, 64, 128))
+        return ResNet(
+            layers,
+            width,
+            strides=(1, 2, 1, 1),
+            dilations=((1,), (1,), (2,), (4,)),
+            deep_stem=(64, 64, 128),
+        )
 
     @staticmethod
     def _head_channels(layers: int) -> tuple[int, int]:
@@ -175,7 +207,9 @@ class SemsegPSPNet(TwoPartNetwork):
 
     def auxiliary_loss(self, extra: Tensor, label: Tensor, weights: Tensor) -> dict[str, Tensor]:
         """Cross-entropy of the head on stage 3, weight 0.4 (section 4)."""
-        logits = resize(self.auxiliary_head(extra), (label.shape[-2], label.shape[-1]), self.align_corners)
+        logits = resize(
+            self.auxiliary_head(extra), (label.shape[-2], label.shape[-1]), self.align_corners
+        )
         return {"auxiliary": self.auxiliary_weight * cross_entropy(logits, label, weights)}
 
     def task_loss(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
@@ -184,10 +218,11 @@ class SemsegPSPNet(TwoPartNetwork):
 
 
 class MmsegPSPNet(SemsegPSPNet):
-    """open-mmlab's PSPNet (12,790,086 parameters with ResNet-18 at 19 classes, 67,967,622 with ResNet-101).
+    """open-mmlab's PSPNet (12,790,086 parameters with ResNet-18 at 19 classes, 67,967,622 with
+    ResNet-101).
 
-    The deep stem (32, 32, 64); in a stage's first block half its dilation; of a basic block the first convolution alone is
-    dilated; narrower heads behind ResNet-18; corners are not aligned.
+    The deep stem (32, 32, 64); in a stage's first block half its dilation; of a basic block the
+    first convolution alone is dilated; narrower heads behind ResNet-18; corners are not aligned.
     """
 
     align_corners = False
@@ -197,7 +232,9 @@ class MmsegPSPNet(SemsegPSPNet):
         basic: tuple[tuple[Dilation, ...], ...] = ((1,), (1,), (1, (2, 1)), ((2, 1), (4, 1)))
         bottleneck: tuple[tuple[Dilation, ...], ...] = ((1,), (1,), (1, 2), (2, 4))
         dilations = basic if layers < 50 else bottleneck
-        return ResNet(layers, width, strides=(1, 2, 1, 1), dilations=dilations, deep_stem=(32, 32, 64))
+        return ResNet(
+            layers, width, strides=(1, 2, 1, 1), dilations=dilations, deep_stem=(32, 32, 64)
+        )
 
     @staticmethod
     def _head_channels(layers: int) -> tuple[int, int]:
@@ -205,7 +242,11 @@ class MmsegPSPNet(SemsegPSPNet):
 
 
 def _head(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
 
 
 #: value of the parameter ``style`` -> the network
@@ -216,10 +257,15 @@ STYLES: dict[str, type[UpsamplingPSPNet] | type[SemsegPSPNet]] = {
 }
 
 
-def make_pspnet(method: str, classes: int, layers: int, style: str, width: float) -> tuple[TwoPartNetwork, str]:
-    """The PSPNet of a method's parameters, and what tables call it. Raises UsageError for one that there is not."""
+def make_pspnet(
+    method: str, classes: int, layers: int, style: str, width: float
+) -> tuple[TwoPartNetwork, str]:
+    """The PSPNet of a method's parameters, and what tables call it. Raises UsageError for one that
+    there is not."""
     if style not in STYLES:
         raise UsageError(f"{method}: unknown style {style!r}; expected one of {', '.join(STYLES)}")
     if layers not in (18, 50, 101):
         raise UsageError(f"{method}: layers={layers}; expected 18, 50 or 101")
-    return STYLES[style](classes, layers, width), f"PSPNet{layers}" + ("" if style == "upsample" else f" ({style})")
+    return STYLES[style](classes, layers, width), f"PSPNet{layers}" + (
+        "" if style == "upsample" else f" ({style})"
+    )

@@ -1,4 +1,5 @@
-"""ResNet-18, 50 and 101 as segmentation backbones: either stem, any strides and dilations (He et al., CVPR 2016)."""
+"""ResNet-18, 50 and 101 as segmentation backbones: either stem, any strides and dilations (He et
+al., CVPR 2016)."""
 
 from __future__ import annotations
 
@@ -13,15 +14,18 @@ from vssbench.core.segmenter import scaled_channels
 #: layers -> blocks of each stage
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
-#: of a block: one number for all its 3x3 convolutions, or those of the first and the second of a basic block
+#: of a block: one number for all its 3x3 convolutions, or those of the first and the second of a
+#: basic block
 Dilation = int | tuple[int, int]
 
-#: strides and dilations of the four stages; a stage's last dilation repeats for its remaining blocks
+#: strides and dilations of the four stages; a stage's last dilation repeats for its remaining
+#: blocks
 STRIDED = ((1, 2, 2, 2), ((1,), (1,), (1,), (1,)))
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with a shortcut; ``dilation`` may be a pair, that of the first and of the second."""
+    """Two 3x3 convolutions with a shortcut; ``dilation`` may be a pair, that of the first and of
+    the second."""
 
     expansion = 1
 
@@ -42,17 +46,22 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1 to ``planes``, 3x3 with the stride and the dilation, 1x1 to four times ``planes``, with a shortcut."""
+    """1x1 to ``planes``, 3x3 with the stride and the dilation, 1x1 to four times ``planes``, with a
+    shortcut."""
 
     expansion = 4
 
     def __init__(self, inputs: int, planes: int, stride: int, dilation: Dilation) -> None:
         super().__init__()
         if isinstance(dilation, tuple):
-            raise UsageError(f"a bottleneck block has one 3x3 convolution and takes one dilation, not {dilation}")
+            raise UsageError(
+                f"a bottleneck block has one 3x3 convolution and takes one dilation, not {dilation}"
+            )
         self.conv1 = nn.Conv2d(inputs, planes, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(planes, planes, 3, stride, padding=dilation, dilation=dilation, bias=False)
+        self.conv2 = nn.Conv2d(
+            planes, planes, 3, stride, padding=dilation, dilation=dilation, bias=False
+        )
         self.bn2 = nn.BatchNorm2d(planes)
         self.conv3 = nn.Conv2d(planes, planes * self.expansion, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(planes * self.expansion)
@@ -67,11 +76,13 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Features of the four stages, ``channels[i]`` each (64, 128, 256, 512 times the block's expansion, times ``width``).
+    """Features of the four stages, ``channels[i]`` each (64, 128, 256, 512 times the block's
+    expansion, times ``width``).
 
-    ``deep_stem``: channels of three 3x3 convolutions that take the 7x7 one's place (hszhao/semseg and others), None for the
-    7x7. ``strides`` and ``dilations`` are those of the stages, see ``STRIDED`` (output strides 4, 8, 16, 32). The names of the
-    tensors are torchvision's, but for a deep stem, which is the sequence ``conv1``.
+    ``deep_stem``: channels of three 3x3 convolutions that take the 7x7 one's place (hszhao/semseg
+    and others), None for the 7x7. ``strides`` and ``dilations`` are those of the stages, see
+    ``STRIDED`` (output strides 4, 8, 16, 32). The names of the tensors are torchvision's, but for a
+    deep stem, which is the sequence ``conv1``.
     """
 
     def __init__(
@@ -86,7 +97,9 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         if layers not in BLOCKS:
-            raise UsageError(f"there is no ResNet-{layers} here: expected {', '.join(map(str, BLOCKS))} layers")
+            raise UsageError(
+                f"there is no ResNet-{layers} here: expected {', '.join(map(str, BLOCKS))} layers"
+            )
         self.layers, self.width, self.deep_stem = layers, width, deep_stem
         block = BasicBlock if layers < 50 else Bottleneck
         planes = tuple(scaled_channels(c, width) for c in (64, 128, 256, 512))
@@ -102,7 +115,9 @@ class ResNet(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1, ceil_mode=ceil_mode)
         stages = []
-        for count, outputs, stride, pattern in zip(BLOCKS[layers], planes, strides, dilations, strict=True):
+        for count, outputs, stride, pattern in zip(
+            BLOCKS[layers], planes, strides, dilations, strict=True
+        ):
             blocks = []
             for number in range(count):
                 dilation = pattern[min(number, len(pattern) - 1)]
@@ -128,7 +143,8 @@ class ResNet(nn.Module):
 
 
 def deep_convolutions(first: int, second: int, third: int) -> nn.Sequential:
-    """Three 3x3 convolutions, the first of stride 2, with BN and ReLU between them (the last pair is the caller's)."""
+    """Three 3x3 convolutions, the first of stride 2, with BN and ReLU between them (the last pair
+    is the caller's)."""
     return nn.Sequential(
         nn.Conv2d(3, first, 3, 2, padding=1, bias=False),
         nn.BatchNorm2d(first),
@@ -150,8 +166,8 @@ class Shortcut(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.stride == 1:
             return super().forward(x)
-        # torch 2.13 on CPU crashes in the backward pass of a strided 1x1 convolution over 8 channels-last channels; the same
-        # convolution of the pixels that the stride keeps does not
+        # torch 2.13 on CPU crashes in the backward pass of a strided 1x1 convolution over 8
+        # channels-last channels; the same convolution of the pixels that the stride keeps does not
         convolution, norm = self
         assert isinstance(convolution, nn.Conv2d)
         return norm(F.conv2d(x[..., :: self.stride, :: self.stride], convolution.weight))

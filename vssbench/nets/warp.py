@@ -1,8 +1,9 @@
 """Bilinear backward warping of features by a motion field, exact where the motion is zero.
 
-``exact``: a pixel p of the output is the input at ``p + motion[p]``, zero outside; zero motion is the identity bit for bit,
-which ``grid_sample`` is not, since it passes through normalised coordinates. ``paper``: AR-Seg's published warpFeature, whose
-grid is normalised by W-1 but sampled without aligned corners, so that zero motion shifts by up to half a pixel.
+``exact``: a pixel p of the output is the input at ``p + motion[p]``, zero outside; zero motion is
+the identity bit for bit, which ``grid_sample`` is not, since it passes through normalised
+coordinates. ``paper``: AR-Seg's published warpFeature, whose grid is normalised by W-1 but sampled
+without aligned corners, so that zero motion shifts by up to half a pixel.
 """
 
 from __future__ import annotations
@@ -17,27 +18,35 @@ from torch.utils.flop_counter import register_flop_formula
 from vssbench.core.uncompiled import uncompiled
 
 
-def resize_motion(motion: Tensor, size: tuple[int, int], image_size: tuple[int, int] | None = None) -> Tensor:
-    """A field (N, 2, H, W) in pixels of an H x W image as a field (N, 2, *size) in pixels of a feature of that size.
+def resize_motion(
+    motion: Tensor, size: tuple[int, int], image_size: tuple[int, int] | None = None
+) -> Tensor:
+    """A field (N, 2, H, W) in pixels of an H x W image as a field (N, 2, *size) in pixels of a
+    feature of that size.
 
-    Each feature cell takes the mean of the vectors that it covers; both axes are scaled by their own ratio.
+    Each feature cell takes the mean of the vectors that it covers; both axes are scaled by their
+    own ratio.
     """
     height, width = image_size or (motion.shape[-2], motion.shape[-1])
     if motion.shape[-2:] != size:
         motion = F.adaptive_avg_pool2d(motion, size)
-    ratio = torch.tensor([size[1] / width, size[0] / height], dtype=motion.dtype, device=motion.device)
+    ratio = torch.tensor(
+        [size[1] / width, size[0] / height], dtype=motion.dtype, device=motion.device
+    )
     return motion * ratio.view(1, 2, 1, 1)
 
 
 def warp(feature: Tensor, motion: Tensor, mode: str = "exact") -> Tensor:
-    """(N, C, h, w) moved by a backward field (N, 2, h, w) in pixels of the feature; zero outside the feature."""
+    """(N, C, h, w) moved by a backward field (N, 2, h, w) in pixels of the feature; zero outside
+    the feature."""
     if mode == "paper":
         return _warp_paper(feature, motion)
     return torch.ops.vssbench.warp(feature, motion.float())
 
 
 def warp_rows(feature: Tensor, motion: Tensor, first: int, mode: str = "exact") -> Tensor:
-    """Rows ``first`` to ``first + rows`` of :func:`warp`, for the field (N, 2, rows, w) of those rows; without a gradient."""
+    """Rows ``first`` to ``first + rows`` of :func:`warp`, for the field (N, 2, rows, w) of those
+    rows; without a gradient."""
     if mode == "paper":
         return _warp_paper(feature, motion, first)
     rows, (taps, _, _) = _rows(feature), _taps(motion.float(), first, feature.shape[-2])
@@ -55,7 +64,9 @@ def _warp_paper(feature: Tensor, motion: Tensor, first: int = 0) -> Tensor:
     return F.grid_sample(feature, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _taps(motion: Tensor, first: int = 0, height: int | None = None) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
+def _taps(
+    motion: Tensor, first: int = 0, height: int | None = None
+) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
     """Return row index and weight of the four neighbours, and the fractional parts.
 
     Indices are (N * rows * w); weight is 0 outside the feature.
@@ -123,11 +134,18 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]
 
 
 def _motion_gradient(
-    feature: Tensor, motion: Tensor, gradient_rows: Tensor, taps: list[tuple[Tensor, Tensor]], fx: Tensor, fy: Tensor
+    feature: Tensor,
+    motion: Tensor,
+    gradient_rows: Tensor,
+    taps: list[tuple[Tensor, Tensor]],
+    fx: Tensor,
+    fy: Tensor,
 ) -> Tensor:
-    """Gradient of the sampled value along x and y: differences of the neighbours, weighted across the other axis."""
+    """Gradient of the sampled value along x and y: differences of the neighbours, weighted across
+    the other axis."""
     rows, flat_x, flat_y = _rows(feature), fx.flatten(), fy.flatten()
-    # a tap outside the feature has value 0 whatever its fractions; its weight alone does not say so at fraction 0
+    # a tap outside the feature has value 0 whatever its fractions; its weight alone does not say so
+    # at fraction 0
     height, width = motion.shape[-2:]
     x0 = (torch.arange(width, device=motion.device) + motion[:, 0].floor()).flatten()
     y0 = (torch.arange(height, device=motion.device)[:, None] + motion[:, 1].floor()).flatten()
@@ -147,7 +165,9 @@ _warp.register_autograd(_backward, setup_context=_save)
 
 
 @register_flop_formula(torch.ops.vssbench.warp)
-def _warp_flops(feature_shape: Any, motion_shape: Any, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
+def _warp_flops(
+    feature_shape: Any, motion_shape: Any, *args: Any, out_shape: Any = None, **kwargs: Any
+) -> int:
     """Count four taps a value: 4 multiply-accumulates, 8 FLOPs."""
     count, channels, _, _ = feature_shape
     return 8 * count * channels * motion_shape[-2] * motion_shape[-1]

@@ -1,4 +1,5 @@
-"""Xception39, the light backbone of BiSeNet V1 (Yu et al., ECCV 2018, section 4.1), as the first author's code has it."""
+"""Xception39, the light backbone of BiSeNet V1 (Yu et al., ECCV 2018, section 4.1), as the first
+author's code has it."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ EXPANSION = 4
 
 
 class SeparableConvolution(nn.Sequential):
-    """Depthwise 3x3 and pointwise 1x1 convolution with BN after the second alone, then ReLU where ``active``."""
+    """Depthwise 3x3 and pointwise 1x1 convolution with BN after the second alone, then ReLU where
+    ``active``."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, active: bool = True) -> None:
         super().__init__(
@@ -29,7 +31,8 @@ class SeparableConvolution(nn.Sequential):
 
 
 class Block(nn.Module):
-    """Three separable convolutions with a shortcut, which is a separable convolution itself where the stride is 2."""
+    """Three separable convolutions with a shortcut, which is a separable convolution itself where
+    the stride is 2."""
 
     def __init__(self, inputs: int, middle: int, stride: int) -> None:
         super().__init__()
@@ -39,7 +42,11 @@ class Block(nn.Module):
             SeparableConvolution(middle, middle),
             SeparableConvolution(middle, outputs, active=False),
         )
-        self.shortcut = SeparableConvolution(inputs, outputs, stride, active=False) if stride > 1 else nn.Identity()
+        self.shortcut = (
+            SeparableConvolution(inputs, outputs, stride, active=False)
+            if stride > 1
+            else nn.Identity()
+        )
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,7 +54,8 @@ class Block(nn.Module):
 
 
 class Xception39(nn.Module):
-    """Features at strides 8, 16 and 32, of ``channels`` 64, 128 and 256 at width 1 (times ``width``)."""
+    """Features at strides 8, 16 and 32, of ``channels`` 64, 128 and 256 at width 1 (times
+    ``width``)."""
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
@@ -63,7 +71,9 @@ class Xception39(nn.Module):
             middle = scaled_channels(channels, width)
             first = Block(inputs, middle, 2)
             inputs = EXPANSION * middle
-            stages.append(nn.Sequential(first, *(Block(inputs, middle, 1) for _ in range(count - 1))))
+            stages.append(
+                nn.Sequential(first, *(Block(inputs, middle, 1) for _ in range(count - 1)))
+            )
         self.layer1, self.layer2, self.layer3 = stages
         self.channels = tuple(EXPANSION * scaled_channels(c, width) for c in CHANNELS)
         initialise_convolutions(self)

@@ -10,18 +10,36 @@ from vssbench.core.variant import Variant, parse_variant
 from vssbench.report.rows import Row, require
 from vssbench.report.streams import codec_key
 
-#: what makes two runs the same cell; they may still differ in code, library versions and the time of day
-_CELL = ("method", "dataset", "data", "protocol", "height", "width", "gop", "precision", "weights", "seed", "device", "machine")
+#: what makes two runs the same cell; they may still differ in code, library versions and the time
+#: of day
+_CELL = (
+    "method",
+    "dataset",
+    "data",
+    "protocol",
+    "height",
+    "width",
+    "gop",
+    "precision",
+    "weights",
+    "seed",
+    "device",
+    "machine",
+)
 #: a row's field -> the option that filters by it
 _OPTIONS = {"dataset": "-d", "codec": "-c", "method": "-m"}
 
 
 def chosen(
-    rows: Sequence[Row], datasets: Sequence[str] = (), codecs: Sequence[str] = (), methods: Sequence[str] = ()
+    rows: Sequence[Row],
+    datasets: Sequence[str] = (),
+    codecs: Sequence[str] = (),
+    methods: Sequence[str] = (),
 ) -> list[Row]:
     """The rows that match one of each kind of variant; an empty kind lets all pass. See `matches`.
 
-    Raises UsageError, listing what there is, where a variant matches no row, or no row matches all kinds.
+    Raises UsageError, listing what there is, where a variant matches no row, or no row matches all
+    kinds.
     """
     require(rows)
     kept = list(rows)
@@ -29,8 +47,12 @@ def chosen(
         for text in wanted:
             if not any(matches(text, row[field]) for row in rows):
                 present = ", ".join(sorted({row[field] for row in rows}))
-                raise UsageError(f"{_OPTIONS[field]} {text}: no result has such a {field}; there are {present}")
-        kept = [row for row in kept if not wanted or any(matches(text, row[field]) for text in wanted)]
+                raise UsageError(
+                    f"{_OPTIONS[field]} {text}: no result has such a {field}; there are {present}"
+                )
+        kept = [
+            row for row in kept if not wanted or any(matches(text, row[field]) for text in wanted)
+        ]
     if not kept:
         raise UsageError("no result matches all of -d, -c and -m together: leave one of them out")
     return kept
@@ -64,7 +86,10 @@ def _age(row: Row) -> tuple[str, str]:
 
 
 def _cell(row: Row) -> str:
-    return json.dumps([[str(row[name]) for name in _CELL], codec_key(row), row["protocol_details"]], sort_keys=True)
+    return json.dumps(
+        [[str(row[name]) for name in _CELL], codec_key(row), row["protocol_details"]],
+        sort_keys=True,
+    )
 
 
 def _parsed(text: str) -> Variant:

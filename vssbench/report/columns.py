@@ -1,4 +1,5 @@
-"""The columns of a table, the rows that belong together, and the remarks below: the same for every format."""
+"""The columns of a table, the rows that belong together, and the remarks below: the same for every
+format."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from vssbench.report.streams import codec_key, measured_rate, quality_text, stre
 
 @dataclass(frozen=True)
 class Column:
-    """A heading and how a row fills it; ``best`` marks the column whose greatest value is set in bold."""
+    """A heading and how a row fills it; ``best`` marks the column whose greatest value is set in
+    bold."""
 
     heading: str
     cell: Callable[[Row], str]
@@ -30,7 +32,9 @@ def quantity(value: float | None) -> str:
     """Three significant digits or more, never an exponent: 0.412, 18.96, 309.0, 1012."""
     if value is None:
         return DASH
-    decimals = next((places for bound, places in ((1, 3), (100, 2), (1000, 1)) if abs(value) < bound), 0)
+    decimals = next(
+        (places for bound, places in ((1, 3), (100, 2), (1000, 1)) if abs(value) < bound), 0
+    )
     return f"{value:.{decimals}f}"
 
 
@@ -40,7 +44,9 @@ def _plain(key: str, scale: float = 1.0) -> Callable[[Row], str]:
 
 def _latency(kind: str) -> Callable[[Row], str]:
     median, tail = f"latency_{kind}_ms", f"latency_{kind}_p90_ms"
-    return lambda row: DASH if row[median] is None else f"{quantity(row[median])} ({quantity(row[tail])})"
+    return lambda row: (
+        DASH if row[median] is None else f"{quantity(row[median])} ({quantity(row[tail])})"
+    )
 
 
 def _miou(row: Row) -> str:
@@ -63,12 +69,15 @@ FULL = (
     Column("Decode ms", _plain("decode_ms")), Column("Motion ms", _plain("motion_ms")),
     Column("kbit/s measured", lambda row: measured_rate([row]) or DASH),
     Column("PSNR dB", lambda row: quality_text([row], "psnr_db") or DASH),
-    Column("SSIM", lambda row: quality_text([row], "ssim") or DASH), Column("Frames", lambda row: str(row["frames"])),
+    Column("SSIM", lambda row: quality_text([row], "ssim") or DASH), Column("Frames",
+    lambda row: str(row["frames"])),
 )  # fmt: skip
 PRINTED = (METHOD, MIOU, MIOU_0, MIOU_LAST, GMACS, PARAMS, KEY_MS, NONKEY_MS)
 TERMINAL = (
-    METHOD, MIOU, Column("d=0 %", MIOU_0.cell), Column("d=last %", MIOU_LAST.cell), Column("GMACs", GMACS.cell),
-    PARAMS, Column("Key ms", _plain("latency_key_ms")), Column("Non-key ms", _plain("latency_nonkey_ms")),
+    METHOD, MIOU, Column("d=0 %", MIOU_0.cell), Column("d=last %", MIOU_LAST.cell), Column("GMACs",
+    GMACS.cell),
+    PARAMS, Column("Key ms", _plain("latency_key_ms")), Column("Non-key ms",
+    _plain("latency_nonkey_ms")),
 )  # fmt: skip
 
 #: what tells rows of the same name apart, in the order in which it is tried
@@ -80,14 +89,19 @@ _DISTINCTIONS = (
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that may be compared: the same data, frame size, codec, GOP and protocol. Best mIoU first, rows without one last."""
+    """Rows that may be compared: the same data, frame size, codec, GOP and protocol. Best mIoU
+    first, rows without one last."""
 
     title: str
     rows: tuple[Row, ...]
 
     def is_best(self, row: Row, column: Column) -> bool:
         """Return whether this row holds the column's greatest value, of two values at least."""
-        values = [other[column.best] for other in self.rows if column.best and other[column.best] is not None]
+        values = [
+            other[column.best]
+            for other in self.rows
+            if column.best and other[column.best] is not None
+        ]
         return len(values) > 1 and column.best is not None and row[column.best] == max(values)
 
     @property
@@ -102,14 +116,18 @@ class Group:
         return tuple(next((tuple(row["per_class"]) for row in self.rows if row["per_class"]), ()))
 
     def columns(self, base: Sequence[Column]) -> tuple[Column, ...]:
-        """The columns of this group: a letter for the machine is added where there is more than one."""
+        """The columns of this group: a letter for the machine is added where there is more than
+        one."""
         if len(self.machines) < 2:
             return tuple(base)
         return (*base, Column("Machine", lambda row: letter(self.machines, row["machine"])))
 
     def grid(self, columns: Sequence[Column]) -> Grid:
         """The group's rows as texts, the method's name to the left."""
-        lines = [tuple(Cell(column.cell(row), self.is_best(row, column)) for column in columns) for row in self.rows]
+        lines = [
+            tuple(Cell(column.cell(row), self.is_best(row, column)) for column in columns)
+            for row in self.rows
+        ]
         return Grid(tuple(column.heading for column in columns), tuple(lines))
 
     def class_columns(self) -> tuple[Column, ...]:
@@ -122,10 +140,14 @@ class Group:
         said = [f"Machine: {name}." for name in names] if len(names) == 1 else []
         if len(names) > 1:
             listed = "; ".join(f"{letter(names, name)} = {name}" for name in names)
-            said.append(f"Machines: {listed}. Latencies of different machines must not be compared.")
+            said.append(
+                f"Machines: {listed}. Latencies of different machines must not be compared."
+            )
         for row in self.rows:
             if row["status"] != "done":
-                said.append(f"{row['display']} {row['status']}: {row['reason'] or 'no reason was recorded'}")
+                said.append(
+                    f"{row['display']} {row['status']}: {row['reason'] or 'no reason was recorded'}"
+                )
         return [*said, *dict.fromkeys(remark for row in self.rows for remark in row["remarks"])]
 
 
@@ -141,7 +163,8 @@ def letter(names: Sequence[str], name: str) -> str:
 
 
 def groups(rows: Sequence[Row]) -> list[Group]:
-    """Rows that may be compared with each other, by dataset, codec and falling rate, whatever order they come in."""
+    """Rows that may be compared with each other, by dataset, codec and falling rate, whatever order
+    they come in."""
     parts: dict[tuple[str, ...], list[Row]] = {}
     for row in sorted(rows, key=_rank):
         parts.setdefault((*conditions(row), *codec_key(row), str(row["gop"])), []).append(row)
@@ -154,7 +177,9 @@ def conditions(row: Row) -> tuple[str, str, str]:
 
     These are dataset, protocol, and frame size with the data's digest and the protocol's details.
     """
-    details = json.dumps([row["height"], row["width"], row["data"], row["protocol_details"]], sort_keys=True)
+    details = json.dumps(
+        [row["height"], row["width"], row["data"], row["protocol_details"]], sort_keys=True
+    )
     return row["dataset"], row["protocol"], details
 
 
@@ -182,7 +207,9 @@ def told_apart(part: Group) -> Group:
 
     What differs stands behind the names of rows that would otherwise have the same one.
     """
-    return replace(part, rows=tuple(row | {"display": _distinct_name(row, part.rows)} for row in part.rows))
+    return replace(
+        part, rows=tuple(row | {"display": _distinct_name(row, part.rows)} for row in part.rows)
+    )
 
 
 def _distinct_name(row: Row, rows: Sequence[Row]) -> str:

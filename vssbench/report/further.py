@@ -20,8 +20,9 @@ CONSISTENCY_HEADINGS = ("TC %", *(f"VC{length} %" for length in WINDOWS))
 
 @dataclass(frozen=True)
 class Further:
-    """The meters' numbers, None (an empty dictionary for ``vc``) where the run was not asked for them. ``boundary`` is at
-    dataset level, ``image_boundary`` at image level; ``vc`` maps a window's length to VC as VSPW's script has it."""
+    """The meters' numbers, None (an empty dictionary for ``vc``) where the run was not asked for
+    them. ``boundary`` is at dataset level, ``image_boundary`` at image level; ``vc`` maps a
+    window's length to VC as VSPW's script has it."""
 
     boundary: BoundaryScores | None
     image_boundary: BoundaryScores | None
@@ -37,8 +38,14 @@ class Further:
         """Return the numbers for CSV and JSON."""
         record: dict[str, Any] = {}
         if self.boundary is not None and self.image_boundary is not None:
-            record |= {"boundary_f": self.boundary.f, "boundary_f_by_distance": self.boundary.by_distance}
-            record |= {"boundary_f_per_class": self.boundary.per_class, "boundary_f_image": self.image_boundary.f}
+            record |= {
+                "boundary_f": self.boundary.f,
+                "boundary_f_by_distance": self.boundary.by_distance,
+            }
+            record |= {
+                "boundary_f_per_class": self.boundary.per_class,
+                "boundary_f_image": self.image_boundary.f,
+            }
             record |= {"boundary_tolerance": self.boundary.tolerance}
         if self.tc is not None:
             record |= {"tc": self.tc.tc, "tc_by_distance": self.tc.by_distance}
@@ -48,12 +55,13 @@ class Further:
 
 
 def further(run: Run, absent: str, left_out: Collection[int]) -> Further:
-    """The numbers of a run's meters, under the rules of its mIoU; classes that are left out have no part in the boundary
-    F-score's mean. Raises DataError where arrays do not read."""
+    """The numbers of a run's meters, under the rules of its mIoU; classes that are left out have no
+    part in the boundary F-score's mean. Raises DataError where arrays do not read."""
     outlines, steadiness = run.meter(BOUNDARY), run.meter(CONSISTENCY)
     chosen = None if outlines is None else _without(outlines, left_out)
     dataset, image = (
-        None if chosen is None else boundary_scores(chosen, level, run.measurement.aggregate) for level in ("dataset", "image")
+        None if chosen is None else boundary_scores(chosen, level, run.measurement.aggregate)
+        for level in ("dataset", "image")
     )
     return Further(
         boundary=dataset,
@@ -93,10 +101,21 @@ def notes(found: Sequence[Further]) -> list[str]:
     tolerances = sorted({item.boundary.tolerance for item in found if item.boundary})
     if tolerances:
         shares = ", ".join(f"{100 * value:.3g} %" for value in tolerances)
-        said.append(f"Boundary F: outlines of a class match within {shares} of the diagonal (Csurka et al., BMVC 2013).")
-    pairs, exact = (sum(getattr(item.tc, name) for item in found if item.tc) for name in ("pairs", "exact"))
+        said.append(
+            f"Boundary F: outlines of a class match within {shares} of the diagonal (Csurka et "
+            "al., BMVC 2013)."
+        )
+    pairs, exact = (
+        sum(getattr(item.tc, name) for item in found if item.tc) for name in ("pairs", "exact")
+    )
     if pairs:
         motion = {0: "estimated (DIS) between source frames", pairs: "the dataset's exact one"}
-        how = motion.get(exact, f"the dataset's exact one for {exact} of {pairs} pairs of frames, else estimated (DIS)")
-        said.append(f"TC: mIoU of each prediction with the one before, warped by motion that is {how}. VC as VSPW's script.")
+        how = motion.get(
+            exact,
+            f"the dataset's exact one for {exact} of {pairs} pairs of frames, else estimated (DIS)",
+        )
+        said.append(
+            f"TC: mIoU of each prediction with the one before, warped by motion that is {how}. VC "
+            "as VSPW's script."
+        )
     return said

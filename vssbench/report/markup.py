@@ -1,4 +1,5 @@
-"""A grid of texts as Markdown, LaTeX and for the terminal: how a table looks, whatever stands in it."""
+"""A grid of texts as Markdown, LaTeX and for the terminal: how a table looks, whatever stands in
+it."""
 
 from __future__ import annotations
 
@@ -18,8 +19,10 @@ NAME_WIDTH = 34
 _NAME_LEAST = 16
 
 _LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    ">": r"\textgreater{}",
     "|": r"\textbar{}",
 }  # fmt: skip
 
@@ -37,7 +40,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """Headings and lines of equally many cells; the first ``left`` columns hold names, the others numbers."""
+    """Headings and lines of equally many cells; the first ``left`` columns hold names, the others
+    numbers."""
 
     headings: tuple[str, ...]
     lines: tuple[tuple[Cell, ...], ...]
@@ -58,7 +62,10 @@ def markdown_list(remarks: Sequence[str]) -> str:
 def markdown_grid(grid: Grid) -> str:
     """A table in pipes, its columns aligned in the text too."""
     table = [[markdown(heading) for heading in grid.headings]]
-    table += [[f"**{markdown(c.text)}**" if c.bold else markdown(c.text) for c in line] for line in grid.lines]
+    table += [
+        [f"**{markdown(c.text)}**" if c.bold else markdown(c.text) for c in line]
+        for line in grid.lines
+    ]
     widths = [max(3, *(len(line[place]) for line in table)) for place in range(len(grid.headings))]
 
     def written(cells: Sequence[str]) -> str:
@@ -108,7 +115,8 @@ def latex_grid(grid: Grid, title: str) -> str:
 def terminal_grid(grid: Grid, width: int | None = None, fold: bool = False) -> Table:
     """A table for a terminal; the first column is ``width`` wide, names that do not fit are folded.
 
-    Headings of numbers are folded too if ``fold``, at their spaces outside brackets; numbers never are.
+    Headings of numbers are folded too if ``fold``, at their spaces outside brackets; numbers never
+    are.
     """
     from rich import box
     from rich.table import Table
@@ -119,11 +127,15 @@ def terminal_grid(grid: Grid, width: int | None = None, fold: bool = False) -> T
         if place < grid.left:
             least = min(_NAME_LEAST, _longest(grid, place, heading))
             wide = width if place == 0 else None
-            part.add_column(Text(heading), overflow="fold", justify="left", width=wide, min_width=wide or least)
+            part.add_column(
+                Text(heading), overflow="fold", justify="left", width=wide, min_width=wide or least
+            )
         else:
             shown = "\n".join(_PIECES.findall(heading)) if fold else heading
             least = _longest(grid, place, shown)
-            part.add_column(Text(shown), justify="right", no_wrap=True, vertical="top", min_width=least)
+            part.add_column(
+                Text(shown), justify="right", no_wrap=True, vertical="top", min_width=least
+            )
     for line in grid.lines:
         part.add_row(*(Text(cell.text, style="bold green" if cell.bold else "") for cell in line))
     return part
@@ -131,4 +143,6 @@ def terminal_grid(grid: Grid, width: int | None = None, fold: bool = False) -> T
 
 def _longest(grid: Grid, place: int, heading: str) -> int:
     """Characters of a column's longest line."""
-    return max(len(text) for text in (*heading.split("\n"), *(line[place].text for line in grid.lines)))
+    return max(
+        len(text) for text in (*heading.split("\n"), *(line[place].text for line in grid.lines))
+    )

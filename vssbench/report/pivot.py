@@ -1,4 +1,5 @@
-"""A table by codec, as AR-Seg's Table 4 (CVPR 2023): a line a stream at its measured rate, a column a method, and its gain."""
+"""A table by codec, as AR-Seg's Table 4 (CVPR 2023): a line a stream at its measured rate, a column
+a method, and its gain."""
 
 from __future__ import annotations
 
@@ -10,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import parse_variant
 from vssbench.report.choose import matches
-from vssbench.report.columns import Group, conditions, dataset_title, groups, percent, quantity, told_apart
+from vssbench.report.columns import (
+    Group,
+    conditions,
+    dataset_title,
+    groups,
+    percent,
+    quantity,
+    told_apart,
+)
 from vssbench.report.markup import (
     DASH,
     Cell,
@@ -35,7 +44,8 @@ TERMINAL_METHODS = 3
 
 @dataclass(frozen=True)
 class Pivot:
-    """One dataset and protocol: ``lines`` map a method's name to its row under one stream; ``methods`` begin with the base."""
+    """One dataset and protocol: ``lines`` map a method's name to its row under one stream;
+    ``methods`` begin with the base."""
 
     title: str
     methods: tuple[str, ...]
@@ -47,11 +57,16 @@ class Pivot:
         return self.methods[0]
 
     def grid(self, methods: Sequence[str], ssim: bool = True) -> Grid:
-        """The streams, and for these of the methods mIoU and gain; without ``ssim`` the streams have one column less."""
+        """The streams, and for these of the methods mIoU and gain; without ``ssim`` the streams
+        have one column less."""
         headings = ["Codec", "Asked", "kbit/s measured", "PSNR dB", *(["SSIM"] if ssim else [])]
         for method in methods:
             headings += [method, *(["gain"] if method != self.base else [])]
-        return Grid(tuple(headings), tuple(tuple(self._cells(line, methods, ssim)) for line in self.lines), left=2)
+        return Grid(
+            tuple(headings),
+            tuple(tuple(self._cells(line, methods, ssim)) for line in self.lines),
+            left=2,
+        )
 
     def _cells(self, line: dict[str, Row], methods: Sequence[str], ssim: bool) -> Iterator[Cell]:
         rows = list(line.values())
@@ -68,7 +83,8 @@ class Pivot:
                 yield Cell(DASH if gained is None else f"{100 * gained:+.2f}")
 
     def gain(self, line: dict[str, Row], method: str) -> float | None:
-        """The method's mIoU less the base's under that stream, a fraction; None where either was not measured."""
+        """The method's mIoU less the base's under that stream, a fraction; None where either was
+        not measured."""
         own, base = (line[name]["miou"] if name in line else None for name in (method, self.base))
         return None if own is None or base is None else own - base
 
@@ -87,13 +103,25 @@ class Pivot:
 
     def remarks(self) -> list[str]:
         """Explain the gains, the methods' costs, and why a cell has no number."""
-        gain = f"; gain: points of mIoU of the method to its left over {self.base}" if self.methods[1:] else ""
+        gain = (
+            f"; gain: points of mIoU of the method to its left over {self.base}"
+            if self.methods[1:]
+            else ""
+        )
         said = [f"mIoU in %{gain}."]
         costs = [(method, self._cost(method)) for method in self.methods]
         if all(cost is not None for _, cost in costs):
-            said.append(f"GMACs/frame: {'; '.join(f'{method} {quantity(cost)}' for method, cost in costs)}.")
+            said.append(
+                f"GMACs/frame: {'; '.join(f'{method} {quantity(cost)}' for method, cost in costs)}."
+            )
         for method in self.methods:
-            files = sorted({line[method]["weights"] for line in self.lines if method in line and line[method]["weights"]})
+            files = sorted(
+                {
+                    line[method]["weights"]
+                    for line in self.lines
+                    if method in line and line[method]["weights"]
+                }
+            )
             if len(files) > 1:
                 said.append(f"{method} has other weights under other codecs: {', '.join(files)}.")
         for line in self.lines:
@@ -105,20 +133,38 @@ class Pivot:
         return list(dict.fromkeys(said))
 
     def _cost(self, method: str) -> float | None:
-        return _common([line[method]["gmacs_gop"] for line in self.lines if method in line and _done(line[method])])
+        return _common(
+            [
+                line[method]["gmacs_gop"]
+                for line in self.lines
+                if method in line and _done(line[method])
+            ]
+        )
 
     def records(self) -> list[dict[str, Any]]:
-        """A record a stream, fractions: what identifies it, its measured rate and quality, ``miou`` and ``gain`` by method."""
+        """A record a stream, fractions: what identifies it, its measured rate and quality, ``miou``
+        and ``gain`` by method."""
         return [self._record(line) for line in self.lines]
 
     def _record(self, line: dict[str, Row]) -> dict[str, Any]:
         first = next(iter(line.values()))
-        names = ("dataset", "height", "width", "protocol", "gop", "codec", "codec_name", "codec_rate")
+        names = (
+            "dataset",
+            "height",
+            "width",
+            "protocol",
+            "gop",
+            "codec",
+            "codec_name",
+            "codec_rate",
+        )
         record = {name: first[name] for name in names}
         for name in ("bitrate_kbps", "psnr_db", "ssim"):
             record[name] = next((row[name] for row in line.values() if row[name] is not None), None)
         record["base"] = self.base
-        record["miou"] = {method: line[method]["miou"] if method in line else None for method in self.methods}
+        record["miou"] = {
+            method: line[method]["miou"] if method in line else None for method in self.methods
+        }
         record["gain"] = {method: self.gain(line, method) for method in self.methods[1:]}
         return record
 
@@ -126,8 +172,9 @@ class Pivot:
 def pivots(rows: Sequence[Row], base: str | None = None) -> list[Pivot]:
     """A table for each dataset, frame size and protocol.
 
-    Methods stand by falling GMACs, after the base: the method that ``base`` names (a variant, its beginning or its name in
-    tables), by default the costliest. Raises UsageError where ``base`` names none of them, or several.
+    Methods stand by falling GMACs, after the base: the method that ``base`` names (a variant, its
+    beginning or its name in tables), by default the costliest. Raises UsageError where ``base``
+    names none of them, or several.
     """
     require(rows)
     tables = []
@@ -135,7 +182,9 @@ def pivots(rows: Sequence[Row], base: str | None = None) -> list[Pivot]:
         parts = [told_apart(group) for group in members]
         first = parts[0].rows[0]
         lines = tuple({row["display"]: row for row in part.rows} for part in parts)
-        tables.append(Pivot(f"{dataset_title(first)} / {first['protocol']}", _ordered(lines, base), lines))
+        tables.append(
+            Pivot(f"{dataset_title(first)} / {first['protocol']}", _ordered(lines, base), lines)
+        )
     return tables
 
 
@@ -148,16 +197,24 @@ def _ordered(lines: Sequence[dict[str, Row]], base: str | None) -> tuple[str, ..
     names = sorted(cost, key=lambda name: (-cost[name], name))
     if base is None:
         return tuple(names)
-    found = [name for name in names if base in (name, variants[name]) or parse_variant(variants[name]) == _variant(base)]
+    found = [
+        name
+        for name in names
+        if base in (name, variants[name]) or parse_variant(variants[name]) == _variant(base)
+    ]
     found = found or [name for name in names if matches(base, variants[name])]
     if len(found) != 1:
         problem = "several methods" if found else "no method"
-        raise UsageError(f"--base {base} names {problem} of this table: expected one of {', '.join(found or names)}")
+        raise UsageError(
+            f"--base {base} names {problem} of this table: expected one of "
+            f"{', '.join(found or names)}"
+        )
     return (found[0], *(name for name in names if name != found[0]))
 
 
 def render_pivot(rows: Sequence[Row], format: str, base: str | None = None) -> str:
-    """The tables by codec in a format of `vssbench.report.table.render`; CSV and JSON hold fractions."""
+    """The tables by codec in a format of `vssbench.report.table.render`; CSV and JSON hold
+    fractions."""
     check_format(format)
     tables = pivots(rows, base)
     if format == "json":
@@ -170,12 +227,17 @@ def render_pivot(rows: Sequence[Row], format: str, base: str | None = None) -> s
         if format == "latex":
             blocks += [latex_grid(grid, table.heading), latex_list(table.remarks())]
         else:
-            blocks += [f"### {markdown(table.heading)}", markdown_grid(grid), markdown_list(table.remarks())]
+            blocks += [
+                f"### {markdown(table.heading)}",
+                markdown_grid(grid),
+                markdown_list(table.remarks()),
+            ]
     return "\n\n".join(blocks) + "\n"
 
 
 def terminal_pivot(rows: Sequence[Row], base: str | None = None) -> Table:
-    """The tables by codec for a terminal of 100 columns; methods that do not fit beside the others follow below."""
+    """The tables by codec for a terminal of 100 columns; methods that do not fit beside the others
+    follow below."""
     from rich.table import Table
     from rich.text import Text
 
@@ -196,7 +258,11 @@ def _conditions(group: Group) -> tuple[str, str, str]:
 def _flat(record: dict[str, Any]) -> Row:
     """Flatten a record: ``miou <method>`` and ``gain <method>`` become single values."""
     flat = {name: value for name, value in record.items() if name not in ("miou", "gain")}
-    return flat | {f"{kind} {method}": value for kind in ("miou", "gain") for method, value in record[kind].items()}
+    return flat | {
+        f"{kind} {method}": value
+        for kind in ("miou", "gain")
+        for method, value in record[kind].items()
+    }
 
 
 def _is_best(line: dict[str, Row], method: str) -> bool:

@@ -1,4 +1,5 @@
-"""Figures: accuracy against cost with its Pareto front, and accuracy against the distance from the keyframe."""
+"""Figures: accuracy against cost with its Pareto front, and accuracy against the distance from the
+keyframe."""
 
 from __future__ import annotations
 
@@ -45,11 +46,13 @@ _TICKS, _NARROW_TICKS = 12, 6
 
 
 def pareto(rows: Sequence[Row], path: Path) -> list[str]:
-    """Draw mIoU (%) against GMACs a frame (mean over a GOP), a panel for each dataset, codec and protocol.
+    """Draw mIoU (%) against GMACs a frame (mean over a GOP), a panel for each dataset, codec and
+    protocol.
 
-    Points are labelled; where panels are narrow the legend names them instead. The format follows the file's ending: .png,
-    .pdf or .svg. Returns the rows left out, in words: those without accuracy or without a cost. Raises UsageError where no
-    row can be drawn, the ending is another or there are too many panels.
+    Points are labelled; where panels are narrow the legend names them instead. The format follows
+    the file's ending: .png, .pdf or .svg. Returns the rows left out, in words: those without
+    accuracy or without a cost. Raises UsageError where no row can be drawn, the ending is another
+    or there are too many panels.
     """
     drawn, left_out = drawable(rows, {"miou": "accuracy", "gmacs_gop": "GMACs"})
     parts = [told_apart(part) for part in groups(drawn)]
@@ -64,23 +67,32 @@ def pareto(rows: Sequence[Row], path: Path) -> list[str]:
         fronts = []
         for axes, part in zip(panels, parts, strict=True):
             axes.margins(_MARGIN if labelled else _BARE_MARGIN)
-            fronts.append(_scatter(axes, part, [named[name(row)] for row in part.rows], logarithmic))
+            fronts.append(
+                _scatter(axes, part, [named[name(row)] for row in part.rows], logarithmic)
+            )
         heading = _name_panels(panels, parts, "GMACs per frame (mean over a GOP)")
         handles = [
-            Line2D([], [], linestyle="", marker=look.marker, color=look.colour, label=text) for text, look in named.items()
+            Line2D([], [], linestyle="", marker=look.marker, color=look.colour, label=text)
+            for text, look in named.items()
         ]
-        legend_outside(figure, [*handles, Line2D([], [], color=GREY, label="Pareto front")], heading)
+        legend_outside(
+            figure, [*handles, Line2D([], [], color=GREY, label="Pareto front")], heading
+        )
         settle(figure)
         for axes, part, front in zip(panels, parts, fronts, strict=True) if labelled else ():
             cost, accuracy = _coordinates(part.rows)
-            place_labels(axes, cost, accuracy, [row["display"] for row in part.rows], LABEL_SIZE, front)
+            place_labels(
+                axes, cost, accuracy, [row["display"] for row in part.rows], LABEL_SIZE, front
+            )
     return left_out
 
 
 def distance(rows: Sequence[Row], path: Path) -> list[str]:
-    """Draw mIoU (%) against the distance from the keyframe (frames), a line a method, panels and files as in `pareto`.
+    """Draw mIoU (%) against the distance from the keyframe (frames), a line a method, panels and
+    files as in `pareto`.
 
-    Distances at which nothing was scored have no marker. Returns the rows left out, in words: those without accuracy.
+    Distances at which nothing was scored have no marker. Returns the rows left out, in words: those
+    without accuracy.
     """
     drawn, left_out = drawable(rows, {"miou": "accuracy"})
     parts = [told_apart(part) for part in groups(drawn)]
@@ -91,9 +103,14 @@ def distance(rows: Sequence[Row], path: Path) -> list[str]:
         for axes, part in zip(panels, parts, strict=True):
             for row in part.rows:
                 look = lines[row["display"]]
-                scored = [(d, 100 * value) for d, value in enumerate(row["miou_by_distance"]) if value is not None]
+                scored = [
+                    (d, 100 * value)
+                    for d, value in enumerate(row["miou_by_distance"])
+                    if value is not None
+                ]
                 (handles[row["display"]],) = axes.plot(
-                    *zip(*scored, strict=True), color=look.colour, marker=look.marker, linestyle=look.dash,
+                    *zip(*scored, strict=True), color=look.colour, marker=look.marker,
+                    linestyle=look.dash,
                     markersize=3 if narrow(axes) else 4, label=row["display"],
                 )  # fmt: skip
             _distance_ticks(axes, max(len(row["miou_by_distance"]) for row in part.rows))
@@ -104,7 +121,8 @@ def distance(rows: Sequence[Row], path: Path) -> list[str]:
 
 
 def pareto_front(cost: Sequence[float], accuracy: Sequence[float]) -> list[int]:
-    """Indices of the points that no other point beats, that is costs no more and is more accurate, by rising cost."""
+    """Indices of the points that no other point beats, that is costs no more and is more accurate,
+    by rising cost."""
     front: list[int] = []
     for place in sorted(range(len(cost)), key=lambda item: (cost[item], -accuracy[item])):
         if not front or accuracy[place] > accuracy[front[-1]]:
@@ -113,13 +131,18 @@ def pareto_front(cost: Sequence[float], accuracy: Sequence[float]) -> list[int]:
 
 
 def drawable(rows: Sequence[Row], needed: dict[str, str]) -> tuple[list[Row], list[str]]:
-    """The rows that have all that is needed, and the others in words. Raises UsageError where none has."""
+    """The rows that have all that is needed, and the others in words. Raises UsageError where none
+    has."""
     require(rows)
     drawn, left_out = [], []
     for row in rows:
         missing = [words for name, words in needed.items() if row[name] is None]
         if missing:
-            why = f"{row['status']}: {row['reason']}" if row["status"] != "done" else f"no {' and no '.join(missing)}"
+            why = (
+                f"{row['status']}: {row['reason']}"
+                if row["status"] != "done"
+                else f"no {' and no '.join(missing)}"
+            )
             left_out.append(f"{row['display']} on {row['dataset']} through {row['codec']} ({why})")
         else:
             drawn.append(row)
@@ -131,7 +154,9 @@ def drawable(rows: Sequence[Row], needed: dict[str, str]) -> tuple[list[Row], li
 def nothing_to_draw(left_out: Sequence[str]) -> UsageError:
     """The error where all rows are left out: the first of them, and how many more."""
     more = f" and {len(left_out) - 1} more" if left_out[1:] else ""
-    return UsageError(f"nothing to draw: {left_out[0]}{more}; measure some first (see `run --help`)")
+    return UsageError(
+        f"nothing to draw: {left_out[0]}{more}; measure some first (see `run --help`)"
+    )
 
 
 def _family(row: Row) -> str:
@@ -150,8 +175,11 @@ def _coordinates(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
     return [row["gmacs_gop"] for row in rows], [100 * row["miou"] for row in rows]
 
 
-def _scatter(axes: Axes, part: Group, looks: Sequence[Look], logarithmic: bool) -> npt.NDArray[np.float64]:
-    """Points and Pareto front of one panel; returns the front's corners (N, 2) in data coordinates."""
+def _scatter(
+    axes: Axes, part: Group, looks: Sequence[Look], logarithmic: bool
+) -> npt.NDArray[np.float64]:
+    """Points and Pareto front of one panel; returns the front's corners (N, 2) in data
+    coordinates."""
     cost, accuracy = _coordinates(part.rows)
     if logarithmic:
         axes.set_xscale("log")
@@ -175,7 +203,8 @@ def _distance_ticks(axes: Axes, length: int) -> None:
 
 
 def _name_panels(panels: Sequence[Axes], parts: Sequence[Group], xlabel: str) -> str:
-    """Title panels by what differs between them, the figure by what all share; name the axes, return the legend's heading."""
+    """Title panels by what differs between them, the figure by what all share; name the axes,
+    return the legend's heading."""
     short = narrow(panels[0])
     named = [_conditions(part, short) for part in parts]
     shared = [len(set(values)) == 1 and len(parts) > 1 for values in zip(*named, strict=True)]
@@ -185,11 +214,18 @@ def _name_panels(panels: Sequence[Axes], parts: Sequence[Group], xlabel: str) ->
         wrapped_title(axes, "\n".join(lines).replace(" (", "\n(").splitlines() if short else lines)
     common = [value for value, same in zip(named[0], shared, strict=True) if same]
     if common or short:
-        panels[0].figure.suptitle(" / ".join([*common, *(["measured rates"] if short else [])]), fontsize=TEXT_SIZE)
+        panels[0].figure.suptitle(
+            " / ".join([*common, *(["measured rates"] if short else [])]), fontsize=TEXT_SIZE
+        )
     label_axes(panels, "mIoU (%)", xlabel)
     return xlabel if short else ""
 
 
 def _conditions(part: Group, short: bool) -> tuple[str, ...]:
     first = part.rows[0]
-    return dataset_title(first), stream_title(part.rows, gop=False, short=short), f"GOP {first['gop']}", first["protocol"]
+    return (
+        dataset_title(first),
+        stream_title(part.rows, gop=False, short=short),
+        f"GOP {first['gop']}",
+        first["protocol"],
+    )

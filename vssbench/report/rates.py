@@ -1,4 +1,5 @@
-"""Figures over the measured bit rate: accuracy of methods, and quality of the decoded frames, for each codec."""
+"""Figures over the measured bit rate: accuracy of methods, and quality of the decoded frames, for
+each codec."""
 
 from __future__ import annotations
 
@@ -38,11 +39,13 @@ _MARGIN = 0.06
 
 
 def rate(rows: Sequence[Row], path: Path) -> list[str]:
-    """Draw mIoU (%) against the measured rate (kbit/s, logarithmic), a line for each method and codec setting.
+    """Draw mIoU (%) against the measured rate (kbit/s, logarithmic), a line for each method and
+    codec setting.
 
-    Colours are codecs, markers and dashes methods; a panel for each dataset and protocol. Uncompressed video is a level
-    line: its rate is that of pixels. The format follows the file's ending, as in `vssbench.report.plots.pareto`. Returns
-    the rows left out, in words. Raises UsageError where none can be drawn or there are more lines than can be told apart.
+    Colours are codecs, markers and dashes methods; a panel for each dataset and protocol.
+    Uncompressed video is a level line: its rate is that of pixels. The format follows the file's
+    ending, as in `vssbench.report.plots.pareto`. Returns the rows left out, in words. Raises
+    UsageError where none can be drawn or there are more lines than can be told apart.
     """
     drawn, left_out = drawable(rows, {"miou": "accuracy", "bitrate_kbps": "measured rate"})
     named = [row for part in groups(drawn) for row in told_apart(part).rows]
@@ -50,14 +53,28 @@ def rate(rows: Sequence[Row], path: Path) -> list[str]:
     gop = len({row["gop"] for row in coded}) > 1
     colours = _assigned("codec settings", {curve(row, gop) for row in coded}, PALETTE, "-c")
     marks = _assigned("methods", {row["display"] for row in named}, MARKERS, "-m")
-    styles = {name: Look(GREY, mark, DASHES[place % len(DASHES)]) for place, (name, mark) in enumerate(marks.items())}
+    styles = {
+        name: Look(GREY, mark, DASHES[place % len(DASHES)])
+        for place, (name, mark) in enumerate(marks.items())
+    }
     panels = _panels(named)
     with sheet(Path(path), len(panels)) as (figure, all_axes):
         for axes, members in zip(all_axes, panels, strict=True):
             for (setting, method), points in _lines(_parted(members)[1], gop).items():
-                _draw(axes, points, colours[setting], styles[method], list(styles).index(method) % 2 == 1)
+                _draw(
+                    axes,
+                    points,
+                    colours[setting],
+                    styles[method],
+                    list(styles).index(method) % 2 == 1,
+                )
             for row in _parted(members)[0]:
-                _level(axes, 100 * row["miou"], styles[row["display"]], list(styles).index(row["display"]) % 2 == 1)
+                _level(
+                    axes,
+                    100 * row["miou"],
+                    styles[row["display"]],
+                    list(styles).index(row["display"]) % 2 == 1,
+                )
             _finish(axes, members)
         label_axes(all_axes, "mIoU (%)", XLABEL)
         legend_outside(figure, _method_handles(styles), place="upper")
@@ -67,17 +84,22 @@ def rate(rows: Sequence[Row], path: Path) -> list[str]:
 
 
 def quality(rows: Sequence[Row], path: Path, measure: str = "psnr") -> list[str]:
-    """Draw PSNR (dB) or SSIM (``measure``) against the measured rate, a line a codec setting, panels as in `rate`.
+    """Draw PSNR (dB) or SSIM (``measure``) against the measured rate, a line a codec setting,
+    panels as in `rate`.
 
-    A stream that several methods read is drawn once. Returns what was left out, in words: streams without the number, or
-    without loss.
+    A stream that several methods read is drawn once. Returns what was left out, in words: streams
+    without the number, or without loss.
     """
     if measure not in QUALITIES:
         raise UsageError(f"unknown quality {measure!r}: expected {' or '.join(QUALITIES)}")
     field, ylabel = QUALITIES[measure]
-    known, left_out = drawable(rows, {field: ylabel.partition(" ")[0], "bitrate_kbps": "measured rate"})
+    known, left_out = drawable(
+        rows, {field: ylabel.partition(" ")[0], "bitrate_kbps": "measured rate"}
+    )
     lossless = [row for row in known if uncompressed(row) or math.isinf(row[field])]
-    left_out += list(dict.fromkeys(f"{row['codec']} on {row['dataset']} (nothing is lost)" for row in lossless))
+    left_out += list(
+        dict.fromkeys(f"{row['codec']} on {row['dataset']} (nothing is lost)" for row in lossless)
+    )
     drawn = [row for row in known if row not in lossless]
     if not drawn:
         raise nothing_to_draw(left_out)
@@ -87,11 +109,19 @@ def quality(rows: Sequence[Row], path: Path, measure: str = "psnr") -> list[str]
     with sheet(Path(path), len(panels)) as (figure, all_axes):
         for axes, members in zip(all_axes, panels, strict=True):
             for place, (setting, colour) in enumerate(colours.items()):
-                points = sorted({(row["bitrate_kbps"], row[field]) for row in members if curve(row, gop) == setting})
+                points = sorted(
+                    {
+                        (row["bitrate_kbps"], row[field])
+                        for row in members
+                        if curve(row, gop) == setting
+                    }
+                )
                 _draw(axes, points, colour, Look(colour, MARKERS[place], "-"), hollow=False)
             _finish(axes, members)
         label_axes(all_axes, ylabel, XLABEL)
-        legend_outside(figure, _codec_handles(colours, levels=False, marked=True), _heading(all_axes))
+        legend_outside(
+            figure, _codec_handles(colours, levels=False, marked=True), _heading(all_axes)
+        )
         settle(figure)
     return left_out
 
@@ -113,17 +143,24 @@ def _lines(rows: Sequence[Row], gop: bool) -> dict[tuple[str, str], list[tuple[f
     """Points (kbit/s, mIoU %) by rising rate for each codec setting and method."""
     lines: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for row in rows:
-        lines.setdefault((curve(row, gop), row["display"]), []).append((row["bitrate_kbps"], 100 * row["miou"]))
+        lines.setdefault((curve(row, gop), row["display"]), []).append(
+            (row["bitrate_kbps"], 100 * row["miou"])
+        )
     return {key: sorted(lines[key]) for key in sorted(lines)}
 
 
 def _assigned(what: str, names: set[str], signs: Sequence[str], option: str) -> dict[str, str]:
     if len(names) > len(signs):
-        raise UsageError(f"{len(names)} {what} cannot be told apart in one figure: choose at most {len(signs)} by {option}")
+        raise UsageError(
+            f"{len(names)} {what} cannot be told apart in one figure: choose at most {len(signs)} "
+            f"by {option}"
+        )
     return dict(zip(sorted(names), signs, strict=False))
 
 
-def _draw(axes: Axes, points: Sequence[tuple[float, float]], colour: str, look: Look, hollow: bool) -> None:
+def _draw(
+    axes: Axes, points: Sequence[tuple[float, float]], colour: str, look: Look, hollow: bool
+) -> None:
     if points:
         axes.plot(
             *zip(*points, strict=True), color=colour, marker=look.marker, linestyle=look.dash,
@@ -135,7 +172,8 @@ def _level(axes: Axes, value: float, look: Look, hollow: bool) -> None:
     """Draw a line from edge to edge, with the method's marker at its end."""
     axes.axhline(value, color=GREY, linestyle=look.dash, linewidth=1.0, zorder=1)
     axes.plot(
-        [1.0], [value], transform=axes.get_yaxis_transform(), color=GREY, marker=look.marker, linestyle="", clip_on=False,
+        [1.0], [value], transform=axes.get_yaxis_transform(), color=GREY, marker=look.marker,
+        linestyle="", clip_on=False,
         markerfacecolor="white" if hollow else GREY, zorder=4, scalex=False,
     )  # fmt: skip
 
@@ -160,7 +198,8 @@ def _method_handles(styles: dict[str, Look]) -> list[Line2D]:
 
     return [
         Line2D(
-            [], [], color=GREY, marker=look.marker, linestyle=look.dash, label=name,  # type: ignore[arg-type]
+            [], [], color=GREY, marker=look.marker, label=name,
+            linestyle=look.dash,  # type: ignore[arg-type]
             markerfacecolor="white" if place % 2 else GREY,
         )
         for place, (name, look) in enumerate(styles.items())
@@ -171,7 +210,18 @@ def _codec_handles(colours: dict[str, str], levels: bool, marked: bool = False) 
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=colour, marker=MARKERS[place] if marked else "", linewidth=1.3 if marked else 3.0, label=name)
+        Line2D(
+            [],
+            [],
+            color=colour,
+            marker=MARKERS[place] if marked else "",
+            linewidth=1.3 if marked else 3.0,
+            label=name,
+        )
         for place, (name, colour) in enumerate(colours.items())
     ]
-    return [*handles, Line2D([], [], color=GREY, linewidth=1.0, label="uncompressed")] if levels else handles
+    return (
+        [*handles, Line2D([], [], color=GREY, linewidth=1.0, label="uncompressed")]
+        if levels
+        else handles
+    )

@@ -1,4 +1,5 @@
-"""One flat dictionary a run: what tables, plots and the HTML report read. Accuracies are fractions, times milliseconds."""
+"""One flat dictionary a run: what tables, plots and the HTML report read. Accuracies are fractions,
+times milliseconds."""
 
 from __future__ import annotations
 
@@ -17,22 +18,27 @@ Row = dict[str, Any]
 
 #: fields that a row takes from its measurement as they are
 _COPIED = (
-    "run_id", "method", "display", "dataset", "dataset_title", "data", "codec", "codec_title", "codec_name", "codec_rate",
-    "protocol", "protocol_details", "aggregate", "remarks", "gop", "frames", "seconds", "width", "height", "params",
-    "gmacs_key", "gmacs_nonkey", "gmacs_gop", "bitrate_kbps", "ssim", "precision", "device", "seed", "created", "version",
+    "run_id", "method", "display", "dataset", "dataset_title", "data", "codec", "codec_title",
+    "codec_name", "codec_rate",
+    "protocol", "protocol_details", "aggregate", "remarks", "gop", "frames", "seconds", "width",
+    "height", "params",
+    "gmacs_key", "gmacs_nonkey", "gmacs_gop", "bitrate_kbps", "ssim", "precision", "device", "seed",
+    "created", "version",
 )  # fmt: skip
 
 
 def rows(runs: Sequence[Run]) -> list[Row]:
     """One dictionary a run, in the order given; None where a number was not measured.
 
-    ``miou`` is the unweighted mean of ``miou_by_distance`` (index = frames since the keyframe, None where none was
-    scored), or pooled where the protocol pools; ``miou_last`` is at the greatest distance scored; ``per_class`` maps a class
-    to its IoU, averaged over distances as ``miou`` is. Latencies are medians over frames, ``*_p90_ms`` 90th percentiles, of
-    the network alone; ``decode_ms`` is the median over all frames, ``motion_ms`` over non-keyframes, the only ones that need
-    motion. ``bitrate_kbps`` is measured, ``codec_rate`` what was asked for; ``psnr_db`` is infinite where nothing was lost. A
-    run whose arrays do not read has the status ``damaged`` and says why. Where a dataset as typed stands for several data (two
-    folders, or one that was changed), their digests tell them apart in ``dataset_title``.
+    ``miou`` is the unweighted mean of ``miou_by_distance`` (index = frames since the keyframe, None
+    where none was scored), or pooled where the protocol pools; ``miou_last`` is at the greatest
+    distance scored; ``per_class`` maps a class to its IoU, averaged over distances as ``miou`` is.
+    Latencies are medians over frames, ``*_p90_ms`` 90th percentiles, of the network alone;
+    ``decode_ms`` is the median over all frames, ``motion_ms`` over non-keyframes, the only ones
+    that need motion. ``bitrate_kbps`` is measured, ``codec_rate`` what was asked for; ``psnr_db``
+    is infinite where nothing was lost. A run whose arrays do not read has the status ``damaged``
+    and says why. Where a dataset as typed stands for several data (two folders, or one that was
+    changed), their digests tell them apart in ``dataset_title``.
     """
     found = [_row(run) for run in runs]
     known: dict[tuple[Any, ...], set[str]] = {}
@@ -43,7 +49,9 @@ def rows(runs: Sequence[Run]) -> list[Row]:
         if len(data) == 1:
             row["data"] = next(iter(data))  # of a run, too, that was stored before data were
         elif data:
-            row["dataset_title"] = f"{row['dataset_title'] or row['dataset']} (data {row['data'][:6] or 'unknown'})"
+            row["dataset_title"] = (
+                f"{row['dataset_title'] or row['dataset']} (data {row['data'][:6] or 'unknown'})"
+            )
     return found
 
 
@@ -57,13 +65,20 @@ def require(rows: Sequence[Row]) -> None:
     Raises UsageError, saying how to make some, where there are none.
     """
     if not rows:
-        raise UsageError("no results to show: measure some first (see `run --help`), or name the folder that has them (--runs)")
+        raise UsageError(
+            "no results to show: measure some first (see `run --help`), or name the folder that "
+            "has them (--runs)"
+        )
 
 
 def _row(run: Run) -> Row:
     item = run.measurement
     row: Row = {name: getattr(item, name) for name in _COPIED}
-    row |= {"machine": machine_text(item), "weights": str(item.weights.get("file", "")), "psnr_db": _psnr(item)}
+    row |= {
+        "machine": machine_text(item),
+        "weights": str(item.weights.get("file", "")),
+        "psnr_db": _psnr(item),
+    }
     row |= {"status": item.status, "reason": item.reason}
     try:
         confusion, latency = run.confusion, run.latency
@@ -92,14 +107,24 @@ def machine_text(item: Measurement) -> str:
         return str(machine["gpu"])
     threads = machine.get("threads")
     plural = "thread" if threads == 1 else "threads"
-    return ", ".join(filter(None, [str(machine.get("cpu") or ""), f"{threads} {plural}" if threads else ""]))
+    return ", ".join(
+        filter(None, [str(machine.get("cpu") or ""), f"{threads} {plural}" if threads else ""])
+    )
 
 
 def _accuracy(record: ConfusionRecord | None, classes: Sequence[str], aggregate: str) -> Row:
     if record is None:
-        return {"miou": None, "miou_by_distance": [], "miou_0": None, "miou_last": None, "per_class": {}}
+        return {
+            "miou": None,
+            "miou_by_distance": [],
+            "miou_0": None,
+            "miou_last": None,
+            "per_class": {},
+        }
     if record.matrices.shape[1:] != (len(classes), len(classes)):
-        raise DataError(f"confusion matrices of shape {record.matrices.shape} for {len(classes)} classes")
+        raise DataError(
+            f"confusion matrices of shape {record.matrices.shape} for {len(classes)} classes"
+        )
     found = scores(record, aggregate)
     curve = list(found.miou_by_distance)
     return {

@@ -1,4 +1,5 @@
-"""Every score of a run with its 95 % interval, and what one method has over another on the same frames."""
+"""Every score of a run with its 95 % interval, and what one method has over another on the same
+frames."""
 
 from __future__ import annotations
 
@@ -25,8 +26,9 @@ FORMATS = ("md", "csv", "json")
 
 @dataclass(frozen=True)
 class Line:
-    """One run: its scores, the interval of its mIoU (None where there are too few frames), and the same of its difference to
-    the base (None for the base itself, or where they cannot be compared); and what further was measured."""
+    """One run: its scores, the interval of its mIoU (None where there are too few frames), and the
+    same of its difference to the base (None for the base itself, or where they cannot be compared);
+    and what further was measured."""
 
     row: Row
     scores: Scores
@@ -37,7 +39,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Block:
-    """Runs under the same conditions, best mIoU first; ``notes`` say how intervals were made, and why one is missing."""
+    """Runs under the same conditions, best mIoU first; ``notes`` say how intervals were made, and
+    why one is missing."""
 
     title: str
     base: str
@@ -63,14 +66,20 @@ class Rules:
         """
         unknown = [name for name in self.left_out if name not in classes]
         if unknown:
-            raise UsageError(f"--without {unknown[0]!r} is none of the classes that were scored: {', '.join(classes)}")
+            raise UsageError(
+                f"--without {unknown[0]!r} is none of the classes that were scored: "
+                f"{', '.join(classes)}"
+            )
         return [classes.index(name) for name in self.left_out]
 
 
 def blocks(store: RunStore, rows: Sequence[Row], base: str | None, rules: Rules) -> list[Block]:
-    """The scores of measured rows, a block for each set of conditions. ``base`` is a method or its beginning, by default the
-    costliest. Raises UsageError where no row is measured, the base is in no block or a class is not known."""
-    parts = [told_apart(group) for group in groups([row for row in rows if row["miou"] is not None])]
+    """The scores of measured rows, a block for each set of conditions. ``base`` is a method or its
+    beginning, by default the costliest. Raises UsageError where no row is measured, the base is in
+    no block or a class is not known."""
+    parts = [
+        told_apart(group) for group in groups([row for row in rows if row["miou"] is not None])
+    ]
     if not parts:
         raise UsageError("no measured run to score: measure some first (see `run --help`)")
     found = [_block(store, group.title, group.rows, base, rules) for group in parts]
@@ -80,7 +89,9 @@ def blocks(store: RunStore, rows: Sequence[Row], base: str | None, rules: Rules)
     return found
 
 
-def _block(store: RunStore, title: str, rows: Sequence[Row], base: str | None, rules: Rules) -> Block:
+def _block(
+    store: RunStore, title: str, rows: Sequence[Row], base: str | None, rules: Rules
+) -> Block:
     runs = {row["run_id"]: store.get(row["run_id"]) for row in rows}
     records = {name: run.confusion for name, run in runs.items()}
     chosen = _base(rows, base)
@@ -97,13 +108,21 @@ def _block(store: RunStore, title: str, rows: Sequence[Row], base: str | None, r
             other = records[chosen["run_id"]]
             assert other is not None
             gain = _tried(partial(difference, record, other, *how), notes)
-        more = _tried(partial(further.further, runs[row["run_id"]], rules.absent, how[2]), notes) or Further.nothing()
+        more = (
+            _tried(partial(further.further, runs[row["run_id"]], rules.absent, how[2]), notes)
+            or Further.nothing()
+        )
         lines.append(Line(row, scores(record, *how), own, gain, more))
         notes |= dict.fromkeys(row["remarks"])
-    notes |= dict.fromkeys(line.interval.resampling.describe() + "." for line in lines if line.interval)
+    notes |= dict.fromkeys(
+        line.interval.resampling.describe() + "." for line in lines if line.interval
+    )
     notes |= dict.fromkeys(further.notes([line.further for line in lines]))
     if rules.left_out:
-        notes[f"Pixels of {', '.join(rules.left_out)} are not scored, and no mean holds them (TC and VC count them)."] = None
+        notes[
+            f"Pixels of {', '.join(rules.left_out)} are not scored, and no mean holds them (TC and "
+            "VC count them)."
+        ] = None
     return Block(title, chosen["display"] if chosen else "", tuple(lines), tuple(notes))
 
 
@@ -124,7 +143,8 @@ def _tried(make: Callable[[], T], notes: dict[str, None]) -> T | None:
 
 
 HEADINGS = (
-    "Method", "mIoU % [95 %]", "over base, points [95 %]", "pooled %", "image %", "freq. weighted %", "pixel acc. %",
+    "Method", "mIoU % [95 %]", "over base, points [95 %]", "pooled %", "image %",
+    "freq. weighted %", "pixel acc. %",
     "class acc. %", "frames",
 )  # fmt: skip
 
@@ -132,41 +152,66 @@ HEADINGS = (
 def grid(block: Block) -> Grid:
     """A block as a table; a difference whose interval holds no zero is bold."""
     more = further.headings([line.further for line in block.lines])
-    return Grid((*HEADINGS, *more), tuple((*_cells(line), *further.cells(line.further, more)) for line in block.lines))
+    return Grid(
+        (*HEADINGS, *more),
+        tuple((*_cells(line), *further.cells(line.further, more)) for line in block.lines),
+    )
 
 
 def _cells(line: Line) -> tuple[Cell, ...]:
     its = line.scores
-    plain = (its.pooled_miou, its.image_miou, its.frequency_weighted_iou, its.pixel_accuracy, its.mean_accuracy)
+    plain = (
+        its.pooled_miou,
+        its.image_miou,
+        its.frequency_weighted_iou,
+        its.pixel_accuracy,
+        its.mean_accuracy,
+    )
     return (
         Cell(line.row["display"]),
         Cell(percent(its.miou) if line.interval is None else _text(line.interval.miou)),
-        Cell(DASH) if line.gain is None else Cell(_text(line.gain.miou, sign="+"), line.gain.miou.excludes_zero),
+        Cell(DASH)
+        if line.gain is None
+        else Cell(_text(line.gain.miou, sign="+"), line.gain.miou.excludes_zero),
         *(Cell(percent(value)) for value in plain),
         Cell(str(its.frames)),
     )
 
 
 def _text(interval: Interval, sign: str = "") -> str:
-    value, low, high = (f"{100 * number:{sign}.2f}" for number in (interval.value, interval.low, interval.high))
+    value, low, high = (
+        f"{100 * number:{sign}.2f}" for number in (interval.value, interval.low, interval.high)
+    )
     return f"{value} [{low}, {high}]"
 
 
 def remarks(block: Block) -> list[str]:
     """Return the remarks below a block."""
-    compared = [f"Over {block.base}, on the same frames; bold where the interval holds no zero."] if block.lines[1:] else []
+    compared = (
+        [f"Over {block.base}, on the same frames; bold where the interval holds no zero."]
+        if block.lines[1:]
+        else []
+    )
     return [*compared, *block.notes]
 
 
 def render(found: Sequence[Block], format: str) -> str:
     """The blocks as Markdown, CSV or JSON (fractions, not per cent)."""
     if format == "md":
-        parts = [f"### {markdown(b.title)}\n\n{markdown_grid(grid(b))}\n\n{markdown_list(remarks(b))}\n" for b in found]
+        parts = [
+            f"### {markdown(b.title)}\n\n{markdown_grid(grid(b))}\n\n{markdown_list(remarks(b))}\n"
+            for b in found
+        ]
         return "\n".join(parts)
     records = [_record(block, line) for block in found for line in block.lines]
     if format == "json":
         return json_text(records)
-    return csv_text([{k: v for k, v in record.items() if not isinstance(v, dict | list | tuple)} for record in records])
+    return csv_text(
+        [
+            {k: v for k, v in record.items() if not isinstance(v, dict | list | tuple)}
+            for record in records
+        ]
+    )
 
 
 def _record(block: Block, line: Line) -> dict[str, Any]:

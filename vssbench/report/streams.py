@@ -8,20 +8,24 @@ from collections.abc import Sequence
 from vssbench.core.variant import format_value, parse_variant
 from vssbench.report.rows import Row
 
-#: parameters of a codec that say how many bits it may spend, and the GOP, which titles name in words
+#: parameters of a codec that say how many bits it may spend, and the GOP, which titles name in
+#: words
 _NAMED = ("bitrate", "crf", "qp", "gop")
 LOSSLESS = "lossless"
 
 
 def stream_title(rows: Sequence[Row], gop: bool = True, short: bool = False) -> str:
-    """The stream that the rows share: ``H.264, 987 kbit/s measured (1 Mb/s asked), GOP 12``, parts unknown left out.
+    """The stream that the rows share: ``H.264, 987 kbit/s measured (1 Mb/s asked), GOP 12``, parts
+    unknown left out.
 
     Without the GOP if not ``gop``, and without the word "measured" if ``short``.
     """
     rate, asked = measured_rate(rows), rows[0]["codec_rate"]
     parts = [codec_title(rows[0])]
     if rate:
-        parts.append(f"{rate} kbit/s{'' if short else ' measured'}" + (f" ({asked} asked)" if asked else ""))
+        parts.append(
+            f"{rate} kbit/s{'' if short else ' measured'}" + (f" ({asked} asked)" if asked else "")
+        )
     elif asked:
         parts.append(f"{asked} asked")
     if gop and rows[0]["gop"]:
@@ -30,22 +34,29 @@ def stream_title(rows: Sequence[Row], gop: bool = True, short: bool = False) -> 
 
 
 def codec_title(row: Row) -> str:
-    """The codec and its parameters beyond rate and GOP: ``H.264 preset=fast``. Old records name the rate asked for too."""
+    """The codec and its parameters beyond rate and GOP: ``H.264 preset=fast``. Old records name the
+    rate asked for too."""
     if not row["codec_name"]:
         return row["codec_title"] or row["codec"]
     return " ".join(filter(None, [row["codec_name"], settings(row)]))
 
 
 def settings(row: Row) -> str:
-    """The parameters of the row's codec as typed, but for rate and GOP: ``preset=fast,bframes=2``."""
+    """The parameters of the row's codec as typed, but for rate and GOP:
+    ``preset=fast,bframes=2``."""
     params = parse_variant(row["codec"]).params
-    return ",".join(f"{name}={format_value(value)}" for name, value in params.items() if name not in _NAMED)
+    return ",".join(
+        f"{name}={format_value(value)}" for name, value in params.items() if name not in _NAMED
+    )
 
 
 def codec_key(row: Row) -> tuple[str, ...]:
-    """Name and parameters of the row's codec in an order of their own; the GOP, typed or not, is in the row."""
+    """Name and parameters of the row's codec in an order of their own; the GOP, typed or not, is in
+    the row."""
     variant = parse_variant(row["codec"])
-    return variant.name, *sorted(f"{name}={format_value(value)}" for name, value in variant.params.items() if name != "gop")
+    return variant.name, *sorted(
+        f"{name}={format_value(value)}" for name, value in variant.params.items() if name != "gop"
+    )
 
 
 def curve(row: Row, gop: bool) -> str:
@@ -63,12 +74,14 @@ def uncompressed(row: Row) -> bool:
 
 
 def measured_rate(rows: Sequence[Row]) -> str:
-    """The measured rates of the rows in kbit/s: ``987``; ``987-1002`` where they differ, as between library versions."""
+    """The measured rates of the rows in kbit/s: ``987``; ``987-1002`` where they differ, as between
+    library versions."""
     return _span([row["bitrate_kbps"] for row in rows], "{:.0f}")
 
 
 def quality_text(rows: Sequence[Row], name: str) -> str:
-    """PSNR in dB with two decimals (``lossless`` where infinite) or SSIM with four, as a span where the rows differ."""
+    """PSNR in dB with two decimals (``lossless`` where infinite) or SSIM with four, as a span where
+    the rows differ."""
     return _span([row[name] for row in rows], {"psnr_db": "{:.2f}", "ssim": "{:.4f}"}[name])
 
 

@@ -1,4 +1,5 @@
-"""The look that all figures share, and how they are saved: readable at a paper's text width, the same bytes each time."""
+"""The look that all figures share, and how they are saved: readable at a paper's text width, the
+same bytes each time."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ LABEL_SIZE, TEXT_SIZE = 8.0, 9.0
 LETTER_WIDTH = 0.56
 #: inches that a panel gives to the numbers and the name of its y axis
 Y_AXIS_WIDTH = 0.35
-#: inches: a figure of one panel, and of several beside each other (the text width of a two-column paper)
+#: inches: a figure of one panel, and of several beside each other (the text width of a two-column
+#: paper)
 SINGLE_WIDTH, DOUBLE_WIDTH = 4.8, 6.9
 #: panels of a figure up to which so many stand beside each other, each so many inches high
 ARRANGEMENTS = ((1, 1, 3.0), (6, 2, 3.0), (9, 3, 2.3), (24, 4, 2.1))
@@ -49,9 +51,12 @@ METADATA: dict[str, dict[str, Any]] = {
 }
 
 _SETTINGS: dict[Any, Any] = {
-    "font.family": "DejaVu Sans", "font.size": TEXT_SIZE, "axes.titlesize": TEXT_SIZE, "axes.labelsize": TEXT_SIZE,
-    "xtick.labelsize": LABEL_SIZE, "ytick.labelsize": LABEL_SIZE, "legend.fontsize": LABEL_SIZE, "pdf.fonttype": 42,
-    "svg.hashsalt": "vssbench", "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+    "font.family": "DejaVu Sans", "font.size": TEXT_SIZE, "axes.titlesize": TEXT_SIZE,
+    "axes.labelsize": TEXT_SIZE,
+    "xtick.labelsize": LABEL_SIZE, "ytick.labelsize": LABEL_SIZE, "legend.fontsize": LABEL_SIZE,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "vssbench", "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True,
     "grid.color": "#E4E4E4", "grid.linewidth": 0.6, "axes.axisbelow": True, "lines.linewidth": 1.3,
     "lines.markersize": 5.0, "legend.frameon": False, "figure.dpi": DPI, "savefig.dpi": DPI,
 }  # fmt: skip
@@ -82,7 +87,11 @@ def looks(names: Sequence[str]) -> dict[str, Look]:
     They are distinct in colour and marker together, and in marker for neighbours.
     """
     return {
-        name: Look(PALETTE[place % len(PALETTE)], MARKERS[place % len(MARKERS)], DASHES[place // len(PALETTE) % len(DASHES)])
+        name: Look(
+            PALETTE[place % len(PALETTE)],
+            MARKERS[place % len(MARKERS)],
+            DASHES[place // len(PALETTE) % len(DASHES)],
+        )
         for place, name in enumerate(names)
     }
 
@@ -91,12 +100,19 @@ def looks(names: Sequence[str]) -> dict[str, Look]:
 def sheet(path: Path, panels: int) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure of ``panels`` axes, some beside each other; written to ``path`` when the block ends.
 
-    Raises UsageError where the file's ending is none of .png, .pdf and .svg, or where there are too many panels.
+    Raises UsageError where the file's ending is none of .png, .pdf and .svg, or where there are too
+    many panels.
     """
     if path.suffix.lower() not in METADATA:
-        raise UsageError(f"cannot write a figure as {path.name!r}: expected a name that ends in {', '.join(METADATA)}")
+        raise UsageError(
+            f"cannot write a figure as {path.name!r}: expected a name that ends in "
+            f"{', '.join(METADATA)}"
+        )
     if panels > MAX_PANELS:
-        raise UsageError(f"{panels} panels do not fit a figure: choose what makes at most {MAX_PANELS}, by -d, -c and -m")
+        raise UsageError(
+            f"{panels} panels do not fit a figure: choose what makes at most {MAX_PANELS}, by -d, "
+            "-c and -m"
+        )
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -122,7 +138,8 @@ def narrow(axes: Axes) -> bool:
 
 
 def share_y(panels: Sequence[Axes], kinds: Sequence[str]) -> None:
-    """One y axis for all panels of a kind; its numbers stand only where the panel to the left is not of that kind."""
+    """One y axis for all panels of a kind; its numbers stand only where the panel to the left is
+    not of that kind."""
     first: dict[str, Axes] = {}
     for place, (axes, kind) in enumerate(zip(panels, kinds, strict=True)):
         if first.setdefault(kind, axes) is not axes:
@@ -132,7 +149,8 @@ def share_y(panels: Sequence[Axes], kinds: Sequence[str]) -> None:
 
 
 def label_axes(panels: Sequence[Axes], ylabel: str, xlabel: str) -> None:
-    """Name the y axes to the left and each x axis. Narrow panels leave their x axes to the legend's heading."""
+    """Name the y axes to the left and each x axis. Narrow panels leave their x axes to the legend's
+    heading."""
     for axes in panels:
         if not narrow(axes):
             axes.set_xlabel(xlabel)
@@ -145,11 +163,14 @@ def _is_left(axes: Axes) -> bool:
 
 
 def log_ticks(axes: Axes) -> None:
-    """Few plain numbers on a logarithmic x axis, which may span from a part of a decade to several. Limits must be final."""
+    """Few plain numbers on a logarithmic x axis, which may span from a part of a decade to several.
+    Limits must be final."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     low, high = axes.get_xlim()
-    subs = next((subs for subs in _SUBDIVISIONS if len(_marks(low, high, subs)) >= 3), _SUBDIVISIONS[-1])
+    subs = next(
+        (subs for subs in _SUBDIVISIONS if len(_marks(low, high, subs)) >= 3), _SUBDIVISIONS[-1]
+    )
     axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -157,15 +178,29 @@ def log_ticks(axes: Axes) -> None:
 
 def _marks(low: float, high: float, subs: Sequence[float]) -> list[float]:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [sub * 10.0**decade for decade in decades for sub in subs if low <= sub * 10.0**decade <= high]
+    return [
+        sub * 10.0**decade
+        for decade in decades
+        for sub in subs
+        if low <= sub * 10.0**decade <= high
+    ]
 
 
-def legend_outside(figure: Figure, handles: Sequence[Any], heading: str = "", place: str = "lower") -> None:
-    """A legend below (``upper``: above) all panels, in as few lines as the figure's width allows, about equally full."""
+def legend_outside(
+    figure: Figure, handles: Sequence[Any], heading: str = "", place: str = "lower"
+) -> None:
+    """A legend below (``upper``: above) all panels, in as few lines as the figure's width allows,
+    about equally full."""
     for lines in range(1, len(handles) + 1):
         columns = -(-len(handles) // lines)
         where: Any = f"outside {place} center"
-        legend = figure.legend(handles=list(handles), loc=where, ncols=columns, columnspacing=1.4, title=heading or None)
+        legend = figure.legend(
+            handles=list(handles),
+            loc=where,
+            ncols=columns,
+            columnspacing=1.4,
+            title=heading or None,
+        )
         legend.get_title().set_fontsize(TEXT_SIZE)
         figure.draw_without_rendering()
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
@@ -174,12 +209,18 @@ def legend_outside(figure: Figure, handles: Sequence[Any], heading: str = "", pl
 
 
 def wrapped_title(axes: Axes, lines: Sequence[str]) -> None:
-    """A panel's title, wrapped where a line would be wider than the panel, but not in brackets or before a rate's unit."""
+    """A panel's title, wrapped where a line would be wider than the panel, but not in brackets or
+    before a rate's unit."""
     across = axes.get_gridspec().ncols  # type: ignore[union-attr]
     size = LABEL_SIZE if narrow(axes) else TEXT_SIZE
     letters = int((axes.figure.get_figwidth() / across - Y_AXIS_WIDTH) * 72 / (LETTER_WIDTH * size))  # type: ignore[union-attr]
-    whole = [re.sub(r"\([^()]*\)|\d kbit/s", lambda found: found[0].replace(" ", _HARD_SPACE), line) for line in lines]
-    pieces = [piece for line in whole for piece in textwrap.wrap(line, letters, break_on_hyphens=False)]
+    whole = [
+        re.sub(r"\([^()]*\)|\d kbit/s", lambda found: found[0].replace(" ", _HARD_SPACE), line)
+        for line in lines
+    ]
+    pieces = [
+        piece for line in whole for piece in textwrap.wrap(line, letters, break_on_hyphens=False)
+    ]
     axes.set_title("\n".join(pieces).replace(_HARD_SPACE, " "), fontsize=size)
 
 

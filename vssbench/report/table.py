@@ -1,4 +1,5 @@
-"""Tables of results, a line a method: Markdown, CSV, LaTeX and JSON as text, and a compact one for the terminal."""
+"""Tables of results, a line a method: Markdown, CSV, LaTeX and JSON as text, and a compact one for
+the terminal."""
 
 from __future__ import annotations
 
@@ -30,11 +31,13 @@ LATEX_NEEDS = "% needs \\usepackage{booktabs}"
 
 
 def render(rows: Sequence[Row], format: str, per_class: bool = False) -> str:
-    """The rows as text in ``md``, ``csv``, ``latex`` (booktabs) or ``json``; ``per_class`` adds each class's IoU.
+    """The rows as text in ``md``, ``csv``, ``latex`` (booktabs) or ``json``; ``per_class`` adds
+    each class's IoU.
 
-    Rows are grouped by dataset, frame size, codec, GOP and protocol, best mIoU first, whatever order they come in; names
-    that occur twice in a group are told apart by what differs. Markdown and LaTeX print percentages; CSV and JSON hold
-    every field as it is in the row (fractions), and JSON always has ``per_class``; an infinite PSNR is null in JSON.
+    Rows are grouped by dataset, frame size, codec, GOP and protocol, best mIoU first, whatever
+    order they come in; names that occur twice in a group are told apart by what differs. Markdown
+    and LaTeX print percentages; CSV and JSON hold every field as it is in the row (fractions), and
+    JSON always has ``per_class``; an infinite PSNR is null in JSON.
     """
     check_format(format)
     require(rows)
@@ -72,8 +75,11 @@ def csv_text(records: Sequence[Row]) -> str:
 
 
 def _flat(row: Row, per_class: bool) -> Row:
-    """A row of single values: ``miou_d0``, ``miou_d1``, ... for the distances, ``iou_<class>`` for the classes."""
-    flat = {name: value for name, value in row.items() if name not in ("miou_by_distance", "per_class")}
+    """A row of single values: ``miou_d0``, ``miou_d1``, ... for the distances, ``iou_<class>`` for
+    the classes."""
+    flat = {
+        name: value for name, value in row.items() if name not in ("miou_by_distance", "per_class")
+    }
     flat["protocol_details"] = json.dumps(row["protocol_details"], sort_keys=True)
     flat |= {f"miou_d{distance}": value for distance, value in enumerate(row["miou_by_distance"])}
     if per_class:
@@ -103,14 +109,17 @@ def _latex(parts: Sequence[Group], per_class: bool) -> str:
     for group in map(told_apart, parts):
         blocks += [latex_grid(group.grid(group.columns(PRINTED)), group.title)]
         if per_class and group.classes:
-            blocks += [latex_grid(group.grid(group.class_columns()), f"{group.title}: IoU of each class")]
+            blocks += [
+                latex_grid(group.grid(group.class_columns()), f"{group.title}: IoU of each class")
+            ]
         if group.remarks():
             blocks += [latex_list(group.remarks())]
     return "\n\n".join(blocks) + "\n"
 
 
 def terminal(rows: Sequence[Row]) -> Table:
-    """A compact table for a terminal of 100 columns: a part for each dataset, codec and protocol, best mIoU bold."""
+    """A compact table for a terminal of 100 columns: a part for each dataset, codec and protocol,
+    best mIoU bold."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,1 +1,2 @@
-"""Runs one experiment: its identity, the stream of frames, the recorder and the store of results."""
+"""Runs one experiment: its identity, the stream of frames, the recorder and the store of
+results."""

@@ -1,4 +1,5 @@
-"""One cell of a comparison: method x dataset x codec x protocol. Runs it frame by frame and returns a Measurement."""
+"""One cell of a comparison: method x dataset x codec x protocol. Runs it frame by frame and returns
+a Measurement."""
 
 from __future__ import annotations
 
@@ -62,7 +63,8 @@ class Cell:
     device: str = "cpu"
     seed: int = 0
     cache: Path | None = None
-    #: names of vssbench.metrics.meters; they change no number, so that they are no part of the identity
+    #: names of vssbench.metrics.meters; they change no number, so that they are no part of the
+    #: identity
     measures: tuple[str, ...] = ()
 
     @property
@@ -93,7 +95,11 @@ class Cell:
 
     def frames(self) -> int:
         """Frames that will be decoded, for the progress display."""
-        episodes = (episode for clip in self.dataset.scored_clips for episode in self.protocol.episodes(clip, self.codec.gop))
+        episodes = (
+            episode
+            for clip in self.dataset.scored_clips
+            for episode in self.protocol.episodes(clip, self.codec.gop)
+        )
         return sum(episode.clip.length for episode in episodes)
 
 
@@ -122,29 +128,43 @@ def code_version() -> str:
             "protocol.py",
         ):
             path = folder / part
-            for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in (".py", ".c", ".h")):
+            for file in (
+                [path]
+                if path.is_file()
+                else sorted(p for p in path.rglob("*") if p.suffix in (".py", ".c", ".h"))
+            ):
                 digest.update(file.read_bytes())
     return f"{__version__}+{digest.hexdigest()[:12]}"
 
 
-def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], None] = lambda: None) -> Measurement:
-    """Run a cell and store it, whatever comes of it: a cell that fails is a row too, with its reason.
+def measure(
+    cell: Cell, store: RunStore, command: str, advance: Callable[[], None] = lambda: None
+) -> Measurement:
+    """Run a cell and store it, whatever comes of it: a cell that fails is a row too, with its
+    reason.
 
-    ``advance`` is called once a frame. KeyboardInterrupt passes through: an interrupted cell leaves nothing behind.
+    ``advance`` is called once a frame. KeyboardInterrupt passes through: an interrupted cell leaves
+    nothing behind.
     """
     started = time.perf_counter()
     base = _base(cell, command)
     try:
         recorder, meters, numbers = _run(cell, started, advance)
     except CellRefused as error:
-        measurement = Measurement(**base, status="refused", reason=str(error), seconds=time.perf_counter() - started)
+        measurement = Measurement(
+            **base, status="refused", reason=str(error), seconds=time.perf_counter() - started
+        )
         _store_failure(cell, store, measurement, str(error))
         return measurement
     except Exception as error:  # the sweep goes on with the other cells; the row says what happened
         reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
         trace = traceback.format_exc()
         measurement = Measurement(
-            **base, status="failed", reason=reason, traceback=trace, seconds=time.perf_counter() - started
+            **base,
+            status="failed",
+            reason=reason,
+            traceback=trace,
+            seconds=time.perf_counter() - started,
         )
         _store_failure(cell, store, measurement, trace)
         return measurement
@@ -155,7 +175,14 @@ def measure(cell: Cell, store: RunStore, command: str, advance: Callable[[], Non
     log = f"{cell.title}: {measurement.frames} frames scored in {seconds:.1f} s ({shares})\n"
     records = recorder.confusion(), recorder.latency()
     try:
-        store.write(measurement, *records, describe_environment(cell.device), log, recorder.streams(), meters.arrays())
+        store.write(
+            measurement,
+            *records,
+            describe_environment(cell.device),
+            log,
+            recorder.streams(),
+            meters.arrays(),
+        )
     except DataError as error:  # a full disk: a row that says so takes less room
         measurement = Measurement(**base, status="failed", reason=str(error), seconds=seconds)
         _store_failure(cell, store, measurement, f"{log}{error}\n")
@@ -197,7 +224,11 @@ def _base(cell: Cell, command: str) -> dict[str, Any]:
         "weights": {
             "file": cell.weights.path.name,
             "sha256": cell.weights.sha256,
-            "trained": {key: value for key, value in cell.weights.training.items() if key not in ("history", "initial")},
+            "trained": {
+                key: value
+                for key, value in cell.weights.training.items()
+                if key not in ("history", "initial")
+            },
             "trained_as": cell.weights.metadata["method"],
         },
         "precision": cell.precision,
@@ -209,21 +240,28 @@ def _base(cell: Cell, command: str) -> dict[str, Any]:
     }
 
 
-def _run(cell: Cell, started: float, advance: Callable[[], None]) -> tuple[Recorder, Meters, dict[str, Any]]:
+def _run(
+    cell: Cell, started: float, advance: Callable[[], None]
+) -> tuple[Recorder, Meters, dict[str, Any]]:
     needs = meta_model(cell.method, len(cell.dataset.classes)).needs
     if needs & {"motion", "residual"} and not cell.codec.has_motion:
         raise CellRefused(
-            f"{cell.method} needs motion vectors, and {cell.codec_variant} carries none; choose a codec that has them, "
-            "as h264, or motion=estimated"
+            f"{cell.method} needs motion vectors, and {cell.codec_variant} carries none; choose a "
+            "codec that has them, as h264, or motion=estimated"
         )
     remarks = cell.protocol.remarks(cell.dataset.scored_clips, cell.codec.gop)
     check_meters(cell.measures, cell.protocol, cell.dataset.scored_clips)
     keep_freed_memory()
     torch.manual_seed(cell.seed)
-    model: VideoSegmenter = registry.create("methods", cell.method, classes=len(cell.dataset.classes))
+    model: VideoSegmenter = registry.create(
+        "methods", cell.method, classes=len(cell.dataset.classes)
+    )
     load_into(model, cell.method, cell.dataset.classes, cell.weights)
     prepare(model.to(cell.device))
-    recorder, meters = Recorder(len(cell.dataset.classes)), Meters(cell.measures, len(cell.dataset.classes))
+    recorder, meters = (
+        Recorder(len(cell.dataset.classes)),
+        Meters(cell.measures, len(cell.dataset.classes)),
+    )
     clips = cell.dataset.scored_clips
     stream = Stream(model, cell.device, cell.precision)
     cost = count(cell.method, len(cell.dataset.classes), clips[0].height, clips[0].width)
@@ -246,22 +284,34 @@ def _run(cell: Cell, started: float, advance: Callable[[], None]) -> tuple[Recor
 
 
 def _run_clip(
-    cell: Cell, stream: Stream, number: int, clip: Clip, recorder: Recorder, meters: Meters, advance: Callable[[], None]
+    cell: Cell,
+    stream: Stream,
+    number: int,
+    clip: Clip,
+    recorder: Recorder,
+    meters: Meters,
+    advance: Callable[[], None],
 ) -> None:
     # on a CPU the decoder stands still while a frame is timed: it would take the network's cores
     gate = threading.Lock()
     keyframe = np.empty(0, np.uint8)
-    with ahead(_episodes(cell, stream, clip), FRAMES_AHEAD, gate if cell.device == "cpu" else None) as decoded:
+    with ahead(
+        _episodes(cell, stream, clip), FRAMES_AHEAD, gate if cell.device == "cpu" else None
+    ) as decoded:
         for episode, frame in recorder.waiting(decoded):
             keyframe = frame.image if frame.distance == 0 else keyframe
             recorder.frame(number, episode.first + frame.index, frame, keyframe, clip.fps)
             if episode.runs(frame.index, frame.distance == 0):
                 label = episode.clip.label(frame.index) if episode.scores(frame.index) else None
                 with gate:
-                    prediction, seconds = stream.segment(frame, None if label is None else (label.shape[0], label.shape[1]))
+                    prediction, seconds = stream.segment(
+                        frame, None if label is None else (label.shape[0], label.shape[1])
+                    )
                 recorder.time(frame, seconds)
                 if label is not None:
-                    recorder.score(number, episode.first + frame.index, frame.distance, label, prediction)
+                    recorder.score(
+                        number, episode.first + frame.index, frame.distance, label, prediction
+                    )
                 meters.add(number, episode, frame.index, frame.distance, label, prediction)
             advance()
 
@@ -283,19 +333,25 @@ class Stream:
         self.warm_up_seconds = 0.0
         self._warm = False
 
-    def segment(self, frame: Frame, size: tuple[int, int] | None = None) -> tuple[np.ndarray, float]:
+    def segment(
+        self, frame: Frame, size: tuple[int, int] | None = None
+    ) -> tuple[np.ndarray, float]:
         """Return the labels uint8 of a frame and the seconds that the method took.
 
         They are at ``size`` or the frame's own.
 
-        The time is that of the network, the resize of its logits and the argmax, inputs being on the device already.
+        The time is that of the network, the resize of its logits and the argmax, inputs being on
+        the device already.
         """
         image = self._pixels(frame.image)
         motion = None
         if frame.motion is not None:
             motion = torch.from_numpy(frame.motion.dense()).to(self.device).permute(2, 0, 1)[None]
         elif frame.distance and "motion" in self.model.needs:
-            raise DataError(f"frame {frame.index} came without motion to its keyframe, which {self.model.display} needs")
+            raise DataError(
+                f"frame {frame.index} came without motion to its keyframe, which "
+                f"{self.model.display} needs"
+            )
         residual = None if frame.residual is None else self._pixels(frame.residual)
         size = size or (frame.image.shape[0], frame.image.shape[1])
         with torch.inference_mode(), self._autocast():
@@ -312,7 +368,12 @@ class Stream:
         return labels.to(torch.uint8).cpu().numpy(), seconds
 
     def _labels(
-        self, image: Tensor, motion: Tensor | None, key: bool, size: tuple[int, int], residual: Tensor | None = None
+        self,
+        image: Tensor,
+        motion: Tensor | None,
+        key: bool,
+        size: tuple[int, int],
+        residual: Tensor | None = None,
     ) -> Tensor:
         if key:
             self.reference = None  # let the last keyframe's feature go before the next is made
@@ -331,10 +392,17 @@ class Stream:
     def _pixels(self, values: np.ndarray) -> Tensor:
         """Convert (H, W, 3) in grey levels to a tensor (1, 3, H, W) as parts of 255."""
         pixels = torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
-        return pixels.permute(2, 0, 1)[None].float().div_(255).contiguous(memory_format=torch.channels_last)
+        return (
+            pixels.permute(2, 0, 1)[None]
+            .float()
+            .div_(255)
+            .contiguous(memory_format=torch.channels_last)
+        )
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16, enabled=self.precision == "bf16")
+        return torch.autocast(
+            self.device.split(":")[0], dtype=torch.bfloat16, enabled=self.precision == "bf16"
+        )
 
     def _synchronise(self) -> None:
         if self.device.startswith("cuda"):

@@ -27,11 +27,12 @@ class Recorder:
     classes: int
     matrices: list[np.ndarray] = field(default_factory=list)
     scored: list[tuple[int, int, int]] = field(default_factory=list)  # clip, frame, distance
-    times: list[tuple[int, float, float, float]] = field(default_factory=list)  # distance; decode, motion, model in ms
+    # distance; decode, motion, model in ms
+    times: list[tuple[int, float, float, float]] = field(default_factory=list)
     stream: list[tuple[float, ...]] = field(default_factory=list)  # as StreamRecord's fields
     seconds_of_video: float = 0.0
-    #: seconds that the run spent until its first frame, waiting for frames from the codec, and in the network (resize,
-    #: argmax and warm-up included)
+    #: seconds that the run spent until its first frame, waiting for frames from the codec, and in
+    #: the network (resize, argmax and warm-up included)
     setup_seconds: float = 0.0
     codec_seconds: float = 0.0
     network_seconds: float = 0.0
@@ -40,9 +41,15 @@ class Recorder:
     def frame(self, clip: int, index: int, frame: Frame, keyframe: Image, fps: float) -> None:
         """Note what the codec made of a frame, the ``index``-th of that clip."""
         its = statistics(frame.motion, frame.image, keyframe) if frame.motion is not None else None
-        field_numbers = (NAN,) * 4 if its is None else (its.intra_share, its.mean_vector, its.p95_vector, its.warp_error)
+        field_numbers = (
+            (NAN,) * 4
+            if its is None
+            else (its.intra_share, its.mean_vector, its.p95_vector, its.warp_error)
+        )
         kind = float(ord(frame.picture_type))
-        self.stream.append((clip, index, kind, frame.bits, frame.psnr_db, frame.ssim, *field_numbers))
+        self.stream.append(
+            (clip, index, kind, frame.bits, frame.psnr_db, frame.ssim, *field_numbers)
+        )
         self.seconds_of_video += 1 / fps
 
     def waiting(self, frames: Iterator[T]) -> Iterator[T]:
@@ -60,23 +67,35 @@ class Recorder:
     def spent(self, seconds: float) -> dict[str, float]:
         """Return where the ``seconds`` of the run went.
 
-        ``setup``: building the network, its weights, counting operations, once a run; ``codec``: reading source frames,
-        encoding, decoding and motion, as far as the network waited for them; ``network``; ``harness``: all else, input
-        tensors, labels, scoring, writing.
+        ``setup``: building the network, its weights, counting operations, once a run; ``codec``:
+        reading source frames, encoding, decoding and motion, as far as the network waited for them;
+        ``network``; ``harness``: all else, input tensors, labels, scoring, writing.
         """
-        found = {"setup": self.setup_seconds, "codec": self.codec_seconds, "network": self.network_seconds}
+        found = {
+            "setup": self.setup_seconds,
+            "codec": self.codec_seconds,
+            "network": self.network_seconds,
+        }
         return {**found, "harness": seconds - sum(found.values())}
 
     def time(self, frame: Frame, model_seconds: float) -> None:
         """Note how long a frame took."""
         self.network_seconds += model_seconds
-        decode, motion, model = (1000 * s for s in (frame.decode_seconds, frame.motion_seconds, model_seconds))
+        decode, motion, model = (
+            1000 * s for s in (frame.decode_seconds, frame.motion_seconds, model_seconds)
+        )
         self.times.append((frame.distance, decode, motion, model))
 
-    def score(self, clip: int, index: int, distance: int, label: LabelMap, prediction: LabelMap) -> None:
-        """Compare a prediction with its label. Raises DataError where a frame is scored twice at one distance."""
+    def score(
+        self, clip: int, index: int, distance: int, label: LabelMap, prediction: LabelMap
+    ) -> None:
+        """Compare a prediction with its label. Raises DataError where a frame is scored twice at
+        one distance."""
         if (clip, index, distance) in self._seen:
-            raise DataError(f"frame {index} of clip {clip} was scored at distance {distance} before: the protocol repeats it")
+            raise DataError(
+                f"frame {index} of clip {clip} was scored at distance {distance} before: the "
+                "protocol repeats it"
+            )
         self._seen.add((clip, index, distance))
         self.matrices.append(confusion_matrix(label, prediction, self.classes))
         self.scored.append((clip, index, distance))
@@ -87,10 +106,11 @@ class Recorder:
         return StreamRecord(clips, frames, columns[2].astype(np.uint8), bits, *columns[4:])
 
     def rate(self) -> dict[str, float | None]:
-        """Bit rate in kbit/s; PSNR of the mean squared error over all frames and mean SSIM, None where nothing was lost or
-        nothing is known."""
+        """Bit rate in kbit/s; PSNR of the mean squared error over all frames and mean SSIM, None
+        where nothing was lost or nothing is known."""
         record = self.streams()
-        error = float(np.mean(10 ** (-record.psnr_db / 10)))  # relative to the peak's square; 0 in a frame without loss
+        # relative to the peak's square; 0 in a frame without loss
+        error = float(np.mean(10 ** (-record.psnr_db / 10)))
         psnr = -10 * math.log10(error) if error > 0 else math.inf
         ssim = float(record.ssim.mean())
         return {
@@ -100,10 +120,14 @@ class Recorder:
         }
 
     def confusion(self) -> ConfusionRecord:
-        clips, frames, distances = (np.array(column, np.int64) for column in zip(*self.scored, strict=True))
+        clips, frames, distances = (
+            np.array(column, np.int64) for column in zip(*self.scored, strict=True)
+        )
         return ConfusionRecord(np.stack(self.matrices), distances, clips, frames)
 
     def latency(self) -> LatencyRecord:
         distance, decode, motion, model = zip(*self.times, strict=True)
         distances = np.array(distance, np.int64)
-        return LatencyRecord(distances, distances == 0, np.array(decode), np.array(motion), np.array(model))
+        return LatencyRecord(
+            distances, distances == 0, np.array(decode), np.array(motion), np.array(model)
+        )

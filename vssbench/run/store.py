@@ -1,8 +1,10 @@
-"""The results store: ``<root>/<run id>/`` holds one run. This is the only code that knows a run's files.
+"""The results store: ``<root>/<run id>/`` holds one run. This is the only code that knows a run's
+files.
 
-A run is written into a hidden folder and then renamed (:mod:`vssbench.core.files`), so that readers see all of it or nothing;
-any number of processes may write at once. A run that is replaced is there, old or new, at every moment; readers that meet a
-replacement look again. What a killed writer leaves is swept by the next one. Of two writers of a run id the later one stays.
+A run is written into a hidden folder and then renamed (:mod:`vssbench.core.files`), so that readers
+see all of it or nothing; any number of processes may write at once. A run that is replaced is
+there, old or new, at every moment; readers that meet a replacement look again. What a killed writer
+leaves is swept by the next one. Of two writers of a run id the later one stays.
 """
 
 from __future__ import annotations
@@ -44,14 +46,17 @@ Floats = npt.NDArray[np.float64]
 
 
 class Measurement(BaseModel):
-    """One row: a method on a dataset through a codec under a protocol, and what it cost. Failed rows lack numbers.
+    """One row: a method on a dataset through a codec under a protocol, and what it cost. Failed
+    rows lack numbers.
 
-    ``method``, ``dataset`` and ``codec`` are texts that can be typed again; ``data`` is a digest of the clips and classes that
-    were scored, which a text does not tell where it names a folder. GMACs are 10^9 multiply-accumulates a frame
-    on a keyframe, a non-keyframe and as the mean over a GOP; ``frames`` counts scored frames; ``seconds`` is the wall
-    time of the run, ``spent`` where it went (:meth:`vssbench.run.recorder.Recorder.spent`); ``codec_rate`` is what the encoder was
-    asked for, ``bitrate_kbps`` what came of it, measured. ``psnr_db``, of the mean squared error, and ``ssim`` are those of all
-    frames' luma (None where nothing was encoded). Accuracy and latency are derived from the run's arrays.
+    ``method``, ``dataset`` and ``codec`` are texts that can be typed again; ``data`` is a digest of
+    the clips and classes that were scored, which a text does not tell where it names a folder.
+    GMACs are 10^9 multiply-accumulates a frame on a keyframe, a non-keyframe and as the mean over a
+    GOP; ``frames`` counts scored frames; ``seconds`` is the wall time of the run, ``spent`` where
+    it went (:meth:`vssbench.run.recorder.Recorder.spent`); ``codec_rate`` is what the encoder was
+    asked for, ``bitrate_kbps`` what came of it, measured. ``psnr_db``, of the mean squared error,
+    and ``ssim`` are those of all frames' luma (None where nothing was encoded). Accuracy and
+    latency are derived from the run's arrays.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -101,14 +106,18 @@ def _same_length(record: Any) -> None:
     lengths = {field.name: len(getattr(record, field.name)) for field in fields(record)}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise DataError(f"{type(record).__name__} needs one entry a frame in every array; found {listed}")
+        raise DataError(
+            f"{type(record).__name__} needs one entry a frame in every array; found {listed}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class ConfusionRecord:
-    """Confusion matrices of the scored frames: int64 (F, C, C), rows are the truth; the rest is int64 (F,).
+    """Confusion matrices of the scored frames: int64 (F, C, C), rows are the truth; the rest is
+    int64 (F,).
 
-    ``distances`` counts frames since the keyframe; ``clips`` and ``frames`` index the clip and the frame in it.
+    ``distances`` counts frames since the keyframe; ``clips`` and ``frames`` index the clip and the
+    frame in it.
     """
 
     matrices: Ints
@@ -122,7 +131,8 @@ class ConfusionRecord:
 
 @dataclass(frozen=True, eq=False)
 class LatencyRecord:
-    """Times of the timed frames, milliseconds, float64 (F,); ``distances`` int64 (F,); ``key`` bool (F,)."""
+    """Times of the timed frames, milliseconds, float64 (F,); ``distances`` int64 (F,); ``key`` bool
+    (F,)."""
 
     distances: Ints
     key: npt.NDArray[np.bool_]
@@ -138,10 +148,11 @@ class LatencyRecord:
 class StreamRecord:
     """The decoded frames as the codec made them, whether scored or not; one entry a frame.
 
-    ``clips`` and ``frames`` int64; ``types`` uint8, the code of I, P or B; ``bits`` int64, from packets; ``psnr_db`` (infinite
-    without loss) and ``ssim`` of luma, float64. Of the field to the keyframe, where the method read one, else NaN:
-    ``intra_share``, mean and 95th percentile of the vectors' length in pixels, and the mean absolute error in grey levels of
-    the keyframe moved by it (see :class:`vssbench.codec.prediction.FieldStatistics`).
+    ``clips`` and ``frames`` int64; ``types`` uint8, the code of I, P or B; ``bits`` int64, from
+    packets; ``psnr_db`` (infinite without loss) and ``ssim`` of luma, float64. Of the field to the
+    keyframe, where the method read one, else NaN: ``intra_share``, mean and 95th percentile of the
+    vectors' length in pixels, and the mean absolute error in grey levels of the keyframe moved by
+    it (see :class:`vssbench.codec.prediction.FieldStatistics`).
     """
 
     clips: Ints
@@ -165,7 +176,8 @@ _Record = TypeVar("_Record", ConfusionRecord, LatencyRecord, StreamRecord)
 
 @dataclass(frozen=True)
 class Run:
-    """A stored run: its measurement, and its arrays, read when first asked for (None where the run has none)."""
+    """A stored run: its measurement, and its arrays, read when first asked for (None where the run
+    has none)."""
 
     measurement: Measurement
     path: Path
@@ -190,16 +202,22 @@ class Run:
         return tuple(sorted(path.stem for path in found if path.name not in own))
 
     def meter(self, name: str) -> dict[str, npt.NDArray] | None:
-        """The arrays of a meter, None where it was not asked for. Raises DataError where they do not read."""
+        """The arrays of a meter, None where it was not asked for. Raises DataError where they do
+        not read."""
         return self._steady(lambda: _read(self.path / f"{name}.npz"))
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        """Versions and settings of the machine that ran it. Raises DataError where the file does not read."""
+        """Versions and settings of the machine that ran it. Raises DataError where the file does
+        not read."""
         try:
-            return json.loads(self._steady(lambda: (self.path / ENVIRONMENT).read_text(encoding="utf-8")))
+            return json.loads(
+                self._steady(lambda: (self.path / ENVIRONMENT).read_text(encoding="utf-8"))
+            )
         except (OSError, ValueError) as error:
-            raise DataError(f"{self.path / ENVIRONMENT} does not read: {error}; {REMEDY}") from error
+            raise DataError(
+                f"{self.path / ENVIRONMENT} does not read: {error}; {REMEDY}"
+            ) from error
 
     @cached_property
     def log(self) -> str:
@@ -210,13 +228,17 @@ class Run:
             raise DataError(f"{self.path / LOG} does not read: {error}; {REMEDY}") from error
 
     def _steady(self, read: Callable[[], _T]) -> _T:
-        """A file of the run that is there now: one that replaces it has the same id, and so the same numbers."""
+        """A file of the run that is there now: one that replaces it has the same id, and so the
+        same numbers."""
         return files.steady(self.path, read)
 
 
 def run_id(identity: dict[str, Any]) -> str:
-    """Short sha256 of all that changes a run's numbers; neither the order of keys nor tuple or list matters."""
-    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    """Short sha256 of all that changes a run's numbers; neither the order of keys nor tuple or list
+    matters."""
+    text = json.dumps(
+        identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
 
 
@@ -246,13 +268,19 @@ class RunStore:
         try:
             measurement = Measurement.model_validate_json((path / RESULT).read_bytes())
         except OSError as error:
-            raise DataError(f"no run {run_id!r} in {self.root}: {error.strerror} for {RESULT}") from error
+            raise DataError(
+                f"no run {run_id!r} in {self.root}: {error.strerror} for {RESULT}"
+            ) from error
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise DataError(f"{path / RESULT} does not read: {where} {first['msg']}; {REMEDY}") from error
+            raise DataError(
+                f"{path / RESULT} does not read: {where} {first['msg']}; {REMEDY}"
+            ) from error
         if measurement.run_id != run_id:
-            raise DataError(f"{path} holds the run {measurement.run_id!r}: rename the folder to that")
+            raise DataError(
+                f"{path} holds the run {measurement.run_id!r}: rename the folder to that"
+            )
         for file in sorted(path.glob("*.npz")):
             if not zipfile.is_zipfile(file):
                 raise DataError(f"{file} is no complete .npz file; {REMEDY}")
@@ -268,30 +296,38 @@ class RunStore:
         stream: StreamRecord | None = None,
         meters: Mapping[str, Mapping[str, npt.NDArray]] | None = None,
     ) -> Path:
-        """Store a run, and the arrays of its meters by their names; returns its folder. An earlier run of the same id is
-        replaced as a whole.
+        """Store a run, and the arrays of its meters by their names; returns its folder. An earlier
+        run of the same id is replaced as a whole.
 
         Raises DataError where the folder cannot be written.
         """
         place = self._place(measurement.run_id)
         with files.draft(place) as draft:
             draft.mkdir()
-            (draft / RESULT).write_text(measurement.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            (draft / ENVIRONMENT).write_text(json.dumps(environment, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            (draft / RESULT).write_text(
+                measurement.model_dump_json(indent=1) + "\n", encoding="utf-8"
+            )
+            (draft / ENVIRONMENT).write_text(
+                json.dumps(environment, indent=1, sort_keys=True) + "\n", encoding="utf-8"
+            )
             (draft / LOG).write_text(log, encoding="utf-8")
             for name, record in ((CONFUSION, confusion), (LATENCY, latency), (STREAM, stream)):
                 if record is not None:
-                    np.savez_compressed(draft / name, **{f.name: getattr(record, f.name) for f in fields(record)})
+                    np.savez_compressed(
+                        draft / name, **{f.name: getattr(record, f.name) for f in fields(record)}
+                    )
             for name, arrays in (meters or {}).items():
                 np.savez_compressed(draft / f"{name}.npz", **arrays)  # type: ignore[arg-type]
         return place
 
     def check_writable(self) -> None:
-        """Make the folder where it is missing, and raise DataError where no run can be written into it."""
+        """Make the folder where it is missing, and raise DataError where no run can be written into
+        it."""
         files.check_folder(self.root)
 
     def runs(self) -> list[Run]:
-        """Every readable run, sorted by dataset, codec, method and id; a damaged folder is logged and left out."""
+        """Every readable run, sorted by dataset, codec, method and id; a damaged folder is logged
+        and left out."""
         found = []
         files.adopt(self.root)
         for name in sorted(self._names() | files.set_aside(self.root) | self._names()):

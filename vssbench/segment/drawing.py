@@ -18,9 +18,11 @@ from vssbench.datasets.cityscapes import labels as cityscapes_labels
 Colour = tuple[int, int, int]
 Palette = npt.NDArray[np.uint8]
 
-#: the legend: grounds, letters, and its letters' height as a share of the picture's width, in pixels no less than LEAST
+#: the legend: grounds, letters, and its letters' height as a share of the picture's width, in
+#: pixels no less than LEAST
 GROUND, LETTERS, SHARE, LEAST = (28, 28, 28), (235, 235, 235), 1 / 68, 10
-#: share of white on the outlines of regions, and the width of a picture from which on they are two pixels wide
+#: share of white on the outlines of regions, and the width of a picture from which on they are two
+#: pixels wide
 OUTLINE, WIDE = 0.65, 1000
 _KNOWN: dict[str, Colour] = {
     **dict(zip(cityscapes_labels.CLASSES, cityscapes_labels.PALETTE, strict=True)),
@@ -50,14 +52,19 @@ def _spread_bits(index: int) -> Colour:
     """
     red = green = blue = 0
     for place in range(7, -1, -1):
-        red, green, blue = red | (index & 1) << place, green | (index >> 1 & 1) << place, blue | (index >> 2 & 1) << place
+        red, green, blue = (
+            red | (index & 1) << place,
+            green | (index >> 1 & 1) << place,
+            blue | (index >> 2 & 1) << place,
+        )
         index >>= 3
     return red, green, blue
 
 
 @dataclass(frozen=True)
 class Painter:
-    """Draws labels in ``palette``; an overlay lets ``1 - alpha`` of the picture through. ``legend`` names the classes below."""
+    """Draws labels in ``palette``; an overlay lets ``1 - alpha`` of the picture through. ``legend``
+    names the classes below."""
 
     classes: tuple[str, ...]
     palette: Palette
@@ -102,7 +109,8 @@ class Painter:
 
 
 def outline(labels: LabelMap, wide: bool = False) -> npt.NDArray[np.bool_]:
-    """The pixels whose right or lower neighbour is of another class; where ``wide``, whose left or upper one is, too."""
+    """The pixels whose right or lower neighbour is of another class; where ``wide``, whose left or
+    upper one is, too."""
     edge = np.zeros(labels.shape, np.bool_)
     across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
     edge[:, :-1] |= across
@@ -114,7 +122,8 @@ def outline(labels: LabelMap, wide: bool = False) -> npt.NDArray[np.bool_]:
 
 
 def legend(classes: Sequence[str], palette: Palette, width: int) -> Image:
-    """A strip (h, width, 3): a patch of colour and the name of each class, in columns of equal width."""
+    """A strip (h, width, 3): a patch of colour and the name of each class, in columns of equal
+    width."""
     size = max(LEAST, round(width * SHARE))
     font = ImageFont.load_default(size)
     patch, gap = size, round(0.6 * size)
@@ -130,6 +139,10 @@ def legend(classes: Sequence[str], palette: Palette, width: int) -> Image:
     draw = ImageDraw.Draw(strip)
     for index, name in enumerate(classes):
         left, middle = gap + index % columns * cell, gap // 2 + index // columns * line + line // 2
-        draw.rectangle((left, middle - patch // 2, left + patch, middle + patch // 2), tuple(palette[index].tolist()), LETTERS)
+        draw.rectangle(
+            (left, middle - patch // 2, left + patch, middle + patch // 2),
+            tuple(palette[index].tolist()),
+            LETTERS,
+        )
         draw.text((left + patch + gap, middle), name, LETTERS, font, anchor="lm")
     return np.asarray(strip)

@@ -1,4 +1,5 @@
-"""The frames of a source: of its stream as it is, or of the stream that one of our codecs makes of it."""
+"""The frames of a source: of its stream as it is, or of the stream that one of our codecs makes of
+it."""
 
 from __future__ import annotations
 
@@ -16,18 +17,27 @@ from vssbench.segment.pictures import Pictures, turned
 from vssbench.segment.source import Source
 
 
-def coded(source: Source, motion: MotionSource | None, pictures: Pictures, max_gop: int | None) -> Iterator[Frame]:
-    """The stream's own frames, as they lie in it; see :func:`decode`. Without vectors several are decoded at a time."""
-    return decode(source.path, None, motion, frame_threads=motion is None, max_gop=max_gop, convert=pictures)
+def coded(
+    source: Source, motion: MotionSource | None, pictures: Pictures, max_gop: int | None
+) -> Iterator[Frame]:
+    """The stream's own frames, as they lie in it; see :func:`decode`. Without vectors several are
+    decoded at a time."""
+    return decode(
+        source.path, None, motion, frame_threads=motion is None, max_gop=max_gop, convert=pictures
+    )
 
 
-def recoded(source: Source, codec: Codec, pictures: Pictures, needs: frozenset[str]) -> Iterator[Frame]:
-    """The frames, the right way up, after one of our codecs, which encodes the whole video to a temporary file first.
+def recoded(
+    source: Source, codec: Codec, pictures: Pictures, needs: frozenset[str]
+) -> Iterator[Frame]:
+    """The frames, the right way up, after one of our codecs, which encodes the whole video to a
+    temporary file first.
 
     Raises DataError where the source cannot be read.
     """
     clip = Clip(
-        source.path.name, sum(1 for _ in _decoded(source)), *source.size, float(source.rate), _InOrder(source, pictures),
+        source.path.name, sum(1 for _ in _decoded(source)), *source.size, float(source.rate),
+        _InOrder(source, pictures),
         lambda index: None, str(source.path.resolve()),
     )  # fmt: skip
     return codec.frames(clip, None, "motion" in needs, "residual" in needs)
@@ -61,4 +71,6 @@ def _decoded(source: Source) -> Iterator[av.VideoFrame]:
             stream.thread_type = "AUTO"
             yield from container.decode(stream)
     except (av.FFmpegError, OSError) as error:
-        raise DataError(f"{source.path} cannot be decoded to its end: {error.strerror or error}; it is broken") from error
+        raise DataError(
+            f"{source.path} cannot be decoded to its end: {error.strerror or error}; it is broken"
+        ) from error

@@ -1,4 +1,5 @@
-"""One video through one method: frames in, pictures out, one at a time, so that memory does not grow with its length."""
+"""One video through one method: frames in, pictures out, one at a time, so that memory does not
+grow with its length."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ from vssbench.weights.file import WeightFile, load_into
 
 OVERLAY, LABELS, PALETTE = "overlay", "labels", "palette"
 OUTPUTS = (OVERLAY, LABELS, PALETTE)
-#: a file is called cut short that lasts less than this share of what its header tells, by more than so many frames
+#: a file is called cut short that lasts less than this share of what its header tells, by more than
+#: so many frames
 CUT_SHORT, FEW = 0.9, 3
 COLUMNS = (
     "frame", "seconds", "type", "keyframe", "distance", "motion", "bits", "without_vector",
@@ -83,16 +85,22 @@ class Job:
         check_out(self.out, inputs, self.force)
         if self.output == PALETTE and not is_folder(self.out):
             raise UsageError(
-                f"palette PNGs need a folder, and {self.out} is a file: leave its ending out, or take --output labels"
+                f"palette PNGs need a folder, and {self.out} is a file: leave its ending out, or "
+                "take --output labels"
             )
         if is_folder(self.out) and self.audio:
             raise UsageError(f"--audio needs a video as output, and {self.out} is a folder")
         if self.stats is not None:
             if self.stats.resolve() == self.out.resolve() and not is_special(self.stats):
-                raise UsageError(f"--stats {self.stats} is the video that is written: give another name")
+                raise UsageError(
+                    f"--stats {self.stats} is the video that is written: give another name"
+                )
             check_output(self.stats, inputs, self.force, "--stats")
         if self.codec is not None and self.max_gop is not None:
-            raise UsageError("--max-gop is for a stream as it is; with --reencode, put gop=N into the codec's brackets")
+            raise UsageError(
+                "--max-gop is for a stream as it is; with --reencode, put gop=N into the codec's "
+                "brackets"
+            )
         try:
             return count(self.method, len(self.weights.classes), *self.network_size)
         except UsageError as error:
@@ -116,9 +124,10 @@ class Summary:
     def line(self, out: Path) -> str:
         """Describe the job in a line for the terminal."""
         return (
-            f"{out}: {self.frames} frames in {self.seconds:.1f} s, {self.frames / max(self.seconds, 1e-9):.3g} frames/s end to "
-            f"end; {self.keyframes} keyframes ({self.keyframes / max(self.frames, 1):.1%}); {self.gmacs:.4g} GMACs a frame; "
-            f"motion: {self.motion}"
+            f"{out}: {self.frames} frames in {self.seconds:.1f} s, "
+            f"{self.frames / max(self.seconds, 1e-9):.3g} frames/s end to end; {self.keyframes} "
+            f"keyframes ({self.keyframes / max(self.frames, 1):.1%}); {self.gmacs:.4g} GMACs a "
+            f"frame; motion: {self.motion}"
         )
 
 
@@ -131,7 +140,8 @@ class _Network(Stream):
 
 @dataclass
 class Work:
-    """A job under way. ``say`` takes messages, ``advance`` is called for each frame that is done."""
+    """A job under way. ``say`` takes messages, ``advance`` is called for each frame that is
+    done."""
 
     job: Job
     cost: Cost
@@ -142,7 +152,9 @@ class Work:
     def __post_init__(self) -> None:
         job = self.job
         keep_freed_memory()
-        model: VideoSegmenter = registry.create("methods", job.method, classes=len(job.weights.classes))
+        model: VideoSegmenter = registry.create(
+            "methods", job.method, classes=len(job.weights.classes)
+        )
         load_into(model, job.method, job.weights.classes, job.weights)
         prepare(model.to(job.device))
         self._network = _Network(model, job.device, job.precision)
@@ -153,14 +165,19 @@ class Work:
         Where the stream's own vectors are refused on the way and others may be had, it begins anew
         with those.
 
-        Raises DataError for a video that cannot be read or written, MotionUnavailable; nothing is then left of the output.
+        Raises DataError for a video that cannot be read or written, MotionUnavailable; nothing is
+        then left of the output.
         """
         needs = self._network.model.needs
         if self.job.codec is not None:
             self.say(f"encoding the video with {self.job.codec.describe()} first")
             wanted = bool(needs & {"motion", "residual"})
             words = f"that of {self.job.codec.describe()}, through which the video went"
-            return self._pass(Choice(OWN if wanted else "none", words if wanted else "not needed by the method", None))
+            return self._pass(
+                Choice(
+                    OWN if wanted else "none", words if wanted else "not needed by the method", None
+                )
+            )
         choice = choose(self.job.source, needs, self.job.motion)
         try:
             return self._pass(choice)
@@ -183,19 +200,25 @@ class Work:
                 began = time.perf_counter()
                 self._draw(writer, image, labels, stamp)
                 if write_row is not None:
-                    write_row(self._row(frame, choice, stamp, model_seconds, time.perf_counter() - began))
+                    write_row(
+                        self._row(frame, choice, stamp, model_seconds, time.perf_counter() - began)
+                    )
                 summary.frames += 1
                 summary.keyframes += frame.distance == 0
                 self.advance()
             if not summary.frames:
-                raise DataError(f"{job.source.path} holds no frame that can be decoded; it is empty or broken")
+                raise DataError(
+                    f"{job.source.path} holds no frame that can be decoded; it is empty or broken"
+                )
             writer.close()
         if choice.name != "none" and summary.keyframes == summary.frames:
             summary.motion = "none, every frame is a keyframe"
         summary.seconds = time.perf_counter() - started
         self._compare(float(stamp * job.source.time_base + 1 / job.source.rate))
         others = summary.frames - summary.keyframes
-        summary.gmacs = (summary.keyframes * self.cost.gmacs_key + others * self.cost.gmacs_nonkey) / summary.frames
+        summary.gmacs = (
+            summary.keyframes * self.cost.gmacs_key + others * self.cost.gmacs_nonkey
+        ) / summary.frames
         return summary
 
     def _compare(self, seconds: float) -> None:
@@ -206,20 +229,25 @@ class Work:
         told = self.job.source.seconds
         if seconds < CUT_SHORT * told and told - seconds > FEW / self.job.source.rate:
             self.say(
-                f"{self.job.source.path} tells of {told:.4g} s of video, but its pictures end after {seconds:.4g} s: it may be "
-                "cut short"
+                f"{self.job.source.path} tells of {told:.4g} s of video, but its pictures end "
+                f"after {seconds:.4g} s: it may be cut short"
             )
 
     def _frames(self, choice: Choice) -> Iterator[tuple[Frame, Image, int]]:
-        """Each frame as the network sees it, its picture the right way up at the video's size, and its time.
+        """Each frame as the network sees it, its picture the right way up at the video's size, and
+        its time.
 
-        Raises DataError; MotionUnavailable where it may be the stream's own vectors alone that cannot be read.
+        Raises DataError; MotionUnavailable where it may be the stream's own vectors alone that
+        cannot be read.
         """
         job, needs, pictures = self.job, self._network.model.needs, Pictures(self.job.source)
         if job.codec is not None:
             found, rotation = recoded(job.source, job.codec, pictures, needs), 0
         else:
-            found, rotation = coded(job.source, choice.source, pictures, job.max_gop), job.source.rotation
+            found, rotation = (
+                coded(job.source, choice.source, pictures, job.max_gop),
+                job.source.rotation,
+            )
         try:
             for frame in found:
                 image: Image = turned(frame.image, rotation)
@@ -245,20 +273,24 @@ class Work:
         else:
             writer.write(job.painter.colours(labels), stamp)
 
-    def _row(self, frame: Frame, choice: Choice, stamp: int, model: float, draw: float) -> list[object]:
+    def _row(
+        self, frame: Frame, choice: Choice, stamp: int, model: float, draw: float
+    ) -> list[object]:
         key = frame.distance == 0
         share = "" if key or frame.motion is None else f"{frame.motion.intra_share:.4f}"
         seconds = float(stamp * self.job.source.time_base)
         times = (1000 * each for each in (frame.decode_seconds, frame.motion_seconds, model, draw))
         return [
-            frame.index, f"{seconds:.6f}", frame.picture_type, int(key), frame.distance, "" if key else choice.name,
+            frame.index, f"{seconds:.6f}", frame.picture_type, int(key), frame.distance,
+            "" if key else choice.name,
             frame.bits, share, *(f"{each:.3f}" for each in times),
         ]  # fmt: skip
 
 
 @contextmanager
 def _table(path: Path) -> Iterator[Callable[[Sequence[object]], object]]:
-    """A CSV with the head COLUMNS, which is there once it is whole; gives the function that writes a row."""
+    """A CSV with the head COLUMNS, which is there once it is whole; gives the function that writes
+    a row."""
     with drafted(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         write = csv.writer(file).writerow
         write(COLUMNS)

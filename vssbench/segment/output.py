@@ -52,9 +52,15 @@ def check_out(out: Path, inputs: Sequence[Path], force: bool = False) -> None:
         if out.is_dir() and any(out.iterdir()):
             raise UsageError(f"the folder {out} is not empty: give a new one, or an empty one")
         if out.exists() and not out.is_dir():
-            raise UsageError(f"{out} is a file without an ending: expected a folder, or a video that ends in {SUFFIXES[0]}")
+            raise UsageError(
+                f"{out} is a file without an ending: expected a folder, or a video that ends in "
+                f"{SUFFIXES[0]}"
+            )
     elif out.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"cannot write {out}: expected a video that ends in {', '.join(SUFFIXES)}, or a folder for PNGs")
+        raise UsageError(
+            f"cannot write {out}: expected a video that ends in {', '.join(SUFFIXES)}, or a folder "
+            "for PNGs"
+        )
     if not out.parent.is_dir():
         raise UsageError(f"cannot write {out}: there is no folder {out.parent}")
     if is_folder(out):
@@ -65,7 +71,8 @@ def check_out(out: Path, inputs: Sequence[Path], force: bool = False) -> None:
 
 @contextmanager
 def drafted(out: Path) -> Iterator[Path]:
-    """A path for a draft that takes its place when all went well, and is removed when not. Raises DataError."""
+    """A path for a draft that takes its place when all went well, and is removed when not. Raises
+    DataError."""
     with files.draft(out) as draft:
         try:
             yield draft
@@ -115,7 +122,9 @@ class FolderWriter(Writer):
         with (folder / "classes.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["value", "name", "red", "green", "blue"])
-            writer.writerows([index, name, *palette[index].tolist()] for index, name in enumerate(classes))
+            writer.writerows(
+                [index, name, *palette[index].tolist()] for index, name in enumerate(classes)
+            )
 
     def write(self, picture: Image | Pillow.Image, time: int) -> None:
         """See Writer: the time is not kept."""
@@ -128,10 +137,11 @@ class FolderWriter(Writer):
 
 
 class VideoWriter(Writer):
-    """H.264, 4:2:0, with the source's time stamps, shape of pixels and, if asked for, sound as it is.
+    """H.264, 4:2:0, with the source's time stamps, shape of pixels and, if asked for, sound as it
+    is.
 
-    Colours are BT.601 or BT.709 by size, as players assume, and tagged so; odd sizes get one more row or column that repeats
-    the edge. Raises DataError where the container cannot hold the sound.
+    Colours are BT.601 or BT.709 by size, as players assume, and tagged so; odd sizes get one more
+    row or column that repeats the edge. Raises DataError where the container cannot hold the sound.
     """
 
     def __init__(self, path: Path, source: Source, audio: bool) -> None:
@@ -155,7 +165,8 @@ class VideoWriter(Writer):
             self._begin(*image.shape[:2])
         frame = self._reformatter.reformat(
             av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"),
-            format="yuv420p", dst_colorspace=self._matrix, dst_color_range=ColorRange.MPEG, interpolation=TO_YUV,
+            format="yuv420p", dst_colorspace=self._matrix, dst_color_range=ColorRange.MPEG,
+            interpolation=TO_YUV,
         )  # fmt: skip
         frame.pts, frame.time_base = time, self._source.time_base
         if self._sound is not None:
@@ -201,8 +212,8 @@ class _Sound:
             self._copy = target.add_stream_from_template(stream)
         except (av.FFmpegError, ValueError) as error:
             raise DataError(
-                f"the sound of {source.path} ({stream.codec_context.name}) cannot be copied into a {suffix} file: write .mkv, "
-                "or leave --audio out"
+                f"the sound of {source.path} ({stream.codec_context.name}) cannot be copied into a "
+                f"{suffix} file: write .mkv, or leave --audio out"
             ) from error
         self._target = target
         self._offset = Fraction(source.start) * source.time_base

@@ -1,4 +1,5 @@
-"""Pictures of a stream from elsewhere: RGB by their colour tags, the right way up, at the network's size, with their time."""
+"""Pictures of a stream from elsewhere: RGB by their colour tags, the right way up, at the network's
+size, with their time."""
 
 from __future__ import annotations
 
@@ -21,10 +22,12 @@ from vssbench.segment.source import UNSPECIFIED, Source
 
 #: matrix coefficients of H.273 -> libswscale's; 8 (YCgCo) and rarer ones it does not know
 _MATRICES = {
-    1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 7: Colorspace.SMPTE240M,
+    1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
     9: Colorspace.BT2020, 10: Colorspace.BT2020,
 }  # fmt: skip
-#: rows and columns of the largest picture of standard definition, whose colours are BT.601's where nothing is said
+#: rows and columns of the largest picture of standard definition, whose colours are BT.601's where
+#: nothing is said
 SD_HEIGHT, SD_WIDTH = 576, 1024
 #: seconds by which time stamps of one recording never go back
 _STEP_BACK = 1
@@ -40,10 +43,12 @@ def untagged(height: int, width: int) -> Colorspace:
 
 @dataclass
 class Pictures:
-    """Converts the pictures of a source in display order, and keeps their times until they are asked for.
+    """Converts the pictures of a source in display order, and keeps their times until they are
+    asked for.
 
-    A picture without a time stamp, or with one that is not behind the last, comes one frame (or tick) after that. Where the
-    clock goes back by more than a second it begins anew, as in files that were joined: one frame after the last.
+    A picture without a time stamp, or with one that is not behind the last, comes one frame (or
+    tick) after that. Where the clock goes back by more than a second it begins anew, as in files
+    that were joined: one frame after the last.
     """
 
     source: Source
@@ -54,19 +59,32 @@ class Pictures:
     _last: int = -1
 
     def __call__(self, picture: av.VideoFrame, height: int, width: int) -> Image:
-        """uint8 RGB (height, width, 3), the upper left pixels of the picture, as it lies in the stream."""
+        """uint8 RGB (height, width, 3), the upper left pixels of the picture, as it lies in the
+        stream."""
         self._times.append(self._time(picture.dts if self.source.decode_times else picture.pts))
         matrix, whole = self.tags(picture)
-        if matrix == Colorspace.ITU601 and whole == ColorRange.MPEG and picture.format.name == PIXEL_FORMAT:
+        if (
+            matrix == Colorspace.ITU601
+            and whole == ColorRange.MPEG
+            and picture.format.name == PIXEL_FORMAT
+        ):
             return self._fast(picture, height, width)
         rgb = self._reformatter.reformat(
-            picture, format="rgb24", src_colorspace=matrix, src_color_range=whole, interpolation=TO_RGB
+            picture,
+            format="rgb24",
+            src_colorspace=matrix,
+            src_color_range=whole,
+            interpolation=TO_RGB,
         )
         return np.ascontiguousarray(rgb.to_ndarray()[:height, :width])
 
     def tags(self, picture: av.VideoFrame) -> tuple[Colorspace, ColorRange]:
-        """Matrix and range: the picture's own, else the container's, else what its size and format suggest."""
-        code = next((tag for tag in (int(picture.colorspace), self.source.colour) if tag != UNSPECIFIED), UNSPECIFIED)
+        """Matrix and range: the picture's own, else the container's, else what its size and format
+        suggest."""
+        code = next(
+            (tag for tag in (int(picture.colorspace), self.source.colour) if tag != UNSPECIFIED),
+            UNSPECIFIED,
+        )
         matrix = _MATRICES.get(code, untagged(picture.height, picture.width))
         full = (int(picture.color_range) or self.source.full_range) == ColorRange.JPEG
         rgb = picture.format.is_rgb or picture.format.name.startswith("yuvj")
@@ -82,7 +100,10 @@ class Pictures:
         if stamp is None:
             time = following
         else:
-            if self._first is None or (self._last - (stamp - self._first)) * self.source.time_base > _STEP_BACK:
+            if (
+                self._first is None
+                or (self._last - (stamp - self._first)) * self.source.time_base > _STEP_BACK
+            ):
                 self._first = stamp - following
             time = max(stamp - self._first, self._last + 1)
         self._last = time
@@ -91,7 +112,8 @@ class Pictures:
 
 @dataclass
 class ViewedField(MotionField):
-    """Motion of a picture that is turned by ``rotation`` degrees anticlockwise and then resized to ``size`` (height, width)."""
+    """Motion of a picture that is turned by ``rotation`` degrees anticlockwise and then resized to
+    ``size`` (height, width)."""
 
     rotation: int = 0
     size: tuple[int, int] = (0, 0)
@@ -114,7 +136,9 @@ def turned_motion(motion: npt.NDArray[np.float32], rotation: int) -> npt.NDArray
     return motion
 
 
-def resized_motion(motion: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+def resized_motion(
+    motion: npt.NDArray[np.float32], size: tuple[int, int]
+) -> npt.NDArray[np.float32]:
     """Resize a field with its picture: the nearest vector, in the new pixels."""
     height, width = motion.shape[:2]
     if (height, width) == size:
@@ -133,7 +157,9 @@ def resized_image(image: Image, size: tuple[int, int]) -> Image:
     return np.array(Pillow.fromarray(image).resize((size[1], size[0]), Pillow.Resampling.BILINEAR))
 
 
-def resized_residual(residual: npt.NDArray[np.int16], size: tuple[int, int]) -> npt.NDArray[np.int16]:
+def resized_residual(
+    residual: npt.NDArray[np.int16], size: tuple[int, int]
+) -> npt.NDArray[np.int16]:
     """Resize a residual, int16, as :func:`resized_image` does an image."""
     if residual.shape[:2] == size:
         return residual
@@ -143,15 +169,23 @@ def resized_residual(residual: npt.NDArray[np.int16], size: tuple[int, int]) -> 
 
 
 def viewed(frame: Frame, image: Image, rotation: int, size: tuple[int, int]) -> Frame:
-    """The frame as the network sees it: ``image`` is its own the right way up; motion and residual turn and shrink with it."""
+    """The frame as the network sees it: ``image`` is its own the right way up; motion and residual
+    turn and shrink with it."""
     motion, residual = frame.motion, frame.residual
     if motion is not None and (rotation or (motion.height, motion.width) != size):
         motion = ViewedField(
-            motion.grid, motion.cell, motion.height, motion.width, motion.intra_share, rotation=rotation, size=size
+            motion.grid,
+            motion.cell,
+            motion.height,
+            motion.width,
+            motion.intra_share,
+            rotation=rotation,
+            size=size,
         )
     if residual is not None:
         residual = resized_residual(turned(residual, rotation), size)
     return Frame(
-        frame.index, resized_image(image, size), frame.picture_type, frame.distance, frame.bits, motion,
+        frame.index, resized_image(image, size), frame.picture_type, frame.distance, frame.bits,
+        motion,
         frame.decode_seconds, frame.motion_seconds, residual,
     )  # fmt: skip

@@ -30,9 +30,10 @@ _DECODE_TIMES = ("avi",)
 class Source:
     """The first video stream of a file.
 
-    ``codec`` is FFmpeg's name; ``height`` and ``width`` are those of the coded picture, which is to be turned by ``rotation``
-    degrees, a multiple of 90, anticlockwise. ``frames`` is the number that the header tells or lets one guess, 0 where it does
-    neither. ``colour`` and ``full_range`` are FFmpeg's code points of the stream, for pictures that do not say.
+    ``codec`` is FFmpeg's name; ``height`` and ``width`` are those of the coded picture, which is to
+    be turned by ``rotation`` degrees, a multiple of 90, anticlockwise. ``frames`` is the number
+    that the header tells or lets one guess, 0 where it does neither. ``colour`` and ``full_range``
+    are FFmpeg's code points of the stream, for pictures that do not say.
     """
 
     path: Path
@@ -53,7 +54,8 @@ class Source:
     start: int
     #: whether pictures are to be mirrored as well, which is not done
     mirrored: bool = False
-    #: whether only the time of a packet's decoding is told, so that time stamps of reordered pictures mean nothing
+    #: whether only the time of a packet's decoding is told, so that time stamps of reordered
+    #: pictures mean nothing
     decode_times: bool = False
     #: how long the pictures last by the header, 0 where it does not say
     seconds: float = 0.0
@@ -73,12 +75,16 @@ class Source:
         if self.interlaced:
             found.append("it is interlaced: both fields of a frame are taken as one picture")
         if self.hdr:
-            found.append("it is HDR: its colours are taken as they are coded, and look pale to networks and on most screens")
+            found.append(
+                "it is HDR: its colours are taken as they are coded, and look pale to networks and "
+                "on most screens"
+            )
         return found
 
 
 def open_source(path: Path) -> Source:
-    """Read a file's header and its first picture. Raises DataError where there is no video that can be decoded."""
+    """Read a file's header and its first picture. Raises DataError where there is no video that can
+    be decoded."""
     if not path.exists():
         raise DataError(f"no file {path}: expected a video file")
     if path.is_dir():
@@ -87,7 +93,9 @@ def open_source(path: Path) -> Source:
         with open_video(str(path)) as container:
             return _source(path, container)
     except (av.FFmpegError, OSError) as error:
-        raise DataError(f"{path} cannot be read as a video: {error.strerror or error}. Expected a video file") from error
+        raise DataError(
+            f"{path} cannot be read as a video: {error.strerror or error}. Expected a video file"
+        ) from error
 
 
 def _source(path: Path, container: av.container.InputContainer) -> Source:
@@ -97,10 +105,16 @@ def _source(path: Path, container: av.container.InputContainer) -> Source:
         raise DataError(f"{path} holds no video stream{held}; expected a video file")
     stream = container.streams.video[0]
     if stream.disposition & Disposition.attached_pic:
-        raise DataError(f"{path} begins with a cover picture, not with video: take the cover out; expected a video file")
+        raise DataError(
+            f"{path} begins with a cover picture, not with video: take the cover out; expected a "
+            "video file"
+        )
     context = stream.codec_context
     if context is None:
-        raise DataError(f"{path} holds video of a codec that FFmpeg does not know here; convert it to H.264, say")
+        raise DataError(
+            f"{path} holds video of a codec that FFmpeg does not know here; convert it to H.264, "
+            "say"
+        )
     first = next(container.decode(stream), None)
     if first is None:
         raise DataError(f"{path} holds no frame that can be decoded; it is empty or broken")
@@ -108,7 +122,11 @@ def _source(path: Path, container: av.container.InputContainer) -> Source:
     time_base = Fraction(stream.time_base) if stream.time_base else 1 / rate
     frames = stream.frames
     if not frames:
-        seconds = stream.duration * time_base if stream.duration else Fraction(container.duration or 0, av.time_base)
+        seconds = (
+            stream.duration * time_base
+            if stream.duration
+            else Fraction(container.duration or 0, av.time_base)
+        )
         frames = max(0, round(seconds * rate))
     rotation, mirrored = _orientation(first)
     return Source(

@@ -1,4 +1,5 @@
-"""Where a file's motion comes from: its own vectors where they can be trusted, else the estimator; and why."""
+"""Where a file's motion comes from: its own vectors where they can be trusted, else the estimator;
+and why."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ class Choice:
 
 
 def choose(source: Source, needs: frozenset[str], wanted: str) -> Choice:
-    """The source of motion for a method. Raises MotionUnavailable where what is wanted cannot be had."""
+    """The source of motion for a method. Raises MotionUnavailable where what is wanted cannot be
+    had."""
     if not needs & {"motion", "residual"}:
         return Choice(NONE, "not needed by the method", None)
     if wanted == ESTIMATED:
@@ -58,9 +60,10 @@ def instead(source: Source, needs: frozenset[str], wanted: str, reason: Exceptio
     if wanted == AUTO:
         return estimated("residual" in needs, of_the_users_own(reason))
     raise MotionUnavailable(
-        f"the motion vectors of {source.path} cannot be used: {of_the_users_own(reason)}. Take --motion estimated (optical "
-        "flow between the decoded frames), --motion auto (the stream's own wherever they can be trusted, else estimated), or "
-        "--reencode 'h264[gop=12]' (the video as our encoder makes it, whose vectors can be read)"
+        f"the motion vectors of {source.path} cannot be used: {of_the_users_own(reason)}. Take "
+        "--motion estimated (optical flow between the decoded frames), --motion auto (the stream's "
+        "own wherever they can be trusted, else estimated), or --reencode 'h264[gop=12]' (the "
+        "video as our encoder makes it, whose vectors can be read)"
     ) from reason
 
 
@@ -73,7 +76,9 @@ def estimated(residual: bool, reason: str) -> Choice:
         flow = EstimatedVectors.check()
     except MotionUnavailable as lacking:
         raise MotionUnavailable(f"{reason}; and {lacking}" if reason else str(lacking)) from lacking
-    words = f"estimated ({flow})" + (f", since the stream's own vectors cannot be used: {reason}" if reason else "")
+    words = f"estimated ({flow})" + (
+        f", since the stream's own vectors cannot be used: {reason}" if reason else ""
+    )
     return Choice(ESTIMATED, words, MotionSource(EstimatedVectors, residual=residual))
 
 
@@ -91,7 +96,8 @@ def _examine(source: Source, reader: type[VectorReader]) -> None:
 
     This is better now than in the middle of the work.
 
-    Raises MotionUnavailable; DataError for a stream that is cut or broken, or whose headers are not understood here.
+    Raises MotionUnavailable; DataError for a stream that is cut or broken, or whose headers are not
+    understood here.
     """
     if not issubclass(reader, H264Vectors):
         return
@@ -104,4 +110,6 @@ def _examine(source: Source, reader: type[VectorReader]) -> None:
                 if packet.size:
                     headers.packet(packet)
     except av.FFmpegError as error:
-        raise DataError(f"{source.path} cannot be read to its end: {error.strerror}; it is broken") from error
+        raise DataError(
+            f"{source.path} cannot be read to its end: {error.strerror}; it is broken"
+        ) from error

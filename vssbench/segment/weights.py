@@ -8,24 +8,35 @@ from pathlib import Path
 from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.gmacs import meta_model
-from vssbench.weights.file import WeightFile, check_fit, choose_shipped, open_weights, shipped_folder
+from vssbench.weights.file import (
+    WeightFile,
+    check_fit,
+    choose_shipped,
+    open_weights,
+    shipped_folder,
+)
 
 
 def weights_for(
     method: str | None, given: Path | None, dataset: str, say: Callable[[str], object]
 ) -> tuple[Variant, WeightFile]:
-    """The method with its weights: a file that is given must fit what was typed, shipped ones settle what was left open.
+    """The method with its weights: a file that is given must fit what was typed, shipped ones
+    settle what was left open.
 
-    ``say`` takes the message of what was settled. Raises UsageError where neither is given, WeightsError where nothing fits.
+    ``say`` takes the message of what was settled. Raises UsageError where neither is given,
+    WeightsError where nothing fits.
     """
     if given is not None:
         file = open_weights(given.expanduser())
         variant = file.variant if method is None else parse_variant(method)
-        meta_model(variant, len(file.classes))  # refuses parameters that the method does not have or allow
+        # refuses parameters that the method does not have or allow
+        meta_model(variant, len(file.classes))
         check_fit(variant, file.classes, file)
         return variant, file
     if method is None:
-        raise UsageError("nothing to run: give a method, as -m 'arseg[scale=0.5]', or --weights FILE")
+        raise UsageError(
+            "nothing to run: give a method, as -m 'arseg[scale=0.5]', or --weights FILE"
+        )
     asked = parse_variant(method)
     classes = _shipped_classes(dataset)
     meta_model(asked, len(classes))
@@ -43,6 +54,7 @@ def _shipped_classes(dataset: str) -> tuple[str, ...]:
     }
     if dataset not in classes:
         raise WeightsError(
-            f"no weights are shipped for {dataset!r}, only for {', '.join(classes) or 'nothing'}: give --weights FILE"
+            f"no weights are shipped for {dataset!r}, only for {', '.join(classes) or 'nothing'}: "
+            "give --weights FILE"
         )
     return classes[dataset]

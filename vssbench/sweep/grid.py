@@ -1,4 +1,5 @@
-"""Many cells: the grid of methods, datasets and codecs; what is already done; what became of the rest."""
+"""Many cells: the grid of methods, datasets and codecs; what is already done; what became of the
+rest."""
 
 from __future__ import annotations
 
@@ -41,9 +42,11 @@ class Grid:
 
 
 def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -> list[Cell]:
-    """Every cell of the grid, checked before anything is measured: names, parameters, data, weights.
+    """Every cell of the grid, checked before anything is measured: names, parameters, data,
+    weights.
 
-    Cells are grouped by dataset and codec, so that a bitstream is in the cache when the next method reads it.
+    Cells are grouped by dataset and codec, so that a bitstream is in the cache when the next method
+    reads it.
     """
     protocol, measures = find_protocol(grid.protocol), named(grid.measures)
     files = [open_weights(path) for path in grid.weights]
@@ -75,8 +78,8 @@ def _check_used(files: list[WeightFile], methods: list[Variant]) -> None:
     for file in files:
         if file.variant.name not in names:
             raise WeightsError(
-                f"--weights {file.path} holds {file.variant}, and the methods asked for are {', '.join(map(str, methods))}: "
-                f"add -m '{file.variant}' or leave the file out"
+                f"--weights {file.path} holds {file.variant}, and the methods asked for are "
+                f"{', '.join(map(str, methods))}: add -m '{file.variant}' or leave the file out"
             )
 
 
@@ -93,7 +96,8 @@ def _weights_of(
 
     Else the shipped weights settle what was left open.
     """
-    meta_model(method, len(dataset.classes))  # refuses parameters that the method does not have or allow
+    # refuses parameters that the method does not have or allow
+    meta_model(method, len(dataset.classes))
     given = [file for file in files if file.variant.name in (method.name, weights_name(method))]
     if given:
         best = min(given, key=lambda file: _apart(method, file.variant))
@@ -111,21 +115,33 @@ def _apart(asked: Variant, held: Variant) -> int:
     return sum(first[key] != second[key] for key in first if key in second)
 
 
-def sweep(cells: Sequence[Cell], store: RunStore, command: str, force: bool = False) -> list[Measurement]:
-    """Measure every cell that is not done yet; returns one Measurement a cell, in order. Failures do not stop it."""
+def sweep(
+    cells: Sequence[Cell], store: RunStore, command: str, force: bool = False
+) -> list[Measurement]:
+    """Measure every cell that is not done yet; returns one Measurement a cell, in order. Failures
+    do not stop it."""
     if not cells:
         raise UsageError("nothing to run: give at least one method, dataset and codec")
     console = messages()
-    todo = [_keeping(cell, store) for cell in cells if force or not store.has(cell.run_id, cell.measures)]
+    todo = [
+        _keeping(cell, store)
+        for cell in cells
+        if force or not store.has(cell.run_id, cell.measures)
+    ]
     if len(todo) < len(cells):
-        console.print(f"{len(cells) - len(todo)} of {len(cells)} cells are done already (--force measures them again)")
+        console.print(
+            f"{len(cells) - len(todo)} of {len(cells)} cells are done already (--force measures "
+            "them again)"
+        )
     if todo:
         store.check_writable()  # before anything is measured
     results: dict[str, Measurement] = {}
     with track("measuring", sum(cell.frames() for cell in todo)) as tracker:
         for number, cell in enumerate(todo, 1):
             console.print(f"[{number}/{len(todo)}] {cell.title}")
-            result = measure(cell, store, command, partial(tracker.advance, 1, f"[{number}/{len(todo)}]"))
+            result = measure(
+                cell, store, command, partial(tracker.advance, 1, f"[{number}/{len(todo)}]")
+            )
             if result.status != "done":
                 console.print(f"  {result.status}: {result.reason}")
             results[cell.run_id] = result
@@ -140,4 +156,6 @@ def _keeping(cell: Cell, store: RunStore) -> Cell:
     if not store.has(cell.run_id):
         return cell
     stored = store.get(cell.run_id).measures
-    return replace(cell, measures=tuple(name for name in METERS if name in (*cell.measures, *stored)))
+    return replace(
+        cell, measures=tuple(name for name in METERS if name in (*cell.measures, *stored))
+    )

@@ -1,7 +1,9 @@
-"""Augmentation of stills and of pairs: random scale and crop, flip, colour jitter, compression, ego-motion.
+"""Augmentation of stills and of pairs: random scale and crop, flip, colour jitter, compression,
+ego-motion.
 
-Every random choice comes from a generator that the caller seeds by (seed, phase, epoch, sample), so that training can be
-resumed, and spread over any number of loader processes, without changing a single sample.
+Every random choice comes from a generator that the caller seeds by (seed, phase, epoch, sample), so
+that training can be resumed, and spread over any number of loader processes, without changing a
+single sample.
 """
 
 from __future__ import annotations
@@ -35,11 +37,13 @@ ROTATED = 0.5
 class Augmentation:
     """Ranges and shares that random choices are drawn from.
 
-    crop: (height, width) in pixels. scales: of the random zoom; ``scale_draw`` takes them as the ends of a log-uniform or
-    uniform range, or as a list of which one is chosen. jitter: relative strength of the brightness, contrast and saturation
-    changes. compression: share of stills that pass through JPEG of quality 10-70. flip: share that is mirrored. small: an
-    image that the zoom leaves smaller than the crop is enlarged to fit, or padded (label 255). rotation: largest angle in
-    degrees, of half of the stills; blur: share of the stills that a Gaussian of at most 1 pixel blurs, as PSPNet's code does.
+    crop: (height, width) in pixels. scales: of the random zoom; ``scale_draw`` takes them as the
+    ends of a log-uniform or uniform range, or as a list of which one is chosen. jitter: relative
+    strength of the brightness, contrast and saturation changes. compression: share of stills that
+    pass through JPEG of quality 10-70. flip: share that is mirrored. small: an image that the zoom
+    leaves smaller than the crop is enlarged to fit, or padded (label 255). rotation: largest angle
+    in degrees, of half of the stills; blur: share of the stills that a Gaussian of at most 1 pixel
+    blurs, as PSPNet's code does.
     """
 
     crop: tuple[PositiveInt, PositiveInt] = (240, 320)
@@ -53,28 +57,42 @@ class Augmentation:
     blur: Share = 0.0
 
     def __post_init__(self) -> None:
-        if not self.scales or (self.scale_draw != "list" and (len(self.scales) != 2 or self.scales[0] > self.scales[1])):
-            raise ValueError("scales are the two ends of a range, the smaller first, or with scale_draw = 'list' any number")
+        if not self.scales or (
+            self.scale_draw != "list" and (len(self.scales) != 2 or self.scales[0] > self.scales[1])
+        ):
+            raise ValueError(
+                "scales are the two ends of a range, the smaller first, or with scale_draw = "
+                "'list' any number"
+            )
 
     def window(self, height: int, width: int, rng: np.random.Generator) -> Window:
-        """A random window of an image. Raises UsageError where the crop is larger than the image allows."""
+        """A random window of an image. Raises UsageError where the crop is larger than the image
+        allows."""
         crop_height, crop_width = self.crop
         scale = self._scale(height, width, rng)
         box_height, box_width = crop_height / scale, crop_width / scale
         if self.small == "enlarge":  # rounding may have left the box larger by a hair
             box_height, box_width = min(height, box_height), min(width, box_width)
         top, left = (
-            float(rng.uniform(0, room)) if room >= 0 else room / 2 for room in (height - box_height, width - box_width)
+            float(rng.uniform(0, room)) if room >= 0 else room / 2
+            for room in (height - box_height, width - box_width)
         )
-        return Window((left, top, left + box_width, top + box_height), self.crop, bool(rng.random() < self.flip))
+        return Window(
+            (left, top, left + box_width, top + box_height),
+            self.crop,
+            bool(rng.random() < self.flip),
+        )
 
     def _scale(self, height: int, width: int, rng: np.random.Generator) -> float:
-        fitting = max(self.crop[0] / height, self.crop[1] / width) if self.small == "enlarge" else 0.0
+        fitting = (
+            max(self.crop[0] / height, self.crop[1] / width) if self.small == "enlarge" else 0.0
+        )
         largest = max(self.scales)
         if fitting > largest:
             raise UsageError(
-                f"a crop of {self.crop[0]}x{self.crop[1]} needs images of at least {math.ceil(self.crop[0] / largest)}x"
-                f"{math.ceil(self.crop[1] / largest)}; found {height}x{width}: choose a smaller --crop"
+                f"a crop of {self.crop[0]}x{self.crop[1]} needs images of at least "
+                f"{math.ceil(self.crop[0] / largest)}x{math.ceil(self.crop[1] / largest)}; found "
+                f"{height}x{width}: choose a smaller --crop"
             )
         if self.scale_draw == "list":
             return max(fitting, float(rng.choice(self.scales)))
@@ -85,7 +103,8 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Window:
-    """A box (left, top, right, bottom) of an image in pixels, resampled to ``size`` (height, width), perhaps mirrored.
+    """A box (left, top, right, bottom) of an image in pixels, resampled to ``size`` (height,
+    width), perhaps mirrored.
 
     A box may reach beyond the image: there an image is grey, and a label ignored.
     """
@@ -105,8 +124,12 @@ class Window:
         height, width = self.size
         left, top, right, bottom = self.box
         scale_x, scale_y = width / (right - left), height / (bottom - top)
-        columns = np.clip(left + (np.arange(width) + 0.5) / scale_x, 0, motion.shape[1] - 1).astype(np.intp)
-        rows = np.clip(top + (np.arange(height) + 0.5) / scale_y, 0, motion.shape[0] - 1).astype(np.intp)
+        columns = np.clip(left + (np.arange(width) + 0.5) / scale_x, 0, motion.shape[1] - 1).astype(
+            np.intp
+        )
+        rows = np.clip(top + (np.arange(height) + 0.5) / scale_y, 0, motion.shape[0] - 1).astype(
+            np.intp
+        )
         cut = motion[rows[:, None], columns] * np.array([scale_x, scale_y], np.float32)
         if self.flip:
             cut = cut[:, ::-1] * np.array([-1, 1], np.float32)
@@ -127,11 +150,16 @@ class Window:
         inside = ((x >= 0) & (x < flow.shape[1])) & ((y >= 0) & (y < flow.shape[0]))[:, None]
         return without_hidden(cut, inside)
 
-    def _cut(self, pixels: npt.NDArray[np.uint8], resampling: Pillow.Resampling, beyond: int) -> npt.NDArray[np.uint8]:
+    def _cut(
+        self, pixels: npt.NDArray[np.uint8], resampling: Pillow.Resampling, beyond: int
+    ) -> npt.NDArray[np.uint8]:
         height, width = self.size
         left, top, right, bottom = self.box
         before = math.ceil(max(0.0, -top)), math.ceil(max(0.0, -left))
-        after = math.ceil(max(0.0, bottom - pixels.shape[0])), math.ceil(max(0.0, right - pixels.shape[1]))
+        after = (
+            math.ceil(max(0.0, bottom - pixels.shape[0])),
+            math.ceil(max(0.0, right - pixels.shape[1])),
+        )
         if any((*before, *after)):
             edges = [(before[0], after[0]), (before[1], after[1]), (0, 0)]
             pixels = np.pad(pixels, edges[: pixels.ndim], constant_values=beyond)
@@ -144,15 +172,19 @@ class Window:
 Box = tuple[float, float, float, float]
 
 
-def _around(pixels: npt.NDArray[np.uint8], box: Box, size: tuple[int, int]) -> tuple[npt.NDArray[np.uint8], Box]:
-    """The part of an image that resampling a box to ``size`` (width, height) reads, and the box in it.
+def _around(
+    pixels: npt.NDArray[np.uint8], box: Box, size: tuple[int, int]
+) -> tuple[npt.NDArray[np.uint8], Box]:
+    """The part of an image that resampling a box to ``size`` (width, height) reads, and the box in
+    it.
 
     Pillow copies the image that it is given, whatever of it is used.
     """
     left, top, right, bottom = box
     # the bilinear filter reaches one new pixel beyond the box, or one old one where it enlarges
     across, down = (
-        math.ceil(max(1.0, extent / new)) + 1 for extent, new in zip((right - left, bottom - top), size, strict=True)
+        math.ceil(max(1.0, extent / new)) + 1
+        for extent, new in zip((right - left, bottom - top), size, strict=True)
     )
     x, y = max(0, math.floor(left) - across), max(0, math.floor(top) - down)
     part = pixels[y : math.ceil(bottom) + down, x : math.ceil(right) + across]
@@ -160,7 +192,8 @@ def _around(pixels: npt.NDArray[np.uint8], box: Box, size: tuple[int, int]) -> t
 
 
 def without_hidden(flow: Motion, visible: npt.NDArray[np.bool_]) -> Motion:
-    """The flow (H, W, 2), NaN where ``visible`` (H, W) does not hold or where it leads out of the picture."""
+    """The flow (H, W, 2), NaN where ``visible`` (H, W) does not hold or where it leads out of the
+    picture."""
     height, width = visible.shape
     x, y = flow[..., 0] + np.arange(width), flow[..., 1] + np.arange(height)[:, None]
     with np.errstate(invalid="ignore"):
@@ -170,7 +203,8 @@ def without_hidden(flow: Motion, visible: npt.NDArray[np.bool_]) -> Motion:
 
 @dataclass(frozen=True)
 class Colour:
-    """Brightness, contrast and saturation factors, applied in that order as torchvision's ColorJitter may."""
+    """Brightness, contrast and saturation factors, applied in that order as torchvision's
+    ColorJitter may."""
 
     brightness: float
     contrast: float
@@ -181,11 +215,17 @@ class Colour:
         return cls(*(float(value) for value in rng.uniform(1 - strength, 1 + strength, 3)))
 
     def apply(self, image: Image) -> Image:
-        """An image (H, W, 3) in this light; contrast is about its mean over all pixels and channels."""
-        # all three steps are linear in a pixel's colour, the same for every pixel: one matrix, rounded once
+        """An image (H, W, 3) in this light; contrast is about its mean over all pixels and
+        channels."""
+        # all three steps are linear in a pixel's colour, the same for every pixel: one matrix,
+        # rounded once
         gain = self.brightness * self.contrast
         # sums of whole numbers, a row at a time so that 32 bits hold them
-        mean = float(image.sum((1, 2), dtype=np.uint32).sum(dtype=np.uint64)) / max(1, image.size) * self.brightness
+        mean = (
+            float(image.sum((1, 2), dtype=np.uint32).sum(dtype=np.uint64))
+            / max(1, image.size)
+            * self.brightness
+        )
         offset = mean * (1 - self.contrast)
         matrix: list[float] = []
         for channel in range(3):
@@ -196,7 +236,8 @@ class Colour:
 
 
 def compress(image: Image, quality: int) -> Image:
-    """An image as JPEG of that quality shows it: block artefacts much like those of a video codec's I-frames."""
+    """An image as JPEG of that quality shows it: block artefacts much like those of a video codec's
+    I-frames."""
     buffer = io.BytesIO()
     Pillow.fromarray(image).save(buffer, "JPEG", quality=quality)
     return np.asarray(Pillow.open(buffer).convert("RGB"))
@@ -207,7 +248,9 @@ def rotate(image: Image, label: LabelMap, degrees: float) -> tuple[Image, LabelM
 
     What comes in at the corners is grey, and ignored.
     """
-    turned = Pillow.fromarray(image).rotate(degrees, Pillow.Resampling.BILINEAR, fillcolor=(GREY,) * 3)
+    turned = Pillow.fromarray(image).rotate(
+        degrees, Pillow.Resampling.BILINEAR, fillcolor=(GREY,) * 3
+    )
     return np.asarray(turned), np.asarray(Pillow.fromarray(label).rotate(degrees, fillcolor=IGNORE))
 
 
@@ -216,7 +259,9 @@ def augment_still(
 ) -> tuple[Image, LabelMap]:
     """A random window of a labelled still, perhaps turned, blurred, jittered and compressed."""
     if augmentation.rotation and rng.random() < ROTATED:
-        image, label = rotate(image, label, rng.uniform(-augmentation.rotation, augmentation.rotation))
+        image, label = rotate(
+            image, label, rng.uniform(-augmentation.rotation, augmentation.rotation)
+        )
     window = augmentation.window(image.shape[0], image.shape[1], rng)
     image, label = window.image(image), window.label(label)
     if augmentation.blur and rng.random() < augmentation.blur:
@@ -229,11 +274,12 @@ def augment_still(
 
 @dataclass(frozen=True)
 class EgoMotion:
-    """A camera's motion over a few frames, drawn at random: zoom about a vanishing point, shift, small rotation.
+    """A camera's motion over a few frames, drawn at random: zoom about a vanishing point, shift,
+    small rotation.
 
-    ``zoom`` is the size of things in the keyframe relative to the last frame (below 1: the camera drives forward); ``shift`` is
-    in pixels; ``angle`` in radians; ``centre`` is the vanishing point (x, y) in pixels; ``frames`` counts the frames after
-    the keyframe.
+    ``zoom`` is the size of things in the keyframe relative to the last frame (below 1: the camera
+    drives forward); ``shift`` is in pixels; ``angle`` in radians; ``centre`` is the vanishing point
+    (x, y) in pixels; ``frames`` counts the frames after the keyframe.
     """
 
     zoom: float
@@ -243,7 +289,9 @@ class EgoMotion:
     frames: int
 
     @classmethod
-    def draw(cls, height: int, width: int, rng: np.random.Generator, frames: tuple[int, int] = (1, 4)) -> EgoMotion:
+    def draw(
+        cls, height: int, width: int, rng: np.random.Generator, frames: tuple[int, int] = (1, 4)
+    ) -> EgoMotion:
         """Draw a random motion over a random number of frames.
 
         ``frames`` is the range of their number, from 1 up; the longest run moves by about as much,
@@ -264,7 +312,8 @@ class EgoMotion:
 
         0 is the keyframe, ``frames`` the still itself.
 
-        A pixel (x, y) of that frame shows the still at (a x + b y + c, d x + e y + f); see :meth:`flow` for the reverse.
+        A pixel (x, y) of that frame shows the still at (a x + b y + c, d x + e y + f); see
+        :meth:`flow` for the reverse.
         """
         share = (self.frames - step) / self.frames
         zoom, angle = self.zoom**-share, -self.angle * share
@@ -281,15 +330,20 @@ class EgoMotion:
         )
 
     def sequence(self, still: Image) -> list[Image]:
-        """The frames from the keyframe to the still, which comes last and unchanged. Borders are mirrored."""
+        """The frames from the keyframe to the still, which comes last and unchanged. Borders are
+        mirrored."""
         height, width = still.shape[:2]
         margin_y, margin_x = height // 4, width // 4
-        padded = Pillow.fromarray(np.pad(still, ((margin_y, margin_y), (margin_x, margin_x), (0, 0)), mode="reflect"))
+        padded = Pillow.fromarray(
+            np.pad(still, ((margin_y, margin_y), (margin_x, margin_x), (0, 0)), mode="reflect")
+        )
         frames = []
         for step in range(self.frames):
             a, b, c, d, e, f = self.affine(step)
             coefficients = (a, b, c + margin_x, d, e, f + margin_y)
-            moved = padded.transform((width, height), Pillow.Transform.AFFINE, coefficients, Pillow.Resampling.BILINEAR)
+            moved = padded.transform(
+                (width, height), Pillow.Transform.AFFINE, coefficients, Pillow.Resampling.BILINEAR
+            )
             frames.append(np.asarray(moved))
         return [*frames, still]
 

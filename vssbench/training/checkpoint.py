@@ -1,4 +1,5 @@
-"""Training checkpoints: everything that is needed to go on as if training had never stopped, written atomically."""
+"""Training checkpoints: everything that is needed to go on as if training had never stopped,
+written atomically."""
 
 from __future__ import annotations
 
@@ -15,9 +16,10 @@ from vssbench.core.errors import UsageError, WeightsError
 
 @dataclass
 class Checkpoint:
-    """State between two epochs. ``identity`` is what must be equal for a training to be resumed; ``scaler`` is that of fp16
-    gradients, empty in other precisions; ``best`` holds the fields of ``validation.Best``, where the phase was judged;
-    ``gradients`` is what the check of the layers found in each phase."""
+    """State between two epochs. ``identity`` is what must be equal for a training to be resumed;
+    ``scaler`` is that of fp16 gradients, empty in other precisions; ``best`` holds the fields of
+    ``validation.Best``, where the phase was judged; ``gradients`` is what the check of the layers
+    found in each phase."""
 
     identity: dict[str, str]
     phase: int
@@ -31,7 +33,8 @@ class Checkpoint:
     gradients: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Write it whole or not at all: a crash leaves the previous checkpoint. Raises DataError."""
+        """Write it whole or not at all: a crash leaves the previous checkpoint. Raises
+        DataError."""
         with files.draft(path) as draft:
             try:
                 torch.save(asdict(self), draft)
@@ -55,8 +58,8 @@ def curve_path(out: Path) -> Path:
 
 
 def check_beside(out: Path, inputs: Collection[Path], allowed: bool) -> None:
-    """Raises UsageError where a training would write over an input, or over what an earlier training
-    left beside its weights without having been ``allowed`` to."""
+    """Raises UsageError where a training would write over an input, or over what an earlier
+    training left beside its weights without having been ``allowed`` to."""
     checkpoint = checkpoint_path(out)
     if checkpoint.exists() and not allowed:
         raise UsageError(
@@ -69,20 +72,24 @@ def check_beside(out: Path, inputs: Collection[Path], allowed: bool) -> None:
 
 
 def load_checkpoint(path: Path, identity: dict[str, str]) -> Checkpoint:
-    """Read a checkpoint of the same training. Raises WeightsError where it is missing, broken or another training's."""
+    """Read a checkpoint of the same training. Raises WeightsError where it is missing, broken or
+    another training's."""
     if not path.is_file():
-        raise WeightsError(f"nothing to resume: there is no checkpoint {path}; leave out --resume to start anew")
+        raise WeightsError(
+            f"nothing to resume: there is no checkpoint {path}; leave out --resume to start anew"
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         checkpoint = Checkpoint(**content)
     except Exception as error:  # torch raises half a dozen types for a damaged file
         raise WeightsError(
-            f"the checkpoint {path} is damaged ({error}): copy it again, or train anew with --force and without --resume"
+            f"the checkpoint {path} is damaged ({error}): copy it again, or train anew with "
+            "--force and without --resume"
         ) from error
     for key, value in identity.items():
         if checkpoint.identity.get(key) != value:
             raise WeightsError(
-                f"the checkpoint {path} was made with {key}={checkpoint.identity.get(key)!r}, and this training has "
-                f"{value!r}: use the same options, or another --out"
+                f"the checkpoint {path} was made with {key}={checkpoint.identity.get(key)!r}, and "
+                f"this training has {value!r}: use the same options, or another --out"
             )
     return checkpoint

@@ -1,4 +1,5 @@
-"""A training's curves as a figure: the loss of every epoch, and what the state was worth on held-out clips."""
+"""A training's curves as a figure: the loss of every epoch, and what the state was worth on
+held-out clips."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ History = Sequence[dict[str, Any]]
 def draw_curves(path: Path, history: History, measures: Mapping[str, str], title: str = "") -> None:
     """Write the curves of a training so far to ``path``, a PNG, atomically; a row a phase.
 
-    ``history`` has an entry an epoch, with ``phase``, ``epoch``, the terms of the loss and, where the state
-    was judged, ``validation``; ``measures`` names what each phase is judged by.
+    ``history`` has an entry an epoch, with ``phase``, ``epoch``, the terms of the loss and, where
+    the state was judged, ``validation``; ``measures`` names what each phase is judged by.
     """
     phases = list(dict.fromkeys(entry["phase"] for entry in history))[: MAX_PANELS // 2]
     if not phases:
@@ -43,15 +44,26 @@ def _draw_loss(axes: Axes, phase: str, entries: History) -> None:
     if len(terms) > 1:
         curves = {"sum": [sum(values) for values in zip(*curves.values(), strict=True)], **curves}
     for place, (name, values) in enumerate(curves.items()):
-        axes.plot(epochs, values, color=PALETTE[place % len(PALETTE)], label=name, marker="." if len(epochs) < 3 else "")
+        axes.plot(
+            epochs,
+            values,
+            color=PALETTE[place % len(PALETTE)],
+            label=name,
+            marker="." if len(epochs) < 3 else "",
+        )
     if len(curves) > 1:
         axes.legend()
     _name(axes, f"{phase}: loss", entries)
 
 
 def _draw_score(axes: Axes, phase: str, entries: History, measure: str) -> None:
-    """The held-out score of the epochs after which there was one, the best marked and in the title."""
-    judged = [(entry["epoch"], entry["validation"]) for entry in entries if entry.get("validation") is not None]
+    """The held-out score of the epochs after which there was one, the best marked and in the
+    title."""
+    judged = [
+        (entry["epoch"], entry["validation"])
+        for entry in entries
+        if entry.get("validation") is not None
+    ]
     _name(axes, f"{phase}: held-out {measure}", entries)
     if not judged:
         axes.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axes.transAxes)
@@ -65,7 +77,8 @@ def _draw_score(axes: Axes, phase: str, entries: History, measure: str) -> None:
 
 
 def _name(axes: Axes, title: str, entries: History) -> None:
-    """Title and epoch axis of a panel; the panels of a phase show the same epochs, at whole numbers."""
+    """Title and epoch axis of a panel; the panels of a phase show the same epochs, at whole
+    numbers."""
     from matplotlib.ticker import MaxNLocator
 
     axes.set(title=title, xlabel="epoch")

@@ -1,8 +1,10 @@
-"""Training on several processes: what a batch spread over them needs so that its gradient is that of the whole batch.
+"""Training on several processes: what a batch spread over them needs so that its gradient is that
+of the whole batch.
 
-``torchrun`` starts the processes; gradients are averaged, batch normalisation takes its statistics over all processes, and
-losses that divide by a count of pixels divide by the count over all processes (:func:`mean_over_processes`). Every function
-here leaves its argument alone where there is one process.
+``torchrun`` starts the processes; gradients are averaged, batch normalisation takes its statistics
+over all processes, and losses that divide by a count of pixels divide by the count over all
+processes (:func:`mean_over_processes`). Every function here leaves its argument alone where there
+is one process.
 """
 
 from __future__ import annotations
@@ -39,9 +41,11 @@ class World:
 
 
 def join(device: str) -> tuple[World, str]:
-    """Join the processes that ``torchrun`` started, by gloo or, on CUDA, by nccl; alone where there are none.
+    """Join the processes that ``torchrun`` started, by gloo or, on CUDA, by nccl; alone where there
+    are none.
 
-    Returns the world and this process's own device. Raises UsageError where a machine has fewer GPUs than processes.
+    Returns the world and this process's own device. Raises UsageError where a machine has fewer
+    GPUs than processes.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -49,7 +53,10 @@ def join(device: str) -> tuple[World, str]:
     if device.startswith("cuda"):
         local = int(os.environ.get("LOCAL_RANK", "0"))
         if local >= torch.cuda.device_count():
-            raise UsageError(f"process {local} of this machine finds {torch.cuda.device_count()} GPUs: start one process a GPU")
+            raise UsageError(
+                f"process {local} of this machine finds {torch.cuda.device_count()} GPUs: start "
+                "one process a GPU"
+            )
         device = f"cuda:{local}"
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
@@ -73,7 +80,10 @@ def is_loss_of_contact(error: BaseException) -> bool:
     return (
         _several()
         and isinstance(error, RuntimeError)
-        and any(word in str(error) for word in ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer"))
+        and any(
+            word in str(error)
+            for word in ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
+        )
     )
 
 
@@ -101,8 +111,8 @@ def mean_over_processes(count: Tensor) -> Tensor:
 
     It is, say, the number of labelled pixels.
 
-    A loss that is a sum over pixels divided by it, averaged over the processes, is the sum over all pixels divided by the
-    count of all: the loss that one process with the whole batch has.
+    A loss that is a sum over pixels divided by it, averaged over the processes, is the sum over all
+    pixels divided by the count of all: the loss that one process with the whole batch has.
     """
     return sum_over_processes(count) / dist.get_world_size() if _several() else count
 
@@ -139,16 +149,21 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     flat = torch.cat([used, *(_at_least_fp32(gradient).reshape(-1) for gradient in gradients)])
     dist.all_reduce(flat)
     anywhere, flat = flat[: len(members)].tolist(), flat[len(members) :] / dist.get_world_size()
-    for parameter, mean, found in zip(members, flat.split([p.numel() for p in members]), anywhere, strict=True):
+    for parameter, mean, found in zip(
+        members, flat.split([p.numel() for p in members]), anywhere, strict=True
+    ):
         if found:
             parameter.grad = mean.view(parameter.shape).to(parameter.dtype)
 
 
 class _SharedNormalisation(torch.autograd.Function):
-    """Batch normalisation (N, C, ...) by mean and biased variance over all processes; also returns both, and the count."""
+    """Batch normalisation (N, C, ...) by mean and biased variance over all processes; also returns
+    both, and the count."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         axes = [0, *range(2, x.ndim)]
         wide = _at_least_fp32(x)
         count = wide.new_tensor([x.numel() / x.shape[1]])
@@ -183,8 +198,8 @@ def _channels(value: Tensor, like: Tensor) -> Tensor:
 
 
 class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch normalisation whose statistics are those of the whole batch, on CPU and CUDA. The sum over processes of its
-    gradients is the gradient of the sum of their losses."""
+    """Batch normalisation whose statistics are those of the whole batch, on CPU and CUDA. The sum
+    over processes of its gradients is the gradient of the sum of their losses."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.ndim < 2:
@@ -192,9 +207,20 @@ class SharedBatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training and self.track_running_stats:
-            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
+            return F.batch_norm(
+                input,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                False,
+                0.0,
+                self.eps,
+            )
         self._check_input_dim(input)
-        weight = self.weight if self.affine else input.new_ones(self.num_features, dtype=torch.float32)
+        weight = (
+            self.weight if self.affine else input.new_ones(self.num_features, dtype=torch.float32)
+        )
         bias = self.bias if self.affine else input.new_zeros(self.num_features, dtype=torch.float32)
         output, mean, variance, count = _SharedNormalisation.apply(input, weight, bias, self.eps)
         if self.track_running_stats:
@@ -219,5 +245,6 @@ def share_batch_norm(model: nn.Module) -> None:
     """
     for module in model.modules():
         if _several() and isinstance(module, nn.modules.batchnorm._BatchNorm):
-            # a new class for the same object: another object would have to be put at every place that holds this one
+            # a new class for the same object: another object would have to be put at every place
+            # that holds this one
             module.__class__ = SharedBatchNorm

@@ -1,7 +1,9 @@
-"""Pairs with exact flow, to train a flow network: of video that knows its motion, or of stills under affine motion.
+"""Pairs with exact flow, to train a flow network: of video that knows its motion, or of stills
+under affine motion.
 
-The second kind is made as Flying Chairs was (Dosovitskiy et al., ICCV 2015, section 4.1): a background moves by an affine
-map, and objects before it by maps of their own. The objects are pieces of other stills with irregular outlines.
+The second kind is made as Flying Chairs was (Dosovitskiy et al., ICCV 2015, section 4.1): a
+background moves by an affine map, and objects before it by maps of their own. The objects are
+pieces of other stills with irregular outlines.
 """
 
 from __future__ import annotations
@@ -18,9 +20,17 @@ from PIL import ImageDraw
 from vssbench.core.video import IGNORE, Image, LabelMap
 from vssbench.training.augment import Colour, EgoMotion, Motion, compress, without_hidden
 from vssbench.training.pairs import late_frames
-from vssbench.training.samples import Sample, Samples, Stills, image_tensor, label_tensor, motion_tensor
+from vssbench.training.samples import (
+    Sample,
+    Samples,
+    Stills,
+    image_tensor,
+    label_tensor,
+    motion_tensor,
+)
 
-#: frames from keyframe to image where a phase names none: DFF's range of training pairs without the keyframe itself
+#: frames from keyframe to image where a phase names none: DFF's range of training pairs without the
+#: keyframe itself
 GAPS = (1, 9)
 #: range of the number of moving objects before a still
 OBJECTS = (2, 6)
@@ -38,7 +48,8 @@ def _flow_sample(keyframe: Image, image: Image, label: LabelMap, flow: Motion) -
 
 
 class VideoFlow(Samples):
-    """Pairs of video that knows its motion (``Clip.flow``), ``gaps`` frames apart; every frame i once an epoch."""
+    """Pairs of video that knows its motion (``Clip.flow``), ``gaps`` frames apart; every frame i
+    once an epoch."""
 
     def __init__(self, stills: Stills, gaps: tuple[int, int] = GAPS) -> None:
         self.stills, self.gaps, self.memory = stills, gaps, stills.memory
@@ -59,7 +70,9 @@ class VideoFlow(Samples):
         image, label = stills.still(target)
         window = stills.augmentation.window(image.shape[0], image.shape[1], rng)
         colour = Colour.draw(stills.augmentation.jitter, rng)
-        first, last = (colour.apply(window.image(item)) for item in (stills.image(clip, earlier), image))
+        first, last = (
+            colour.apply(window.image(item)) for item in (stills.image(clip, earlier), image)
+        )
         if rng.random() < stills.augmentation.compression:
             quality = int(rng.integers(10, 71))
             first, last = compress(first, quality), compress(last, quality)
@@ -67,9 +80,11 @@ class VideoFlow(Samples):
 
 
 class AffineFlow(Samples):
-    """Pairs made of a still: it, and objects before it, move by random affine maps; every still once an epoch.
+    """Pairs made of a still: it, and objects before it, move by random affine maps; every still
+    once an epoch.
 
-    ``gaps`` counts frames of :class:`EgoMotion`; a gap of 0 repeats the picture. Objects have no label.
+    ``gaps`` counts frames of :class:`EgoMotion`; a gap of 0 repeats the picture. Objects have no
+    label.
     """
 
     def __init__(self, stills: Stills, gaps: tuple[int, int] = GAPS) -> None:
@@ -108,7 +123,8 @@ class AffineFlow(Samples):
 
 @dataclass(frozen=True)
 class Layer:
-    """A picture (H, W, 3) as it is in the image, its outline (H, W), and its affine motion to the keyframe."""
+    """A picture (H, W, 3) as it is in the image, its outline (H, W), and its affine motion to the
+    keyframe."""
 
     texture: Image
     outline: npt.NDArray[np.bool_]
@@ -120,18 +136,27 @@ class Layer:
 
     @classmethod
     def object(cls, texture: Image, rng: np.random.Generator, still: bool = False) -> Layer:
-        """An irregular piece of ``texture`` at a random place, turned, scaled and shifted about its centre."""
+        """An irregular piece of ``texture`` at a random place, turned, scaled and shifted about its
+        centre."""
         height, width = texture.shape[:2]
         radius = height * rng.uniform(*DIAMETERS) / 2
         centre = float(rng.uniform(0, width)), float(rng.uniform(0, height))
         angles = np.linspace(0, 2 * math.pi, 24, endpoint=False)
-        waves = sum(rng.uniform(-0.2, 0.2) * np.cos(order * angles + rng.uniform(0, 2 * math.pi)) for order in (2, 3, 5))
+        waves = sum(
+            rng.uniform(-0.2, 0.2) * np.cos(order * angles + rng.uniform(0, 2 * math.pi))
+            for order in (2, 3, 5)
+        )
         radii = radius * (1 + waves)
-        corners = [(centre[0] + r * math.cos(a), centre[1] + r * math.sin(a)) for r, a in zip(radii, angles, strict=True)]
+        corners = [
+            (centre[0] + r * math.cos(a), centre[1] + r * math.sin(a))
+            for r, a in zip(radii, angles, strict=True)
+        ]
         canvas = Pillow.new("L", (width, height))
         ImageDraw.Draw(canvas).polygon(corners, fill=1)
         shift = float(rng.normal(0, 0.06) * width), float(rng.normal(0, 0.06) * height)
-        motion = EgoMotion(float(rng.uniform(0.85, 1.15)), shift, float(rng.normal(0, 0.12)), centre, 1)
+        motion = EgoMotion(
+            float(rng.uniform(0.85, 1.15)), shift, float(rng.normal(0, 0.12)), centre, 1
+        )
         if still:
             motion = EgoMotion(1.0, (0.0, 0.0), 0.0, centre, 1)
         return cls(texture, np.asarray(canvas, bool), motion)
@@ -146,14 +171,17 @@ class Layer:
         if self.outline.all():
             moved = np.ones_like(self.outline)
         else:
-            moved = np.asarray(outline.transform((width, height), Pillow.Transform.AFFINE, self.motion.affine(0)), bool)
+            moved = np.asarray(
+                outline.transform((width, height), Pillow.Transform.AFFINE, self.motion.affine(0)),
+                bool,
+            )
         return self.motion.sequence(self.texture)[0], moved
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Keyframe and image (H, W, 3), the exact flow (H, W, 2) from image to keyframe, NaN where the keyframe does not show the
-    point, and where (H, W) objects cover the background of the image."""
+    """Keyframe and image (H, W, 3), the exact flow (H, W, 2) from image to keyframe, NaN where the
+    keyframe does not show the point, and where (H, W) objects cover the background of the image."""
 
     keyframe: Image
     image: Image

@@ -1,4 +1,5 @@
-"""Frames of training clips kept on disk: what is drawn or decoded slowly is read back fast, by any number of trainings."""
+"""Frames of training clips kept on disk: what is drawn or decoded slowly is read back fast, by any
+number of trainings."""
 
 from __future__ import annotations
 
@@ -14,9 +15,11 @@ from vssbench.core.video import Clip, Image, LabelMap
 
 @dataclass(frozen=True)
 class KeptFrames:
-    """The frames of one clip in a folder: one file a frame, uint8 (H, W, 4), label last; (H, W, 3) without one.
+    """The frames of one clip in a folder: one file a frame, uint8 (H, W, 4), label last; (H, W, 3)
+    without one.
 
-    Damaged files are made again. A class, not a closure: data loaders that start fresh processes pickle it.
+    Damaged files are made again. A class, not a closure: data loaders that start fresh processes
+    pickle it.
     """
 
     clip: Clip
@@ -47,7 +50,8 @@ class KeptFrames:
 
 
 def kept(clip: Clip, folder: Path) -> Clip:
-    """Return the clip with its frames kept in a folder of its own under ``folder``, named by its fingerprint."""
+    """Return the clip with its frames kept in a folder of its own under ``folder``, named by its
+    fingerprint."""
     name = hashlib.sha256(f"{clip.name} {clip.fingerprint}".encode()).hexdigest()[:16]
     frames = KeptFrames(clip, folder / name)
     return replace(clip, image=frames.image, label=frames.label)

@@ -1,4 +1,5 @@
-"""The training loop, one for all methods: phases by recipe, mixed precision, accumulation, several processes, resume."""
+"""The training loop, one for all methods: phases by recipe, mixed precision, accumulation, several
+processes, resume."""
 
 from __future__ import annotations
 
@@ -25,7 +26,13 @@ from vssbench.core.progress import Tracker, messages, track
 from vssbench.core.segmenter import Batch, Phase, VideoSegmenter
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.core.video import Dataset
-from vssbench.training.checkpoint import Checkpoint, best_path, checkpoint_path, curve_path, load_checkpoint
+from vssbench.training.checkpoint import (
+    Checkpoint,
+    best_path,
+    checkpoint_path,
+    curve_path,
+    load_checkpoint,
+)
 from vssbench.training.curves import draw_curves
 from vssbench.training.distributed import (
     World,
@@ -51,7 +58,8 @@ from vssbench.weights.file import WeightFile, open_weights, save_weights, set_st
 #: autocast's type of each precision
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
-#: images of the pass on which the layers' gradients are checked: fewer than a batch, since it costs some ten of such passes
+#: images of the pass on which the layers' gradients are checked: fewer than a batch, since it costs
+#: some ten of such passes
 CHECKED = 2
 
 
@@ -61,10 +69,12 @@ class Options:
 
     None overrides nothing.
 
-    ``batch`` counts the images of one pass over all processes; a step takes ``accumulate`` such passes. ``frames`` limits the
-    frames of an epoch and of a validation; ``memory``, in GiB, bounds what is kept of the data on this machine; ``part_size``,
-    in MiB, splits the weight file. ``phases`` names those that are run, where they are not all that ``initial`` leaves;
-    after ``minutes`` the training stops with a checkpoint; ``frame_folder`` keeps frames that are slow to draw or decode.
+    ``batch`` counts the images of one pass over all processes; a step takes ``accumulate`` such
+    passes. ``frames`` limits the frames of an epoch and of a validation; ``memory``, in GiB, bounds
+    what is kept of the data on this machine; ``part_size``, in MiB, splits the weight file.
+    ``phases`` names those that are run, where they are not all that ``initial`` leaves; after
+    ``minutes`` the training stops with a checkpoint; ``frame_folder`` keeps frames that are slow to
+    draw or decode.
     """
 
     recipe: str = "short"
@@ -103,14 +113,20 @@ class Options:
             "codecs": self.codecs or None,
             "validate_every": self.validate_every,
             "select": self.select,
-            "rate": "stated" if any(states_rate(parse_variant(codec)) for codec in self.codecs or ()) else None,
+            "rate": "stated"
+            if any(states_rate(parse_variant(codec)) for codec in self.codecs or ())
+            else None,
         }
         return {key: value for key, value in given.items() if value is not None}
 
     def identity(self) -> dict[str, str]:
         """Every option beside the recipe that changes the trained weights, as text."""
         initial = ", ".join(str(path) for path in self.initial)
-        others: dict[str, Any] = {"accumulate": self.accumulate, "seed": self.seed, "frames": self.frames}
+        others: dict[str, Any] = {
+            "accumulate": self.accumulate,
+            "seed": self.seed,
+            "frames": self.frames,
+        }
         others |= {"phases": ", ".join(self.phases)} if self.phases else {}
         return {**{key: str(value) for key, value in others.items()}, "initial": initial}
 
@@ -120,27 +136,44 @@ class OutOfTime(Exception):
 
 
 class Trainer:
-    """Trains one method on one dataset; writes a checkpoint after every epoch and the weights at the end."""
+    """Trains one method on one dataset; writes a checkpoint after every epoch and the weights at
+    the end."""
 
     def __init__(
-        self, variant: Variant, dataset_variant: Variant, dataset: Dataset, options: Options, out: Path,
+        self, variant: Variant, dataset_variant: Variant, dataset: Dataset, options: Options,
+        out: Path,
         world: World | None = None,
     ) -> None:  # fmt: skip
-        self.dataset_variant, self.dataset, self.options, self.out = dataset_variant, dataset, options, out
+        self.dataset_variant, self.dataset, self.options, self.out = (
+            dataset_variant,
+            dataset,
+            options,
+            out,
+        )
         self.world = world or World()
         self.console = messages() if self.world.main else Console(quiet=True)
-        self.recipe: Recipe = load_recipe(variant, dataset_variant.name, options.recipe, options.overrides())
+        self.recipe: Recipe = load_recipe(
+            variant, dataset_variant.name, options.recipe, options.overrides()
+        )
         self.variant = with_parameters(variant, self.recipe)
         if self.recipe.precision == "fp16" and not options.device.startswith("cuda"):
-            raise UsageError(f"fp16 trains on CUDA alone: with --device {options.device} choose --precision bf16 or fp32")
+            raise UsageError(
+                f"fp16 trains on CUDA alone: with --device {options.device} choose --precision "
+                "bf16 or fp32"
+            )
         torch.manual_seed(options.seed)
-        self.model: VideoSegmenter = registry.create("methods", self.variant, classes=len(dataset.classes))
+        self.model: VideoSegmenter = registry.create(
+            "methods", self.variant, classes=len(dataset.classes)
+        )
         initial = [open_weights(path) for path in options.initial]
         #: names of the tensors that --init gave
         self.given: set[str] = set()
         self.replaced = self._initialise(initial)
         # read now: the weights that are written at the end may take the place of one of these files
-        self.initial_records = [{"file": file.path.name, "sha256": file.sha256, "training": file.training} for file in initial]
+        self.initial_records = [
+            {"file": file.path.name, "sha256": file.sha256, "training": file.training}
+            for file in initial
+        ]
         self.phases = self._chosen_phases()
         self._check_phases()
         for line in notes(self.recipe, self.variant, self.model, bool(initial)):
@@ -165,9 +198,11 @@ class Trainer:
     def _initialise(self, files: Sequence[WeightFile]) -> set[str]:
         replaced: set[str] = set()
         for file in files:
-            if file.classes and len(file.classes) != len(self.dataset.classes):  # a backbone's file has none
+            # a backbone's file has none
+            if file.classes and len(file.classes) != len(self.dataset.classes):
                 raise UsageError(
-                    f"--init {file.path} has {len(file.classes)} classes and the dataset {len(self.dataset.classes)}"
+                    f"--init {file.path} has {len(file.classes)} classes and the dataset "
+                    f"{len(self.dataset.classes)}"
                 )
             tensors = file.tensors()
             replaced.update(self.model.initialise(tensors, file.metadata))
@@ -176,7 +211,10 @@ class Trainer:
         for remark in self.model.remarks:
             self.console.print(f"{self.variant}: {remark}")
         if replaced:
-            self.console.print(f"{self.variant}: phases already trained, taken from --init: {', '.join(sorted(replaced))}")
+            self.console.print(
+                f"{self.variant}: phases already trained, taken from --init: "
+                f"{', '.join(sorted(replaced))}"
+            )
         return replaced
 
     def _check_phases(self) -> None:
@@ -186,7 +224,9 @@ class Trainer:
             recipe = self._phase_recipe(number)
             for name in (*recipe.frozen, *recipe.frozen_batch_norm):
                 if name not in modules:
-                    raise UsageError(f"recipe {self.recipe.name}: {self.variant} has no part {name!r} to freeze")
+                    raise UsageError(
+                        f"recipe {self.recipe.name}: {self.variant} has no part {name!r} to freeze"
+                    )
             if self._length(number):
                 check_codecs(phase, recipe, self.model.needs)
 
@@ -196,7 +236,9 @@ class Trainer:
         stay random."""
         recipe = self._phase_recipe(number)
         frozen, normalised = (
-            tuple(name for name in names if any(given.startswith(f"{name}.") for given in self.given))
+            tuple(
+                name for name in names if any(given.startswith(f"{name}.") for given in self.given)
+            )
             for names in (recipe.frozen, recipe.frozen_batch_norm)
         )
         return (*self.phases[number].frozen, *frozen), normalised
@@ -208,7 +250,11 @@ class Trainer:
         if unknown:
             names = ", ".join(phase.name for phase in phases)
             raise UsageError(f"{self.variant} has no training phase {unknown[0]!r}; it has {names}")
-        return [phase for phase in phases if (phase.name in asked if asked else phase.name not in self.replaced)]
+        return [
+            phase
+            for phase in phases
+            if (phase.name in asked if asked else phase.name not in self.replaced)
+        ]
 
     @property
     def checkpoint_path(self) -> Path:
@@ -225,24 +271,35 @@ class Trainer:
         return curve_path(self.out)
 
     def identity(self) -> dict[str, str]:
-        names = {"method": str(self.variant), "dataset": str(self.dataset_variant), "processes": str(self.world.size)}
+        names = {
+            "method": str(self.variant),
+            "dataset": str(self.dataset_variant),
+            "processes": str(self.world.size),
+        }
         return {**names, **self.options.identity(), **self.recipe.flat()}
 
     def run(self, resume: bool = False) -> list[Path]:
-        """Train from the start, or from the checkpoint; returns the paths of the weights, the file itself first."""
+        """Train from the start, or from the checkpoint; returns the paths of the weights, the file
+        itself first."""
         try:
             return self._run(resume)
         except OutOfTime as stop:
-            self.console.print(f"{self.variant}: stopped after {stop}; the same command with --resume goes on")
+            self.console.print(
+                f"{self.variant}: stopped after {stop}; the same command with --resume goes on"
+            )
             return []
         except RuntimeError as error:
             if is_loss_of_contact(error):
-                raise UsageError("another process of this training has ended: its own message says why") from error
+                raise UsageError(
+                    "another process of this training has ended: its own message says why"
+                ) from error
             raise
         except ValueError as error:
-            if "more than 1 value per channel" in str(error):  # torch's batch normalisation of a globally pooled feature
+            # torch's batch normalisation of a globally pooled feature
+            if "more than 1 value per channel" in str(error):
                 raise UsageError(
-                    f"{self.variant} normalises over the images of a pass: choose a --batch of 2 or more"
+                    f"{self.variant} normalises over the images of a pass: choose a --batch of 2 "
+                    "or more"
                 ) from error
             raise
 
@@ -251,11 +308,17 @@ class Trainer:
         self._load_stills()
         first_phase = 0
         if checkpoint is not None:
-            first_phase, self.history, self.seconds = checkpoint.phase, checkpoint.history, checkpoint.seconds
+            first_phase, self.history, self.seconds = (
+                checkpoint.phase,
+                checkpoint.history,
+                checkpoint.seconds,
+            )
             self.model.load_state_dict(checkpoint.model)
             self.scaler.load_state_dict(checkpoint.scaler)
             self.gradients = checkpoint.gradients
-            self.console.print(f"resuming {self.phases[first_phase].name} after epoch {checkpoint.epoch}")
+            self.console.print(
+                f"resuming {self.phases[first_phase].name} after epoch {checkpoint.epoch}"
+            )
         for number in range(first_phase, len(self.phases)):
             resumed = checkpoint if checkpoint is not None and number == first_phase else None
             self._run_phase(number, resumed)
@@ -275,7 +338,13 @@ class Trainer:
 
     def _save(self, path: Path, part_bytes: int | None = None) -> list[Path]:
         return save_weights(
-            path, self.model, self.variant, self.dataset.classes, self.dataset_variant.name, self._record(), part_bytes
+            path,
+            self.model,
+            self.variant,
+            self.dataset.classes,
+            self.dataset_variant.name,
+            self._record(),
+            part_bytes,
         )
 
     def _load_stills(self) -> None:
@@ -284,21 +353,30 @@ class Trainer:
         self.division = divide(self.dataset, self.recipe.validate_every, asked, self.console.print)
         if (folder := self.options.frame_folder) is not None:
             training, validation = (
-                [kept(clip, folder) for clip in clips] for clips in (self.division.training, self.division.validation)
+                [kept(clip, folder) for clip in clips]
+                for clips in (self.division.training, self.division.validation)
             )
             self.division = replace(self.division, training=training, validation=validation)
         # what is held out is about a tenth of the data, and has that part of the memory
         held_out = memory.limit // 10 if self.division.validation else 0
         memory.limit -= held_out
-        stills = Stills(self.division.training, self.recipe.common.augmentation, self.options.seed, memory)
+        stills = Stills(
+            self.division.training, self.recipe.common.augmentation, self.options.seed, memory
+        )
         self._preload("reading training frames", stills)
         counts = torch.from_numpy(stills.pixel_counts(len(self.dataset.classes))).double()
         # ENet's class weighting: bounded, gentler than inverse frequency
-        self.enet_weights = (1 / torch.log(1.02 + counts / counts.sum())).float().to(self.options.device)
+        self.enet_weights = (
+            (1 / torch.log(1.02 + counts / counts.sum())).float().to(self.options.device)
+        )
         self.stills = stills
         if self.division.validation:
-            setting = Setting(self.options.device, self.options.workers, self.options.frames, held_out, self.world)
-            self.validation = Validation(self.division, len(self.dataset.classes), setting, self._preload)
+            setting = Setting(
+                self.options.device, self.options.workers, self.options.frames, held_out, self.world
+            )
+            self.validation = Validation(
+                self.division, len(self.dataset.classes), setting, self._preload
+            )
 
     def _preload(self, label: str, samples: Samples) -> None:
         samples.memory.lent = False  # the processes that loaded for the phase before have ended
@@ -332,7 +410,8 @@ class Trainer:
         if phase.data != "stills":
             self._preload("coding training clips", samples)
         sampler = EpochSampler(
-            len(samples), recipe.batch, self.options.seed, self.options.frames, self.options.accumulate,
+            len(samples), recipe.batch, self.options.seed, self.options.frames,
+            self.options.accumulate,
             self.world.rank, self.world.size,
         )  # fmt: skip
         steps = length * sampler.steps if self.recipe.iterations is None else length
@@ -340,31 +419,55 @@ class Trainer:
         self.last_epoch = math.ceil(steps / sampler.steps)
         epochs = range(first, self.last_epoch)
         sampler.epoch, sampler.epochs = first, len(epochs)
-        self._check_gradients(number, joined([samples[place] for place in next(iter(sampler))[:CHECKED]]))
-        # one pass for all epochs: the processes that load data go on through the end of an epoch, and keep what they hold
-        batches = iter(loader(samples, sampler, self.options.workers, self.options.device.startswith("cuda")))
+        self._check_gradients(
+            number, joined([samples[place] for place in next(iter(sampler))[:CHECKED]])
+        )
+        # one pass for all epochs: the processes that load data go on through the end of an epoch,
+        # and keep what they hold
+        batches = iter(
+            loader(samples, sampler, self.options.workers, self.options.device.startswith("cuda"))
+        )
         with self._track(f"{self.variant} {phase.name}", steps - first * sampler.steps) as tracker:
             for epoch in epochs:
                 started = time.monotonic()
-                torch.manual_seed(self.options.seed * 100_003 + number * 10_007 + epoch + self.world.rank * 1_000_003)
-                # a loader for each epoch drew this number: dropout's are those that trainings had with it
+                torch.manual_seed(
+                    self.options.seed * 100_003
+                    + number * 10_007
+                    + epoch
+                    + self.world.rank * 1_000_003
+                )
+                # a loader for each epoch drew this number: dropout's are those that trainings had
+                # with it
                 torch.empty((), dtype=torch.int64).random_()
-                taken = itertools.islice(batches, min(len(sampler), (steps - epoch * sampler.steps) * len(sampler.sizes)))
+                taken = itertools.islice(
+                    batches, min(len(sampler), (steps - epoch * sampler.steps) * len(sampler.sizes))
+                )
                 totals = self._epoch(number, epoch, taken, sampler, optimiser, tracker)
                 self.seconds += time.monotonic() - started
                 self._end_epoch(number, epoch + 1, totals, optimiser, time.monotonic() - started)
                 self._stop_in_time(number, epoch + 1, time.monotonic() - started)
 
     def _stop_in_time(self, number: int, epoch: int, seconds: float) -> None:
-        """Raise OutOfTime where another epoch of ``seconds`` does not fit, unless this was the last; alike on all processes."""
-        if self.options.minutes is None or (epoch == self.last_epoch and number == len(self.phases) - 1):
+        """Raise OutOfTime where another epoch of ``seconds`` does not fit, unless this was the
+        last; alike on all processes."""
+        if self.options.minutes is None or (
+            epoch == self.last_epoch and number == len(self.phases) - 1
+        ):
             return
         late = time.monotonic() + seconds - self.began > 60 * self.options.minutes
-        if float(sum_over_processes(torch.tensor(float(late), dtype=torch.float64, device=self.options.device))) > 0:
+        if (
+            float(
+                sum_over_processes(
+                    torch.tensor(float(late), dtype=torch.float64, device=self.options.device)
+                )
+            )
+            > 0
+        ):
             raise OutOfTime(f"epoch {epoch} of phase {self.phases[number].name}")
 
     def _check_gradients(self, number: int, sample: Sample) -> None:
-        """Make sure that every layer's gradient is right, on one batch; says so where a layer had to be changed for it."""
+        """Make sure that every layer's gradient is right, on one batch; says so where a layer had
+        to be changed for it."""
         phase, precision = self.phases[number].name, self.recipe.precision
         known = self.gradients.get(phase, {}).get("kept")
 
@@ -383,7 +486,11 @@ class Trainer:
         """Return the epochs or iterations of a phase, whichever the recipe counts."""
         share = self._phase_recipe(number).share
         share = self.phases[number].share if share is None else share
-        return max(1, round((self.recipe.epochs or self.recipe.iterations or 0) * share)) if share else 0
+        return (
+            max(1, round((self.recipe.epochs or self.recipe.iterations or 0) * share))
+            if share
+            else 0
+        )
 
     def _joined(self, number: int) -> range:
         """Return the phases that share an optimiser and a schedule with this one.
@@ -393,7 +500,10 @@ class Trainer:
         first, last = number, number
         while first > 0 and self._phase_recipe(first).continues == self.phases[first - 1].name:
             first -= 1
-        while last + 1 < len(self.phases) and self._phase_recipe(last + 1).continues == self.phases[last].name:
+        while (
+            last + 1 < len(self.phases)
+            and self._phase_recipe(last + 1).continues == self.phases[last].name
+        ):
             last += 1
         return range(first, last + 1)
 
@@ -406,13 +516,16 @@ class Trainer:
             still = untrained(self.model, *self._held(member))
             trained |= {name for name, _ in self.model.named_parameters() if name not in still}
         settings = self._phase_recipe(joined[0]).optimiser
-        optimiser = build_optimiser(settings, self.model.named_parameters(), trained, settings.learning_rate)
+        optimiser = build_optimiser(
+            settings, self.model.named_parameters(), trained, settings.learning_rate
+        )
         if resumed is not None:
             optimiser.load_state_dict(resumed.optimiser)
         return optimiser
 
     def _epoch(
-        self, number: int, epoch: int, passes: Iterator[Sample], sampler: EpochSampler, optimiser: torch.optim.Optimizer,
+        self, number: int, epoch: int, passes: Iterator[Sample], sampler: EpochSampler,
+        optimiser: torch.optim.Optimizer,
         tracker: Tracker,
     ) -> dict[str, float]:  # fmt: skip
         """The mean of each term of the loss over the steps of an epoch."""
@@ -424,26 +537,37 @@ class Trainer:
         totals: dict[str, float] = {}
         done = 0
         while batch := list(itertools.islice(passes, len(sampler.sizes))):
-            factor = phase.learning_rate * rate_factor(schedule, before + epoch + done / steps, whole, steps)
+            factor = phase.learning_rate * rate_factor(
+                schedule, before + epoch + done / steps, whole, steps
+            )
             for group in optimiser.param_groups:
                 group["lr"] = group["base"] * factor
             terms = self._step(number, batch, sampler.sizes, optimiser)
             for name, value in terms.items():
                 totals[name] = totals.get(name, 0.0) + value
             done += 1
-            tracker.advance(1, f"epoch {epoch + 1} loss {sum(terms.values()):.3f}{self.latest_score}")
+            tracker.advance(
+                1, f"epoch {epoch + 1} loss {sum(terms.values()):.3f}{self.latest_score}"
+            )
         return {name: value / done for name, value in totals.items()}
 
     def _step(
-        self, number: int, passes: list[Sample], sizes: Sequence[int], optimiser: torch.optim.Optimizer
+        self,
+        number: int,
+        passes: list[Sample],
+        sizes: Sequence[int],
+        optimiser: torch.optim.Optimizer,
     ) -> dict[str, float]:
-        """One step of the optimiser from one or more passes of ``sizes`` images over all processes; the loss's terms."""
+        """One step of the optimiser from one or more passes of ``sizes`` images over all processes;
+        the loss's terms."""
         recipe = self._phase_recipe(number)
         optimiser.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
         for sample, size in zip(passes, sizes, strict=True):
             share = size / sum(sizes)
-            terms = {name: term.float() * share for name, term in self._terms(number, sample).items()}
+            terms = {
+                name: term.float() * share for name, term in self._terms(number, sample).items()
+            }
             self.scaler.scale(torch.stack(list(terms.values())).sum()).backward()
             for name, term in terms.items():
                 sums[name] = sums.get(name, torch.zeros_like(term)) + term.detach()
@@ -472,35 +596,51 @@ class Trainer:
         extra = {key: moved.get(key) for key in ("motion", "flow", "distance")}
         batch = Batch(images["image"], label, weights, images.get("keyframe"), **extra)
         kind = AUTOCAST.get(self.recipe.precision)
-        with torch.autocast(device.split(":")[0], dtype=kind or torch.bfloat16, enabled=kind is not None):
+        with torch.autocast(
+            device.split(":")[0], dtype=kind or torch.bfloat16, enabled=kind is not None
+        ):
             return self.model.loss(self.phases[number], batch)
 
     def _end_epoch(
-        self, number: int, epoch: int, totals: dict[str, float], optimiser: torch.optim.Optimizer, seconds: float
+        self,
+        number: int,
+        epoch: int,
+        totals: dict[str, float],
+        optimiser: torch.optim.Optimizer,
+        seconds: float,
     ) -> None:
         phase = self.phases[number]
         entry: dict[str, Any] = {"phase": phase.name, "epoch": epoch, "seconds": round(seconds, 1)}
         self.history.append({**entry, **{name: round(value, 6) for name, value in totals.items()}})
         shown = ", ".join(f"{name} {value:.3f}" for name, value in totals.items())
-        judged = self.validation is not None and (epoch % self.recipe.validate_every == 0 or epoch == self.last_epoch)
+        judged = self.validation is not None and (
+            epoch % self.recipe.validate_every == 0 or epoch == self.last_epoch
+        )
         improved = judged and self._judge(number, epoch)
         score = self.latest_score if judged else ""
-        self.console.print(f"{self.variant} {phase.name} epoch {epoch}: {shown}{score} ({seconds:.0f} s)")
+        self.console.print(
+            f"{self.variant} {phase.name} epoch {epoch}: {shown}{score} ({seconds:.0f} s)"
+        )
         if not self.world.main:
             return
         best = None if self.best is None else vars(self.best)
         Checkpoint(
-            self.identity(), number, epoch, self.model.state_dict(), optimiser.state_dict(), self.seconds, self.history,
+            self.identity(), number, epoch, self.model.state_dict(), optimiser.state_dict(),
+            self.seconds, self.history,
             self.scaler.state_dict(), best, self.gradients,
         ).save(self.checkpoint_path)  # fmt: skip
-        if improved and number == len(self.phases) - 1:  # before that, parts of the method are not trained yet
+        # before that, parts of the method are not trained yet
+        if improved and number == len(self.phases) - 1:
             self._save(self.best_path)
         if judged or epoch == self.last_epoch:
             measures = {phase.name: measure_of(phase) for phase in self.phases}
-            draw_curves(self.curve_path, self.history, measures, f"{self.variant} on {self.dataset_variant}")
+            draw_curves(
+                self.curve_path, self.history, measures, f"{self.variant} on {self.dataset_variant}"
+            )
 
     def _judge(self, number: int, epoch: int) -> bool:
-        """Judge the state after an epoch on the held-out clips; whether it is the phase's best so far."""
+        """Judge the state after an epoch on the held-out clips; whether it is the phase's best so
+        far."""
         assert self.validation is not None
         phase = self.phases[number]
         score = round(self.validation.score(self.model, phase, self._phase_recipe(number)), 6)
@@ -510,22 +650,32 @@ class Trainer:
         improved = best is self.history[-1]
         if improved:
             self.best = Best.of(epoch, self.model)
-        of_best = f", best {best['validation']:.3f} at epoch {best['epoch']}" if best is not None and not improved else ""
+        of_best = (
+            f", best {best['validation']:.3f} at epoch {best['epoch']}"
+            if best is not None and not improved
+            else ""
+        )
         self.latest_score = f", held-out {measure_of(phase)} {score:.3f} at epoch {epoch}{of_best}"
         return improved
 
     def _takes_best(self, number: int) -> bool:
-        """Whether a phase ends with its best state: not where the next one goes on with its optimiser, one training in two."""
+        """Whether a phase ends with its best state: not where the next one goes on with its
+        optimiser, one training in two."""
         return self.recipe.select == "best" and self._joined(number)[-1] == number
 
     def _bests(self) -> dict[str, dict[str, Any]]:
-        """The best score of each phase that was judged, and whether the phase ended with that state."""
+        """The best score of each phase that was judged, and whether the phase ended with that
+        state."""
         found = {}
         for number, phase in enumerate(self.phases):
             entry = best_entry(self.history, phase)
             if entry is not None:
                 state = {"epoch": entry["epoch"], "taken": self._takes_best(number)}
-                found[phase.name] = {"measure": measure_of(phase), "score": entry["validation"], **state}
+                found[phase.name] = {
+                    "measure": measure_of(phase),
+                    "score": entry["validation"],
+                    **state,
+                }
         return found
 
     def _record(self) -> dict[str, Any]:
@@ -549,7 +699,9 @@ class Trainer:
         }
 
 
-def freeze(model: VideoSegmenter, frozen: tuple[str, ...], batch_norm: tuple[str, ...] = ()) -> None:
+def freeze(
+    model: VideoSegmenter, frozen: tuple[str, ...], batch_norm: tuple[str, ...] = ()
+) -> None:
     """Put the model in training mode but for the ``frozen`` submodules and for the batch
     normalisation in those named by ``batch_norm``: these keep their weights and their statistics.
     """
@@ -569,9 +721,14 @@ def normalisations(model: VideoSegmenter, part: str) -> dict[str, nn.Module]:
     return {name: layer for name, layer in layers if isinstance(layer, kind)}
 
 
-def untrained(model: VideoSegmenter, frozen: tuple[str, ...], batch_norm: tuple[str, ...]) -> set[str]:
+def untrained(
+    model: VideoSegmenter, frozen: tuple[str, ...], batch_norm: tuple[str, ...]
+) -> set[str]:
     """Return the names of the parameters that :func:`freeze` leaves as they are."""
-    parts = tuple(f"{name}." for name in (*frozen, *(n for part in batch_norm for n in normalisations(model, part))))
+    parts = tuple(
+        f"{name}."
+        for name in (*frozen, *(n for part in batch_norm for n in normalisations(model, part)))
+    )
     return {name for name, _ in model.named_parameters() if parts and name.startswith(parts)}
 
 

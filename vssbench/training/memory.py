@@ -1,4 +1,5 @@
-"""The memory of a training's data: one limit in bytes for all that is kept or waits, whoever keeps it."""
+"""The memory of a training's data: one limit in bytes for all that is kept or waits, whoever keeps
+it."""
 
 from __future__ import annotations
 
@@ -18,16 +19,19 @@ DEFAULT_BYTES = 4 * 2**30
 HEAD_BYTES = 512
 
 Array = npt.NDArray[Any]
-#: what can be kept: pixels, labels, a motion field on its grid, or the knowledge that there is nothing
+#: what can be kept: pixels, labels, a motion field on its grid, or the knowledge that there is
+#: nothing
 Kept = Array | MotionField | None
 K = TypeVar("K", bound=Kept)
 
 
 class Memory:
-    """What a training keeps of its data, within ``limit`` bytes: images, labels, decoded frames and motion fields.
+    """What a training keeps of its data, within ``limit`` bytes: images, labels, decoded frames and
+    motion fields.
 
-    What does not fit is made again when it is asked for; what was used longest ago goes first. Batches that wait for the
-    network are taken off the limit by :meth:`reserve`. Processes that load data inherit what is kept and share its pages;
+    What does not fit is made again when it is asked for; what was used longest ago goes first.
+    Batches that wait for the network are taken off the limit by :meth:`reserve`. Processes that
+    load data inherit what is kept and share its pages;
     :meth:`divide` gives each of them its part of what is left.
     """
 
@@ -35,7 +39,8 @@ class Memory:
         self.limit = limit
         #: bytes set aside for batches that wait
         self.reserved = 0
-        #: bytes that the entries of this process take, without those that it shares with the one that started it
+        #: bytes that the entries of this process take, without those that it shares with the one
+        #: that started it
         self.held = 0
         #: whether the room that is left is other processes', so that nothing more may be kept here
         self.lent = False
@@ -43,7 +48,8 @@ class Memory:
         self._shared: Mapping[Hashable, Kept] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """A process that is started afresh, not forked, begins with nothing: a copy of the entries would count twice."""
+        """A process that is started afresh, not forked, begins with nothing: a copy of the entries
+        would count twice."""
         return {**self.__dict__, "held": 0, "lent": False, "_entries": OrderedDict(), "_shared": {}}
 
     @property
@@ -72,7 +78,8 @@ class Memory:
         return self._shared[key]
 
     def keep(self, key: Hashable, value: Kept) -> None:
-        """Keep a value that is not kept yet, in the place of what was used longest ago, if it fits at all."""
+        """Keep a value that is not kept yet, in the place of what was used longest ago, if it fits
+        at all."""
         if self.lent or self.has(key) or size_of(value) > self.limit - self.reserved:
             return
         value = owned(value)
@@ -81,7 +88,8 @@ class Memory:
         self.held += size_of(value)
 
     def reserve(self, size: int) -> None:
-        """Set ``size`` bytes aside, in place of those before, for what is in use beside the entries."""
+        """Set ``size`` bytes aside, in place of those before, for what is in use beside the
+        entries."""
         self.reserved = size
         self._shrink_to(self.limit - size)
 
@@ -90,7 +98,8 @@ class Memory:
         self._shrink_to(0)
 
     def divide(self, processes: int) -> None:
-        """Called in each of ``processes`` just started: what was inherited stays, shared, and each may add its part."""
+        """Called in each of ``processes`` just started: what was inherited stays, shared, and each
+        may add its part."""
         self.limit = self.room // processes
         self._shared, self._entries = {**self._shared, **self._entries}, OrderedDict()
         self.held = self.reserved = 0
@@ -109,7 +118,8 @@ def size_of(value: Kept) -> int:
 
 
 def owned(value: K) -> K:
-    """The value with memory of its own: a piece of a larger array would keep all of that alive, a field its blocks."""
+    """The value with memory of its own: a piece of a larger array would keep all of that alive, a
+    field its blocks."""
     found: Any = value
     if isinstance(found, MotionField):
         found = replace(found, grid=owned(found.grid), blocks=None, step=None)
@@ -119,15 +129,18 @@ def owned(value: K) -> K:
 
 
 def memory_of_process(gibibytes: float, processes: int) -> Memory:
-    """The memory of one of several training processes on this machine, which share the limit evenly."""
+    """The memory of one of several training processes on this machine, which share the limit
+    evenly."""
     return Memory(int(gibibytes * 2**30) // processes)
 
 
 def batches_ahead(memory: Memory, batch: int, workers: int, passes: int, most: int) -> int:
-    """How many batches each loading process works ahead, ``most`` at best; what waits is taken off the memory.
+    """How many batches each loading process works ahead, ``most`` at best; what waits is taken off
+    the memory.
 
-    ``batch`` is a batch's size in bytes, ``passes`` how many of them a step takes. Batches may have half of the memory; they
-    have more only where one a process takes more. Raises UsageError where even that is more than there is.
+    ``batch`` is a batch's size in bytes, ``passes`` how many of them a step takes. Batches may have
+    half of the memory; they have more only where one a process takes more. Raises UsageError where
+    even that is more than there is.
     """
     ahead = most if workers else 1
     while ahead > 1 and batches_alive(workers, passes, ahead) * batch > memory.limit / 2:
@@ -135,15 +148,15 @@ def batches_ahead(memory: Memory, batch: int, workers: int, passes: int, most: i
     needed = batches_alive(workers, passes, ahead) * batch
     if needed > memory.limit:
         raise UsageError(
-            f"the batches that wait for the network take {needed / 2**30:.3g} GiB, and the training data may take "
-            f"{memory.limit / 2**30:.3g} GiB in this process: give more --memory, or a smaller --batch, --crop or number of "
-            "--workers"
+            f"the batches that wait for the network take {needed / 2**30:.3g} GiB, and the "
+            f"training data may take {memory.limit / 2**30:.3g} GiB in this process: give more "
+            "--memory, or a smaller --batch, --crop or number of --workers"
         )
     memory.reserve(needed)
     return ahead
 
 
 def batches_alive(workers: int, passes: int, ahead: int) -> int:
-    """How many batches exist at most: those of a step and one on its way, and in each process those ahead and, as samples
-    not yet joined, one more."""
+    """How many batches exist at most: those of a step and one on its way, and in each process those
+    ahead and, as samples not yet joined, one more."""
     return passes + 1 + (workers * (ahead + 1) if workers else 1)

@@ -1,4 +1,5 @@
-"""Lines that a training says before it starts: where its recipe is not the authors', what it lacks."""
+"""Lines that a training says before it starts: where its recipe is not the authors', what it
+lacks."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ def notes(recipe: Recipe, variant: Variant, model: VideoSegmenter, initialised: 
 
 
 def missing_start(recipe: Recipe, variant: Variant, model: VideoSegmenter) -> list[str]:
-    """Return what a recipe starts from, that it does not here, and the command that makes such a file."""
+    """Return what a recipe starts from, that it does not here, and the command that makes such a
+    file."""
     return [
         f"recipe {recipe.name} starts from {recipe.initial}; without --init {variant} starts from "
         "random weights, and is not what the authors trained",
@@ -35,12 +37,13 @@ def _how(variant: Variant, model: VideoSegmenter) -> str:
     narrow = next((module for module in backbones if module.width != 1), None)
     if narrow is not None:
         return (
-            f"no file of ImageNet weights fits {variant}: its backbone has {narrow.width:g} times the channels of a "
-            f"ResNet-{narrow.layers}; other weights of this project can be given by --init"
+            f"no file of ImageNet weights fits {variant}: its backbone has {narrow.width:g} times "
+            f"the channels of a ResNet-{narrow.layers}; other weights of this project can be given "
+            "by --init"
         )
     checkpoint = f"resnet{backbones[0].layers}.pth"
     target = f"{variant.name}-start.safetensors"
     return (
-        f"ImageNet's backbone, from torchvision's checkpoint: python bench.py weights import '{variant}' "
-        f"{checkpoint} -o {target}; then add --init {target}"
+        "ImageNet's backbone, from torchvision's checkpoint: python bench.py weights import "
+        f"'{variant}' {checkpoint} -o {target}; then add --init {target}"
     )

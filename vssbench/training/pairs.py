@@ -1,4 +1,5 @@
-"""Pairs of a keyframe and a later frame: of real training video, or made of stills by ego-motion, as the codec shows both."""
+"""Pairs of a keyframe and a later frame: of real training video, or made of stills by ego-motion,
+as the codec shows both."""
 
 from __future__ import annotations
 
@@ -23,7 +24,14 @@ from vssbench.core.errors import DataError
 from vssbench.core.variant import Variant
 from vssbench.core.video import Clip, Image, LabelMap
 from vssbench.training.augment import Colour, EgoMotion, Motion, Window
-from vssbench.training.samples import Sample, Samples, Stills, image_tensor, label_tensor, motion_tensor
+from vssbench.training.samples import (
+    Sample,
+    Samples,
+    Stills,
+    image_tensor,
+    label_tensor,
+    motion_tensor,
+)
 
 #: parameters of a codec of which one says its rate
 RATES = frozenset({"bitrate", "crf", "qp"})
@@ -46,15 +54,29 @@ class Coding:
     original: bool = False
     stated_rate: bool = False
 
-    def pair(self, images: list[Image], codec: Variant, fps: float) -> tuple[Image, Image, Motion | None]:
-        """The first and the last of consecutive frames, and the motion from the last to the first: one GOP, coded now."""
+    def pair(
+        self, images: list[Image], codec: Variant, fps: float
+    ) -> tuple[Image, Image, Motion | None]:
+        """The first and the last of consecutive frames, and the motion from the last to the first:
+        one GOP, coded now."""
         if self.original and not self.vectors:
             return images[0], images[-1], None
         height, width = images[0].shape[:2]
-        clip = Clip("training pair", len(images), height, width, fps, images.__getitem__, lambda index: None, "")
+        clip = Clip(
+            "training pair",
+            len(images),
+            height,
+            width,
+            fps,
+            images.__getitem__,
+            lambda index: None,
+            "",
+        )
         coder = registry.create("codecs", as_gop(codec, len(images)))
         frames = list(coder.frames(clip, motion=self.vectors))
-        first, last = (images[0], images[-1]) if self.original else (frames[0].image, frames[-1].image)
+        first, last = (
+            (images[0], images[-1]) if self.original else (frames[0].image, frames[-1].image)
+        )
         return first, last, dense(frames[-1].motion)
 
 
@@ -94,11 +116,13 @@ class Pair:
 
 
 class EgoMotionPairs(Samples):
-    """Pairs of stills that have no neighbour in time: a random ego-motion gives the earlier frames, the codec the motion.
+    """Pairs of stills that have no neighbour in time: a random ego-motion gives the earlier frames,
+    the codec the motion.
 
-    The frames from the keyframe to the still are encoded at a random quality and decoded again, so that pixels and vectors
-    are the codec's own, as AR-Seg meets them. ``gaps`` is the range of their number, where 0 repeats
-    the still. Where the coding has a stated rate it is taken in place of the random quality.
+    The frames from the keyframe to the still are encoded at a random quality and decoded again, so
+    that pixels and vectors are the codec's own, as AR-Seg meets them. ``gaps`` is the range of
+    their number, where 0 repeats the still. Where the coding has a stated rate it is taken in place
+    of the random quality.
     """
 
     def __init__(self, stills: Stills, coding: Coding, gaps: tuple[int, int] = SOME_FRAMES) -> None:
@@ -124,14 +148,20 @@ class EgoMotionPairs(Samples):
         low, high = self.gaps
         if high == 0 or (low == 0 and rng.random() < 1 / (high + 1)):
             return [image]
-        return EgoMotion.draw(image.shape[0], image.shape[1], rng, (max(low, 1), high)).sequence(image)
+        return EgoMotion.draw(image.shape[0], image.shape[1], rng, (max(low, 1), high)).sequence(
+            image
+        )
 
 
 def spelled_out(codec: Variant) -> Variant:
     """Return the codec with the parameters that a name among them stands for, such as a paper's
     encoding, by themselves: so that any of them can be another."""
     cls = registry.load("codecs", codec.name)
-    return Variant(codec.name, cls.spelled_out(codec.params)) if issubclass(cls, EncodedCodec) else codec
+    return (
+        Variant(codec.name, cls.spelled_out(codec.params))
+        if issubclass(cls, EncodedCodec)
+        else codec
+    )
 
 
 def as_gop(codec: Variant, frames: int) -> Variant:
@@ -145,7 +175,8 @@ def states_rate(codec: Variant) -> bool:
 
 
 def at_quality(codec: Variant, rng: np.random.Generator) -> Variant:
-    """The codec at a random quality (``crf``, or ``qp`` where its encoder has no other) in place of the rate that it was given.
+    """The codec at a random quality (``crf``, or ``qp`` where its encoder has no other) in place of
+    the rate that it was given.
 
     A codec that has neither stays as it is.
     """
@@ -154,14 +185,18 @@ def at_quality(codec: Variant, rng: np.random.Generator) -> Variant:
         return codec
     low, high = cls.quality_range
     params = {key: value for key, value in spelled_out(codec).params.items() if key not in RATES}
-    return Variant(codec.name, {**params, "qp" if cls.crf_range is None else "crf": int(rng.integers(low, high + 1))})
+    return Variant(
+        codec.name,
+        {**params, "qp" if cls.crf_range is None else "crf": int(rng.integers(low, high + 1))},
+    )
 
 
 class GapPairs(Samples):
-    """Pairs (frame i - gap, frame i) of real training video, every labelled frame i once an epoch, ``gap`` drawn from a range.
+    """Pairs (frame i - gap, frame i) of real training video, every labelled frame i once an epoch,
+    ``gap`` drawn from a range.
 
-    The frames from the one to the other are coded as a GOP of their own, so that the first is a keyframe and the last has
-    its motion to it.
+    The frames from the one to the other are coded as a GOP of their own, so that the first is a
+    keyframe and the last has its motion to it.
     """
 
     def __init__(self, stills: Stills, coding: Coding, gaps: tuple[int, int]) -> None:
@@ -183,15 +218,21 @@ class GapPairs(Samples):
         augmentation = self.stills.augmentation
         window = augmentation.window(last.shape[0], last.shape[1], rng)
         colour = Colour.draw(augmentation.jitter, rng)
-        return Pair(first, last, self.stills.still(target)[1], motion, gap).seen(window, colour).sample()
+        return (
+            Pair(first, last, self.stills.still(target)[1], motion, gap)
+            .seen(window, colour)
+            .sample()
+        )
 
 
 def late_frames(stills: Stills, gap: int) -> list[int]:
-    """Numbers of the stills that have a frame ``gap`` frames before them. Raises DataError where there is none."""
+    """Numbers of the stills that have a frame ``gap`` frames before them. Raises DataError where
+    there is none."""
     targets = [number for number, (_, index) in enumerate(stills.frames) if index >= gap]
     if not targets:
         raise DataError(
-            f"no labelled training frame has another one {gap} frames before it: the training clips are too short for pairs"
+            f"no labelled training frame has another one {gap} frames before it: the training "
+            "clips are too short for pairs"
         )
     return targets
 
@@ -216,9 +257,11 @@ class _Shown:
 
 
 class VideoPairs(Samples):
-    """Pairs (keyframe, later frame) of real training video, as the codec delivers both; every labelled frame once an epoch.
+    """Pairs (keyframe, later frame) of real training video, as the codec delivers both; every
+    labelled frame once an epoch.
 
-    Clips are encoded once, and their streams lie on disk in pieces of a GOP; a pair that memory does not hold is decoded again.
+    Clips are encoded once, and their streams lie on disk in pieces of a GOP; a pair that memory
+    does not hold is decoded again.
     """
 
     def __init__(self, stills: Stills, coding: Coding) -> None:
@@ -228,20 +271,30 @@ class VideoPairs(Samples):
         self._folder = OwnFolder("vssbench-pairs-")
 
     def preload(self) -> Iterator[int]:
-        """Encode every clip, with the codecs in turn, and decode it once; yields each clip's number."""
+        """Encode every clip, with the codecs in turn, and decode it once; yields each clip's
+        number."""
         labelled = set(self.stills.frames)
         for number, clip in enumerate(self.stills.clips):
             codec = registry.create("codecs", self.coding.codecs[number % len(self.coding.codecs)])
-            self._gops.append(codec.gops(clip, self._folder.path / f"{number:06d}", self.coding.vectors))
+            self._gops.append(
+                codec.gops(clip, self._folder.path / f"{number:06d}", self.coding.vectors)
+            )
             for gop in range(len(self._gops[number])):
                 for pair, shown in self._decoded(number, gop):
                     place = number, pair.frame
-                    if pair.frame != pair.keyframe and place in labelled and self.stills.label(*place) is not None:
+                    if (
+                        pair.frame != pair.keyframe
+                        and place in labelled
+                        and self.stills.label(*place) is not None
+                    ):
                         self.pairs.append(pair)
                         self._keep(pair, shown)
             yield number
         if not self.pairs:
-            raise DataError("the training clips hold no labelled frame after a keyframe: nothing to make pairs of")
+            raise DataError(
+                "the training clips hold no labelled frame after a keyframe: nothing to make pairs "
+                "of"
+            )
 
     def preload_steps(self) -> int:
         return len(self.stills.clips)
@@ -253,7 +306,10 @@ class VideoPairs(Samples):
             for frame in frames:
                 if frame.distance == 0 or first is None:
                     keyframe, first = frame.index, frame.image
-                yield _Pair(clip, gop, keyframe, frame.index), _Shown(first, frame.image, frame.motion)
+                yield (
+                    _Pair(clip, gop, keyframe, frame.index),
+                    _Shown(first, frame.image, frame.motion),
+                )
 
     def _keep(self, pair: _Pair, shown: _Shown) -> None:
         if self.coding.vectors:
@@ -274,7 +330,8 @@ class VideoPairs(Samples):
         return shown
 
     def _shown(self, pair: _Pair) -> _Shown:
-        """Both images of a pair as the method sees them, and the motion: from memory, or made again."""
+        """Both images of a pair as the method sees them, and the motion: from memory, or made
+        again."""
         clip = pair.clip
         motion_keys = [self._key("motion", clip, pair.frame)] if self.coding.vectors else []
         image_keys = [self._key("coded", clip, index) for index in (pair.keyframe, pair.frame)]
@@ -286,7 +343,9 @@ class VideoPairs(Samples):
         else:
             shown = self._again(pair)
         if self.coding.original:
-            before, after = (self.stills.image(clip, index) for index in (pair.keyframe, pair.frame))
+            before, after = (
+                self.stills.image(clip, index) for index in (pair.keyframe, pair.frame)
+            )
             return replace(shown, keyframe=before, image=after)
         return shown
 
@@ -309,7 +368,8 @@ class VideoPairs(Samples):
 class OwnFolder:
     """A temporary folder that is removed with this object, by the process that made it alone.
 
-    Processes that load data have copies of the object, whose end must leave the folder to the others.
+    Processes that load data have copies of the object, whose end must leave the folder to the
+    others.
     """
 
     def __init__(self, prefix: str) -> None:

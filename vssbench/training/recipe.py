@@ -1,10 +1,12 @@
-"""Recipes: how a method is trained, as data. ``recipes/NAME.toml`` holds those of a method, ``default.toml`` the others'.
+"""Recipes: how a method is trained, as data. ``recipes/NAME.toml`` holds those of a method,
+``default.toml`` the others'.
 
-A file has one table a recipe (``[short]``, ``[paper]``), and in it, where data sets differ, one table a data set
-(``[paper.cityscapes]``) that overrides it. In both, ``[paper.when."backbone=bise18"]`` overrides
-where a parameter of the method has that value. A recipe begins with the default file's of the same
-name, or else with every field's default here. One that ``begins_with = "paper"`` is laid over another of
-the same method. Options typed on the command line override all.
+A file has one table a recipe (``[short]``, ``[paper]``), and in it, where data sets differ, one
+table a data set (``[paper.cityscapes]``) that overrides it. In both,
+``[paper.when."backbone=bise18"]`` overrides where a parameter of the method has that value. A
+recipe begins with the default file's of the same name, or else with every field's default here. One
+that ``begins_with = "paper"`` is laid over another of the same method. Options typed on the command
+line override all.
 """
 
 from __future__ import annotations
@@ -16,7 +18,15 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 from pydantic import NonNegativeFloat as NonNegative
 from pydantic import PositiveFloat as Positive
 
@@ -38,9 +48,10 @@ class _Strict(BaseModel):
 
 
 class Optimiser(_Strict):
-    """``momentum`` is SGD's, and Adam's first beta. ``multipliers`` of the learning rate by part of the network: a key matches
-    parameters whose dotted name has it as one or more whole segments, the longest key wins, ``*`` is all the rest.
-    ``decay_all = false`` spares biases and batch normalisation the weight decay."""
+    """``momentum`` is SGD's, and Adam's first beta. ``multipliers`` of the learning rate by part of
+    the network: a key matches parameters whose dotted name has it as one or more whole segments,
+    the longest key wins, ``*`` is all the rest. ``decay_all = false`` spares biases and batch
+    normalisation the weight decay."""
 
     kind: Literal["sgd", "adam", "adamw"] = "adamw"
     learning_rate: Positive = 1e-3
@@ -60,8 +71,9 @@ class Optimiser(_Strict):
 class Schedule(_Strict):
     """Factor of the learning rate, anew at every iteration.
 
-    The warm-up leads from ``warmup_start`` to 1 in ``warmup`` iterations or epochs (at most half of all). ``floor`` is the
-    last factor of cosine and poly; ``milestones`` are shares of the whole length, each multiplies by ``gamma``.
+    The warm-up leads from ``warmup_start`` to 1 in ``warmup`` iterations or epochs (at most half of
+    all). ``floor`` is the last factor of cosine and poly; ``milestones`` are shares of the whole
+    length, each multiplies by ``gamma``.
     """
 
     kind: Literal["cosine", "poly", "step", "constant"] = "cosine"
@@ -76,20 +88,25 @@ class Schedule(_Strict):
 
     @model_validator(mode="after")
     def _milestones_where_they_count(self) -> Schedule:
-        if (self.kind == "step") != bool(self.milestones) or not all(0 < share < 1 for share in self.milestones):
-            raise ValueError("milestones are shares between 0 and 1, for kind = 'step' and for no other")
+        if (self.kind == "step") != bool(self.milestones) or not all(
+            0 < share < 1 for share in self.milestones
+        ):
+            raise ValueError(
+                "milestones are shares between 0 and 1, for kind = 'step' and for no other"
+            )
         return self
 
 
 class PhaseRecipe(_Strict):
     """The values of a recipe that may differ from phase to phase.
 
-    ``batch`` counts the images of a step over all processes; ``clip`` bounds the gradient's norm (0: no bound); ``gaps`` is the
-    range of frames from a pair's keyframe to its image (none: the codec's own keyframe); ``pixels`` says whether pairs show
-    what the codec decoded or the originals; ``share`` of the epochs, the method's own where none is given; ``continues`` is
-    the phase before, where optimiser and schedule go on from it: one training in two parts.
-    ``rate`` is that of pairs made of stills: a random quality for each, or what the codec's
-    parameters state (pairs of video always have the latter).
+    ``batch`` counts the images of a step over all processes; ``clip`` bounds the gradient's norm
+    (0: no bound); ``gaps`` is the range of frames from a pair's keyframe to its image (none: the
+    codec's own keyframe); ``pixels`` says whether pairs show what the codec decoded or the
+    originals; ``share`` of the epochs, the method's own where none is given; ``continues`` is the
+    phase before, where optimiser and schedule go on from it: one training in two parts. ``rate`` is
+    that of pairs made of stills: a random quality for each, or what the codec's parameters state
+    (pairs of video always have the latter).
 
     ``frozen`` names submodules that keep the weights that ``--init`` gave them,
     ``frozen_batch_norm`` those whose batch normalisation does, statistics, scale and shift; a
@@ -119,11 +136,12 @@ class PhaseRecipe(_Strict):
 
 
 class Recipe(_Strict):
-    """A recipe with everything settled. ``epochs`` or ``iterations`` are those of a phase of share 1; ``parameters`` are the
-    method's own where the user typed none; every ``validate_every`` epochs, and after a phase's last, the state is judged on
-    clips held out of training (0: never, and nothing is held out); ``select`` is the state that a phase ends with: the best
-    of those judged, or the last; ``common`` holds for every phase that ``phases`` does not name, and a phase that
-    is named and that a variant does not have is not missed.
+    """A recipe with everything settled. ``epochs`` or ``iterations`` are those of a phase of share
+    1; ``parameters`` are the method's own where the user typed none; every ``validate_every``
+    epochs, and after a phase's last, the state is judged on clips held out of training (0: never,
+    and nothing is held out); ``select`` is the state that a phase ends with: the best of those
+    judged, or the last; ``common`` holds for every phase that ``phases`` does not name, and a phase
+    that is named and that a variant does not have is not missed.
 
     ``stages`` names a parameter and the values that it takes in turn: one training for each, from
     the weights of the one before, up to the variant's own value.
@@ -164,11 +182,16 @@ class Recipe(_Strict):
         return self.phases.get(phase, self.common)
 
     def flat(self) -> dict[str, str]:
-        """Every value that weights depend on by its dotted name, as text: part of a training's identity."""
+        """Every value that weights depend on by its dotted name, as text: part of a training's
+        identity."""
         content = self.model_dump(mode="json", exclude=set(SAID))
         common = content.pop("common")
         phases = content.pop("phases")
-        return {key: str(value) for key, value in _flatten({**content, **common, "phases": phases}) if value is not None}
+        return {
+            key: str(value)
+            for key, value in _flatten({**content, **common, "phases": phases})
+            if value is not None
+        }
 
 
 #: what a recipe says once, for all phases
@@ -181,7 +204,9 @@ def names(method: str) -> list[str]:
     return sorted(name for name, content in tables.items() if isinstance(content, dict))
 
 
-def load_recipe(method: str | Variant, dataset: str, name: str, overrides: dict[str, Any] | None = None) -> Recipe:
+def load_recipe(
+    method: str | Variant, dataset: str, name: str, overrides: dict[str, Any] | None = None
+) -> Recipe:
     """The recipe of that name for a method, or a variant of it, on a data set, with what the user
     typed: keys as in the file, with dots.
 
@@ -203,7 +228,9 @@ def load_recipe(method: str | Variant, dataset: str, name: str, overrides: dict[
         raise UsageError(f"recipe {name!r} of {method}: {_first_fault(error)}") from error
 
 
-def _merged(method: str, dataset: str, name: str, typed: Mapping[str, Value], above: tuple[str, ...] = ()) -> dict[str, Any]:
+def _merged(
+    method: str, dataset: str, name: str, typed: Mapping[str, Value], above: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """The default file's table, the method's, and the data set's in it, the later one over the
     earlier, each with its conditions that are met. ``above`` are the recipes that begin with it."""
     if name in above:
@@ -215,15 +242,26 @@ def _merged(method: str, dataset: str, name: str, typed: Mapping[str, Value], ab
     content: dict[str, Any] = {}
     for table in tables:
         if "begins_with" in table:
-            content = _combined(content, _merged(method, dataset, table["begins_with"], typed, (*above, name)))
+            content = _combined(
+                content, _merged(method, dataset, table["begins_with"], typed, (*above, name))
+            )
             table = {key: value for key, value in table.items() if key != "begins_with"}
-        datasets = {key: value for key, value in table.items() if isinstance(value, dict) and key not in known}
+        datasets = {
+            key: value
+            for key, value in table.items()
+            if isinstance(value, dict) and key not in known
+        }
         for key, value in datasets.items():
             if not known.issuperset(value):
-                raise UsageError(f"recipe {name!r} of {method}: unknown key {f'{key}.{min(set(value) - known)}'!r}")
+                raise UsageError(
+                    f"recipe {name!r} of {method}: unknown key "
+                    f"{f'{key}.{min(set(value) - known)}'!r}"
+                )
         general = {key: value for key, value in table.items() if key not in datasets}
         for layer in (general, datasets.get(dataset, {})):
-            content = _combined(content, {key: value for key, value in layer.items() if key != WHEN})
+            content = _combined(
+                content, {key: value for key, value in layer.items() if key != WHEN}
+            )
             for condition, further in layer.get(WHEN, {}).items():
                 if _met(condition, method, {**content.get("parameters", {}), **typed}):
                     content = _combined(content, further)
@@ -238,7 +276,10 @@ def _met(condition: str, method: str, given: Mapping[str, Value]) -> bool:
     values = registry.resolved("methods", Variant(method, dict(given)))
     parameter, _, value = condition.partition("=")
     if parameter not in values:
-        raise UsageError(f"a recipe of {method} has {WHEN} {condition!r}, and {method} has no parameter {parameter!r}")
+        raise UsageError(
+            f"a recipe of {method} has {WHEN} {condition!r}, and {method} has no parameter "
+            f"{parameter!r}"
+        )
     return format_value(values[parameter]) == value
 
 
@@ -250,7 +291,8 @@ def _tables(method: str) -> dict[str, Any]:
 
 
 def recipe_file(method: str) -> Path:
-    """Return where a method's recipes are, whether or not there are any: ``recipe`` of its class, beside its module."""
+    """Return where a method's recipes are, whether or not there are any: ``recipe`` of its class,
+    beside its module."""
     if method == DEFAULT:
         return Path(__file__).parent / "default.toml"
     cls = registry.load("methods", method)
@@ -258,12 +300,17 @@ def recipe_file(method: str) -> Path:
 
 
 def _combined(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """One table laid over another, tables in them likewise; a length in one unit replaces the one in the other."""
+    """One table laid over another, tables in them likewise; a length in one unit replaces the one
+    in the other."""
     gone = {"epochs", "iterations"} if {"epochs", "iterations"} & over.keys() else set()
     result = {key: value for key, value in under.items() if key not in gone}
     for key, value in over.items():
         below = result.get(key)
-        result[key] = _combined(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        result[key] = (
+            _combined(below, value)
+            if isinstance(below, dict) and isinstance(value, dict)
+            else value
+        )
     return result
 
 
@@ -286,7 +333,11 @@ def _forget(content: dict[str, Any], key: str) -> None:
 def _flatten(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for key, value in content.items():
-        found += _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+        found += (
+            _flatten(value, f"{prefix}{key}.")
+            if isinstance(value, dict)
+            else [(f"{prefix}{key}", value)]
+        )
     return found
 
 
@@ -300,8 +351,8 @@ def _first_fault(error: ValidationError) -> str:
 
 
 def with_parameters(variant: Variant, recipe: Recipe) -> Variant:
-    """The variant as typed, with the recipe's parameters where the user typed none. Raises UsageError for a parameter that
-    the method does not have."""
+    """The variant as typed, with the recipe's parameters where the user typed none. Raises
+    UsageError for a parameter that the method does not have."""
     settled = Variant(variant.name, {**recipe.parameters, **variant.params})
     registry.resolved("methods", settled)
     return settled

@@ -1,7 +1,8 @@
 """Samples of training batches: labelled stills, and in which order they are drawn.
 
-A sample is asked for by (epoch, index) and depends on those and the seed alone. Samples are dictionaries of tensors with
-the names of :class:`vssbench.core.segmenter.Batch`; pairs are in :mod:`vssbench.training.pairs`, exact flow in
+A sample is asked for by (epoch, index) and depends on those and the seed alone. Samples are
+dictionaries of tensors with the names of :class:`vssbench.core.segmenter.Batch`; pairs are in
+:mod:`vssbench.training.pairs`, exact flow in
 :mod:`vssbench.training.flow`.
 """
 
@@ -31,7 +32,8 @@ Sample = dict[str, Tensor]
 
 
 class Samples(TorchDataset[Sample], ABC):
-    """A training set: a number of samples, each asked for by (epoch, index). ``memory`` holds what it keeps."""
+    """A training set: a number of samples, each asked for by (epoch, index). ``memory`` holds what
+    it keeps."""
 
     memory: Memory
 
@@ -44,7 +46,8 @@ class Samples(TorchDataset[Sample], ABC):
         """The sample at (epoch, index)."""
 
     def preload(self) -> Iterator[int]:
-        """Work to be done once, a step at a time; loader processes forked later share its result."""
+        """Work to be done once, a step at a time; loader processes forked later share its
+        result."""
         return iter(())
 
     def preload_steps(self) -> int:
@@ -55,10 +58,19 @@ class Samples(TorchDataset[Sample], ABC):
 class Stills(Samples):
     """Every labelled frame of the training clips, augmented by itself."""
 
-    def __init__(self, clips: Sequence[Clip], augmentation: Augmentation, seed: int, memory: Memory | None = None) -> None:
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        augmentation: Augmentation,
+        seed: int,
+        memory: Memory | None = None,
+    ) -> None:
         self.clips, self.augmentation, self.seed = clips, augmentation, seed
         self.memory = Memory() if memory is None else memory
-        places = (range(clip.length) if clip.labelled is None else clip.labelled_frames() for clip in clips)
+        places = (
+            range(clip.length) if clip.labelled is None else clip.labelled_frames()
+            for clip in clips
+        )
         self._choose([(number, index) for number, those in enumerate(places) for index in those])
         self._counts: np.ndarray | None = None
 
@@ -69,7 +81,8 @@ class Stills(Samples):
         self.frames = frames
 
     def preload(self) -> Iterator[int]:
-        """Count the labels, leave out the frames that have none, and read images while they fit; one frame a step."""
+        """Count the labels, leave out the frames that have none, and read images while they fit;
+        one frame a step."""
         labelled, counts = [], np.zeros(IGNORE + 1, np.int64)
         for number, (clip, index) in enumerate(self.frames):
             label = self.label(clip, index)
@@ -93,18 +106,23 @@ class Stills(Samples):
 
     def image(self, clip: int, index: int) -> Image:
         """A frame by its numbers, labelled or not."""
-        return self.memory.get(self._key("image", clip, index), partial(self.clips[clip].image, index))
+        return self.memory.get(
+            self._key("image", clip, index), partial(self.clips[clip].image, index)
+        )
 
     def label(self, clip: int, index: int) -> LabelMap | None:
         """The label of a frame by its numbers, if it has one."""
-        return self.memory.get(self._key("label", clip, index), partial(self.clips[clip].label, index))
+        return self.memory.get(
+            self._key("label", clip, index), partial(self.clips[clip].label, index)
+        )
 
     def _key(self, what: str, clip: int, index: int) -> tuple[str, str, str, int]:
         """The name of an entry in memory, which stills of other clips may share."""
         return what, self.clips[clip].name, self.clips[clip].fingerprint, index
 
     def still(self, number: int) -> tuple[Image, LabelMap]:
-        """Image and label of a frame, before augmentation. Raises DataError where the frame has no label."""
+        """Image and label of a frame, before augmentation. Raises DataError where the frame has no
+        label."""
         clip, index = self.frames[number]
         return self.image(clip, index), self.labelled(clip, index)
 
@@ -150,7 +168,8 @@ def motion_tensor(motion: Motion) -> Tensor:
 
 
 class BatchSampler(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, index): the epoch that a pass begins with, the images of each batch of a step over all processes."""
+    """Batches of (epoch, index): the epoch that a pass begins with, the images of each batch of a
+    step over all processes."""
 
     epoch: int
     sizes: Sequence[int]
@@ -160,11 +179,13 @@ class BatchSampler(Sampler[list[tuple[int, int]]]):
 class EpochSampler(BatchSampler):
     """Batches of (epoch, index) in an order drawn from the seed and the epoch.
 
-    A pass goes through ``epochs`` epochs from ``epoch`` on, without a pause between them; both are set before it.
+    A pass goes through ``epochs`` epochs from ``epoch`` on, without a pause between them; both are
+    set before it.
 
-    A step of training takes ``accumulate`` batches of ``batch`` samples one after the other, each spread over ``processes``, of
-    which this is number ``rank``: the samples of a step are those of one batch ``accumulate`` times as large on one process.
-    Raises UsageError where a batch cannot be spread evenly.
+    A step of training takes ``accumulate`` batches of ``batch`` samples one after the other, each
+    spread over ``processes``, of which this is number ``rank``: the samples of a step are those of
+    one batch ``accumulate`` times as large on one process. Raises UsageError where a batch cannot
+    be spread evenly.
     """
 
     def __init__(
@@ -183,8 +204,9 @@ class EpochSampler(BatchSampler):
         uneven = [size for size in self.sizes if size % processes]
         if uneven:
             raise UsageError(
-                f"a batch of {uneven[0]} images cannot be spread evenly over {processes} processes: choose a --batch that is a "
-                f"multiple of {processes} (the training set has {self.count} samples)"
+                f"a batch of {uneven[0]} images cannot be spread evenly over {processes} "
+                f"processes: choose a --batch that is a multiple of {processes} (the training set "
+                f"has {self.count} samples)"
             )
 
     def __len__(self) -> int:
@@ -196,7 +218,11 @@ class EpochSampler(BatchSampler):
             yield from self._of_epoch(epoch)
 
     def _of_epoch(self, epoch: int) -> Iterator[list[tuple[int, int]]]:
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.length)[: self.count].tolist()
+        order = (
+            np.random.default_rng([self.seed, epoch])
+            .permutation(self.length)[: self.count]
+            .tolist()
+        )
         for step in range(self.steps):
             first = step * self.group
             for size in self.sizes:
@@ -209,8 +235,8 @@ class EpochSampler(BatchSampler):
 def loader(samples: Samples, sampler: BatchSampler, workers: int, pin: bool) -> DataLoader[Sample]:
     """A loader of batches; one thread a worker, since the cores are the network's.
 
-    Workers are forked where the system can, so that they share what is kept in memory; elsewhere each has its part of it.
-    Raises UsageError where the batches that wait would not fit.
+    Workers are forked where the system can, so that they share what is kept in memory; elsewhere
+    each has its part of it. Raises UsageError where the batches that wait would not fit.
     """
     size = sum(value.nbytes for value in samples[sampler.epoch, 0].values())
     batch = size * max(sampler.sizes) // sampler.processes
@@ -237,7 +263,9 @@ def joined(samples: Sequence[Sample]) -> Sample:
     for name in samples[0]:
         values = [sample[name] for sample in samples]
         if name in ("image", "keyframe"):
-            batch[name] = torch.stack([value.permute(1, 2, 0) for value in values]).permute(0, 3, 1, 2)
+            batch[name] = torch.stack([value.permute(1, 2, 0) for value in values]).permute(
+                0, 3, 1, 2
+            )
         else:
             batch[name] = torch.stack(values)
     return batch

@@ -12,13 +12,22 @@ from vssbench.core.errors import UsageError
 from vssbench.core.segmenter import Phase
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.training.flow import GAPS, AffineFlow, VideoFlow
-from vssbench.training.pairs import SOME_FRAMES, Coding, EgoMotionPairs, GapPairs, VideoPairs, as_gop, at_quality
+from vssbench.training.pairs import (
+    SOME_FRAMES,
+    Coding,
+    EgoMotionPairs,
+    GapPairs,
+    VideoPairs,
+    as_gop,
+    at_quality,
+)
 from vssbench.training.recipe import PhaseRecipe
 from vssbench.training.samples import Samples, Stills
 
 
 def samples_of(phase: Phase, recipe: PhaseRecipe, stills: Stills, needs: frozenset[str]) -> Samples:
-    """The samples of a phase, not yet preloaded: stills, pairs or flow; where clips are single images, made of those.
+    """The samples of a phase, not yet preloaded: stills, pairs or flow; where clips are single
+    images, made of those.
 
     Raises UsageError where the method needs motion and a codec has none.
     """
@@ -31,12 +40,18 @@ def samples_of(phase: Phase, recipe: PhaseRecipe, stills: Stills, needs: frozens
         known = moving and all(clip.flow is not None for clip in stills.clips)
         return (VideoFlow if known else AffineFlow)(stills, gaps or GAPS)
     if phase.data != "pairs":
-        raise UsageError(f"phase {phase.name} asks for {phase.data!r}: expected stills, pairs or flow")
+        raise UsageError(
+            f"phase {phase.name} asks for {phase.data!r}: expected stills, pairs or flow"
+        )
     motion = "motion" in needs
     codecs = _codecs(recipe.codecs, motion)
     coding = Coding(codecs, motion, recipe.pixels == "original", recipe.rate == "stated")
     if not moving:
-        return EgoMotionPairs(stills, coding, gaps) if gaps is not None else EgoMotionPairs(stills, coding)
+        return (
+            EgoMotionPairs(stills, coding, gaps)
+            if gaps is not None
+            else EgoMotionPairs(stills, coding)
+        )
     if gaps is not None:
         return GapPairs(stills, coding, gaps)
     return VideoPairs(stills, coding)
@@ -66,5 +81,8 @@ def _codecs(texts: Sequence[str], motion: bool) -> tuple[Variant, ...]:
     for variant in variants:
         codec = registry.create("codecs", variant)
         if motion and not codec.has_motion:
-            raise UsageError(f"this method needs motion vectors, and {variant} has none: train with another --codec")
+            raise UsageError(
+                f"this method needs motion vectors, and {variant} has none: train with another "
+                "--codec"
+            )
     return variants

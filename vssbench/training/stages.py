@@ -43,7 +43,8 @@ def stage_variants(variant: Variant, recipe: Recipe) -> list[Variant]:
     own = registry.resolved("methods", with_parameters(variant, recipe)).get(parameter)
     if own is None:
         raise UsageError(
-            f"recipe {recipe.name!r} has stages of {parameter}, and {variant.name} has no such parameter: choose another recipe"
+            f"recipe {recipe.name!r} has stages of {parameter}, and {variant.name} has no such "
+            "parameter: choose another recipe"
         )
     if own not in values:
         listed = ", ".join(map(format_value, values))
@@ -57,7 +58,8 @@ def stage_variants(variant: Variant, recipe: Recipe) -> list[Variant]:
 
 
 def stage_paths(out: Path, recipe: Recipe, stages: list[Variant]) -> list[Path]:
-    """Return the weight file of every stage: ``NAME-keep0.75.safetensors`` before ``NAME``'s own."""
+    """Return the weight file of every stage: ``NAME-keep0.75.safetensors`` before ``NAME``'s
+    own."""
     parameter = next(iter(recipe.stages), "")
     values = [format_value(stage.params[parameter]) for stage in stages[:-1]]
     return [*(out.with_name(f"{out.stem}-{parameter}{value}{out.suffix}") for value in values), out]

@@ -1,4 +1,5 @@
-"""Validation: how good a state of a training is on clips held out of it, and which state was the best.
+"""Validation: how good a state of a training is on clips held out of it, and which state was the
+best.
 
 A phase on stills is judged by the mIoU of whole held-out images, one on pairs by the mIoU of later
 frames of held-out pairs, one on flow by its own loss on held-out pairs. All in fp32 and evaluation
@@ -52,8 +53,13 @@ def measure_of(phase: Phase) -> Measure:
 
 
 def best_entry(history: Sequence[dict[str, Any]], phase: Phase) -> dict[str, Any] | None:
-    """The epoch of a phase with the best score, the latest of equal ones; None where none was judged."""
-    judged = [entry for entry in history if entry["phase"] == phase.name and entry.get("validation") is not None]
+    """The epoch of a phase with the best score, the latest of equal ones; None where none was
+    judged."""
+    judged = [
+        entry
+        for entry in history
+        if entry["phase"] == phase.name and entry.get("validation") is not None
+    ]
     if not judged:
         return None
     sign = -1 if measure_of(phase) == "flow error" else 1
@@ -62,7 +68,8 @@ def best_entry(history: Sequence[dict[str, Any]], phase: Phase) -> dict[str, Any
 
 @dataclass
 class Best:
-    """The best state of a phase so far: the epoch after which it was reached, and the model's tensors."""
+    """The best state of a phase so far: the epoch after which it was reached, and the model's
+    tensors."""
 
     epoch: int
     model: dict[str, Any]
@@ -70,12 +77,16 @@ class Best:
     @classmethod
     def of(cls, epoch: int, model: VideoSegmenter) -> Best:
         """A copy of a model's state, on the CPU."""
-        return cls(epoch, {name: value.detach().cpu().clone() for name, value in model.state_dict().items()})
+        return cls(
+            epoch,
+            {name: value.detach().cpu().clone() for name, value in model.state_dict().items()},
+        )
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The device, the processes that load data, the frames (None: all) and bytes at most, and this process."""
+    """The device, the processes that load data, the frames (None: all) and bytes at most, and this
+    process."""
 
     device: str
     workers: int = 0
@@ -87,20 +98,33 @@ class Setting:
 class Validation:
     """Judges states of a training on held-out clips. Clips of several sizes are judged together."""
 
-    def __init__(self, division: Division, classes: int, setting: Setting, preload: Preload = preload_silently) -> None:
+    def __init__(
+        self,
+        division: Division,
+        classes: int,
+        setting: Setting,
+        preload: Preload = preload_silently,
+    ) -> None:
         self.classes, self.setting, self.preload = classes, setting, preload
         groups = _by_size(division.validation)
-        self.groups = [_whole_stills(clips, Memory(setting.memory // len(groups))) for clips in groups]
+        self.groups = [
+            _whole_stills(clips, Memory(setting.memory // len(groups))) for clips in groups
+        ]
         for whole in self.groups:
             self.preload("reading held-out frames", whole)
         self._sets: tuple[Phase, list[Samples]] | None = None
 
     def score(self, model: VideoSegmenter, phase: Phase, recipe: PhaseRecipe) -> float:
-        """The phase's measure on the held-out clips; the same on every process. Leaves the model in evaluation mode."""
+        """The phase's measure on the held-out clips; the same on every process. Leaves the model in
+        evaluation mode."""
         sets = self._samples(phase, recipe, model.needs)
         model.eval()
         with torch.no_grad():
-            return self._flow_error(model, phase, sets) if phase.data == "flow" else self._miou(model, phase, sets)
+            return (
+                self._flow_error(model, phase, sets)
+                if phase.data == "flow"
+                else self._miou(model, phase, sets)
+            )
 
     def _samples(self, phase: Phase, recipe: PhaseRecipe, needs: frozenset[str]) -> list[Samples]:
         """The phase's samples of the held-out clips, preloaded once."""
@@ -109,25 +133,38 @@ class Validation:
             sets = []
             for whole in self.groups:
                 seen = whole.augmentation if phase.data == "stills" else _even(whole.augmentation)
-                sets.append(samples_of(phase, recipe.model_copy(update={"augmentation": seen}), whole, needs))
+                sets.append(
+                    samples_of(
+                        phase, recipe.model_copy(update={"augmentation": seen}), whole, needs
+                    )
+                )
                 if phase.data != "stills":
                     self.preload("coding held-out clips", sets[-1])
             self._sets = (phase, sets)
         return self._sets[1]
 
     def _miou(self, model: VideoSegmenter, phase: Phase, sets: Sequence[Samples]) -> float:
-        """Of one confusion matrix over all held-out frames, which the processes share between them."""
+        """Of one confusion matrix over all held-out frames, which the processes share between
+        them."""
         total = np.zeros((self.classes, self.classes), np.int64)
         for batch in self._batches(sets, self.setting.world):
             logits = model.validation_logits(phase, batch)
             size = (batch.label.shape[-2], batch.label.shape[-1])
             prediction = resize(logits, size)[0].argmax(0).to(torch.uint8).cpu().numpy()
-            total += confusion_matrix(batch.label[0].to(torch.uint8).cpu().numpy(), prediction, self.classes)
-        return mean_iou(sum_over_processes(torch.from_numpy(total).to(self.setting.device)).cpu().numpy())
+            total += confusion_matrix(
+                batch.label[0].to(torch.uint8).cpu().numpy(), prediction, self.classes
+            )
+        return mean_iou(
+            sum_over_processes(torch.from_numpy(total).to(self.setting.device)).cpu().numpy()
+        )
 
     def _flow_error(self, model: VideoSegmenter, phase: Phase, sets: Sequence[Samples]) -> float:
-        """The mean of the phase's loss. Every process takes all pairs: a loss may itself be one over all processes."""
-        losses = [sum(float(term) for term in model.loss(phase, batch).values()) for batch in self._batches(sets, World())]
+        """The mean of the phase's loss. Every process takes all pairs: a loss may itself be one
+        over all processes."""
+        losses = [
+            sum(float(term) for term in model.loss(phase, batch).values())
+            for batch in self._batches(sets, World())
+        ]
         mean = torch.tensor(float(np.mean(losses)) if losses else math.nan, dtype=torch.float64)
         return float(sum_over_processes(mean.to(self.setting.device))) / self.setting.world.size
 
@@ -136,7 +173,9 @@ class Validation:
         cuda = self.setting.device.startswith("cuda")
         limit = None if self.setting.frames is None else math.ceil(self.setting.frames / len(sets))
         for samples in sets:
-            for sample in loader(samples, _InOrder(len(samples), limit, world), self.setting.workers, cuda):
+            for sample in loader(
+                samples, _InOrder(len(samples), limit, world), self.setting.workers, cuda
+            ):
                 yield self._batch(sample)
 
     def _batch(self, sample: Sample) -> Batch:
@@ -152,7 +191,8 @@ class Validation:
 
 
 class _InOrder(BatchSampler):
-    """The numbers of samples one by one, each at epoch 0: every one, or ``limit`` that are spread evenly."""
+    """The numbers of samples one by one, each at epoch 0: every one, or ``limit`` that are spread
+    evenly."""
 
     epoch, sizes, processes = 0, (1,), 1  # a batch of one image, which is this process's own
 
@@ -190,9 +230,11 @@ def _even(whole: Augmentation) -> Augmentation:
 
 
 def divide(dataset: Dataset, every: int, asked: bool, say: Callable[[str], None]) -> Division:
-    """The division of a dataset's training part where it is to be judged every so many epochs, else all of it to train on.
+    """The division of a dataset's training part where it is to be judged every so many epochs, else
+    all of it to train on.
 
-    Where nothing can be held out, ``say`` tells it, or, where validation was ``asked`` for, UsageError is raised.
+    Where nothing can be held out, ``say`` tells it, or, where validation was ``asked`` for,
+    UsageError is raised.
     """
     if not every:
         return undivided(dataset.training_clips())
@@ -200,8 +242,12 @@ def divide(dataset: Dataset, every: int, asked: bool, say: Callable[[str], None]
     if any(clip.labelled_frames() for clip in division.validation):
         return division
     clips = [*division.training, *division.validation]
-    problem = f"nothing to validate on: no labelled clip can be held out of {len(clips)} training clip(s)"
+    problem = (
+        f"nothing to validate on: no labelled clip can be held out of {len(clips)} training clip(s)"
+    )
     if asked:
-        raise UsageError(f"{problem}; have two labelled ones or more, or leave --validate-every out")
+        raise UsageError(
+            f"{problem}; have two labelled ones or more, or leave --validate-every out"
+        )
     say(f"{problem}; training on everything")
     return undivided(clips)

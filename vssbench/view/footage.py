@@ -24,42 +24,53 @@ _CHUNK = 1 << 20
 
 
 def footage(path: Path) -> Clip:
-    """The clip in a folder of images, in the order of their names, or in a video file. Raises DataError."""
+    """The clip in a folder of images, in the order of their names, or in a video file. Raises
+    DataError."""
     return folder_clip(path) if path.is_dir() else video_clip(path)
 
 
 def folder_clip(folder: Path) -> Clip:
-    """All images of a folder, of one size. Raises DataError where there is none, or one does not read or differs."""
+    """All images of a folder, of one size. Raises DataError where there is none, or one does not
+    read or differs."""
     files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES]
     if not files:
-        raise DataError(f"the folder {folder} holds no image: expected files that end in {', '.join(IMAGE_SUFFIXES)}")
+        raise DataError(
+            f"the folder {folder} holds no image: expected files that end in "
+            f"{', '.join(IMAGE_SUFFIXES)}"
+        )
     height, width = read_image(files[0]).shape[:2]
     read = partial(_read_sized, files, height, width)
-    return Clip(folder.name, len(files), height, width, FOLDER_FPS, read, _no_label, _fingerprint(files))
+    return Clip(
+        folder.name, len(files), height, width, FOLDER_FPS, read, _no_label, _fingerprint(files)
+    )
 
 
 def _read_sized(files: list[Path], height: int, width: int, index: int) -> Image:
     image = read_image(files[index])
     if image.shape[:2] != (height, width):
         raise DataError(
-            f"{files[index]} is {image.shape[1]}x{image.shape[0]}, {files[0].name} before it {width}x{height}: all images of "
-            "a folder must have one size"
+            f"{files[index]} is {image.shape[1]}x{image.shape[0]}, {files[0].name} before it "
+            f"{width}x{height}: all images of a folder must have one size"
         )
     return image
 
 
 def video_clip(path: Path) -> Clip:
-    """The first video stream of a file, decoded as it is read. Raises DataError where it cannot be, or holds no frame."""
+    """The first video stream of a file, decoded as it is read. Raises DataError where it cannot be,
+    or holds no frame."""
     pictures = _Pictures(path)
     first = pictures(0)
     length = pictures.count()
     height, width = first.shape[:2]
-    return Clip(path.name, length, height, width, pictures.fps, pictures, _no_label, _fingerprint([path]))
+    return Clip(
+        path.name, length, height, width, pictures.fps, pictures, _no_label, _fingerprint([path])
+    )
 
 
 @dataclass
 class _Pictures:
-    """Reads a file's pictures by index: fast in order, from the beginning again where an earlier one is asked for."""
+    """Reads a file's pictures by index: fast in order, from the beginning again where an earlier
+    one is asked for."""
 
     path: Path
     fps: float = FOLDER_FPS
@@ -73,7 +84,9 @@ class _Pictures:
         while self._next <= index:
             picture = next(self._pictures, None)
             if picture is None:
-                raise DataError(f"{self.path} holds {self._next} frames; frame {index} is not there")
+                raise DataError(
+                    f"{self.path} holds {self._next} frames; frame {index} is not there"
+                )
             self._next += 1
             if self._next > index:
                 self._image = np.asarray(picture.to_ndarray(format="rgb24", interpolation=TO_RGB))
@@ -88,15 +101,18 @@ class _Pictures:
         try:
             with open_video(str(self.path)) as container:
                 if not container.streams.video:
-                    raise DataError(f"{self.path} holds no video: expected a video file, a folder of images or a dataset")
+                    raise DataError(
+                        f"{self.path} holds no video: expected a video file, a folder of images or "
+                        "a dataset"
+                    )
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
                 self.fps = float(stream.average_rate or stream.guessed_rate or FOLDER_FPS)
                 yield from container.decode(stream)
         except (av.FFmpegError, OSError) as error:
             raise DataError(
-                f"{self.path} cannot be read as a video: {error.strerror or error}. Expected a video file, a folder of images "
-                "or a clip of a dataset"
+                f"{self.path} cannot be read as a video: {error.strerror or error}. Expected a "
+                "video file, a folder of images or a clip of a dataset"
             ) from error
 
 

@@ -34,7 +34,8 @@ _ORDER = ("h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2")
 _LAST = "raw"
 #: the pan on which speed is measured: frames, height and width
 _LENGTH, _HEIGHT, _WIDTH = 12, 240, 320
-#: encoder or decoder of FFmpeg -> file name of its library, and the function (or variable, without brackets) with its version
+#: encoder or decoder of FFmpeg -> file name of its library, and the function (or variable, without
+#: brackets) with its version
 _LIBRARIES = {
     "libx264": ("libx264", ""),
     "libx265": ("libx265", "x265_version_str"),
@@ -89,7 +90,8 @@ def ordered(names: Iterable[str]) -> list[str]:
 
 
 def common_options(found: Sequence[Ability]) -> dict[str, Any]:
-    """The options that more than half of the codecs with options have, with the default that most of these have."""
+    """The options that more than half of the codecs with options have, with the default that most
+    of these have."""
     having = [each.options for each in found if each.options]
     names = dict.fromkeys(name for options in having for name in options)
     shared = {}
@@ -117,14 +119,25 @@ def ability(name: str) -> Ability:
     missing: list[str] = []
     encoder, decoder = _coders(codec, missing)
     vectors = _source(codec.reader, missing)
-    return Ability(name, codec.title, encoder, decoder, vectors, codec.reader.private, options, "; ".join(missing))
+    return Ability(
+        name,
+        codec.title,
+        encoder,
+        decoder,
+        vectors,
+        codec.reader.private,
+        options,
+        "; ".join(missing),
+    )
 
 
 def estimated() -> Ability:
     """Return the ability to estimate motion from the pictures of any codec."""
     missing: list[str] = []
     vectors = _source(EstimatedVectors, missing)
-    return Ability(ESTIMATED, "any codec with motion=estimated", "", "", vectors, False, {}, "; ".join(missing))
+    return Ability(
+        ESTIMATED, "any codec with motion=estimated", "", "", vectors, False, {}, "; ".join(missing)
+    )
 
 
 def _coders(codec: EncodedCodec, missing: list[str]) -> tuple[str, str]:
@@ -133,7 +146,10 @@ def _coders(codec: EncodedCodec, missing: list[str]) -> tuple[str, str]:
     try:
         canonical = av.codec.Codec(name, "w").canonical_name
     except av.codec.codec.UnknownCodecError:
-        missing.append(f"PyAV {av.__version__} was built without the encoder {name}: install the wheel, pip install av")
+        missing.append(
+            f"PyAV {av.__version__} was built without the encoder {name}: install the wheel, pip "
+            "install av"
+        )
         return "", ""
     decoder = codec.reader.decoder or av.codec.Codec(canonical, "r").name
     return _with_version(name), _with_version(decoder)
@@ -159,7 +175,8 @@ def _with_version(coder: str) -> str:
 
 
 def library_version(file_name: str, symbol: str) -> str:
-    """The version that a shared library in this process gives of itself, empty where it cannot be had.
+    """The version that a shared library in this process gives of itself, empty where it cannot be
+    had.
 
     Without a symbol it is the number behind ``.so``, which is x264's own count of versions.
     """
@@ -185,26 +202,39 @@ def _loaded(file_name: str) -> Path | None:
     """The file of a shared library that this process has loaded, where the system tells (Linux)."""
     pattern = re.compile(rf"/\S*/{re.escape(file_name)}[-.]\S*$", re.MULTILINE)
     try:
-        match = pattern.search(Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace"))
+        match = pattern.search(
+            Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+        )
     except OSError:
         return None
     return Path(match[0]) if match else None
 
 
 def probe(variant: Variant) -> Trial:
-    """Run the self-test of a codec, or of ``estimated``. Raises UsageError for a name or parameters that do not exist."""
+    """Run the self-test of a codec, or of ``estimated``. Raises UsageError for a name or parameters
+    that do not exist."""
     if variant.name == ESTIMATED and ESTIMATED not in registry.plugins("codecs"):
         if variant.params:
-            raise UsageError(f"{ESTIMATED} takes no parameters; put motion=estimated into a codec's brackets")
+            raise UsageError(
+                f"{ESTIMATED} takes no parameters; put motion=estimated into a codec's brackets"
+            )
         return _tried(ESTIMATED, _estimating(_any_codec()))
     codec: Codec = registry.create("codecs", variant)
     source = getattr(codec, "source", "codec")
     if source == "estimated":
-        return _tried(str(variant), _estimating(codec if isinstance(codec, EncodedCodec) else _any_codec()))
+        return _tried(
+            str(variant), _estimating(codec if isinstance(codec, EncodedCodec) else _any_codec())
+        )
     if not isinstance(codec, EncodedCodec):
-        return Trial(str(variant), "", reason=f"{codec.title}: no motion vectors of its own; motion=estimated gives motion")
+        return Trial(
+            str(variant),
+            "",
+            reason=f"{codec.title}: no motion vectors of its own; motion=estimated gives motion",
+        )
     if source == "none" or codec.refusal():
-        return Trial(str(variant), "", reason=codec.refusal() or "motion=none: it was asked to carry none")
+        return Trial(
+            str(variant), "", reason=codec.refusal() or "motion=none: it was asked to carry none"
+        )
     return _tried(str(variant), codec)
 
 
@@ -220,7 +250,9 @@ def _any_codec() -> EncodedCodec:
 def _estimating(codec: EncodedCodec) -> EncodedCodec:
     """The codec with the estimator as the reader of its vectors, so that it takes the same test."""
     cls = type(codec)
-    made: type[EncodedCodec] = type(cls.__name__, (cls,), {"name": f"{codec.name} {ESTIMATED}", "reader": EstimatedVectors})
+    made: type[EncodedCodec] = type(
+        cls.__name__, (cls,), {"name": f"{codec.name} {ESTIMATED}", "reader": EstimatedVectors}
+    )
     return made()
 
 
@@ -230,7 +262,14 @@ def _tried(name: str, codec: EncodedCodec) -> Trial:
     found = proof.prove(codec)
     if not found.covered and found.reason:
         return Trial(name, vectors, reason=found.reason)
-    return Trial(name, vectors, found.right, found.covered, *_times(codec, not found.reason), reason=found.reason)
+    return Trial(
+        name,
+        vectors,
+        found.right,
+        found.covered,
+        *_times(codec, not found.reason),
+        reason=found.reason,
+    )
 
 
 def _times(codec: EncodedCodec, readable: bool) -> tuple[float, float, float | None]:
@@ -248,7 +287,9 @@ def _times(codec: EncodedCodec, readable: bool) -> tuple[float, float, float | N
             times.append(time.perf_counter() - started)
         else:
             times.append(None)
-    encoding, decoding, vectors = (None if each is None else 1000 * each / _LENGTH for each in times)
+    encoding, decoding, vectors = (
+        None if each is None else 1000 * each / _LENGTH for each in times
+    )
     assert encoding is not None
     assert decoding is not None
     return encoding, decoding, vectors

@@ -28,7 +28,8 @@ REFERENCES: dict[str, tuple[Colour, str]] = {
 }
 FIELDS = ("own", "keyframe")
 
-#: share of white that takes the frame back behind its vectors, and weight of intra tint and grid lines
+#: share of white that takes the frame back behind its vectors, and weight of intra tint and grid
+#: lines
 TONE, TINT, LINE = 0.26, 0.45, 0.34
 #: opacity of the white rim around arrows, of 255
 RIM = 190
@@ -36,8 +37,8 @@ RIM = 190
 _SMOOTH = 2
 #: displayed pixels on a picture 960 wide: an arrow's thickness
 THICKNESS = 1.6
-#: displayed pixels: least spacing of blocks' arrows, and of those of a field that has a vector everywhere; length that the
-#: 95th percentile of the vectors should not pass
+#: displayed pixels: least spacing of blocks' arrows, and of those of a field that has a vector
+#: everywhere; length that the 95th percentile of the vectors should not pass
 SPACING, FIELD_SPACING, LONGEST = 15.0, 24.0, 30.0
 #: how much longer than the motion arrows may be drawn
 EXAGGERATIONS = (0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -47,16 +48,17 @@ LARGEST = 64
 
 @dataclass(frozen=True)
 class Blocks:
-    """A picture's blocks as rectangles of cells: ``ids`` (gh, gw) names each cell's block, ``boxes`` (N, 4) are top, left,
-    bottom and right in cells, and ``ids`` counts along them."""
+    """A picture's blocks as rectangles of cells: ``ids`` (gh, gw) names each cell's block,
+    ``boxes`` (N, 4) are top, left, bottom and right in cells, and ``ids`` counts along them."""
 
     ids: npt.NDArray[np.intp]
     boxes: npt.NDArray[np.intp]
 
 
 def merge(blocks: BlockVectors, cell: int, side: int = LARGEST) -> Blocks:
-    """Cells joined to the blocks that a codec's quadtree could have coded: squares, and halves of squares, of equal vectors
-    and references, as large as possible up to ``side`` pixels, a power of two; 0 joins nothing."""
+    """Cells joined to the blocks that a codec's quadtree could have coded: squares, and halves of
+    squares, of equal vectors and references, as large as possible up to ``side`` pixels, a power of
+    two; 0 joins nothing."""
     rows, columns = blocks.references.shape[1:]
     largest = max(1, side // cell)
     padding = ((0, 0), (0, -rows % largest), (0, -columns % largest))
@@ -70,10 +72,17 @@ def merge(blocks: BlockVectors, cell: int, side: int = LARGEST) -> Blocks:
         same = _Quads(vectors, references, uniform)
         across, down = same.pair(0, 1) & same.pair(2, 3), same.pair(0, 2) & same.pair(1, 3)
         whole = across & same.pair(0, 2)
-        tiles = ids.reshape(height // (2 * part), 2 * part, width // (2 * part), 2 * part).transpose(0, 2, 1, 3)
+        tiles = ids.reshape(
+            height // (2 * part), 2 * part, width // (2 * part), 2 * part
+        ).transpose(0, 2, 1, 3)
         for chosen, top, left in ((across, 1, 2), (down & ~across, 2, 1), (whole, 2, 2)):
             _join(tiles, chosen, part * top, part * left)
-        vectors, references, uniform, part = vectors[:, ::2, ::2], references[:, ::2, ::2], whole, 2 * part
+        vectors, references, uniform, part = (
+            vectors[:, ::2, ::2],
+            references[:, ::2, ::2],
+            whole,
+            2 * part,
+        )
     return _boxes(ids[:rows, :columns])
 
 
@@ -93,12 +102,16 @@ class _Quads:
         return np.asarray(equal & self.uniform[a, b] & self.uniform[c, d])
 
 
-def _join(tiles: npt.NDArray[np.intp], chosen: npt.NDArray[np.bool_], height: int, width: int) -> None:
+def _join(
+    tiles: npt.NDArray[np.intp], chosen: npt.NDArray[np.bool_], height: int, width: int
+) -> None:
     """Join every part of that height and width of the chosen tiles into one block."""
     parts = tiles[chosen]
     for top in range(0, parts.shape[1], height):
         for left in range(0, parts.shape[2], width):
-            parts[:, top : top + height, left : left + width] = parts[:, top : top + 1, left : left + 1]
+            parts[:, top : top + height, left : left + width] = parts[
+                :, top : top + 1, left : left + 1
+            ]
     tiles[chosen] = parts
 
 
@@ -107,26 +120,32 @@ def _boxes(ids: npt.NDArray[np.intp]) -> Blocks:
     last = np.zeros_like(first)
     last[inverse.ravel()] = np.arange(ids.size)  # of equal places the last value stays
     columns = ids.shape[1]
-    boxes = np.stack([first // columns, first % columns, last // columns + 1, last % columns + 1], -1)
+    boxes = np.stack(
+        [first // columns, first % columns, last // columns + 1, last % columns + 1], -1
+    )
     return Blocks(inverse.reshape(ids.shape), boxes)
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """Draws frames at ``scale`` displayed pixels a pixel, arrows ``exaggeration`` times as long as the motion.
+    """Draws frames at ``scale`` displayed pixels a pixel, arrows ``exaggeration`` times as long as
+    the motion.
 
-    ``field`` is ``own``, the vectors as the stream has them, or ``keyframe``, the field accumulated to the keyframe.
+    ``field`` is ``own``, the vectors as the stream has them, or ``keyframe``, the field accumulated
+    to the keyframe.
     """
 
     scale: float
     exaggeration: float = 1.0
     field: str = "own"
-    #: side in pixels of the codec's largest blocks, 0 where there are none (the motion was estimated)
+    #: side in pixels of the codec's largest blocks, 0 where there are none (the motion was
+    #: estimated)
     largest: int = LARGEST
 
     @property
     def has_blocks(self) -> bool:
-        """Whether arrows are those of a codec's blocks; else of a field that has a vector everywhere."""
+        """Whether arrows are those of a codec's blocks; else of a field that has a vector
+        everywhere."""
         return self.field == "own" and self.largest > 0
 
     def size(self, height: int, width: int) -> tuple[int, int]:
@@ -144,7 +163,9 @@ class Overlay:
             return picture
         picture = Pillow.blend(picture, Pillow.new("RGB", picture.size, WHITE), TONE)
         merged = merge(motion.blocks, motion.cell, self.largest)
-        rows, columns = (self._places(size, motion.cell) for size in (picture.height, picture.width))
+        rows, columns = (
+            self._places(size, motion.cell) for size in (picture.height, picture.width)
+        )
         intra = (motion.blocks.references == NONE).all(0)
         if intra.any():
             picture.paste(INTRA, mask=_mask(intra[rows][:, columns], TINT))
@@ -157,21 +178,34 @@ class Overlay:
     def arrows(
         self, index: int, motion: MotionField, merged: Blocks
     ) -> Iterator[tuple[str, npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
-        """Tails (N, 2) and vectors (N, 2), (x, y) in pixels, for every kind of REFERENCES that occurs."""
+        """Tails (N, 2) and vectors (N, 2), (x, y) in pixels, for every kind of REFERENCES that
+        occurs."""
         assert motion.blocks is not None
         if self.field == "keyframe":
-            rows, columns = np.indices(grid_shape(motion.height, motion.width, motion.cell)).reshape(2, -1)
+            rows, columns = np.indices(
+                grid_shape(motion.height, motion.width, motion.cell)
+            ).reshape(2, -1)
             boxes = np.stack([rows, columns, rows + 1, columns + 1], -1)
             chosen = self._spread(boxes, motion.cell)
-            yield "keyframe", _centres(boxes[chosen], motion), motion.grid[rows[chosen], columns[chosen]]
+            yield (
+                "keyframe",
+                _centres(boxes[chosen], motion),
+                motion.grid[rows[chosen], columns[chosen]],
+            )
             return
         top, left = merged.boxes[:, 0], merged.boxes[:, 1]
-        for vectors, references in zip(motion.blocks.vectors, motion.blocks.references, strict=True):
+        for vectors, references in zip(
+            motion.blocks.vectors, motion.blocks.references, strict=True
+        ):
             for kind, there in kinds(index, references[top, left]).items():
                 chosen = np.flatnonzero(there)
                 if len(chosen):
                     chosen = chosen[self._spread(merged.boxes[chosen], motion.cell)]
-                    yield kind, _centres(merged.boxes[chosen], motion), vectors[top[chosen], left[chosen]]
+                    yield (
+                        kind,
+                        _centres(merged.boxes[chosen], motion),
+                        vectors[top[chosen], left[chosen]],
+                    )
 
     def _spread(self, boxes: npt.NDArray[np.intp], cell: int) -> npt.NDArray[np.intp]:
         """Choose the blocks that get an arrow.
@@ -187,7 +221,13 @@ class Overlay:
         """Return the cell of each displayed row or column."""
         return (np.arange(size) / (self.scale * cell)).astype(np.intp)
 
-    def _grid(self, picture: Pillow.Image, merged: Blocks, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> None:
+    def _grid(
+        self,
+        picture: Pillow.Image,
+        merged: Blocks,
+        rows: npt.NDArray[np.intp],
+        columns: npt.NDArray[np.intp],
+    ) -> None:
         """Draw thin lines between blocks."""
         lines = np.zeros((len(rows), len(columns)), np.bool_)
         across = merged.ids[:, 1:] != merged.ids[:, :-1]
@@ -205,24 +245,46 @@ class Overlay:
         for fill, rim in ((WHITE, 0.9 * unit), (colour, 0.0)):
             mask = Pillow.new("L", (picture.width * _SMOOTH, picture.height * _SMOOTH), 0)
             draw = ImageDraw.Draw(mask)
-            for shape in outlines(place, moved, THICKNESS * unit, rim).reshape(len(place), -1).tolist():
+            for shape in (
+                outlines(place, moved, THICKNESS * unit, rim).reshape(len(place), -1).tolist()
+            ):
                 draw.polygon(shape, fill=255 if rim == 0 else RIM)
             picture.paste(fill, mask=mask.reduce(_SMOOTH))
 
 
-def outlines(tails: npt.NDArray[Any], vectors: npt.NDArray[Any], thickness: float, rim: float = 0.0) -> npt.NDArray[np.float64]:
-    """Arrows as polygons (N, 8, 2) that end at ``tails + vectors``, grown by ``rim``; one shorter than it is thick is a dot."""
+def outlines(
+    tails: npt.NDArray[Any], vectors: npt.NDArray[Any], thickness: float, rim: float = 0.0
+) -> npt.NDArray[np.float64]:
+    """Arrows as polygons (N, 8, 2) that end at ``tails + vectors``, grown by ``rim``; one shorter
+    than it is thick is a dot."""
     length = np.hypot(vectors[:, 0], vectors[:, 1])
-    along = np.divide(vectors, length[:, None], out=np.tile([1.0, 0.0], (len(vectors), 1)), where=length[:, None] > 0)
+    along = np.divide(
+        vectors,
+        length[:, None],
+        out=np.tile([1.0, 0.0], (len(vectors), 1)),
+        where=length[:, None] > 0,
+    )
     beside = along[:, ::-1] * [-1, 1]
     head = np.minimum(3.8 * thickness, 0.6 * length)
-    neck, half, wide = length - head - rim, thickness / 2 + rim, np.minimum(1.6 * thickness, 0.6 * head) + 1.6 * rim
+    neck, half, wide = (
+        length - head - rim,
+        thickness / 2 + rim,
+        np.minimum(1.6 * thickness, 0.6 * head) + 1.6 * rim,
+    )
     zero = np.zeros_like(length)
-    forward = np.stack([zero - rim, neck, neck, length + 1.6 * rim, length + 1.6 * rim, neck, neck, zero - rim], 1)
-    aside = np.stack([zero + half, zero + half, wide, zero, zero, -wide, zero - half, zero - half], 1)
-    shapes = tails[:, None] + forward[..., None] * along[:, None] + aside[..., None] * beside[:, None]
+    forward = np.stack(
+        [zero - rim, neck, neck, length + 1.6 * rim, length + 1.6 * rim, neck, neck, zero - rim], 1
+    )
+    aside = np.stack(
+        [zero + half, zero + half, wide, zero, zero, -wide, zero - half, zero - half], 1
+    )
+    shapes = (
+        tails[:, None] + forward[..., None] * along[:, None] + aside[..., None] * beside[:, None]
+    )
     angles = np.arange(8) * np.pi / 4
-    dots = tails[:, None] + (0.75 * thickness + rim) * np.stack([np.cos(angles), np.sin(angles)], -1)
+    dots = tails[:, None] + (0.75 * thickness + rim) * np.stack(
+        [np.cos(angles), np.sin(angles)], -1
+    )
     return np.where((length < 2 * thickness)[:, None, None], dots, shapes)
 
 
@@ -246,10 +308,15 @@ def exaggeration(p95_length: float, scale: float) -> float:
 
 
 def p95_length(motion: MotionField, field: str) -> float:
-    """95th percentile of the lengths in pixels of the vectors that would be drawn; 0 where there are none."""
+    """95th percentile of the lengths in pixels of the vectors that would be drawn; 0 where there
+    are none."""
     if motion.blocks is None:
         return 0.0
-    vectors = motion.grid if field == "keyframe" else motion.blocks.vectors[motion.blocks.references != NONE]
+    vectors = (
+        motion.grid
+        if field == "keyframe"
+        else motion.blocks.vectors[motion.blocks.references != NONE]
+    )
     lengths = np.hypot(vectors[..., 0], vectors[..., 1])
     return float(np.percentile(lengths, 95)) if lengths.size else 0.0
 
@@ -257,7 +324,8 @@ def p95_length(motion: MotionField, field: str) -> float:
 def _centres(boxes: npt.NDArray[np.intp], motion: MotionField) -> npt.NDArray[np.float32]:
     """Return the middle of each box within the image, (x, y) in pixels."""
     bottom, right = (
-        np.minimum(boxes[:, 2 + axis] * motion.cell, size) for axis, size in ((0, motion.height), (1, motion.width))
+        np.minimum(boxes[:, 2 + axis] * motion.cell, size)
+        for axis, size in ((0, motion.height), (1, motion.width))
     )
     twice = np.stack([boxes[:, 1] * motion.cell + right, boxes[:, 0] * motion.cell + bottom], -1)
     return np.asarray(twice / 2, np.float32)

@@ -52,7 +52,9 @@ def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
 
 
-def key_arrow(canvas: Pillow.Image, x: float, middle: float, length: int, thickness: float, colour: Colour) -> None:
+def key_arrow(
+    canvas: Pillow.Image, x: float, middle: float, length: int, thickness: float, colour: Colour
+) -> None:
     """Draw an arrow to the right, as those on the frame."""
     height = max(8, round(6 * thickness))
     mask = Pillow.new("L", ((length + height) * _SMOOTH, height * _SMOOTH), 0)

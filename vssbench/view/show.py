@@ -1,4 +1,5 @@
-"""A stream made visible: each frame with its motion vectors, its type and its bits beside those of the whole clip."""
+"""A stream made visible: each frame with its motion vectors, its type and its bits beside those of
+the whole clip."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ MOST_TILES = 36
 #: displayed pixels: what small frames are enlarged to, by whole factors; a frame on a contact sheet
 WIDTH, TILE_WIDTH = 960, 640
 CSV_FIELDS = (
-    "frame", "type", "distance", "bits", "psnr_db", "ssim", "intra_share", "mean_vector", "p95_vector", "warp_error",
+    "frame", "type", "distance", "bits", "psnr_db", "ssim", "intra_share", "mean_vector",
+    "p95_vector", "warp_error",
 )  # fmt: skip
 
 
@@ -53,23 +55,33 @@ class Selection:
         if self.frame is not None and self.span is not None:
             raise UsageError("--frame and --frames exclude each other: give one")
         if self.frame is not None and suffix not in STILL_SUFFIXES:
-            raise UsageError(f"--frame is for pictures ({', '.join(STILL_SUFFIXES)}); for a {suffix} file give --frames A:B")
+            raise UsageError(
+                f"--frame is for pictures ({', '.join(STILL_SUFFIXES)}); for a {suffix} file give "
+                "--frames A:B"
+            )
         if self.frame is not None and not 0 <= self.frame < length:
-            raise UsageError(f"--frame {self.frame} is out of range: the clip's frames are 0 to {length - 1}")
+            raise UsageError(
+                f"--frame {self.frame} is out of range: the clip's frames are 0 to {length - 1}"
+            )
         if self.span is None:
             return
         first, end = self.span
         if not 0 <= first < end <= length:
             raise UsageError(
-                f"--frames {first}:{end} is out of range: expected A:B within 0:{length}, frame A up to but without frame B"
+                f"--frames {first}:{end} is out of range: expected A:B within 0:{length}, frame A "
+                "up to but without frame B"
             )
         if suffix in STILL_SUFFIXES and end - first > MOST_TILES:
-            raise UsageError(f"--frames {first}:{end} are {end - first} frames: a picture holds {MOST_TILES}; or write a video")
+            raise UsageError(
+                f"--frames {first}:{end} are {end - first} frames: a picture holds {MOST_TILES}; "
+                "or write a video"
+            )
 
 
 @dataclass(frozen=True)
 class _Survey:
-    """The whole stream: each frame, the 95th percentile of its vectors' lengths, and the kinds of references."""
+    """The whole stream: each frame, the 95th percentile of its vectors' lengths, and the kinds of
+    references."""
 
     coded: list[Coded]
     lengths: list[float]
@@ -80,7 +92,9 @@ def check_out(out: Path) -> str:
     """The ending of a file that can be written, in small letters. Raises UsageError."""
     suffix = out.suffix.lower()
     if suffix not in SUFFIXES:
-        raise UsageError(f"cannot write {out.name!r}: expected a name that ends in {', '.join(SUFFIXES)}")
+        raise UsageError(
+            f"cannot write {out.name!r}: expected a name that ends in {', '.join(SUFFIXES)}"
+        )
     if not out.parent.is_dir():
         raise UsageError(f"the folder {out.parent} does not exist: make it, or write elsewhere")
     if out.is_dir():
@@ -90,14 +104,17 @@ def check_out(out: Path) -> str:
 
 def default_frame(coded: list[Coded]) -> int:
     """The middle P-frame of the first GOP, 0 where there is none."""
-    gop = next((index for index, each in enumerate(coded) if index and each.distance == 0), len(coded))
+    gop = next(
+        (index for index, each in enumerate(coded) if index and each.distance == 0), len(coded)
+    )
     predicted = [index for index in range(gop) if coded[index].picture_type == "P"]
     return predicted[len(predicted) // 2] if predicted else 0
 
 
 @dataclass
 class Show:
-    """One clip under one codec, drawn. ``note`` is told what the user should know, ``advance`` of each step of work."""
+    """One clip under one codec, drawn. ``note`` is told what the user should know, ``advance`` of
+    each step of work."""
 
     clip: Clip
     codec: Codec
@@ -141,7 +158,8 @@ class Show:
     def rows(self, first: int = 0, end: int | None = None) -> Iterator[dict[str, object]]:
         """A row of CSV_FIELDS for each frame; what needs motion is left out where there is none.
 
-        Lengths are pixels and errors grey levels, of the field to the keyframe: see prediction.FieldStatistics.
+        Lengths are pixels and errors grey levels, of the field to the keyframe: see
+        prediction.FieldStatistics.
         """
         keyframe: Image | None = None
         for frame in self._frames(0, end):
@@ -149,13 +167,20 @@ class Show:
             if frame.index < first:
                 continue
             row: dict[str, object] = {
-                "frame": frame.index, "type": frame.picture_type, "distance": frame.distance, "bits": frame.bits,
+                "frame": frame.index, "type": frame.picture_type, "distance": frame.distance,
+                "bits": frame.bits,
                 "psnr_db": f"{frame.psnr_db:.4f}", "ssim": f"{frame.ssim:.6f}",
             }  # fmt: skip
             if frame.motion is not None and keyframe is not None:
                 its = statistics(frame.motion, frame.image, keyframe)
                 numbers = (its.intra_share, its.mean_vector, its.p95_vector, its.warp_error)
-                row.update(zip(CSV_FIELDS[-len(numbers) :], (f"{number:.4f}" for number in numbers), strict=True))
+                row.update(
+                    zip(
+                        CSV_FIELDS[-len(numbers) :],
+                        (f"{number:.4f}" for number in numbers),
+                        strict=True,
+                    )
+                )
             self.advance("measure")
             yield row
 
@@ -194,14 +219,24 @@ class Show:
         moving = [length for length in survey.lengths[first:end] if length]
         longer = exaggeration(median(moving) if moving else 0.0, scale)
         overlay = Overlay(scale, longer, self.field, self._largest())
-        return Sheet(self.clip, self.codec, survey.coded, overlay, None if self.without_motion else survey.kinds)
+        return Sheet(
+            self.clip,
+            self.codec,
+            survey.coded,
+            overlay,
+            None if self.without_motion else survey.kinds,
+        )
 
     def _largest(self) -> int:
         """Side of the codec's largest blocks in pixels."""
         if getattr(self.codec, "source", "") == "estimated":
             return 0
         # FFmpeg exports vectors of the codecs that have macroblocks
-        return MACROBLOCK if issubclass(getattr(self.codec, "reader", object), ExportedVectors) else LARGEST
+        return (
+            MACROBLOCK
+            if issubclass(getattr(self.codec, "reader", object), ExportedVectors)
+            else LARGEST
+        )
 
     def _survey(self) -> _Survey:
         coded, lengths, found = [], [], set()
@@ -211,11 +246,16 @@ class Show:
             lengths.append(0.0 if motion is None else p95_length(motion, self.field))
             if motion is not None and motion.blocks is not None:
                 there = kinds(frame.index, motion.blocks.references)
-                found |= {"keyframe"} if self.field == "keyframe" else {kind for kind, mask in there.items() if mask.any()}
+                found |= (
+                    {"keyframe"}
+                    if self.field == "keyframe"
+                    else {kind for kind, mask in there.items() if mask.any()}
+                )
         return _Survey(coded, lengths, found)
 
     def _frames(self, first: int, end: int | None) -> Iterator[Frame]:
-        """The frames from ``first`` up to ``end``, None for the last; decoding goes no further than it must."""
+        """The frames from ``first`` up to ``end``, None for the last; decoding goes no further than
+        it must."""
         with closing(self._stream()) as stream:
             for frame in stream:
                 if frame.index >= first:
@@ -254,4 +294,7 @@ def _whole_scale(width: int) -> int:
 
 def _save(picture: Pillow.Image, out: Path) -> None:
     with files.draft(out) as draft:
-        picture.save(draft, quality=92) if out.suffix.lower() in (".jpg", ".jpeg") else picture.save(draft)
+        picture.save(draft, quality=92) if out.suffix.lower() in (
+            ".jpg",
+            ".jpeg",
+        ) else picture.save(draft)

@@ -2,8 +2,8 @@
 
 A clip's own pictures are the judge.
 
-``known`` compares every cell's vector with the truth. ``follow`` moves the decoded pictures of any clip by the vectors and
-compares them with what came.
+``known`` compares every cell's vector with the truth. ``follow`` moves the decoded pictures of any
+clip by the vectors and compares them with what came.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ QUALITY = {
     "av1": {"crf": 13},
 }
 CODECS = tuple(QUALITY)
-#: pixels from the truth in x and in y: what an encoder can send that searches quarter pixels, and half pixels
+#: pixels from the truth in x and in y: what an encoder can send that searches quarter pixels, and
+#: half pixels
 QUARTER, HALF = 0.25, 0.5
 #: least share of vectors within the tolerance, and of cells that have a vector
 BOUND, EXPERIMENTAL_BOUND, LEAST_COVERED = 0.99, 0.95, 0.95
@@ -74,7 +75,9 @@ class Motion(NamedTuple):
         """
         return centre(size) + self.zoom**index * (position - centre(size)) + index * self.pan[axis]
 
-    def source(self, index: int, reference: References, position: _Array, axis: int, size: int) -> _Array:
+    def source(
+        self, index: int, reference: References, position: _Array, axis: int, size: int
+    ) -> _Array:
         """Return the place where the frames ``reference`` show a place of frame ``index``.
 
         ``position`` are its coordinates on an axis.
@@ -88,7 +91,8 @@ def centre(size: int) -> float:
     return (size - 1) / 2
 
 
-#: the zoom is slow enough for blocks, which move as a whole: in one of 64x64 the corners move by 1/8 pixel against the middle
+#: the zoom is slow enough for blocks, which move as a whole: in one of 64x64 the corners move by
+#: 1/8 pixel against the middle
 MOTIONS = {
     "pan (3, 2)": Motion((3.0, 2.0)),
     "pan (2.25, -1.5)": Motion((2.25, -1.5)),
@@ -98,9 +102,11 @@ MOTIONS = {
 
 
 class Scene:
-    """A texture that can be evaluated anywhere, so that frames are exact at any sub-pixel position: a sum of plane waves.
+    """A texture that can be evaluated anywhere, so that frames are exact at any sub-pixel position:
+    a sum of plane waves.
 
-    Waves of 4 to 64 pixels in all directions, as many an octave, each of the same strength: motion shows in every block.
+    Waves of 4 to 64 pixels in all directions, as many an octave, each of the same strength: motion
+    shows in every block.
     """
 
     WAVES, SHORTEST, LONGEST, DEVIATION = 96, 4.0, 64.0, 40.0
@@ -111,12 +117,15 @@ class Scene:
         direction = rng.uniform(0, np.pi, self.WAVES)
         self._x, self._y = number * np.cos(direction), number * np.sin(direction)
         # the channels differ a little: colour, but mostly light and shade
-        self._phase = rng.uniform(0, 2 * np.pi, self.WAVES) + rng.uniform(-0.5, 0.5, (3, self.WAVES))
+        self._phase = rng.uniform(0, 2 * np.pi, self.WAVES) + rng.uniform(
+            -0.5, 0.5, (3, self.WAVES)
+        )
 
     def render(self, x: _Array, y: _Array) -> Image:
         """The image (H, W, 3) of the scene at columns ``x`` (W) and rows ``y`` (H).
 
-        ``cos(a + b) = cos a cos b - sin a sin b`` makes the sum over all waves one product of matrices.
+        ``cos(a + b) = cos a cos b - sin a sin b`` makes the sum over all waves one product of
+        matrices.
         """
         across = np.outer(self._x, x)
         columns = np.concatenate([np.cos(across), np.sin(across)]).astype(np.float32)
@@ -133,7 +142,8 @@ def moving_clip(motion: Motion, height: int, width: int, length: int) -> Clip:
     """Render a clip of the scene that moves so, at once: it may be encoded many times."""
     scene, x, y = Scene(), np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64)
     images = [
-        scene.render(motion.scene(index, x, 0, width), motion.scene(index, y, 1, height)) for index in range(length)
+        scene.render(motion.scene(index, x, 0, width), motion.scene(index, y, 1,
+        height)) for index in range(length)
     ]  # fmt: skip
     name = f"{motion}-{height}x{width}"
     return Clip(name, length, height, width, 30.0, images.__getitem__, lambda index: None, name)
@@ -141,12 +151,14 @@ def moving_clip(motion: Motion, height: int, width: int, length: int) -> Clip:
 
 @dataclass(frozen=True)
 class Known:
-    """Vectors against the truth. ``right``: share of vectors within the tolerance in x and y; ``covered``: share of cells
-    that have a vector; ``further``: share of vectors into a picture before the last.
+    """Vectors against the truth. ``right``: share of vectors within the tolerance in x and y;
+    ``covered``: share of cells that have a vector; ``further``: share of vectors into a picture
+    before the last.
 
-    Those cells of all frames but the first count whose macroblock lies wholly inside the image, and its true source wholly
-    inside the reference (for ``covered``: inside the frame before). Elsewhere there is no truth to send: MPEG-2's vectors
-    cannot leave the picture, and what lies beyond an odd size is the encoder's padding, which does not move.
+    Those cells of all frames but the first count whose macroblock lies wholly inside the image, and
+    its true source wholly inside the reference (for ``covered``: inside the frame before).
+    Elsewhere there is no truth to send: MPEG-2's vectors cannot leave the picture, and what lies
+    beyond an odd size is the encoder's padding, which does not move.
     """
 
     right: float
@@ -155,7 +167,8 @@ class Known:
 
 
 def known(codec: Codec, clip: Clip, motion: Motion, tolerance: float) -> Known:
-    """Encode and decode a clip that moves so, and compare the vectors of all cells with the truth. GOP: the clip."""
+    """Encode and decode a clip that moves so, and compare the vectors of all cells with the truth.
+    GOP: the clip."""
     right, further, vectors, covered, cells = 0, 0, 0, 0, 0
     for frame in codec.frames(clip):
         assert frame.motion is not None
@@ -176,23 +189,30 @@ def known(codec: Codec, clip: Clip, motion: Motion, tolerance: float) -> Known:
     return Known(right / max(vectors, 1), covered / max(cells, 1), further / max(vectors, 1))
 
 
-def _counted(motion: Motion, frame: Frame, reference: References, clip: Clip) -> npt.NDArray[np.bool_]:
+def _counted(
+    motion: Motion, frame: Frame, reference: References, clip: Clip
+) -> npt.NDArray[np.bool_]:
     """Return which cells count (gh, gw): see Known."""
     assert frame.motion is not None
     counted = np.ones(reference.shape, bool)
     for axis, size in enumerate((clip.width, clip.height)):
         first = _corner(reference.shape, frame.motion.cell, axis) // MACROBLOCK * MACROBLOCK
         last = first + MACROBLOCK - 1
-        counted &= (motion.source(frame.index, reference, first, axis, size) >= 0) & (last <= size - 1)
+        counted &= (motion.source(frame.index, reference, first, axis, size) >= 0) & (
+            last <= size - 1
+        )
         counted &= motion.source(frame.index, reference, last, axis, size) <= size - 1
     return counted
 
 
-def _truth(motion: Motion, frame: Frame, vectors: Vectors, reference: References, clip: Clip) -> _Array:
-    """The true vectors (gh, gw, 2) to the references, at the middle of the block that each cell belongs to.
+def _truth(
+    motion: Motion, frame: Frame, vectors: Vectors, reference: References, clip: Clip
+) -> _Array:
+    """The true vectors (gh, gw, 2) to the references, at the middle of the block that each cell
+    belongs to.
 
-    A block moves as a whole, and streams do not all tell where one ends: the largest square of 8 to 64 pixels counts, at a
-    multiple of its side, in which all cells have the same vector.
+    A block moves as a whole, and streams do not all tell where one ends: the largest square of 8 to
+    64 pixels counts, at a multiple of its side, in which all cells have the same vector.
     """
     assert frame.motion is not None
     cell = frame.motion.cell
@@ -224,12 +244,13 @@ class Followed:
     Errors are means over pixels, R, G and B of the absolute difference in grey levels, from the
     decoded pictures unless said otherwise; pictures are moved by bilinear reading.
 
-    ``one_step``: each frame against its prediction, every pixel from the picture that its own block refers to, by its own
-    vector. ``zero_motion``: against the frame before as it is. ``on_source``: as ``one_step``, with the source's pictures in
-    place of the decoded ones. All three over the pixels that have a vector, of all frames but keyframes; ``covered`` is
-    their share. ``to_keyframe``: the last frame of each GOP against its keyframe moved by the
-    accumulated field; ``keyframe``: against the keyframe as it is. Both over all pixels. ``kbps`` are measured from the
-    packets; ``psnr_db`` and ``ssim`` of luma are means over all frames.
+    ``one_step``: each frame against its prediction, every pixel from the picture that its own block
+    refers to, by its own vector. ``zero_motion``: against the frame before as it is. ``on_source``:
+    as ``one_step``, with the source's pictures in place of the decoded ones. All three over the
+    pixels that have a vector, of all frames but keyframes; ``covered`` is their share.
+    ``to_keyframe``: the last frame of each GOP against its keyframe moved by the accumulated field;
+    ``keyframe``: against the keyframe as it is. Both over all pixels. ``kbps`` are measured from
+    the packets; ``psnr_db`` and ``ssim`` of luma are means over all frames.
     """
 
     one_step: float
@@ -244,7 +265,8 @@ class Followed:
 
 
 def follow(codec: Codec, clip: Clip, cache: Path | None = None) -> Followed:
-    """Encode and decode a clip of at least one GOP, without B-frames, and judge the vectors by the decoded pictures."""
+    """Encode and decode a clip of at least one GOP, without B-frames, and judge the vectors by the
+    decoded pictures."""
     sums, counts, far, seen = np.zeros(3), np.zeros(2), [], []
     images: dict[int, Image] = {}
     sources: dict[int, Image] = {}
@@ -257,9 +279,17 @@ def follow(codec: Codec, clip: Clip, cache: Path | None = None) -> Followed:
         images[frame.index], sources[frame.index] = frame.image, clip.image(frame.index)
         if field.blocks is None or field.step is None:
             continue
-        covered = dense((field.blocks.references != NONE).any(0), field.cell, clip.height, clip.width)
-        predicted, of_source = (predict(field.step, pictures, field.cell) for pictures in (images, sources))
-        pairs = ((predicted, frame.image), (images[frame.index - 1], frame.image), (of_source, sources[frame.index]))
+        covered = dense(
+            (field.blocks.references != NONE).any(0), field.cell, clip.height, clip.width
+        )
+        predicted, of_source = (
+            predict(field.step, pictures, field.cell) for pictures in (images, sources)
+        )
+        pairs = (
+            (predicted, frame.image),
+            (images[frame.index - 1], frame.image),
+            (of_source, sources[frame.index]),
+        )
         sums += [_error(guess, image, covered) for guess, image in pairs]
         counts += covered.sum(), covered.size
         if frame.distance == codec.gop - 1:
@@ -282,10 +312,17 @@ def _error(guess: npt.NDArray[Any], image: Image, where: npt.NDArray[np.bool_]) 
 
 def codec_of(name: str, **options: object) -> Codec:
     """The codec with these options, as ``hevc[gop=12]``."""
-    codec: Codec = registry.create("codecs", parse_variant(f"{name}[{','.join(f'{k}={v}' for k, v in options.items())}]"))
+    codec: Codec = registry.create(
+        "codecs", parse_variant(f"{name}[{','.join(f'{k}={v}' for k, v in options.items())}]")
+    )
     return codec
 
 
 def beginning(clip: Clip, length: int) -> Clip:
     """The first frames of a clip, as a clip."""
-    return replace(clip, name=f"{clip.name}-{length}", length=length, fingerprint=f"{clip.fingerprint}-{length}")
+    return replace(
+        clip,
+        name=f"{clip.name}-{length}",
+        length=length,
+        fingerprint=f"{clip.fingerprint}-{length}",
+    )

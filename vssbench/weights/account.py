@@ -63,7 +63,9 @@ def _describe_ours(path: Path) -> dict[str, Any]:
         found["entries not used"] = len(training["entries not used"])
     else:
         found["trained on"] = training.get("dataset", "unknown")
-        found["trained for"] = f"{len(training.get('history', []))} epochs, {training.get('seconds', 0)} s"
+        found["trained for"] = (
+            f"{len(training.get('history', []))} epochs, {training.get('seconds', 0)} s"
+        )
     found["command"] = training.get("command", "unknown")
     return found
 
@@ -79,6 +81,10 @@ def _describe_checkpoint(path: Path) -> dict[str, Any]:
         "entries": len(state),
         "values": sum(value.numel() for value in state.values()),
         "recognised as": names,
-        "first entries": [f"{name} {tuple(value.shape)}" for name, value in list(state.items())[:5]],
-        "next": f"python bench.py weights import METHOD {path}" if names else "no original known here has these entries",
+        "first entries": [
+            f"{name} {tuple(value.shape)}" for name, value in list(state.items())[:5]
+        ],
+        "next": f"python bench.py weights import METHOD {path}"
+        if names
+        else "no original known here has these entries",
     }

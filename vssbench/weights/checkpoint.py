@@ -1,4 +1,5 @@
-"""Reads checkpoints of other people's code as plain tensors; nothing in the file is ever executed."""
+"""Reads checkpoints of other people's code as plain tensors; nothing in the file is ever
+executed."""
 
 from __future__ import annotations
 
@@ -25,18 +26,24 @@ _PREFIXES = ("module.", "_orig_mod.")
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Every tensor of a ``.pth`` (torch.save, either format) or ``.safetensors`` file by name, in float32.
+    """Every tensor of a ``.pth`` (torch.save, either format) or ``.safetensors`` file by name, in
+    float32.
 
-    The unpickler is torch's restricted one, which knows tensors and plain containers alone. Raises WeightsError where the
-    file is missing, damaged, holds anything else that would have to be executed, or no named tensors.
+    The unpickler is torch's restricted one, which knows tensors and plain containers alone. Raises
+    WeightsError where the file is missing, damaged, holds anything else that would have to be
+    executed, or no named tensors.
     """
     if not path.is_file():
-        raise WeightsError(f"no checkpoint {path}: give the path of the .pth or .safetensors file that the authors published")
+        raise WeightsError(
+            f"no checkpoint {path}: give the path of the .pth or .safetensors file that the "
+            "authors published"
+        )
     content = _load_safetensors(path) if path.suffix == ".safetensors" else _load_torch(path)
     state = _named_tensors(content)
     if not state:
         raise WeightsError(
-            f"{path} holds no named tensors ({_describe(content)}): expected a state_dict, or a dict that holds one"
+            f"{path} holds no named tensors ({_describe(content)}): expected a state_dict, or a "
+            "dict that holds one"
         )
     return {name: _float32(value) for name, value in _without_prefix(state).items()}
 
@@ -51,20 +58,26 @@ def _load_safetensors(path: Path) -> Any:
 def _load_torch(path: Path) -> Any:
     start = path.read_bytes()[:40]
     if start.startswith(b"version https://git-lfs"):
-        raise WeightsError(f"{path} is a Git LFS pointer, not the checkpoint: fetch the file itself (git lfs pull)")
+        raise WeightsError(
+            f"{path} is a Git LFS pointer, not the checkpoint: fetch the file itself (git lfs pull)"
+        )
     if not start.startswith((b"PK", b"\x80")) and not _is_tar(path):
-        raise WeightsError(f"{path} is not a torch checkpoint (it begins with {start[:12]!r}): expected a file of torch.save")
+        raise WeightsError(
+            f"{path} is not a torch checkpoint (it begins with {start[:12]!r}): expected a file of "
+            "torch.save"
+        )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickle protocols that the restricted unpickler may not know: it then refuses
+            # of pickle protocols that the restricted unpickler may not know: it then refuses
+            warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         refused = re.search(r"(?:GLOBAL|global) ([\w.]+)", str(error))
         if refused is None:
             raise WeightsError(f"{path} is not a torch checkpoint, or damaged") from error
         raise WeightsError(
-            f"{path} holds more than tensors ({refused[1]}), and nothing in a checkpoint is executed here: "
-            "save its state_dict alone with the authors' code, then import that"
+            f"{path} holds more than tensors ({refused[1]}), and nothing in a checkpoint is "
+            "executed here: save its state_dict alone with the authors' code, then import that"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         message = (str(error).strip() or type(error).__name__).split("\n", 1)[0][:200]
@@ -77,7 +90,8 @@ def _is_tar(path: Path) -> bool:
 
 
 def _named_tensors(content: Any) -> dict[str, Tensor]:
-    """The state_dict, under one of the usual names (a tensor beside it is not one of its own) or at the top."""
+    """The state_dict, under one of the usual names (a tensor beside it is not one of its own) or at
+    the top."""
     if not isinstance(content, Mapping):
         return {}
     for holder in _HOLDERS:
@@ -89,7 +103,9 @@ def _named_tensors(content: Any) -> dict[str, Tensor]:
 def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
     for prefix in _PREFIXES:
         if all(name.startswith(prefix) for name in state):
-            return _without_prefix({name.removeprefix(prefix): value for name, value in state.items()})
+            return _without_prefix(
+                {name.removeprefix(prefix): value for name, value in state.items()}
+            )
     return state
 
 

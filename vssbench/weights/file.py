@@ -1,7 +1,8 @@
 """Weight files: safetensors with a record of what they are. Nothing executable is ever unpickled.
 
-A file's metadata holds the method's variant, the classes, the data set and how it was trained; the network is built from
-the variant, so that a file that does not fit is refused in words before anything runs.
+A file's metadata holds the method's variant, the classes, the data set and how it was trained; the
+network is built from the variant, so that a file that does not fit is refused in words before
+anything runs.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ _HALF_FROM = 4096
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A weight file that was opened: where it lies, its metadata, its sha256. Tensors are read on request."""
+    """A weight file that was opened: where it lies, its metadata, its sha256. Tensors are read on
+    request."""
 
     path: Path
     metadata: dict[str, str]
@@ -53,14 +55,19 @@ class WeightFile:
 
     @property
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of the RGB values in [0, 1] that the weights were trained with, (1, 3, 1, 1) each."""
+        """Mean and standard deviation of the RGB values in [0, 1] that the weights were trained
+        with, (1, 3, 1, 1) each."""
         values = (self.metadata.get("mean"), self.metadata.get("std"))
-        mean, std = (default if text is None else json.loads(text) for text, default in zip(values, IMAGENET, strict=True))
+        mean, std = (
+            default if text is None else json.loads(text)
+            for text, default in zip(values, IMAGENET, strict=True)
+        )
         return torch.tensor(mean).view(1, 3, 1, 1), torch.tensor(std).view(1, 3, 1, 1)
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The parts of the method that an imported checkpoint does not hold; random weights never stand in for them."""
+        """The parts of the method that an imported checkpoint does not hold; random weights never
+        stand in for them."""
         return tuple(json.loads(self.metadata.get("missing", "[]")))
 
     @property
@@ -95,7 +102,9 @@ def _read(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             return {name: _float32(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is missing or damaged: {error}; the parts of a weight file belong together") from error
+        raise WeightsError(
+            f"{path} is missing or damaged: {error}; the parts of a weight file belong together"
+        ) from error
 
 
 def _float32(value: Tensor) -> Tensor:
@@ -103,9 +112,13 @@ def _float32(value: Tensor) -> Tensor:
 
 
 def open_weights(path: Path) -> WeightFile:
-    """Read a file's metadata. Raises WeightsError where it is missing, not safetensors, or not this project's."""
+    """Read a file's metadata. Raises WeightsError where it is missing, not safetensors, or not this
+    project's."""
     if not path.is_file():
-        raise WeightsError(f"no weight file {path}: give the path of a .safetensors file that `bench.py train` wrote")
+        raise WeightsError(
+            f"no weight file {path}: give the path of a .safetensors file that `bench.py train` "
+            "wrote"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -113,8 +126,8 @@ def open_weights(path: Path) -> WeightFile:
         raise WeightsError(f"{path} is not a safetensors file: {error}") from error
     if "method" not in metadata or "classes" not in metadata:
         raise WeightsError(
-            f"{path} does not say which method its weights belong to (no 'method' in its metadata); "
-            "expected a file that `bench.py train` wrote"
+            f"{path} does not say which method its weights belong to (no 'method' in its "
+            "metadata); expected a file that `bench.py train` wrote"
         )
     return WeightFile(path, metadata)
 
@@ -142,12 +155,19 @@ def save_weights(
     training: dict[str, Any],
     part_bytes: int | None = None,
 ) -> list[Path]:
-    """Write a model's weights, large tensors in float16, each file whole or not at all; returns the paths.
+    """Write a model's weights, large tensors in float16, each file whole or not at all; returns the
+    paths.
 
-    ``part_bytes`` splits what is larger into parts of at most that size (a single tensor is never split).
+    ``part_bytes`` splits what is larger into parts of at most that size (a single tensor is never
+    split).
     """
-    statistics = {"mean": json.dumps(model.mean.flatten().tolist()), "std": json.dumps(model.std.flatten().tolist())}
-    return save_state(path, model.state_dict(), variant, classes, dataset, training, statistics, part_bytes)
+    statistics = {
+        "mean": json.dumps(model.mean.flatten().tolist()),
+        "std": json.dumps(model.std.flatten().tolist()),
+    }
+    return save_state(
+        path, model.state_dict(), variant, classes, dataset, training, statistics, part_bytes
+    )
 
 
 def save_state(
@@ -165,7 +185,11 @@ def save_state(
 
     ``extra`` goes into the metadata, ``half=False`` keeps float32.
     """
-    state = {name: _stored(value, half) for name, value in tensors.items() if not name.endswith("num_batches_tracked")}
+    state = {
+        name: _stored(value, half)
+        for name, value in tensors.items()
+        if not name.endswith("num_batches_tracked")
+    }
     parameters = registry.resolved("methods", variant)
     groups = _parts(state, part_bytes)
     metadata = {
@@ -180,14 +204,17 @@ def save_state(
         **{key: format_value(value) for key, value in parameters.items()},
     }
     paths = [path, *(part_path(path, number) for number in range(2, len(groups) + 1))]
-    for target, group in reversed(list(zip(paths, groups, strict=True))):  # the file with the record comes last
+    # the file with the record comes last
+    for target, group in reversed(list(zip(paths, groups, strict=True))):
         _write(target, group, metadata if target == path else {"part_of": path.name})
     return paths
 
 
-def check_output(path: Path, inputs: Iterable[Path] = (), force: bool = False, option: str = "-o") -> None:
-    """Raises UsageError or DataError where weights may not or cannot be written; see :func:`vssbench.core.files.check_output`.
-    Parts beside the file count as the file."""
+def check_output(
+    path: Path, inputs: Iterable[Path] = (), force: bool = False, option: str = "-o"
+) -> None:
+    """Raises UsageError or DataError where weights may not or cannot be written; see
+    :func:`vssbench.core.files.check_output`. Parts beside the file count as the file."""
     files.check_regular(path, option)
     for place in (path, *sorted(path.parent.glob(f"{glob.escape(path.name)}.part*"))):
         files.check_output(place, inputs, force, option)
@@ -221,22 +248,33 @@ def _stored(value: Tensor, half: bool) -> Tensor:
     return value
 
 
-def load_into(model: VideoSegmenter, variant: Variant, classes: tuple[str, ...], file: WeightFile) -> None:
-    """Put a file's weights into a model. Raises WeightsError that says what the file holds and what was asked for."""
+def load_into(
+    model: VideoSegmenter, variant: Variant, classes: tuple[str, ...], file: WeightFile
+) -> None:
+    """Put a file's weights into a model. Raises WeightsError that says what the file holds and what
+    was asked for."""
     check_fit(variant, classes, file)
     state = file.tensors()
     expected = model.state_dict()
     idle = tuple(f"{prefix}." for prefix in model.training_only())
     wrong = [
-        f"{name}: {tuple(state[name].shape) if name in state else 'missing'} instead of {tuple(value.shape)}"
+        f"{name}: {tuple(state[name].shape) if name in state else 'missing'} instead of "
+        f"{tuple(value.shape)}"
         for name, value in expected.items()
         if not name.endswith("num_batches_tracked")
-        and (state[name].shape != value.shape if name in state else not (idle and name.startswith(idle)))
+        and (
+            state[name].shape != value.shape
+            if name in state
+            else not (idle and name.startswith(idle))
+        )
     ]
     unknown = [name for name in state if name not in expected]
     if wrong or unknown:
         detail = "; ".join(wrong[:3] + [f"{name}: not in the network" for name in unknown[:3]])
-        raise WeightsError(f"{file.path} does not fit {variant}: {detail}. Train anew with `bench.py train '{variant}'`")
+        raise WeightsError(
+            f"{file.path} does not fit {variant}: {detail}. Train anew with `bench.py train "
+            f"'{variant}'`"
+        )
     model.load_state_dict(state, strict=False)
     set_statistics(model, file)
 
@@ -244,10 +282,13 @@ def load_into(model: VideoSegmenter, variant: Variant, classes: tuple[str, ...],
 def build(file: WeightFile, partial: bool = False) -> VideoSegmenter:
     """The method that a file's weights belong to, with those weights, in evaluation mode.
 
-    ``partial`` takes a file that holds a part of the method alone (an AR checkpoint without its HR network); what is missing
-    is NaN, so that nothing can come of it unnoticed. Raises WeightsError where the file does not fit.
+    ``partial`` takes a file that holds a part of the method alone (an AR checkpoint without its HR
+    network); what is missing is NaN, so that nothing can come of it unnoticed. Raises WeightsError
+    where the file does not fit.
     """
-    model: VideoSegmenter = registry.create("methods", file.variant, classes=max(2, len(file.classes)))
+    model: VideoSegmenter = registry.create(
+        "methods", file.variant, classes=max(2, len(file.classes))
+    )
     if not (partial and file.missing):
         load_into(model, file.variant, file.classes, file)
         return model.eval()
@@ -266,32 +307,39 @@ def set_statistics(model: VideoSegmenter, file: WeightFile) -> None:
 
 
 def check_fit(variant: Variant, classes: tuple[str, ...], file: WeightFile) -> None:
-    """Compare method, parameters and classes of a file with what is asked for, before a network is built."""
+    """Compare method, parameters and classes of a file with what is asked for, before a network is
+    built."""
     held = file.variant
     if file.missing:
         raise WeightsError(
-            f"{file.path} holds a part of {held} alone (missing: {', '.join(file.missing)}): import the other checkpoint "
-            "with it, or start a training from it with `bench.py train --init`"
+            f"{file.path} holds a part of {held} alone (missing: {', '.join(file.missing)}): "
+            "import the other checkpoint with it, or start a training from it with `bench.py train "
+            "--init`"
         )
     if held.name not in (variant.name, weights_name(variant)):
-        raise WeightsError(f"{file.path} holds weights of {held}, and {variant} was asked for: choose -m {held.name!r}")
+        raise WeightsError(
+            f"{file.path} holds weights of {held}, and {variant} was asked for: choose -m "
+            f"{held.name!r}"
+        )
     cls = registry.load("methods", variant.name)
     asked, stored = registry.resolved("methods", variant), registry.resolved("methods", held)
     for key, value in asked.items():
         if key in stored and key not in cls.free_parameters and stored[key] != value:
             raise WeightsError(
-                f"{file.path} holds weights of {key}={format_value(stored[key])}, and {variant} has "
-                f"{key}={format_value(value)}: ask for -m '{fitting(variant, file)}', or train weights of that {key}"
+                f"{file.path} holds weights of {key}={format_value(stored[key])}, and {variant} "
+                f"has {key}={format_value(value)}: ask for -m '{fitting(variant, file)}', or train "
+                f"weights of that {key}"
             )
     if len(file.classes) != len(classes):
         raise WeightsError(
-            f"{file.path} was trained on {len(file.classes)} classes ({', '.join(file.classes)}), and the dataset has "
-            f"{len(classes)} ({', '.join(classes)})"
+            f"{file.path} was trained on {len(file.classes)} classes ({', '.join(file.classes)}), "
+            f"and the dataset has {len(classes)} ({', '.join(classes)})"
         )
 
 
 def weights_name(variant: Variant) -> str:
-    """The method whose weights a variant runs on: its own, but for a baseline that borrows a per-frame network."""
+    """The method whose weights a variant runs on: its own, but for a baseline that borrows a
+    per-frame network."""
     cls = registry.load("methods", variant.name)
     return cls.weights_name(variant.name, registry.resolved("methods", variant))
 
@@ -303,9 +351,17 @@ def fitting(variant: Variant, file: WeightFile) -> Variant:
     """
     cls = registry.load("methods", variant.name)
     stored, defaults = registry.resolved("methods", file.variant), registry.parameters(cls)
-    params = {key: value if key in cls.free_parameters else stored.get(key, value) for key, value in variant.params.items()}
+    params = {
+        key: value if key in cls.free_parameters else stored.get(key, value)
+        for key, value in variant.params.items()
+    }
     for key, value in stored.items():
-        if key in defaults and key not in params and key not in cls.free_parameters and value != defaults[key]:
+        if (
+            key in defaults
+            and key not in params
+            and key not in cls.free_parameters
+            and value != defaults[key]
+        ):
             params[key] = value
     return Variant(variant.name, params)
 
@@ -321,15 +377,21 @@ def shipped(name: str, dataset: str, classes: tuple[str, ...]) -> list[WeightFil
     return [
         file
         for file in files
-        if file.metadata["name"] == name and file.metadata["dataset"] == dataset and len(file.classes) == len(classes)
+        if file.metadata["name"] == name
+        and file.metadata["dataset"] == dataset
+        and len(file.classes) == len(classes)
     ]
 
 
-def choose_shipped(variant: Variant, dataset: str, classes: tuple[str, ...]) -> tuple[Variant, WeightFile]:
-    """The shipped weights that fit a variant, and the variant with every parameter that they settle.
+def choose_shipped(
+    variant: Variant, dataset: str, classes: tuple[str, ...]
+) -> tuple[Variant, WeightFile]:
+    """The shipped weights that fit a variant, and the variant with every parameter that they
+    settle.
 
-    A parameter that was not given takes the weights' value (``pspnet`` becomes ``pspnet[width=0.25]`` where only that
-    width was trained); one that was given must agree, unless it is free (a scale). The closest file wins.
+    A parameter that was not given takes the weights' value (``pspnet`` becomes
+    ``pspnet[width=0.25]`` where only that width was trained); one that was given must agree, unless
+    it is free (a scale). The closest file wins.
     """
     candidates = []
     files = shipped(weights_name(variant), dataset, classes)
@@ -337,7 +399,11 @@ def choose_shipped(variant: Variant, dataset: str, classes: tuple[str, ...]) -> 
     asked = registry.resolved("methods", variant)
     for file in files:
         stored = registry.resolved("methods", file.variant)
-        fixed = {key: value for key, value in variant.params.items() if key in stored and key not in cls.free_parameters}
+        fixed = {
+            key: value
+            for key, value in variant.params.items()
+            if key in stored and key not in cls.free_parameters
+        }
         if any(stored[key] != value for key, value in fixed.items()):
             continue
         apart = sum(stored[key] != asked[key] for key in cls.free_parameters if key in stored)
@@ -348,8 +414,9 @@ def choose_shipped(variant: Variant, dataset: str, classes: tuple[str, ...]) -> 
         name = weights_name(variant)
         trained = variant if name == variant.name else name
         raise WeightsError(
-            f"no weights of {variant} for {dataset} ({len(classes)} classes) are shipped (there are: {there}). Train them with "
-            f"`bench.py train '{trained}' -d {dataset} --out FILE` and pass --weights FILE; random weights are never scored"
+            f"no weights of {variant} for {dataset} ({len(classes)} classes) are shipped (there "
+            f"are: {there}). Train them with `bench.py train '{trained}' -d {dataset} --out FILE` "
+            "and pass --weights FILE; random weights are never scored"
         )
     file = min(candidates, key=lambda item: item[:3])[3]
     return fitting(variant, file), file

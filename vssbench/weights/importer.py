@@ -1,4 +1,5 @@
-"""Turns checkpoints of the authors' code into one of our weight files, and accounts for every entry of theirs and ours."""
+"""Turns checkpoints of the authors' code into one of our weight files, and accounts for every entry
+of theirs and ours."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ class Entry:
 
 @dataclass
 class Imported:
-    """A method's weights as read from checkpoints. ``missing`` are names of ours that no file gave, as short prefixes."""
+    """A method's weights as read from checkpoints. ``missing`` are names of ours that no file gave,
+    as short prefixes."""
 
     variant: Variant
     classes: tuple[str, ...]
@@ -58,7 +60,8 @@ class Imported:
         return [entry for entry in self.entries if entry.ours is None]
 
     def save(self, path: Path, part_bytes: int | None = None) -> list[Path]:
-        """Write our weight file, in float32, with the account of every entry in its record; returns the paths."""
+        """Write our weight file, in float32, with the account of every entry in its record; returns
+        the paths."""
         record = {
             "command": typed_command(),
             "imported from": self.sources,
@@ -68,20 +71,39 @@ class Imported:
             "torch": torch.__version__,
             "vssbench": __version__,
         }
-        extra = {"mean": json.dumps(self.mean), "std": json.dumps(self.std), "missing": json.dumps(self.missing)}
-        return save_state(path, self.state, self.variant, self.classes, "imported", record, extra, part_bytes, half=False)
+        extra = {
+            "mean": json.dumps(self.mean),
+            "std": json.dumps(self.std),
+            "missing": json.dumps(self.missing),
+        }
+        return save_state(
+            path,
+            self.state,
+            self.variant,
+            self.classes,
+            "imported",
+            record,
+            extra,
+            part_bytes,
+            half=False,
+        )
 
 
 def import_checkpoints(
-    variant: Variant, paths: Sequence[Path], classes: tuple[str, ...] | None = None, role: str | None = None
+    variant: Variant,
+    paths: Sequence[Path],
+    classes: tuple[str, ...] | None = None,
+    role: str | None = None,
 ) -> Imported:
-    """Read the authors' checkpoints of a method: one file, or for AR-Seg the HR file and then the AR file.
+    """Read the authors' checkpoints of a method: one file, or for AR-Seg the HR file and then the
+    AR file.
 
-    ``role`` says which of the two a single file is, where it could be either (a network without CReFF is HR). Raises
-    WeightsError where a file is not a checkpoint of this method, contradicts the parameters asked for, or its tensors have
-    other shapes than the network.
+    ``role`` says which of the two a single file is, where it could be either (a network without
+    CReFF is HR). Raises WeightsError where a file is not a checkpoint of this method, contradicts
+    the parameters asked for, or its tensors have other shapes than the network.
     """
-    registry.resolved("methods", variant)  # refuses an unknown method or parameter before a file is read
+    # refuses an unknown method or parameter before a file is read
+    registry.resolved("methods", variant)
     files = [(path, read_checkpoint(path)) for path in paths]
     if len(files) == 1 and is_backbone(files[0][1]):
         return _import_backbone(variant, *files[0])
@@ -89,25 +111,34 @@ def import_checkpoints(
     settled = variant
     for original, (path, state) in zip(chosen, files, strict=True):
         settled = _settle(settled, original, path, state)
-    counts = {original.count_classes(state) for original, (_, state) in zip(chosen, files, strict=True)} - {None}
+    counts = {
+        original.count_classes(state) for original, (_, state) in zip(chosen, files, strict=True)
+    } - {None}
     if len(counts) > 1:
         raise WeightsError(
-            f"the files have different numbers of classes ({', '.join(map(str, counts))}): they do not belong together"
+            f"the files have different numbers of classes ({', '.join(map(str, counts))}): they do "
+            "not belong together"
         )
     names = _class_names(counts.pop() if counts else None, classes)
     model = _meta_model(settled, max(2, len(names)))
     state, entries = _rename(chosen, files, model)
     return Imported(
-        settled, names, state, entries, _missing(model, state), [f"{o.name} ({o.source})" for o in chosen],
+        settled, names, state, entries, _missing(model, state),
+        [f"{o.name} ({o.source})" for o in chosen],
         chosen[0].mean, chosen[0].std, chosen,
     )  # fmt: skip
 
 
-def _assign(variant: Variant, files: Sequence[tuple[Path, dict[str, Tensor]]], role: str | None) -> list[Original]:
+def _assign(
+    variant: Variant, files: Sequence[tuple[Path, dict[str, Tensor]]], role: str | None
+) -> list[Original]:
     """The original of each file: the one with the most marks, and no role twice (HR before AR)."""
     available = of_method(variant.name)
     if not available:
-        raise WeightsError(f"no published checkpoint of {variant.name} is known here: train it with `bench.py train {variant}`")
+        raise WeightsError(
+            f"no published checkpoint of {variant.name} is known here: train it with `bench.py "
+            f"train {variant}`"
+        )
     chosen: list[Original] = []
     for number, (path, state) in enumerate(files):
         fitting = [original for original in available if original.recognises(state)]
@@ -128,20 +159,30 @@ def _assign(variant: Variant, files: Sequence[tuple[Path, dict[str, Tensor]]], r
     return chosen
 
 
-def _unknown(variant: Variant, path: Path, state: dict[str, Tensor], available: Sequence[Original]) -> str:
+def _unknown(
+    variant: Variant, path: Path, state: dict[str, Tensor], available: Sequence[Original]
+) -> str:
     """Tell what a file holds, and which marks of the nearest original it lacks."""
-    nearest = max(available, key=lambda original: sum(mark in state for mark in original.marks) / len(original.marks))
+    nearest = max(
+        available,
+        key=lambda original: sum(mark in state for mark in original.marks) / len(original.marks),
+    )
     lacking = [mark for mark in nearest.marks if mark not in state]
     known = ", ".join(dict.fromkeys(original.name for original in available))
-    detail = f"for {nearest.name} it lacks {', '.join(lacking)}" if lacking else f"it differs from {nearest.name}"
+    detail = (
+        f"for {nearest.name} it lacks {', '.join(lacking)}"
+        if lacking
+        else f"it differs from {nearest.name}"
+    )
     return (
-        f"{path} is no checkpoint of {variant.name} that is known here (known: {known}): {detail}. It holds "
-        f"{len(state)} entries, the first {', '.join(list(state)[:3])}"
+        f"{path} is no checkpoint of {variant.name} that is known here (known: {known}): {detail}. "
+        f"It holds {len(state)} entries, the first {', '.join(list(state)[:3])}"
     )
 
 
 def _settle(variant: Variant, original: Original, path: Path, state: dict[str, Tensor]) -> Variant:
-    """The variant with the parameters that the checkpoint implies. Raises WeightsError where one was asked for otherwise."""
+    """The variant with the parameters that the checkpoint implies. Raises WeightsError where one
+    was asked for otherwise."""
     cls = registry.load("methods", variant.name)
     params: dict[str, Value] = dict(variant.params)
     for key, value in original.parameters(state).items():
@@ -149,8 +190,9 @@ def _settle(variant: Variant, original: Original, path: Path, state: dict[str, T
             continue  # AR-Seg's published weights were made with warp=paper, and run with either
         if key in params and params[key] != value:
             raise WeightsError(
-                f"{path} ({original.name}) is {key}={format_value(value)}, and {variant} asks for {key}="
-                f"{format_value(params[key])}: leave {key} out, or give the file of that network"
+                f"{path} ({original.name}) is {key}={format_value(value)}, and {variant} asks for "
+                f"{key}={format_value(params[key])}: leave {key} out, or give the file of that "
+                "network"
             )
         if registry.parameters(cls)[key] != value:
             params[key] = value
@@ -163,10 +205,16 @@ def _class_names(count: int | None, given: tuple[str, ...] | None) -> tuple[str,
         return ()
     if given is not None:
         if len(given) != count:
-            raise WeightsError(f"the checkpoint has {count} classes, and --classes names {len(given)}")
+            raise WeightsError(
+                f"the checkpoint has {count} classes, and --classes names {len(given)}"
+            )
         return given
     camvid = tuple(CAMVID_CLASSES)
-    known = {len(CITYSCAPES_CLASSES): CITYSCAPES_CLASSES, len(camvid): camvid, len(camvid) + 1: (*camvid, "Void")}
+    known = {
+        len(CITYSCAPES_CLASSES): CITYSCAPES_CLASSES,
+        len(camvid): camvid,
+        len(camvid) + 1: (*camvid, "Void"),
+    }
     return known.get(count, tuple(f"class {number}" for number in range(count)))
 
 
@@ -177,7 +225,9 @@ def _meta_model(variant: Variant, classes: int) -> VideoSegmenter:
 
 
 def _rename(
-    chosen: Sequence[Original], files: Sequence[tuple[Path, dict[str, Tensor]]], model: VideoSegmenter
+    chosen: Sequence[Original],
+    files: Sequence[tuple[Path, dict[str, Tensor]]],
+    model: VideoSegmenter,
 ) -> tuple[dict[str, Tensor], list[Entry]]:
     expected = model.state_dict()
     found: dict[str, Tensor] = {}
@@ -192,21 +242,27 @@ def _rename(
                 entries.append(Entry(path.name, name, None, reason))
                 continue
             if expected[ours].shape != value.shape:
-                wrong.append(f"{name} is {tuple(value.shape)} instead of {tuple(expected[ours].shape)}")
+                wrong.append(
+                    f"{name} is {tuple(value.shape)} instead of {tuple(expected[ours].shape)}"
+                )
             elif ours in found and not torch.equal(found[ours], value):
                 raise WeightsError(
-                    f"{path}: {name} differs from the other file's; AR-Seg's AR network keeps the HR network's last "
-                    "convolution, so these two files do not belong together"
+                    f"{path}: {name} differs from the other file's; AR-Seg's AR network keeps the "
+                    "HR network's last convolution, so these two files do not belong together"
                 )
             found[ours] = value
             entries.append(Entry(path.name, name, ours))
     if wrong:
-        raise WeightsError(f"{files[0][0]} does not fit our network: {'; '.join(wrong[:3])} ({len(wrong)} entries in all)")
+        raise WeightsError(
+            f"{files[0][0]} does not fit our network: {'; '.join(wrong[:3])} ({len(wrong)} entries "
+            "in all)"
+        )
     return found, entries
 
 
 def _missing(model: VideoSegmenter, state: dict[str, Tensor]) -> list[str]:
-    """Names of ours that inference needs and that have no value, those of a whole submodule as its name."""
+    """Names of ours that inference needs and that have no value, those of a whole submodule as its
+    name."""
     idle = tuple(f"{prefix}." for prefix in model.training_only())
     names = [name for name in model.state_dict() if not name.endswith("num_batches_tracked")]
     names = [name for name in names if not (idle and name.startswith(idle))]
@@ -224,16 +280,23 @@ def _missing(model: VideoSegmenter, state: dict[str, Tensor]) -> list[str]:
 
 
 def _import_backbone(variant: Variant, path: Path, state: dict[str, Tensor]) -> Imported:
-    """torchvision's ImageNet ResNet as the backbone of a method: a partial file, from which a training starts."""
+    """torchvision's ImageNet ResNet as the backbone of a method: a partial file, from which a
+    training starts."""
     model = _meta_model(variant, 2)
     used, unused = backbone_entries(model, state)
     if not used:
         reasons = "; ".join(dict.fromkeys(reason for _, reason in unused))
-        raise WeightsError(f"{path} is an ImageNet ResNet of torchvision, and no entry of it fits {variant}: {reasons}")
+        raise WeightsError(
+            f"{path} is an ImageNet ResNet of torchvision, and no entry of it fits {variant}: "
+            f"{reasons}"
+        )
     by_identity = {id(value): name for name, value in state.items()}
     entries = [Entry(path.name, by_identity[id(value)], ours) for ours, value in used.items()]
     entries += [Entry(path.name, name, None, reason) for name, reason in unused]
     source = f"torchvision ImageNet ResNet ({TORCHVISION})"
-    # two networks of a method may take the same entry, and a weight file holds each tensor by itself
+    # two networks of a method may take the same entry, and a weight file holds each tensor by
+    # itself
     used = {name: value.clone() for name, value in used.items()}
-    return Imported(variant, (), used, entries, _missing(model, used), [source], IMAGENET_MEAN, IMAGENET_STD)
+    return Imported(
+        variant, (), used, entries, _missing(model, used), [source], IMAGENET_MEAN, IMAGENET_STD
+    )

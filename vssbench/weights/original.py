@@ -1,4 +1,5 @@
-"""Original: one network as its authors' code publishes it, and how its checkpoint's entries map onto our names."""
+"""Original: one network as its authors' code publishes it, and how its checkpoint's entries map
+onto our names."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ from vssbench.core.variant import Value
 State = Mapping[str, Tensor]
 
 #: entries that no network needs at inference, whatever the original: regular expression, reason
-ALWAYS_UNUSED = ((r"num_batches_tracked$", "a counter of training steps that inference does not use"),)
+ALWAYS_UNUSED = (
+    (r"num_batches_tracked$", "a counter of training steps that inference does not use"),
+)
 
 
 def image_logits(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -28,13 +31,15 @@ def image_logits(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
 class Original:
     """A network of a public repository, as a checkpoint of it is recognised and read.
 
-    ``method`` is our plug-in; ``marks`` are names that together only this network's checkpoint has; ``parameters`` reads the
-    plug-in's parameters off names and shapes; ``classifier`` is the entry whose first dimension is the number of classes
-    (None: a file without classes, such as an ImageNet backbone). ``rules`` are applied to an entry's name in order, each a
-    regular expression and its replacement; the result is the full name in our ``state_dict``. ``unused`` lists entries left
-    out, with the reason. ``classes``, where given, must be the checkpoint's; ``role`` tells apart the files that make up one
-    method (AR-Seg's HR and AR). ``mean`` and ``std`` normalise an RGB image in [0, 1] as the authors do. ``outputs`` gives
-    what the original's forward pass returns, in its order and at its sizes, for its own inputs (normalised images).
+    ``method`` is our plug-in; ``marks`` are names that together only this network's checkpoint has;
+    ``parameters`` reads the plug-in's parameters off names and shapes; ``classifier`` is the entry
+    whose first dimension is the number of classes (None: a file without classes, such as an
+    ImageNet backbone). ``rules`` are applied to an entry's name in order, each a regular expression
+    and its replacement; the result is the full name in our ``state_dict``. ``unused`` lists entries
+    left out, with the reason. ``classes``, where given, must be the checkpoint's; ``role`` tells
+    apart the files that make up one method (AR-Seg's HR and AR). ``mean`` and ``std`` normalise an
+    RGB image in [0, 1] as the authors do. ``outputs`` gives what the original's forward pass
+    returns, in its order and at its sizes, for its own inputs (normalised images).
     """
 
     name: str
@@ -57,12 +62,15 @@ class Original:
 
         These names tell it from a relative.
         """
-        if any(mark not in state for mark in self.marks) or any(name in state for name in self.absent):
+        if any(mark not in state for mark in self.marks) or any(
+            name in state for name in self.absent
+        ):
             return False
         return self.classes is None or self.count_classes(state) == self.classes
 
     def count_classes(self, state: State) -> int | None:
-        """The number of classes of a checkpoint that holds the marks; None where it has no classifier."""
+        """The number of classes of a checkpoint that holds the marks; None where it has no
+        classifier."""
         return None if self.classifier is None else int(state[self.classifier].shape[0])
 
     def reason_unused(self, name: str) -> str | None:

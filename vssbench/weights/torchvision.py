@@ -1,4 +1,5 @@
-"""torchvision's ImageNet ResNets as the backbones of our methods: the start of a training, not a whole method."""
+"""torchvision's ImageNet ResNets as the backbones of our methods: the start of a training, not a
+whole method."""
 
 from __future__ import annotations
 
@@ -26,13 +27,18 @@ def is_backbone(state: State) -> bool:
     return all(mark in state for mark in _MARKS) and all(_NAMES.match(name) for name in state)
 
 
-def backbone_entries(model: VideoSegmenter, state: State) -> tuple[dict[str, Tensor], list[tuple[str, str]]]:
+def backbone_entries(
+    model: VideoSegmenter, state: State
+) -> tuple[dict[str, Tensor], list[tuple[str, str]]]:
     """Select a method's entries of a ResNet: (our name -> tensor, [(name left out, reason)]).
 
-    Every ResNet of the method that has the file's depth and torchvision's width takes all that it has a place for: AR-Seg's two
-    branches take the same entries. Where no ResNet fits, the first part is empty and the reasons say why.
+    Every ResNet of the method that has the file's depth and torchvision's width takes all that it
+    has a place for: AR-Seg's two branches take the same entries. Where no ResNet fits, the first
+    part is empty and the reasons say why.
     """
-    backbones = {name: module for name, module in model.named_modules() if isinstance(module, ResNet)}
+    backbones = {
+        name: module for name, module in model.named_modules() if isinstance(module, ResNet)
+    }
     misfits = {name: _misfit(module, state) for name, module in backbones.items()}
     fitting = {name: backbones[name] for name, reason in misfits.items() if reason is None}
     used: dict[str, Tensor] = {}
@@ -42,10 +48,16 @@ def backbone_entries(model: VideoSegmenter, state: State) -> tuple[dict[str, Ten
         general = None
     else:
         reasons = [reason for reason in misfits.values() if reason is not None]
-        general = "; ".join(dict.fromkeys(reasons)) or f"{model.display} has no ResNet as its backbone"
+        general = (
+            "; ".join(dict.fromkeys(reasons)) or f"{model.display} has no ResNet as its backbone"
+        )
     for key, value in state.items():
         reason = _never_used(key) or general
-        places = [name for name, entries in expected.items() if key in entries and entries[key].shape == value.shape]
+        places = [
+            name
+            for name, entries in expected.items()
+            if key in entries and entries[key].shape == value.shape
+        ]
         if reason is None and not places:
             reason = _no_place(key, value, next(iter(expected.values())))
         if reason is None:
@@ -60,11 +72,22 @@ def _misfit(module: ResNet, state: State) -> str | None:
 
     It is None where the ResNet has the file's blocks and channels.
     """
-    stages = tuple(1 + max(int(key.split(".")[1]) for key in state if key.startswith(f"layer{n}.")) for n in range(1, 5))
+    stages = tuple(
+        1 + max(int(key.split(".")[1]) for key in state if key.startswith(f"layer{n}."))
+        for n in range(1, 5)
+    )
     bottleneck = "layer1.0.conv3.weight" in state
-    depths = [layers for layers, blocks in BLOCKS.items() if blocks == stages and (layers >= 50) == bottleneck]
+    depths = [
+        layers
+        for layers, blocks in BLOCKS.items()
+        if blocks == stages and (layers >= 50) == bottleneck
+    ]
     if module.layers not in depths:
-        found = f"a ResNet-{depths[0]}" if depths else f"a ResNet of {', '.join(map(str, stages))} blocks"
+        found = (
+            f"a ResNet-{depths[0]}"
+            if depths
+            else f"a ResNet of {', '.join(map(str, stages))} blocks"
+        )
         return f"the file holds {found}, and the network's backbone is a ResNet-{module.layers}"
     last = "layer4.0.conv2.weight"
     if module.state_dict()[last].shape != state[last].shape:
@@ -83,5 +106,8 @@ def _no_place(key: str, value: Tensor, expected: Mapping[str, Tensor]) -> str:
     if key.startswith("conv1"):
         return "the network's stem is three 3x3 convolutions, not torchvision's 7x7"
     if key in expected:
-        return f"its shape is {tuple(value.shape)}, and the network's, behind another stem, {tuple(expected[key].shape)}"
+        return (
+            f"its shape is {tuple(value.shape)}, and the network's, behind another stem, "
+            f"{tuple(expected[key].shape)}"
+        )
     return "the network has no such layer"

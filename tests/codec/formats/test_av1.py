@@ -29,7 +29,9 @@ def test_the_gop_is_exact_across_a_scene_cut(pan: Pan, gop: int) -> None:
     frames = list(Av1(gop=gop).frames(pan(64, 96, 31, (1, 0), cut=16)))
     assert [frame.index for frame in frames] == list(range(31))
     assert [frame.distance for frame in frames] == [index % gop for index in range(31)]
-    assert [frame.picture_type for frame in frames] == ["P" if index % gop else "I" for index in range(31)]
+    assert [frame.picture_type for frame in frames] == [
+        "P" if index % gop else "I" for index in range(31)
+    ]
     assert all(frame.bits > 0 and frame.decode_seconds > 0 for frame in frames)
 
 
@@ -47,7 +49,9 @@ def test_a_field_over_a_whole_gop_follows_a_pan(pan: Pan, preset: str) -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"preset": "fast"}, {"crf": 30}, {"qp": 30}])
-def test_the_same_images_give_the_same_bits(pan: Pan, tmp_path: Path, settings: dict[str, int]) -> None:
+def test_the_same_images_give_the_same_bits(
+    pan: Pan, tmp_path: Path, settings: dict[str, int]
+) -> None:
     clip = pan(96, 128, 6, (3, 2))
     streams = set()
     for run in range(10):
@@ -59,10 +63,13 @@ def test_the_same_images_give_the_same_bits(pan: Pan, tmp_path: Path, settings: 
 def test_fractions_of_a_quality_and_a_quantiser_count(pan: Pan) -> None:
     clip = pan(96, 128, 4, (3, 2))
     bits = [
-        sum(frame.bits for frame in Av1(**setting).frames(clip)) for setting in ({"crf": 12}, {"crf": 40.25}, {"crf": 40.75})
+        sum(frame.bits for frame in Av1(**setting).frames(clip))
+        for setting in ({"crf": 12}, {"crf": 40.25}, {"crf": 40.75})
     ]
     assert bits[0] > bits[1] > bits[2]
-    assert [frame.bits for frame in Av1(qp=40).frames(clip)] == [frame.bits for frame in Av1(crf=40).frames(clip)]
+    assert [frame.bits for frame in Av1(qp=40).frames(clip)] == [
+        frame.bits for frame in Av1(crf=40).frames(clip)
+    ]
 
 
 def test_nothing_is_printed(pan: Pan, capfd: pytest.CaptureFixture[str]) -> None:
@@ -72,8 +79,19 @@ def test_nothing_is_printed(pan: Pan, capfd: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize(("height", "width"), [(62, 96), (96, 32), (8705, 64)])
 def test_sizes_that_the_encoder_refuses_are_named(height: int, width: int) -> None:
-    clip = Clip("small", 3, height, width, 30.0, lambda index: np.zeros((height, width, 3), np.uint8), lambda index: None, "s")
-    with pytest.raises(DataError, match=f"{width}x{height}: SVT-AV1 encodes from 64x64 to 16384x8704"):
+    clip = Clip(
+        "small",
+        3,
+        height,
+        width,
+        30.0,
+        lambda index: np.zeros((height, width, 3), np.uint8),
+        lambda index: None,
+        "s",
+    )
+    with pytest.raises(
+        DataError, match=f"{width}x{height}: SVT-AV1 encodes from 64x64 to 16384x8704"
+    ):
         list(Av1().frames(clip))
 
 
@@ -105,7 +123,14 @@ def test_what_cannot_be_done_is_refused_in_words(settings: str, words: str) -> N
 
 
 @pytest.mark.parametrize(
-    "settings", ["refs=3", "refs=1,preset=fast", "preset=8", "preset=13,qp=0", *(f"preset={name}" for name in PRESETS)]
+    "settings",
+    [
+        "refs=3",
+        "refs=1,preset=fast",
+        "preset=8",
+        "preset=13,qp=0",
+        *(f"preset={name}" for name in PRESETS),
+    ],
 )
 def test_what_can_be_done_is_accepted(settings: str) -> None:
     assert registry.create("codecs", parse_variant(f"av1[{settings}]")).has_motion
@@ -126,4 +151,6 @@ def test_no_motion_where_none_is_asked_for(pan: Pan) -> None:
 def test_bits_keep_to_the_rate_on_a_real_clip(real_clip: Clip, rate: int) -> None:
     frames = list(Av1(bitrate=rate, preset="fast").frames(real_clip, motion=False))
     assert len(frames) == real_clip.length == 101
-    assert sum(frame.bits for frame in frames) * real_clip.fps / len(frames) == pytest.approx(rate, rel=0.03)
+    assert sum(frame.bits for frame in frames) * real_clip.fps / len(frames) == pytest.approx(
+        rate, rel=0.03
+    )

@@ -31,7 +31,9 @@ def test_the_gop_is_exact_across_a_scene_cut(pan: Pan, gop: int, bframes: int) -
     frames = list(H264(gop=gop, bframes=bframes).frames(clip))
     assert [frame.index for frame in frames] == list(range(31))
     assert [frame.distance for frame in frames] == [index % gop for index in range(31)]
-    assert [frame.picture_type == "I" for frame in frames] == [index % gop == 0 for index in range(31)]
+    assert [frame.picture_type == "I" for frame in frames] == [
+        index % gop == 0 for index in range(31)
+    ]
     assert any(frame.picture_type == "B" for frame in frames) == (bframes > 0 and gop > 2)
     assert all(frame.bits > 0 and frame.decode_seconds > 0 for frame in frames)
 
@@ -42,7 +44,12 @@ def errors(clip: Clip, motion: tuple[float, float], codec: H264, distance: int) 
     assert frame.motion is not None
     truth = np.array(motion) * distance
     y, x = np.mgrid[: clip.height, : clip.width]
-    seen = (x + truth[0] >= 0) & (x + truth[0] < clip.width) & (y + truth[1] >= 0) & (y + truth[1] < clip.height)
+    seen = (
+        (x + truth[0] >= 0)
+        & (x + truth[0] < clip.width)
+        & (y + truth[1] >= 0)
+        & (y + truth[1] < clip.height)
+    )
     return np.linalg.norm(frame.motion.dense() - truth, axis=-1)[seen]
 
 
@@ -74,7 +81,8 @@ def test_no_motion_gives_a_zero_field(pan: Pan, bframes: int) -> None:
 
 
 def gradient(height: int, width: int) -> Image:
-    """Colours that change slowly: chroma is halved in size, so what a round trip loses is rounding and the codec's loss."""
+    """Colours that change slowly: chroma is halved in size, so what a round trip loses is rounding
+    and the codec's loss."""
     y, x = np.mgrid[:height, :width]
     return np.stack([x, 255 - x, y + 40], -1).astype(np.uint8)
 
@@ -91,18 +99,29 @@ def test_colours_come_back(pan: Pan) -> None:
 @pytest.mark.parametrize(("height", "width"), [(97, 131), (96, 131), (97, 128)])
 def test_odd_sizes_come_back_as_they_were(pan: Pan, height: int, width: int) -> None:
     image = gradient(height, width)
-    for frame in H264(bitrate="20M").frames(replace(pan(height, width, 3), image=lambda index: image)):
+    for frame in H264(bitrate="20M").frames(
+        replace(pan(height, width, 3), image=lambda index: image)
+    ):
         assert frame.image.shape == (height, width, 3)
         assert frame.motion is not None
         assert frame.motion.dense().shape == (height, width, 2)
         difference = np.abs(frame.image.astype(int) - image)
-        for part in (difference, difference[0], difference[-1], difference[:, 0], difference[:, -1]):
+        for part in (
+            difference,
+            difference[0],
+            difference[-1],
+            difference[:, 0],
+            difference[:, -1],
+        ):
             assert part.mean() < 1.5
 
 
 def test_a_lower_rate_gives_fewer_bits(pan: Pan) -> None:
     clip = pan(128, 192, 24, (1, 1))
-    rates = [sum(frame.bits for frame in H264(bitrate=rate).frames(clip)) for rate in ("100k", "400k", "2M")]
+    rates = [
+        sum(frame.bits for frame in H264(bitrate=rate).frames(clip))
+        for rate in ("100k", "400k", "2M")
+    ]
     assert rates[0] < rates[1] < rates[2]
     fine, coarse = (sum(frame.bits for frame in H264(crf=crf).frames(clip)) for crf in (15, 40))
     assert coarse < fine
@@ -120,10 +139,15 @@ def test_the_same_clip_gives_the_same_frames(pan: Pan, tmp_path: Path, bframes: 
 
 @pytest.mark.parametrize("bframes", [0, 2])
 def test_many_decodes_are_equal(pan: Pan, tmp_path: Path, bframes: int) -> None:
-    """Frame threads, which FFmpeg takes by default, lose vectors of B-frames, others in each run."""
+    """Frame threads, which FFmpeg takes by default, lose vectors of B-frames, others in each
+    run."""
     clip = pan(96, 128, 25, (3, 2))
     first, *others = (
-        [frame.motion.grid for frame in H264(bframes=bframes).frames(clip, tmp_path) if frame.motion is not None]
+        [
+            frame.motion.grid
+            for frame in H264(bframes=bframes).frames(clip, tmp_path)
+            if frame.motion is not None
+        ]
         for _ in range(10)
     )
     assert len(first) == 25
@@ -132,9 +156,12 @@ def test_many_decodes_are_equal(pan: Pan, tmp_path: Path, bframes: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("features", "added"), [({"AVX512F": True}, ":asm=avx2"), ({"AVX512F": False}, ""), ({}, ""), (None, ":mbtree=0")]
+    ("features", "added"),
+    [({"AVX512F": True}, ":asm=avx2"), ({"AVX512F": False}, ""), ({}, ""), (None, ":mbtree=0")],
 )
-def test_avx_512_is_left_out(monkeypatch: pytest.MonkeyPatch, features: dict[str, bool] | None, added: str) -> None:
+def test_avx_512_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, features: dict[str, bool] | None, added: str
+) -> None:
     monkeypatch.setattr(x264, "processor", lambda: features)
     options = H264().encoder().options
     assert x264.reproducible(options) == {**options, "x264-params": options["x264-params"] + added}
@@ -151,14 +178,18 @@ def test_a_cached_bitstream_is_not_encoded_again(pan: Pan, tmp_path: Path) -> No
     def unreadable(index: int) -> np.ndarray:
         raise AssertionError("the clip was read again")
 
-    again = [frame.image for frame in H264(fill="zero").frames(replace(clip, image=unreadable), tmp_path)]
+    again = [
+        frame.image for frame in H264(fill="zero").frames(replace(clip, image=unreadable), tmp_path)
+    ]
     np.testing.assert_array_equal(first, again)
     with pytest.raises(AssertionError, match="read again"):
         list(H264(bitrate="1M").frames(replace(clip, image=unreadable), tmp_path))
     assert len(list(tmp_path.glob("*.mkv"))) == 1
 
 
-def test_nothing_is_left_of_a_temporary_file(pan: Pan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_of_a_temporary_file(
+    pan: Pan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     frames = H264().frames(pan(64, 96, 5))
     next(frames)
@@ -186,8 +217,8 @@ class Alive:
 
 @pytest.mark.parametrize("bframes", [0, 2])
 def test_a_long_clip_streams(pan: Pan, bframes: int) -> None:
-    """Going in, no more is held than what is made ahead; coming out, no more than the frames between two anchors, and
-    the fields of one GOP."""
+    """Going in, no more is held than what is made ahead; coming out, no more than the frames
+    between two anchors, and the fields of one GOP."""
     source = pan(64, 96, 60, (1, 0))
     read, images, fields = Alive(), Alive(), Alive()
     clip = replace(source, image=lambda index: read.watch(source.image(index).copy()))
@@ -202,7 +233,8 @@ def test_a_long_clip_streams(pan: Pan, bframes: int) -> None:
 
 
 def test_b_frames_wait_only_for_the_next_anchor(pan: Pan, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When a frame comes out, no more than the B-frames before the next anchor, and that anchor, have been decoded."""
+    """When a frame comes out, no more than the B-frames before the next anchor, and that anchor,
+    have been decoded."""
     decoded = 0
     convert = decode_module._Reader._image
 

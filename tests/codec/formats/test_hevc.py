@@ -1,4 +1,5 @@
-"""HEVC end to end: exact GOPs, the same bits everywhere, accumulated vectors, colours, papers' encodings, refusals."""
+"""HEVC end to end: exact GOPs, the same bits everywhere, accumulated vectors, colours, papers'
+encodings, refusals."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ def stream(codec: Hevc, clip: Clip) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"bframes": 2}, {"bframes": 3, "refs": 3}, {"preset": "fast", "rect": False}, {"qp": 30}]
+    "options",
+    [{}, {"bframes": 2}, {"bframes": 3, "refs": 3}, {"preset": "fast", "rect": False}, {"qp": 30}],
 )
 @pytest.mark.parametrize("gop", [1, 2, 5, 12, 30])
 def test_the_gop_is_exact_across_a_scene_cut(pan: Pan, gop: int, options: dict[str, Any]) -> None:
@@ -37,7 +39,9 @@ def test_the_gop_is_exact_across_a_scene_cut(pan: Pan, gop: int, options: dict[s
     frames = list(Hevc(gop=gop, **options).frames(clip, motion=False))
     assert [frame.index for frame in frames] == list(range(31))
     assert [frame.distance for frame in frames] == [index % gop for index in range(31)]
-    assert [frame.picture_type == "I" for frame in frames] == [index % gop == 0 for index in range(31)]
+    assert [frame.picture_type == "I" for frame in frames] == [
+        index % gop == 0 for index in range(31)
+    ]
     assert any(frame.picture_type == "B" for frame in frames) == ("bframes" in options and gop > 2)
     assert all(frame.bits > 0 and frame.decode_seconds > 0 for frame in frames)
 
@@ -50,7 +54,10 @@ def test_groups_are_closed_and_the_pattern_of_b_frames_is_fixed(pan: Pan) -> Non
     first = [next(kind for kind in kinds(packet) if kind < 32) for packet in packets]
     assert [kind in (19, 20) for kind in first] == [index % 8 == 0 for index in range(24)]
     with av.open(io.BytesIO(data)) as container:
-        assert "".join("?IPB"[int(frame.pict_type)] for frame in container.decode(video=0)) == "IBBBPBBP" * 3
+        assert (
+            "".join("?IPB"[int(frame.pict_type)] for frame in container.decode(video=0))
+            == "IBBBPBBP" * 3
+        )
 
 
 def kinds(packet: bytes) -> list[int]:
@@ -74,7 +81,9 @@ def test_the_same_clip_gives_the_same_bits_on_any_number_of_threads(
     assert len(found) == 1
 
 
-@pytest.mark.parametrize("settings", [{}, {"bframes": 2}, {"cell": 8, "refs": 3}, {"crf": 20, "preset": "fast"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"bframes": 2}, {"cell": 8, "refs": 3}, {"crf": 20, "preset": "fast"}]
+)
 @pytest.mark.parametrize("motion", [(-3, -2), (2.25, -1.5)])
 def test_accumulated_vectors_follow_a_pan(
     pan: Pan, motion: tuple[float, float], settings: dict[str, Any], provable: Callable[[str], None]
@@ -85,7 +94,12 @@ def test_accumulated_vectors_follow_a_pan(
     assert last.motion is not None
     truth = np.array(motion) * 11
     y, x = np.mgrid[: clip.height, : clip.width]
-    seen = (x + truth[0] >= 0) & (x + truth[0] < clip.width) & (y + truth[1] >= 0) & (y + truth[1] < clip.height)
+    seen = (
+        (x + truth[0] >= 0)
+        & (x + truth[0] < clip.width)
+        & (y + truth[1] >= 0)
+        & (y + truth[1] < clip.height)
+    )
     error = np.linalg.norm(last.motion.dense() - truth, axis=-1)[seen]
     assert np.median(error) < 0.5
     assert np.mean(error < 1) >= 0.95
@@ -104,7 +118,8 @@ def test_ar_segs_accumulation_rounds_every_hop(pan: Pan, provable: Callable[[str
 
 
 def gradient(height: int, width: int) -> Image:
-    """Colours that change slowly: chroma is halved in size, so what a round trip loses is rounding and the codec's loss."""
+    """Colours that change slowly: chroma is halved in size, so what a round trip loses is rounding
+    and the codec's loss."""
     y, x = np.mgrid[:height, :width]
     return np.stack([x, 255 - x, y + 40], -1).astype(np.uint8)
 
@@ -112,7 +127,9 @@ def gradient(height: int, width: int) -> Image:
 @pytest.mark.parametrize(("height", "width"), [(128, 192), (97, 131), (96, 131), (97, 128)])
 def test_colours_and_odd_sizes_come_back(pan: Pan, height: int, width: int) -> None:
     image = gradient(height, width)
-    for frame in Hevc(qp=4).frames(replace(pan(height, width, 3), image=lambda index: image), motion=False):
+    for frame in Hevc(qp=4).frames(
+        replace(pan(height, width, 3), image=lambda index: image), motion=False
+    ):
         assert frame.image.shape == (height, width, 3)
         difference = frame.image.astype(int) - image
         assert np.abs(difference).mean() < 0.6
@@ -129,19 +146,30 @@ def test_a_lower_rate_gives_fewer_bits(pan: Pan) -> None:
         [{"crf": crf} for crf in (40, 30, 15)],
         [{"qp": qp} for qp in (45, 30, 15)],
     ):
-        sizes = [sum(frame.bits for frame in Hevc(preset="fast", **its).frames(clip, motion=False)) for its in settings]
+        sizes = [
+            sum(frame.bits for frame in Hevc(preset="fast", **its).frames(clip, motion=False))
+            for its in settings
+        ]
         assert sizes == sorted(set(sizes))
 
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_a_papers_encoding_is_x265s_default_but_for_what_it_says(pan: Pan, paper: str) -> None:
-    """The bits equal those of x265 told no more than the paper's command, exact GOPs and reproducible bits."""
+    """The bits equal those of x265 told no more than the paper's command, exact GOPs and
+    reproducible bits."""
     clip = pan(128, 192, 12, (2, 1))
     codec = registry.create("codecs", parse_variant(f"hevc[paper={paper}]"))
     rate, fps = {"arseg-camvid": (3_000_000, 30), "arseg-cityscapes": (5_000_000, 17)}[paper]
-    assert (codec.rate.bit_rate, codec.fps, codec.gop, codec.bframes, codec.motion.cell) == (rate, fps, 12, 0, 4)
+    assert (codec.rate.bit_rate, codec.fps, codec.gop, codec.bframes, codec.motion.cell) == (
+        rate,
+        fps,
+        12,
+        0,
+        4,
+    )
     command = "rect=1:amp=1:keyint=12:bframes=0"
-    exact = "min-keyint=12:scenecut=0:open-gop=0:frame-threads=1:wpp=1:pools=4:info=0:chromaloc=1:log-level=error"
+    exact = "min-keyint=12:scenecut=0:open-gop=0:frame-threads=1:wpp=1:pools=4:"
+    exact += "info=0:chromaloc=1:log-level=error"
     plain = EncoderSettings("libx265", 12, 0, rate, {"x265-params": f"{command}:{exact}"})
     file = io.BytesIO()
     encode(clip.images(), file, plain, fps)
@@ -158,11 +186,17 @@ def test_a_papers_encoding_is_x265s_default_but_for_what_it_says(pan: Pan, paper
         ("paper=arseg-camvid,crf=20", "crf=20.0 contradicts"),
         ("paper=arseg-camvid,fps=17", "fps=17.0 contradicts"),
         ("paper=arseg-camvid,rect=off", "rect=False contradicts"),
-        ("paper=arseg", "paper='arseg' is unknown: expected arseg-camvid, arseg-cityscapes or none"),
+        (
+            "paper=arseg",
+            "paper='arseg' is unknown: expected arseg-camvid, arseg-cityscapes or none",
+        ),
         ("preset=quick", "unknown preset 'quick' of x265"),
         ("refs=9", "refs=9 cannot be used"),
         ("bframes=17", "bframes=17 cannot be used: expected a whole number from 0 to 16"),
-        ("bframes=5,preset=ultrafast", "bframes=5 cannot be used: expected a whole number from 0 to 4"),
+        (
+            "bframes=5,preset=ultrafast",
+            "bframes=5 cannot be used: expected a whole number from 0 to 4",
+        ),
         ("crf=52", "crf=52.0 cannot be used"),
         ("qp=20,crf=20", "exclude each other"),
     ],
@@ -195,8 +229,12 @@ def test_spelled_out_a_papers_encoding_is_the_same(typed: str) -> None:
     assert Hevc(**spelled).settings() == registry.create("codecs", variant).settings()
 
 
-@pytest.mark.parametrize(("preset", "bframes"), [("ultrafast", 4), ("superfast", 9), ("fast", 14), ("medium", 16)])
-def test_as_many_b_frames_and_references_as_are_offered_can_be_encoded(pan: Pan, preset: str, bframes: int) -> None:
+@pytest.mark.parametrize(
+    ("preset", "bframes"), [("ultrafast", 4), ("superfast", 9), ("fast", 14), ("medium", 16)]
+)
+def test_as_many_b_frames_and_references_as_are_offered_can_be_encoded(
+    pan: Pan, preset: str, bframes: int
+) -> None:
     clip = pan(64, 96, 20, (1, 0))
     frames = list(Hevc(gop=20, preset=preset, bframes=bframes, refs=8).frames(clip, motion=False))
     assert "".join(frame.picture_type for frame in frames).startswith("I" + "B" * bframes + "P")

@@ -42,5 +42,8 @@ def test_b_frames_with_estimated_motion_are_fine(pan: Pan) -> None:
 
 
 def test_the_command_lines_grammar_reaches_both() -> None:
-    for text, title in (("mpeg4[qp=5]", "MPEG-4 part 2 QP 5"), ("mpeg2[bitrate=300k,preset=fast]", "MPEG-2 300 kb/s")):
+    for text, title in (
+        ("mpeg4[qp=5]", "MPEG-4 part 2 QP 5"),
+        ("mpeg2[bitrate=300k,preset=fast]", "MPEG-2 300 kb/s"),
+    ):
         assert registry.create("codecs", parse_variant(text)).describe() == title

@@ -19,7 +19,12 @@ def test_frames_are_the_clips_own(pan: Pan) -> None:
     assert not codec.has_motion
     for index, frame in enumerate(codec.frames(clip)):
         np.testing.assert_array_equal(frame.image, clip.image(index))
-        assert (frame.index, frame.distance, frame.bits, frame.motion) == (index, index % 3, 24 * 33 * 47, None)
+        assert (frame.index, frame.distance, frame.bits, frame.motion) == (
+            index,
+            index % 3,
+            24 * 33 * 47,
+            None,
+        )
         assert frame.picture_type == ("I" if index % 3 == 0 else "P")
     assert index == 6
 

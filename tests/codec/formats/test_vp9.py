@@ -1,4 +1,5 @@
-"""VP9 end to end: exact GOPs, the same bits every time, rates that are kept, refusals in words, a real clip."""
+"""VP9 end to end: exact GOPs, the same bits every time, rates that are kept, refusals in words, a
+real clip."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ Pan = Callable[..., Clip]
 
 REAL = Path(os.environ.get("VSSBENCH_TEST_DATA", "/nonexistent")) / "camvid360" / "val"
 
-needs_memory = pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="this system has no /proc/self/mem")
+needs_memory = pytest.mark.skipif(
+    not os.path.exists("/proc/self/mem"), reason="this system has no /proc/self/mem"
+)
 
 
 @pytest.mark.parametrize("preset", ["fast", "medium", 8])
@@ -36,14 +39,20 @@ def test_the_gop_is_exact_across_a_scene_cut(pan: Pan, gop: int, preset: str | i
     frames = list(Vp9(gop=gop, preset=preset).frames(clip, motion=False))
     assert [frame.index for frame in frames] == list(range(31))
     assert [frame.distance for frame in frames] == [index % gop for index in range(31)]
-    assert [frame.picture_type for frame in frames] == ["P" if index % gop else "I" for index in range(31)]
+    assert [frame.picture_type for frame in frames] == [
+        "P" if index % gop else "I" for index in range(31)
+    ]
     assert all(frame.bits > 0 for frame in frames)
 
 
 @needs_memory
-@pytest.mark.parametrize("settings", [{}, {"cell": 4}, {"crf": 30}, {"qp": 30}, {"bitrate": "300k"}, {"preset": 8}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"cell": 4}, {"crf": 30}, {"qp": 30}, {"bitrate": "300k"}, {"preset": 8}]
+)
 @pytest.mark.parametrize("motion", [(-3, -2), (2.25, -1.5)])
-def test_accumulated_vectors_follow_a_pan(pan: Pan, motion: tuple[float, float], settings: dict[str, Any]) -> None:
+def test_accumulated_vectors_follow_a_pan(
+    pan: Pan, motion: tuple[float, float], settings: dict[str, Any]
+) -> None:
     clip = pan(128, 192, 8, motion)
     *_, last = Vp9(gop=8, **settings).frames(clip)
     assert last.motion is not None
@@ -71,7 +80,10 @@ def test_the_same_clip_gives_the_same_bits(pan: Pan, tmp_path: Path, preset: str
     clip = pan(95, 128, 13, (1.5, 1))
     for folder in ("a", "b"):
         list(Vp9(preset=preset).frames(clip, tmp_path / folder, motion=False))
-    first, second = ({path.name: path.read_bytes() for path in (tmp_path / folder).glob("*.mkv")} for folder in ("a", "b"))
+    first, second = (
+        {path.name: path.read_bytes() for path in (tmp_path / folder).glob("*.mkv")}
+        for folder in ("a", "b")
+    )
     assert len(first) == 1
     assert first == second
 
@@ -81,8 +93,13 @@ def test_the_rate_is_kept_on_a_short_clip(pan: Pan, rate: str, noise: int) -> No
     """Noise, since a clean pan leaves nothing to spend more bits on."""
     clip = pan(128, 192, 48, (1.25, 0.5))
     rng = np.random.default_rng(0)
-    noisy = [np.clip(image + rng.integers(-noise, noise + 1, image.shape), 0, 255).astype(np.uint8) for image in clip.images()]
-    frames = Vp9(bitrate=rate, preset="fast", control="cbr").frames(replace(clip, image=noisy.__getitem__), motion=False)
+    noisy = [
+        np.clip(image + rng.integers(-noise, noise + 1, image.shape), 0, 255).astype(np.uint8)
+        for image in clip.images()
+    ]
+    frames = Vp9(bitrate=rate, preset="fast", control="cbr").frames(
+        replace(clip, image=noisy.__getitem__), motion=False
+    )
     asked = parse_rate(rate) * clip.length / clip.fps
     assert 0.85 * asked <= sum(frame.bits for frame in frames) <= 1.15 * asked
 
@@ -98,18 +115,36 @@ def test_a_coarser_quality_gives_fewer_bits(pan: Pan, control: str) -> None:
 
 
 def test_a_quantiser_of_zero_loses_nothing(pan: Pan) -> None:
-    assert all(frame.psnr_db == float("inf") for frame in Vp9(qp=0).frames(pan(64, 64, 3, (1, 0)), motion=False))
+    assert all(
+        frame.psnr_db == float("inf")
+        for frame in Vp9(qp=0).frames(pan(64, 64, 3, (1, 0)), motion=False)
+    )
 
 
 @pytest.mark.parametrize(("height", "width"), [(97, 131), (96, 131), (97, 128)])
 def test_odd_sizes_come_back_as_they_were(pan: Pan, height: int, width: int) -> None:
     y, x = np.mgrid[:height, :width]
     image: Image = np.stack([x, 255 - x, y + 40], -1).astype(np.uint8)
-    clip = Clip("gradient", 3, height, width, 30.0, lambda index: image, lambda index: None, f"gradient-{height}x{width}")
+    clip = Clip(
+        "gradient",
+        3,
+        height,
+        width,
+        30.0,
+        lambda index: image,
+        lambda index: None,
+        f"gradient-{height}x{width}",
+    )
     for frame in Vp9(crf=5).frames(clip, motion=False):
         assert frame.image.shape == (height, width, 3)
         difference = np.abs(frame.image.astype(int) - image)
-        for part in (difference, difference[0], difference[-1], difference[:, 0], difference[:, -1]):
+        for part in (
+            difference,
+            difference[0],
+            difference[-1],
+            difference[:, 0],
+            difference[:, -1],
+        ):
             assert part.mean() < 1.5
 
 
@@ -150,8 +185,13 @@ def test_the_command_lines_grammar_reaches_it() -> None:
     codec = registry.create("codecs", parse_variant("vp9[gop=6,bitrate=300k,preset=fast]"))
     assert codec.describe() == "VP9 300 kb/s"
     assert codec.gop == 6
-    assert registry.create("codecs", parse_variant("vp9[crf=30,preset=5]")).describe() == "VP9 CRF 30"
-    assert registry.create("codecs", parse_variant("vp9[qp=30,bframes=0,refs=3]")).describe() == "VP9 QP 30"
+    assert (
+        registry.create("codecs", parse_variant("vp9[crf=30,preset=5]")).describe() == "VP9 CRF 30"
+    )
+    assert (
+        registry.create("codecs", parse_variant("vp9[qp=30,bframes=0,refs=3]")).describe()
+        == "VP9 QP 30"
+    )
 
 
 def test_settings_tell_all_variants_apart() -> None:
@@ -172,12 +212,19 @@ def test_settings_tell_all_variants_apart() -> None:
 
 
 @needs_memory
-@pytest.mark.skipif(not REAL.is_dir(), reason="VSSBENCH_TEST_DATA does not name a folder with camvid360/val")
+@pytest.mark.skipif(
+    not REAL.is_dir(), reason="VSSBENCH_TEST_DATA does not name a folder with camvid360/val"
+)
 def test_vectors_follow_a_real_clip() -> None:
-    """CamVid at 15 frames a second: each cell moved by its own vector from its own reference, against no motion."""
-    images = [np.asarray(Pillow.open(path).convert("RGB")) for path in sorted(REAL.glob("*.png"))[:24]]
+    """CamVid at 15 frames a second: each cell moved by its own vector from its own reference,
+    against no motion."""
+    images = [
+        np.asarray(Pillow.open(path).convert("RGB")) for path in sorted(REAL.glob("*.png"))[:24]
+    ]
     height, width = images[0].shape[:2]
-    clip = Clip("camvid", 24, height, width, 15.0, images.__getitem__, lambda index: None, "camvid-24")
+    clip = Clip(
+        "camvid", 24, height, width, 15.0, images.__getitem__, lambda index: None, "camvid-24"
+    )
     shown: dict[int, Image] = {}
     moved, still = [], []
     for frame in Vp9(bitrate="1M", preset="fast").frames(clip):

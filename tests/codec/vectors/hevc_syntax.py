@@ -1,4 +1,5 @@
-"""Writes HEVC headers bit by bit, by the syntax tables of H.265: what the tests of their readers read."""
+"""Writes HEVC headers bit by bit, by the syntax tables of H.265: what the tests of their readers
+read."""
 
 from __future__ import annotations
 
@@ -41,14 +42,19 @@ class Writer:
         return bytes([kind << 1 | layer >> 5, (layer & 31) << 3 | (temporal + 1)]) + bytes(payload)
 
 
-def write_sps(rng: random.Random, sets: list[dict[str, Any]], **given: Any) -> tuple[bytes, dict[str, Any]]:
+def write_sps(
+    rng: random.Random, sets: list[dict[str, Any]], **given: Any
+) -> tuple[bytes, dict[str, Any]]:
     """An SPS of random content by table 7.3.2.2.1, and what was written."""
     its: dict[str, Any] = {
         "id": rng.randrange(16), "layers": rng.randrange(3), "profile": rng.choice((1, 2, 4)),
         "colours": rng.choice((1, 1, 2, 3)),
-        "width": 8 * rng.randint(1, 300), "height": 8 * rng.randint(1, 300), "crop": rng.choice((None, (0, 1, 0, 3))),
-        "log2_lsb": rng.randint(4, 16), "log2_min": 3, "difference": rng.randrange(1, 4), "sao": rng.randrange(2),
-        "pcm": rng.randrange(2), "scaling": rng.randrange(3), "long": rng.randrange(2), "temporal": rng.randrange(2),
+        "width": 8 * rng.randint(1, 300), "height": 8 * rng.randint(1, 300),
+        "crop": rng.choice((None, (0, 1, 0, 3))),
+        "log2_lsb": rng.randint(4, 16), "log2_min": 3, "difference": rng.randrange(1, 4),
+        "sao": rng.randrange(2),
+        "pcm": rng.randrange(2), "scaling": rng.randrange(3), "long": rng.randrange(2),
+        "temporal": rng.randrange(2),
     } | given  # fmt: skip
     its["separate"] = rng.randrange(2) if its["colours"] == 3 else 0
     w = Writer()
@@ -84,7 +90,10 @@ def write_sps(rng: random.Random, sets: list[dict[str, Any]], **given: Any) -> t
     for index, chosen in enumerate(sets):
         write_set(w, chosen, index, len(sets))
     w.u(1, its["long"])
-    its["candidates"] = [(rng.randrange(1 << its["log2_lsb"]), rng.randrange(2)) for _ in range(rng.randrange(3) * its["long"])]
+    its["candidates"] = [
+        (rng.randrange(1 << its["log2_lsb"]), rng.randrange(2))
+        for _ in range(rng.randrange(3) * its["long"])
+    ]
     if its["long"]:
         w.ue(len(its["candidates"]))
         for lsb, used in its["candidates"]:
@@ -108,7 +117,8 @@ def write_scaling_lists(w: Writer, rng: random.Random) -> None:
 
 
 def write_set(w: Writer, chosen: dict[str, Any], index: int, count: int) -> None:
-    """A short-term reference picture set by table 7.3.7: explicit, or predicted from an earlier one."""
+    """A short-term reference picture set by table 7.3.7: explicit, or predicted from an earlier
+    one."""
     if index:
         w.u(1, "back" in chosen)
     if "back" in chosen:
@@ -159,7 +169,10 @@ def random_sets(rng: random.Random, count: int) -> tuple[list[dict[str, Any]], l
     for index in range(count):
         if index and rng.random() < 0.6:
             source, move = meant[index - 1], rng.choice((-3, -2, -1, 1, 2, 3))
-            flags = [(rng.randrange(2), rng.randrange(2)) for _ in range(len(source.before) + len(source.after) + 1)]
+            flags = [
+                (rng.randrange(2), rng.randrange(2))
+                for _ in range(len(source.before) + len(source.after) + 1)
+            ]
             written.append({"back": 1, "move": move, "flags": flags})
             meant.append(predicted(source, move, flags))
             continue
@@ -174,15 +187,23 @@ def random_sets(rng: random.Random, count: int) -> tuple[list[dict[str, Any]], l
 def write_pps(rng: random.Random, sequence: int, **given: Any) -> tuple[bytes, dict[str, Any]]:
     """A PPS of random content by table 7.3.2.3.1, and what was written."""
     its: dict[str, Any] = {
-        "id": rng.randrange(64), "dependent": rng.randrange(2), "output": rng.randrange(2), "extra": rng.randrange(3),
-        "active": (rng.randint(1, 4), rng.randint(1, 4)), "tiles": rng.randrange(2), "modification": rng.randrange(2),
+        "id": rng.randrange(64), "dependent": rng.randrange(2), "output": rng.randrange(2),
+        "extra": rng.randrange(3),
+        "active": (rng.randint(1, 4), rng.randint(1, 4)), "tiles": rng.randrange(2),
+        "modification": rng.randrange(2),
     } | given  # fmt: skip
     w = Writer()
     w.ue(its["id"], sequence)
     w.u(1, its["dependent"]), w.u(1, its["output"]), w.u(3, its["extra"]), w.u(2, 1)
     w.ue(its["active"][0] - 1, its["active"][1] - 1), w.se(rng.randint(-26, 25)), w.u(2, 0)
     depth = rng.randrange(2)
-    w.u(1, depth), w.ue(*[1] * depth), w.se(rng.randint(-12, 12)), w.se(rng.randint(-12, 12)), w.u(4, 6)
+    (
+        w.u(1, depth),
+        w.ue(*[1] * depth),
+        w.se(rng.randint(-12, 12)),
+        w.se(rng.randint(-12, 12)),
+        w.u(4, 6),
+    )
     w.u(1, its["tiles"]), w.u(1, 0)
     if its["tiles"]:
         uniform = rng.randrange(2)

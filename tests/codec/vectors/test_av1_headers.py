@@ -93,8 +93,10 @@ class Stream:
         return unit(SEQUENCE, w.put(int(self.superres)).put(0, 10).bytes())
 
     def frame(
-        self, kind: int, order: int, refresh: int = 0, slots: tuple[int, ...] = (0,) * 7, *, show: bool = True,
-        showable: bool = False, resilient: bool = False, short: tuple[int, int] | None = None, held: tuple[int, ...] = (),
+        self, kind: int, order: int, refresh: int = 0, slots: tuple[int, ...] = (0, ) * 7, *,
+        show: bool = True,
+        showable: bool = False, resilient: bool = False, short: tuple[int, int] | None = None,
+        held: tuple[int, ...] = (),
         size: tuple[int, int] | None = None, size_from: int | None = None, as_unit: int = FRAME,
     ) -> bytes:  # fmt: skip
         w = Writer().put(0).put(kind, 2).put(int(show))
@@ -168,7 +170,13 @@ VARIANTS = [
 def test_references_are_followed_through_the_slots(stream: Stream) -> None:
     follower = Follower()
     (key,) = follower.packet(unit(DELIMITER) + stream.sequence() + stream.frame(KEY, 0))
-    assert (key.kind, key.display, key.intra, key.references, key.refreshed) == (FrameType.KEY, 0, True, (), 255)
+    assert (key.kind, key.display, key.intra, key.references, key.refreshed) == (
+        FrameType.KEY,
+        0,
+        True,
+        (),
+        255,
+    )
     assert (key.width, key.height) == (WIDTH, HEIGHT)
     (first,) = follower.packet(stream.frame(INTER, 1, 0b10))
     (second,) = follower.packet(stream.frame(INTER, 2, 0b100, (1, 0, 1, 0, 0, 0, 1)))
@@ -192,7 +200,8 @@ def test_hidden_pictures_are_named_once_they_are_shown() -> None:
     stream, follower = Stream(), Follower()
     follower.packet(stream.sequence() + stream.frame(KEY, 0))
     (shown,) = follower.packet(
-        stream.frame(INTER, 4, 0b10, show=False, showable=True) + stream.frame(INTER, 1, 0b100, (0, 0, 0, 0, 0, 0, 1))
+        stream.frame(INTER, 4, 0b10, show=False, showable=True)
+        + stream.frame(INTER, 1, 0b100, (0, 0, 0, 0, 0, 0, 1))
     )
     assert shown.display == 1
     assert displays(shown) == [0, 0, 0, 0, 0, 0, -1]
@@ -228,7 +237,9 @@ def test_error_resilient_pictures_say_what_the_slots_hold() -> None:
     stream, follower = Stream(), Follower()
     follower.packet(stream.sequence() + stream.frame(KEY, 9))
     held = (9,) * 7
-    (picture,) = follower.packet(stream.frame(INTER, 10, 1, (1, 7, 0, 0, 0, 0, 0), resilient=True, held=(*held, 5)))
+    (picture,) = follower.packet(
+        stream.frame(INTER, 10, 1, (1, 7, 0, 0, 0, 0, 0), resilient=True, held=(*held, 5))
+    )
     assert picture.references[1] is None
     assert follower.slots[7] is None
     assert picture.references[0] is not None
@@ -259,12 +270,29 @@ def test_redundant_headers_padding_and_the_container_record_are_understood() -> 
 
 
 def test_a_reduced_still_picture_header() -> None:
-    w = Writer().put(0, 3).put(1).put(1).put(4, 5).put(9, 4).put(8, 4).put(WIDTH - 1, 10).put(HEIGHT - 1, 9)
+    w = (
+        Writer()
+        .put(0, 3)
+        .put(1)
+        .put(1)
+        .put(4, 5)
+        .put(9, 4)
+        .put(8, 4)
+        .put(WIDTH - 1, 10)
+        .put(HEIGHT - 1, 9)
+    )
     sequence = sequence_header(w.put(0, 3).put(0).put(0, 16).bytes())
-    assert (sequence.reduced, sequence.width, sequence.height, sequence.order_hint_bits) == (True, WIDTH, HEIGHT, 0)
+    assert (sequence.reduced, sequence.width, sequence.height, sequence.order_hint_bits) == (
+        True,
+        WIDTH,
+        HEIGHT,
+        0,
+    )
 
 
-def specified_short_references(last: int, golden: int, hints: list[int], order: int, bits: int) -> list[int]:
+def specified_short_references(
+    last: int, golden: int, hints: list[int], order: int, bits: int
+) -> list[int]:
     """The steps of section 7.8, one after another."""
     chosen = [-1] * 7
     chosen[0], chosen[3] = last, golden
@@ -275,7 +303,11 @@ def specified_short_references(last: int, golden: int, hints: list[int], order: 
     def find(accept: Any, better: Any) -> int:
         best = -1
         for slot in range(8):
-            if not used[slot] and accept(shifted[slot]) and (best < 0 or better(shifted[slot], shifted[best])):
+            if (
+                not used[slot]
+                and accept(shifted[slot])
+                and (best < 0 or better(shifted[slot], shifted[best]))
+            ):
                 best = slot
         if best >= 0:
             used[best] = True
@@ -313,7 +345,10 @@ def test_short_references_in_a_stream() -> None:
     assert displays(picture) == [7, 6, 5, 2, 4, 3, 1]
 
 
-@pytest.mark.parametrize(("first", "second", "expected"), [(3, 1, 2), (1, 3, -2), (0, 127, 1), (127, 0, -1), (64, 0, -64)])
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [(3, 1, 2), (1, 3, -2), (0, 127, 1), (127, 0, -1), (64, 0, -64)],
+)
 def test_order_hints_wrap_around(first: int, second: int, expected: int) -> None:
     assert relative_distance(first, second, 7) == expected
     assert relative_distance(first, second, 0) == 0
@@ -362,5 +397,7 @@ def test_no_damage_does_more_than_a_data_error() -> None:
 
 
 def test_units_without_a_size_reach_to_the_end() -> None:
-    found = list(units(unit(PADDING, b"x" * 200) + unit(FRAME, b"abc", sized=False, layers=0b010_00_000)))
+    found = list(
+        units(unit(PADDING, b"x" * 200) + unit(FRAME, b"abc", sized=False, layers=0b010_00_000))
+    )
     assert found == [(PADDING, 0, 0, b"x" * 200), (FRAME, 2, 0, b"abc")]

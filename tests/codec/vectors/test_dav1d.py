@@ -1,4 +1,5 @@
-"""AV1's vectors from the memory of dav1d: right on known pans and the real clip, equal in every run, refused when in doubt."""
+"""AV1's vectors from the memory of dav1d: right on known pans and the real clip, equal in every
+run, refused when in doubt."""
 
 from __future__ import annotations
 
@@ -48,7 +49,9 @@ def frames_of(clip: Clip, stream: bytes, gop: int | None = 8, cell: int = 8) -> 
 @pytest.mark.parametrize("preset", ["medium", "fast"])
 @pytest.mark.parametrize("size", [(96, 128), (97, 131), (130, 258), (128, 384)], ids=str)
 @pytest.mark.parametrize("motion", MOTIONS, ids=str)
-def test_vectors_of_a_pan(pan: Pan, motion: tuple[float, float], size: tuple[int, int], preset: str) -> None:
+def test_vectors_of_a_pan(
+    pan: Pan, motion: tuple[float, float], size: tuple[int, int], preset: str
+) -> None:
     """Judged where the reference shows the whole cell; every vector by its own reference."""
     clip = pan(*size, 8, motion)
     right, count, inter = 0, 0, 0
@@ -77,7 +80,12 @@ def test_cells_of_four_pixels_repeat_those_of_eight(pan: Pan) -> None:
     clip = pan(97, 131, 4, (3, 2))
     stream = stream_of(clip, CODEC.encoder())
     for coarse, fine in zip(frames_of(clip, stream), frames_of(clip, stream, cell=4), strict=True):
-        if coarse.motion is None or coarse.motion.blocks is None or fine.motion is None or fine.motion.blocks is None:
+        if (
+            coarse.motion is None
+            or coarse.motion.blocks is None
+            or fine.motion is None
+            or fine.motion.blocks is None
+        ):
             assert coarse.index == 0
             continue
         assert fine.motion.blocks.references.shape == (1, 25, 33)
@@ -94,7 +102,11 @@ def test_ten_runs_give_the_same_vectors(pan: Pan) -> None:
     stream = stream_of(clip, CODEC.encoder())
     runs = set()
     for _ in range(10):
-        blocks = [frame.motion.blocks for frame in frames_of(clip, stream) if frame.motion and frame.motion.blocks]
+        blocks = [
+            frame.motion.blocks
+            for frame in frames_of(clip, stream)
+            if frame.motion and frame.motion.blocks
+        ]
         assert len(blocks) == 7
         runs.add(b"".join(part.vectors.tobytes() + part.references.tobytes() for part in blocks))
     assert len(runs) == 1
@@ -104,7 +116,9 @@ def test_two_streams_read_in_turn_do_not_mix(pan: Pan) -> None:
     clips = [pan(96, 128, 6, motion) for motion in ((3, 2), (-2, 1))]
     streams = [stream_of(clip, CODEC.encoder()) for clip in clips]
     alone = [list(frames_of(clip, stream)) for clip, stream in zip(clips, streams, strict=True)]
-    turns = zip(*(frames_of(clip, stream) for clip, stream in zip(clips, streams, strict=True)), strict=True)
+    turns = zip(
+        *(frames_of(clip, stream) for clip, stream in zip(clips, streams, strict=True)), strict=True
+    )
     for index, pair in enumerate(turns):
         for frame, frames in zip(pair, alone, strict=True):
             assert frame.motion is not None
@@ -113,14 +127,19 @@ def test_two_streams_read_in_turn_do_not_mix(pan: Pan) -> None:
 
 def test_without_motion_no_cell_of_a_new_scene_is_made_up(pan: Pan) -> None:
     clip = pan(96, 128, 4, (0, 0), cut=2)
-    shares = [frame.motion.intra_share for frame in frames_of(clip, stream_of(clip, CODEC.encoder())) if frame.motion]
+    shares = [
+        frame.motion.intra_share
+        for frame in frames_of(clip, stream_of(clip, CODEC.encoder()))
+        if frame.motion
+    ]
     assert shares[1] <= 0.01
     assert shares[2] >= 0.5
     assert shares[3] <= 0.05
 
 
 def test_one_step_of_the_real_clip(real_clip: Clip) -> None:
-    """Moved by each cell's own vector from its own reference, every P-frame is nearer than its neighbour left as it is."""
+    """Moved by each cell's own vector from its own reference, every P-frame is nearer than its
+    neighbour left as it is."""
     clip = replace(real_clip, length=24, fingerprint="24 frames")
     codec = Av1(gop=12, bitrate="1M")
     images, steps, stills, beyond = {}, [], [], 0
@@ -134,11 +153,15 @@ def test_one_step_of_the_real_clip(real_clip: Clip) -> None:
         error = np.full(frame.image.shape[:2], np.nan)
         for name in np.unique(references[references != NONE]):
             there = dense(references == name, 8, clip.height, clip.width)
-            error[there] = np.abs(moved(images[int(name)], blocks.vectors[0], 8) - frame.image).mean(-1)[there]
+            error[there] = np.abs(
+                moved(images[int(name)], blocks.vectors[0], 8) - frame.image
+            ).mean(-1)[there]
             beyond += int(name) < frame.index - 1
         covered = ~np.isnan(error)
         steps.append(error[covered].mean())
-        stills.append(np.abs(images[frame.index - 1].astype(float) - frame.image).mean(-1)[covered].mean())
+        stills.append(
+            np.abs(images[frame.index - 1].astype(float) - frame.image).mean(-1)[covered].mean()
+        )
         assert steps[-1] < 0.6 * stills[-1]
         assert covered.mean() > 0.8
     assert np.mean(steps) < 0.34 * np.mean(stills)
@@ -178,7 +201,12 @@ SABOTAGE = {
     "zeros": (memory, "array", filled(0, 0, 1), "0% of these are right"),
     "no vectors": (memory, "array", filled(0, 0, 0), "0% of the cells have a vector"),
     "names that there are not": (memory, "array", filled(0, 0, 255), "names a reference 255"),
-    "vectors too long": (memory, "array", filled(5000, 0, 1), "vectors beyond those that AV1 keeps"),
+    "vectors too long": (
+        memory,
+        "array",
+        filled(5000, 0, 1),
+        "vectors beyond those that AV1 keeps",
+    ),
     "another size of buffer": (dav1d, "_stored_shape", lambda picture: (3, 5), NOWHERE),
     "another format": (dav1d, "_FORMAT", np.uint64(10 << 32 | 1), NOWHERE),
     "the state not found": (dav1d, "_WRAPPER_WORDS", 1, NOWHERE),
@@ -188,7 +216,9 @@ SABOTAGE = {
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGE)
-def test_the_self_test_refuses_a_reader_that_goes_wrong(monkeypatch: pytest.MonkeyPatch, sabotage: str) -> None:
+def test_the_self_test_refuses_a_reader_that_goes_wrong(
+    monkeypatch: pytest.MonkeyPatch, sabotage: str
+) -> None:
     where, what, value, words = SABOTAGE[sabotage]
     monkeypatch.setattr(where, what, value)
     assert words in fresh_proof(monkeypatch).reason
@@ -201,7 +231,9 @@ def test_a_decoder_that_is_absent_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         Dav1dVectors.check()
 
 
-def test_slots_that_hold_other_pictures_than_they_should_are_found_out(pan: Pan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slots_that_hold_other_pictures_than_they_should_are_found_out(
+    pan: Pan, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Stale memory looks as it should but for the addresses of the pictures."""
     clip = pan(96, 128, 6, (3, 2))
     stream = stream_of(clip, CODEC.encoder())
@@ -220,10 +252,14 @@ def test_slots_that_hold_other_pictures_than_they_should_are_found_out(pan: Pan,
 
 
 def hidden_stream(clip: Clip) -> bytes:
-    """A stream of random access: pictures are coded before they are shown, and refer to later ones."""
+    """A stream of random access: pictures are coded before they are shown, and refer to later
+    ones."""
     stream = io.BytesIO()
     with av.open(stream, "w", format="matroska") as container:
-        options = {"preset": "8", "svtav1-params": "keyint=16:irefresh-type=2:lp=1:hierarchical-levels=3"}
+        options = {
+            "preset": "8",
+            "svtav1-params": "keyint=16:irefresh-type=2:lp=1:hierarchical-levels=3",
+        }
         video = container.add_stream("libsvtav1", rate=Fraction(30), options=options)
         video.width, video.height, video.pix_fmt = clip.width, clip.height, "yuv420p"
         for image in clip.images():

@@ -1,4 +1,5 @@
-"""Block vectors of FFmpeg's decoders on the grid, against a loop over pixels; and whole streams, with and without kernels."""
+"""Block vectors of FFmpeg's decoders on the grid, against a loop over pixels; and whole streams,
+with and without kernels."""
 
 from __future__ import annotations
 
@@ -22,7 +23,13 @@ SPLITS = {(16, 16): [(0, 0)], (16, 8): [(0, 0), (0, 8)], (8, 16): [(0, 0), (8, 0
           (8, 8): [(0, 0), (8, 0), (0, 8), (8, 8)]}  # fmt: skip
 
 
-def record(source: int, shape: tuple[int, int], corner: tuple[int, int], motion: tuple[int, int], scale: int = 4) -> tuple:
+def record(
+    source: int,
+    shape: tuple[int, int],
+    corner: tuple[int, int],
+    motion: tuple[int, int],
+    scale: int = 4,
+) -> tuple:
     centre = (corner[0] + shape[0] // 2, corner[1] + shape[1] // 2)
     return (source, *shape, 0, 0, *centre, 0, *motion, scale)
 
@@ -37,18 +44,30 @@ def random_blocks(height: int, width: int, seed: int) -> np.ndarray:
             for x, y in SPLITS[shape]:
                 for source in (-1, 1):
                     if rng.random() < 0.6:
-                        rows.append(record(source, shape, (left + x, top + y), tuple(rng.integers(1, 90, 2))))
+                        rows.append(
+                            record(
+                                source, shape, (left + x, top + y), tuple(rng.integers(1, 90, 2))
+                            )
+                        )
     return np.array(rows, RECORD)
 
 
-def rasterise_slowly(blocks: np.ndarray, height: int, width: int, sign: int) -> tuple[np.ndarray, np.ndarray]:
+def rasterise_slowly(
+    blocks: np.ndarray, height: int, width: int, sign: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Every pixel of every block, one by one."""
     field, valid = np.zeros((height, width, 2), np.float32), np.zeros((height, width), bool)
     for block in blocks[blocks["source"] == sign]:
-        left, top = int(block["dst_x"]) - int(block["w"]) // 2, int(block["dst_y"]) - int(block["h"]) // 2
+        left, top = (
+            int(block["dst_x"]) - int(block["w"]) // 2,
+            int(block["dst_y"]) - int(block["h"]) // 2,
+        )
         for y in range(top, min(top + int(block["h"]), height)):
             for x in range(left, min(left + int(block["w"]), width)):
-                field[y, x] = block["motion_x"] / block["motion_scale"], block["motion_y"] / block["motion_scale"]
+                field[y, x] = (
+                    block["motion_x"] / block["motion_scale"],
+                    block["motion_y"] / block["motion_scale"],
+                )
                 valid[y, x] = True
     return field, valid
 
@@ -61,7 +80,9 @@ def test_rasterise_equals_a_loop_over_blocks(form: str, cell: int, height: int, 
     for layer, (name, sign) in enumerate(((PAST, -1), (FUTURE, 1))):
         field, valid = rasterise_slowly(blocks, height, width, sign)
         np.testing.assert_array_equal(vectors[layer], field[::cell, ::cell])
-        np.testing.assert_array_equal(references[layer], np.where(valid[::cell, ::cell], name, NONE))
+        np.testing.assert_array_equal(
+            references[layer], np.where(valid[::cell, ::cell], name, NONE)
+        )
 
 
 def test_a_picture_of_the_past_alone_has_one_layer(form: str) -> None:
@@ -91,7 +112,8 @@ def test_blocks_beyond_the_picture_are_cut(form: str) -> None:
 
 
 def test_an_unused_direction_is_told_from_a_zero_vector(form: str) -> None:
-    """Parts of one macroblock that each use one direction are listed in both, the unused one as zero."""
+    """Parts of one macroblock that each use one direction are listed in both, the unused one as
+    zero."""
     part, left, right = (8, 16), (0, 0), (8, 0)
     rows = [
         record(-1, part, left, (12, 8)), record(-1, part, right, (0, 0)),
@@ -107,7 +129,9 @@ def test_an_unused_direction_is_told_from_a_zero_vector(form: str) -> None:
 def holed(height: int, width: int, length: int) -> list[Image]:
     """A pan with a patch of new noise in every frame, which no vector can predict."""
     rng = np.random.default_rng(0)
-    canvas = np.kron(rng.integers(0, 256, (height // 4 + 20, width // 4 + 20, 3)), np.ones((4, 4, 1))).astype(np.uint8)
+    canvas = np.kron(
+        rng.integers(0, 256, (height // 4 + 20, width // 4 + 20, 3)), np.ones((4, 4, 1))
+    ).astype(np.uint8)
     images = [canvas[i : i + height, 2 * i : 2 * i + width].copy() for i in range(length)]
     for image in images:
         image[16:48, 32:64] = rng.integers(0, 256, (32, 32, 3))
@@ -116,12 +140,21 @@ def holed(height: int, width: int, length: int) -> list[Image]:
 
 def stream(folder: Path, height: int, width: int, bframes: int, length: int = 10) -> Path:
     path = folder / "stream.mkv"
-    encode(iter(holed(height, width, length)), path, H264(gop=5, qp=24, bframes=bframes).encoder(), 25)
+    encode(
+        iter(holed(height, width, length)), path, H264(gop=5, qp=24, bframes=bframes).encoder(), 25
+    )
     return path
 
 
 def frames(path: Path, settings: MotionSettings, frame_threads: bool = False) -> list[Frame]:
-    return list(decode(path, 5, MotionSource(ExportedVectors, settings, residual=True), frame_threads=frame_threads))
+    return list(
+        decode(
+            path,
+            5,
+            MotionSource(ExportedVectors, settings, residual=True),
+            frame_threads=frame_threads,
+        )
+    )
 
 
 def assert_equal(first: list[Frame], second: list[Frame]) -> None:
@@ -139,9 +172,13 @@ def assert_equal(first: list[Frame], second: list[Frame]) -> None:
             np.testing.assert_array_equal(one.residual, other.residual)
 
 
-@pytest.mark.skipif(native.video_kernels() is None, reason="the compiled kernels cannot be used here")
+@pytest.mark.skipif(
+    native.video_kernels() is None, reason="the compiled kernels cannot be used here"
+)
 @pytest.mark.parametrize("bframes", [0, 2])
-@pytest.mark.parametrize("settings", [MotionSettings(4), MotionSettings(8), MotionSettings(8, "zero", True)])
+@pytest.mark.parametrize(
+    "settings", [MotionSettings(4), MotionSettings(8), MotionSettings(8, "zero", True)]
+)
 def test_streams_are_the_same_with_and_without_kernels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bframes: int, settings: MotionSettings
 ) -> None:
@@ -150,7 +187,11 @@ def test_streams_are_the_same_with_and_without_kernels(
     monkeypatch.setattr(native, "video_kernels", lambda: None)
     plain = frames(path, settings)
     assert_equal(compiled, plain)
-    shares = [frame.motion.intra_share for frame in compiled if frame.motion is not None and frame.distance]
+    shares = [
+        frame.motion.intra_share
+        for frame in compiled
+        if frame.motion is not None and frame.distance
+    ]
     assert max(shares) > 0.02, "the patch of noise is meant to be intra"
     assert min(shares) < 0.5
 

@@ -1,4 +1,5 @@
-"""H.264's headers: bits by the standard's own tables, and real streams of x264 with what x264 was told."""
+"""H.264's headers: bits by the standard's own tables, and real streams of x264 with what x264 was
+told."""
 
 from __future__ import annotations
 
@@ -14,7 +15,9 @@ from vssbench.core.errors import DataError
 from vssbench.core.video import Clip
 
 Pan = Callable[..., Clip]
-BASE = "keyint=6:min-keyint=6:scenecut=0:threads=1:b-adapt=0:weightp=0:ref=1:bframes=0:b-pyramid=none"
+BASE = (
+    "keyint=6:min-keyint=6:scenecut=0:threads=1:b-adapt=0:weightp=0:ref=1:bframes=0:b-pyramid=none"
+)
 
 
 def test_numbers_are_read_by_the_standards_tables() -> None:
@@ -39,11 +42,15 @@ def test_a_code_that_ends_too_early(payload: bytes) -> None:
 def stream(clip: Clip, parameters: str, form: str = "matroska") -> bytes:
     file = io.BytesIO()
     with av.open(file, "w", format=form) as container:
-        video = container.add_stream("libx264", rate=30, options={"x264-params": f"{BASE}:{parameters}"})
+        video = container.add_stream(
+            "libx264", rate=30, options={"x264-params": f"{BASE}:{parameters}"}
+        )
         assert isinstance(video, av.VideoStream)
         video.height, video.width, video.pix_fmt = clip.height, clip.width, "yuv420p"
         for image in clip.images():
-            container.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")))
+            container.mux(
+                video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"))
+            )
         container.mux(video.encode())
     return file.getvalue()
 
@@ -52,13 +59,21 @@ def slices(data: bytes, form: str | None = None) -> list[list[Slice]]:
     """The slices of each packet."""
     with av.open(io.BytesIO(data), format=form) as container:
         headers = Headers(container.streams.video[0].codec_context.extradata)
-        return [list(headers.slices(bytes(packet))) for packet in container.demux(video=0) if packet.size]
+        return [
+            list(headers.slices(bytes(packet)))
+            for packet in container.demux(video=0)
+            if packet.size
+        ]
 
 
 @pytest.mark.parametrize("form", ["matroska", "h264"])
 def test_units_are_parted_by_lengths_or_start_codes(pan: Pan, form: str) -> None:
-    found = slices(stream(pan(96, 128, 13, (2, 1)), "slices=2", form), form if form == "h264" else None)
-    assert [[part.kind for part in parts] for parts in found] == [[P if index % 6 else I] * 2 for index in range(13)]
+    found = slices(
+        stream(pan(96, 128, 13, (2, 1)), "slices=2", form), form if form == "h264" else None
+    )
+    assert [[part.kind for part in parts] for parts in found] == [
+        [P if index % 6 else I] * 2 for index in range(13)
+    ]
     assert [[part.first for part in parts] for parts in found] == [[True, False]] * 13
     assert [parts[0].idr for parts in found] == [index % 6 == 0 for index in range(13)]
 
@@ -66,16 +81,27 @@ def test_units_are_parted_by_lengths_or_start_codes(pan: Pan, form: str) -> None
 @pytest.mark.parametrize(
     "parameters",
     [
-        "ref=1", "ref=3", "bframes=2", "bframes=3:b-pyramid=strict", "weightp=2:ref=3", "bframes=2:weightb=1",
-        "interlaced=1", "cqm=jvt", "8x8dct=1:cqm8=2", "bframes=2:slices=3:ref=4", "qp=0",
+        "ref=1",
+        "ref=3",
+        "bframes=2",
+        "bframes=3:b-pyramid=strict",
+        "weightp=2:ref=3",
+        "bframes=2:weightb=1",
+        "interlaced=1",
+        "cqm=jvt",
+        "8x8dct=1:cqm8=2",
+        "bframes=2:slices=3:ref=4",
+        "qp=0",
     ],
-)  # fmt: skip
+)
 def test_all_of_a_header_is_read(pan: Pan, parameters: str) -> None:
     """A header's end reads right only if all before it was read.
 
     x264 marks references by command (the last flag) in a B-pyramid and for pairs of fields alone.
     """
-    found = [part for parts in slices(stream(pan(96, 128, 13, (2, 1)), parameters)) for part in parts]
+    found = [
+        part for parts in slices(stream(pan(96, 128, 13, (2, 1)), parameters)) for part in parts
+    ]
     told = {"ref": "1", "bframes": "0", **dict(pair.split("=") for pair in parameters.split(":"))}
     assert {part.kind for part in found} == ({I, P, B} if told["bframes"] != "0" else {I, P})
     assert all(part.sps.frames_only == ("interlaced" not in told) for part in found)
@@ -107,7 +133,10 @@ def test_headers_of_noise_end_in_words() -> None:
     rng = np.random.default_rng(0)
     refused = 0
     for _ in range(300):
-        unit = bytes([rng.choice([0x67, 0x68, 0x65, 0x41])]) + rng.integers(0, 256, 40).astype(np.uint8).tobytes()
+        unit = (
+            bytes([rng.choice([0x67, 0x68, 0x65, 0x41])])
+            + rng.integers(0, 256, 40).astype(np.uint8).tobytes()
+        )
         try:
             list(Headers(None).slices(b"\x00\x00\x01" + unit))
         except DataError as error:

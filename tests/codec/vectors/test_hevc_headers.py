@@ -1,4 +1,5 @@
-"""HEVC headers: bits, NAL units, parameter sets and reference picture sets, as the syntax tables of H.265 have them."""
+"""HEVC headers: bits, NAL units, parameter sets and reference picture sets, as the syntax tables of
+H.265 have them."""
 
 from __future__ import annotations
 
@@ -25,20 +26,37 @@ def test_parameter_sets_are_read_as_they_were_written(seed: int) -> None:
     written, meant = random_sets(rng, rng.randrange(7))
     nal, its = write_sps(rng, written)
     number, found = sequence_parameters(Bits(nal, "an SPS"))
-    assert (number, found.width, found.height, found.sets) == (its["id"], its["width"], its["height"], tuple(meant))
+    assert (number, found.width, found.height, found.sets) == (
+        its["id"],
+        its["width"],
+        its["height"],
+        tuple(meant),
+    )
     across, down = {1: (2, 2), 2: (2, 1), 3: (1, 1)}[its["colours"]]
     crop = its["crop"] or (0, 0, 0, 0)
     assert found.crop == (crop[0] * across, crop[1] * across, crop[2] * down, crop[3] * down)
-    assert (found.log2_min_block, found.log2_ctb, found.log2_lsb) == (3, 3 + its["difference"], its["log2_lsb"])
+    assert (found.log2_min_block, found.log2_ctb, found.log2_lsb) == (
+        3,
+        3 + its["difference"],
+        its["log2_lsb"],
+    )
     side = 1 << found.log2_ctb
     assert found.ctbs == ((its["height"] + side - 1) // side, (its["width"] + side - 1) // side)
-    assert (found.colours, found.separate_planes, found.offset_filter) == (its["colours"], its["separate"], its["sao"])
+    assert (found.colours, found.separate_planes, found.offset_filter) == (
+        its["colours"],
+        its["separate"],
+        its["sao"],
+    )
     assert (found.long_term, found.temporal_vectors) == (its["long"], its["temporal"])
     assert found.long_term_candidates == tuple(its["candidates"])
     nal, its = write_pps(rng, 5)
     number, picture = picture_parameters(Bits(nal, "a PPS"))
     assert (number, picture.sequence, picture.dependent_slices) == (its["id"], 5, its["dependent"])
-    assert (picture.output_flag, picture.extra_bits, picture.active) == (its["output"], its["extra"], its["active"])
+    assert (picture.output_flag, picture.extra_bits, picture.active) == (
+        its["output"],
+        its["extra"],
+        its["active"],
+    )
     assert (picture.tiles, picture.modification) == (its["tiles"], its["modification"])
 
 
@@ -79,7 +97,9 @@ def test_numbers_are_read_as_the_standard_codes_them() -> None:
     bits = Bits(w.nal(SPS), "a test")
     assert [bits.number("number") for _ in unsigned] == unsigned
     assert [bits.signed("number") for _ in signed] == signed
-    with pytest.raises(DataError, match="a test of the HEVC stream is broken: its x is 7, expected 6 at most"):
+    with pytest.raises(
+        DataError, match="a test of the HEVC stream is broken: its x is 7, expected 6 at most"
+    ):
         Bits(b"\0\0" + bytes([0b00010000]), "a test").number("x", 6)
     with pytest.raises(DataError, match="its x does not read"):
         Bits(bytes(12) + b"\1", "a test").number("x")
@@ -120,7 +140,8 @@ def test_a_nal_header_tells_type_layer_and_temporal_id() -> None:
 def test_the_decoder_configuration_is_read() -> None:
     units = [write_sps(random.Random(1), [])[0], write_pps(random.Random(1), 0)[0]]
     arrays = b"".join(
-        bytes([kind]) + b"\0\1" + len(unit).to_bytes(2, "big") + unit for kind, unit in zip((33, 34), units, strict=True)
+        bytes([kind]) + b"\0\1" + len(unit).to_bytes(2, "big") + unit
+        for kind, unit in zip((33, 34), units, strict=True)
     )
     data = bytes([1, *[0] * 20, 0xFF, 2]) + arrays
     assert configuration(data) == (units, 4)

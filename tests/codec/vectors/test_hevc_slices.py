@@ -1,4 +1,5 @@
-"""HEVC slice headers: picture order, reference picture sets and reference lists, on written headers and on x265's streams."""
+"""HEVC slice headers: picture order, reference picture sets and reference lists, on written headers
+and on x265's streams."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ IDR, CRA, TRAIL = 19, 21, 1
 
 
 class Coder:
-    """Writes slice headers of one stream by table 7.3.6.1, and works the expected lists out by the plain definitions."""
+    """Writes slice headers of one stream by table 7.3.6.1, and works the expected lists out by the
+    plain definitions."""
 
     def __init__(self, seed: int, **given: Any) -> None:
         self.rng = rng = random.Random(seed)
@@ -67,8 +69,11 @@ class Coder:
         w.u(20, 0xABCDE)
         return w.nal(IDR)
 
-    def inter(self, poc: int, kept: dict[int, str], letter: str, address: int = 0) -> tuple[bytes, tuple[list[int], list[int]]]:
-        """A slice of picture ``poc`` and its two lists. ``kept``: POC to ``short``, ``long`` or the same ``unused``."""
+    def inter(
+        self, poc: int, kept: dict[int, str], letter: str, address: int = 0
+    ) -> tuple[bytes, tuple[list[int], list[int]]]:
+        """A slice of picture ``poc`` and its two lists. ``kept``: POC to ``short``, ``long`` or the
+        same ``unused``."""
         rng, w, bits = self.rng, self.begin(TRAIL, address == 0, address), self.sps["log2_lsb"]
         self.middle(w, letter)
         w.u(bits, poc % (1 << bits))
@@ -76,7 +81,10 @@ class Coder:
         before = sorted((other for other in short if other < poc), reverse=True)
         after = sorted(other for other in short if other > poc)
         w.u(1, 0)
-        halves = [[(other - poc, "unused" not in kept[other]) for other in half] for half in (before, after)]
+        halves = [
+            [(other - poc, "unused" not in kept[other]) for other in half]
+            for half in (before, after)
+        ]
         write_set(w, {"before": halves[0], "after": halves[1]}, len(self.sets), len(self.sets))
         far = sorted((other for other in kept if other not in short), reverse=True)
         if self.sps["long"]:
@@ -84,7 +92,10 @@ class Coder:
         if self.sps["temporal"]:
             w.u(1, 1)
         self.filters(w)
-        used = [[other for other in half if "unused" not in kept[other]] for half in (before, after, far)]
+        used = [
+            [other for other in half if "unused" not in kept[other]]
+            for half in (before, after, far)
+        ]
         lists: tuple[list[int], list[int]] = ([], [])
         total, count = sum(map(len, used)), 2 if letter == "B" else 1
         lengths = list(self.pps["active"])
@@ -122,31 +133,57 @@ class Coder:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_order_and_lists_are_those_that_were_written(seed: int) -> None:
-    """Random coding order with small POC fields that wrap, unused and long-term references, modified lists, two slices."""
+    """Random coding order with small POC fields that wrap, unused and long-term references,
+    modified lists, two slices."""
     coder = Coder(seed, log2_lsb=4)
     rng, pictures = coder.rng, Pictures()
     found = pictures.access_unit([*coder.head, coder.keyframe()])
-    assert (found.sequence, found.poc, found.type, found.random_access, found.references) == (0, 0, "I", True, ())
+    assert (found.sequence, found.poc, found.type, found.random_access, found.references) == (
+        0,
+        0,
+        "I",
+        True,
+        (),
+    )
     kept, base = {0: "short"}, 0
     for _ in range(12):
         order = [base + 4, base + 2, base + 1, base + 3]
         for poc in order:
             for other in kept:
-                if coder.sps["long"] and rng.random() < 0.1 and other < poc and "long" not in kept[other]:
+                if (
+                    coder.sps["long"]
+                    and rng.random() < 0.1
+                    and other < poc
+                    and "long" not in kept[other]
+                ):
                     kept[other] = "long"
             if len(kept) > 5:
                 del kept[rng.choice(sorted(kept))]
             for other in kept:
-                kept[other] = kept[other].removesuffix(" unused") + (" unused" if rng.random() < 0.2 else "")
+                kept[other] = kept[other].removesuffix(" unused") + (
+                    " unused" if rng.random() < 0.2 else ""
+                )
             if all("unused" in use for use in kept.values()):
                 kept[max(kept)] = kept[max(kept)].removesuffix(" unused")
-            parts = [coder.inter(poc, kept, rng.choice("PB"), address) for address in (0, 5)[: rng.randint(1, 2)]]
+            parts = [
+                coder.inter(poc, kept, rng.choice("PB"), address)
+                for address in (0, 5)[: rng.randint(1, 2)]
+            ]
             found = pictures.access_unit([nal for nal, _ in parts])
-            assert (found.sequence, found.poc, found.random_access, found.decodable) == (0, poc, False, True)
-            assert [item.lists for item in found.slices] == [tuple(map(tuple, lists)) for _, lists in parts]
+            assert (found.sequence, found.poc, found.random_access, found.decodable) == (
+                0,
+                poc,
+                False,
+                True,
+            )
+            assert [item.lists for item in found.slices] == [
+                tuple(map(tuple, lists)) for _, lists in parts
+            ]
             assert [item.address for item in found.slices] == [0, 5][: len(parts)]
             assert found.type == ("B" if any(lists[1] for _, lists in parts) else "P")
-            assert found.references == tuple(sorted(other for other, use in kept.items() if "unused" not in use))
+            assert found.references == tuple(
+                sorted(other for other, use in kept.items() if "unused" not in use)
+            )
             kept[poc] = "short"
         base += 4
 
@@ -189,14 +226,21 @@ def test_headers_agree_with_ffmpeg(pan: Pan, codec: Hevc, parameters: dict[str, 
     data = stream(pan(160, 192, 20, (2, 1)), codec, **parameters)
     read = list(pictures_of(data))
     with av.open(io.BytesIO(data)) as container:
-        shown = [(frame.pts, "?IPB"[int(frame.pict_type)], frame.key_frame) for frame in container.decode(video=0)]
+        shown = [
+            (frame.pts, "?IPB"[int(frame.pict_type)], frame.key_frame)
+            for frame in container.decode(video=0)
+        ]
     ordered = sorted(read, key=lambda pair: (pair[1].sequence, pair[1].poc))
     assert [(packet.pts, its.type, its.random_access) for packet, its in ordered] == shown
     assert {len(its.slices) for _, its in read} == {2 if "slices" in parameters else 1}
     decoded: list[tuple[int, int]] = []
     for _, its in read:
-        assert (its.sequence, its.poc) == divmod(ordered.index(next(pair for pair in ordered if pair[1] is its)), codec.gop)
-        for number, poc in ((its.sequence, poc) for item in its.slices for entries in item.lists for poc in entries):
+        assert (its.sequence, its.poc) == divmod(
+            ordered.index(next(pair for pair in ordered if pair[1] is its)), codec.gop
+        )
+        for number, poc in (
+            (its.sequence, poc) for item in its.slices for entries in item.lists for poc in entries
+        ):
             assert (number, poc) in decoded
             assert poc in its.references
         assert [bool(item.lists[0]) for item in its.slices] == [its.type != "I"] * len(its.slices)
@@ -214,11 +258,15 @@ def test_leading_pictures_of_a_cut_open_gop_are_not_decodable(pan: Pan) -> None:
     for old in ("keyint=30", "min-keyint=30"):
         changed = changed.replace(old, old.replace("30", "8"))
     with av.open(file, "w", format="matroska") as container:  # encode() would refuse the open GOP
-        output = container.add_stream("libx265", rate=30, options={**settings.options, "x265-params": changed})
+        output = container.add_stream(
+            "libx265", rate=30, options={**settings.options, "x265-params": changed}
+        )
         assert isinstance(output, av.VideoStream)
         output.width, output.height, output.pix_fmt = 128, 96, "yuv420p"
         for image in pan(96, 128, 25, (2, 1)).images():
-            container.mux(output.encode(av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p")))
+            container.mux(
+                output.encode(av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p"))
+            )
         container.mux(output.encode())
     whole = list(pictures_of(file.getvalue()))
     assert all(its.decodable for _, its in whole)

@@ -1,4 +1,5 @@
-"""HEVC's vectors from libde265: what is in memory, matched pictures, named references; and how it fails."""
+"""HEVC's vectors from libde265: what is in memory, matched pictures, named references; and how it
+fails."""
 
 from __future__ import annotations
 
@@ -41,7 +42,10 @@ def stream(clip: Clip, container: str = "matroska", **options: Any) -> bytes:
     if container == "matroska":
         return file.getvalue()
     other = io.BytesIO()
-    with av.open(io.BytesIO(file.getvalue())) as source, av.open(other, "w", format=container) as target:
+    with (
+        av.open(io.BytesIO(file.getvalue())) as source,
+        av.open(other, "w", format=container) as target,
+    ):
         output = target.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.dts is not None:
@@ -51,7 +55,11 @@ def stream(clip: Clip, container: str = "matroska", **options: Any) -> bytes:
 
 
 def frames(data: bytes, size: tuple[int, int], cell: int = 4, length: int = LENGTH) -> list[Frame]:
-    return list(decode(io.BytesIO(data), GOP, MotionSource(LibDe265Vectors, MotionSettings(cell)), length, size))
+    return list(
+        decode(
+            io.BytesIO(data), GOP, MotionSource(LibDe265Vectors, MotionSettings(cell)), length, size
+        )
+    )
 
 
 def blocks_of(data: bytes, size: tuple[int, int], cell: int = 4) -> list[BlockVectors]:
@@ -61,7 +69,10 @@ def blocks_of(data: bytes, size: tuple[int, int], cell: int = 4) -> list[BlockVe
 
 @pytest.mark.usefixtures("need")
 @pytest.mark.parametrize("size", [(160, 224), (157, 217)])
-@pytest.mark.parametrize("options", [{}, {"refs": 3}, {"bframes": 2}, {"bframes": 3, "refs": 2}, {"bframes": 3, "cell": 8}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"refs": 3}, {"bframes": 2}, {"bframes": 3, "refs": 2}, {"bframes": 3, "cell": 8}],
+)
 @pytest.mark.parametrize("motion", [(3, 2), (2.25, -1.5), (13, -9)])
 def test_every_vector_leads_to_its_own_reference(
     pan: Pan, motion: tuple[float, float], options: dict[str, Any], size: tuple[int, int]
@@ -83,8 +94,16 @@ def test_every_vector_leads_to_its_own_reference(
             truth = np.multiply.outer(frame.index - references, np.array(motion))
             end_x, end_y = x + truth[..., 0], y[:, None] + truth[..., 1]
             # whole blocks of 32x32 inside this picture and that one
-            seen = (references != NONE) & (end_x >= 32) & (end_x < size[1] - 32) & (end_y >= 32) & (end_y < size[0] - 32)
-            seen &= (x >= 32) & (x < size[1] - 32) & (y >= 32)[:, None] & (y < size[0] - 32)[:, None]
+            seen = (
+                (references != NONE)
+                & (end_x >= 32)
+                & (end_x < size[1] - 32)
+                & (end_y >= 32)
+                & (end_y < size[0] - 32)
+            )
+            seen &= (
+                (x >= 32) & (x < size[1] - 32) & (y >= 32)[:, None] & (y < size[0] - 32)[:, None]
+            )
             errors.append(np.abs(vectors - truth)[seen].max(-1, initial=0))
             told |= set((frame.index - references[references != NONE]).tolist())
     error = np.concatenate(errors)
@@ -94,27 +113,39 @@ def test_every_vector_leads_to_its_own_reference(
     assert max(told) > 1 or options == {}
 
 
-def slow(data: bytes, cell: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> list[list[Any]]:
-    """Block by block from memory, all reads by hand: per picture in coded order {(row, column): {list: (poc, x, y)}}."""
+def slow(
+    data: bytes, cell: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> list[list[Any]]:
+    """Block by block from memory, all reads by hand: per picture in coded order {(row, column):
+    {list: (poc, x, y)}}."""
     kept: list[list[Any]] = []
     plain = libde265.read
 
     def watched(image: int, layout: Layout, picture: Any, *rest: Any) -> Any:
         its = picture.parameters
         coding, prediction = (
-            struct.unpack("<Q", ctypes.string_at(image + offset, 8))[0] for offset in (layout.coding, layout.prediction)
+            struct.unpack("<Q", ctypes.string_at(image + offset, 8))[0]
+            for offset in (layout.coding, layout.prediction)
         )
         step, found = 1 << its.log2_min_block, {}
         for row in range(-(-size[0] // cell)):
             for column in range(-(-size[1] // cell)):
                 y, x = row * cell, column * cell
-                block = ctypes.string_at(coding + 3 * (y // step * (its.width // step) + x // step), 3)
+                block = ctypes.string_at(
+                    coding + 3 * (y // step * (its.width // step) + x // step), 3
+                )
                 if block[1] & 3 == 0:
                     continue
-                motion = ctypes.string_at(prediction + 12 * (y // 4 * (its.width // 4) + x // 4), 12)
+                motion = ctypes.string_at(
+                    prediction + 12 * (y // 4 * (its.width // 4) + x // 4), 12
+                )
                 vectors = struct.unpack("<4h", motion[4:])
                 found[row, column] = {
-                    number: (picture.slices[0].lists[number][motion[2 + number]], vectors[2 * number], vectors[2 * number + 1])
+                    number: (
+                        picture.slices[0].lists[number][motion[2 + number]],
+                        vectors[2 * number],
+                        vectors[2 * number + 1],
+                    )
                     for number in (0, 1)
                     if motion[number]
                 }
@@ -152,25 +183,37 @@ def test_grids_equal_a_slow_reading(pan: Pan, cell: int, monkeypatch: pytest.Mon
 
 @pytest.mark.usefixtures("need")
 def test_the_two_decoders_show_the_same_pictures(pan: Pan, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its filters on, libde265's luma equals FFmpeg's bit by bit, so the pictures are matched rightly."""
+    """With its filters on, libde265's luma equals FFmpeg's bit by bit, so the pictures are matched
+    rightly."""
     data = stream(pan(104, 136, LENGTH, (3, -2)), bframes=3, refs=2)
     monkeypatch.setattr(libde265, "_FILTERS", ())
     calls = libde265.library().calls
     calls.de265_get_image_plane.restype = ctypes.c_void_p
-    calls.de265_get_image_plane.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_int)]
+    calls.de265_get_image_plane.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_int,
+        ctypes.POINTER(ctypes.c_int),
+    ]
     luma: dict[int, np.ndarray] = {}
     with av.open(io.BytesIO(data)) as container:
         units, size = configuration(container.streams.video[0].codec_context.extradata)
         decoder, stride = Decoder(libde265.library()), ctypes.c_int()
-        for number, packet in enumerate(packet for packet in container.demux(video=0) if packet.size):
+        for number, packet in enumerate(
+            packet for packet in container.demux(video=0) if packet.size
+        ):
             for image in decoder.decode([*units, *split(bytes(packet), size)], number):
                 plane = calls.de265_get_image_plane(image, 0, ctypes.byref(stride))
-                pixels = np.frombuffer(ctypes.string_at(plane, stride.value * 104), np.uint8).reshape(104, -1)[:, :136]
+                pixels = np.frombuffer(
+                    ctypes.string_at(plane, stride.value * 104), np.uint8
+                ).reshape(104, -1)[:, :136]
                 assert packet.pts is not None
                 luma[packet.pts] = pixels
         decoder.close()
     with av.open(io.BytesIO(data)) as container:
-        shown = {picture.pts: np.asarray(picture.to_ndarray()[:104]) for picture in container.decode(video=0)}
+        shown = {
+            picture.pts: np.asarray(picture.to_ndarray()[:104])
+            for picture in container.decode(video=0)
+        }
     assert luma.keys() == shown.keys()
     for time, pixels in luma.items():
         np.testing.assert_array_equal(pixels, shown[time])
@@ -190,7 +233,9 @@ def test_ten_runs_are_equal(pan: Pan) -> None:
 @pytest.mark.usefixtures("need")
 def test_containers_of_either_packet_form_give_the_same(pan: Pan) -> None:
     clip = pan(96, 128, LENGTH, (3, -2))
-    boxed, started, third = (blocks_of(stream(clip, name, refs=2), (96, 128)) for name in ("matroska", "mpegts", "mp4"))
+    boxed, started, third = (
+        blocks_of(stream(clip, name, refs=2), (96, 128)) for name in ("matroska", "mpegts", "mp4")
+    )
     assert len(boxed) == LENGTH - 2
     for blocks, *others in zip(boxed, started, third, strict=True):
         for other in others:
@@ -200,7 +245,10 @@ def test_containers_of_either_packet_form_give_the_same(pan: Pan) -> None:
 
 @pytest.mark.usefixtures("need")
 def test_the_past_is_the_nearest_earlier_reference(pan: Pan) -> None:
-    past = [blocks.past for blocks in blocks_of(stream(pan(96, 128, LENGTH, (3, -2)), bframes=3), (96, 128))]
+    past = [
+        blocks.past
+        for blocks in blocks_of(stream(pan(96, 128, LENGTH, (3, -2)), bframes=3), (96, 128))
+    ]
     # I0 B1 B2 B3 P4 B5 B6 P7 | I8 P9: a pyramid, whose middle B-frame is a reference
     assert past[0] == 0
     assert past[2] == 2
@@ -218,13 +266,22 @@ def fresh_library() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("fresh_library")
-def test_a_missing_library_is_told_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_library_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     broken = tmp_path / "libde265.so"
     broken.write_text("not a library")
     # the last is a library, but another
-    candidates = [(str(tmp_path / "absent.so"), "nobody"), (str(broken), "nobody"), ("libc.so.6", "nobody")]
+    candidates = [
+        (str(tmp_path / "absent.so"), "nobody"),
+        (str(broken), "nobody"),
+        ("libc.so.6", "nobody"),
+    ]
     monkeypatch.setattr(libde265, "_candidates", lambda: iter(candidates))
-    with pytest.raises(MotionUnavailable, match=r"need libde265, which was not found: pip install 'vssbench\[hevc\]'"):
+    with pytest.raises(
+        MotionUnavailable,
+        match=r"need libde265, which was not found: pip install 'vssbench\[hevc\]'",
+    ):
         LibDe265Vectors.check()
 
 
@@ -240,7 +297,9 @@ def test_the_library_is_named_with_its_version() -> None:
 def test_the_decoder_is_freed_whatever_happens(pan: Pan, monkeypatch: pytest.MonkeyPatch) -> None:
     made, closed = [], []
     plain_init, plain_close = Decoder.__init__, Decoder.close
-    monkeypatch.setattr(Decoder, "__init__", lambda self, source: (made.append(self), plain_init(self, source))[1])
+    monkeypatch.setattr(
+        Decoder, "__init__", lambda self, source: (made.append(self), plain_init(self, source))[1]
+    )
     monkeypatch.setattr(Decoder, "close", lambda self: (closed.append(self), plain_close(self))[1])
     data = stream(pan(96, 128, LENGTH, (3, -2)))
     frames(data, (96, 128))
@@ -266,7 +325,9 @@ def test_damaged_packets_are_refused_in_words_or_decoded(pan: Pan) -> None:
             reader.prepare(container.streams.video[0].codec_context)
             wrong = rng.randrange(LENGTH)
             try:
-                for number, packet in enumerate(packet for packet in container.demux(video=0) if packet.size):
+                for number, packet in enumerate(
+                    packet for packet in container.demux(video=0) if packet.size
+                ):
                     content = bytearray(bytes(packet))
                     for _ in range(rng.choice((1, 3, 20)) * (number == wrong)):
                         content[rng.randrange(4, len(content))] ^= 1 << rng.randrange(8)
@@ -293,7 +354,9 @@ def test_what_does_not_fit_is_refused_in_words(pan: Pan) -> None:
             return made
 
         larger = reader(104)
-        with pytest.raises(DataError, match=r"shows 128x96 pixels from \(0, 0\) on, expected 128x104"):
+        with pytest.raises(
+            DataError, match=r"shows 128x96 pixels from \(0, 0\) on, expected 128x104"
+        ):
             larger.packet(coded[0])
         untimed = av.Packet(bytes(coded[0]))
         nameless = reader()

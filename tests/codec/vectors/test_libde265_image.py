@@ -18,10 +18,14 @@ INTRA, INTER, SKIP = 0, 1, 2
 
 
 def parameters(log2_ctb: int = 5) -> SequenceParameters:
-    return SequenceParameters(WIDTH, HEIGHT, (0, 0, 0, 0), 3, log2_ctb, 8, 1, False, False, (), False, (), False)
+    return SequenceParameters(
+        WIDTH, HEIGHT, (0, 0, 0, 0), 3, log2_ctb, 8, 1, False, False, (), False, (), False
+    )
 
 
-def picture(*lists: tuple[tuple[int, ...], tuple[int, ...]], kind: str = "B", tiles: bool = False) -> Picture:
+def picture(
+    *lists: tuple[tuple[int, ...], tuple[int, ...]], kind: str = "B", tiles: bool = False
+) -> Picture:
     """One slice for each pair of lists, two blocks of 32x32 long, the last to the end."""
     slices = tuple(Slice(2 * number, pair) for number, pair in enumerate(lists))
     return Picture(0, 9, 1, kind, False, True, slices, (0, 4, 8), parameters(), tiles)
@@ -47,7 +51,10 @@ class FakeImage:
         blocks[..., 0], blocks[..., 1] = self.used & 1, self.used >> 1
         blocks[..., 2:4] = self.entries
         blocks[..., 4:] = self.vectors.reshape(HEIGHT // 4, WIDTH // 4, 4).view(np.uint8)
-        self.parts = [ctypes.create_string_buffer(data, len(data)) for data in (ctb, coding.tobytes(), blocks.tobytes())]
+        self.parts = [
+            ctypes.create_string_buffer(data, len(data))
+            for data in (ctb, coding.tobytes(), blocks.tobytes())
+        ]
         shapes = ((5, 3, 2), (3, WIDTH // 8, HEIGHT // 8), (2, WIDTH // 4, HEIGHT // 4))
         headers = [
             struct.pack("<QiB3xii", ctypes.addressof(part), columns * rows, log2, columns, rows)
@@ -71,7 +78,9 @@ def test_arrays_of_another_picture_are_not_found() -> None:
         find(image.build(), parameters(log2_ctb=4))
 
 
-def expected(image: FakeImage, its: Picture, cell: int, height: int, width: int, number: int) -> list[tuple[int, int, object]]:
+def expected(
+    image: FakeImage, its: Picture, cell: int, height: int, width: int, number: int
+) -> list[tuple[int, int, object]]:
     """Cell by cell: x and y in pixels, and the POC referred to, of list ``number``."""
     result: list[tuple[int, int, object]] = []
     for y in range(0, height, cell):
@@ -100,14 +109,17 @@ def expected(image: FakeImage, its: Picture, cell: int, height: int, width: int,
 def test_vectors_are_read_block_by_block(
     lists: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...], size: tuple[int, int], cell: int
 ) -> None:
-    """Two lists, intra blocks with stale vectors, slices with lists of their own, sizes that end within a cell."""
+    """Two lists, intra blocks with stale vectors, slices with lists of their own, sizes that end
+    within a cell."""
     image, its = FakeImage(), picture(*lists)
     address = image.build()
     found = read(address, find(address, parameters()), its, *size, cell)
     for number in (0, 1):
         pocs = [found.pocs[number][place] for place in found.places[number].ravel()]
         pairs = found.vectors[number].reshape(-1, 2).tolist()
-        assert [(x, y, poc) for (x, y), poc in zip(pairs, pocs, strict=True)] == expected(image, its, cell, *size, number)
+        assert [(x, y, poc) for (x, y), poc in zip(pairs, pocs, strict=True)] == expected(
+            image, its, cell, *size, number
+        )
 
 
 def test_a_p_picture_has_one_list() -> None:
@@ -134,7 +146,11 @@ def test_what_no_stream_can_hold_is_refused_in_words() -> None:
     image.modes[3, 4], image.used[6, 8], image.entries[6, 8] = SKIP, 3, 2
     refused(image, usual, "beyond the reference lists")
     refused(FakeImage(), picture(((8, 4), ()), kind="P"), "a P picture is predicted from list 1")
-    refused(FakeImage(), picture(((8, 4), (16, 12)), ((4, 8), (12, 16)), tiles=True), "in tiles, which is not handled")
+    refused(
+        FakeImage(),
+        picture(((8, 4), (16, 12)), ((4, 8), (12, 16)), tiles=True),
+        "in tiles, which is not handled",
+    )
     image = FakeImage()
     address = image.build()
     layout = find(address, parameters())

@@ -1,4 +1,5 @@
-"""Reading this process's own memory: what is there comes as it is, what is not there is an error and never a crash."""
+"""Reading this process's own memory: what is there comes as it is, what is not there is an error
+and never a crash."""
 
 from __future__ import annotations
 
@@ -14,7 +15,9 @@ from vssbench.codec.vectors import memory
 from vssbench.codec.vectors.memory import Unreadable
 from vssbench.core.errors import MotionUnavailable
 
-pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="this system has no /proc/self/mem")
+pytestmark = pytest.mark.skipif(
+    not os.path.exists("/proc/self/mem"), reason="this system has no /proc/self/mem"
+)
 
 
 def test_what_is_there_is_read() -> None:
@@ -38,7 +41,9 @@ def test_an_array_of_nothing_is_empty() -> None:
     assert memory.array(data.ctypes.data, (0, 3), np.int16).shape == (0, 3)
 
 
-@pytest.mark.parametrize("address", [0, 8, 1 << 46, (1 << 63) - 8, 1 << 63, (1 << 64) - 1, 1 << 70, -8])
+@pytest.mark.parametrize(
+    "address", [0, 8, 1 << 46, (1 << 63) - 8, 1 << 63, (1 << 64) - 1, 1 << 70, -8]
+)
 def test_a_wrong_address_is_an_error(address: int) -> None:
     with pytest.raises(Unreadable):
         memory.read(address, 8)
@@ -57,7 +62,8 @@ def test_words_stop_where_memory_ends() -> None:
         [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long],
     )
     libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-    start = libc.mmap(None, 2 * page, 3, 0x22, -1, 0)  # readable and writable, private and anonymous
+    # readable and writable, private and anonymous
+    start = libc.mmap(None, 2 * page, 3, 0x22, -1, 0)
     try:
         assert libc.munmap(start + page, page) == 0
         count = len(memory.words(start + page - 24, 100))

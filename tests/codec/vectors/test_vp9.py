@@ -1,4 +1,5 @@
-"""Vectors of VP9 against pans; its headers against what FFmpeg makes of real streams; what is refused."""
+"""Vectors of VP9 against pans; its headers against what FFmpeg makes of real streams; what is
+refused."""
 
 from __future__ import annotations
 
@@ -24,10 +25,14 @@ from vssbench.core.video import Clip, Frame
 
 Pan = Callable[..., Clip]
 
-needs_memory = pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="this system has no /proc/self/mem")
+needs_memory = pytest.mark.skipif(
+    not os.path.exists("/proc/self/mem"), reason="this system has no /proc/self/mem"
+)
 
 
-def encoded(clip: Clip, gop: int, settings: EncoderSettings | None = None, preset: str = "fast") -> io.BytesIO:
+def encoded(
+    clip: Clip, gop: int, settings: EncoderSettings | None = None, preset: str = "fast"
+) -> io.BytesIO:
     stream = io.BytesIO()
     encode(clip.images(), stream, settings or Vp9(gop=gop, preset=preset).encoder(), clip.fps)
     stream.seek(0)
@@ -40,36 +45,55 @@ HIDING = EncoderSettings(
     30,
     0,
     1_000_000,
-    {"keyint_min": "30", "auto-alt-ref": "1", "lag-in-frames": "25", "deadline": "realtime", "cpu-used": "5", "threads": "1"},
+    {
+        "keyint_min": "30",
+        "auto-alt-ref": "1",
+        "lag-in-frames": "25",
+        "deadline": "realtime",
+        "cpu-used": "5",
+        "threads": "1",
+    },
 )
 
 
 def frames_of(stream: io.BytesIO, clip: Clip, gop: int, cell: int = 8) -> Iterator[Frame]:
     source = MotionSource(Vp9Vectors, MotionSettings(cell))
-    return decode(io.BytesIO(stream.getvalue()), gop, source, clip.length, (clip.height, clip.width))
+    return decode(
+        io.BytesIO(stream.getvalue()), gop, source, clip.length, (clip.height, clip.width)
+    )
 
 
 @pytest.mark.parametrize("hiding", [False, True])
 def test_headers_agree_with_the_decoder(pan: Pan, hiding: bool) -> None:
     """One header a packet (two where a picture is hidden), and keyframes where FFmpeg sees them."""
     packets, hidden, follower = 0, 0, Stream()
-    stream = encoded(pan(96, 128, 30, (2.25, -1.5)), 30 if hiding else 10, HIDING if hiding else None)
+    stream = encoded(
+        pan(96, 128, 30, (2.25, -1.5)), 30 if hiding else 10, HIDING if hiding else None
+    )
     with av.open(stream, "r") as container:
         for packet in container.demux(video=0):
             pictures = packet.decode()
             showings = follower.packet(bytes(packet)) if packet.size else []
-            hidden += sum(not parse(frame).shown for frame in split(bytes(packet))) if packet.size else 0
+            hidden += (
+                sum(not parse(frame).shown for frame in split(bytes(packet))) if packet.size else 0
+            )
             packets += bool(packet.size)
-            assert [showing.picture.key for showing in showings] == [bool(picture.key_frame) for picture in pictures]
-            assert [bool(showing.picture.references) for showing in showings] == [int(p.pict_type) == 2 for p in pictures]
+            assert [showing.picture.key for showing in showings] == [
+                bool(picture.key_frame) for picture in pictures
+            ]
+            assert [bool(showing.picture.references) for showing in showings] == [
+                int(p.pict_type) == 2 for p in pictures
+            ]
     assert packets == 30
     assert (hidden > 0) == hiding
 
 
 def right_share(frames: list[Frame], motion: tuple[float, float]) -> tuple[float, float, float]:
-    """Shares of vectors within a quarter pixel of the truth, of cells that have one, and of references further back.
+    """Shares of vectors within a quarter pixel of the truth, of cells that have one, and of
+    references further back.
 
-    Only cells count that lie inside the image and whose true source lies inside its reference: elsewhere there is no truth.
+    Only cells count that lie inside the image and whose true source lies inside its reference:
+    elsewhere there is no truth.
     """
     right: list[bool] = []
     further, cells = 0, 0
@@ -82,8 +106,12 @@ def right_share(frames: list[Frame], motion: tuple[float, float]) -> tuple[float
         height, width = frame.image.shape[:2]
         assert not blocks.vectors[blocks.references == NONE].any()
         for row, column in np.ndindex(height // 8, width // 8):
-            for vector, reference in zip(blocks.vectors[:, row, column], blocks.references[:, row, column], strict=True):
-                x, y = (frame.index - (reference if reference != NONE else frame.index - 1)) * np.array(motion)
+            for vector, reference in zip(
+                blocks.vectors[:, row, column], blocks.references[:, row, column], strict=True
+            ):
+                x, y = (
+                    frame.index - (reference if reference != NONE else frame.index - 1)
+                ) * np.array(motion)
                 if not (0 <= 8 * column + x <= width - 8 and 0 <= 8 * row + y <= height - 8):
                     continue
                 cells += 1
@@ -97,7 +125,9 @@ def right_share(frames: list[Frame], motion: tuple[float, float]) -> tuple[float
 @pytest.mark.parametrize(("height", "width"), [(96, 128), (97, 131)])
 @pytest.mark.parametrize("motion", [(3, 2), (2.25, -1.5), (13, -9)])
 @pytest.mark.parametrize("preset", ["fast", "medium"])
-def test_vectors_of_a_pan(pan: Pan, motion: tuple[float, float], height: int, width: int, preset: str) -> None:
+def test_vectors_of_a_pan(
+    pan: Pan, motion: tuple[float, float], height: int, width: int, preset: str
+) -> None:
     clip = pan(height, width, 13, motion)
     frames = list(frames_of(encoded(clip, 6, preset=preset), clip, 6))
     right, covered, _ = right_share(frames, motion)
@@ -107,10 +137,13 @@ def test_vectors_of_a_pan(pan: Pan, motion: tuple[float, float], height: int, wi
 
 @needs_memory
 def test_references_further_back_are_resolved(pan: Pan) -> None:
-    """Two frames' motion is a whole number of pixels: libvpx likes the picture before the last where it has it."""
+    """Two frames' motion is a whole number of pixels: libvpx likes the picture before the last
+    where it has it."""
     motion = (2.5, 1.5)
     clip = pan(96, 128, 13, motion)
-    right, _, further = right_share(list(frames_of(encoded(clip, 13, preset="medium"), clip, 13)), motion)
+    right, _, further = right_share(
+        list(frames_of(encoded(clip, 13, preset="medium"), clip, 13)), motion
+    )
     assert right >= 0.95
     assert further >= 0.3
 
@@ -136,7 +169,9 @@ def test_one_step_predicts_better_than_no_motion(pan: Pan) -> None:
 def test_finer_cells_repeat_the_blocks(pan: Pan, height: int, width: int) -> None:
     clip = pan(height, width, 4, (2, 1))
     stream = encoded(clip, 4)
-    for coarse, fine in zip(frames_of(stream, clip, 4), frames_of(stream, clip, 4, cell=4), strict=True):
+    for coarse, fine in zip(
+        frames_of(stream, clip, 4), frames_of(stream, clip, 4, cell=4), strict=True
+    ):
         assert coarse.motion is not None
         assert fine.motion is not None
         if coarse.distance == 0:
@@ -149,8 +184,12 @@ def test_finer_cells_repeat_the_blocks(pan: Pan, height: int, width: int) -> Non
         assert theirs.references.shape[1:] == (rows, columns)
         for row in range(rows):
             for column in range(columns):
-                np.testing.assert_array_equal(theirs.vectors[:, row, column], ours.vectors[:, row // 2, column // 2])
-                np.testing.assert_array_equal(theirs.references[:, row, column], ours.references[:, row // 2, column // 2])
+                np.testing.assert_array_equal(
+                    theirs.vectors[:, row, column], ours.vectors[:, row // 2, column // 2]
+                )
+                np.testing.assert_array_equal(
+                    theirs.references[:, row, column], ours.references[:, row // 2, column // 2]
+                )
         assert theirs.past == ours.past == coarse.index - 1
 
 
@@ -160,7 +199,11 @@ def test_ten_passes_are_equal(pan: Pan) -> None:
     stream = encoded(clip, 7)
 
     def once() -> list[BlockVectors]:
-        return [frame.motion.blocks for frame in frames_of(stream, clip, 7) if frame.motion and frame.motion.blocks]
+        return [
+            frame.motion.blocks
+            for frame in frames_of(stream, clip, 7)
+            if frame.motion and frame.motion.blocks
+        ]
 
     first = once()
     assert len(first) == 6
@@ -195,7 +238,8 @@ def test_a_stream_with_hidden_pictures_is_refused(pan: Pan) -> None:
 
 @needs_memory
 def test_damage_is_refused_or_does_no_harm(pan: Pan) -> None:
-    """Bits flipped and ends cut off: an error in words, or vectors of pictures that are there; never anything else."""
+    """Bits flipped and ends cut off: an error in words, or vectors of pictures that are there;
+    never anything else."""
     clip = pan(64, 96, 8, (2, 1))
     whole, rng = encoded(clip, 4).getvalue(), np.random.default_rng(0)
     refused = []
@@ -207,7 +251,9 @@ def test_damage_is_refused_or_does_no_harm(pan: Pan) -> None:
             for frame in frames_of(io.BytesIO(bytes(data)), clip, 4):
                 assert frame.motion is not None
                 if frame.motion.blocks is not None:
-                    assert set(frame.motion.blocks.named) <= set(range(frame.index - frame.distance, frame.index))
+                    assert set(frame.motion.blocks.named) <= set(
+                        range(frame.index - frame.distance, frame.index)
+                    )
         except (DataError, MotionUnavailable) as error:
             refused.append(str(error))
     assert len(refused) > 10
@@ -229,7 +275,9 @@ def test_a_picture_that_no_header_told_of_is_refused(pan: Pan) -> None:
         context = container.streams.video[0].codec_context
         reader = Vp9Vectors(64, 64, 8)
         reader.prepare(context)
-        pictures = [picture for packet in container.demux(video=0) for picture in context.decode(packet)]
+        pictures = [
+            picture for packet in container.demux(video=0) for picture in context.decode(packet)
+        ]
         with pytest.raises(DataError, match="picture 0"):
             list(reader.picture(0, pictures[0], context))
 
@@ -244,11 +292,14 @@ def records(references: list[list[tuple[int, int]]], moves: int = 0) -> np.ndarr
 def test_compound_blocks_have_two_vectors() -> None:
     made = records([[(0, 2), (1, -1), (-1, -1)]])
     made["mv"][0, 0] = [(8, -4), (-12, 1)]
-    made["mv"][0, 1] = [(2, 3), (99, 99)]  # of the second, which there is not, old values stand in memory
+    # of the second, which there is not, old values stand in memory
+    made["mv"][0, 1] = [(2, 3), (99, 99)]
     made["mv"][0, 2] = 77
     vectors, references = resolve(9, made, [8, 4, 2])
     np.testing.assert_array_equal(references, [[[8, 4, NONE]], [[2, NONE, NONE]]])
-    np.testing.assert_array_equal(vectors, [[[(1, -0.5), (0.25, 0.375), (0, 0)]], [[(-1.5, 0.125), (0, 0), (0, 0)]]])
+    np.testing.assert_array_equal(
+        vectors, [[[(1, -0.5), (0.25, 0.375), (0, 0)]], [[(-1.5, 0.125), (0, 0), (0, 0)]]]
+    )
     assert (vectors.dtype, references.dtype) == (np.float32, np.int32)
     vectors, references = resolve(9, made[:, 1:], [8, 4, HIDDEN])
     assert len(vectors) == len(references) == 1
@@ -312,13 +363,19 @@ class TestProof:
 
     @pytest.mark.parametrize("words", [-9, -1, 1, 9])
     def test_another_place(self, monkeypatch: pytest.MonkeyPatch, words: int) -> None:
-        monkeypatch.setattr(vp9, "find", lambda state, blocks: [place + words for place in find(state, blocks)])
+        monkeypatch.setattr(
+            vp9, "find", lambda state, blocks: [place + words for place in find(state, blocks)]
+        )
         assert proof.prove(Vp9()).reason
 
     @pytest.mark.parametrize("shift", [2, 4, 6, 8])
-    def test_records_beside_the_true_ones(self, monkeypatch: pytest.MonkeyPatch, shift: int) -> None:
+    def test_records_beside_the_true_ones(
+        self, monkeypatch: pytest.MonkeyPatch, shift: int
+    ) -> None:
         true = memory.array
-        monkeypatch.setattr(memory, "array", lambda address, shape, kind: true(address + shift, shape, kind))
+        monkeypatch.setattr(
+            memory, "array", lambda address, shape, kind: true(address + shift, shape, kind)
+        )
         assert proof.prove(Vp9()).reason
 
     def test_a_decoder_that_holds_no_such_thing(self, monkeypatch: pytest.MonkeyPatch) -> None:

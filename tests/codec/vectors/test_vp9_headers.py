@@ -7,30 +7,65 @@ import pytest
 from vssbench.codec.vectors.vp9_headers import HIDDEN, Header, Stream, parse, split
 from vssbench.core.errors import DataError
 
-MARKER, PROFILES = "10", {0: "00", 1: "10", 2: "01", 3: "110"}  # the low bit first; profile 3 has a reserved bit
+# the low bit first; profile 3 has a reserved bit
+MARKER, PROFILES = "10", {0: "00", 1: "10", 2: "01", 3: "110"}
 SYNC, SIZE = f"{0x498342:024b}", f"{127:016b}{95:016b}" + "0"
 
 
 def written(bits: str) -> bytes:
     """Bits as bytes, padded with zeros, and a few bytes of what follows a header."""
     whole = bits + "0" * (-len(bits) % 8)
-    return bytes(int(whole[start : start + 8], 2) for start in range(0, len(whole), 8)) + b"\x00\x01\x02\x03"
+    return (
+        bytes(int(whole[start : start + 8], 2) for start in range(0, len(whole), 8))
+        + b"\x00\x01\x02\x03"
+    )
 
 
 def key(profile: int = 0, shown: bool = True) -> bytes:
     depth, colour = "0" * (profile >= 2), "0010" + "110" * (profile & 1)
-    return written(MARKER + PROFILES[profile] + "0" + "0" + f"{shown:d}" + "0" + SYNC + depth + colour + SIZE)
+    return written(
+        MARKER + PROFILES[profile] + "0" + "0" + f"{shown:d}" + "0" + SYNC + depth + colour + SIZE
+    )
 
 
-def inter(refreshed: int, slots: tuple[int, int, int], profile: int = 0, shown: bool = True, resilient: bool = False) -> bytes:
-    bits = MARKER + PROFILES[profile] + "0" + "1" + f"{shown:d}{resilient:d}" + "0" * (not shown) + "00" * (not resilient)
-    return written(bits + f"{refreshed:08b}" + "".join(f"{slot:03b}{number == 2:d}" for number, slot in enumerate(slots)))
+def inter(
+    refreshed: int,
+    slots: tuple[int, int, int],
+    profile: int = 0,
+    shown: bool = True,
+    resilient: bool = False,
+) -> bytes:
+    bits = (
+        MARKER
+        + PROFILES[profile]
+        + "0"
+        + "1"
+        + f"{shown:d}{resilient:d}"
+        + "0" * (not shown)
+        + "00" * (not resilient)
+    )
+    return written(
+        bits
+        + f"{refreshed:08b}"
+        + "".join(f"{slot:03b}{number == 2:d}" for number, slot in enumerate(slots))
+    )
 
 
-def intra_only(refreshed: int, profile: int = 0, colours: str = "0101" + "110", resilient: bool = False) -> bytes:
+def intra_only(
+    refreshed: int, profile: int = 0, colours: str = "0101" + "110", resilient: bool = False
+) -> bytes:
     depth = "1" * (profile >= 2)
     told = (depth + (colours if profile & 1 else colours[:4])) if profile else ""
-    bits = MARKER + PROFILES[profile] + "0" + "1" + "0" + f"{resilient:d}" + "1" + "01" * (not resilient)
+    bits = (
+        MARKER
+        + PROFILES[profile]
+        + "0"
+        + "1"
+        + "0"
+        + f"{resilient:d}"
+        + "1"
+        + "01" * (not resilient)
+    )
     return written(bits + SYNC + told + f"{refreshed:08b}" + SIZE)
 
 
@@ -40,13 +75,20 @@ def repeat(slot: int, profile: int = 0) -> bytes:
 
 def superframe(*frames: bytes, width: int = 2) -> bytes:
     marker = bytes([0b11000000 | (width - 1) << 3 | (len(frames) - 1)])
-    return b"".join(frames) + marker + b"".join(len(frame).to_bytes(width, "little") for frame in frames) + marker
+    return (
+        b"".join(frames)
+        + marker
+        + b"".join(len(frame).to_bytes(width, "little") for frame in frames)
+        + marker
+    )
 
 
 @pytest.mark.parametrize("profile", range(4))
 def test_headers_of_all_profiles(profile: int) -> None:
     assert parse(key(profile)) == Header(profile, key=True, refreshed=0xFF)
-    assert parse(key(profile, shown=False)) == Header(profile, key=True, shown=False, refreshed=0xFF)
+    assert parse(key(profile, shown=False)) == Header(
+        profile, key=True, shown=False, refreshed=0xFF
+    )
     for resilient in (False, True):
         expected = Header(profile, refreshed=0b1000_0101, slots=(7, 0, 5))
         assert parse(inter(0b1000_0101, (7, 0, 5), profile, resilient=resilient)) == expected
@@ -101,7 +143,12 @@ def test_superframes(width: int) -> None:
 
 def names(stream: Stream, packet: bytes) -> list[tuple[int, list[int], bool, bool]]:
     return [
-        (showing.index, [reference.index for reference in showing.picture.references], showing.again, showing.latest)
+        (
+            showing.index,
+            [reference.index for reference in showing.picture.references],
+            showing.again,
+            showing.latest,
+        )
         for showing in stream.packet(packet)
     ]
 
@@ -119,7 +166,9 @@ def test_slots_are_followed() -> None:
     assert names(stream, repeat(1)) == [(6, [1, 0, 0], True, False)]
     assert names(stream, inter(0b001, (0, 1, 2))) == [(7, [4, 2, 5], False, True)]
     # a picture that is shown before a hidden one of its own packet is not the last that was coded
-    assert names(stream, superframe(inter(1, (0, 0, 0)), inter(4, (0, 0, 0), shown=False))) == [(8, [7, 7, 7], False, False)]
+    assert names(stream, superframe(inter(1, (0, 0, 0)), inter(4, (0, 0, 0), shown=False))) == [
+        (8, [7, 7, 7], False, False)
+    ]
     assert names(stream, intra_only(0b11)) == []
     assert names(stream, inter(0, (0, 1, 3))) == [(9, [HIDDEN, HIDDEN, 0], False, True)]
     assert names(stream, key()) == [(10, [], False, True)]

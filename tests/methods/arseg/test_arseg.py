@@ -32,7 +32,8 @@ def test_keyframe_equals_the_per_frame_network():
 
 
 def test_the_reference_follows_the_motion():
-    """With the low-resolution feature silenced, what a non-keyframe sees is the keyframe's feature, moved."""
+    """With the low-resolution feature silenced, what a non-keyframe sees is the keyframe's feature,
+    moved."""
     model = create(SMALL).eval()
     reference = torch.randn(1, model.high.feature_channels, 8, 20)
     low = torch.zeros(1, model.high.feature_channels, 4, 10)
@@ -50,7 +51,13 @@ def test_the_keyframe_network_stays_frozen():
     freeze(model, phase.frozen)
     before = {key: value.clone() for key, value in model.high.state_dict().items()}
     label = torch.randint(0, 4, (2, 64, 96))
-    batch = Batch(torch.rand(2, 3, 64, 96), label, torch.ones(4), torch.rand(2, 3, 64, 96), torch.zeros(2, 2, 64, 96))
+    batch = Batch(
+        torch.rand(2, 3, 64, 96),
+        label,
+        torch.ones(4),
+        torch.rand(2, 3, 64, 96),
+        torch.zeros(2, 2, 64, 96),
+    )
     optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     sum(model.loss(phase, batch).values()).backward()
     optimiser.step()
@@ -59,19 +66,27 @@ def test_the_keyframe_network_stays_frozen():
 
 
 def test_feature_similarity_is_zero_where_nothing_differs():
-    """At scale 1, with the LR network equal to the HR one and CReFF adding nothing, both features are the same."""
+    """At scale 1, with the LR network equal to the HR one and CReFF adding nothing, both features
+    are the same."""
     model = create("arseg[backbone=bise18,width=0.125,scale=1]").eval()
     model.begin_phase(model.phases()[1])
     torch.nn.init.zeros_(model.fusion.value.weight)
     label = torch.zeros(1, 64, 96, dtype=torch.long)
-    batch = Batch(torch.rand(1, 3, 64, 96), label, torch.ones(4), torch.rand(1, 3, 64, 96), torch.zeros(1, 2, 64, 96))
+    batch = Batch(
+        torch.rand(1, 3, 64, 96),
+        label,
+        torch.ones(4),
+        torch.rand(1, 3, 64, 96),
+        torch.zeros(1, 2, 64, 96),
+    )
     with torch.no_grad():
         assert float(model.loss(model.phases()[2], batch)["feature"]) < 1e-8
 
 
 @pytest.mark.parametrize("text", [SMALL, "arseg[width=0.125]", "arseg[style=semseg,width=0.125]"])
 def test_at_full_scale_with_an_idle_fusion_a_repeated_keyframe_is_the_keyframe(text):
-    """At distance 0: the LR network equal to the HR one and at its scale, the values that CReFF adds all zero."""
+    """At distance 0: the LR network equal to the HR one and at its scale, the values that CReFF
+    adds all zero."""
     model = create(text.replace("]", ",scale=1]")).eval()
     model.begin_phase(model.phases()[1])
     for parameter in model.fusion.value.parameters():
@@ -79,11 +94,14 @@ def test_at_full_scale_with_an_idle_fusion_a_repeated_keyframe_is_the_keyframe(t
     image = torch.rand(1, 3, 75, 101)
     with torch.no_grad():
         key, reference = model.keyframe(image)
-        assert torch.allclose(model.nonkeyframe(image, torch.zeros(1, 2, 75, 101), reference), key, atol=1e-5)
+        assert torch.allclose(
+            model.nonkeyframe(image, torch.zeros(1, 2, 75, 101), reference), key, atol=1e-5
+        )
 
 
 def test_without_fusion_the_low_resolution_network_decides():
-    """Table 3, w/o CReFF: classified at low resolution by the keyframe network's last convolution, then enlarged."""
+    """Table 3, w/o CReFF: classified at low resolution by the keyframe network's last convolution,
+    then enlarged."""
     model = create("arseg[fusion=none,width=0.125]").eval()
     image = torch.rand(1, 3, 64, 96)
     with torch.no_grad():
@@ -115,30 +133,40 @@ def test_without_warp_no_motion_is_needed():
 
 
 def test_divergence_training_compares_predictions():
-    """fst=kl_predictions is 0 where both networks predict the same, and fst=none has no such term."""
+    """fst=kl_predictions is 0 where both networks predict the same, and fst=none has no such
+    term."""
     model = create("arseg[backbone=bise18,width=0.125,scale=1,fst=kl_predictions]").eval()
     model.begin_phase(model.phases()[1])
     for parameter in model.fusion.value.parameters():
         torch.nn.init.zeros_(parameter)
     batch = Batch(
-        torch.rand(1, 3, 64, 96), torch.zeros(1, 64, 96, dtype=torch.long), torch.ones(4), torch.rand(1, 3, 64, 96),
+        torch.rand(1, 3, 64, 96), torch.zeros(1, 64, 96, dtype=torch.long), torch.ones(4),
+        torch.rand(1, 3, 64, 96),
         torch.zeros(1, 2, 64, 96),
     )  # fmt: skip
     with torch.no_grad():
         assert abs(float(model.loss(model.phases()[2], batch)["feature"])) < 1e-6
-        assert "feature" not in create("arseg[backbone=bise18,width=0.125,fst=none]").eval().loss(model.phases()[2], batch)
+        assert "feature" not in create("arseg[backbone=bise18,width=0.125,fst=none]").eval().loss(
+            model.phases()[2], batch
+        )
 
 
 @pytest.mark.parametrize(
     "text",
-    ["arseg[location=ntask,fusion=warp]", "arseg[backbone=bise18,style=semseg]", "arseg[backbone=bise18,location=nfeat]"],
+    [
+        "arseg[location=ntask,fusion=warp]",
+        "arseg[backbone=bise18,style=semseg]",
+        "arseg[backbone=bise18,location=nfeat]",
+    ],
 )
 def test_what_does_not_exist_together_is_refused_in_words(text):
     with pytest.raises(UsageError, match=r"leave it out|fuses before c1x1"):
         create(text)
 
 
-@pytest.mark.parametrize("text", ["arseg[backbone=vgg]", "arseg[scale=2]", "arseg[window=4]", "arseg[warp=magic]"])
+@pytest.mark.parametrize(
+    "text", ["arseg[backbone=vgg]", "arseg[scale=2]", "arseg[window=4]", "arseg[warp=magic]"]
+)
 def test_wrong_parameters_are_refused_in_words(text):
     with pytest.raises(UsageError, match="arseg: "):
         create(text)
@@ -151,7 +179,8 @@ def test_foreign_weights_are_refused_in_words():
 
 @pytest.mark.parametrize(("start", "copied"), [("hr", True), ("own", False)])
 def test_where_the_low_resolution_network_starts(start, copied):
-    """From the keyframe network, or from what it holds, as the authors' does from ImageNet; the last convolution is one."""
+    """From the keyframe network, or from what it holds, as the authors' does from ImageNet; the
+    last convolution is one."""
     model = create(f"arseg[width=0.125,start={start}]")
     high, low = model.high.backbone.conv1.weight, model.low.backbone.conv1.weight
     torch.nn.init.ones_(high)

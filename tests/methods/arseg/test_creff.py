@@ -42,7 +42,9 @@ def upsampled(low, height, width):
 
 def convolved(image, convolution):
     """A 3x3 convolution with zeros around the image, each group of channels by itself."""
-    weight, bias = (value.detach().double().numpy() for value in (convolution.weight, convolution.bias))
+    weight, bias = (
+        value.detach().double().numpy() for value in (convolution.weight, convolution.bias)
+    )
     outputs, inputs = weight.shape[:2]
     per_group = outputs // convolution.groups
     padded = np.pad(image, ((0, 0), (1, 1), (1, 1)))
@@ -51,7 +53,9 @@ def convolved(image, convolution):
         first = o // per_group * inputs
         for y in range(image.shape[1]):
             for x in range(image.shape[2]):
-                out[o, y, x] = (padded[first : first + inputs, y : y + 3, x : x + 3] * weight[o]).sum() + bias[o]
+                out[o, y, x] = (
+                    padded[first : first + inputs, y : y + 3, x : x + 3] * weight[o]
+                ).sum() + bias[o]
     return out
 
 
@@ -66,7 +70,9 @@ def attended(query, key, value, window, scale):
             for dy in range(-reach, reach + 1):
                 for dx in range(-reach, reach + 1):
                     inside = 0 <= y + dy < height and 0 <= x + dx < width
-                    scores.append(scale * float(query[:, y, x] @ key[:, y + dy, x + dx]) if inside else 0.0)
+                    scores.append(
+                        scale * float(query[:, y, x] @ key[:, y + dy, x + dx]) if inside else 0.0
+                    )
                     values.append(value[:, y + dy, x + dx] if inside else np.zeros(channels))
             weights = np.exp(np.array(scores) - max(scores))
             out[:, y, x] = (weights[:, None] * np.array(values)).sum(0) / weights.sum()
@@ -83,7 +89,11 @@ def test_pixel_by_pixel(options):
     low, reference = torch.randn(1, 4, 5, 6), torch.randn(1, 4, 9, 11)
     small, large = low[0].double().numpy(), reference[0].double().numpy()
     raised = upsampled(small, 9, 11)
-    query, key, value = convolved(raised, fusion.query), convolved(large, fusion.key), convolved(large, fusion.value)
+    query, key, value = (
+        convolved(raised, fusion.query),
+        convolved(large, fusion.key),
+        convolved(large, fusion.value),
+    )
     scale = 1 / math.sqrt(4) if options.get("scaled") else 1.0
     expected = attended(query, key, value, options.get("window", 7), scale)
     if options.get("direct", True):
@@ -98,12 +108,15 @@ def test_convolution_alone():
     fusion = make(kind="conv")
     low, reference = torch.randn(1, 4, 9, 11), torch.randn(1, 4, 9, 11)
     with torch.no_grad():
-        expected = F.conv2d(torch.cat([low, reference], 1), fusion.mix.weight, fusion.mix.bias, padding=1)
+        expected = F.conv2d(
+            torch.cat([low, reference], 1), fusion.mix.weight, fusion.mix.bias, padding=1
+        )
         assert torch.allclose(fusion(low, reference), expected, atol=1e-5)
 
 
 def test_global_attention_by_torchs_own():
-    """F_GA: every pixel attends to a grid at 1/32, by torch's multi-head attention of one head; keys behind the values."""
+    """F_GA: every pixel attends to a grid at 1/32, by torch's multi-head attention of one head;
+    keys behind the values."""
     fusion = make(kind="global")
     low, reference = torch.randn(1, 4, 64, 96), torch.randn(1, 4, 64, 96)
     attention = torch.nn.MultiheadAttention(4, 1, batch_first=True).eval()
@@ -113,7 +126,10 @@ def test_global_attention_by_torchs_own():
         attention.in_proj_bias.copy_(torch.cat([layer.bias for layer in layers]))
         attention.out_proj.load_state_dict(fusion.project["out"].state_dict())
         values = fusion.value(reference)
-        grids = [F.interpolate(x, (2, 3), mode="bilinear", align_corners=True) for x in (fusion.key(values), values)]
+        grids = [
+            F.interpolate(x, (2, 3), mode="bilinear", align_corners=True)
+            for x in (fusion.key(values), values)
+        ]
         query, key, value = (x.flatten(2).transpose(1, 2) for x in (fusion.query(low), *grids))
         found, _ = attention(query, key, value)
         expected = low + found.transpose(1, 2).view(1, 4, 64, 96)
@@ -126,7 +142,8 @@ def test_thirty_parameters_a_channel():
 
 @pytest.mark.parametrize("mode", ["exact", "paper"])
 def test_warp_by_hand(mode):
-    """Each pixel from its four neighbours, zero outside; ``paper``: positions scaled by W/(W-1) about the centre."""
+    """Each pixel from its four neighbours, zero outside; ``paper``: positions scaled by W/(W-1)
+    about the centre."""
     torch.manual_seed(1)
     feature, motion = torch.randn(1, 3, 6, 7), torch.randn(1, 2, 6, 7) * 2
     expected = np.zeros((3, 6, 7))

@@ -1,4 +1,5 @@
-"""The fused forms of CReFF against a re-statement pixel by pixel and against the steps one by one."""
+"""The fused forms of CReFF against a re-statement pixel by pixel and against the steps one by
+one."""
 
 import math
 
@@ -8,9 +9,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from vssbench import native
-from vssbench.methods.arseg.fused_creff import compiled_creff, fused_creff, strip_creff, tile_columns, whole_creff
+from vssbench.methods.arseg.fused_creff import (
+    compiled_creff,
+    fused_creff,
+    strip_creff,
+    tile_columns,
+    whole_creff,
+)
 
-needs_compiler = pytest.mark.skipif(not native.available(), reason="no C compiler, or VSSBENCH_NATIVE=0")
+needs_compiler = pytest.mark.skipif(
+    not native.available(), reason="no C compiler, or VSSBENCH_NATIVE=0"
+)
 
 
 def layers(channels: int, classes: int | None = 5) -> list[nn.Conv2d | None]:
@@ -20,7 +29,8 @@ def layers(channels: int, classes: int | None = 5) -> list[nn.Conv2d | None]:
 
 
 def pixel(low, reference, motion, query, key, value, window, scale, y, x):
-    """The fused feature (C,) at one pixel in float64: AR-Seg, Eq. 3, with loops; zero outside everywhere."""
+    """The fused feature (C,) at one pixel in float64: AR-Seg, Eq. 3, with loops; zero outside
+    everywhere."""
     height, width = reference.shape[-2:]
     low, reference, motion = (tensor[0].double() for tensor in (low, reference, motion))
     up = F.interpolate(low[None], size=(height, width), mode="bilinear", align_corners=True)[0]
@@ -53,8 +63,13 @@ def pixel(low, reference, motion, query, key, value, window, scale, y, x):
     q = convolved(lambda row, column: up[:, row, column], query, y, x)
     reach = range(-(window // 2), window // 2 + 1)
     around = [(y + i, x + j) for i in reach for j in reach]
-    weights = torch.stack([scale * q @ convolved(warped, key, *place) for place in around]).softmax(0)
-    found = sum(weight * convolved(warped, value, *place) for weight, place in zip(weights, around, strict=True))
+    weights = torch.stack([scale * q @ convolved(warped, key, *place) for place in around]).softmax(
+        0
+    )
+    found = sum(
+        weight * convolved(warped, value, *place)
+        for weight, place in zip(weights, around, strict=True)
+    )
     return up[:, y, x] + found
 
 
@@ -63,7 +78,11 @@ def pixel(low, reference, motion, query, key, value, window, scale, y, x):
 def test_pixel_by_pixel(form):
     torch.manual_seed(0)
     query, key, value, _ = layers(6)
-    low, reference, motion = torch.randn(1, 6, 4, 5), torch.randn(1, 6, 9, 11), 2 * torch.randn(1, 2, 9, 11)
+    low, reference, motion = (
+        torch.randn(1, 6, 4, 5),
+        torch.randn(1, 6, 9, 11),
+        2 * torch.randn(1, 2, 9, 11),
+    )
     result = form(low, reference, motion, query, key, value, None, 3, 0.7, "exact", True)
     for y, x in [(0, 0), (8, 10), (4, 5), (0, 6), (7, 1)]:
         expected = pixel(low, reference, motion, query, key, value, 3, 0.7, y, x)
@@ -71,7 +90,10 @@ def test_pixel_by_pixel(form):
 
 
 def close(found, expected, tolerance=1e-4):
-    return found.shape == expected.shape and (found - expected).abs().max() <= tolerance * expected.abs().max()
+    return (
+        found.shape == expected.shape
+        and (found - expected).abs().max() <= tolerance * expected.abs().max()
+    )
 
 
 SHAPES = [
@@ -95,9 +117,23 @@ def test_equals_the_steps_one_by_one(form, count, channels, size, small, window,
     torch.manual_seed(1)
     low, reference = torch.randn(count, channels, *small), torch.randn(count, channels, *size)
     noise = torch.randn(count, 2, *size)
-    motion = {"none": None, "whole": (3 * noise).round(), "subpixel": 3 * noise, "far": 1e6 * noise}[motion_kind]
+    motion = {
+        "none": None,
+        "whole": (3 * noise).round(),
+        "subpixel": 3 * noise,
+        "far": 1e6 * noise,
+    }[motion_kind]
     for classes in (None, 5):
-        case = (low, reference, motion, *layers(channels, classes), window, channels**-0.5, "exact", classes is None)
+        case = (
+            low,
+            reference,
+            motion,
+            *layers(channels, classes),
+            window,
+            channels**-0.5,
+            "exact",
+            classes is None,
+        )
         assert close(form(*case), whole_creff(*case))
 
 
@@ -116,7 +152,9 @@ def test_bfloat16_features_are_summed_in_float32():
     torch.manual_seed(3)
     low, reference = torch.randn(1, 32, 10, 15).bfloat16(), torch.randn(1, 32, 20, 30).bfloat16()
     rest = (torch.randn(1, 2, 20, 30), *layers(32), 7, 0.2, "exact", True)
-    assert close(fused_creff(low, reference, *rest), whole_creff(low.float(), reference.float(), *rest))
+    assert close(
+        fused_creff(low, reference, *rest), whole_creff(low.float(), reference.float(), *rest)
+    )
     assert fused_creff(low, reference, *rest[:4], None, *rest[5:]).dtype == torch.bfloat16
 
 
@@ -133,7 +171,12 @@ def test_features_in_any_order_of_memory():
 @needs_compiler
 @torch.no_grad()
 def test_motion_that_is_not_a_number_reads_nothing_outside():
-    case = torch.randn(1, 8, 4, 5), torch.randn(1, 8, 8, 10), torch.full((1, 2, 8, 10), float("nan")), *layers(8)
+    case = (
+        torch.randn(1, 8, 4, 5),
+        torch.randn(1, 8, 8, 10),
+        torch.full((1, 2, 8, 10), float("nan")),
+        *layers(8),
+    )
     assert fused_creff(*case).shape == (1, 5, 8, 10)
 
 
@@ -141,14 +184,29 @@ def test_motion_that_is_not_a_number_reads_nothing_outside():
 def test_convolutions_over_all_channels_take_the_steps_one_by_one():
     torch.manual_seed(5)
     dense = [nn.Conv2d(8, 8, 3, padding=1) for _ in range(3)]
-    case = torch.randn(1, 8, 4, 5), torch.randn(1, 8, 8, 10), torch.randn(1, 2, 8, 10), *dense, None, 3, 1.0, "exact", True
+    case = (
+        torch.randn(1, 8, 4, 5),
+        torch.randn(1, 8, 8, 10),
+        torch.randn(1, 2, 8, 10),
+        *dense,
+        None,
+        3,
+        1.0,
+        "exact",
+        True,
+    )
     assert torch.equal(fused_creff(*case), whole_creff(*case))
 
 
 def test_gradients_reach_every_input():
     query, key, value, classifier = layers(8)
-    low, reference = torch.randn(1, 8, 3, 4, requires_grad=True), torch.randn(1, 8, 6, 8, requires_grad=True)
-    fused_creff(low, reference, torch.zeros(1, 2, 6, 8), query, key, value, classifier).sum().backward()
+    low, reference = (
+        torch.randn(1, 8, 3, 4, requires_grad=True),
+        torch.randn(1, 8, 6, 8, requires_grad=True),
+    )
+    fused_creff(
+        low, reference, torch.zeros(1, 2, 6, 8), query, key, value, classifier
+    ).sum().backward()
     for tensor in (low, reference, query.weight, classifier.weight):
         assert tensor.grad is not None
 
@@ -158,10 +216,18 @@ def test_gradients_reach_every_input():
 def test_no_tensor_of_full_resolution_but_the_result(monkeypatch):
     """The peak that the fused form saves: nothing of C x H x W is allocated by it."""
     case = torch.randn(1, 64, 30, 45), torch.randn(1, 64, 60, 90), None, *layers(64)
-    case = tuple(x.contiguous(memory_format=torch.channels_last) if isinstance(x, torch.Tensor) else x for x in case)
+    case = tuple(
+        x.contiguous(memory_format=torch.channels_last) if isinstance(x, torch.Tensor) else x
+        for x in case
+    )
     sizes = []
     monkeypatch.setattr(
-        torch, "empty", lambda *shape, _empty=torch.empty, **options: (sizes.append(shape), _empty(*shape, **options))[1]
+        torch,
+        "empty",
+        lambda *shape, _empty=torch.empty, **options: (
+            sizes.append(shape),
+            _empty(*shape, **options),
+        )[1],
     )
     expected = whole_creff(*case, 7, 1.0, "exact", True)
     assert close(compiled_creff(native.library(), *case, 7, 1.0, "exact", True), expected)
@@ -170,7 +236,8 @@ def test_no_tensor_of_full_resolution_but_the_result(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("channels", "width", "window"), [(64, 960, 7), (64, 961, 11), (256, 120, 7), (512, 256, 7), (8, 3, 3)]
+    ("channels", "width", "window"),
+    [(64, 960, 7), (64, 961, 11), (256, 120, 7), (512, 256, 7), (8, 3, 3)],
 )
 def test_tiles_cover_the_width_and_fit_the_cache(channels, width, window):
     columns = tile_columns(channels, width, window)

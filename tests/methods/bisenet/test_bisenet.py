@@ -17,7 +17,9 @@ EVERY = [(form, backbone) for form, backbones in BACKBONES.items() for backbone 
 
 def build(classes=5, **params):
     torch.manual_seed(0)
-    return registry.create("methods", Variant("bisenet", {"width": 0.125, **params}), classes=classes)
+    return registry.create(
+        "methods", Variant("bisenet", {"width": 0.125, **params}), classes=classes
+    )
 
 
 def batch(height=64, width=96):
@@ -60,10 +62,14 @@ def test_the_task_has_the_forms_loss_unless_another_is_asked_for(params, loss):
     with torch.no_grad():
         logits, _ = model.keyframe(given.image)
         terms = model.loss(Phase("task"), given)
-    assert float(terms["task"]) == pytest.approx(float(loss(logits, given.label, given.class_weights)), rel=1e-5)
+    assert float(terms["task"]) == pytest.approx(
+        float(loss(logits, given.label, given.class_weights)), rel=1e-5
+    )
 
 
-@pytest.mark.parametrize(("form", "aligned"), [("coincheung", False), ("torchseg", True), ("mmseg", False)])
+@pytest.mark.parametrize(
+    ("form", "aligned"), [("coincheung", False), ("torchseg", True), ("mmseg", False)]
+)
 def test_auxiliary_heads_have_the_tasks_loss_with_weight_one(form, aligned):
     """Eq. 2 with alpha = 1, on logits resized to the label."""
     model, given = build(form=form).eval(), batch()
@@ -71,7 +77,12 @@ def test_auxiliary_heads_have_the_tasks_loss_with_weight_one(form, aligned):
         terms = model.loss(Phase("task"), given)
         contexts = model.net.context(model.normalise(given.image))
         for name, context in zip(("auxiliary8", "auxiliary16"), contexts, strict=True):
-            logits = F.interpolate(getattr(model.net, name)(context), size=(64, 96), mode="bilinear", align_corners=aligned)
+            logits = F.interpolate(
+                getattr(model.net, name)(context),
+                size=(64, 96),
+                mode="bilinear",
+                align_corners=aligned,
+            )
             expected = model.net.task_loss(logits, given.label, given.class_weights)
             assert float(terms[name]) == pytest.approx(float(expected), rel=1e-5)
 
@@ -81,9 +92,17 @@ def test_real_time_form_trains_on_every_eighth_pixel_of_the_label():
     with torch.no_grad():
         terms = model.loss(Phase("task"), given)
         feature, (eight, sixteen) = model.net.features(model.normalise(given.image))
-        label = torch.stack([given.label[:, 8 * y, 8 * x] for y in range(8) for x in range(12)], 1).view(2, 8, 12)
-        sixteen = F.interpolate(model.net.auxiliary16(sixteen), size=(8, 12), mode="bilinear", align_corners=True)
-        logits = {"task": model.net.final(feature), "auxiliary8": model.net.auxiliary8(eight), "auxiliary16": sixteen}
+        label = torch.stack(
+            [given.label[:, 8 * y, 8 * x] for y in range(8) for x in range(12)], 1
+        ).view(2, 8, 12)
+        sixteen = F.interpolate(
+            model.net.auxiliary16(sixteen), size=(8, 12), mode="bilinear", align_corners=True
+        )
+        logits = {
+            "task": model.net.final(feature),
+            "auxiliary8": model.net.auxiliary8(eight),
+            "auxiliary16": sixteen,
+        }
     assert terms.keys() == logits.keys()
     for name, value in logits.items():
         expected = float(probability_ohem(value, label, given.class_weights))
@@ -95,10 +114,17 @@ def test_real_time_form_trains_on_every_eighth_pixel_of_the_label():
     [
         (
             "bisenet[form=paper]",
-            "unknown form 'paper'; expected one of coincheung, torchseg, torchseg_speed, mmseg, ooooverflow",
+            "unknown form 'paper'; expected one of coincheung, torchseg, torchseg_speed, mmseg, "
+            "ooooverflow",
         ),
-        ("bisenet[backbone=vgg16]", "form=coincheung has no backbone 'vgg16'; expected one of resnet18, resnet34"),
-        ("bisenet[form=mmseg,backbone=xception39]", "expected one of resnet18, resnet50, resnet101"),
+        (
+            "bisenet[backbone=vgg16]",
+            "form=coincheung has no backbone 'vgg16'; expected one of resnet18, resnet34",
+        ),
+        (
+            "bisenet[form=mmseg,backbone=xception39]",
+            "expected one of resnet18, resnet50, resnet101",
+        ),
         ("bisenet[loss=focal]", "unknown loss 'focal'; expected one of authors, ohem, ce, dice"),
         ("bisenet[scale=2]", "scale=2 is not between"),
     ],

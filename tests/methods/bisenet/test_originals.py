@@ -1,4 +1,5 @@
-"""Four codes' BiSeNets, imported with their recorded weights, give their recorded outputs, at sides that 32 does not divide."""
+"""Four codes' BiSeNets, imported with their recorded weights, give their recorded outputs, at sides
+that 32 does not divide."""
 
 import json
 from types import SimpleNamespace
@@ -43,7 +44,10 @@ def test_outputs_are_the_originals(name, tmp_path):
     with torch.inference_mode():
         outputs = result.originals[0].outputs(loaded(result, tmp_path), sample.inputs)
     assert len(outputs) == len(sample.outputs)
-    assert all(expected.difference(output) < 1e-5 for expected, output in zip(sample.outputs, outputs, strict=True))
+    assert all(
+        expected.difference(output) < 1e-5
+        for expected, output in zip(sample.outputs, outputs, strict=True)
+    )
 
 
 def test_every_entry_is_used_but_for_what_never_runs(tmp_path):
@@ -58,7 +62,11 @@ def test_coincheung_without_auxiliary_heads_gives_the_logits_alone(tmp_path):
     Its logits are the first of the three outputs in aux_mode ``train``.
     """
     sample = load_sample("coincheung_bisenetv1_r18_train")
-    state = {key: value for key, value in sample.weights.items() if not key.startswith(("conv_out16.", "conv_out32."))}
+    state = {
+        key: value
+        for key, value in sample.weights.items()
+        if not key.startswith(("conv_out16.", "conv_out32."))
+    }
     result = imported(state, tmp_path)
     with torch.inference_mode():
         (output,) = result.originals[0].outputs(loaded(result, tmp_path), sample.inputs)
@@ -98,11 +106,17 @@ def test_every_file_is_recognised_as_one_original_alone():
     for name in CASES:
         state = {
             key: SimpleNamespace(shape=shape)
-            for key, shape in json.loads((SAMPLES / f"{name}.json").read_text())["state_dict"].items()
+            for key, shape in json.loads((SAMPLES / f"{name}.json").read_text())[
+                "state_dict"
+            ].items()
         }
         assert sum(original.recognises(state) for original in ORIGINALS) == 1, name
 
 
 def test_another_form_than_asked_for_is_refused_in_words(tmp_path):
     with pytest.raises(WeightsError, match=r"form=torchseg, and .* asks for form=mmseg"):
-        imported(load_sample("torchseg_bisenet_r18").weights, tmp_path, str(Variant("bisenet", {"form": "mmseg"})))
+        imported(
+            load_sample("torchseg_bisenet_r18").weights,
+            tmp_path,
+            str(Variant("bisenet", {"form": "mmseg"})),
+        )

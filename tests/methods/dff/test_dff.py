@@ -34,7 +34,8 @@ def create(text: str, classes: int = 4):
 
 
 def say(model, cells: tuple[float, float]) -> None:
-    """Make the flow network's last layer give this flow (x, y) everywhere, in cells of the feature."""
+    """Make the flow network's last layer give this flow (x, y) everywhere, in cells of the
+    feature."""
     last = model.flow.network.predict["2"]
     unit = 20 * model.flow.setting.shrink / model.flow.stride
     torch.nn.init.zeros_(last.weight)
@@ -69,7 +70,8 @@ def test_the_codecs_motion_without_motion_likewise():
 
 
 def test_the_feature_is_moved_then_scaled_then_classified():
-    """Whole cells: the feature at p is the keyframe's at p + flow, 0 from outside; channels scaled before N_task."""
+    """Whole cells: the feature at p is the keyframe's at p + flow, 0 from outside; channels scaled
+    before N_task."""
     model = create(SMALL).eval()
     say(model, (2.0, -1.0))
     torch.nn.init.normal_(model.flow.scale.weight, std=0.3)
@@ -95,8 +97,12 @@ def test_flow_comes_from_the_two_images_and_not_from_the_codec():
     with torch.no_grad():
         _, reference = model.keyframe(torch.rand(1, 3, 64, 96))
         first = model.nonkeyframe(image, torch.zeros(1, 2, 64, 96), reference)
-        assert torch.equal(first, model.nonkeyframe(image, torch.full((1, 2, 64, 96), 30.0), reference))
-        assert not torch.equal(first, model.nonkeyframe(other, torch.zeros(1, 2, 64, 96), reference))
+        assert torch.equal(
+            first, model.nonkeyframe(image, torch.full((1, 2, 64, 96), 30.0), reference)
+        )
+        assert not torch.equal(
+            first, model.nonkeyframe(other, torch.zeros(1, 2, 64, 96), reference)
+        )
 
 
 def test_motion_from_the_codec_moves_the_feature_and_is_declared():
@@ -114,11 +120,14 @@ def test_motion_from_the_codec_moves_the_feature_and_is_declared():
 
 
 def test_cost_at_paper_scale():
-    """F costs 14.69 GMACs at 720x960 (43.64 at 1024x2048); the warp has four taps, N_task is one 1x1 convolution."""
+    """F costs 14.69 GMACs at 720x960 (43.64 at 1024x2048); the warp has four taps, N_task is one
+    1x1 convolution."""
     for size, flow in (((720, 960), 14.69), ((1024, 2048), 43.64)):
         cells = size[0] // 16 * size[1] // 16
         expected = flow + (4 * 1024 + 1024 * 19) * cells / 1e9
-        assert count(parse_variant("dff"), 19, *size).gmacs_nonkey == pytest.approx(expected, abs=0.01)
+        assert count(parse_variant("dff"), 19, *size).gmacs_nonkey == pytest.approx(
+            expected, abs=0.01
+        )
     with torch.device("meta"):
         parts = create("dff", 19)
     assert sum(p.numel() for p in parts.flow.parameters()) == pytest.approx(38.88e6, abs=5e3)
@@ -126,7 +135,8 @@ def test_cost_at_paper_scale():
 
 
 @pytest.mark.parametrize(
-    ("backbone", "per_frame"), [("psp18", "pspnet[style=semseg]"), ("psp50", "pspnet[layers=50,style=semseg]")]
+    ("backbone", "per_frame"),
+    [("psp18", "pspnet[style=semseg]"), ("psp50", "pspnet[layers=50,style=semseg]")],
 )
 def test_a_keyframe_costs_what_the_per_frame_network_does(backbone, per_frame):
     ours, theirs = (
@@ -177,9 +187,16 @@ def test_flow_training_learns_a_shift():
     generator = torch.Generator().manual_seed(2)
     keyframe = resize(torch.rand(4, 3, 20, 28, generator=generator), (80, 112), False)
     shifts = ((8, 0), (-8, 4), (0, -8), (4, 8))
-    image = torch.stack([torch.roll(key, (-dy, -dx), (1, 2)) for key, (dx, dy) in zip(keyframe, shifts, strict=True)])
+    image = torch.stack(
+        [
+            torch.roll(key, (-dy, -dx), (1, 2))
+            for key, (dx, dy) in zip(keyframe, shifts, strict=True)
+        ]
+    )
     flow = torch.tensor(shifts, dtype=torch.float32).view(4, 2, 1, 1).expand(4, 2, 80, 112)
-    batch = Batch(image, torch.zeros(4, 80, 112, dtype=torch.long), torch.ones(4), keyframe, None, flow)
+    batch = Batch(
+        image, torch.zeros(4, 80, 112, dtype=torch.long), torch.ones(4), keyframe, None, flow
+    )
     optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 1e-3)
     losses = []
     for _ in range(30):
@@ -192,7 +209,8 @@ def test_flow_training_learns_a_shift():
 
 
 @pytest.mark.parametrize(
-    ("text", "per_frame"), [(VARIANTS[3], "pspnet[style=semseg,width=0.125]"), (UPSAMPLING, "pspnet[width=0.125]")]
+    ("text", "per_frame"),
+    [(VARIANTS[3], "pspnet[style=semseg,width=0.125]"), (UPSAMPLING, "pspnet[width=0.125]")],
 )
 def test_starts_from_a_pspnet(text, per_frame):
     variant = parse_variant(per_frame)
@@ -205,7 +223,11 @@ def test_starts_from_a_pspnet(text, per_frame):
     image = torch.rand(1, 3, 64, 96)
     with torch.no_grad():
         assert torch.equal(model.keyframe(image)[0], pspnet.keyframe(image)[0])
-    backbone = {name: value for name, value in pspnet.state_dict().items() if name.startswith("net.backbone.")}
+    backbone = {
+        name: value
+        for name, value in pspnet.state_dict().items()
+        if name.startswith("net.backbone.")
+    }
     assert model.initialise(backbone, {**source, "missing": '["net.psp"]'}) == ()
 
 
@@ -213,28 +235,49 @@ def test_starts_from_a_flow_network_without_decoder_biases():
     model = create(SMALL)
     flow = {
         name: torch.randn_like(value)
-        for name, value in create("dff[backbone=resnet18,width=0.125,flow_form=pytorch]").state_dict().items()
+        for name, value in create("dff[backbone=resnet18,width=0.125,flow_form=pytorch]")
+        .state_dict()
+        .items()
         if name.startswith("flow.network.")
     }
-    source = {"name": "dff", "method": "dff[flow_form=pytorch]", "missing": json.dumps(["net", "flow.scale"])}
+    source = {
+        "name": "dff",
+        "method": "dff[flow_form=pytorch]",
+        "missing": json.dumps(["net", "flow.scale"]),
+    }
     assert model.initialise(flow, source) == ("flow",)
-    assert torch.equal(model.flow.network.deconv["5"][0].weight, flow["flow.network.deconv.5.0.weight"])
+    assert torch.equal(
+        model.flow.network.deconv["5"][0].weight, flow["flow.network.deconv.5.0.weight"]
+    )
     assert model.flow.network.deconv["5"][0].bias.abs().max() == 0
 
 
 def test_starts_from_its_own_weights():
     model, other = create(SMALL), create(SMALL)
     torch.nn.init.normal_(other.net.final.weight)
-    assert model.initialise(other.state_dict(), {"name": "dff", "method": SMALL}) == ("task", "flow")
+    assert model.initialise(other.state_dict(), {"name": "dff", "method": SMALL}) == (
+        "task",
+        "flow",
+    )
     assert torch.equal(model.net.final.weight, other.net.final.weight)
-    assert create(CODEC).initialise(create(CODEC).state_dict(), {"name": "dff", "method": CODEC}) == ("task",)
+    assert create(CODEC).initialise(
+        create(CODEC).state_dict(), {"name": "dff", "method": CODEC}
+    ) == ("task",)
 
 
 @pytest.mark.parametrize(
     ("text", "source", "message"),
     [
-        (SMALL, {"name": "pspnet", "method": "pspnet", "layers": "18", "style": "semseg"}, "starts from weights of dff, and"),
-        (VARIANTS[3], {"name": "pspnet", "method": "pspnet", "layers": "18", "style": "upsample"}, "style=semseg"),
+        (
+            SMALL,
+            {"name": "pspnet", "method": "pspnet", "layers": "18", "style": "semseg"},
+            "starts from weights of dff, and",
+        ),
+        (
+            VARIANTS[3],
+            {"name": "pspnet", "method": "pspnet", "layers": "18", "style": "upsample"},
+            "style=semseg",
+        ),
         (VARIANTS[3], {"name": "bisenet", "method": "bisenet"}, "this file holds bisenet"),
     ],
 )
@@ -244,7 +287,14 @@ def test_foreign_weights_are_refused_in_words(text, source, message):
 
 
 @pytest.mark.parametrize(
-    "text", ["dff[backbone=vgg]", "dff[style=caffe]", "dff[motion=none]", "dff[flow=pwc]", "dff[flow_form=onnx]"]
+    "text",
+    [
+        "dff[backbone=vgg]",
+        "dff[style=caffe]",
+        "dff[motion=none]",
+        "dff[flow=pwc]",
+        "dff[flow_form=onnx]",
+    ],
 )
 def test_wrong_parameters_are_refused_in_words(text):
     with pytest.raises(UsageError, match=r"dff: unknown \w+ '\w+'; expected one of"):
@@ -266,7 +316,8 @@ def test_display(text, display):
 
 
 def classified(model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The feature that joint training classifies, the keyframes' own, and these moved and scaled."""
+    """The feature that joint training classifies, the keyframes' own, and these moved and
+    scaled."""
     seen: dict[str, torch.Tensor] = {}
 
     def watch(owner, name, take):

@@ -1,4 +1,5 @@
-"""FlowNet-S, Half and Inception: counts, crops, the fields for DFF, the loss; each against an independent statement."""
+"""FlowNet-S, Half and Inception: counts, crops, the fields for DFF, the loss; each against an
+independent statement."""
 
 import math
 
@@ -43,10 +44,14 @@ def test_counts_equal_the_originals(width, form, parameters, at_camvid, at_citys
     network = on_meta(lambda: flownet_s(width, FORMS[form]))
     assert sum(p.numel() for p in network.parameters()) == parameters
     for size, expected in (((720, 960), at_camvid), ((1024, 2048), at_cityscapes)):
-        assert gmacs(lambda size=size: network(torch.empty(1, 6, *size, device="meta"))) == pytest.approx(expected, abs=0.005)
+        assert gmacs(
+            lambda size=size: network(torch.empty(1, 6, *size, device="meta"))
+        ) == pytest.approx(expected, abs=0.005)
 
 
-def feature_flow(flow: str = "flownets", stride: int = 16, channels: int = 1024, width: float = 1, **options) -> FeatureFlow:
+def feature_flow(
+    flow: str = "flownets", stride: int = 16, channels: int = 1024, width: float = 1, **options
+) -> FeatureFlow:
     setting = SETTINGS[flow]
     return FeatureFlow(setting.build(width, FORMS["mxnet"]), setting, stride, channels, **options)
 
@@ -64,7 +69,8 @@ def test_the_fields_cost_what_the_authors_code_does(size, expected):
 
 def test_the_mxnet_form_has_38_88_million_parameters():
     fields = on_meta(feature_flow)
-    biases = (512 + 256 + 128 + 64) + 5 * 2 + 4 * 2  # of transposed convolutions, predictors, enlargements of the flow
+    # of transposed convolutions, predictors, enlargements of the flow
+    biases = (512 + 256 + 128 + 64) + 5 * 2 + 4 * 2
     assert sum(p.numel() for p in fields.parameters()) == 38_675_536 + biases + 194 * 1024
 
 
@@ -94,7 +100,9 @@ def test_a_reduction_is_its_four_branches_side_by_side():
     def layer(sequence, x, stride):
         convolution = sequence[0]
         kernel = convolution.weight.shape[-1]
-        return F.leaky_relu(F.conv2d(x, convolution.weight, convolution.bias, stride, kernel // 2), 0.1)
+        return F.leaky_relu(
+            F.conv2d(x, convolution.weight, convolution.bias, stride, kernel // 2), 0.1
+        )
 
     single, double, triple, pooled = module.branches
     with torch.no_grad():
@@ -118,8 +126,11 @@ def test_every_stride_rounds_up(build, size):
         assert flow.shape == (1, 2, math.ceil(size[0] / stride), math.ceil(size[1] / stride))
 
 
-def slow_enlargement(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """The 4x4 transposed convolution of stride 2 in Caffe's and MXNet's form: unpadded, then cropped from (1, 1)."""
+def slow_enlargement(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, size: tuple[int, int]
+) -> torch.Tensor:
+    """The 4x4 transposed convolution of stride 2 in Caffe's and MXNet's form: unpadded, then
+    cropped from (1, 1)."""
     _, inputs, height, width = x.shape
     full = torch.zeros(1, weight.shape[1], 2 * height + 2, 2 * width + 2)
     for c in range(inputs):
@@ -130,7 +141,8 @@ def slow_enlargement(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, 
 
 
 def test_the_decoder_level_by_level():
-    """Skip, enlarged feature, enlarged flow, in this order, at odd sizes; in the authors' crop-with-offset form."""
+    """Skip, enlarged feature, enlarged flow, in this order, at odd sizes; in the authors'
+    crop-with-offset form."""
     torch.manual_seed(1)
     network = flownet_s(0.125).eval()
     for parameter in network.parameters():
@@ -151,7 +163,9 @@ def test_the_decoder_level_by_level():
             x = torch.cat([skip, F.leaky_relu(enlarged, 0.1), moved], 1)
         decoded, coarse = network.decode(pair)
         assert torch.allclose(decoded, x, atol=1e-4)
-        assert all(torch.allclose(ours, slow, atol=1e-4) for ours, slow in zip(coarse, flows, strict=True))
+        assert all(
+            torch.allclose(ours, slow, atol=1e-4) for ours, slow in zip(coarse, flows, strict=True)
+        )
         expected = F.conv2d(x, network.predict["2"].weight, network.predict["2"].bias, padding=1)
         assert torch.allclose(network(pair), expected, atol=1e-4)
 
@@ -168,14 +182,17 @@ def slow_halving(x: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("size", [(64, 96), (75, 101)])
 def test_fields_at_stride_16(size):
-    """Half-sized images less the mean; the concatenation halved once more, then FlowNet's last layer, times 2.5."""
+    """Half-sized images less the mean; the concatenation halved once more, then FlowNet's last
+    layer, times 2.5."""
     torch.manual_seed(2)
     fields = feature_flow(width=0.125, channels=24).eval()
     torch.nn.init.normal_(fields.scale.weight)
     image, keyframe = torch.rand(2, 3, *size), torch.rand(2, 3, *size)
     mean = torch.tensor([0.45, 0.432, 0.411]).view(1, 3, 1, 1)
     with torch.no_grad():
-        feature, _ = fields.network.decode(slow_halving(torch.cat([image - mean, keyframe - mean], 1)))
+        feature, _ = fields.network.decode(
+            slow_halving(torch.cat([image - mean, keyframe - mean], 1))
+        )
         feature = slow_halving(feature)
         last = fields.network.predict["2"]
         expected_flow = 2.5 * F.conv2d(feature, last.weight, last.bias, padding=1)
@@ -187,7 +204,9 @@ def test_fields_at_stride_16(size):
     assert torch.allclose(scale, expected_scale, atol=1e-4)
 
 
-@pytest.mark.parametrize(("flow", "stride"), [("flownets", 8), ("flownets", 1), ("narrow", 8), ("narrow", 4)])
+@pytest.mark.parametrize(
+    ("flow", "stride"), [("flownets", 8), ("flownets", 1), ("narrow", 8), ("narrow", 4)]
+)
 def test_flow_is_in_cells_of_the_feature(flow, stride):
     """A last layer that always says one unit, 20 pixels of the network's input."""
     fields = feature_flow(flow, stride, 8, 0.125).eval()
@@ -208,7 +227,8 @@ def test_the_narrow_network_sees_bgr_at_full_size():
 
 
 def slow_error(predictions: list[torch.Tensor], flow: torch.Tensor) -> float:
-    """Cell by cell over the pixels that it covers; NaN pixels are left out, and make the cell count less."""
+    """Cell by cell over the pixels that it covers; NaN pixels are left out, and make the cell count
+    less."""
     total = 0.0
     count, _, height, width = flow.shape
     for prediction, weight in zip(predictions, (0.005, 0.01, 0.02, 0.08, 0.32), strict=True):
@@ -216,7 +236,12 @@ def slow_error(predictions: list[torch.Tensor], flow: torch.Tensor) -> float:
         for n in range(count):
             for i in range(prediction.shape[2]):
                 for j in range(prediction.shape[3]):
-                    cell = flow[n, :, i * rows : (i + 1) * rows, j * columns : (j + 1) * columns].flatten(1) / 20
+                    cell = (
+                        flow[
+                            n, :, i * rows : (i + 1) * rows, j * columns : (j + 1) * columns
+                        ].flatten(1)
+                        / 20
+                    )
                     known = cell[:, cell.isfinite().all(0)]
                     if known.shape[1]:
                         apart = math.dist(prediction[n, :, i, j].tolist(), known.mean(1).tolist())
@@ -231,9 +256,14 @@ def test_the_loss_is_a_sum_over_cells(unknown):
     if unknown:
         flow[0, :, :5, :40] = math.nan
         flow[1, 0, 32:, 64:] = math.nan  # one component alone, and all of a coarse cell
-    predictions = [torch.randn(2, 2, 64 // stride, 128 // stride, requires_grad=True) for stride in (4, 8, 16, 32, 64)]
+    predictions = [
+        torch.randn(2, 2, 64 // stride, 128 // stride, requires_grad=True)
+        for stride in (4, 8, 16, 32, 64)
+    ]
     loss = multiscale_error(predictions, flow)
-    assert loss.item() == pytest.approx(slow_error([p.detach() for p in predictions], flow), rel=1e-5)
+    assert loss.item() == pytest.approx(
+        slow_error([p.detach() for p in predictions], flow), rel=1e-5
+    )
     loss.backward()
     assert all(p.grad.isfinite().all() for p in predictions)
 
@@ -246,4 +276,5 @@ def test_the_loss_of_the_true_flow_is_zero():
         torch.nn.init.constant_(layer.bias, 0.5 if name != "6" else 0.75)
     image = torch.rand(1, 3, 128, 256)
     error = fields.error(image, image, torch.full((1, 2, 128, 256), 20.0))
-    assert error.item() == pytest.approx(0.32 * math.hypot(0.25, 0.25) * 1 * 2)  # stride 64 of 64 x 128: two cells
+    # stride 64 of 64 x 128: two cells
+    assert error.item() == pytest.approx(0.32 * math.hypot(0.25, 0.25) * 1 * 2)

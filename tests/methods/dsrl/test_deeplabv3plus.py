@@ -40,8 +40,12 @@ def test_atrous_pyramid():
     with torch.no_grad():
         parts = [torch.relu(block.branches[0][1](F.conv2d(x, block.branches[0][0].weight)))]
         for branch, rate in zip(block.branches[1:], (6, 12, 18), strict=True):
-            parts.append(torch.relu(branch[1](F.conv2d(x, branch[0].weight, padding=rate, dilation=rate))))
-        mean = torch.relu(block.average[1](F.conv2d(x.mean((2, 3))[:, :, None, None], block.average[0].weight)))
+            parts.append(
+                torch.relu(branch[1](F.conv2d(x, branch[0].weight, padding=rate, dilation=rate)))
+            )
+        mean = torch.relu(
+            block.average[1](F.conv2d(x.mean((2, 3))[:, :, None, None], block.average[0].weight))
+        )
         parts.append(F.interpolate(mean, size=(7, 9), mode="bilinear", align_corners=True))
         expected = torch.relu(block.merge[1](F.conv2d(torch.cat(parts, 1), block.merge[0].weight)))
         assert torch.allclose(block(x), expected, atol=1e-5)

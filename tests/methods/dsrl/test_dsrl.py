@@ -28,7 +28,8 @@ def batch(size=(64, 96), seed: int = 1) -> Batch:
 
 
 def deconvolutions(classes: int, stride: int, height: int, width: int) -> float:
-    """GMACs of SSSR: nine taps between all pairs of channels at each input pixel of every enlargement."""
+    """GMACs of SSSR: nine taps between all pairs of channels at each input pixel of every
+    enlargement."""
     total = 0
     while stride >= 1:
         total += 9 * classes**2 * (height // 2 // stride) * (width // 2 // stride)
@@ -42,7 +43,9 @@ def test_inference_costs_the_baseline_and_the_upsampling(base):
     baseline = count(parse_variant(f"dsrl[base={base},{OFF}]"), 19, 512, 1024)
     stride = {"espnetv2": 2, "deeplabv3plus101": 4}.get(base, 8)
     steps = {2: 2, 4: 3, 8: 4}[stride]
-    assert dsrl.gmacs_key - baseline.gmacs_key == pytest.approx(deconvolutions(19, stride, 512, 1024), rel=1e-6)
+    assert dsrl.gmacs_key - baseline.gmacs_key == pytest.approx(
+        deconvolutions(19, stride, 512, 1024), rel=1e-6
+    )
     # of each deconvolution its weights, its batch normalisation and its activation
     assert dsrl.params - baseline.params == steps * (9 * 19**2 + 3 * 19)
 
@@ -56,16 +59,21 @@ def test_inference_costs_the_baseline_and_the_upsampling(base):
     ],
 )
 def test_the_baseline_is_the_per_frame_method_at_half_resolution(base, network):
-    assert count(parse_variant(f"dsrl[base={base},{OFF}]"), 19, 512, 1024) == count(parse_variant(network), 19, 512, 1024)
+    assert count(parse_variant(f"dsrl[base={base},{OFF}]"), 19, 512, 1024) == count(
+        parse_variant(network), 19, 512, 1024
+    )
 
 
 def test_published_cost_of_espnetv2():
-    """674.46 MMACs at 256x512 (published as 674.78, with biases); SSSR's two deconvolutions add 590 that are left out there."""
+    """674.46 MMACs at 256x512 (published as 674.78, with biases); SSSR's two deconvolutions add 590
+    that are left out there."""
     baseline = count(parse_variant(f"dsrl[{OFF}]"), 20, 512, 1024)
     assert baseline.gmacs_key == pytest.approx(0.674456554, abs=1e-9)
     assert baseline.params == 788_762
     whole = count(parse_variant("dsrl"), 20, 512, 1024)
-    assert whole.gmacs_key - baseline.gmacs_key == pytest.approx(9 * 20**2 * (128 * 256 + 256 * 512) / 1e9, rel=1e-9)
+    assert whole.gmacs_key - baseline.gmacs_key == pytest.approx(
+        9 * 20**2 * (128 * 256 + 256 * 512) / 1e9, rel=1e-9
+    )
 
 
 def test_sisr_and_feature_affinity_cost_nothing_at_inference():
@@ -76,7 +84,9 @@ def test_sisr_and_feature_affinity_cost_nothing_at_inference():
     assert sum(p.numel() for p in model.parameters()) > whole.params
 
 
-@pytest.mark.parametrize(("size", "infer", "train"), [((720, 960), 59.25, 81.26), ((1024, 2048), 177.22, 244.01)])
+@pytest.mark.parametrize(
+    ("size", "infer", "train"), [((720, 960), 59.25, 81.26), ((1024, 2048), 177.22, 244.01)]
+)
 def test_dootmaans_form_has_its_size_and_cost(size, infer, train):
     variant = parse_variant("dsrl[base=deeplabv3plus101,form=dootmaan]")
     cost = count(variant, 19, *size)
@@ -85,7 +95,9 @@ def test_dootmaans_form_has_its_size_and_cost(size, infer, train):
     model = meta_model(variant, 19)
     assert sum(p.numel() for p in model.parameters()) == 60_489_752
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        feature, _, encoder = model.base.encode(model.net, torch.empty(1, 3, size[0] // 2, size[1] // 2, device="meta"))
+        feature, _, encoder = model.base.encode(
+            model.net, torch.empty(1, 3, size[0] // 2, size[1] // 2, device="meta")
+        )
         model.sisr(encoder)
         model.transform(model.scores(feature, (size[0] // 2, size[1] // 2)))
     assert counter.get_total_flops() / 2e9 == pytest.approx(train, abs=0.005)
@@ -104,7 +116,9 @@ VARIANTS = [f"base={base}" for base in BASES] + [
 def test_every_parameter_is_trained(parameters):
     model = create(f"dsrl[{parameters},width=0.125]").train()
     sum(model.loss(model.phases()[0], batch()).values()).backward()
-    idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    idle = [
+        name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
+    ]
     assert idle == []
 
 
@@ -127,29 +141,41 @@ def test_the_output_is_twice_the_networks_input(parameters):
     image = torch.rand(1, 3, 64, 128)
     with torch.no_grad():
         low = F.interpolate(model.normalise(image), (32, 64), mode="bilinear", align_corners=True)
-        assert torch.equal(model.scores(model.net.features(low)[0], (32, 64)), model.keyframe(image)[0])
+        assert torch.equal(
+            model.scores(model.net.features(low)[0], (32, 64)), model.keyframe(image)[0]
+        )
 
 
 def test_loss_by_its_definition():
-    """Cross-entropy at the label's size, 0.1 of the image's squared error, and 1.0 of the affinity of both features."""
+    """Cross-entropy at the label's size, 0.1 of the image's squared error, and 1.0 of the affinity
+    of both features."""
     model, given = create("dsrl[width=0.125]").eval(), batch()
     with torch.no_grad():
         terms = model.loss(model.phases()[0], given)
-        low = F.interpolate(model.normalise(given.image), (32, 48), mode="bilinear", align_corners=True)
+        low = F.interpolate(
+            model.normalise(given.image), (32, 48), mode="bilinear", align_corners=True
+        )
         feature, last = model.net.features(low)
         scores = model.sssr.stages(model.net.final(feature))
         structure, image = model.sisr((last,))
         assert scores.shape[2:] == structure.shape[2:] == image.shape[2:] == given.image.shape[2:]
         assert set(terms) == {"task", "sisr", "affinity"}
-        assert float(terms["task"]) == pytest.approx(float(F.cross_entropy(scores, given.label)), rel=1e-5)
-        assert float(terms["sisr"]) == pytest.approx(0.1 * float(((image - given.image) ** 2).mean()), rel=1e-5)
+        assert float(terms["task"]) == pytest.approx(
+            float(F.cross_entropy(scores, given.label)), rel=1e-5
+        )
+        assert float(terms["sisr"]) == pytest.approx(
+            0.1 * float(((image - given.image) ** 2).mean()), rel=1e-5
+        )
         expected = float(feature_affinity(model.transform(scores), structure, 8))
         assert float(terms["affinity"]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_weights_of_the_losses():
     given = batch()
-    plain, heavy = create("dsrl[width=0.125]").eval(), create("dsrl[width=0.125,w1=0.5,w2=3]").eval()
+    plain, heavy = (
+        create("dsrl[width=0.125]").eval(),
+        create("dsrl[width=0.125,w1=0.5,w2=3]").eval(),
+    )
     with torch.no_grad():
         first, second = (model.loss(model.phases()[0], given) for model in (plain, heavy))
     assert float(second["sisr"]) == pytest.approx(5 * float(first["sisr"]), rel=1e-5)
@@ -169,7 +195,8 @@ def test_under_autocast_the_losses_hardly_change():
 
 
 def test_every_term_falls_in_training():
-    """On one batch of coloured blocks the labels are learnt, the image is rebuilt, and the two features grow alike."""
+    """On one batch of coloured blocks the labels are learnt, the image is rebuilt, and the two
+    features grow alike."""
     model = create("dsrl[width=0.125]").train()
     label = torch.randint(0, 3, (2, 8, 12), generator=torch.Generator().manual_seed(1))
     label = label.repeat_interleave(8, 1).repeat_interleave(8, 2)
@@ -203,7 +230,10 @@ def test_display(text, display):
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ("base=vgg", "dsrl: unknown base 'vgg'; expected one of espnetv2, deeplabv3plus101, pspnet18"),
+        (
+            "base=vgg",
+            "dsrl: unknown base 'vgg'; expected one of espnetv2, deeplabv3plus101, pspnet18",
+        ),
         ("form=sanje2v", "dsrl: unknown form 'sanje2v'; expected one of paper, dootmaan"),
         ("form=dootmaan", "dsrl: form=dootmaan is of base=deeplabv3plus101 alone, not of espnetv2"),
         ("sssr=off", "with one of them off, add fa=off"),

@@ -8,14 +8,24 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from vssbench.methods.dsrl.espnetv2 import DILATIONS, EESP, DownSampler, Encoder, ESPNetv2, Lateral, PyramidPooling
+from vssbench.methods.dsrl.espnetv2 import (
+    DILATIONS,
+    EESP,
+    DownSampler,
+    Encoder,
+    ESPNetv2,
+    Lateral,
+    PyramidPooling,
+)
 
 
 def test_size_and_cost_of_the_published_network():
-    """0.79 M parameters; 674.78 and 2,700 M with the code's half an operation for each output value of the last layer."""
+    """0.79 M parameters; 674.78 and 2,700 M with the code's half an operation for each output value
+    of the last layer."""
     with torch.device("meta"):
         model = ESPNetv2(20).eval()
-    unreached = 96 + 128 + 256  # activations of the three downsampling blocks that the published code makes and never uses
+    # activations of the three downsampling blocks that the published code makes and never uses
+    unreached = 96 + 128 + 256
     assert sum(p.numel() for p in model.parameters()) == 789_242 - unreached
     for height, width, published, digits in ((256, 512, 674.78, 2), (512, 1024, 2700, -2)):
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -44,21 +54,30 @@ def test_logits_have_the_images_size(size):
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_eesp_by_channels(stride):
-    """Reduce in four groups, one dilated filter a channel, sums over smaller dilations, four groups that merge."""
+    """Reduce in four groups, one dilated filter a channel, sums over smaller dilations, four groups
+    that merge."""
     torch.manual_seed(0)
     block = EESP(16, 32, stride, DILATIONS).eval()
     x = torch.randn(1, 16, 11, 9)
     with torch.no_grad():
         reduce, norm, act = block.reduce
-        rows = [F.conv2d(x[:, 4 * (c // 2) : 4 * (c // 2) + 4], reduce.weight[c : c + 1]) for c in range(8)]
+        rows = [
+            F.conv2d(x[:, 4 * (c // 2) : 4 * (c // 2) + 4], reduce.weight[c : c + 1])
+            for c in range(8)
+        ]
         reduced = act(norm(torch.cat(rows, 1)))
         running, pyramid = torch.zeros(()), []
         for dilation, branch in zip((1, 2, 3, 4), block.branches, strict=True):
-            running = running + torch.cat([dilated(reduced[0, c], branch.weight[c, 0], dilation, stride) for c in range(8)], 1)
+            running = running + torch.cat(
+                [dilated(reduced[0, c], branch.weight[c, 0], dilation, stride) for c in range(8)], 1
+            )
             pyramid.append(running)
         activated = block.activate(torch.cat(pyramid, 1))
         merge, norm = block.merge
-        columns = [F.conv2d(activated[:, 8 * g : 8 * g + 8], merge.weight[8 * g : 8 * g + 8]) for g in range(4)]
+        columns = [
+            F.conv2d(activated[:, 8 * g : 8 * g + 8], merge.weight[8 * g : 8 * g + 8])
+            for g in range(4)
+        ]
         assert torch.allclose(block(x), norm(torch.cat(columns, 1)), atol=1e-5)
 
 
@@ -87,7 +106,8 @@ def test_downsampler_adds_the_image_to_pooled_and_pyramid_channels():
 
 
 def test_pyramid_by_scales():
-    """Small features are scaled to 5 pixels a side at least; the merge mixes the five scales of each channel."""
+    """Small features are scaled to 5 pixels a side at least; the merge mixes the five scales of
+    each channel."""
     torch.manual_seed(0)
     block = PyramidPooling(6, 4).eval()
     x = torch.randn(2, 6, 12, 7)
@@ -95,23 +115,39 @@ def test_pyramid_by_scales():
         projected = block.project(x)
         scaled = [
             F.adaptive_avg_pool2d(
-                block.stages[0](F.interpolate(projected, (24, 14), mode="bilinear", align_corners=True)), (12, 7)
+                block.stages[0](
+                    F.interpolate(projected, (24, 14), mode="bilinear", align_corners=True)
+                ),
+                (12, 7),
             ),
             F.adaptive_avg_pool2d(
-                block.stages[1](F.interpolate(projected, (18, 11), mode="bilinear", align_corners=True)), (12, 7)
+                block.stages[1](
+                    F.interpolate(projected, (18, 11), mode="bilinear", align_corners=True)
+                ),
+                (12, 7),
             ),
             block.stages[2](projected),
             F.interpolate(
-                block.stages[3](F.adaptive_avg_pool2d(projected, (6, 5))), (12, 7), mode="bilinear", align_corners=True
+                block.stages[3](F.adaptive_avg_pool2d(projected, (6, 5))),
+                (12, 7),
+                mode="bilinear",
+                align_corners=True,
             ),
             F.interpolate(
-                block.stages[4](F.adaptive_avg_pool2d(projected, (5, 5))), (12, 7), mode="bilinear", align_corners=True
+                block.stages[4](F.adaptive_avg_pool2d(projected, (5, 5))),
+                (12, 7),
+                mode="bilinear",
+                align_corners=True,
             ),
         ]
         pyramid = block.activate(torch.cat(scaled, 1))
         weight = block.merge[0].weight
         merged = [
-            F.conv2d(torch.cat([pyramid[:, 4 * s + c : 4 * s + c + 1] for s in range(5)], 1), weight[c : c + 1], padding=1)
+            F.conv2d(
+                torch.cat([pyramid[:, 4 * s + c : 4 * s + c + 1] for s in range(5)], 1),
+                weight[c : c + 1],
+                padding=1,
+            )
             for c in range(4)
         ]
         assert torch.allclose(block(x), block.merge[1:](torch.cat(merged, 1)), atol=1e-5)

@@ -1,4 +1,5 @@
-"""DSRL's parts: the feature affinity loss against loops over pairs of pixels, sizes of SSSR and SISR."""
+"""DSRL's parts: the feature affinity loss against loops over pairs of pixels, sizes of SSSR and
+SISR."""
 
 import math
 
@@ -6,7 +7,13 @@ import pytest
 import torch
 
 from vssbench.methods.dsrl import network as dsrl
-from vssbench.methods.dsrl.network import BilinearUpsampling, DecodedImage, ImageDecoder, SemanticUpsampling, feature_affinity
+from vssbench.methods.dsrl.network import (
+    BilinearUpsampling,
+    DecodedImage,
+    ImageDecoder,
+    SemanticUpsampling,
+    feature_affinity,
+)
 
 
 def cosine(feature: torch.Tensor, i: tuple[int, int], j: tuple[int, int]) -> float:
@@ -23,7 +30,11 @@ def pooled_by_hand(feature: torch.Tensor, side: int) -> torch.Tensor:
     result = torch.zeros(channels, rows, columns, dtype=torch.float64)
     for y in range(rows):
         for x in range(columns):
-            result[:, y, x] = feature[:, side * y : side * y + side, side * x : side * x + side].double().mean((1, 2))
+            result[:, y, x] = (
+                feature[:, side * y : side * y + side, side * x : side * x + side]
+                .double()
+                .mean((1, 2))
+            )
     return result
 
 
@@ -32,7 +43,9 @@ def affinity_by_pairs(semantic: torch.Tensor, structural: torch.Tensor, side: in
     for one, other in zip(semantic, structural, strict=True):
         one, other = pooled_by_hand(one, side), pooled_by_hand(other, side)
         pixels = [(y, x) for y in range(one.shape[1]) for x in range(one.shape[2])]
-        distances = sum(abs(cosine(one, i, j) - cosine(other, i, j)) for i in pixels for j in pixels)
+        distances = sum(
+            abs(cosine(one, i, j) - cosine(other, i, j)) for i in pixels for j in pixels
+        )
         total += distances / len(pixels) ** 2
     return total / len(semantic)
 
@@ -40,10 +53,14 @@ def affinity_by_pairs(semantic: torch.Tensor, structural: torch.Tensor, side: in
 @pytest.mark.parametrize(("size", "side"), [((16, 24), 8), ((13, 21), 8), ((5, 4), 1), ((7, 9), 4)])
 @pytest.mark.parametrize("block", [2**25, 7])
 def test_affinity_by_pairs_of_pixels(size, side, block, monkeypatch):
-    """Also where the matrices are worked through row by row, and with features of different depth."""
+    """Also where the matrices are worked through row by row, and with features of different
+    depth."""
     monkeypatch.setattr(dsrl, "BLOCK", block)
     generator = torch.Generator().manual_seed(3)
-    semantic, structural = torch.randn(2, 5, *size, generator=generator), torch.rand(2, 3, *size, generator=generator) * 9
+    semantic, structural = (
+        torch.randn(2, 5, *size, generator=generator),
+        torch.rand(2, 3, *size, generator=generator) * 9,
+    )
     expected = affinity_by_pairs(semantic, structural, side)
     assert float(feature_affinity(semantic, structural, side)) == pytest.approx(expected, rel=1e-5)
 
@@ -61,7 +78,8 @@ def test_affinity_of_a_batch_is_the_mean_of_its_images():
 
 
 def test_affinity_has_the_gradient_of_its_definition(monkeypatch):
-    """Computed again block by block in the backward pass, it agrees with the whole matrices at once."""
+    """Computed again block by block in the backward pass, it agrees with the whole matrices at
+    once."""
     torch.manual_seed(0)
     features = [torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True) for _ in range(2)]
     unit = [f / f.norm(dim=1, keepdim=True) for f in features]

@@ -1,7 +1,8 @@
 """DSRL's published networks with their recorded weights give their recorded outputs.
 
-``dsrl_espnetv2`` is the authors' network (its release holds the SSSR head and refers to EdgeNets for the rest) as completed in
-xidaduo2/DSRL, which reaches 66.45 with the authors' checkpoint for 512x1024 where they print 66.50.
+``dsrl_espnetv2`` is the authors' network (its release holds the SSSR head and refers to EdgeNets
+for the rest) as completed in xidaduo2/DSRL, which reaches 66.45 with the authors' checkpoint for
+512x1024 where they print 66.50.
 """
 
 import pytest
@@ -14,13 +15,21 @@ from vssbench.methods.dsrl.originals import ORIGINALS
 
 AUTHORS, EDGENETS, DOOTMAAN, JFZHANG = ORIGINALS
 TOLERANCE = 1e-5
-SAMPLES = {"dsrl_espnetv2": AUTHORS, "edgenets_espnetv2": EDGENETS, "dootmaan_dsrl_deeplabv3plus": DOOTMAAN}
+SAMPLES = {
+    "dsrl_espnetv2": AUTHORS,
+    "edgenets_espnetv2": EDGENETS,
+    "dootmaan_dsrl_deeplabv3plus": DOOTMAAN,
+}
 
 
 def loaded(original, state):
     """Our method with a checkpoint's weights, every entry of ours given exactly once."""
     assert [other for other in ORIGINALS if other.recognises(state)] == [original]
-    model = registry.create("methods", Variant("dsrl", original.parameters(state)), classes=original.count_classes(state))
+    model = registry.create(
+        "methods",
+        Variant("dsrl", original.parameters(state)),
+        classes=original.count_classes(state),
+    )
     used = [name for name in state if original.reason_unused(name) is None]
     renamed = {original.rename(name): state[name] for name in used}
     assert len(renamed) == len(used)
@@ -45,7 +54,9 @@ def test_outputs_are_the_originals(name):
 def test_the_code_under_dootmaans_is_its_network_without_the_parts_that_dsrl_adds():
     added = ("sr_decoder.", "pointwise.", "up_")
     names = {
-        name: value for name, value in load_sample("dootmaan_dsrl_deeplabv3plus").weights.items() if not name.startswith(added)
+        name: value
+        for name, value in load_sample("dootmaan_dsrl_deeplabv3plus").weights.items()
+        if not name.startswith(added)
     }
     model = loaded(JFZHANG, names)
     image = torch.randn(1, 3, 45, 61)
@@ -60,6 +71,8 @@ def test_foreign_files_are_not_recognised(original):
     marks = dict.fromkeys(original.marks, torch.empty(0))
     assert original.recognises(marks)
     for mark in original.marks:
-        assert not original.recognises({name: value for name, value in marks.items() if name != mark})
+        assert not original.recognises(
+            {name: value for name, value in marks.items() if name != mark}
+        )
     for other in ORIGINALS:
         assert other is original or not other.recognises(marks)

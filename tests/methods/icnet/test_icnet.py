@@ -1,4 +1,5 @@
-"""ICNet: parameters and cost of its published forms, its training, the ablations, what it refuses."""
+"""ICNet: parameters and cost of its published forms, its training, the ablations, what it
+refuses."""
 
 import math
 
@@ -21,7 +22,8 @@ def build(variant, classes=5):
 @pytest.mark.parametrize(
     ("variant", "height", "width", "params", "gmacs"),
     [
-        ("icnet[form=liminn]", 720, 960, 28_298_376 - 2_049_000, 37.97),  # without ImageNet's classifier, which never runs
+        # without ImageNet's classifier, which never runs
+        ("icnet[form=liminn]", 720, 960, 28_298_376 - 2_049_000, 37.97),
         ("icnet[form=mmseg]", 720, 960, 47_827_833, 40.94),
         ("icnet[form=mmseg]", 1024, 2048, 47_827_833, 121.97),
         ("icnet[form=mmseg,backbone=resnet18]", 720, 960, 25_174_393, 24.86),
@@ -32,7 +34,9 @@ def test_cost_of_the_pytorch_forms(variant, height, width, params, gmacs):
     model = meta_model(parse_variant(variant), 19)
     assert sum(p.numel() for p in model.parameters()) == params
     # liminn's live figure has the guidance classifiers in it, 0.03 G, which do not run here
-    assert count(parse_variant(variant), 19, height, width).gmacs_key == pytest.approx(gmacs, rel=1.5e-3)
+    assert count(parse_variant(variant), 19, height, width).gmacs_key == pytest.approx(
+        gmacs, rel=1.5e-3
+    )
 
 
 def test_mmsegs_guidance_heads_are_not_counted():
@@ -40,7 +44,8 @@ def test_mmsegs_guidance_heads_are_not_counted():
 
 
 def test_cost_of_the_papers_network():
-    """The authors' deploy model has its batch normalisations merged: one bias a channel in place of two parameters."""
+    """The authors' deploy model has its batch normalisations merged: one bias a channel in place of
+    two parameters."""
     variant = parse_variant("icnet")
     cost = count(variant, 19, 1025, 2049)
     skipped = meta_model(variant, 19).training_only()
@@ -54,7 +59,9 @@ def test_cost_of_the_papers_network():
     model = meta_model(variant, 19)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model.net.sub1(torch.empty(1, 3, 1025, 2049, device="meta"))
-    assert counter.get_total_flops() / 2e9 == pytest.approx(2.55 - 128 * 64 * 129 * 257 / 1e9, abs=0.005)
+    assert counter.get_total_flops() / 2e9 == pytest.approx(
+        2.55 - 128 * 64 * 129 * 257 / 1e9, abs=0.005
+    )
 
 
 def test_what_liminns_code_executes():
@@ -74,8 +81,11 @@ def test_compression_and_branches_cost_what_they_should():
     quarter, half, whole = (gmacs(f"icnet[keep={keep}]") for keep in (0.25, 0.5, 1))
     assert quarter < 0.6 * half < 0.6 * 0.5 * whole
     assert gmacs("icnet[branches=sub4]") < gmacs("icnet[branches=sub24]") < half
-    # a stride-2 deconvolution uses each of its k x k weights once for every coarse pixel, CFF's 3x3 nine for every fine one
-    assert gmacs("icnet[fusion=dc3]") < gmacs("icnet[fusion=dc5]") < half < gmacs("icnet[fusion=dc7]")
+    # a stride-2 deconvolution uses each of its k x k weights once for every coarse pixel, CFF's 3x3
+    # nine for every fine one
+    assert (
+        gmacs("icnet[fusion=dc3]") < gmacs("icnet[fusion=dc5]") < half < gmacs("icnet[fusion=dc7]")
+    )
     assert gmacs("icnet[backbone=resnet18]") < half
     assert gmacs("icnet[guidance=off]") == half
 
@@ -98,7 +108,9 @@ def batch(size=(65, 97)):
     return Batch(torch.rand(2, 3, *size), label, torch.ones(5))
 
 
-@pytest.mark.parametrize("parameters", ["branches=sub4", "fusion=dc3", "scale=0.5", "form=liminn", "form=mmseg"])
+@pytest.mark.parametrize(
+    "parameters", ["branches=sub4", "fusion=dc3", "scale=0.5", "form=liminn", "form=mmseg"]
+)
 def test_every_weight_is_trained(parameters):
     model = build(f"icnet[{parameters},width=0.125]").train()
     (phase,) = model.phases()
@@ -153,21 +165,38 @@ def test_display_names(variant, display):
 def source(variant):
     """The metadata of a weight file of that variant."""
     parameters = registry.resolved("methods", parse_variant(variant))
-    return {"name": "icnet", "method": variant, **{key: format_value(value) for key, value in parameters.items()}}
+    return {
+        "name": "icnet",
+        "method": variant,
+        **{key: format_value(value) for key, value in parameters.items()},
+    }
 
 
 def test_weights_of_a_larger_keep_are_pruned():
     small = "icnet[width=0.125,backbone=resnet18"
     full, half = build(f"{small},keep=1]"), build(f"{small},branches=sub24]")
     assert half.initialise(full.state_dict(), source(f"{small},keep=1]")) == ()
-    assert half.remarks == ("pruned the weights of keep=1 to keep=0.5; the filters with the largest L1 norms are kept",)
+    assert half.remarks == (
+        "pruned the weights of keep=1 to keep=0.5; the filters with the largest L1 norms are kept",
+    )
     assert torch.equal(half.net.sub1[0][0].weight, full.net.sub1[0][0].weight)
-    kept = full.net.backbone.layer4[1].conv1.weight.abs().sum((1, 2, 3)).argsort(descending=True)[:32].sort().values
-    assert torch.equal(half.net.backbone.layer4[1].bn1.weight, full.net.backbone.layer4[1].bn1.weight[kept])
+    kept = (
+        full.net.backbone.layer4[1]
+        .conv1.weight.abs()
+        .sum((1, 2, 3))
+        .argsort(descending=True)[:32]
+        .sort()
+        .values
+    )
+    assert torch.equal(
+        half.net.backbone.layer4[1].bn1.weight, full.net.backbone.layer4[1].bn1.weight[kept]
+    )
     again = build(f"{small}]")
     again.initialise(half.state_dict(), source(f"{small}]"))
     assert again.remarks == ()
-    assert all(torch.equal(value, half.state_dict()[name]) for name, value in again.state_dict().items())
+    assert all(
+        torch.equal(value, half.state_dict()[name]) for name, value in again.state_dict().items()
+    )
 
 
 def test_pruned_weights_need_no_guidance_classifiers():
@@ -179,11 +208,31 @@ def test_pruned_weights_need_no_guidance_classifiers():
 @pytest.mark.parametrize(
     ("held", "asked", "words"),
     [
-        ("icnet[width=0.125]", "icnet[width=0.125,keep=1]", "fewer filters than keep=1: pruning removes filters and adds none"),
-        ("icnet[width=0.25,keep=1]", "icnet[width=0.125]", "width=0.25, and width=0.125 is to be trained"),
-        ("icnet[width=0.125,keep=1,backbone=resnet18]", "icnet[width=0.125]", "ask for backbone=resnet18"),
-        ("icnet[width=0.125,keep=1,fusion=dc3]", "icnet[width=0.125]", "fusion=dc3, and fusion=cff"),
-        ("icnet[width=0.125,form=mmseg]", "icnet[width=0.125,keep=0.25]", "form=mmseg, and form=paper"),
+        (
+            "icnet[width=0.125]",
+            "icnet[width=0.125,keep=1]",
+            "fewer filters than keep=1: pruning removes filters and adds none",
+        ),
+        (
+            "icnet[width=0.25,keep=1]",
+            "icnet[width=0.125]",
+            "width=0.25, and width=0.125 is to be trained",
+        ),
+        (
+            "icnet[width=0.125,keep=1,backbone=resnet18]",
+            "icnet[width=0.125]",
+            "ask for backbone=resnet18",
+        ),
+        (
+            "icnet[width=0.125,keep=1,fusion=dc3]",
+            "icnet[width=0.125]",
+            "fusion=dc3, and fusion=cff",
+        ),
+        (
+            "icnet[width=0.125,form=mmseg]",
+            "icnet[width=0.125,keep=0.25]",
+            "form=mmseg, and form=paper",
+        ),
     ],
 )
 def test_what_cannot_be_pruned(held, asked, words):
@@ -192,6 +241,12 @@ def test_what_cannot_be_pruned(held, asked, words):
 
 
 def test_a_part_of_a_network_is_not_pruned():
-    full = {name: value for name, value in build("icnet[width=0.125,keep=1]").state_dict().items() if "backbone" in name}
+    full = {
+        name: value
+        for name, value in build("icnet[width=0.125,keep=1]").state_dict().items()
+        if "backbone" in name
+    }
     with pytest.raises(WeightsError, match="pruning takes a whole network"):
-        build("icnet[width=0.125]").initialise(full, {**source("icnet[width=0.125,keep=1]"), "missing": '["net.reduce"]'})
+        build("icnet[width=0.125]").initialise(
+            full, {**source("icnet[width=0.125,keep=1]"), "missing": '["net.reduce"]'}
+        )

@@ -1,4 +1,5 @@
-"""ICNet's units against slow re-statements, and the paper's network against a plain reading of its layer list."""
+"""ICNet's units against slow re-statements, and the paper's network against a plain reading of its
+layer list."""
 
 import math
 
@@ -83,11 +84,20 @@ def normalised_by_hand(x, norm):
 @pytest.mark.parametrize("guide_projected", [True, False])
 def test_cascade_feature_fusion(align_corners, rectified, guide_projected):
     unit = settled(
-        CascadeFeatureFusion(3, 2, 4, align_corners=align_corners, rectified=rectified, guide_projected=guide_projected)
+        CascadeFeatureFusion(
+            3,
+            2,
+            4,
+            align_corners=align_corners,
+            rectified=rectified,
+            guide_projected=guide_projected,
+        )
     )
     coarse, fine = torch.randn(3, 3, 4), torch.randn(2, 5, 8)
     enlarged = bilinear_by_hand(coarse, (5, 8), align_corners)
-    low = normalised_by_hand(convolution_by_hand(enlarged, unit.coarse[0].weight, dilation=2), unit.coarse[1])
+    low = normalised_by_hand(
+        convolution_by_hand(enlarged, unit.coarse[0].weight, dilation=2), unit.coarse[1]
+    )
     high = normalised_by_hand(convolution_by_hand(fine, unit.fine[0].weight), unit.fine[1])
     if rectified:
         low, high = low.clamp(min=0), high.clamp(min=0)
@@ -171,14 +181,20 @@ def test_concatenated_pyramid_puts_the_input_last():
     maps = []
     for bins, stage in zip((1, 2, 3, 6), unit.stages, strict=True):
         pooled = F.adaptive_avg_pool2d(x, bins)
-        maps.append(normalised_by_hand(convolution_by_hand(pooled, stage[0].weight), stage[1]).clamp(min=0))
+        maps.append(
+            normalised_by_hand(convolution_by_hand(pooled, stage[0].weight), stage[1]).clamp(min=0)
+        )
     joined = torch.cat([*(bilinear_by_hand(m, (4, 5), align_corners=False) for m in maps), x])
-    expected = normalised_by_hand(convolution_by_hand(joined, unit.bottleneck[0].weight), unit.bottleneck[1]).clamp(min=0)
+    expected = normalised_by_hand(
+        convolution_by_hand(joined, unit.bottleneck[0].weight), unit.bottleneck[1]
+    ).clamp(min=0)
     with torch.no_grad():
         assert torch.allclose(unit(x[None])[0], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(("size", "small"), [((9, 13), (3, 4)), ((17, 33), (5, 9)), ((6, 8), (6, 8)), ((5, 7), (1, 2))])
+@pytest.mark.parametrize(
+    ("size", "small"), [((9, 13), (3, 4)), ((17, 33), (5, 9)), ((6, 8), (6, 8)), ((5, 7), (1, 2))]
+)
 def test_labels_shrink_to_the_nearest_pixel(size, small):
     label = torch.randint(0, 255, (2, *size))
     found = nearest_labels(label, small)
@@ -228,14 +244,18 @@ def test_mmseg_compares_at_the_images_size():
         ("guidance12", 0.4, net.guidance12(extra[1])),
     ):
         full = F.interpolate(logits, size=(64, 96), mode="bilinear", align_corners=False)
-        assert terms[name].item() == pytest.approx(weight * F.cross_entropy(full, label).item(), rel=1e-5)
+        assert terms[name].item() == pytest.approx(
+            weight * F.cross_entropy(full, label).item(), rel=1e-5
+        )
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_without_guidance_only_the_last_prediction_is_trained(form):
     net = form(CLASSES, width=0.125, guidance=False)
     feature, extra = net.features(torch.randn(2, 3, 64, 96))
-    terms = net.losses(net.final(feature), extra, torch.zeros(2, 64, 96, dtype=torch.long), torch.ones(CLASSES))
+    terms = net.losses(
+        net.final(feature), extra, torch.zeros(2, 64, 96, dtype=torch.long), torch.ones(CLASSES)
+    )
     assert list(terms) == ["task"]
     assert not [name for name, _ in net.named_parameters() if name.startswith("guidance")]
 
@@ -252,11 +272,14 @@ def test_logits_have_the_images_size(form, layers):
 
 
 def paper_by_its_layer_list(state, image):
-    """The deploy network of hszhao/ICNet (evaluation/prototxt/icnet_cityscapes_bnnomerge.prototxt), one line a layer."""
+    """The deploy network of hszhao/ICNet (evaluation/prototxt/icnet_cityscapes_bnnomerge.prototxt),
+    one line a layer."""
 
     def conv(x, name, norm, stride=1, dilation=1, relu=True):
         weight = state[f"{name}.weight"]
-        x = F.conv2d(x, weight, stride=stride, padding=weight.shape[-1] // 2 * dilation, dilation=dilation)
+        x = F.conv2d(
+            x, weight, stride=stride, padding=weight.shape[-1] // 2 * dilation, dilation=dilation
+        )
         keys = ("running_mean", "running_var", "weight", "bias")
         mean, variance, gamma, beta = (state[f"{norm}.{key}"][:, None, None] for key in keys)
         x = (x - mean) / torch.sqrt(variance + 1e-5) * gamma + beta
@@ -286,20 +309,30 @@ def paper_by_its_layer_list(state, image):
         x = block(x, 2, number)
     conv3_1 = block(x, 3, 1, stride=2)
     x = interp(conv3_1, shrink=2)
-    for stage, numbers, dilation in ((3, (2, 3, 4), 1), (4, (1, 2, 3, 4, 5, 6), 2), (5, (1, 2, 3), 4)):
+    for stage, numbers, dilation in (
+        (3, (2, 3, 4), 1),
+        (4, (1, 2, 3, 4, 5, 6), 2),
+        (5, (1, 2, 3), 4),
+    ):
         for number in numbers:
             x = block(x, stage, number, dilation=dilation)
     maps = [F.avg_pool2d(x, window, stride) for window, stride in PUBLISHED_WINDOWS.values()]
     x = x + sum(interp(pooled, size=x.shape[-2:]) for pooled in maps)
     low = conv(x, "reduce.0", "reduce.1")
-    joined = conv(interp(low, zoom=2), "fusion24.coarse.0", "fusion24.coarse.1", dilation=2, relu=False)
+    joined = conv(
+        interp(low, zoom=2), "fusion24.coarse.0", "fusion24.coarse.1", dilation=2, relu=False
+    )
     joined = (joined + conv(conv3_1, "fusion24.fine.0", "fusion24.fine.1", relu=False)).clamp(min=0)
     x = image
     for number in range(3):
         x = conv(x, f"sub1.{number}.0", f"sub1.{number}.1", 2)
-    joined = conv(interp(joined, zoom=2), "fusion12.coarse.0", "fusion12.coarse.1", dilation=2, relu=False)
+    joined = conv(
+        interp(joined, zoom=2), "fusion12.coarse.0", "fusion12.coarse.1", dilation=2, relu=False
+    )
     joined = (joined + conv(x, "fusion12.fine.0", "fusion12.fine.1", relu=False)).clamp(min=0)
-    return interp(F.conv2d(interp(joined, zoom=2), state["final.weight"], state["final.bias"]), zoom=4)
+    return interp(
+        F.conv2d(interp(joined, zoom=2), state["final.weight"], state["final.bias"]), zoom=4
+    )
 
 
 def test_the_papers_network_is_the_authors_layer_list_at_its_size():
@@ -322,7 +355,9 @@ def test_the_papers_network_is_the_authors_layer_list_at_its_size():
 def runs_of(net, module, image):
     """The input shapes of a submodule during one inference."""
     shapes = []
-    handle = module.register_forward_pre_hook(lambda _, inputs: shapes.append(tuple(inputs[0].shape[-2:])))
+    handle = module.register_forward_pre_hook(
+        lambda _, inputs: shapes.append(tuple(inputs[0].shape[-2:]))
+    )
     with torch.no_grad():
         net(image)
     handle.remove()
@@ -342,14 +377,20 @@ def test_liminn_runs_no_discarded_layer_and_names_those_of_the_original(size):
     net = LiminnICNet(CLASSES, width=0.125).eval()
     image = torch.randn(1, 3, *size)
     assert len(runs_of(net, net.backbone.layer2, image)) == 2
-    assert len(runs_of(net, net.backbone.layer3, image)) == len(runs_of(net, net.backbone.layer4, image)) == 1
+    assert (
+        len(runs_of(net, net.backbone.layer3, image))
+        == len(runs_of(net, net.backbone.layer4, image))
+        == 1
+    )
     with torch.no_grad():
         medium = net.coarse_branches(image)[1]
         third = net.backbone.layer3(medium)
         _, guides = net.features(image)
     modules = (net.backbone.layer3, net.backbone.layer4, net.guidance24, net.guidance12)
     inputs = (medium, third, *guides)
-    assert net.discarded(size) == tuple((module, tuple(x.shape)) for module, x in zip(modules, inputs, strict=True))
+    assert net.discarded(size) == tuple(
+        (module, tuple(x.shape)) for module, x in zip(modules, inputs, strict=True)
+    )
     assert PaperICNet(CLASSES, width=0.125).discarded(size) == ()
 
 
@@ -359,10 +400,15 @@ def test_an_earlier_branch_predicts_what_its_guidance_classifier_does():
     image = torch.randn(1, 3, 97, 161)
     with torch.no_grad():
         _, guides = whole.features(image)
-        for branches, guide, classifier in (("sub4", guides[0], whole.guidance24), ("sub24", guides[1], whole.guidance12)):
+        for branches, guide, classifier in (
+            ("sub4", guides[0], whole.guidance24),
+            ("sub24", guides[1], whole.guidance12),
+        ):
             net = PaperICNet(CLASSES, width=0.125, branches=branches).eval()
             net.load_state_dict(whole.state_dict())
-            expected = F.interpolate(classifier(guide), size=(97, 161), mode="bilinear", align_corners=True)
+            expected = F.interpolate(
+                classifier(guide), size=(97, 161), mode="bilinear", align_corners=True
+            )
             assert torch.allclose(net(image)[0], expected, atol=1e-5)
             assert not [name for name in net.idle() if runs_of(net, net.get_submodule(name), image)]
 

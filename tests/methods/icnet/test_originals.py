@@ -1,4 +1,5 @@
-"""ICNet's published checkpoints: every entry is read, and the recorded outputs of the originals come out again."""
+"""ICNet's published checkpoints: every entry is read, and the recorded outputs of the originals
+come out again."""
 
 import importlib.util
 import os
@@ -13,7 +14,9 @@ from vssbench.methods.icnet.originals import ORIGINALS
 
 FIXTURES = os.environ.get("VSSBENCH_TEST_FIXTURES")
 LIMINN, MMSEG = ORIGINALS
-needs_fixtures = pytest.mark.skipif(not FIXTURES, reason="VSSBENCH_TEST_FIXTURES names no folder of recorded outputs")
+needs_fixtures = pytest.mark.skipif(
+    not FIXTURES, reason="VSSBENCH_TEST_FIXTURES names no folder of recorded outputs"
+)
 
 
 def recorded(name):
@@ -25,8 +28,16 @@ def recorded(name):
 
 def imported(original, state):
     """Our method with a checkpoint's weights, every entry of ours given exactly once."""
-    model = registry.create("methods", Variant("icnet", original.parameters(state)), classes=original.count_classes(state))
-    renamed = {original.rename(name): value for name, value in state.items() if original.reason_unused(name) is None}
+    model = registry.create(
+        "methods",
+        Variant("icnet", original.parameters(state)),
+        classes=original.count_classes(state),
+    )
+    renamed = {
+        original.rename(name): value
+        for name, value in state.items()
+        if original.reason_unused(name) is None
+    }
     missing = model.load_state_dict(renamed, strict=False)
     assert not missing.unexpected_keys
     assert {name.rsplit(".", 1)[1] for name in missing.missing_keys} <= {"num_batches_tracked"}
@@ -35,7 +46,9 @@ def imported(original, state):
 
 @needs_fixtures
 @pytest.mark.parametrize(
-    ("original", "name", "count"), [(LIMINN, "liminn_icnet_r50", 4), (MMSEG, "mmseg_icnet_r18", 1)], ids=["liminn", "mmseg"]
+    ("original", "name", "count"),
+    [(LIMINN, "liminn_icnet_r50", 4), (MMSEG, "mmseg_icnet_r18", 1)],
+    ids=["liminn", "mmseg"],
 )
 def test_outputs_are_the_originals(original, name, count):
     state, inputs, expected, meta = recorded(name)
@@ -49,14 +62,25 @@ def test_outputs_are_the_originals(original, name, count):
         assert ours.shape == theirs.shape
         assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
     assert torch.allclose(logits, expected[0], atol=1e-4)
-    assert sum(value.numel() for key, value in state.items() if "running" not in key and "tracked" not in key) == meta["params"]
+    assert (
+        sum(
+            value.numel()
+            for key, value in state.items()
+            if "running" not in key and "tracked" not in key
+        )
+        == meta["params"]
+    )
 
 
 @pytest.mark.parametrize(
     ("original", "theirs", "ours"),
     [
         (LIMINN, "pretrained.conv1.6.weight", "net.backbone.conv1.6.weight"),
-        (LIMINN, "pretrained.layer3.0.downsample.1.bias", "net.backbone.layer3.0.downsample.1.bias"),
+        (
+            LIMINN,
+            "pretrained.layer3.0.downsample.1.bias",
+            "net.backbone.layer3.0.downsample.1.bias",
+        ),
         (LIMINN, "conv_sub1.2.bn.running_mean", "net.sub1.2.1.running_mean"),
         (LIMINN, "head.cff_24.conv_low.0.weight", "net.fusion24.coarse.0.weight"),
         (LIMINN, "head.cff_12.conv_high.1.weight", "net.fusion12.fine.1.weight"),
@@ -84,10 +108,17 @@ def test_names(original, theirs, ours):
     assert ours in model.state_dict()
 
 
-@pytest.mark.parametrize(("blocks", "backbone"), [(2, "resnet18"), (6, "resnet50"), (23, "resnet101")])
-@pytest.mark.parametrize(("original", "prefix"), [(LIMINN, "pretrained"), (MMSEG, "backbone.backbone")])
+@pytest.mark.parametrize(
+    ("blocks", "backbone"), [(2, "resnet18"), (6, "resnet50"), (23, "resnet101")]
+)
+@pytest.mark.parametrize(
+    ("original", "prefix"), [(LIMINN, "pretrained"), (MMSEG, "backbone.backbone")]
+)
 def test_the_backbone_is_read_off_the_third_stage(original, prefix, blocks, backbone):
-    names = [*original.marks, *(f"{prefix}.layer3.{number}.conv1.weight" for number in range(blocks))]
+    names = [
+        *original.marks,
+        *(f"{prefix}.layer3.{number}.conv1.weight" for number in range(blocks)),
+    ]
     state = {name: torch.empty(0) for name in names}
     assert original.recognises(state)
     assert original.parameters(state)["backbone"] == backbone
@@ -105,8 +136,11 @@ def test_imagenets_classifier_is_left_out_with_a_reason():
 
 
 def test_liminns_sizes_are_multiples_of_its_strides():
-    """Four times the logits at 1/4, which are twice those at 1/8: larger than an image whose sides 8 does not divide."""
-    model = registry.create("methods", Variant("icnet", {"form": "liminn", "width": 0.125}), classes=5).eval()
+    """Four times the logits at 1/4, which are twice those at 1/8: larger than an image whose sides
+    8 does not divide."""
+    model = registry.create(
+        "methods", Variant("icnet", {"form": "liminn", "width": 0.125}), classes=5
+    ).eval()
     with torch.no_grad():
         sizes = [tuple(x.shape[2:]) for x in LIMINN.outputs(model, [torch.randn(1, 3, 75, 101)])]
         assert model.keyframe(torch.rand(1, 3, 75, 101))[0].shape[2:] == (75, 101)

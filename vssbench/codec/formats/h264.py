@@ -8,13 +8,14 @@ from vssbench.codec.x26x import X26xCodec
 
 
 class H264(X26xCodec):
-    """x264 in one pass: average bit rate, constant quality where ``crf`` is given, constant quantiser where ``qp`` is;
-    0 loses nothing, and then colours keep their resolution (4:4:4).
+    """x264 in one pass: average bit rate, constant quality where ``crf`` is given, constant
+    quantiser where ``qp`` is; 0 loses nothing, and then colours keep their resolution (4:4:4).
 
-    Every GOP is closed and exactly ``gop`` frames long; with B-frames their pattern is fixed, so that a distance to the
-    keyframe always has the same picture type. ``fps`` is what the encoder is told (0: the clip's own). ``motion`` is the
-    codec's own, ``estimated`` from the decoded frames, or ``none``; ``cell``, ``fill`` and ``whole_pixels`` say how vectors
-    are accumulated; ``fill=zero,whole_pixels=true`` follows AR-Seg. Raises UsageError.
+    Every GOP is closed and exactly ``gop`` frames long; with B-frames their pattern is fixed, so
+    that a distance to the keyframe always has the same picture type. ``fps`` is what the encoder is
+    told (0: the clip's own). ``motion`` is the codec's own, ``estimated`` from the decoded frames,
+    or ``none``; ``cell``, ``fill`` and ``whole_pixels`` say how vectors are accumulated;
+    ``fill=zero,whole_pixels=true`` follows AR-Seg. Raises UsageError.
     """
 
     name = "h264"
@@ -28,8 +29,9 @@ class H264(X26xCodec):
         if self.refs == 1:
             return ""
         return (
-            f"refs={self.refs} cannot give motion: H.264 vectors, as decoders report them, do not say which reference "
-            "they point to; use refs=1, motion=estimated, or a method that needs no motion"
+            f"refs={self.refs} cannot give motion: H.264 vectors, as decoders report them, do not "
+            "say which reference they point to; use refs=1, motion=estimated, or a method that "
+            "needs no motion"
         )
 
     def encoder(self) -> EncoderSettings:
@@ -43,7 +45,8 @@ class H264(X26xCodec):
         }
         lossless = 0 in (self.rate.crf, self.rate.qp)
         if not lossless:
-            # chroma is midway between pixels, as encode makes it; a decoder's default would shift colours by half a pixel
+            # chroma is midway between pixels, as encode makes it; a decoder's default would shift
+            # colours by half a pixel
             parameters["chromaloc"] = 1
         return EncoderSettings(
             "libx264", self.gop, self.bframes, self.rate.bit_rate or 0, self.options(parameters),

@@ -1,4 +1,5 @@
-"""HEVC (x265) at an exact GOP, with the motion vectors of its bitstream; AR-Seg's encodings by name."""
+"""HEVC (x265) at an exact GOP, with the motion vectors of its bitstream; AR-Seg's encodings by
+name."""
 
 from __future__ import annotations
 
@@ -14,17 +15,27 @@ from vssbench.codec.x26x import X26xCodec
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Clip, Frame
 
-#: frames that x265 looks ahead in its faster presets (in the others 20 and more): more than it may put B-frames in a row
+#: frames that x265 looks ahead in its faster presets (in the others 20 and more): more than it may
+#: put B-frames in a row
 LOOKAHEAD = {"ultrafast": 5, "superfast": 10, "veryfast": 15, "faster": 15, "fast": 15}
 #: x265's lookahead writes beyond its memory for narrower frames (cuTree, in version 4.2)
 LEAST_WIDTH = 64
-#: threads of x265, which encode rows of one frame side by side; their number does not change the bits
+#: threads of x265, which encode rows of one frame side by side; their number does not change the
+#: bits
 THREADS = 4
 #: no paper's encoding
 OWN = "none"
-#: AR-Seg (CVPR 2023), section 4.1 and its released commands: x265 --rect --amp --keyint 12 --bframes 0 and x265's defaults,
-#: which are the preset medium with its 3 references
-_ARSEG: dict[str, Any] = {"gop": 12, "preset": "medium", "bframes": 0, "refs": 3, "rect": True, "crf": UNUSED, "qp": UNUSED}
+#: AR-Seg (CVPR 2023), section 4.1 and its released commands: x265 --rect --amp --keyint 12
+#: --bframes 0 and x265's defaults, which are the preset medium with its 3 references
+_ARSEG: dict[str, Any] = {
+    "gop": 12,
+    "preset": "medium",
+    "bframes": 0,
+    "refs": 3,
+    "rect": True,
+    "crf": UNUSED,
+    "qp": UNUSED,
+}
 PAPERS: dict[str, dict[str, Any]] = {
     "arseg-camvid": {**_ARSEG, "bitrate": "3M", "fps": 30.0},
     "arseg-cityscapes": {**_ARSEG, "bitrate": "5M", "fps": 17.0},
@@ -32,13 +43,15 @@ PAPERS: dict[str, dict[str, Any]] = {
 
 
 class Hevc(X26xCodec):
-    """x265 in one pass: average bit rate, constant quality where ``crf`` is given, constant quantiser where ``qp`` is.
+    """x265 in one pass: average bit rate, constant quality where ``crf`` is given, constant
+    quantiser where ``qp`` is.
 
-    Every GOP is closed and exactly ``gop`` frames long; with B-frames their pattern is fixed, as a pyramid (x265's default),
-    so that a distance to the keyframe always has the same picture type. Vectors may point to any of ``refs`` references.
-    ``rect`` lets blocks be divided in unequal and oblong parts (x265's --rect --amp). ``fps`` is what the encoder is told (0:
-    the clip's own). ``motion`` is the codec's own, ``estimated`` from the decoded frames, or ``none``; ``cell``, ``fill``
-    and ``whole_pixels`` say how vectors are accumulated.
+    Every GOP is closed and exactly ``gop`` frames long; with B-frames their pattern is fixed, as a
+    pyramid (x265's default), so that a distance to the keyframe always has the same picture type.
+    Vectors may point to any of ``refs`` references. ``rect`` lets blocks be divided in unequal and
+    oblong parts (x265's --rect --amp). ``fps`` is what the encoder is told (0: the clip's own).
+    ``motion`` is the codec's own, ``estimated`` from the decoded frames, or ``none``; ``cell``,
+    ``fill`` and ``whole_pixels`` say how vectors are accumulated.
 
     ``paper`` takes the encoding of a paper: ``arseg-camvid`` or ``arseg-cityscapes``, at another
     ``bitrate`` where one is given (Table 4 has 1M). AR-Seg's accumulation is
@@ -52,7 +65,14 @@ class Hevc(X26xCodec):
     reader = LibDe265Vectors
     most_refs = 8
 
-    def __init__(self, *, cell: int = 4, rect: bool = True, paper: str = OWN, **options: Unpack[SearchOptions]) -> None:
+    def __init__(
+        self,
+        *,
+        cell: int = 4,
+        rect: bool = True,
+        paper: str = OWN,
+        **options: Unpack[SearchOptions],
+    ) -> None:
         if not isinstance(rect, bool):
             raise UsageError(f"rect={rect!r} cannot be used: expected true or false")
         encoding = _encoding(paper, {**options, "rect": rect})
@@ -68,13 +88,20 @@ class Hevc(X26xCodec):
 
     def checked_bframes(self, bframes: int) -> int:
         """See EncodedCodec. Fewer where the preset looks less far ahead."""
-        return int(within("bframes", bframes, 0, min(self.most_bframes, LOOKAHEAD.get(self.preset, 20) - 1)))
+        return int(
+            within(
+                "bframes", bframes, 0, min(self.most_bframes, LOOKAHEAD.get(self.preset, 20) - 1)
+            )
+        )
 
-    def frames(self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False) -> Iterator[Frame]:
+    def frames(
+        self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False
+    ) -> Iterator[Frame]:
         """See Codec. Raises DataError for frames that x265 cannot take."""
         if clip.width < LEAST_WIDTH:
             raise DataError(
-                f"the frames of {clip.name!r} are {clip.width} pixels wide, x265 needs {LEAST_WIDTH}: use larger ones, or h264"
+                f"the frames of {clip.name!r} are {clip.width} pixels wide, x265 needs "
+                f"{LEAST_WIDTH}: use larger ones, or h264"
             )
         return super().frames(clip, cache, motion, residual)
 
@@ -84,9 +111,11 @@ class Hevc(X26xCodec):
             {
                 "rect": int(self.rect),
                 "amp": int(self.rect),
-                # chroma is midway between pixels, as encode makes it; a decoder's default would shift colours by half a pixel
+                # chroma is midway between pixels, as encode makes it; a decoder's default would
+                # shift colours by half a pixel
                 "chromaloc": 1,
-                # x265's bits depend on whether rows are encoded side by side and on how many frames are, not on the threads
+                # x265's bits depend on whether rows are encoded side by side and on how many frames
+                # are, not on the threads
                 "wpp": 1,
                 "frame-threads": 1,
                 "pools": THREADS,
@@ -95,7 +124,14 @@ class Hevc(X26xCodec):
                 "log-level": "error",
             }
         )
-        return EncoderSettings("libx265", self.gop, self.bframes, self.rate.bit_rate or 0, options, tell_types=self.bframes > 0)
+        return EncoderSettings(
+            "libx265",
+            self.gop,
+            self.bframes,
+            self.rate.bit_rate or 0,
+            options,
+            tell_types=self.bframes > 0,
+        )
 
 
 def _encoding(paper: str, typed: dict[str, Any]) -> dict[str, Any]:
@@ -114,6 +150,9 @@ def _encoding(paper: str, typed: dict[str, Any]) -> dict[str, Any]:
         if key not in chosen or (key == "fps" and value == CLIPS_OWN):
             continue
         if key != "bitrate" and value != chosen[key]:
-            raise UsageError(f"{key}={value} contradicts paper={paper}, which has {key}={chosen[key]}: leave one of them out")
+            raise UsageError(
+                f"{key}={value} contradicts paper={paper}, which has {key}={chosen[key]}: leave "
+                "one of them out"
+            )
     rate = {"bitrate": typed["bitrate"]} if "bitrate" in typed else {}
     return typed | chosen | rate

@@ -7,7 +7,8 @@ from vssbench.codec.vectors.mpeg import Mpeg2Vectors
 
 
 class Mpeg2(MpegCodec):
-    """MPEG-2 video (ISO/IEC 13818-2), main profile: vectors of 1/2 pixel that never leave the picture. See MpegCodec."""
+    """MPEG-2 video (ISO/IEC 13818-2), main profile: vectors of 1/2 pixel that never leave the
+    picture. See MpegCodec."""
 
     name = "mpeg2"
     title = "MPEG-2"

@@ -30,33 +30,53 @@ LOSSLESS = (float("inf"), 1.0)
 
 
 class Raw(Codec):
-    """Uncompressed video: every ``gop``-th frame counts as a keyframe. ``bits`` is the size of the image, 24 a pixel, and
-    nothing is decoded, so that decoding takes no time. ``motion=estimated`` gives motion from the frames themselves,
-    ``motion=given`` that of a dataset whose frames come coded; ``cell``, ``fill`` and ``whole_pixels`` say how it is
-    accumulated. Raises UsageError."""
+    """Uncompressed video: every ``gop``-th frame counts as a keyframe. ``bits`` is the size of the
+    image, 24 a pixel, and nothing is decoded, so that decoding takes no time. ``motion=estimated``
+    gives motion from the frames themselves, ``motion=given`` that of a dataset whose frames come
+    coded; ``cell``, ``fill`` and ``whole_pixels`` say how it is accumulated. Raises UsageError."""
 
     title = "uncompressed"
 
     def __init__(
-        self, *, gop: int = 12, motion: str = "none", cell: int = 8, fill: str = "nearest", whole_pixels: bool = False
+        self,
+        *,
+        gop: int = 12,
+        motion: str = "none",
+        cell: int = 8,
+        fill: str = "nearest",
+        whole_pixels: bool = False,
     ) -> None:
         self.gop = check_gop(gop)
         if motion not in MOTIONS:
-            raise UsageError(f"motion={motion!r} cannot be used: uncompressed video has {', '.join(MOTIONS)}")
+            raise UsageError(
+                f"motion={motion!r} cannot be used: uncompressed video has {', '.join(MOTIONS)}"
+            )
         self.source = motion
         self.has_motion = motion != "none"
         self.motion = MotionSettings(cell, fill, whole_pixels)
 
-    def frames(self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False) -> Iterator[Frame]:
-        """See Codec. Nothing is encoded, so ``cache`` stays unused; without ``motion=estimated`` no frame has motion."""
+    def frames(
+        self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False
+    ) -> Iterator[Frame]:
+        """See Codec. Nothing is encoded, so ``cache`` stays unused; without ``motion=estimated`` no
+        frame has motion."""
         if clip.given is not None or self.source == "given":
             if residual or self.source == "estimated":
-                raise CellRefused(f"the frames of {clip.name!r} come coded, a few of each video: no residual, no estimate")
+                raise CellRefused(
+                    f"the frames of {clip.name!r} come coded, a few of each video: no residual, no "
+                    "estimate"
+                )
             yield from given_frames(clip, self.gop, motion and self.source == "given")
             return
         if residual and not self.has_motion:
-            raise MotionUnavailable("residuals need motion, and raw carries none; use raw[motion=estimated] or a codec")
-        estimator = EstimatedVectors(clip.height, clip.width, self.motion.cell) if motion and self.has_motion else None
+            raise MotionUnavailable(
+                "residuals need motion, and raw carries none; use raw[motion=estimated] or a codec"
+            )
+        estimator = (
+            EstimatedVectors(clip.height, clip.width, self.motion.cell)
+            if motion and self.has_motion
+            else None
+        )
         accumulator = Accumulator(clip.height, clip.width, self.motion)
         bits = BITS_PER_PIXEL * clip.height * clip.width
         before: Image | None = None
@@ -64,28 +84,42 @@ class Raw(Codec):
             image = clip.image(index)
             if image.shape != (clip.height, clip.width, 3):
                 raise DataError(
-                    f"frame {index} of the clip {clip.name!r} is {image.shape}, expected {(clip.height, clip.width, 3)}: "
-                    "all frames of a clip must have one size"
+                    f"frame {index} of the clip {clip.name!r} is {image.shape}, expected "
+                    f"{(clip.height, clip.width, 3)}: all frames of a clip must have one size"
                 )
             distance = index % self.gop
-            frame = Frame(index, image, "P" if distance else "I", distance, bits, psnr_db=LOSSLESS[0], ssim=LOSSLESS[1])
+            frame = Frame(
+                index,
+                image,
+                "P" if distance else "I",
+                distance,
+                bits,
+                psnr_db=LOSSLESS[0],
+                ssim=LOSSLESS[1],
+            )
             if estimator is not None:
                 started = time.perf_counter()
                 blocks = estimator.follow(index, np.asarray(Pillow.fromarray(image).convert("L")))
                 ((_, frame.motion),) = accumulator.add(index, blocks, distance == 0)
                 if residual and before is not None and frame.motion.step is not None:
-                    frame.residual = residual_of(image, predict(frame.motion.step, {index - 1: before}, self.motion.cell))
+                    frame.residual = residual_of(
+                        image, predict(frame.motion.step, {index - 1: before}, self.motion.cell)
+                    )
                 frame.motion_seconds = time.perf_counter() - started
             before = image
             yield frame
 
     def gops(self, clip: Clip, folder: Path, motion: bool = True) -> list[Gop]:
-        """See Codec. Nothing is encoded: a piece is read from the clip, which is one piece where its frames come coded."""
+        """See Codec. Nothing is encoded: a piece is read from the clip, which is one piece where
+        its frames come coded."""
         if clip.given is not None or self.source == "given":
             return super().gops(clip, folder, motion)
         firsts = range(0, clip.length, self.gop)
         parts = (clip.part(first, min(self.gop, clip.length - first)) for first in firsts)
-        return [Gop(first, partial(self.frames, part, None, motion)) for first, part in zip(firsts, parts, strict=True)]
+        return [
+            Gop(first, partial(self.frames, part, None, motion))
+            for first, part in zip(firsts, parts, strict=True)
+        ]
 
     def settings(self) -> dict[str, Any]:
         """See Codec."""

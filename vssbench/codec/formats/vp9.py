@@ -1,4 +1,5 @@
-"""VP9 (libvpx) at an exact GOP, with the motion vectors of its bitstream. Experimental: see ``vectors/vp9.py``."""
+"""VP9 (libvpx) at an exact GOP, with the motion vectors of its bitstream. Experimental: see
+``vectors/vp9.py``."""
 
 from __future__ import annotations
 
@@ -18,13 +19,15 @@ CONTROLS = ("vbr", "cbr")
 
 
 class Vp9(EncodedCodec):
-    """libvpx in one pass: average bit rate, constant quality where ``crf`` is given, constant quantiser where ``qp`` is.
+    """libvpx in one pass: average bit rate, constant quality where ``crf`` is given, constant
+    quantiser where ``qp`` is.
 
-    ``control=vbr`` holds the rate loosely (on short clips of low rate it takes a third more than asked), ``cbr`` within a few
-    per cent, at once, through a buffer of half a second. Every GOP is closed and exactly ``gop`` frames long, no picture is
-    hidden. A clip that is predicted well may take fewer bits than asked. ``preset`` is a name or libvpx's ``cpu-used``, 0 to 8,
-    of which 6 to 8 are made for real time. Blocks refer to up to three pictures, libvpx's own number. The other parameters are
-    those of ``h264``. Raises UsageError.
+    ``control=vbr`` holds the rate loosely (on short clips of low rate it takes a third more than
+    asked), ``cbr`` within a few per cent, at once, through a buffer of half a second. Every GOP is
+    closed and exactly ``gop`` frames long, no picture is hidden. A clip that is predicted well may
+    take fewer bits than asked. ``preset`` is a name or libvpx's ``cpu-used``, 0 to 8, of which 6 to
+    8 are made for real time. Blocks refer to up to three pictures, libvpx's own number. The other
+    parameters are those of ``h264``. Raises UsageError.
     """
 
     name = "vp9"
@@ -36,13 +39,19 @@ class Vp9(EncodedCodec):
     most_refs = REFS
 
     def __init__(
-        self, *, preset: str | int = "medium", refs: int = REFS, control: str = "vbr", **options: Unpack[CellOptions]
+        self,
+        *,
+        preset: str | int = "medium",
+        refs: int = REFS,
+        control: str = "vbr",
+        **options: Unpack[CellOptions],
     ) -> None:
         self.speed = _speed(preset)
         super().__init__(preset=str(preset), refs=refs, **options)
         if self.rate.crf is not None and self.rate.crf % 1:
             raise UsageError(
-                f"crf={self.rate.crf!r} cannot be used: libvpx knows whole numbers only, from 0 to {self.crf_range[1]}"
+                f"crf={self.rate.crf!r} cannot be used: libvpx knows whole numbers only, from 0 to "
+                f"{self.crf_range[1]}"
             )
         if control not in CONTROLS:
             raise UsageError(f"control={control!r} is unknown: expected {' or '.join(CONTROLS)}")
@@ -51,15 +60,17 @@ class Vp9(EncodedCodec):
     def checked_bframes(self, bframes: int) -> int:
         """See EncodedCodec."""
         if bframes != 0 or isinstance(bframes, bool):
-            raise UsageError(f"bframes={bframes!r} cannot be used: VP9 has no B-frames; leave bframes out")
+            raise UsageError(
+                f"bframes={bframes!r} cannot be used: VP9 has no B-frames; leave bframes out"
+            )
         return bframes
 
     def checked_refs(self, refs: int) -> int:
         """See EncodedCodec."""
         if refs != REFS:
             raise UsageError(
-                f"refs={refs!r} cannot be used: libvpx chooses among {REFS} references and offers no other number; leave refs "
-                "out"
+                f"refs={refs!r} cannot be used: libvpx chooses among {REFS} references and offers "
+                "no other number; leave refs out"
             )
         return refs
 
@@ -67,7 +78,8 @@ class Vp9(EncodedCodec):
         """See EncodedCodec."""
         options = {
             "keyint_min": str(self.gop),
-            # hidden pictures: their vectors cannot be had, and pictures that refer to them lose theirs
+            # hidden pictures: their vectors cannot be had, and pictures that refer to them lose
+            # theirs
             "auto-alt-ref": "0",
             "lag-in-frames": "0",
             "deadline": "good" if self.speed <= GOOD else "realtime",
@@ -79,7 +91,8 @@ class Vp9(EncodedCodec):
         }
         bit_rate = self.rate.bit_rate or 0
         if bit_rate:
-            # left alone, libvpx overspends on keyframes and saves too late: here one takes what three frames may on average
+            # left alone, libvpx overspends on keyframes and saves too late: here one takes what
+            # three frames may on average
             options["max-intra-rate"] = str(100 * min(self.gop, 3))
             if self.control == "cbr":
                 options |= _steady(bit_rate)
@@ -91,7 +104,8 @@ class Vp9(EncodedCodec):
 
 
 def _steady(bit_rate: int) -> dict[str, str]:
-    """A constant rate with a buffer of half a second, which libvpx fills and empties as fast as it can."""
+    """A constant rate with a buffer of half a second, which libvpx fills and empties as fast as it
+    can."""
     rate = str(bit_rate)
     return {
         "minrate": rate,
@@ -106,5 +120,8 @@ def _speed(preset: str | int) -> int:
     """libvpx's ``cpu-used``. Raises UsageError."""
     speeds = PRESETS | {str(speed): speed for speed in range(FASTEST + 1)}
     if str(preset) not in speeds:
-        raise UsageError(f"unknown preset {preset!r} of libvpx; available: {', '.join(PRESETS)}, or 0 to {FASTEST}")
+        raise UsageError(
+            f"unknown preset {preset!r} of libvpx; available: {', '.join(PRESETS)}, or 0 to "
+            f"{FASTEST}"
+        )
     return speeds[str(preset)]

@@ -1,7 +1,8 @@
 """AV1 headers (AV1 specification 5.3 to 5.9): which earlier picture each reference of a picture is.
 
-Only what that takes is read: the sequence header up to super-resolution, the frame header up to the reference lists and the
-frame's size. The eight reference slots are kept as the decoder keeps them (7.20, 7.21).
+Only what that takes is read: the sequence header up to super-resolution, the frame header up to the
+reference lists and the frame's size. The eight reference slots are kept as the decoder keeps them
+(7.20, 7.21).
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from enum import IntEnum
 from vssbench.codec.vectors.reader import NONE
 from vssbench.core.errors import DataError
 
-#: reference slots, and the references that a picture names: LAST, LAST2, LAST3, GOLDEN, BWDREF, ALTREF2, ALTREF
+#: reference slots, and the references that a picture names: LAST, LAST2, LAST3, GOLDEN, BWDREF,
+#: ALTREF2, ALTREF
 SLOTS, REFERENCES = 8, 7
 _LAST, _LAST2, _LAST3, _GOLDEN, _BWDREF, _ALTREF2, _ALTREF = range(REFERENCES)
 _ALL_SLOTS = (1 << SLOTS) - 1
@@ -41,9 +43,10 @@ class FrameType(IntEnum):
 class Picture:
     """A coded picture; two are the same only if they are one object.
 
-    ``references`` are the pictures that LAST to ALTREF name (None: nothing was in that slot), empty in an intra picture.
-    ``refreshed`` holds a bit for each slot that keeps it. ``width`` and ``height`` are in pixels after super-resolution.
-    ``display`` is its index in display order, NONE while it is hidden.
+    ``references`` are the pictures that LAST to ALTREF name (None: nothing was in that slot), empty
+    in an intra picture. ``refreshed`` holds a bit for each slot that keeps it. ``width`` and
+    ``height`` are in pixels after super-resolution. ``display`` is its index in display order, NONE
+    while it is hidden.
     """
 
     kind: FrameType
@@ -64,7 +67,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """Layers of a scalable stream (0: it has none), and whether frames say when this point's buffer is emptied."""
+    """Layers of a scalable stream (0: it has none), and whether frames say when this point's buffer
+    is emptied."""
 
     layers: int
     timed: bool
@@ -104,7 +108,9 @@ class Bits:
     def number(self, count: int) -> int:
         """Read ``f(count)``: an unsigned number of that many bits."""
         if count > self._left:
-            raise DataError("an AV1 header ends too early: the stream is cut short or broken; encode it again")
+            raise DataError(
+                "an AV1 header ends too early: the stream is cut short or broken; encode it again"
+            )
         self._left -= count
         return self._value >> self._left & ((1 << count) - 1)
 
@@ -121,13 +127,17 @@ class Bits:
 
 
 def units(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """The OBUs of a temporal unit (5.3): type, temporal layer, spatial layer and content. Raises DataError."""
+    """The OBUs of a temporal unit (5.3): type, temporal layer, spatial layer and content. Raises
+    DataError."""
     position = 0
     while position < len(data):
         head = data[position]
         kind, extended, sized = head >> 3 & 15, bool(head & 4), bool(head & 2)
         if head & 0x80 or position + 1 + extended > len(data):
-            raise DataError(f"byte {position} of an AV1 packet begins no OBU: the stream is broken; encode it again")
+            raise DataError(
+                f"byte {position} of an AV1 packet begins no OBU: the stream is broken; encode it "
+                "again"
+            )
         layers = data[position + 1] if extended else 0
         position += 1 + extended
         size = len(data) - position
@@ -135,8 +145,8 @@ def units(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
             size, position = _leb128(data, position)
         if position + size > len(data):
             raise DataError(
-                f"an OBU of an AV1 packet is to have {size} bytes and has {len(data) - position}: the stream is cut short or "
-                "broken; encode it again"
+                f"an OBU of an AV1 packet is to have {size} bytes and has {len(data) - position}: "
+                "the stream is cut short or broken; encode it again"
             )
         yield kind, layers >> 5, layers >> 3 & 3, data[position : position + size]
         position += size
@@ -152,7 +162,9 @@ def _leb128(data: bytes, position: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << 7 * count
         if not byte & 0x80:
             return value, position + count + 1
-    raise DataError("the size of an OBU in an AV1 packet does not end: the stream is broken; encode it again")
+    raise DataError(
+        "the size of an OBU in an AV1 packet does not end: the stream is broken; encode it again"
+    )
 
 
 def sequence_header(content: bytes) -> SequenceHeader:
@@ -178,7 +190,10 @@ def sequence_header(content: bytes) -> SequenceHeader:
                 bits.number(32)
                 removal_bits, presentation_bits = bits.number(5) + 1, bits.number(5) + 1
         delays = bits.flag()
-        points = [_operating_point(bits, decoder_model, delay_bits, delays) for _ in range(bits.number(5) + 1)]
+        points = [
+            _operating_point(bits, decoder_model, delay_bits, delays)
+            for _ in range(bits.number(5) + 1)
+        ]
     width_bits, height_bits = bits.number(4) + 1, bits.number(4) + 1
     width, height = bits.number(width_bits) + 1, bits.number(height_bits) + 1
     delta_bits = id_bits = 0
@@ -191,12 +206,15 @@ def sequence_header(content: bytes) -> SequenceHeader:
     if not reduced:
         screen_content, integer_vectors, order_hint_bits = _tools(bits)
     return SequenceHeader(
-        reduced, equal_interval, decoder_model, removal_bits, presentation_bits, tuple(points), width_bits, height_bits, width,
+        reduced, equal_interval, decoder_model, removal_bits, presentation_bits, tuple(points),
+        width_bits, height_bits, width,
         height, id_bits, delta_bits, order_hint_bits, screen_content, integer_vectors, bits.flag(),
     )  # fmt: skip
 
 
-def _operating_point(bits: Bits, decoder_model: bool, delay_bits: int, delays: bool) -> OperatingPoint:
+def _operating_point(
+    bits: Bits, decoder_model: bool, delay_bits: int, delays: bool
+) -> OperatingPoint:
     layers = bits.number(12)
     if bits.number(5) > 7:  # the level; from 4.0 on there are tiers
         bits.flag()
@@ -222,7 +240,8 @@ def _tools(bits: Bits) -> tuple[int, int, int]:
 
 
 def relative_distance(first: int, second: int, order_hint_bits: int) -> int:
-    """By how many frames ``first`` is displayed after ``second`` (5.9.3), given order hints of so many bits."""
+    """By how many frames ``first`` is displayed after ``second`` (5.9.3), given order hints of so
+    many bits."""
     if not order_hint_bits:
         return 0
     half = 1 << (order_hint_bits - 1)
@@ -230,7 +249,9 @@ def relative_distance(first: int, second: int, order_hint_bits: int) -> int:
     return (difference & (half - 1)) - (difference & half)
 
 
-def short_references(last: int, golden: int, hints: Sequence[int], order_hint: int, order_hint_bits: int) -> list[int]:
+def short_references(
+    last: int, golden: int, hints: Sequence[int], order_hint: int, order_hint_bits: int
+) -> list[int]:
     """Return the slots of all seven references where only LAST's and GOLDEN's are sent (7.8).
 
     ``hints`` are the order hints of the eight slots.
@@ -240,7 +261,8 @@ def short_references(last: int, golden: int, hints: Sequence[int], order_hint: i
     # in display order; of equals the last slot counts as the latest, the first as the earliest
     ordered = sorted(range(SLOTS), key=distance.__getitem__)
     later, earlier = (
-        [slot for slot in ordered if slot not in (last, golden) and (distance[slot] >= 0) == after] for after in (True, False)
+        [slot for slot in ordered if slot not in (last, golden) and (distance[slot] >= 0) == after]
+        for after in (True, False)
     )
     for name, which in ((_ALTREF, -1), (_BWDREF, 0), (_ALTREF2, 0)):
         if later:
@@ -255,7 +277,8 @@ class Follower:
     """Follows a stream packet by packet: what each shows, and what lies in the reference slots."""
 
     def __init__(self, configuration: bytes | None = None) -> None:
-        """``configuration`` is the container's record for the decoder, which may hold the sequence header. Raises DataError."""
+        """``configuration`` is the container's record for the decoder, which may hold the sequence
+        header. Raises DataError."""
         self.slots: list[Picture | None] = [None] * SLOTS
         self.shown = 0
         self.sequence: SequenceHeader | None = None
@@ -263,14 +286,18 @@ class Follower:
             self.packet(configuration[_RECORD_HEAD:])
 
     def packet(self, data: bytes) -> list[Picture]:
-        """Take a packet; returns the pictures that it shows, which have their display index now. Raises DataError."""
+        """Take a packet; returns the pictures that it shows, which have their display index now.
+        Raises DataError."""
         shown: list[Picture] = []
         for kind, temporal, spatial, content in units(data):
             if kind == _SEQUENCE_HEADER:
                 self.sequence = sequence_header(content)
             elif kind in (_FRAME_HEADER, _FRAME):
                 if spatial:
-                    raise DataError("the AV1 stream has spatial layers: expected one picture size; encode it without layers")
+                    raise DataError(
+                        "the AV1 stream has spatial layers: expected one picture size; encode it "
+                        "without layers"
+                    )
                 picture = self._frame(Bits(content[:_LONGEST_HEADER]), temporal)
                 if picture is not None:
                     shown.append(picture)
@@ -280,7 +307,10 @@ class Follower:
         """Read a frame header (5.9.2); return the picture, if it is shown."""
         sequence = self.sequence
         if sequence is None:
-            raise DataError("the AV1 stream begins without a sequence header: it is cut or broken; encode it again")
+            raise DataError(
+                "the AV1 stream begins without a sequence header: it is cut or broken; encode it "
+                "again"
+            )
         if not sequence.reduced and bits.flag():
             return self._existing(bits, sequence)
         shown = resilient = True
@@ -297,7 +327,10 @@ class Follower:
             self.slots = [None] * SLOTS
         picture = self._coded(bits, sequence, kind, shown, resilient, temporal)
         picture.showable = showable
-        self.slots = [picture if picture.refreshed >> slot & 1 else held for slot, held in enumerate(self.slots)]
+        self.slots = [
+            picture if picture.refreshed >> slot & 1 else held
+            for slot, held in enumerate(self.slots)
+        ]
         return self._show(picture) if shown else None
 
     def _existing(self, bits: Bits, sequence: SequenceHeader) -> Picture:
@@ -306,7 +339,8 @@ class Follower:
         picture = self.slots[slot]
         if picture is None or not picture.showable:
             raise DataError(
-                f"the AV1 stream shows slot {slot}, which holds no hidden picture: the stream is broken; encode it again"
+                f"the AV1 stream shows slot {slot}, which holds no hidden picture: the stream is "
+                "broken; encode it again"
             )
         _presentation_time(bits, sequence)
         if picture.kind == FrameType.KEY:
@@ -316,18 +350,29 @@ class Follower:
 
     def _show(self, picture: Picture) -> Picture:
         if picture.display != NONE:
-            raise DataError(f"the AV1 stream shows its frame {picture.display} again: expected every picture once")
+            raise DataError(
+                f"the AV1 stream shows its frame {picture.display} again: expected every picture "
+                "once"
+            )
         picture.display = self.shown
         self.shown += 1
         return picture
 
     def _coded(
-        self, bits: Bits, sequence: SequenceHeader, kind: FrameType, shown: bool, resilient: bool, temporal: int
+        self,
+        bits: Bits,
+        sequence: SequenceHeader,
+        kind: FrameType,
+        shown: bool,
+        resilient: bool,
+        temporal: int,
     ) -> Picture:
         """Read the rest of a frame header, from ``disable_cdf_update`` to the frame's size."""
         intra = kind in (FrameType.KEY, FrameType.INTRA_ONLY)
         bits.flag()
-        screen_content = bits.number(1) if sequence.screen_content == _BY_FRAME else sequence.screen_content
+        screen_content = (
+            bits.number(1) if sequence.screen_content == _BY_FRAME else sequence.screen_content
+        )
         if screen_content and sequence.integer_vectors == _BY_FRAME:
             bits.flag()
         bits.number(sequence.frame_id_bits)
@@ -344,7 +389,9 @@ class Follower:
         if intra:
             return Picture(kind, order_hint, refreshed, *_size(bits, sequence, own_size))
         references = self._references(bits, sequence, order_hint)
-        size = _size_of_reference(bits, sequence, references) if own_size and not resilient else None
+        size = (
+            _size_of_reference(bits, sequence, references) if own_size and not resilient else None
+        )
         width, height, superres = size or _size(bits, sequence, own_size)
         return Picture(kind, order_hint, refreshed, width, height, superres, references)
 
@@ -357,7 +404,9 @@ class Follower:
             if bits.number(sequence.order_hint_bits) != (held.order_hint if held else None):
                 self.slots[slot] = None
 
-    def _references(self, bits: Bits, sequence: SequenceHeader, order_hint: int) -> tuple[Picture | None, ...]:
+    def _references(
+        self, bits: Bits, sequence: SequenceHeader, order_hint: int
+    ) -> tuple[Picture | None, ...]:
         """Return the pictures that LAST to ALTREF name."""
         short = sequence.order_hint_bits > 0 and bits.flag()
         chosen: list[int] = []
@@ -366,7 +415,8 @@ class Follower:
             hints = [held.order_hint for held in self.slots if held is not None]
             if len(hints) < SLOTS:
                 raise DataError(
-                    "an AV1 picture rests on reference slots that are empty: the stream is cut or broken; encode it again"
+                    "an AV1 picture rests on reference slots that are empty: the stream is cut or "
+                    "broken; encode it again"
                 )
             chosen = short_references(last, golden, hints, order_hint, sequence.order_hint_bits)
         for _ in range(REFERENCES):
@@ -383,8 +433,11 @@ def _presentation_time(bits: Bits, sequence: SequenceHeader) -> None:
 
 def _removal_times(bits: Bits, sequence: SequenceHeader, temporal: int) -> None:
     for point in sequence.points:
-        # bits 0 to 7 are the temporal layers, 8 to 11 the spatial ones, of which only the first is let in
-        if point.timed and (not point.layers or (point.layers >> temporal & 1 and point.layers >> 8 & 1)):
+        # bits 0 to 7 are the temporal layers, 8 to 11 the spatial ones, of which only the first is
+        # let in
+        if point.timed and (
+            not point.layers or (point.layers >> temporal & 1 and point.layers >> 8 & 1)
+        ):
             bits.number(sequence.removal_time_bits)
 
 
@@ -404,7 +457,8 @@ def _size_of_reference(
         if bits.flag():
             if picture is None:
                 raise DataError(
-                    "an AV1 picture takes its size from an empty slot: the stream is cut or broken; encode it again"
+                    "an AV1 picture takes its size from an empty slot: the stream is cut or "
+                    "broken; encode it again"
                 )
             return picture.width, picture.height, sequence.superres and bits.flag()
     return None

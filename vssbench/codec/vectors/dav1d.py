@@ -1,9 +1,10 @@
 """Motion vectors of AV1, out of the memory of dav1d.
 
-For the prediction of vectors in later pictures (AV1 specification 7.9, 7.19) a decoder keeps one vector and the name of its
-reference for each 8x8 pixels of a picture, beside the picture in its reference slot. dav1d keeps them in this form, and they
-are read from there: eighths of a pixel; of a compound block the second vector, of smaller blocks the one at the bottom right;
-only vectors into earlier pictures, and only those below 512 pixels in both directions. Other cells count as intra.
+For the prediction of vectors in later pictures (AV1 specification 7.9, 7.19) a decoder keeps one
+vector and the name of its reference for each 8x8 pixels of a picture, beside the picture in its
+reference slot. dav1d keeps them in this form, and they are read from there: eighths of a pixel; of
+a compound block the second vector, of smaller blocks the one at the bottom right; only vectors into
+earlier pictures, and only those below 512 pixels in both directions. Other cells count as intra.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ import numpy.typing as npt
 
 from vssbench.codec.vectors import memory
 from vssbench.codec.vectors.av1_headers import SLOTS, Follower, Picture
-from vssbench.codec.vectors.reader import NONE, BlockVectors, References, VectorReader, grid_shape, no_vectors
+from vssbench.codec.vectors.reader import (
+    NONE,
+    BlockVectors,
+    References,
+    VectorReader,
+    grid_shape,
+    no_vectors,
+)
 from vssbench.core.errors import MotionUnavailable
 
 #: side of the cells that a decoder keeps, and of the largest superblock, to which it rounds up
@@ -32,7 +40,8 @@ _LIMIT = 1 << 12
 #: after a picture's size: 4:2:0, 8 bits
 _FORMAT = np.uint64(8 << 32 | 1)
 _PIXEL_FORMAT = "yuv420p"
-#: words of the wrapper's state in which dav1d's own is looked for, and words of that in which the slots are
+#: words of the wrapper's state in which dav1d's own is looked for, and words of that in which the
+#: slots are
 _WRAPPER_WORDS, _STATE_WORDS = 8, 1 << 15
 #: a slot holds a picture, two counted references and seven order hints: far fewer words than this
 _LARGEST_SLOT = 512
@@ -50,8 +59,9 @@ class _Mismatch(Exception):
 
 @dataclass(frozen=True)
 class _Slots:
-    """Where the reference slots lie: the address of what stands before the first picture's size, words from one slot to the
-    next, and words from a picture's size to the reference to its vectors."""
+    """Where the reference slots lie: the address of what stands before the first picture's size,
+    words from one slot to the next, and words from a picture's size to the reference to its
+    vectors."""
 
     address: int
     stride: int
@@ -68,10 +78,12 @@ class _Slots:
 
 
 class Dav1dVectors(VectorReader):
-    """One vector a cell, each into the picture that its reference is; one thread, so that a picture is complete when it comes.
+    """One vector a cell, each into the picture that its reference is; one thread, so that a picture
+    is complete when it comes.
 
-    Nothing is known of where dav1d keeps what: the eight slots are found by the pictures' size in them, the vectors by the size
-    of their buffer, and each time it is checked that the slots hold the pictures that the headers put there.
+    Nothing is known of where dav1d keeps what: the eight slots are found by the pictures' size in
+    them, the vectors by the size of their buffer, and each time it is checked that the slots hold
+    the pictures that the headers put there.
     """
 
     decoder = "libdav1d"
@@ -91,8 +103,9 @@ class Dav1dVectors(VectorReader):
             av.codec.Codec(cls.decoder, "r")
         except av.codec.codec.UnknownCodecError as error:
             raise MotionUnavailable(
-                f"AV1's vectors are read from the decoder dav1d, which this build of PyAV ({av.__version__}) lacks: install "
-                "the wheel, pip install av, or use motion=estimated"
+                "AV1's vectors are read from the decoder dav1d, which this build of PyAV "
+                f"({av.__version__}) lacks: install the wheel, pip install av, or use "
+                "motion=estimated"
             ) from error
         return f"dav1d's memory in PyAV {av.__version__}"
 
@@ -106,12 +119,14 @@ class Dav1dVectors(VectorReader):
         """See VectorReader."""
         self._shown.extend(self._headers.packet(bytes(packet)))
 
-    def picture(self, index: int, picture: av.VideoFrame, context: av.VideoCodecContext) -> Iterator[tuple[int, BlockVectors]]:
+    def picture(
+        self, index: int, picture: av.VideoFrame, context: av.VideoCodecContext
+    ) -> Iterator[tuple[int, BlockVectors]]:
         """See VectorReader."""
         if len(self._shown) != 1 or self._shown[0].display != index:
             raise MotionUnavailable(
-                f"the decoder gave frame {index} when {len(self._shown)} frames were due: its memory does not hold that "
-                "frame's vectors; use motion=estimated"
+                f"the decoder gave frame {index} when {len(self._shown)} frames were due: its "
+                "memory does not hold that frame's vectors; use motion=estimated"
             )
         coded = self._shown.popleft()
         self._check(index, coded, picture)
@@ -126,8 +141,9 @@ class Dav1dVectors(VectorReader):
             yield index, self._read(index, coded, memory.private_data(context))
         except (_Mismatch, memory.Unreadable) as error:
             raise MotionUnavailable(
-                f"the vectors of frame {index} were not found in the memory of dav1d in PyAV {av.__version__}: {error}; use "
-                "motion=estimated, or the version of PyAV in constraints.txt"
+                f"the vectors of frame {index} were not found in the memory of dav1d in PyAV "
+                f"{av.__version__}: {error}; use motion=estimated, or the version of PyAV in "
+                "constraints.txt"
             ) from error
 
     def close(self) -> None:
@@ -141,7 +157,9 @@ class Dav1dVectors(VectorReader):
         sequence = self._headers.sequence
         reason = ""
         if (coded.width, coded.height) != (picture.width, picture.height):
-            reason = f"is {picture.width}x{picture.height}, its header says {coded.width}x{coded.height}"
+            reason = (
+                f"is {picture.width}x{picture.height}, its header says {coded.width}x{coded.height}"
+            )
         elif picture.format.name != _PIXEL_FORMAT:
             reason = f"is {picture.format.name}, expected {_PIXEL_FORMAT}"
         elif coded.superres:
@@ -149,11 +167,15 @@ class Dav1dVectors(VectorReader):
         elif sequence is None or not sequence.order_hint_bits:
             reason = "has no order hints, without which the decoder keeps no vectors"
         elif any(
-            other is not None and (other.width, other.height) != (coded.width, coded.height) for other in coded.references
+            other is not None and (other.width, other.height) != (coded.width, coded.height)
+            for other in coded.references
         ):
             reason = "refers to pictures of another size"
         if reason:
-            raise MotionUnavailable(f"the vectors of AV1 frame {index} cannot be read, since it {reason}; use motion=estimated")
+            raise MotionUnavailable(
+                f"the vectors of AV1 frame {index} cannot be read, since it {reason}; use "
+                "motion=estimated"
+            )
 
     def _read(self, index: int, coded: Picture, wrapper: int) -> BlockVectors:
         kept = [slot for slot, held in enumerate(self._headers.slots) if held is coded]
@@ -175,11 +197,16 @@ class Dav1dVectors(VectorReader):
         vectors = np.stack([stored["x"], stored["y"]], -1).astype(np.float32)
         if np.abs(vectors).max() >= _LIMIT:
             raise _Mismatch("what was found holds vectors beyond those that AV1 keeps")
-        displayed = [NONE, *(NONE if picture is None else picture.display for picture in coded.references)]
+        displayed = [
+            NONE,
+            *(NONE if picture is None else picture.display for picture in coded.references),
+        ]
         used = np.unique(names)
         for name in used[used != 0]:
             if name >= len(displayed):
-                raise _Mismatch(f"what was found names a reference {name}, expected 1 to {len(displayed) - 1}")
+                raise _Mismatch(
+                    f"what was found names a reference {name}, expected 1 to {len(displayed) - 1}"
+                )
             if not NONE < displayed[name] < index:
                 raise _Mismatch(f"its reference {name} is not an earlier picture that was shown")
         references: References = np.array(displayed, np.int32)[names]
@@ -239,9 +266,14 @@ def _find(wrapper: int, held: list[Picture | None], planes: dict[Picture, int]) 
 
 
 def _rows_of_pictures(found: _Words, picture: Picture) -> Iterator[tuple[int, int]]:
-    """Where eight pictures of that size stand at equal distances: where the first begins and the distance, in words."""
+    """Where eight pictures of that size stand at equal distances: where the first begins and the
+    distance, in words."""
     sizes = found == np.uint64(picture.height << 32 | picture.width)
-    hits = [int(hit) for hit in np.flatnonzero(sizes[:-1] & (found[1:] == _FORMAT)) if hit >= _PICTURE_HEAD]
+    hits = [
+        int(hit)
+        for hit in np.flatnonzero(sizes[:-1] & (found[1:] == _FORMAT))
+        if hit >= _PICTURE_HEAD
+    ]
     there = set(hits)
     for start in hits:
         for stride in (other - start for other in hits if 0 < other - start <= _LARGEST_SLOT):
@@ -249,10 +281,13 @@ def _rows_of_pictures(found: _Words, picture: Picture) -> Iterator[tuple[int, in
                 yield start - _PICTURE_HEAD, stride
 
 
-def _verify(found: _Words, slots: _Slots, held: list[Picture | None], planes: dict[Picture, int]) -> None:
-    """Check that the slots hold what the headers put there: the pictures, by the addresses ``planes`` of the luma that came out
-    and by their sizes; no vectors for an intra picture; for another those of the right size, the same for one picture,
-    different for two. Raises _Mismatch or Unreadable."""
+def _verify(
+    found: _Words, slots: _Slots, held: list[Picture | None], planes: dict[Picture, int]
+) -> None:
+    """Check that the slots hold what the headers put there: the pictures, by the addresses
+    ``planes`` of the luma that came out and by their sizes; no vectors for an intra picture; for
+    another those of the right size, the same for one picture, different for two. Raises _Mismatch
+    or Unreadable."""
     if len(found) < slots.count:
         raise _Mismatch("the memory ends within the slots")
     vectors: dict[Picture, int] = {}
@@ -277,12 +312,16 @@ def _verify(found: _Words, slots: _Slots, held: list[Picture | None], planes: di
 
 
 def _verify_buffer(reference: int, picture: Picture) -> None:
-    """Check that a counted reference is to a buffer of the size of the picture's vectors. Raises _Mismatch or Unreadable."""
+    """Check that a counted reference is to a buffer of the size of the picture's vectors. Raises
+    _Mismatch or Unreadable."""
     rows, columns = _stored_shape(picture)
     size = rows * columns * _BLOCK.itemsize
     if reference % memory.WORD or not reference:
         raise _Mismatch("a slot holds no address of vectors")
     buffer = memory.pointer(reference)
-    # dav1d writes the count of references behind the buffer, or before it, together with the buffer's size
-    if reference - buffer != size and size not in memory.words(buffer - _BUFFER_HEAD * memory.WORD, _BUFFER_HEAD):
+    # dav1d writes the count of references behind the buffer, or before it, together with the
+    # buffer's size
+    if reference - buffer != size and size not in memory.words(
+        buffer - _BUFFER_HEAD * memory.WORD, _BUFFER_HEAD
+    ):
         raise _Mismatch("a slot's vectors are not of the size that they should be")

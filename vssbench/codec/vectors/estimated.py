@@ -1,4 +1,5 @@
-"""Motion estimated from the decoded pictures, for any codec: DIS optical flow to the picture before."""
+"""Motion estimated from the decoded pictures, for any codec: DIS optical flow to the picture
+before."""
 
 from __future__ import annotations
 
@@ -15,14 +16,20 @@ import numpy.typing as npt
 from vssbench.codec.vectors.reader import NONE, BlockVectors, VectorReader, grid_shape, no_vectors
 from vssbench.core.errors import MotionUnavailable
 
-_PACKAGES = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
+_PACKAGES = (
+    "opencv-python-headless",
+    "opencv-python",
+    "opencv-contrib-python-headless",
+    "opencv-contrib-python",
+)
 
 
 class EstimatedVectors(VectorReader):
-    """Dense inverse search (Kroeger et al., ECCV 2016; OpenCV's ``ultrafast``) on luma, averaged over each cell.
+    """Dense inverse search (Kroeger et al., ECCV 2016; OpenCV's ``ultrafast``) on luma, averaged
+    over each cell.
 
-    Every picture refers to the one before it. It costs several times what a codec's own vectors do, and sees motion, not
-    what an encoder chose to send: a fair baseline.
+    Every picture refers to the one before it. It costs several times what a codec's own vectors do,
+    and sees motion, not what an encoder chose to send: a fair baseline.
     """
 
     def __init__(self, height: int, width: int, cell: int) -> None:
@@ -44,18 +51,25 @@ class EstimatedVectors(VectorReader):
     def prepare(self, context: av.VideoCodecContext) -> None:
         """See VectorReader: nothing is asked of the decoder."""
 
-    def picture(self, index: int, picture: av.VideoFrame, context: av.VideoCodecContext) -> Iterator[tuple[int, BlockVectors]]:
+    def picture(
+        self, index: int, picture: av.VideoFrame, context: av.VideoCodecContext
+    ) -> Iterator[tuple[int, BlockVectors]]:
         """See VectorReader."""
         yield index, self.follow(index, luma(picture)[: self.height, : self.width])
 
     def follow(self, index: int, grey: npt.NDArray[np.uint8]) -> BlockVectors:
-        """The vectors of the next picture, uint8 (H, W), to the one before it; none in the first."""
+        """The vectors of the next picture, uint8 (H, W), to the one before it; none in the
+        first."""
         before, self._before = self._before, np.ascontiguousarray(grey)
         if before is None:
             return no_vectors(self.height, self.width, self.cell)
         flow = self._flow.calc(self._before, before, None)
         rows, columns = grid_shape(self.height, self.width, self.cell)
-        padding = ((0, rows * self.cell - self.height), (0, columns * self.cell - self.width), (0, 0))
+        padding = (
+            (0, rows * self.cell - self.height),
+            (0, columns * self.cell - self.width),
+            (0, 0),
+        )
         whole = np.pad(flow, padding, mode="edge") if any(pad for _, pad in padding) else flow
         grid = whole.reshape(rows, self.cell, columns, self.cell, 2).mean((1, 3), dtype=np.float32)
         references = np.full((1, rows, columns), index - 1 if index else NONE, np.int32)
@@ -63,9 +77,14 @@ class EstimatedVectors(VectorReader):
 
 
 def luma(picture: av.VideoFrame) -> npt.NDArray[np.uint8]:
-    """The picture's luma plane, uint8 (H, W), not copied where it has one of 8 bits; else the picture in grey."""
+    """The picture's luma plane, uint8 (H, W), not copied where it has one of 8 bits; else the
+    picture in grey."""
     first = picture.format.components[0]
-    if not (first.is_luma and first.bits == 8 and (picture.format.is_planar or len(picture.format.components) == 1)):
+    if not (
+        first.is_luma
+        and first.bits == 8
+        and (picture.format.is_planar or len(picture.format.components) == 1)
+    ):
         picture = picture.reformat(format="gray")
     plane = picture.planes[0]
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
@@ -85,12 +104,14 @@ def _estimator() -> Any:
 
 @contextmanager
 def _same_environment() -> Iterator[None]:
-    """Takes back what OpenCV does on its import: it puts its own folder and the current one where all programs that are
-    started from here look for their libraries."""
+    """Takes back what OpenCV does on its import: it puts its own folder and the current one where
+    all programs that are started from here look for their libraries."""
     before = dict(os.environ)
     try:
         yield
     finally:
         for name in set(os.environ) - set(before):
             del os.environ[name]
-        os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})
+        os.environ.update(
+            {name: value for name, value in before.items() if os.environ.get(name) != value}
+        )

@@ -11,15 +11,25 @@ import numpy.typing as npt
 from av.sidedata.sidedata import SideDataContainer
 
 from vssbench import native
-from vssbench.codec.vectors.reader import NONE, BlockVectors, References, VectorReader, Vectors, grid_shape
+from vssbench.codec.vectors.reader import (
+    NONE,
+    BlockVectors,
+    References,
+    VectorReader,
+    Vectors,
+    grid_shape,
+)
 
-#: side of a macroblock in pixels: decoders report blocks up to the last, perhaps partly hidden, macroblock
+#: side of a macroblock in pixels: decoders report blocks up to the last, perhaps partly hidden,
+#: macroblock
 MACROBLOCK = 16
 #: a decoder's vector, AVMotionVector of FFmpeg's libavutil/motion_vector.h
 RECORD = np.dtype(
     [
-        ("source", np.int32), ("w", np.uint8), ("h", np.uint8), ("src_x", np.int16), ("src_y", np.int16), ("dst_x", np.int16),
-        ("dst_y", np.int16), ("flags", np.uint64), ("motion_x", np.int32), ("motion_y", np.int32), ("motion_scale", np.uint16),
+        ("source", np.int32), ("w", np.uint8), ("h", np.uint8), ("src_x", np.int16), ("src_y",
+        np.int16), ("dst_x", np.int16),
+        ("dst_y", np.int16), ("flags", np.uint64), ("motion_x", np.int32), ("motion_y", np.int32),
+        ("motion_scale", np.uint16),
     ],
     align=True,
 )  # fmt: skip
@@ -29,7 +39,8 @@ Records = npt.NDArray[Any]
 
 
 class ExportedVectors(VectorReader):
-    """The side data of each picture. It says past or future, not which picture: the anchors (I and P) on either side.
+    """The side data of each picture. It says past or future, not which picture: the anchors (I and
+    P) on either side.
 
     So the stream must have one reference a direction and B-frames that nothing refers to.
     """
@@ -47,7 +58,9 @@ class ExportedVectors(VectorReader):
         context.thread_type = "SLICE"
         context.options = {**context.options, "flags2": "+export_mvs"}
 
-    def picture(self, index: int, picture: av.VideoFrame, context: av.VideoCodecContext) -> Iterator[tuple[int, BlockVectors]]:
+    def picture(
+        self, index: int, picture: av.VideoFrame, context: av.VideoCodecContext
+    ) -> Iterator[tuple[int, BlockVectors]]:
         """See VectorReader."""
         kind, found = int(picture.pict_type), records(picture)
         if kind == _B:
@@ -59,7 +72,10 @@ class ExportedVectors(VectorReader):
         for number, its in waiting:
             yield number, self._blocks(its, before, index)
         past = NONE if kind == _I else before
-        yield index, BlockVectors(*rasterise(found, self.height, self.width, self.cell, [past]), past)
+        yield (
+            index,
+            BlockVectors(*rasterise(found, self.height, self.width, self.cell, [past]), past),
+        )
 
     def finish(self) -> Iterator[tuple[int, BlockVectors]]:
         """See VectorReader: B-frames at the very end can only refer to the past."""
@@ -74,17 +90,22 @@ class ExportedVectors(VectorReader):
 
 
 def records(picture: av.VideoFrame) -> Records:
-    """A decoder's vectors of a picture, none where it gives none; they lie in the picture's own memory."""
-    # not picture.side_data, which the picture keeps: the two would hold each other, and the memory of many pictures with them
+    """A decoder's vectors of a picture, none where it gives none; they lie in the picture's own
+    memory."""
+    # not picture.side_data, which the picture keeps: the two would hold each other, and the memory
+    # of many pictures with them
     side: Any = SideDataContainer(picture).get("MOTION_VECTORS")  # type: ignore[call-arg]
     return np.zeros(0, RECORD) if side is None else np.frombuffer(side, RECORD)
 
 
-def rasterise(found: Records, height: int, width: int, cell: int, names: Sequence[int]) -> tuple[Vectors, References]:
+def rasterise(
+    found: Records, height: int, width: int, cell: int, names: Sequence[int]
+) -> tuple[Vectors, References]:
     """A decoder's block vectors on the grid: vectors (L, gh, gw, 2) and references (L, gh, gw).
 
-    ``names`` are the past picture and, where L is 2, the future one; a reference is one of them where a cell has the vector.
-    H.264 blocks are 16x16, 16x8, 8x16 or 8x8 pixels; smaller ones are reported as 8x8.
+    ``names`` are the past picture and, where L is 2, the future one; a reference is one of them
+    where a cell has the vector. H.264 blocks are 16x16, 16x8, 8x16 or 8x8 pixels; smaller ones are
+    reported as 8x8.
     """
     kernels = native.video_kernels()
     if kernels is None:
@@ -92,23 +113,30 @@ def rasterise(found: Records, height: int, width: int, cell: int, names: Sequenc
     return kernels.rasterise(found, grid_shape(height, width, cell), cell, names)
 
 
-def plain_rasterise(found: Records, height: int, width: int, cell: int, names: Sequence[int]) -> tuple[Vectors, References]:
+def plain_rasterise(
+    found: Records, height: int, width: int, cell: int, names: Sequence[int]
+) -> tuple[Vectors, References]:
     """:func:`rasterise` in numpy."""
     future = found["source"] >= 0
     layers = [_scatter(found[future == layer], height, width, cell) for layer in range(len(names))]
     vectors, valid = np.stack([its[0] for its in layers]), np.stack([its[1] for its in layers])
     if len(names) == 2:
-        # FFmpeg lists both directions for every part of a macroblock whose parts use one each: the one unused is zero
+        # FFmpeg lists both directions for every part of a macroblock whose parts use one each: the
+        # one unused is zero
         moves = np.hypot(vectors[..., 0], vectors[..., 1]) > 0
         valid &= ~(valid[::-1] & ~moves & moves[::-1])
     return vectors, np.where(valid, np.array(names, np.int32)[:, None, None], np.int32(NONE))
 
 
-def _scatter(found: Records, height: int, width: int, cell: int) -> tuple[Vectors, npt.NDArray[np.bool_]]:
+def _scatter(
+    found: Records, height: int, width: int, cell: int
+) -> tuple[Vectors, npt.NDArray[np.bool_]]:
     """Return the vectors of one direction and their cells."""
     rows, columns = grid_shape(height, width, cell)
     # whole macroblocks, so that no block reaches outside and none needs clipping
-    padded_rows, padded_columns = (-(-side // MACROBLOCK) * (MACROBLOCK // cell) for side in (height, width))
+    padded_rows, padded_columns = (
+        -(-side // MACROBLOCK) * (MACROBLOCK // cell) for side in (height, width)
+    )
     grid = np.zeros((padded_rows * padded_columns, 2), np.float32)
     valid = np.zeros(padded_rows * padded_columns, np.bool_)
     # src is cut to whole pixels: only motion / scale keeps the fractions

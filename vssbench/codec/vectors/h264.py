@@ -12,18 +12,21 @@ _ADVICE = "; encode with refs=1, no B-pyramid and no weighted prediction, or use
 
 
 class H264Vectors(ExportedVectors):
-    """Exact to 1/4 pixel. Decoders tell the reference list of a vector, not the picture, so that every list must hold one
-    picture, and that must be the anchor next to the frame (8.2.4): one active reference a list, lists in their initial order,
-    anchors that are all references, B-frames that are none and that are coded behind the two anchors they lie between.
+    """Exact to 1/4 pixel. Decoders tell the reference list of a vector, not the picture, so that
+    every list must hold one picture, and that must be the anchor next to the frame (8.2.4): one
+    active reference a list, lists in their initial order, anchors that are all references, B-frames
+    that are none and that are coded behind the two anchors they lie between.
 
-    Any other stream is refused by its slice headers, before its vectors are used: MotionUnavailable.
+    Any other stream is refused by its slice headers, before its vectors are used:
+    MotionUnavailable.
     """
 
     def __init__(self, height: int, width: int, cell: int) -> None:
         super().__init__(height, width, cell)
         self._headers: Headers | None = None
         self._anchor_lsb = 0
-        #: from the anchor before to the last in picture order counts; 0 where nothing lies between, behind an IDR picture
+        #: from the anchor before to the last in picture order counts; 0 where nothing lies between,
+        #: behind an IDR picture
         self._between_anchors = 0
 
     def prepare(self, context: av.VideoCodecContext) -> None:
@@ -37,7 +40,9 @@ class H264Vectors(ExportedVectors):
         for header in self._headers.slices(bytes(packet)):
             reason = _ambiguity(header) or self._disorder(header)
             if reason:
-                raise MotionUnavailable(f"the H.264 stream {reason}, so that it is unknown where vectors point{_ADVICE}")
+                raise MotionUnavailable(
+                    f"the H.264 stream {reason}, so that it is unknown where vectors point{_ADVICE}"
+                )
 
     def _disorder(self, header: Slice) -> str:
         """Tell what is wrong with the order of pictures, if anything.
@@ -47,7 +52,11 @@ class H264Vectors(ExportedVectors):
         step = self._count_step(header)
         if header.kind == B:
             between = -self._between_anchors < step < 0
-            return "" if between else "has B-frames that do not lie between the two anchors coded before"
+            return (
+                ""
+                if between
+                else "has B-frames that do not lie between the two anchors coded before"
+            )
         if not header.first:
             return ""
         self._between_anchors = 0 if header.idr else step

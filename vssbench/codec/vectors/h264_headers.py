@@ -1,4 +1,5 @@
-"""H.264 headers (ITU-T H.264, 7.3): as much of parameter sets and slice headers as tells which picture a vector points to."""
+"""H.264 headers (ITU-T H.264, 7.3): as much of parameter sets and slice headers as tells which
+picture a vector points to."""
 
 from __future__ import annotations
 
@@ -72,8 +73,9 @@ class Pps:
 
 @dataclass(frozen=True)
 class Slice:
-    """A slice header (7.3.3). ``active`` counts the pictures of either reference list that the slice may use; ``reordered``
-    tells of a list that is not in its initial order, ``adaptive`` of references that are unmarked or kept by command."""
+    """A slice header (7.3.3). ``active`` counts the pictures of either reference list that the
+    slice may use; ``reordered`` tells of a list that is not in its initial order, ``adaptive`` of
+    references that are unmarked or kept by command."""
 
     sps: Sps
     kind: int
@@ -90,7 +92,8 @@ class Headers:
     """The parameter sets that are in force, fed by a stream's bytes in order."""
 
     def __init__(self, extradata: bytes | None) -> None:
-        """``extradata`` is an AVCDecoderConfigurationRecord (ISO/IEC 14496-15), or parameter sets behind start codes."""
+        """``extradata`` is an AVCDecoderConfigurationRecord (ISO/IEC 14496-15), or parameter sets
+        behind start codes."""
         self._sps: dict[int, Sps] = {}
         self._pps: dict[int, Pps] = {}
         #: bytes of the length before each unit, 0 where start codes part them
@@ -105,7 +108,8 @@ class Headers:
             self._take(unit)
 
     def slices(self, packet: bytes) -> Iterator[Slice]:
-        """The slice headers of a packet; parameter sets in it come into force. Raises DataError where they do not read."""
+        """The slice headers of a packet; parameter sets in it come into force. Raises DataError
+        where they do not read."""
         units = _measured(packet, self._length_bytes) if self._length_bytes else _parted(packet)
         for unit in units:
             found = self._take(unit)
@@ -121,7 +125,9 @@ class Headers:
             pps = _read_pps(Bits(_payload(unit)))
             self._pps[pps.number] = pps
         elif kind in (_SLICE, _IDR_SLICE):
-            return self._read_slice(Bits(_payload(unit[:_HEADER_BYTES])), kind == _IDR_SLICE, bool(unit[0] >> 5 & 3))
+            return self._read_slice(
+                Bits(_payload(unit[:_HEADER_BYTES])), kind == _IDR_SLICE, bool(unit[0] >> 5 & 3)
+            )
         return None
 
     def _read_slice(self, bits: Bits, idr: bool, reference: bool) -> Slice:
@@ -130,7 +136,8 @@ class Headers:
         sps = self._sps.get(pps.sps) if pps is not None else None
         if pps is None or sps is None:
             raise DataError(
-                f"an H.264 slice names the parameter set {number}, which never came: the stream is broken; encode it again"
+                f"an H.264 slice names the parameter set {number}, which never came: the stream is "
+                "broken; encode it again"
             )
         if sps.separate_planes:
             bits.u(2)
@@ -223,7 +230,8 @@ def _read_sps(bits: Bits) -> Sps:
     bits.ue()
     frames_only = bits.u(1) == 1
     return Sps(
-        number, frame_num_bits, poc_type, poc_lsb_bits, delta_always_zero, max_num_ref_frames, frames_only, separate,
+        number, frame_num_bits, poc_type, poc_lsb_bits, delta_always_zero, max_num_ref_frames,
+        frames_only, separate,
         chroma == 0 or separate,
     )  # fmt: skip
 
@@ -243,7 +251,8 @@ def _read_pps(bits: Bits) -> Pps:
     field_poc_present = bits.u(1) == 1
     if bits.ue():
         raise DataError(
-            "the H.264 stream has slice groups (flexible macroblock order), which no encoder here makes; encode it again"
+            "the H.264 stream has slice groups (flexible macroblock order), which no encoder here "
+            "makes; encode it again"
         )
     active = (bits.ue() + 1, bits.ue() + 1)
     weighted, bipred_weights = bits.u(1) == 1, bits.u(2)

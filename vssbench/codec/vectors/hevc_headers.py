@@ -1,4 +1,5 @@
-"""Headers of an HEVC stream (ITU-T H.265): NAL units, parameter sets and slice segment headers, as far as references go."""
+"""Headers of an HEVC stream (ITU-T H.265): NAL units, parameter sets and slice segment headers, as
+far as references go."""
 
 from __future__ import annotations
 
@@ -16,19 +17,22 @@ SLICES = (*range(0, 10), *range(16, 22))
 
 _HEADER = 2
 MOST_REFERENCES = 16
-#: limits of the standard: parameter sets, short-term sets in an SPS, long-term pictures in an SPS, active references
+#: limits of the standard: parameter sets, short-term sets in an SPS, long-term pictures in an SPS,
+#: active references
 _MOST_SPS, MOST_PPS, _MOST_SETS, _MOST_LONG_TERM, MOST_ACTIVE = 16, 64, 64, 32, 15
 _LARGEST_SIDE = 16384
 #: zeros before an Exp-Golomb number (9.2)
 _LONGEST_PREFIX = 32
-#: version 1 and range extensions: what follows in a slice header of other profiles is not known here
+#: version 1 and range extensions: what follows in a slice header of other profiles is not known
+#: here
 _PROFILES = (1, 2, 3, 4)
 _START_CODE = re.compile(b"\0\0\1")
 
 
 @dataclass(frozen=True)
 class ShortTermSet:
-    """A short-term reference picture set (7.4.8): pairs (POC delta, used by the current picture), nearest first."""
+    """A short-term reference picture set (7.4.8): pairs (POC delta, used by the current picture),
+    nearest first."""
 
     before: tuple[tuple[int, bool], ...] = ()
     after: tuple[tuple[int, bool], ...] = ()
@@ -80,10 +84,13 @@ class PictureParameters:
 
 
 class Bits:
-    """Reads a NAL unit's payload bit by bit (9.1, 9.2), emulation prevention taken out. Raises DataError at its end."""
+    """Reads a NAL unit's payload bit by bit (9.1, 9.2), emulation prevention taken out. Raises
+    DataError at its end."""
 
     def __init__(self, nal: bytes, what: str, limit: int | None = None) -> None:
-        payload = nal[_HEADER : None if limit is None else _HEADER + limit].replace(b"\0\0\3", b"\0\0")
+        payload = nal[_HEADER : None if limit is None else _HEADER + limit].replace(
+            b"\0\0\3", b"\0\0"
+        )
         self.what, self._place = what, 0
         self._bits = format(int.from_bytes(b"\1" + payload, "big"), "b")[1:]
 
@@ -122,9 +129,11 @@ class Bits:
 
 
 def split(data: bytes, length_size: int | None) -> list[bytes]:
-    """The NAL units of a packet, start codes or length fields taken off, emulation prevention left in.
+    """The NAL units of a packet, start codes or length fields taken off, emulation prevention left
+    in.
 
-    ``length_size`` is the number of bytes of each length field, None for Annex B (B.1). Raises DataError.
+    ``length_size`` is the number of bytes of each length field, None for Annex B (B.1). Raises
+    DataError.
     """
     if length_size is None:
         starts = [match.end() for match in _START_CODE.finditer(data)]
@@ -138,7 +147,8 @@ def split(data: bytes, length_size: int | None) -> list[bytes]:
             place = start + int.from_bytes(data[place:start], "big")
             if start > len(data) or place > len(data):
                 raise DataError(
-                    f"a packet of the HEVC stream is cut short: {len(data)} bytes, expected {place}; encode it again"
+                    f"a packet of the HEVC stream is cut short: {len(data)} bytes, expected "
+                    f"{place}; encode it again"
                 )
             units.append(data[start:place])
     if any(len(unit) < _HEADER or unit[0] & 0x80 for unit in units):
@@ -147,8 +157,9 @@ def split(data: bytes, length_size: int | None) -> list[bytes]:
 
 
 def configuration(extradata: bytes | None) -> tuple[list[bytes], int | None]:
-    """The NAL units in a container's decoder configuration (ISO/IEC 14496-15, 8.3.3.1) and the size of packets' length
-    fields; parameter sets in Annex B, or none at all, mean packets in Annex B. Raises DataError."""
+    """The NAL units in a container's decoder configuration (ISO/IEC 14496-15, 8.3.3.1) and the size
+    of packets' length fields; parameter sets in Annex B, or none at all, mean packets in Annex B.
+    Raises DataError."""
     data = extradata or b""
     if data[:3] in (b"", b"\0\0\0", b"\0\0\1"):
         return split(data, None), None
@@ -163,9 +174,13 @@ def configuration(extradata: bytes | None) -> tuple[list[bytes], int | None]:
             if place > len(data):
                 break
     if not arrays or place > len(data):
-        raise DataError("the decoder configuration of the HEVC stream is cut short; encode it again")
+        raise DataError(
+            "the decoder configuration of the HEVC stream is cut short; encode it again"
+        )
     if any(len(unit) < _HEADER for unit in units):
-        raise DataError("the decoder configuration of the HEVC stream holds an empty NAL unit; encode it again")
+        raise DataError(
+            "the decoder configuration of the HEVC stream holds an empty NAL unit; encode it again"
+        )
     return units, length_size
 
 
@@ -174,13 +189,18 @@ def nal_header(nal: bytes) -> tuple[int, int, int]:
     return nal[0] >> 1 & 63, (nal[0] & 1) << 5 | nal[1] >> 3, (nal[1] & 7) - 1
 
 
-def short_term_set(bits: Bits, index: int, count: int, sets: tuple[ShortTermSet, ...]) -> ShortTermSet:
-    """A short-term reference picture set (7.3.7), the ``index``-th of ``count`` in an SPS, or at ``count`` a slice's own."""
+def short_term_set(
+    bits: Bits, index: int, count: int, sets: tuple[ShortTermSet, ...]
+) -> ShortTermSet:
+    """A short-term reference picture set (7.3.7), the ``index``-th of ``count`` in an SPS, or at
+    ``count`` a slice's own."""
     if index and bits.flag():
         return _predicted_set(bits, index, count, sets)
     counts = [bits.number("number of reference pictures", MOST_REFERENCES) for _ in range(2)]
     if sum(counts) > MOST_REFERENCES:
-        raise bits.broken(f"it names {sum(counts)} reference pictures, expected {MOST_REFERENCES} at most")
+        raise bits.broken(
+            f"it names {sum(counts)} reference pictures, expected {MOST_REFERENCES} at most"
+        )
     halves = []
     for number, sign in zip(counts, (-1, 1), strict=True):
         delta, half = 0, []
@@ -191,7 +211,9 @@ def short_term_set(bits: Bits, index: int, count: int, sets: tuple[ShortTermSet,
     return ShortTermSet(*halves)
 
 
-def _predicted_set(bits: Bits, index: int, count: int, sets: tuple[ShortTermSet, ...]) -> ShortTermSet:
+def _predicted_set(
+    bits: Bits, index: int, count: int, sets: tuple[ShortTermSet, ...]
+) -> ShortTermSet:
     """Read a reference picture set predicted from another (Inter RPS, 7.4.8).
 
     The other set is moved by a POC delta, some of its pictures left out.
@@ -207,7 +229,9 @@ def _predicted_set(bits: Bits, index: int, count: int, sets: tuple[ShortTermSet,
         if (used or bits.flag()) and delta + move != 0:
             kept.append((delta + move, used))
     if len(kept) > MOST_REFERENCES:
-        raise bits.broken(f"it names {len(kept)} reference pictures, expected {MOST_REFERENCES} at most")
+        raise bits.broken(
+            f"it names {len(kept)} reference pictures, expected {MOST_REFERENCES} at most"
+        )
     # the standard's loops (7-61, 7-62) visit the deltas in order of distance
     before = sorted((pair for pair in kept if pair[0] < 0), key=lambda pair: -pair[0])
     after = sorted((pair for pair in kept if pair[0] > 0), key=lambda pair: pair[0])
@@ -223,8 +247,8 @@ def _profile(bits: Bits, layers: int) -> None:
     profile = bits.read(5)
     if profile not in _PROFILES:
         raise DataError(
-            f"the HEVC stream is of profile {profile}, expected {_PROFILES[0]} to {_PROFILES[-1]} (Main to range extensions): "
-            "encode it with x265's defaults"
+            f"the HEVC stream is of profile {profile}, expected {_PROFILES[0]} to {_PROFILES[-1]} "
+            "(Main to range extensions): encode it with x265's defaults"
         )
     bits.read(32 + 48 + 8)
     present = [(bits.flag(), bits.flag()) for _ in range(layers)]
@@ -257,9 +281,15 @@ def sequence_parameters(bits: Bits) -> tuple[int, SequenceParameters]:
     separate = bits.flag() if colours == 3 else False
     width, height = (bits.number(side, _LARGEST_SIDE) for side in ("width", "height"))
     units = (1 if colours in (0, 3) else 2, 2 if colours == 1 else 1)
-    crop = [bits.number("crop", _LARGEST_SIDE) * units[side // 2] for side in range(4)] if bits.flag() else [0] * 4
+    crop = (
+        [bits.number("crop", _LARGEST_SIDE) * units[side // 2] for side in range(4)]
+        if bits.flag()
+        else [0] * 4
+    )
     if width <= crop[0] + crop[1] or height <= crop[2] + crop[3]:
-        raise bits.broken(f"its pictures are {width}x{height}, of which the crop {crop} leaves nothing")
+        raise bits.broken(
+            f"its pictures are {width}x{height}, of which the crop {crop} leaves nothing"
+        )
     for _ in range(2):
         bits.number("bit depth", 8)
     log2_lsb = bits.number("length of POCs", 12) + 4
@@ -288,7 +318,8 @@ def sequence_parameters(bits: Bits) -> tuple[int, SequenceParameters]:
         number = bits.number("number of long-term pictures", _MOST_LONG_TERM)
         candidates = [(bits.read(log2_lsb), bits.flag()) for _ in range(number)]
     return identity, SequenceParameters(
-        width, height, (crop[0], crop[1], crop[2], crop[3]), log2_min_block, log2_ctb, log2_lsb, colours, separate,
+        width, height, (crop[0], crop[1], crop[2], crop[3]), log2_min_block, log2_ctb, log2_lsb,
+        colours, separate,
         offset_filter, sets, long_term, tuple(candidates), bits.flag(),
     )  # fmt: skip
 
@@ -321,4 +352,6 @@ def picture_parameters(bits: Bits) -> tuple[int, PictureParameters]:
                 bits.signed("deblocking")
     if bits.flag():
         _scaling_lists(bits)
-    return identity, PictureParameters(sequence, dependent, output, extra, (active[0], active[1]), tiles, bits.flag())
+    return identity, PictureParameters(
+        sequence, dependent, output, extra, (active[0], active[1]), tiles, bits.flag()
+    )

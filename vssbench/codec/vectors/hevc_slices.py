@@ -1,4 +1,5 @@
-"""Slice headers of an HEVC stream, and what follows from them: picture order count and reference picture lists."""
+"""Slice headers of an HEVC stream, and what follows from them: picture order count and reference
+picture lists."""
 
 from __future__ import annotations
 
@@ -38,8 +39,8 @@ _SLICE_TYPES = "BPI"
 
 @dataclass(frozen=True)
 class LongTerm:
-    """A long-term reference in a slice header: its POC's least significant bits, the distance in cycles of the more
-    significant ones (None: left out) and whether the current picture uses it."""
+    """A long-term reference in a slice header: its POC's least significant bits, the distance in
+    cycles of the more significant ones (None: left out) and whether the current picture uses it."""
 
     lsb: int
     cycles: int | None
@@ -48,10 +49,11 @@ class LongTerm:
 
 @dataclass(frozen=True)
 class SliceSegment:
-    """A slice segment header (7.3.6.1) up to its reference lists; of a dependent segment only its place is known.
+    """A slice segment header (7.3.6.1) up to its reference lists; of a dependent segment only its
+    place is known.
 
-    ``address`` is its first coding tree block in raster order; ``active`` the number of references in list 0 and 1;
-    ``entries`` the modified order of each list, None where it is the initial one.
+    ``address`` is its first coding tree block in raster order; ``active`` the number of references
+    in list 0 and 1; ``entries`` the modified order of each list, None where it is the initial one.
     """
 
     nal_type: int
@@ -106,7 +108,9 @@ class ParameterSets:
                 raise bits.broken(f"it begins at block {address} of {rows * columns}")
         if dependent:
             return SliceSegment(nal_type, first, dependent, address, sequence, picture)
-        return _independent(bits, SliceSegment(nal_type, first, dependent, address, sequence, picture))
+        return _independent(
+            bits, SliceSegment(nal_type, first, dependent, address, sequence, picture)
+        )
 
 
 def _independent(bits: Bits, segment: SliceSegment) -> SliceSegment:
@@ -129,13 +133,18 @@ def _independent(bits: Bits, segment: SliceSegment) -> SliceSegment:
         bits.read(1 if sequence.colours == 0 or sequence.separate_planes else 2)
     active, entries = _lists(bits, kind, picture, short_term, long_term)
     return SliceSegment(
-        nal_type, segment.first, False, segment.address, sequence, picture, kind, shown, lsb, short_term, long_term, active,
+        nal_type, segment.first, False, segment.address, sequence, picture, kind, shown, lsb,
+        short_term, long_term, active,
         entries,
     )  # fmt: skip
 
 
 def _lists(
-    bits: Bits, kind: str, picture: PictureParameters, short_term: ShortTermSet, long_term: tuple[LongTerm, ...]
+    bits: Bits,
+    kind: str,
+    picture: PictureParameters,
+    short_term: ShortTermSet,
+    long_term: tuple[LongTerm, ...],
 ) -> tuple[tuple[int, int], tuple[tuple[int, ...] | None, tuple[int, ...] | None]]:
     """Read the lengths of the lists and their modification (7.3.6.2)."""
     lists = "IPB".index(kind)
@@ -145,7 +154,9 @@ def _lists(
     if bits.flag():
         for index in range(lists):
             lengths[index] = bits.number("number of references", MOST_ACTIVE - 1) + 1
-    used = [flag for _, flag in (*short_term.before, *short_term.after)] + [entry.used for entry in long_term]
+    used = [flag for _, flag in (*short_term.before, *short_term.after)] + [
+        entry.used for entry in long_term
+    ]
     total = sum(used)
     if total == 0:
         raise bits.broken(f"it is of type {kind} but names no picture to refer to")
@@ -153,9 +164,13 @@ def _lists(
     if picture.modification and total > 1:
         for index in range(lists):
             if bits.flag():
-                entries[index] = tuple(bits.read((total - 1).bit_length()) for _ in range(lengths[index]))
+                entries[index] = tuple(
+                    bits.read((total - 1).bit_length()) for _ in range(lengths[index])
+                )
                 if max(entries[index] or ()) >= total:
-                    raise bits.broken(f"its list {index} names entry {max(entries[index] or ())} of {total}")
+                    raise bits.broken(
+                        f"its list {index} names entry {max(entries[index] or ())} of {total}"
+                    )
     return (lengths[0], lengths[1] if lists == 2 else 0), (entries[0], entries[1])
 
 
@@ -185,14 +200,17 @@ def _slice_long_term(bits: Bits, sequence: SequenceParameters) -> tuple[LongTerm
             lsb, used = bits.read(sequence.log2_lsb), bits.flag()
         present = bits.flag()
         # (7-52): the distances add up within either part, an absent one counts as 0
-        cycles = (0 if index in (0, known) else cycles) + (bits.number("distance of a long-term picture") if present else 0)
+        cycles = (0 if index in (0, known) else cycles) + (
+            bits.number("distance of a long-term picture") if present else 0
+        )
         result.append(LongTerm(lsb, cycles if present else None, used))
     return tuple(result)
 
 
 @dataclass(frozen=True)
 class Slice:
-    """An independent slice: its first coding tree block in raster order, and its reference lists 0 and 1 as POCs."""
+    """An independent slice: its first coding tree block in raster order, and its reference lists 0
+    and 1 as POCs."""
 
     address: int
     lists: tuple[tuple[int, ...], tuple[int, ...]]
@@ -202,9 +220,10 @@ class Slice:
 class Picture:
     """A coded picture.
 
-    ``sequence`` counts coded video sequences, within which ``poc`` is its place in display order; ``type`` is I, P or B;
-    ``references`` are the POCs that it may refer to. ``random_access`` marks IRAP pictures. A picture that is not
-    ``decodable`` (a RASL picture whose references were cut off) is not shown by any decoder.
+    ``sequence`` counts coded video sequences, within which ``poc`` is its place in display order;
+    ``type`` is I, P or B; ``references`` are the POCs that it may refer to. ``random_access`` marks
+    IRAP pictures. A picture that is not ``decodable`` (a RASL picture whose references were cut
+    off) is not shown by any decoder.
     """
 
     sequence: int
@@ -225,14 +244,16 @@ def _place(segment: SliceSegment) -> tuple[object, ...]:
 
 
 class Pictures:
-    """Follows a stream's access units in coded order: picture order count, reference picture sets, reference lists."""
+    """Follows a stream's access units in coded order: picture order count, reference picture sets,
+    reference lists."""
 
     def __init__(self) -> None:
         self._sets = ParameterSets()
         self._sequence = -1
         #: the next picture begins a coded video sequence, and a CRA picture may do so
         self._fresh = True
-        #: whether the last IRAP picture began a coded video sequence: its RASL pictures cannot be decoded
+        #: whether the last IRAP picture began a coded video sequence: its RASL pictures cannot be
+        #: decoded
         self._cut = False
         self._anchor = 0
         #: POCs of the coded video sequence: those that may still be referred to, and all
@@ -267,25 +288,38 @@ class Pictures:
 
     def _check(self, segments: list[SliceSegment]) -> None:
         first = segments[0] if segments else None
-        if first is None or [segment.first for segment in segments] != [True] + [False] * (len(segments) - 1):
+        if first is None or [segment.first for segment in segments] != [True] + [False] * (
+            len(segments) - 1
+        ):
             found = sum(segment.first for segment in segments)
-            raise DataError(f"a packet of the HEVC stream begins {found} pictures, expected one: it is broken; encode it again")
+            raise DataError(
+                f"a packet of the HEVC stream begins {found} pictures, expected one: it is broken; "
+                "encode it again"
+            )
         for before, after in pairwise(segments):
             if (
                 (after.address <= before.address and not first.picture.tiles)
                 or (after.nal_type, after.sequence) != (first.nal_type, first.sequence)
                 or (not after.dependent and _place(after) != _place(first))
             ):
-                raise DataError("the slices of a picture of the HEVC stream do not belong together; encode it again")
+                raise DataError(
+                    "the slices of a picture of the HEVC stream do not belong together; encode it "
+                    "again"
+                )
         if first.nal_type in IRAP and any(segment.type != "I" for segment in segments):
-            raise DataError("a keyframe of the HEVC stream refers to other pictures: it is broken; encode it again")
+            raise DataError(
+                "a keyframe of the HEVC stream refers to other pictures: it is broken; encode it "
+                "again"
+            )
         if first.nal_type not in IRAP and self._sequence < 0:
             raise DataError(
-                f"the HEVC stream begins with a picture of NAL type {first.nal_type}, expected a keyframe; cut it at one"
+                f"the HEVC stream begins with a picture of NAL type {first.nal_type}, expected a "
+                "keyframe; cut it at one"
             )
         if not first.shown:
             raise DataError(
-                "the HEVC stream holds pictures that are not shown, which is not handled; encode it with x265's defaults"
+                "the HEVC stream holds pictures that are not shown, which is not handled; encode "
+                "it with x265's defaults"
             )
 
     def _picture(self, segments: list[SliceSegment], temporal: int) -> Picture:
@@ -299,7 +333,11 @@ class Pictures:
             self._cut = begins
         poc = self._poc(first, begins)
         # sub-layer non-reference pictures have even types below 16
-        if temporal == 0 and kind not in (*RASL, *RADL) and not (kind < IRAP.start and kind % 2 == 0):
+        if (
+            temporal == 0
+            and kind not in (*RASL, *RADL)
+            and not (kind < IRAP.start and kind % 2 == 0)
+        ):
             self._anchor = poc
         decodable = not (kind in RASL and self._cut)
         independent = [segment for segment in segments if not segment.dependent]
@@ -309,17 +347,23 @@ class Pictures:
         elif decodable:
             before, after, long_term, kept = self._reference_set(first, poc)
             references = {*before, *after, *long_term}
-            slices = [Slice(segment.address, _reference_lists(segment, before, after, long_term)) for segment in independent]
+            slices = [
+                Slice(segment.address, _reference_lists(segment, before, after, long_term))
+                for segment in independent
+            ]
             self._kept = kept & self._kept
             self._look_up(poc, slices)
         if decodable:
             if poc in self._seen:
-                raise DataError(f"the HEVC stream holds two pictures of order {poc}; encode it again")
+                raise DataError(
+                    f"the HEVC stream holds two pictures of order {poc}; encode it again"
+                )
             self._kept.add(poc)
             self._seen.add(poc)
         types = {segment.type for segment in independent}
         return Picture(
-            self._sequence, poc, kind, next(letter for letter in _SLICE_TYPES if letter in types), kind in IRAP, decodable,
+            self._sequence, poc, kind, next(letter for letter in _SLICE_TYPES if letter in types),
+            kind in IRAP, decodable,
             tuple(slices), tuple(sorted(references)), first.sequence, first.picture.tiles,
         )  # fmt: skip
 
@@ -335,8 +379,11 @@ class Pictures:
             high -= span
         return high + segment.lsb
 
-    def _reference_set(self, segment: SliceSegment, poc: int) -> tuple[list[int], list[int], list[int], set[int]]:
-        """The reference picture set (8.3.2): used before, used after, used long-term, and all that are kept."""
+    def _reference_set(
+        self, segment: SliceSegment, poc: int
+    ) -> tuple[list[int], list[int], list[int], set[int]]:
+        """The reference picture set (8.3.2): used before, used after, used long-term, and all that
+        are kept."""
         before = [poc + delta for delta, used in segment.short_term.before if used]
         after = [poc + delta for delta, used in segment.short_term.after if used]
         kept = {poc + delta for delta, _ in (*segment.short_term.before, *segment.short_term.after)}
@@ -344,12 +391,15 @@ class Pictures:
         span = 1 << segment.sequence.log2_lsb
         for entry in segment.long_term:
             if entry.cycles is None:
-                found = max((known for known in self._kept if known % span == entry.lsb), default=None)
+                found = max(
+                    (known for known in self._kept if known % span == entry.lsb), default=None
+                )
             else:
                 found = poc - poc % span - entry.cycles * span + entry.lsb
             if found is None and entry.used:
                 raise DataError(
-                    f"picture {poc} of the HEVC stream refers to a long-term picture that is not there; encode it again"
+                    f"picture {poc} of the HEVC stream refers to a long-term picture that is not "
+                    "there; encode it again"
                 )
             if found is not None:
                 kept.add(found)
@@ -362,18 +412,23 @@ class Pictures:
             for reference in (*item.lists[0], *item.lists[1]):
                 if reference not in self._kept:
                     raise DataError(
-                        f"picture {poc} of the HEVC stream refers to picture {reference}, which the stream does not hold: "
-                        "it is cut or broken; encode it again"
+                        f"picture {poc} of the HEVC stream refers to picture {reference}, which "
+                        "the stream does not hold: it is cut or broken; encode it again"
                     )
 
 
 def _reference_lists(
     segment: SliceSegment, before: list[int], after: list[int], long_term: list[int]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The reference lists (8.3.4): near ones first, earlier ones first in list 0, later ones in list 1; then as modified."""
+    """The reference lists (8.3.4): near ones first, earlier ones first in list 0, later ones in
+    list 1; then as modified."""
     result = []
     orders = ((*before, *after, *long_term), (*after, *before, *long_term))
     for initial, length, entries in zip(orders, segment.active, segment.entries, strict=True):
-        chosen = entries if entries is not None else tuple(index % max(1, len(initial)) for index in range(length))
+        chosen = (
+            entries
+            if entries is not None
+            else tuple(index % max(1, len(initial)) for index in range(length))
+        )
         result.append(tuple(initial[index] for index in chosen))
     return result[0], result[1]

@@ -1,4 +1,5 @@
-"""HEVC's motion vectors, read from the memory of libde265, a second decoder that runs beside FFmpeg's."""
+"""HEVC's motion vectors, read from the memory of libde265, a second decoder that runs beside
+FFmpeg's."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ from vssbench.codec.vectors.libde265_image import FoundVectors, Layout, find, re
 from vssbench.codec.vectors.reader import NONE, BlockVectors, VectorReader, no_vectors
 from vssbench.core.errors import DataError, MotionUnavailable
 
-_INSTALL = "pip install 'vssbench[hevc]' (it brings libde265 inside pillow-heif), or use motion=estimated"
+_INSTALL = (
+    "pip install 'vssbench[hevc]' (it brings libde265 inside pillow-heif), or use motion=estimated"
+)
 #: parameters of de265.h: leave out the in-loop filters, which change pixels and not vectors
 _FILTERS = (7, 8)
 _WAITING_FOR_INPUT = 13
@@ -78,7 +81,8 @@ class Library:
 
 @cache
 def library() -> Library:
-    """libde265 from pillow-heif, pylibde265 or the system, whichever is found first. Raises MotionUnavailable."""
+    """libde265 from pillow-heif, pylibde265 or the system, whichever is found first. Raises
+    MotionUnavailable."""
     for path, origin in _candidates():
         try:
             calls = ctypes.CDLL(path)
@@ -115,18 +119,22 @@ def _version(distribution: str) -> str:
 
 
 class Decoder:
-    """One decoder of libde265: access units in, pictures out at once, each beside the access unit that codes it."""
+    """One decoder of libde265: access units in, pictures out at once, each beside the access unit
+    that codes it."""
 
     def __init__(self, source: Library) -> None:
         self._library, self._calls = source, source.calls
         self._address: int | None = self._calls.de265_new_decoder()
         if not self._address:
-            raise MotionUnavailable(f"{source.title} could not be started: out of memory; use motion=estimated")
+            raise MotionUnavailable(
+                f"{source.title} could not be started: out of memory; use motion=estimated"
+            )
         for parameter in _FILTERS:
             self._calls.de265_set_parameter_bool(self._address, parameter, 1)
 
     def decode(self, nals: list[bytes], number: int) -> Iterator[int]:
-        """Decode an access unit; yields the picture's address, valid until the next step. Raises DataError."""
+        """Decode an access unit; yields the picture's address, valid until the next step. Raises
+        DataError."""
         for nal in nals:
             self._fail_on(self._calls.de265_push_NAL(self._address, nal, len(nal), number, None))
         # the end of the access unit, at which libde265 also hands out what it would reorder
@@ -140,12 +148,16 @@ class Decoder:
             while image := self._calls.de265_get_next_picture(self._address):
                 if self._calls.de265_get_image_PTS(image) != number:
                     raise DataError(
-                        f"{self._library.title} gave another picture than was asked for: the stream is broken; encode it again"
+                        f"{self._library.title} gave another picture than was asked for: the "
+                        "stream is broken; encode it again"
                     )
                 yield image
             if not more.value or error == _WAITING_FOR_INPUT:
                 return
-        raise DataError(f"{self._library.title} does not come to an end with a picture: the stream is broken; encode it again")
+        raise DataError(
+            f"{self._library.title} does not come to an end with a picture: the stream is broken; "
+            "encode it again"
+        )
 
     def close(self) -> None:
         """Free the decoder and its pictures."""
@@ -156,8 +168,8 @@ class Decoder:
     def _fail_on(self, error: int) -> None:
         if error:
             raise DataError(
-                f"{self._library.title}, which reads the vectors, found the HEVC stream broken: {self._library.text(error)}; "
-                "encode it again"
+                f"{self._library.title}, which reads the vectors, found the HEVC stream broken: "
+                f"{self._library.text(error)}; encode it again"
             )
 
 
@@ -177,8 +189,9 @@ class _Coded:
 class LibDe265Vectors(VectorReader):
     """Every vector of an HEVC stream, list 0 and list 1, each with the picture that it points to.
 
-    libde265 decodes beside FFmpeg, without in-loop filters. The slice headers give the reference lists; pictures of the two
-    decoders are matched by time stamp. B-frames, several references and B-pyramids are all resolved.
+    libde265 decodes beside FFmpeg, without in-loop filters. The slice headers give the reference
+    lists; pictures of the two decoders are matched by time stamp. B-frames, several references and
+    B-pyramids are all resolved.
     """
 
     private = True
@@ -215,25 +228,39 @@ class LibDe265Vectors(VectorReader):
             return
         self._check(picture)
         if packet.pts is None or packet.pts in self._coded:
-            raise DataError("pictures of the HEVC stream have no time stamps of their own, expected a container as mkv or mp4")
+            raise DataError(
+                "pictures of the HEVC stream have no time stamps of their own, expected a "
+                "container as mkv or mp4"
+            )
         nals = [nal for nal in self._configuration + nals if nal_header(nal)[0] in _DECODED]
         self._configuration = []
         taken = [self._read(image, picture) for image in self._decoder.decode(nals, self._number)]
         if len(taken) != 1:
-            raise DataError(f"libde265 gave {len(taken)} pictures for one packet: the HEVC stream is broken; encode it again")
+            raise DataError(
+                f"libde265 gave {len(taken)} pictures for one packet: the HEVC stream is broken; "
+                "encode it again"
+            )
         self._number += 1
         self._coded[packet.pts] = _Coded(picture, taken[0])
 
-    def picture(self, index: int, picture: av.VideoFrame, context: av.VideoCodecContext) -> Iterator[tuple[int, BlockVectors]]:
+    def picture(
+        self, index: int, picture: av.VideoFrame, context: av.VideoCodecContext
+    ) -> Iterator[tuple[int, BlockVectors]]:
         """See VectorReader."""
         coded = None if picture.pts is None else self._coded.pop(picture.pts, None)
         if coded is None:
             raise DataError(
-                f"FFmpeg shows a frame {index} that libde265 did not decode: the HEVC stream is broken; encode it again"
+                f"FFmpeg shows a frame {index} that libde265 did not decode: the HEVC stream is "
+                "broken; encode it again"
             )
         coded.index = index
-        if coded.picture.random_access:  # nothing refers beyond the coded video sequence before this one
-            self._indices = {key: known for key, known in self._indices.items() if key[0] >= coded.picture.sequence - 1}
+        # nothing refers beyond the coded video sequence before this one
+        if coded.picture.random_access:
+            self._indices = {
+                key: known
+                for key, known in self._indices.items()
+                if key[0] >= coded.picture.sequence - 1
+            }
         self._indices[coded.at(coded.picture.poc)] = index
         self._waiting.append(coded)
         yield from self._complete()
@@ -242,8 +269,9 @@ class LibDe265Vectors(VectorReader):
         """See VectorReader: nothing waits at the end of a sound stream."""
         if self._waiting or self._coded:
             raise DataError(
-                f"{len(self._waiting) + len(self._coded)} pictures of the HEVC stream refer to others that never came, or were "
-                "never shown: it is cut short or broken; encode it again"
+                f"{len(self._waiting) + len(self._coded)} pictures of the HEVC stream refer to "
+                "others that never came, or were never shown: it is cut short or broken; encode it "
+                "again"
             )
         yield from ()
 
@@ -258,8 +286,8 @@ class LibDe265Vectors(VectorReader):
         shown = (its.height - top - bottom, its.width - left - right)
         if left or top or shown[0] < self.height or shown[1] < self.width:
             raise DataError(
-                f"the HEVC stream shows {shown[1]}x{shown[0]} pixels from ({left}, {top}) on, expected "
-                f"{self.width}x{self.height} from (0, 0) on; encode it again"
+                f"the HEVC stream shows {shown[1]}x{shown[0]} pixels from ({left}, {top}) on, "
+                f"expected {self.width}x{self.height} from (0, 0) on; encode it again"
             )
 
     def _read(self, image: int, picture: Picture) -> FoundVectors | None:
@@ -273,7 +301,11 @@ class LibDe265Vectors(VectorReader):
         while self._waiting:
             coded = self._waiting[0]
             lists = coded.found.pocs if coded.found is not None else []
-            if any(poc is not None and coded.at(poc) not in self._indices for pocs in lists for poc in pocs):
+            if any(
+                poc is not None and coded.at(poc) not in self._indices
+                for pocs in lists
+                for poc in pocs
+            ):
                 return
             self._waiting.popleft()
             yield coded.index, self._named(coded)
@@ -284,10 +316,14 @@ class LibDe265Vectors(VectorReader):
         if coded.found is None:
             return no_vectors(self.height, self.width, self.cell, past)
         tables = [
-            np.array([NONE if poc is None else self._indices[coded.at(poc)] for poc in pocs], np.int32)
+            np.array(
+                [NONE if poc is None else self._indices[coded.at(poc)] for poc in pocs], np.int32
+            )
             for pocs in coded.found.pocs
         ]
-        references = [table.take(places) for table, places in zip(tables, coded.found.places, strict=True)]
+        references = [
+            table.take(places) for table, places in zip(tables, coded.found.places, strict=True)
+        ]
         return BlockVectors(coded.found.vectors, np.stack(references), past)
 
     def _past(self, coded: _Coded) -> int:
@@ -298,7 +334,15 @@ class LibDe265Vectors(VectorReader):
         picture = coded.picture
         if picture.random_access:
             return NONE
-        earlier = [poc for poc in picture.references if poc < picture.poc and coded.at(poc) in self._indices]
+        earlier = [
+            poc
+            for poc in picture.references
+            if poc < picture.poc and coded.at(poc) in self._indices
+        ]
         if not earlier:
-            earlier = [poc for sequence, poc in self._indices if sequence == picture.sequence and poc < picture.poc]
+            earlier = [
+                poc
+                for sequence, poc in self._indices
+                if sequence == picture.sequence and poc < picture.poc
+            ]
         return self._indices[coded.at(max(earlier))] if earlier else NONE

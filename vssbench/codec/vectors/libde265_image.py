@@ -1,8 +1,9 @@
 """Memory of a picture that libde265 decoded: where its arrays lie, and its block vectors.
 
-A ``de265_image`` holds, one after the other, arrays for coding tree blocks, coding blocks (3 bytes each) and prediction
-blocks (12 bytes for each 4x4 pixels). Each begins with its data's address, its length, the binary logarithm of its unit's
-side, and its columns and rows; these are known from the stream, so that the arrays are found by them in any build.
+A ``de265_image`` holds, one after the other, arrays for coding tree blocks, coding blocks (3 bytes
+each) and prediction blocks (12 bytes for each 4x4 pixels). Each begins with its data's address, its
+length, the binary logarithm of its unit's side, and its columns and rows; these are known from the
+stream, so that the arrays are found by them in any build.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ _SEARCHED = 160
 _HEADER = struct.Struct("<QiB3xii")
 #: bytes of a coding block, of which the second holds the prediction mode in two bits, 0 for intra
 _CODING_BLOCK, _MODE, _MODE_BITS = 3, 1, 3
-#: words of a prediction block: use of list 0 and 1 and index in list 0 and 1 a byte each, then x and y for either list
+#: words of a prediction block: use of list 0 and 1 and index in list 0 and 1 a byte each, then x
+#: and y for either list
 _PREDICTION_WORDS = 3
 #: places of one slice in a table of references: none, then the 16 that a list may hold
 PLACES = 17
@@ -50,8 +52,9 @@ class Layout:
 class FoundVectors:
     """A picture's vectors, its references not yet named by display index.
 
-    ``vectors`` float32 (L, gh, gw, 2), pixels, zero where there is none. For each list ``places`` (gh, gw) point into
-    ``pocs`` (PLACES for each slice), the picture order counts of the references, None where there is none.
+    ``vectors`` float32 (L, gh, gw, 2), pixels, zero where there is none. For each list ``places``
+    (gh, gw) point into ``pocs`` (PLACES for each slice), the picture order counts of the
+    references, None where there is none.
     """
 
     vectors: Vectors
@@ -90,22 +93,28 @@ def find(image: int, parameters: SequenceParameters) -> Layout:
             # further ones belong to another image behind this one
             return Layout(offset + size, offset + 2 * size)
     raise MotionUnavailable(
-        "HEVC's motion vectors were not found in libde265's memory: this build lays it out in another way; use "
-        "motion=estimated, or the version of pillow-heif in constraints.txt"
+        "HEVC's motion vectors were not found in libde265's memory: this build lays it out in "
+        "another way; use motion=estimated, or the version of pillow-heif in constraints.txt"
     )
 
 
-def read(image: int, layout: Layout, picture: Picture, height: int, width: int, cell: int) -> FoundVectors:
-    """The vectors of the picture that libde265 handed out at that address, on the grid of a (height, width) image.
+def read(
+    image: int, layout: Layout, picture: Picture, height: int, width: int, cell: int
+) -> FoundVectors:
+    """The vectors of the picture that libde265 handed out at that address, on the grid of a
+    (height, width) image.
 
-    An 8x8 cell gets those of its upper left 4x4 block: HEVC has no smaller coding unit, and divides one, if at all, in
-    halves, so that no vector covers more of the cell. Raises MotionUnavailable where memory holds what no stream can.
+    An 8x8 cell gets those of its upper left 4x4 block: HEVC has no smaller coding unit, and divides
+    one, if at all, in halves, so that no vector covers more of the cell. Raises MotionUnavailable
+    where memory holds what no stream can.
     """
     rows, columns = grid_shape(height, width, cell)
     inter, blocks = _blocks(image, layout, picture, rows, columns, cell)
     octets = blocks.view(np.uint8)
     # arrays of bytes, as few as can be: fresh memory costs more time than arithmetic here
-    if np.count_nonzero(((octets[..., 0] | octets[..., 1]) == 1) & inter) != np.count_nonzero(inter):
+    if np.count_nonzero(((octets[..., 0] | octets[..., 1]) == 1) & inter) != np.count_nonzero(
+        inter
+    ):
         raise _unlike("a block has neither one vector nor two")
     lists = 2 if picture.type == "B" else 1
     if lists == 1 and (octets[..., 1] & inter).any():
@@ -117,7 +126,9 @@ def read(image: int, layout: Layout, picture: Picture, height: int, width: int, 
         used, entries = octets[..., number] & inter, octets[..., 2 + number]
         if (used & (entries >= np.array([len(pocs) for pocs in known])[starts])).any():
             raise _unlike("a block refers beyond the reference lists")
-        found.pocs.append([poc for pocs in known for poc in (None, *pocs, *[None] * (PLACES - 1 - len(pocs)))])
+        found.pocs.append(
+            [poc for pocs in known for poc in (None, *pocs, *[None] * (PLACES - 1 - len(pocs)))]
+        )
         places = (entries + 1) * used
         found.places.append(places if len(known) == 1 else places + starts * PLACES)
         pairs = np.ascontiguousarray(blocks[..., 1 + number])
@@ -137,22 +148,33 @@ def _blocks(
     _, coding, prediction = _shapes(picture.parameters)
     step = cell >> _LOG2_BLOCK
     try:
-        modes = memory.array(_address(image + layout.coding, coding), (coding[2], coding[1], _CODING_BLOCK), np.uint8)
+        modes = memory.array(
+            _address(image + layout.coding, coding), (coding[2], coding[1], _CODING_BLOCK), np.uint8
+        )
         blocks = memory.array(
-            _address(image + layout.prediction, prediction), (rows * step, prediction[1], _PREDICTION_WORDS), "<u4"
+            _address(image + layout.prediction, prediction),
+            (rows * step, prediction[1], _PREDICTION_WORDS),
+            "<u4",
         )
     except memory.Unreadable as error:
         raise _unlike(f"{error} cannot be read") from error
     inter = ((modes[..., _MODE] & _MODE_BITS) != 0).view(np.uint8)
-    return _spread(inter, (1 << coding[0]) // cell, rows, columns), blocks[::step, : columns * step : step]
+    return _spread(inter, (1 << coding[0]) // cell, rows, columns), blocks[
+        ::step, : columns * step : step
+    ]
 
 
-def _slices(picture: Picture, cell: int, rows: int, columns: int) -> tuple[list[tuple[tuple[int, ...], ...]], Any]:
-    """The different pairs of lists of a picture's slices, and which of them each cell has: 0, or (gh, gw)."""
+def _slices(
+    picture: Picture, cell: int, rows: int, columns: int
+) -> tuple[list[tuple[tuple[int, ...], ...]], Any]:
+    """The different pairs of lists of a picture's slices, and which of them each cell has: 0, or
+    (gh, gw)."""
     if len({item.lists for item in picture.slices}) == 1:
         return [picture.slices[0].lists], 0
     if picture.tiles:
-        raise MotionUnavailable("the slices of a picture have different reference lists, in tiles, which is not handled")
+        raise MotionUnavailable(
+            "the slices of a picture have different reference lists, in tiles, which is not handled"
+        )
     down, across = picture.parameters.ctbs
     order = np.arange(down * across).reshape(down, across)
     numbers = np.searchsorted([item.address for item in picture.slices], order, side="right") - 1
@@ -180,6 +202,6 @@ def _address(header: int, shape: tuple[int, int, int]) -> int:
 
 def _unlike(why: str) -> MotionUnavailable:
     return MotionUnavailable(
-        f"what libde265's memory holds is not like HEVC's motion vectors: {why}; use motion=estimated, or the version of "
-        "pillow-heif in constraints.txt"
+        f"what libde265's memory holds is not like HEVC's motion vectors: {why}; use "
+        "motion=estimated, or the version of pillow-heif in constraints.txt"
     )

@@ -1,4 +1,5 @@
-"""Reading this process's own memory through the kernel: a wrong address is an error, never a crash."""
+"""Reading this process's own memory through the kernel: a wrong address is an error, never a
+crash."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ WORD = 8
 #: where the pointer to FFmpeg's context is looked for in PyAV's object
 _SEARCHED = range(2 * WORD, 20 * WORD, WORD)
 _CONTEXT_CLASS = b"AVCodecContext\0"
-#: in every FFmpeg since version 4: av_class, log_category_offset and codec_type, codec, codec_id and codec_tag, priv_data
+#: in every FFmpeg since version 4: av_class, log_category_offset and codec_type, codec, codec_id
+#: and codec_tag, priv_data
 _PRIVATE_DATA = 4 * WORD
 
 
@@ -31,12 +33,14 @@ def _memory() -> int:
         return os.open("/proc/self/mem", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise MotionUnavailable(
-            "these motion vectors are read from a decoder's memory through /proc/self/mem, which this system lacks "
-            f"({error.strerror}); use a codec with exported vectors (h264, mpeg4, mpeg2), or motion=estimated"
+            "these motion vectors are read from a decoder's memory through /proc/self/mem, which "
+            f"this system lacks ({error.strerror}); use a codec with exported vectors (h264, "
+            "mpeg4, mpeg2), or motion=estimated"
         ) from error
 
 
-if hasattr(os, "register_at_fork"):  # an open file stands for the memory of the process that opened it
+# an open file stands for the memory of the process that opened it
+if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_memory.cache_clear)
 
 
@@ -75,17 +79,21 @@ def words(address: int, count: int) -> npt.NDArray[np.uint64]:
 
 
 def private_data(context: av.VideoCodecContext) -> int:
-    """Address of the decoder's own state behind a PyAV codec context. Raises MotionUnavailable where it is not found."""
+    """Address of the decoder's own state behind a PyAV codec context. Raises MotionUnavailable
+    where it is not found."""
     for offset in _SEARCHED:
         try:
             candidate = pointer(id(context) + offset)
-            if candidate and read(pointer(pointer(candidate)), len(_CONTEXT_CLASS)) == _CONTEXT_CLASS:
+            if (
+                candidate
+                and read(pointer(pointer(candidate)), len(_CONTEXT_CLASS)) == _CONTEXT_CLASS
+            ):
                 return pointer(candidate + _PRIVATE_DATA)
         except Unreadable:
             continue
     raise MotionUnavailable(
-        f"the decoder's state was not found inside PyAV {av.__version__}: this build lays out its objects in another way; "
-        "use motion=estimated, or the version of PyAV in constraints.txt"
+        f"the decoder's state was not found inside PyAV {av.__version__}: this build lays out its "
+        "objects in another way; use motion=estimated, or the version of PyAV in constraints.txt"
     )
 
 

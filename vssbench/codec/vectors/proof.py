@@ -1,4 +1,5 @@
-"""A reader of motion vectors proves itself on a pan whose motion is known, once a process, before it is believed."""
+"""A reader of motion vectors proves itself on a pan whose motion is known, once a process, before
+it is believed."""
 
 from __future__ import annotations
 
@@ -24,13 +25,18 @@ if TYPE_CHECKING:
 #: pixels a frame, a quarter and a half among them: a wrong scale, order or sign cannot pass
 MOTION = (2.25, -1.5)
 LENGTH, HEIGHT, WIDTH, FPS = 5, 128, 192, 30.0
-#: vectors this near to the truth are right; no less than this share must be, of no less than this share of all cells
+#: vectors this near to the truth are right; no less than this share must be, of no less than this
+#: share of all cells
 TOLERANCE, RIGHT, COVERED = 0.5, 0.9, 0.5
-#: pixels at the border that are not looked at: what they show may lie outside the reference, where no encoder finds it
+#: pixels at the border that are not looked at: what they show may lie outside the reference, where
+#: no encoder finds it
 BORDER = 16
 
 #: what a failure says of the decoder, by whether the reader looks into its private memory
-_FAULT = {True: "lays out its memory in another way", False: "exports vectors otherwise than expected"}
+_FAULT = {
+    True: "lays out its memory in another way",
+    False: "exports vectors otherwise than expected",
+}
 
 _lock = threading.Lock()
 _proofs: dict[str, Proof] = {}
@@ -67,15 +73,24 @@ def _prove(codec: EncodedCodec) -> Proof:
         right, covered = _measure(codec)
     except VssbenchError as error:
         return Proof(0.0, 0.0, str(error))
-    except Exception as error:  # a reader of a decoder's memory may fail in any way: it is then not used
-        return Proof(0.0, 0.0, f"the self-test of {codec.title}'s motion vectors failed: {type(error).__name__}: {error}")
+    except (
+        Exception
+    ) as error:  # a reader of a decoder's memory may fail in any way: it is then not used
+        return Proof(
+            0.0,
+            0.0,
+            f"the self-test of {codec.title}'s motion vectors failed: {type(error).__name__}: "
+            f"{error}",
+        )
     if right < RIGHT or covered < COVERED:
         return Proof(
             right,
             covered,
-            f"the self-test of {codec.title}'s motion vectors failed: on a pan of {MOTION} pixels a frame {covered:.0%} of the "
-            f"cells have a vector (expected {COVERED:.0%}) and {right:.0%} of these are right (expected {RIGHT:.0%}): this "
-            f"build of the decoder {_FAULT[codec.reader.private]}; use motion=estimated, or the versions in constraints.txt",
+            f"the self-test of {codec.title}'s motion vectors failed: on a pan of {MOTION} pixels "
+            f"a frame {covered:.0%} of the cells have a vector (expected {COVERED:.0%}) and "
+            f"{right:.0%} of these are right (expected {RIGHT:.0%}): this build of the decoder "
+            f"{_FAULT[codec.reader.private]}; use motion=estimated, or the versions in "
+            "constraints.txt",
         )
     return Proof(right, covered, "")
 
@@ -90,17 +105,28 @@ def _measure(codec: EncodedCodec) -> tuple[float, float]:
     for frame in decode(stream, LENGTH, source, LENGTH, (HEIGHT, WIDTH)):
         if frame.motion is None or frame.motion.blocks is None:
             continue
-        blocks, inside = frame.motion.blocks, slice(BORDER // frame.motion.cell, -BORDER // frame.motion.cell)
+        blocks, inside = (
+            frame.motion.blocks,
+            slice(BORDER // frame.motion.cell, -BORDER // frame.motion.cell),
+        )
         cells += blocks.references[0, inside, inside].size
-        for vectors, references in zip(blocks.vectors[:, inside, inside], blocks.references[:, inside, inside], strict=True):
+        for vectors, references in zip(
+            blocks.vectors[:, inside, inside], blocks.references[:, inside, inside], strict=True
+        ):
             there = references != NONE
-            truth = np.multiply.outer((frame.index - references[there]).astype(np.float32), np.array(MOTION, np.float32))
+            truth = np.multiply.outer(
+                (frame.index - references[there]).astype(np.float32), np.array(MOTION, np.float32)
+            )
             errors.append(np.abs(vectors[there] - truth).max(-1, initial=0.0))
     error = np.concatenate(errors) if errors else np.empty(0)
-    return float(np.mean(error <= TOLERANCE)) if error.size else 0.0, min(1.0, error.size / max(cells, 1))
+    return float(np.mean(error <= TOLERANCE)) if error.size else 0.0, min(
+        1.0, error.size / max(cells, 1)
+    )
 
 
-def pan(length: int, height: int, width: int, motion: tuple[float, float], seed: int = 0) -> Iterator[Image]:
+def pan(
+    length: int, height: int, width: int, motion: tuple[float, float], seed: int = 0
+) -> Iterator[Image]:
     """Render a window that moves across a texture.
 
     A pixel p of frame i lies at ``p + motion`` in frame i - 1.
@@ -109,7 +135,11 @@ def pan(length: int, height: int, width: int, motion: tuple[float, float], seed:
     scene = Pillow.fromarray(texture(height + 2 * margin, width + 2 * margin, seed))
     for index in range(length):
         offset = (1, 0, margin + index * motion[0], 0, 1, margin + index * motion[1])
-        yield np.asarray(scene.transform((width, height), Pillow.Transform.AFFINE, offset, Pillow.Resampling.BICUBIC))
+        yield np.asarray(
+            scene.transform(
+                (width, height), Pillow.Transform.AFFINE, offset, Pillow.Resampling.BICUBIC
+            )
+        )
 
 
 def texture(height: int, width: int, seed: int) -> Image:
@@ -118,5 +148,7 @@ def texture(height: int, width: int, seed: int) -> Image:
     total = np.zeros((height, width, 3), np.float32)
     for side, weight in ((6, 0.4), (24, 0.35), (80, 0.25)):
         noise = rng.integers(0, 256, (height // side + 4, width // side + 4, 3)).astype(np.uint8)
-        total += weight * np.asarray(Pillow.fromarray(noise).resize((width, height), Pillow.Resampling.BICUBIC), np.float32)
+        total += weight * np.asarray(
+            Pillow.fromarray(noise).resize((width, height), Pillow.Resampling.BICUBIC), np.float32
+        )
     return np.clip(total, 0, 255).astype(np.uint8)

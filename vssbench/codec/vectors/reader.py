@@ -25,10 +25,11 @@ References = npt.NDArray[np.int32]
 class BlockVectors:
     """One picture's own motion vectors on a grid of cells.
 
-    ``vectors`` float32 (L, gh, gw, 2): pixels (x, y); a pixel p of a cell lies at ``p + vector`` in the picture that
-    ``references`` int32 (L, gh, gw) names by its index in display order, NONE where the cell has no vector (which is then
-    zero). L is 2 where a block may be predicted from two pictures, else 1. ``past`` is the nearest earlier picture that
-    this one may refer to (what a cell without a vector is taken to resemble), NONE in a keyframe.
+    ``vectors`` float32 (L, gh, gw, 2): pixels (x, y); a pixel p of a cell lies at ``p + vector`` in
+    the picture that ``references`` int32 (L, gh, gw) names by its index in display order, NONE
+    where the cell has no vector (which is then zero). L is 2 where a block may be predicted from
+    two pictures, else 1. ``past`` is the nearest earlier picture that this one may refer to (what a
+    cell without a vector is taken to resemble), NONE in a keyframe.
     """
 
     vectors: Vectors
@@ -66,16 +67,19 @@ def no_vectors(height: int, width: int, cell: int, past: int = NONE) -> BlockVec
 class VectorReader(ABC):
     """Reads the vectors of one stream beside the decoder that gives its pictures.
 
-    Made for one pass: ``prepare`` before the first packet, ``packet`` with each packet once the decoder has taken it,
-    ``picture`` with each picture that comes out of it, ``finish`` after the last, ``close`` in any case. Raises
-    MotionUnavailable where vectors cannot be had or not be trusted, DataError where a stream cannot be followed.
+    Made for one pass: ``prepare`` before the first packet, ``packet`` with each packet once the
+    decoder has taken it, ``picture`` with each picture that comes out of it, ``finish`` after the
+    last, ``close`` in any case. Raises MotionUnavailable where vectors cannot be had or not be
+    trusted, DataError where a stream cannot be followed.
     """
 
     #: the decoder of FFmpeg that must be used, None for its default
     decoder: ClassVar[str | None] = None
-    #: whether it looks into a decoder's private memory, and so must prove itself (see ``proof``) before it is believed
+    #: whether it looks into a decoder's private memory, and so must prove itself (see ``proof``)
+    #: before it is believed
     private: ClassVar[bool] = False
-    #: whether vectors are right too where several pictures are decoded at a time and none is reordered
+    #: whether vectors are right too where several pictures are decoded at a time and none is
+    #: reordered
     frame_threads: ClassVar[bool] = False
 
     def __init__(self, height: int, width: int, cell: int) -> None:
@@ -98,10 +102,14 @@ class VectorReader(ABC):
         """Look at a packet in coded order, just after the decoder found no fault in it."""
 
     @abstractmethod
-    def picture(self, index: int, picture: av.VideoFrame, context: av.VideoCodecContext) -> Iterator[tuple[int, BlockVectors]]:
-        """Take the picture of that display index, just decoded; yields what is complete now, in display order.
+    def picture(
+        self, index: int, picture: av.VideoFrame, context: av.VideoCodecContext
+    ) -> Iterator[tuple[int, BlockVectors]]:
+        """Take the picture of that display index, just decoded; yields what is complete now, in
+        display order.
 
-        A picture's vectors may be yielded later than the picture (a B-frame's, whose reference is not out yet).
+        A picture's vectors may be yielded later than the picture (a B-frame's, whose reference is
+        not out yet).
         """
 
     def trailer(self) -> av.Packet | None:

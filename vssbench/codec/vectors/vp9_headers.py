@@ -1,7 +1,8 @@
-"""Headers of VP9: which earlier picture each of a picture's references is (VP9 bitstream specification, version 0.6).
+"""Headers of VP9: which earlier picture each of a picture's references is (VP9 bitstream
+specification, version 0.6).
 
-Only what stands in clear at the head of a frame is read: superframes (annex B) and the uncompressed header (6.2) up to the
-references.
+Only what stands in clear at the head of a frame is read: superframes (annex B) and the uncompressed
+header (6.2) up to the references.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from vssbench.core.errors import DataError
 
 #: display index of a picture that has not been shown
 HIDDEN = -1
-#: reference frames that a decoder keeps, and how many of them a picture may use: LAST, GOLDEN and ALTREF
+#: reference frames that a decoder keeps, and how many of them a picture may use: LAST, GOLDEN and
+#: ALTREF
 SLOTS, NAMED = 8, 3
 
 _MARKER = 0b10
@@ -23,8 +25,9 @@ _ALL_SLOTS = (1 << SLOTS) - 1
 
 @dataclass(frozen=True)
 class Header:
-    """An uncompressed header. ``repeats`` is the slot of the picture that is shown again, None where a picture is coded;
-    ``refreshed`` is a mask of the slots that it replaces, ``slots`` those of LAST, GOLDEN and ALTREF, none in an intra one."""
+    """An uncompressed header. ``repeats`` is the slot of the picture that is shown again, None
+    where a picture is coded; ``refreshed`` is a mask of the slots that it replaces, ``slots`` those
+    of LAST, GOLDEN and ALTREF, none in an intra one."""
 
     profile: int
     repeats: int | None = None
@@ -36,7 +39,8 @@ class Header:
 
 @dataclass(eq=False)
 class Picture:
-    """A coded picture: ``index`` in display order or HIDDEN; ``references``: LAST, GOLDEN and ALTREF, none in an intra one."""
+    """A coded picture: ``index`` in display order or HIDDEN; ``references``: LAST, GOLDEN and
+    ALTREF, none in an intra one."""
 
     key: bool
     references: tuple[Picture, ...]
@@ -45,8 +49,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Showing:
-    """A picture comes out of the decoder. ``again``: it had come out before. ``latest``: it is the last one that its packet
-    codes, so that the decoder's state is still its own."""
+    """A picture comes out of the decoder. ``again``: it had come out before. ``latest``: it is the
+    last one that its packet codes, so that the decoder's state is still its own."""
 
     index: int
     picture: Picture
@@ -55,14 +59,16 @@ class Showing:
 
 
 class Stream:
-    """Follows the frames of a stream in coded order, and keeps the decoder's slots as a decoder does."""
+    """Follows the frames of a stream in coded order, and keeps the decoder's slots as a decoder
+    does."""
 
     def __init__(self) -> None:
         self._slots: list[Picture | None] = [None] * SLOTS
         self._shown = 0
 
     def packet(self, data: bytes) -> list[Showing]:
-        """The pictures that come out after this packet, in display order. Raises DataError where its headers are broken."""
+        """The pictures that come out after this packet, in display order. Raises DataError where
+        its headers are broken."""
         showings = []
         latest: Picture | None = None
         for frame in split(data):
@@ -76,7 +82,9 @@ class Stream:
                 if picture.index == HIDDEN:
                     picture.index = self._shown
                 self._shown += 1
-        return [Showing(index, picture, again, picture is latest) for index, picture, again in showings]
+        return [
+            Showing(index, picture, again, picture is latest) for index, picture, again in showings
+        ]
 
     def _code(self, header: Header) -> Picture:
         picture = Picture(header.key, tuple(self._slot(slot) for slot in header.slots))
@@ -89,14 +97,16 @@ class Stream:
         picture = self._slots[slot]
         if picture is None:
             raise DataError(
-                f"the VP9 frame after picture {self._shown - 1} uses slot {slot}, into which nothing was decoded: the stream "
-                "does not begin with a keyframe, or is broken; encode it again"
+                f"the VP9 frame after picture {self._shown - 1} uses slot {slot}, into which "
+                "nothing was decoded: the stream does not begin with a keyframe, or is broken; "
+                "encode it again"
             )
         return picture
 
 
 def split(packet: bytes) -> list[bytes]:
-    """The frames of a packet: several in a superframe (annex B), otherwise one. Raises DataError."""
+    """The frames of a packet: several in a superframe (annex B), otherwise one. Raises
+    DataError."""
     marker = packet[-1] if packet else 0
     if marker >> 5 != 0b110:
         return [packet]
@@ -181,8 +191,13 @@ class _Bits:
             raise _broken(f"it ends after {len(self._data)} bytes")
         first, last = self._place // 8, -(-end // 8)
         self._place = end
-        return int.from_bytes(self._data[first:last], "big") >> (8 * last - end) & ((1 << count) - 1)
+        return int.from_bytes(self._data[first:last], "big") >> (8 * last - end) & (
+            (1 << count) - 1
+        )
 
 
 def _broken(reason: str) -> DataError:
-    return DataError(f"the uncompressed header of a VP9 frame is broken: {reason}. The stream is damaged; encode it again")
+    return DataError(
+        f"the uncompressed header of a VP9 frame is broken: {reason}. The stream is damaged; "
+        "encode it again"
+    )
