@@ -87,7 +87,7 @@ def test_wheel_finds_the_same_plugins(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     code = (
-        "import vssbench\nfrom vssbench import registry\n"
+        "import vssbench\nfrom vssbench.core import registry\n"
         "print(vssbench.__file__)\nprint({kind: list(registry.plugins(kind)) for kind in "
         "registry.KINDS})\n"
     )
@@ -113,7 +113,13 @@ def test_every_package_on_disk_is_listed() -> None:
         ".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "vssbench").rglob("*.py")
     }
     listed = project()["tool"]["setuptools"]["packages"]
-    assert sorted(listed) == sorted(on_disk | {"vssbench.methods", "vssbench.datasets"})
+    for folder in ("methods", "datasets"):
+        on_disk.add(f"vssbench.{folder}")
+        on_disk |= {
+            f"vssbench.{folder}.{path.parent.name}"
+            for path in (ROOT / folder).glob("*/__init__.py")
+        }
+    assert sorted(listed) == sorted(on_disk)
 
 
 def test_every_dependency_is_pinned_exactly() -> None:

@@ -87,7 +87,7 @@ def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Add]:
 def test_listing_imports_neither_torch_nor_a_plugin() -> None:
     code = (
         "import sys\n"
-        "from vssbench import registry\n"
+        "from vssbench.core import registry\n"
         "found = [plugin for kind in registry.KINDS for plugin in "
         "registry.plugins(kind).values()]\n"
         "assert found and all(plugin.summary for plugin in found), found\n"
@@ -181,7 +181,7 @@ def test_plugin_that_is_no_dataset(add: Add, source: str) -> None:
     add("odd", source)
     with pytest.raises(
         UsageError,
-        match=r"plug_odd:Toy must define one class derived from vssbench\.video\.Dataset",
+        match=r"plug_odd:Toy must define one class derived from vssbench\.core\.video\.Dataset",
     ):
         registry.load("datasets", "odd")
 
