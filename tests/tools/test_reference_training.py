@@ -1,0 +1,73 @@
+"""The plan of the reference trainings: what is started when, and what is kept of an unfinished one."""
+
+import tomllib
+
+import pytest
+import torch
+
+from tools import reference_training as tool
+from vssbench.core import registry
+from vssbench.core.variant import parse_variant
+from vssbench.training.recipe import load_recipe
+
+CONTENT = tomllib.loads(tool.PLAN.read_text(encoding="utf-8"))
+PLAN = tool.plan(CONTENT, CONTENT["width"])
+
+
+def test_every_training_is_one_that_the_command_takes():
+    assert {parse_variant(training.arguments[0]).name for training in PLAN} == {
+        "arseg", "bisenet", "dff", "dsrl", "icnet", "pspnet",
+    }  # fmt: skip
+    for training in PLAN:
+        variant = parse_variant(training.arguments[0])
+        registry.resolved("methods", variant)
+        load_recipe(variant, "camvid", CONTENT["recipe"])
+        with torch.device("meta"):
+            model = registry.create("methods", variant, classes=11)
+        asked = [
+            value
+            for key, value in zip(training.arguments, training.arguments[1:], strict=False)
+            if key == "--phase"
+        ]
+        assert set(asked) <= {phase.name for phase in model.phases()}
+
+
+def test_a_training_is_started_when_all_that_it_starts_from_is_done(tmp_path):
+    names = {training.name for training in PLAN}
+    done: set[str] = set()
+    while len(done) < len(PLAN):
+        ready = tool.next_trainings(PLAN, tmp_path, set())
+        assert ready, f"nothing can be started after {sorted(done)}"
+        for training in ready:
+            assert set(training.needs) <= done & names
+            (tmp_path / training.weights).touch()
+            done.add(training.name)
+    assert tool.next_trainings(PLAN, tmp_path, set()) == []
+
+
+def test_a_packed_checkpoint_comes_back_in_its_types(tmp_path):
+    content = {
+        "epoch": 3, "best": None, "history": [{"loss": 0.5}], "model": {"w": torch.randn(40, 40)},
+        "optimiser": {"state": {0: {"step": torch.tensor(7.0)}}, "groups": [{"b": (0.9, 0.99)}]},
+    }  # fmt: skip
+    torch.save(content, tmp_path / "a.checkpoint")
+    tool.pack(tmp_path / "a.checkpoint", tmp_path / "a.packed")
+    tool.unpack(tmp_path / "a.packed", tmp_path / "b.checkpoint")
+    back = torch.load(tmp_path / "b.checkpoint", weights_only=True)
+    weight = back["model"].pop("w")
+    assert weight.dtype == torch.float32
+    assert torch.equal(weight, content["model"].pop("w").bfloat16().float())
+    assert back == content
+    assert (tmp_path / "a.packed").stat().st_size < 0.7 * (tmp_path / "a.checkpoint").stat().st_size
+
+
+@pytest.mark.parametrize("stage", CONTENT["stages"], ids=lambda stage: stage["name"])
+def test_every_network_has_the_same_options(stage):
+    members = [training for training in PLAN if training.name.endswith(f"-{stage['name']}")]
+    assert len(members) == len(CONTENT["trainings"])
+    for training in members:
+        share = CONTENT["trainings"][training.name.removesuffix(f"-{stage['name']}")].get(
+            "share", 1
+        )
+        epochs = training.arguments[training.arguments.index("--epochs") + 1]
+        assert int(epochs) == round(stage["epochs"] * share)
