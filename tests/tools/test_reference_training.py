@@ -1,4 +1,4 @@
-"""The plan of the reference trainings: what is started when, and what is kept of an unfinished one."""
+"""The plan of the reference trainings: what is started when, what is kept of an unfinished one."""
 
 import tomllib
 
