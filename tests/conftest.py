@@ -9,7 +9,7 @@ import hashlib
 import os
 import signal
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +67,16 @@ class Patterns(Dataset):
 
     def division(self) -> Division:
         return Division(self.training_clips(), [self._clip(200)], "a pattern of its own")
+
+
+@pytest.fixture(autouse=True)
+def usual_scheduling() -> Iterator[None]:
+    """Take back what SVT-AV1 does as root where a test encodes in its own process: it makes all
+    threads real-time ones, which whatever is started later would inherit."""
+    yield
+    if hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
+        for thread in os.listdir("/proc/self/task"):
+            os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
 
 
 @pytest.fixture
