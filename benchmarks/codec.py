@@ -25,13 +25,14 @@ from vssbench.codec.accumulate import Accumulator
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encode import encode
 from vssbench.codec.formats.h264 import H264
-from vssbench.codec.motion import MotionSettings, dense
+from vssbench.codec.motion import MotionSettings
 from vssbench.codec.vectors.exported import ExportedVectors, Records, rasterise, records
-from vssbench.codec.vectors.reader import NONE, BlockVectors, grid_shape, no_vectors
+from vssbench.codec.vectors.reader import BlockVectors, no_vectors
 from vssbench.core import files, registry
 from vssbench.core.machine import describe_machine
+from vssbench.core.motion import NONE, dense, grid_shape
 from vssbench.core.video import Image
-from vssbench.view.footage import footage
+from vssbench.data.footage import footage
 
 try:
     from mvextractor.videocap import VideoCap

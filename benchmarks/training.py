@@ -20,10 +20,11 @@ from torch import Tensor
 
 from vssbench.cli.options import Size, check_json
 from vssbench.core import files
+from vssbench.core.dataset import Dataset
 from vssbench.core.machine import describe_machine
 from vssbench.core.segmenter import Batch
 from vssbench.core.variant import parse_variant
-from vssbench.core.video import Clip, Dataset, Image
+from vssbench.core.video import Clip, Image
 from vssbench.training.augment import Augmentation
 from vssbench.training.loop import AUTOCAST, Options, Trainer
 from vssbench.training.samples import Stills, joined

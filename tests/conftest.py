@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 import torch
 
+from vssbench.core.dataset import Dataset
 from vssbench.core.division import Division
-from vssbench.core.video import Clip, Dataset
+from vssbench.core.video import Clip
 
 torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

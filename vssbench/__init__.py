@@ -7,7 +7,9 @@ top-level ``datasets`` package ever exists.
 
 from pathlib import Path
 
-__version__ = "0.1.0"
+from vssbench.core.version import __version__
+
+__all__ = ["__version__"]
 
 _checkout = Path(__file__).resolve().parent.parent
 # a source checkout: the plug-in folders lie beside this package

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vssbench.core.classes import CAMVID_CLASSES
+from vssbench.core.dataset import Dataset
 from vssbench.core.division import Division
 from vssbench.core.errors import UsageError
-from vssbench.core.video import Clip, Dataset
+from vssbench.core.video import Clip
 from vssbench.datasets.synthetic.clips import Recipe, ValidationRecipe
 
 SPLITS = ("train", "test")

@@ -9,6 +9,7 @@ cost in arithmetic. None of them is made here.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -309,3 +310,15 @@ def _padded_classifier(layer: nn.Conv2d) -> Tensor:
     bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach().float()
     matrix = torch.cat([weight, bias[:, None]], 1).t()
     return F.pad(matrix, (0, -len(weight) % 4)).contiguous()
+
+
+@native.check_with
+def _cases(kernels: ctypes.CDLL) -> Iterator[tuple[str, Tensor, Tensor]]:
+    query, key, value = (nn.Conv2d(24, 24, 3, padding=1, groups=24) for _ in range(3))
+    low, reference, motion = (
+        torch.randn(1, 24, 7, 9),
+        torch.randn(1, 24, 13, 37),
+        3 * torch.randn(1, 2, 13, 37),
+    )
+    case = (low, reference, motion, query, key, value, nn.Conv2d(24, 5, 1), 7, 0.5, "exact", True)
+    yield "CReFF", compiled_creff(kernels, *case), whole_creff(*case)

@@ -11,10 +11,11 @@ from vssbench.codec.accumulate import Accumulator
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encode import encode
 from vssbench.codec.formats.h264 import H264
-from vssbench.codec.motion import MotionField, MotionSettings
+from vssbench.codec.motion import MotionSettings
 from vssbench.codec.vectors.exported import ExportedVectors
-from vssbench.codec.vectors.reader import NONE, BlockVectors, no_vectors
+from vssbench.codec.vectors.reader import BlockVectors, no_vectors
 from vssbench.core.errors import DataError
+from vssbench.core.motion import NONE, MotionField
 from vssbench.core.video import Image
 
 HEIGHT, WIDTH, CELL = 32, 48, 8

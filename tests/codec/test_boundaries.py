@@ -13,8 +13,9 @@ import pytest
 from vssbench.codec.boundaries import KEPT, Boundaries
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.vectors.mpeg import Mpeg2Vectors
-from vssbench.codec.vectors.reader import NONE, BlockVectors
+from vssbench.codec.vectors.reader import BlockVectors
 from vssbench.core.errors import MotionUnavailable, UsageError
+from vssbench.core.motion import NONE
 from vssbench.core.video import Clip
 
 Pan = Callable[..., Clip]

@@ -15,10 +15,10 @@ import pytest
 
 from tools import codec_account as account
 from vssbench.codec.formats.raw import Raw
-from vssbench.codec.motion import MotionField
 from vssbench.codec.vectors.reader import BlockVectors
 from vssbench.core import registry
 from vssbench.core.errors import DataError
+from vssbench.core.motion import MotionField
 from vssbench.core.video import Clip, Frame
 from vssbench.view import trials
 from vssbench.view.trials import (

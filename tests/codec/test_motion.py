@@ -19,8 +19,9 @@ from vssbench.codec.motion import (
     plain_settle,
     settle,
 )  # fmt: skip
-from vssbench.codec.vectors.reader import NONE, BlockVectors, distinct, grid_shape
+from vssbench.codec.vectors.reader import BlockVectors, distinct
 from vssbench.core.errors import UsageError
+from vssbench.core.motion import NONE, grid_shape
 
 
 def random_blocks(

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from vssbench import native
-from vssbench.codec.motion import MotionField, Step
 from vssbench.codec.prediction import moved, plain_predict, predict, residual, statistics
-from vssbench.codec.vectors.reader import grid_shape
+from vssbench.core.motion import MotionField, Step, grid_shape
 from vssbench.core.video import Image
 
 

@@ -12,9 +12,10 @@ from av.video.reformatter import VideoReformatter
 
 from vssbench import native
 from vssbench.codec.colour import CENTRE, LEFT, ToRgb, plain_rgb
-from vssbench.codec.encode import COLOUR_RANGE, COLOUR_SPACE, TO_RGB, encode
+from vssbench.codec.encode import COLOUR_RANGE, COLOUR_SPACE, encode
 from vssbench.codec.formats.h264 import H264
 from vssbench.core.video import Image
+from vssbench.data.opening import TO_RGB
 
 needs_kernels = pytest.mark.skipif(
     native.video_kernels() is None, reason="the compiled kernels cannot be used here"

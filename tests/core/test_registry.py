@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from vssbench.core import registry
+from vssbench.core.dataset import Dataset
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import Variant, parse_variant
-from vssbench.core.video import Dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,7 +24,7 @@ PLUGIN = '''
 
 More words.
 """
-from vssbench.core.video import Dataset
+from vssbench.core.dataset import Dataset
 
 
 class Toy(Dataset):
@@ -181,7 +181,7 @@ def test_plugin_that_is_no_dataset(add: Add, source: str) -> None:
     add("odd", source)
     with pytest.raises(
         UsageError,
-        match=r"plug_odd:Toy must define one class derived from vssbench\.core\.video\.Dataset",
+        match=r"plug_odd:Toy must define one class derived from vssbench\.core\.dataset\.Dataset",
     ):
         registry.load("datasets", "odd")
 
@@ -250,7 +250,7 @@ def test_wrong_parameters(add: Add, text: str, words: str) -> None:
 
 LAYERS = '''
 """A dataset whose parameters come from three classes."""
-from vssbench.core.video import Dataset
+from vssbench.core.dataset import Dataset
 
 
 class Kept(Dataset):

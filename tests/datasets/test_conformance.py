@@ -15,9 +15,10 @@ import pytest
 
 from tests.datasets import fakes
 from vssbench.core import registry
+from vssbench.core.dataset import Dataset
 from vssbench.core.errors import DataError
 from vssbench.core.variant import Variant, parse_variant
-from vssbench.core.video import IGNORE, Dataset
+from vssbench.core.video import IGNORE
 from vssbench.data.ondisk import MISSING, OnDisk
 from vssbench.data.status import on_disk
 

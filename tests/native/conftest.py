@@ -14,10 +14,10 @@ needs_compiler = pytest.mark.skipif(
 @pytest.fixture
 def unloaded(monkeypatch):
     """Let the kernels be loaded anew, as in a new process."""
-    loaders = (native.library, native.video_kernels)
+    loaders = (native._networks, native._video)
     for loader in loaders:
-        loader.cache_clear()
+        loader.forget()
     yield
     monkeypatch.undo()
     for loader in loaders:
-        loader.cache_clear()
+        loader.forget()

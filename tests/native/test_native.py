@@ -1,8 +1,9 @@
 """Building, loading and refusing the compiled kernels; the threads that run them."""
 
-import ctypes
 import multiprocessing
 import shutil
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +12,7 @@ import torch
 
 from tests.native.conftest import needs_compiler
 from vssbench import native
-from vssbench.fast import check
+from vssbench.fast.upsampled_conv import UpsampledConv
 from vssbench.native import compiler
 from vssbench.native.compiler import BuildError, build
 from vssbench.native.threads import in_parallel, scratch
@@ -73,19 +74,46 @@ def test_a_cache_that_cannot_be_written(fresh, monkeypatch, tmp_path, caplog):
 
 @needs_compiler
 def test_kernels_that_disagree_are_not_used(unloaded, monkeypatch, caplog):
-    monkeypatch.setattr(check, "_upsampled", lambda kernels: (torch.zeros(3), torch.ones(3)))
+    right = UpsampledConv.compiled
+    monkeypatch.setattr(UpsampledConv, "compiled", lambda *given: right(*given) + 1)
     assert not native.available()
-    assert "differ" in caplog.text
+    assert "the upsampled convolution differ from PyTorch's results" in caplog.text
 
 
 @needs_compiler
-def test_the_check_accepts_the_kernels_and_leaves_the_random_state():
-    kernels = ctypes.CDLL(str(build()))
+def test_a_users_check_that_comes_late_is_heard(unloaded, monkeypatch, caplog):
+    """A module that is imported after the kernels were loaded brings its cases all the same."""
+    assert native.available()
+    monkeypatch.setattr(native._networks, "_cases", [*native._networks._cases])
+
+    @native.check_with
+    def wrong(kernels):
+        yield "a late result", torch.zeros(3), torch.ones(3)
+
+    assert not native.available()
+    assert "a late result differ from" in caplog.text
+
+
+@needs_compiler
+def test_checks_accept_the_kernels_and_leave_the_random_state(unloaded):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    assert check.disagreement(kernels) == ""
+    assert native.library() is not None
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_native_knows_none_of_its_users():
+    """Loaded alone it loads nothing of vssbench but itself and the core."""
+    code = (
+        "import sys; from vssbench import native; native.library(); native.video_kernels();"
+        "print(*sorted({name.split('.')[1] for name in sys.modules if name.count('.') and"
+        " name.startswith('vssbench.')}))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert result.stdout.split() == ["core", "native"]
 
 
 def test_every_task_is_done_once():

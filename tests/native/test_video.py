@@ -9,7 +9,8 @@ import pytest
 
 from tests.native.conftest import needs_compiler
 from vssbench import native
-from vssbench.codec import check_native as check_video
+from vssbench.codec import colour, motion, prediction
+from vssbench.codec.vectors import exported, reader
 from vssbench.native.video import VideoKernels
 
 
@@ -17,7 +18,9 @@ from vssbench.native.video import VideoKernels
 def test_are_used_and_agree(unloaded):
     kernels = native.video_kernels()
     assert kernels is not None
-    assert check_video.disagreement(kernels) == ""
+    for user in (colour, motion, prediction, exported, reader):
+        assert list(user._cases(kernels))
+        assert native._video.differing(kernels, user._cases) == []
 
 
 def test_can_be_turned_off(unloaded, monkeypatch):

@@ -13,7 +13,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from tests.segment.conftest import turn
 from vssbench.codec.decode import decode
-from vssbench.codec.motion import MotionField
+from vssbench.core.motion import MotionField
 from vssbench.core.video import Frame
 from vssbench.segment.pictures import (
     Pictures,

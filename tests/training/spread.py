@@ -14,13 +14,12 @@ from vssbench.core.division import Division
 from vssbench.core.errors import DataError
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.methods.dff import DFF
+from vssbench.nets.processes import largest_over_processes, mean_over_processes
 from vssbench.training.distributed import (
     World,
     average_gradients,
     join,
-    largest_over_processes,
     leave,
-    mean_over_processes,
     same_everywhere,
     share_batch_norm,
 )

@@ -13,7 +13,8 @@ import torch
 
 from tests.training.spread import TRAININGS, held_out_scores, one_step, trained
 from vssbench.core.errors import UsageError
-from vssbench.training.distributed import World, join, largest_over_processes, mean_over_processes
+from vssbench.nets.processes import largest_over_processes, mean_over_processes
+from vssbench.training.distributed import World, join
 from vssbench.weights.file import open_weights
 
 ROOT = Path(__file__).resolve().parents[2]

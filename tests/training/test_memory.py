@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from tests.conftest import Patterns
-from vssbench.codec.motion import MotionField
 from vssbench.core.errors import UsageError
+from vssbench.core.motion import MotionField
 from vssbench.core.variant import parse_variant
 from vssbench.training.augment import Augmentation
 from vssbench.training.flow import AffineFlow, VideoFlow

@@ -21,8 +21,7 @@ from vssbench.core.variant import parse_variant
 from vssbench.metrics.confusion import confusion_matrix
 from vssbench.metrics.iou import mean_iou
 from vssbench.nets.resize import resize
-from vssbench.training import loop
-from vssbench.training.curves import draw_curves
+from vssbench.report.curves import draw_curves
 from vssbench.training.loop import Options, Trainer
 from vssbench.training.recipe import PhaseRecipe
 from vssbench.training.validation import Setting, Validation, best_entry
@@ -50,10 +49,8 @@ def trainer(dataset, out, method=BISENET, options=TINY):
 
 
 def scored(monkeypatch, scores):
-    """These held-out scores, one after the other, in the place of measured ones; no figure is drawn
-    of them."""
+    """These held-out scores, one after the other, in the place of measured ones."""
     given = iter(scores)
-    monkeypatch.setattr(loop, "draw_curves", lambda *given: None)
     monkeypatch.setattr(Validation, "score", lambda self, model, phase, recipe: next(given))
 
 
@@ -257,7 +254,9 @@ def test_joined_phases_are_one_training_whose_state_goes_on(stills, tmp_path, mo
 def test_it_is_judged_every_so_many_epochs_and_after_the_last(stills, tmp_path):
     file = open_weights(
         trainer(
-            stills, tmp_path / "w.safetensors", options=replace(TINY, epochs=5, validate_every=2)
+            stills,
+            tmp_path / "w.safetensors",
+            options=replace(TINY, epochs=5, validate_every=2, curves=draw_curves),
         ).run()[0]
     )
     assert [entry["epoch"] for entry in file.training["history"] if "validation" in entry] == [

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image as Pillow
 
 from vssbench.core.errors import DataError
-from vssbench.view.footage import FOLDER_FPS, footage
+from vssbench.data.footage import FOLDER_FPS, footage
 
 
 def images(count, height=48, width=64):

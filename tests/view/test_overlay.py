@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from vssbench.codec.motion import MotionField
-from vssbench.codec.vectors.reader import NONE, BlockVectors
+from vssbench.codec.vectors.reader import BlockVectors
+from vssbench.core.motion import NONE, MotionField
 from vssbench.core.video import Frame
 from vssbench.view.overlay import (
     INTRA,

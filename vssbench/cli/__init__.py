@@ -8,7 +8,6 @@ import sys
 
 import rich_click as click
 
-from vssbench import __version__
 from vssbench.cli.codec import codec
 from vssbench.cli.cost import cost
 from vssbench.cli.data import data
@@ -23,6 +22,7 @@ from vssbench.cli.table import table
 from vssbench.cli.train import train
 from vssbench.cli.weights import weights
 from vssbench.core.errors import VssbenchError
+from vssbench.core.version import __version__
 
 click.rich_click.TEXT_MARKUP = "ansi"
 click.rich_click.MAX_WIDTH = 110

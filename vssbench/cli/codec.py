@@ -302,7 +302,7 @@ def open_clip(text: str, data_root: Path | None) -> Clip:
     from vssbench.cli.options import open_dataset
     from vssbench.core import registry
     from vssbench.core.variant import parse_variant
-    from vssbench.view.footage import footage
+    from vssbench.data.footage import footage
 
     name, _, wanted = text.partition(":") if "[" not in text else _after_brackets(text)
     known = registry.plugins("datasets")

@@ -12,8 +12,8 @@ import rich_click as click
 from vssbench.core.errors import DataError, UsageError, VssbenchError
 
 if TYPE_CHECKING:
+    from vssbench.core.dataset import Dataset
     from vssbench.core.variant import Variant
-    from vssbench.core.video import Dataset
 
 
 class Size(click.ParamType):

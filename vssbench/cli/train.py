@@ -166,6 +166,7 @@ def train(
     from vssbench.core.errors import UsageError
     from vssbench.core.progress import messages
     from vssbench.core.variant import parse_variant
+    from vssbench.report.curves import draw_curves
     from vssbench.training.checkpoint import check_beside
     from vssbench.training.distributed import join, leave
     from vssbench.training.loop import Options
@@ -179,7 +180,7 @@ def train(
                 "best"
             )
         given["validate_every"] = 0
-    options = Options(**given)
+    options = Options(**given, curves=draw_curves)
     variant, dataset_variant = parse_variant(method), parse_variant(dataset)
     if options.epochs and options.iterations:
         raise UsageError("--epochs and --iterations exclude each other: give one")

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vssbench.codec.motion import Grid, MotionField, MotionSettings, compose, settle
-from vssbench.codec.vectors.reader import BlockVectors, grid_shape
+from vssbench.codec.motion import MotionSettings, compose, settle
+from vssbench.codec.vectors.reader import BlockVectors
 from vssbench.core.errors import DataError
+from vssbench.core.motion import Grid, MotionField, grid_shape
 
 
 class Accumulator:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vssbench.codec.vectors.reader import NONE, BlockVectors
+from vssbench.codec.vectors.reader import BlockVectors
 from vssbench.core.errors import UsageError
+from vssbench.core.motion import NONE
 
 #: frames for which a picture's field is kept since it was made or last referred to. A decoder holds
 #: 16 pictures at most, so that few more than this number of fields are ever kept, however long a

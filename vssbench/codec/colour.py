@@ -8,6 +8,7 @@ gives its bits. A stream that neither fits stays with libswscale.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import av
@@ -16,8 +17,9 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from vssbench import native
-from vssbench.codec.encode import COLOUR_RANGE, COLOUR_SPACE, PIXEL_FORMAT, TO_RGB
+from vssbench.codec.encode import COLOUR_RANGE, COLOUR_SPACE, PIXEL_FORMAT
 from vssbench.core.video import Image
+from vssbench.data.opening import TO_RGB
 from vssbench.native.video import VideoKernels
 
 Plane = npt.NDArray[np.uint8]
@@ -133,3 +135,14 @@ def _down(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """
     high = np.pad(rows, ((1, 1), (0, 0)), mode="edge")
     return np.stack([high[:-2] + 3 * rows, 3 * rows + high[2:]], 1).reshape(2 * len(rows), -1)
+
+
+@native.check_video_with
+def _cases(kernels: VideoKernels) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]]:
+    rng = np.random.default_rng(0)
+    height, width = 36, 52
+    sizes = ((height, width), *[(height // 2, width // 2)] * 2)
+    planes = [rng.integers(0, 256, size, np.uint8) for size in sizes]
+    # one row less, as where an encoder padded the picture
+    converted = kernels.rgb(planes, CENTRE, height - 1, width)
+    yield "RGB pictures", converted, plain_rgb(planes, CENTRE)[: height - 1]

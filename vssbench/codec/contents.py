@@ -13,12 +13,12 @@ import av
 
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encoded import EncodedCodec
-from vssbench.codec.opening import open_video
 from vssbench.codec.vectors.proof import prove
 from vssbench.core import registry
 from vssbench.core.errors import DataError, MotionUnavailable
 from vssbench.core.variant import Variant
 from vssbench.core.video import Frame
+from vssbench.data.opening import open_video
 
 #: picture types that are written out at most
 _PATTERN = 64

@@ -16,11 +16,11 @@ from vssbench.codec.accumulate import Accumulator
 from vssbench.codec.boundaries import Boundaries
 from vssbench.codec.colour import ToRgb
 from vssbench.codec.motion import MotionSettings
-from vssbench.codec.opening import open_video
 from vssbench.codec.prediction import predict, residual
 from vssbench.codec.vectors.reader import BlockVectors, VectorReader
 from vssbench.core.errors import DataError
 from vssbench.core.video import Frame, Image
+from vssbench.data.opening import open_video
 
 BITS = 8
 _PICTURE_TYPES = {1: "I", 2: "P", 3: "B"}

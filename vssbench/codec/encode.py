@@ -34,10 +34,9 @@ COLOUR_SPACE = Colorspace.ITU601
 COLOUR_RANGE = ColorRange.MPEG
 #: code point of BT.601 (625 lines) in a stream's header
 COLOUR_TAG = 5
-#: rounded well (the default darkens by about one grey level); both take chroma to lie midway
-#: between the pixels it covers
+#: rounded well (the default darkens by about one grey level); chroma is taken to lie midway between
+#: the pixels it covers
 TO_YUV = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
-TO_RGB = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 #: images made ahead of the encoder
 IMAGES_AHEAD = 4
 #: keeps 30000/1001 and the like exact

@@ -20,6 +20,7 @@ from vssbench.codec.motion import MotionSettings
 from vssbench.codec.rate import DEFAULT_BITRATE, UNUSED, rate_control, within
 from vssbench.codec.spec import Codec, check_gop, check_motion
 from vssbench.codec.vectors.estimated import EstimatedVectors
+from vssbench.codec.vectors.proof import prove
 from vssbench.codec.vectors.reader import VectorReader
 from vssbench.core.errors import CellRefused, DataError, MotionUnavailable, UsageError
 from vssbench.core.video import Clip, Frame
@@ -188,12 +189,8 @@ class EncodedCodec(Codec):
             return MotionSource(EstimatedVectors, self.motion, residual)
         if reason := self.refusal():
             raise MotionUnavailable(reason)
-        if self.reader.private:
-            # encodes and decodes, and so builds on this module's parts
-            from vssbench.codec.vectors.proof import prove
-
-            if reason := prove(self).reason:
-                raise MotionUnavailable(reason)
+        if self.reader.private and (reason := prove(self).reason):
+            raise MotionUnavailable(reason)
         return MotionSource(self.reader, self.motion, residual)
 
     def _frames(

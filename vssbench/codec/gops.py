@@ -9,9 +9,9 @@ from pathlib import Path
 import av
 
 from vssbench.codec.encode import CONTAINER, CONTAINER_OPTIONS
-from vssbench.codec.opening import open_video
 from vssbench.core.errors import DataError
 from vssbench.core.video import Frame
+from vssbench.data.opening import open_video
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ pixels. A pixel p of this frame lies at ``p + vector`` in the picture that the v
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vssbench import native
-from vssbench.codec.vectors.reader import NONE, BlockVectors, References, distinct
+from vssbench.codec.vectors.reader import BlockVectors, distinct
 from vssbench.core.errors import UsageError
+from vssbench.core.motion import NONE, Grid, Step
+from vssbench.native.video import VideoKernels
 
-Grid = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 _Complex = npt.NDArray[np.complex64]
 
@@ -52,44 +53,6 @@ class MotionSettings:
             raise UsageError(
                 f"whole_pixels={self.whole_pixels!r} cannot be used: expected true or false"
             )
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One vector a cell, none missing: ``vectors`` (gh, gw, 2) into the pictures that
-    ``references`` (gh, gw) names."""
-
-    vectors: Grid
-    references: References
-
-
-@dataclass
-class MotionField:
-    """Motion from a frame to its keyframe, kept as a grid of cells.
-
-    ``grid`` float32 (gh, gw, 2) in pixels of the full image; ``intra_share`` is the share of cells
-    for which the stream holds no vector in this frame (1 at a keyframe, whose field is zero).
-    ``blocks`` are the frame's own vectors as the stream has them, ``step`` the same with holes
-    filled, one a cell; both None at a keyframe.
-    """
-
-    grid: Grid
-    cell: int
-    height: int
-    width: int
-    intra_share: float
-    blocks: BlockVectors | None = None
-    step: Step | None = None
-
-    def dense(self) -> npt.NDArray[np.float32]:
-        """The field at every pixel: float32 (H, W, 2), pixels, (x, y), constant within a cell."""
-        return dense(self.grid, self.cell, self.height, self.width)
-
-
-def dense(grid: npt.NDArray[Any], cell: int, height: int, width: int) -> npt.NDArray[Any]:
-    """A grid (gh, gw, ...) at every pixel: (H, W, ...), constant within a cell."""
-    full = np.repeat(np.repeat(grid, cell, axis=0), cell, axis=1)
-    return np.ascontiguousarray(full[:height, :width])
 
 
 def settle(index: int, blocks: BlockVectors, fill: str) -> Step:
@@ -231,3 +194,21 @@ def _vectors(numbers: _Complex) -> Grid:
 
 def _clamp(position: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     return np.clip(position, 0, size - 1)
+
+
+@native.check_video_with
+def _cases(kernels: VideoKernels) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]]:
+    rng = np.random.default_rng(0)
+    shape, cell = (5, 7), 8
+    vectors = rng.normal(0, 9, (2, *shape, 2)).astype(np.float32)
+    references = rng.choice([-1, -1, 3, 5], (2, *shape)).astype(np.int32)
+    step = Step(*kernels.settle(vectors, references, 4, 3, True))
+    settled = plain_settle(4, BlockVectors(vectors, references, 3), "nearest")
+    yield "settled vectors", step.vectors, settled.vectors
+    yield "settled references", step.references, settled.references
+    fields = {name: rng.normal(0, 9, (*shape, 2)).astype(np.float32) for name in (3, 5)}
+    for whole_pixels in (False, True):
+        composed = kernels.compose(
+            step.vectors, step.references, cell, whole_pixels, [3, 5], list(fields.values())
+        )
+        yield "composed vectors", composed, plain_compose(settled, fields, cell, whole_pixels)

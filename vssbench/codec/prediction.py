@@ -3,16 +3,18 @@ field."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vssbench import native
-from vssbench.codec.motion import Grid, MotionField, Step, dense
 from vssbench.codec.vectors.reader import distinct
+from vssbench.core.motion import Grid, MotionField, Step, dense, grid_shape
 from vssbench.core.video import Image
+from vssbench.native.video import VideoKernels
 
 Residual = npt.NDArray[np.int16]
 
@@ -100,3 +102,17 @@ def statistics(field: MotionField, image: Image, keyframe: Image) -> FieldStatis
     return FieldStatistics(
         field.intra_share, float(length.mean()), float(np.percentile(length, 95)), float(error)
     )
+
+
+@native.check_video_with
+def _cases(kernels: VideoKernels) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]]:
+    rng = np.random.default_rng(0)
+    height, width, cell = 36, 52, 8
+    shape = grid_shape(height, width, cell)
+    step = Step(
+        rng.normal(0, 9, (*shape, 2)).astype(np.float32),
+        rng.choice([3, 5], shape).astype(np.int32),
+    )
+    images = [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(2)]
+    predicted = kernels.predict(step.vectors, step.references, cell, [3, 5], images)
+    yield "predicted pictures", predicted, plain_predict(step, [3, 5], images, cell)

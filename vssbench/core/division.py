@@ -8,10 +8,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from vssbench.core.video import Clip
+from vssbench.core.video import Clip
 
 #: a frame may be in neither part: too near in time to a held-out one to be trained on
 Part = Literal["training", "validation", "neither"]

@@ -30,7 +30,7 @@ from vssbench.core.variant import Value, Variant, format_value
 #: "module:class")
 KINDS: dict[str, tuple[str, str, str]] = {
     "methods": ("vssbench.methods", "vssbench.methods", "vssbench.core.segmenter:VideoSegmenter"),
-    "datasets": ("vssbench.datasets", "vssbench.datasets", "vssbench.core.video:Dataset"),
+    "datasets": ("vssbench.datasets", "vssbench.datasets", "vssbench.core.dataset:Dataset"),
     "codecs": ("vssbench.codec.formats", "vssbench.codecs", "vssbench.codec.spec:Codec"),
 }
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vssbench.codec.motion import MotionField
 from vssbench.core.errors import CellRefused, DataError
+from vssbench.core.motion import MotionField
 from vssbench.core.video import Clip, Frame
 
 

@@ -15,10 +15,9 @@ import av
 import numpy as np
 from av.video.reformatter import Colorspace
 
-from vssbench.codec.encode import TO_RGB
-from vssbench.codec.opening import open_video
 from vssbench.core.errors import DataError
 from vssbench.core.video import Image
+from vssbench.data.opening import TO_RGB, open_video
 
 #: so many pictures ahead are decoded through rather than sought
 _NEAR = 32

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from vssbench.core.dataset import Dataset
 from vssbench.core.errors import DataError
 from vssbench.core.variant import Value
-from vssbench.core.video import Clip, Dataset
+from vssbench.core.video import Clip
 from vssbench.data.stills import LabelReader, Size, Still, clip_of
 
 #: how much of a part is there

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vssbench.core import registry
+from vssbench.core.dataset import Dataset
 from vssbench.core.errors import DataError, VssbenchError
 from vssbench.core.progress import track
 from vssbench.core.variant import Variant
-from vssbench.core.video import Dataset
 from vssbench.data.ondisk import NothingThere, OnDisk
 
 

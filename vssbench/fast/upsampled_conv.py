@@ -10,6 +10,7 @@ multiplications.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -144,3 +145,10 @@ def packed_taps(weight: Tensor) -> Tensor:
     )
     columns = taps.permute(0, 3, 1, 2).reshape(groups, 9 * group // PANEL, PANEL, inputs)
     return columns.transpose(2, 3).flatten()
+
+
+@native.check_with
+def _cases(kernels: ctypes.CDLL) -> Iterator[tuple[str, Tensor, Tensor]]:
+    stage = UpsampledConv(nn.Conv2d(24, 40, 3, padding=1), torch.tensor(0.25))
+    x = torch.randn(1, 24, 5, 7)
+    yield "the upsampled convolution", stage.compiled(kernels, x), stage.plain(x)

@@ -13,9 +13,9 @@ from vssbench.core import registry
 from vssbench.core.errors import DataError
 from vssbench.core.variant import parse_variant
 from vssbench.core.video import Clip, Image
+from vssbench.data.footage import footage
 from vssbench.datasets.synthetic.clips import Recipe
 from vssbench.latency.settings import Settings
-from vssbench.view.footage import footage
 
 
 def open_clip(settings: Settings) -> Clip:

@@ -8,66 +8,79 @@ PyTorch, and loading them does not import it.
 
 ``VSSBENCH_NATIVE=0`` turns them off. Without a C compiler, where the build fails, or where a kernel
 does not agree with the slower form on a small case, the slower form is used, and one logged line
-says why.
+says why. The slower forms and these cases belong to the modules that use the kernels: each brings
+its own with :func:`check_with` or :func:`check_video_with`, and nothing here knows who they are.
 """
 
 from __future__ import annotations
 
 import ctypes
-import logging
-import os
-from functools import cache
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from vssbench.native.compiler import BuildError, build
+import numpy as np
 
-if TYPE_CHECKING:
-    from vssbench.native.video import VideoKernels
+from vssbench.native.checked import Cases, Checked
+from vssbench.native.video import VideoKernels
 
-log = logging.getLogger(__name__)
+#: by how much kernels of networks may differ from PyTorch, as a share of the largest value
+TOLERANCE = 1e-4
+
+
+def _close(result: Any, expected: Any) -> bool:
+    return bool((result - expected).abs().max() <= TOLERANCE * expected.abs().max())
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Leave PyTorch's random state as it is, and compute in float32 without gradients."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), torch.autocast("cpu", enabled=False):
+        torch.manual_seed(0)
+        yield
+
+
+_networks: Checked[ctypes.CDLL] = Checked(
+    "the compiled kernels", "PyTorch", lambda library: library, _close, _undisturbed
+)
+# numbers of decoded video must be the same to the last bit
+_video: Checked[VideoKernels] = Checked(
+    "the compiled kernels of motion and colour", "numpy", VideoKernels, np.array_equal
+)
 
 
 def available() -> bool:
-    """Return whether the compiled kernels are in use."""
+    """Return whether the compiled kernels of networks are in use."""
     return library() is not None
 
 
-@cache
 def library() -> ctypes.CDLL | None:
-    """The compiled kernels, checked against PyTorch; None where they cannot be used."""
-    if os.environ.get("VSSBENCH_NATIVE", "1") == "0":
-        return None
-    from vssbench.fast.check import disagreement
-
-    try:
-        kernels = ctypes.CDLL(str(build()))
-        reason = disagreement(kernels)
-    except (BuildError, OSError) as error:
-        reason = str(error)
-    if reason:
-        log.warning("the compiled kernels are not used, PyTorch's slower forms are: %s", reason)
-        return None
-    return kernels
-
-
-@cache
-def video_kernels() -> VideoKernels | None:
-    """The compiled kernels of motion and colour, checked against numpy; None where they cannot be
+    """Return the compiled kernels of networks, checked against PyTorch; None where they cannot be
     used."""
-    if os.environ.get("VSSBENCH_NATIVE", "1") == "0":
-        return None
-    from vssbench.codec.check_native import disagreement
-    from vssbench.native.video import VideoKernels
+    return _networks()
 
-    try:
-        kernels = VideoKernels(ctypes.CDLL(str(build())))
-        reason = disagreement(kernels)
-    except (BuildError, OSError) as error:
-        reason = str(error)
-    if reason:
-        log.warning(
-            "the compiled kernels of motion and colour are not used, numpy's slower forms are: %s",
-            reason,
-        )
-        return None
-    return kernels
+
+def check_with(cases: Cases[ctypes.CDLL]) -> Cases[ctypes.CDLL]:
+    """Hold :func:`library` against these cases before it is used; a decorator.
+
+    ``cases`` takes the kernels and yields a name, the kernels' tensor and PyTorch's. It runs with
+    the random state seeded and restored behind it.
+    """
+    return _networks.add(cases)
+
+
+def video_kernels() -> VideoKernels | None:
+    """Return the compiled kernels of motion and colour, checked against numpy; None where they
+    cannot be used."""
+    return _video()
+
+
+def check_video_with(cases: Cases[VideoKernels]) -> Cases[VideoKernels]:
+    """Hold :func:`video_kernels` against these cases before they are used; a decorator.
+
+    ``cases`` takes the kernels and yields a name, the kernels' array and numpy's, which must be
+    equal to the last bit.
+    """
+    return _video.add(cases)

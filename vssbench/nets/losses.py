@@ -10,11 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vssbench.core.video import IGNORE
-from vssbench.training.distributed import (
-    largest_over_processes,
-    mean_over_processes,
-    sum_over_processes,
-)
+from vssbench.nets.processes import largest_over_processes, mean_over_processes, sum_over_processes
 
 
 def cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:

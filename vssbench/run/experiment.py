@@ -19,16 +19,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vssbench import __version__
 from vssbench.codec.ahead import ahead
 from vssbench.codec.spec import Codec
 from vssbench.core import registry
 from vssbench.core.allocator import keep_freed_memory
+from vssbench.core.dataset import Dataset
 from vssbench.core.errors import CellRefused, DataError
 from vssbench.core.machine import describe_environment, describe_machine
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import Variant
-from vssbench.core.video import Clip, Dataset, Frame
+from vssbench.core.version import __version__
+from vssbench.core.video import Clip, Frame
 from vssbench.cost.gmacs import count, meta_model
 from vssbench.fast.prepare import prepare
 from vssbench.metrics.meters import Meters

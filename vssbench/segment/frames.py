@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import av
 
 from vssbench.codec.decode import MotionSource, decode
-from vssbench.codec.opening import open_video
 from vssbench.codec.spec import Codec
 from vssbench.core.errors import DataError
 from vssbench.core.video import Clip, Frame, Image
+from vssbench.data.opening import open_video
 from vssbench.segment.pictures import Pictures, turned
 from vssbench.segment.source import Source
 

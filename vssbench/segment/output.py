@@ -20,10 +20,10 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from PIL import Image as Pillow
 
 from vssbench.codec.encode import TO_YUV
-from vssbench.codec.opening import open_video
 from vssbench.core import files
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Image
+from vssbench.data.opening import open_video
 from vssbench.segment.drawing import Palette
 from vssbench.segment.pictures import untagged
 from vssbench.segment.source import Source

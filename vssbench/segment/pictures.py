@@ -15,9 +15,10 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from PIL import Image as Pillow
 
 from vssbench.codec.colour import ToRgb
-from vssbench.codec.encode import PIXEL_FORMAT, TO_RGB
-from vssbench.codec.motion import MotionField
+from vssbench.codec.encode import PIXEL_FORMAT
+from vssbench.core.motion import MotionField
 from vssbench.core.video import Frame, Image
+from vssbench.data.opening import TO_RGB
 from vssbench.segment.source import UNSPECIFIED, Source
 
 #: matrix coefficients of H.273 -> libswscale's; 8 (YCgCo) and rarer ones it does not know

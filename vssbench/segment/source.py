@@ -15,8 +15,8 @@ from av.buffer import Buffer
 from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 
-from vssbench.codec.opening import open_video
 from vssbench.core.errors import DataError
+from vssbench.data.opening import open_video
 
 #: frames a second where a file does not say
 DEFAULT_RATE = Fraction(25)

@@ -10,11 +10,11 @@ import av
 
 from vssbench.codec.contents import codec_of, trusted
 from vssbench.codec.decode import MotionSource
-from vssbench.codec.opening import open_video
 from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.codec.vectors.h264 import H264Vectors
 from vssbench.codec.vectors.reader import VectorReader
 from vssbench.core.errors import DataError, MotionUnavailable
+from vssbench.data.opening import open_video
 from vssbench.segment.source import Source
 
 AUTO, OWN, ESTIMATED, NONE = "auto", "codec", "estimated", "none"

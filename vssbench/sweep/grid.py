@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from vssbench.core import registry
+from vssbench.core.dataset import Dataset
 from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.progress import messages, track
 from vssbench.core.variant import Variant, parse_variant
-from vssbench.core.video import Dataset
 from vssbench.cost.gmacs import meta_model
 from vssbench.metrics.meters import METERS, named
 from vssbench.protocol import protocol as find_protocol

@@ -3,8 +3,8 @@ of the whole batch.
 
 ``torchrun`` starts the processes; gradients are averaged, batch normalisation takes its statistics
 over all processes, and losses that divide by a count of pixels divide by the count over all
-processes (:func:`mean_over_processes`). Every function here leaves its argument alone where there
-is one process.
+processes (:mod:`vssbench.nets.processes`). Every function here leaves its argument alone where
+there is one process.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vssbench.core.errors import UsageError
+from vssbench.nets.processes import several, sum_over_processes
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def leave() -> None:
 
     After an error the process ends without it: others may never come to the same place.
     """
-    if _several():
+    if several():
         dist.destroy_process_group()
 
 
@@ -78,7 +79,7 @@ def is_loss_of_contact(error: BaseException) -> bool:
     That process's own message tells why.
     """
     return (
-        _several()
+        several()
         and isinstance(error, RuntimeError)
         and any(
             word in str(error)
@@ -87,51 +88,15 @@ def is_loss_of_contact(error: BaseException) -> bool:
     )
 
 
-def _several() -> bool:
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-
-
 def wait_for_all() -> None:
     """Wait until every process has come here."""
-    if _several():
+    if several():
         dist.barrier()
-
-
-def sum_over_processes(value: Tensor) -> Tensor:
-    """The sum of a tensor over all processes; not for gradients."""
-    if not _several():
-        return value
-    total = value.detach().clone()
-    dist.all_reduce(total)
-    return total
-
-
-def mean_over_processes(count: Tensor) -> Tensor:
-    """Return the mean of a loss's denominator over all processes.
-
-    It is, say, the number of labelled pixels.
-
-    A loss that is a sum over pixels divided by it, averaged over the processes, is the sum over all
-    pixels divided by the count of all: the loss that one process with the whole batch has.
-    """
-    return sum_over_processes(count) / dist.get_world_size() if _several() else count
-
-
-def largest_over_processes(values: Tensor, count: int) -> Tensor:
-    """The ``count``-th largest of the values (n,) of all processes together."""
-    largest = torch.topk(values, min(count, len(values))).values
-    if _several():
-        own = values.new_full((count,), -torch.inf)
-        own[: len(largest)] = largest
-        gathered = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-        dist.all_gather(gathered, own)
-        largest = torch.topk(torch.cat(gathered), count).values
-    return largest[-1]
 
 
 def same_everywhere(model: nn.Module) -> None:
     """Give every process the first one's parameters and statistics."""
-    if _several():
+    if several():
         for value in model.state_dict().values():
             dist.broadcast(value, 0)
 
@@ -141,7 +106,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
     A parameter that no process used stays without.
     """
-    if not _several():
+    if not several():
         return
     members = list(parameters)
     used = torch.tensor([float(p.grad is not None) for p in members], device=members[0].device)
@@ -244,7 +209,7 @@ def share_batch_norm(model: nn.Module) -> None:
     This holds from now on; names and values stay.
     """
     for module in model.modules():
-        if _several() and isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if several() and isinstance(module, nn.modules.batchnorm._BatchNorm):
             # a new class for the same object: another object would have to be put at every place
             # that holds this one
             module.__class__ = SharedBatchNorm

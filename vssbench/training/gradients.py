@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from vssbench.training.distributed import SharedBatchNorm, sum_over_processes
+from vssbench.nets.processes import sum_over_processes
+from vssbench.training.distributed import SharedBatchNorm
 
 #: how a layer is run whose gradient is wrong as the training would run it, in the order in which
 #: they are tried

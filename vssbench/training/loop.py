@@ -7,7 +7,7 @@ import itertools
 import math
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,15 +17,16 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from vssbench import __version__
 from vssbench.core import registry
+from vssbench.core.dataset import Dataset
 from vssbench.core.division import Division
 from vssbench.core.errors import UsageError
 from vssbench.core.machine import typed_command
 from vssbench.core.progress import Tracker, messages, track
 from vssbench.core.segmenter import Batch, Phase, VideoSegmenter
 from vssbench.core.variant import Variant, parse_variant
-from vssbench.core.video import Dataset
+from vssbench.core.version import __version__
+from vssbench.nets.processes import sum_over_processes
 from vssbench.training.checkpoint import (
     Checkpoint,
     best_path,
@@ -33,14 +34,12 @@ from vssbench.training.checkpoint import (
     curve_path,
     load_checkpoint,
 )
-from vssbench.training.curves import draw_curves
 from vssbench.training.distributed import (
     World,
     average_gradients,
     is_loss_of_contact,
     same_everywhere,
     share_batch_norm,
-    sum_over_processes,
     wait_for_all,
 )
 from vssbench.training.frames import kept
@@ -63,6 +62,10 @@ AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 CHECKED = 2
 
 
+#: draws a training's curves: the file, the history, what each phase is judged by, a title
+DrawCurves = Callable[[Path, Sequence[dict[str, Any]], Mapping[str, str], str], None]
+
+
 @dataclass(frozen=True)
 class Options:
     """The options of a training: the recipe's name and the values that override it.
@@ -74,7 +77,7 @@ class Options:
     what is kept of the data on this machine; ``part_size``, in MiB, splits the weight file.
     ``phases`` names those that are run, where they are not all that ``initial`` leaves; after
     ``minutes`` the training stops with a checkpoint; ``frame_folder`` keeps frames that are slow to
-    draw or decode.
+    draw or decode; ``curves`` draws the history so far into a file after every validation.
     """
 
     recipe: str = "short"
@@ -99,6 +102,7 @@ class Options:
     minutes: float | None = None
     frame_folder: Path | None = None
     part_size: float | None = None
+    curves: DrawCurves | None = None
 
     def overrides(self) -> dict[str, Any]:
         """Return the values that override the recipe, by its keys."""
@@ -632,9 +636,9 @@ class Trainer:
         # before that, parts of the method are not trained yet
         if improved and number == len(self.phases) - 1:
             self._save(self.best_path)
-        if judged or epoch == self.last_epoch:
+        if self.options.curves is not None and (judged or epoch == self.last_epoch):
             measures = {phase.name: measure_of(phase) for phase in self.phases}
-            draw_curves(
+            self.options.curves(
                 self.curve_path, self.history, measures, f"{self.variant} on {self.dataset_variant}"
             )
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import numpy.typing as npt
 
-from vssbench.codec.motion import MotionField
 from vssbench.core.errors import UsageError
+from vssbench.core.motion import MotionField
 
 #: bytes kept where nothing else is asked for: 4 GiB
 DEFAULT_BYTES = 4 * 2**30

@@ -18,9 +18,9 @@ import torch
 
 from vssbench.codec.encoded import EncodedCodec
 from vssbench.codec.gops import Gop
-from vssbench.codec.motion import MotionField
 from vssbench.core import registry
 from vssbench.core.errors import DataError
+from vssbench.core.motion import MotionField
 from vssbench.core.variant import Variant
 from vssbench.core.video import Clip, Image, LabelMap
 from vssbench.training.augment import Colour, EgoMotion, Motion, Window

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vssbench.core import registry
+from vssbench.core.dataset import Dataset
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import Variant, format_value
-from vssbench.core.video import Dataset
 from vssbench.training.distributed import World
 from vssbench.training.loop import Options, Trainer
 from vssbench.training.recipe import Recipe, load_recipe, with_parameters

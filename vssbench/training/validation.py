@@ -17,15 +17,17 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from vssbench.core.dataset import Dataset
 from vssbench.core.division import Division, undivided
 from vssbench.core.errors import UsageError
 from vssbench.core.segmenter import Batch, Phase, VideoSegmenter
-from vssbench.core.video import Clip, Dataset
+from vssbench.core.video import Clip
 from vssbench.metrics.confusion import confusion_matrix
 from vssbench.metrics.iou import mean_iou
+from vssbench.nets.processes import sum_over_processes
 from vssbench.nets.resize import resize
 from vssbench.training.augment import Augmentation
-from vssbench.training.distributed import World, sum_over_processes
+from vssbench.training.distributed import World
 from vssbench.training.memory import DEFAULT_BYTES, Memory
 from vssbench.training.recipe import PhaseRecipe
 from vssbench.training.samples import BatchSampler, Sample, Samples, Stills, loader

@@ -11,8 +11,7 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
-from vssbench.codec.motion import Grid, MotionField
-from vssbench.codec.vectors.reader import NONE, BlockVectors, grid_shape
+from vssbench.core.motion import NONE, Grid, MotionField, PictureVectors, grid_shape
 from vssbench.core.video import Frame
 
 Colour = tuple[int, int, int]
@@ -55,7 +54,7 @@ class Blocks:
     boxes: npt.NDArray[np.intp]
 
 
-def merge(blocks: BlockVectors, cell: int, side: int = LARGEST) -> Blocks:
+def merge(blocks: PictureVectors, cell: int, side: int = LARGEST) -> Blocks:
     """Cells joined to the blocks that a codec's quadtree could have coded: squares, and halves of
     squares, of equal vectors and references, as large as possible up to ``side`` pixels, a power of
     two; 0 joins nothing."""

@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.codec.motion import dense
 from vssbench.codec.prediction import moved, predict
 from vssbench.codec.spec import Codec
 from vssbench.codec.vectors.exported import MACROBLOCK
-from vssbench.codec.vectors.reader import NONE, References, Vectors
 from vssbench.core import registry
+from vssbench.core.motion import NONE, References, Vectors, dense
 from vssbench.core.variant import parse_variant
 from vssbench.core.video import Clip, Frame, Image
 

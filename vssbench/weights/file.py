@@ -20,11 +20,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vssbench import __version__
 from vssbench.core import files, registry
 from vssbench.core.errors import WeightsError
 from vssbench.core.segmenter import IMAGENET_MEAN, IMAGENET_STD, VideoSegmenter
 from vssbench.core.variant import Variant, format_value, parse_variant
+from vssbench.core.version import __version__
 
 IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vssbench import __version__
 from vssbench.core import registry
 from vssbench.core.classes import CAMVID_CLASSES, CITYSCAPES_CLASSES
 from vssbench.core.errors import WeightsError
 from vssbench.core.machine import typed_command
 from vssbench.core.segmenter import IMAGENET_MEAN, IMAGENET_STD, VideoSegmenter
 from vssbench.core.variant import Value, Variant, format_value
+from vssbench.core.version import __version__
 from vssbench.weights.catalogue import of_method
 from vssbench.weights.checkpoint import read_checkpoint
 from vssbench.weights.file import save_state

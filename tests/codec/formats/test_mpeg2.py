@@ -16,8 +16,8 @@ import pytest
 from vssbench.codec.formats.mpeg2 import Mpeg2
 from vssbench.codec.formats.mpeg4 import Mpeg4
 from vssbench.codec.mpeg import MpegCodec
-from vssbench.codec.vectors.reader import NONE
 from vssbench.core.errors import UsageError
+from vssbench.core.motion import NONE
 from vssbench.core.video import Clip, Frame
 
 Pan = Callable[..., Clip]

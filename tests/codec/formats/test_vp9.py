@@ -14,12 +14,11 @@ import pytest
 from PIL import Image as Pillow
 
 from vssbench.codec.formats.vp9 import PRESETS, Vp9
-from vssbench.codec.motion import dense
 from vssbench.codec.prediction import predict
 from vssbench.codec.rate import parse_rate
-from vssbench.codec.vectors.reader import NONE
 from vssbench.core import registry
 from vssbench.core.errors import UsageError
+from vssbench.core.motion import NONE, dense
 from vssbench.core.variant import parse_variant
 from vssbench.core.video import Clip, Image
 

@@ -16,12 +16,12 @@ import pytest
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encode import EncoderSettings, encode
 from vssbench.codec.formats.av1 import Av1
-from vssbench.codec.motion import MotionSettings, dense
+from vssbench.codec.motion import MotionSettings
 from vssbench.codec.prediction import moved
 from vssbench.codec.vectors import dav1d, memory, proof
 from vssbench.codec.vectors.dav1d import Dav1dVectors
-from vssbench.codec.vectors.reader import NONE
 from vssbench.core.errors import MotionUnavailable
+from vssbench.core.motion import NONE, dense
 from vssbench.core.video import Clip, Frame
 
 Pan = Callable[..., Clip]

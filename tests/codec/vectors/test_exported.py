@@ -14,8 +14,8 @@ from vssbench.codec.encode import encode
 from vssbench.codec.formats.h264 import H264
 from vssbench.codec.motion import MotionSettings
 from vssbench.codec.vectors.exported import RECORD, ExportedVectors, rasterise
-from vssbench.codec.vectors.reader import NONE
 from vssbench.core.errors import DataError
+from vssbench.core.motion import NONE
 from vssbench.core.video import Frame, Image
 
 PAST, FUTURE = 3, 7

@@ -23,8 +23,9 @@ from vssbench.codec.vectors import libde265
 from vssbench.codec.vectors.hevc_headers import configuration, split
 from vssbench.codec.vectors.libde265 import Decoder, LibDe265Vectors
 from vssbench.codec.vectors.libde265_image import Layout
-from vssbench.codec.vectors.reader import NONE, BlockVectors
+from vssbench.codec.vectors.reader import BlockVectors
 from vssbench.core.errors import DataError, MotionUnavailable
+from vssbench.core.motion import NONE
 from vssbench.core.video import Clip, Frame
 
 Pan = Callable[..., Clip]

@@ -17,10 +17,11 @@ from vssbench.codec.formats.vp9 import Vp9
 from vssbench.codec.motion import MotionSettings
 from vssbench.codec.prediction import predict
 from vssbench.codec.vectors import memory, proof, vp9
-from vssbench.codec.vectors.reader import NONE, BlockVectors
+from vssbench.codec.vectors.reader import BlockVectors
 from vssbench.codec.vectors.vp9 import RECORD, Vp9Vectors, check, find, resolve
 from vssbench.codec.vectors.vp9_headers import HIDDEN, Stream, parse, split
 from vssbench.core.errors import DataError, MotionUnavailable
+from vssbench.core.motion import NONE
 from vssbench.core.video import Clip, Frame
 
 Pan = Callable[..., Clip]

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from vssbench.codec.vectors.reader import NONE
 from vssbench.core.errors import DataError
+from vssbench.core.motion import NONE
 
 #: reference slots, and the references that a picture names: LAST, LAST2, LAST3, GOLDEN, BWDREF,
 #: ALTREF2, ALTREF

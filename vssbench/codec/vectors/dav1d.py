@@ -20,15 +20,9 @@ import numpy.typing as npt
 
 from vssbench.codec.vectors import memory
 from vssbench.codec.vectors.av1_headers import SLOTS, Follower, Picture
-from vssbench.codec.vectors.reader import (
-    NONE,
-    BlockVectors,
-    References,
-    VectorReader,
-    grid_shape,
-    no_vectors,
-)
+from vssbench.codec.vectors.reader import BlockVectors, VectorReader, no_vectors
 from vssbench.core.errors import MotionUnavailable
+from vssbench.core.motion import NONE, References, grid_shape
 
 #: side of the cells that a decoder keeps, and of the largest superblock, to which it rounds up
 _CELL, _SUPERBLOCK = 8, 128

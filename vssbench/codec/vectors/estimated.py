@@ -13,8 +13,9 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.codec.vectors.reader import NONE, BlockVectors, VectorReader, grid_shape, no_vectors
+from vssbench.codec.vectors.reader import BlockVectors, VectorReader, no_vectors
 from vssbench.core.errors import MotionUnavailable
+from vssbench.core.motion import NONE, grid_shape
 
 _PACKAGES = (
     "opencv-python-headless",

@@ -11,14 +11,9 @@ import numpy.typing as npt
 from av.sidedata.sidedata import SideDataContainer
 
 from vssbench import native
-from vssbench.codec.vectors.reader import (
-    NONE,
-    BlockVectors,
-    References,
-    VectorReader,
-    Vectors,
-    grid_shape,
-)
+from vssbench.codec.vectors.reader import BlockVectors, VectorReader
+from vssbench.core.motion import NONE, References, Vectors, grid_shape
+from vssbench.native.video import VideoKernels
 
 #: side of a macroblock in pixels: decoders report blocks up to the last, perhaps partly hidden,
 #: macroblock
@@ -160,3 +155,19 @@ def _scatter(
         grid.reshape(padded_rows, padded_columns, 2)[:rows, :columns],
         valid.reshape(padded_rows, padded_columns)[:rows, :columns],
     )
+
+
+@native.check_video_with
+def _cases(kernels: VideoKernels) -> Iterator[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]]:
+    height, width, cell, names = 36, 52, 8, [3, 5]
+    rng = np.random.default_rng(0)
+    given = np.zeros(20, RECORD)
+    given["source"] = rng.choice([-1, 1], 20)
+    given["w"], given["h"], given["motion_scale"] = 16, 8, 4
+    given["dst_x"] = 8 + 16 * rng.integers(0, 3, 20)
+    given["dst_y"] = 4 + 8 * rng.integers(0, 4, 20)
+    given["motion_x"], given["motion_y"] = rng.integers(-99, 99, (2, 20))
+    vectors, references = kernels.rasterise(given, grid_shape(height, width, cell), cell, names)
+    plain_vectors, plain_references = plain_rasterise(given, height, width, cell, names)
+    yield "rasterised vectors", vectors, plain_vectors
+    yield "rasterised references", references, plain_references

@@ -30,8 +30,9 @@ from vssbench.codec.vectors.hevc_headers import (
 )
 from vssbench.codec.vectors.hevc_slices import Picture, Pictures
 from vssbench.codec.vectors.libde265_image import FoundVectors, Layout, find, read
-from vssbench.codec.vectors.reader import NONE, BlockVectors, VectorReader, no_vectors
+from vssbench.codec.vectors.reader import BlockVectors, VectorReader, no_vectors
 from vssbench.core.errors import DataError, MotionUnavailable
+from vssbench.core.motion import NONE
 
 _INSTALL = (
     "pip install 'vssbench[hevc]' (it brings libde265 inside pillow-heif), or use motion=estimated"

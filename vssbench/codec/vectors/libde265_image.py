@@ -18,8 +18,8 @@ import numpy.typing as npt
 from vssbench.codec.vectors import memory
 from vssbench.codec.vectors.hevc_headers import SequenceParameters
 from vssbench.codec.vectors.hevc_slices import Picture
-from vssbench.codec.vectors.reader import Vectors, grid_shape
 from vssbench.core.errors import MotionUnavailable
+from vssbench.core.motion import Vectors, grid_shape
 
 #: binary logarithm of the side of the blocks that vectors are kept for
 _LOG2_BLOCK = 2

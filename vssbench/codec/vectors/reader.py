@@ -6,19 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import av
 import numpy as np
-import numpy.typing as npt
 
 from vssbench import native
-
-#: reference of a cell that has no vector
-NONE = -1
-
-Vectors = npt.NDArray[np.float32]
-References = npt.NDArray[np.int32]
+from vssbench.core.motion import NONE, References, Vectors, grid_shape
+from vssbench.native.video import VideoKernels
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +48,10 @@ def distinct(numbers: References) -> list[int]:
     return kernels.distinct(numbers) if kernels is not None else np.unique(numbers).tolist()
 
 
-def grid_shape(height: int, width: int, cell: int) -> tuple[int, int]:
-    """Rows and columns of the grid that covers an image; the last cells may reach beyond it."""
-    return -(-height // cell), -(-width // cell)
+@native.check_video_with
+def _cases(kernels: VideoKernels) -> Iterator[tuple[str, Any, Any]]:
+    numbers = np.random.default_rng(0).choice([-1, -1, 3, 5], (2, 5, 7)).astype(np.int32)
+    yield "distinct numbers", kernels.distinct(numbers), np.unique(numbers)
 
 
 def no_vectors(height: int, width: int, cell: int, past: int = NONE) -> BlockVectors:

@@ -12,17 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vssbench.codec.vectors import memory
-from vssbench.codec.vectors.reader import (
-    NONE,
-    BlockVectors,
-    References,
-    VectorReader,
-    Vectors,
-    grid_shape,
-    no_vectors,
-)
+from vssbench.codec.vectors.reader import BlockVectors, VectorReader, no_vectors
 from vssbench.codec.vectors.vp9_headers import HIDDEN, NAMED, Showing, Stream
 from vssbench.core.errors import DataError, MotionUnavailable
+from vssbench.core.motion import NONE, References, Vectors, grid_shape
 
 #: side in pixels of a superblock, and of the blocks that the decoder keeps one record each for
 SUPERBLOCK, BLOCK = 64, 8

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import vssbench
-from vssbench.codec import opening
 from vssbench.codec.contents import contents
 from vssbench.codec.decode import decode
-from vssbench.codec.opening import open_video
+from vssbench.data import opening
+from vssbench.data.footage import footage
 from vssbench.data.movie import pictures
+from vssbench.data.opening import open_video
 from vssbench.segment.source import open_source
-from vssbench.view.footage import footage
 
 TEXT, NO_TEXT = b"cafXYZ", b"caf\xe9\xff\xfe"
 
@@ -76,11 +76,11 @@ def test_each_release_gets_the_options_that_it_has(
 
 
 def test_no_file_is_opened_for_reading_otherwise() -> None:
-    found = {
-        path.name: ast.unparse(call)
-        for path in Path(vssbench.__file__).parent.rglob("*.py")
-        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(call, ast.Call) and ast.unparse(call.func) == "av.open"
-        if not any(isinstance(item, ast.Constant) and item.value == "w" for item in call.args)
-    }
+    found = {}
+    for path in Path(vssbench.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "av.open":
+                call = ast.unparse(node)
+                if "'w'" not in call:
+                    found[path.name] = call
     assert found == {"opening.py": "av.open(source, 'r', **options)"}

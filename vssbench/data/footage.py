@@ -11,10 +11,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vssbench.codec.encode import TO_RGB
-from vssbench.codec.opening import open_video
 from vssbench.core.errors import DataError
 from vssbench.core.video import Clip, Image
+from vssbench.data.opening import TO_RGB, open_video
 from vssbench.data.stills import read_image
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp", ".tif", ".tiff")

@@ -1,0 +1,3 @@
+"""The version of vssbench, which every result and weight file names."""
+
+__version__ = "0.1.0"
