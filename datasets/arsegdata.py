@@ -48,9 +48,10 @@ from vssbench.data.ondisk import (
     shown,
 )
 from vssbench.data.stills import LabelReader, Still, fingerprint, image_size, read_ids
-from vssbench.datasets.camvid import held_out
+from vssbench.datasets.camvid import held_out as held_out_of_camvid
 from vssbench.datasets.camvid import labels as camvid_labels
 from vssbench.datasets.camvid.raw_video import FOOTAGE
+from vssbench.datasets.cityscapes import held_out as held_out_of_cityscapes
 from vssbench.datasets.cityscapes import labels as cityscapes_labels
 
 #: units of a stored vector in a pixel
@@ -185,7 +186,7 @@ class ArSegData(OnDisk):
         """Held out are the frames that the dataset itself holds out, see
         :mod:`vssbench.datasets.camvid.held_out`."""
         cities = _kind(self.folder()) is CityscapesFiles
-        rule = held_out.CITYSCAPES_RULE if cities else held_out.CAMVID_RULE
+        rule = held_out_of_cityscapes.RULE if cities else held_out_of_camvid.RULE
         return divided_by(self.training_clips(), _city_part if cities else _drive_part, rule)
 
     def faults(self) -> Iterator[str]:
@@ -400,7 +401,7 @@ class CityscapesFiles(Files):
 
 
 def _city_part(clip: Clip) -> HeldOutPart:
-    return held_out.cityscapes_part(clip.name.partition("_")[0])
+    return held_out_of_cityscapes.part(clip.name.partition("_")[0])
 
 
 def _drive_part(clip: Clip) -> HeldOutPart:
@@ -408,7 +409,7 @@ def _drive_part(clip: Clip) -> HeldOutPart:
     return (
         "training"
         if match is None
-        else held_out.camvid_part(match["sequence"], int(match["number"]))
+        else held_out_of_camvid.part(match["sequence"], int(match["number"]))
     )
 
 

@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from vssbench.core.dataset import Preparation
 from vssbench.core.division import Division, divided_by_name
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import IGNORE, Clip
@@ -57,6 +58,7 @@ from vssbench.data.stills import LabelReader, Still, check_files, runs
 from vssbench.datasets.camvid import held_out
 from vssbench.datasets.camvid.labels import (
     CLASSES,
+    LISTS,
     NAMES,
     VOID,
     colour_table,
@@ -95,6 +97,8 @@ class CamVid(OnDisk):
     """
 
     title = "CamVid"
+    class_lists = LISTS
+    prepared_from = "the raw videos"
     sources = (
         Source("the 701 stills and labels, 960x720",
         "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/", _TERMS),
@@ -217,6 +221,14 @@ class CamVid(OnDisk):
         """See OnDisk."""
         return [run.outline() for run in self._runs(self.split)[0]]
 
+    @classmethod
+    def prepare(cls, order: Preparation, tell: Callable[[str], None]) -> Iterator[str]:
+        """Take the frames around the labels from the raw videos, see
+        :mod:`vssbench.datasets.camvid.prepare`."""
+        from vssbench.datasets.camvid.prepare import take
+
+        return take(order, tell)
+
     def clips(self) -> Sequence[Clip]:
         """The split's clips: runs of consecutive frames are video of 30 / spacing fps, all other
         frames stills.
@@ -237,14 +249,12 @@ class CamVid(OnDisk):
         :mod:`vssbench.datasets.camvid.held_out`, by frame numbers in any layout."""
 
         def part(name: str) -> list[Clip]:
-            return self._training(
-                lambda still: held_out.camvid_part(still.sequence, still.number) == name
-            )
+            return self._training(lambda still: held_out.part(still.sequence, still.number) == name)
 
         training, validation = part("training"), part("validation")
         if not training or not validation:  # a few frames of CamVid alone
             return divided_by_name(self.training_clips())
-        return Division(training, validation, held_out.CAMVID_RULE)
+        return Division(training, validation, held_out.RULE)
 
     def _training(self, wanted: Callable[[Still], bool]) -> list[Clip]:
         """Clips of those frames of the train split that are wanted."""

@@ -8,13 +8,29 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.core.classes import CAMVID_CLASSES
+from vssbench.core.dataset import ClassList, Colour
 from vssbench.core.errors import DataError
 from vssbench.core.video import IGNORE, LabelMap
 from vssbench.data.stills import read_colours, read_ids
 
+#: SegNet's eleven: class name -> colour
+MERGED: dict[str, Colour] = {
+    "Sky": (128, 128, 128),
+    "Building": (128, 0, 0),
+    "Pole": (192, 192, 128),
+    "Road": (128, 64, 128),
+    "Pavement": (60, 40, 222),
+    "Tree": (128, 128, 0),
+    "SignSymbol": (192, 128, 128),
+    "Fence": (64, 64, 128),
+    "Car": (64, 0, 128),
+    "Pedestrian": (64, 64, 0),
+    "Bicyclist": (0, 128, 192),
+}
 #: class name -> colour, in the order of the class indices
-CLASSES = {**CAMVID_CLASSES, "Void": (0, 0, 0)}
+CLASSES: dict[str, Colour] = {**MERGED, "Void": (0, 0, 0)}
+#: without Void and with it, as networks are trained on either
+LISTS: tuple[ClassList, ...] = (MERGED, CLASSES)
 NAMES = tuple(CLASSES)
 VOID = NAMES.index("Void")
 

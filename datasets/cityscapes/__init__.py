@@ -37,8 +37,8 @@ from vssbench.data.ondisk import (
     shown,
 )
 from vssbench.data.stills import Size, Still
-from vssbench.datasets.camvid import held_out
-from vssbench.datasets.cityscapes.labels import CLASSES, PALETTE, read_labels
+from vssbench.datasets.cityscapes import held_out
+from vssbench.datasets.cityscapes.labels import CLASSES, LISTS, PALETTE, read_labels
 
 SPLITS = ("train", "val")
 SEQUENCES = ("auto", "on", "off")
@@ -84,6 +84,7 @@ class Cityscapes(OnDisk):
     """
 
     title = "Cityscapes"
+    class_lists = LISTS
     sources = (
         Source("labels: gtFine_trainvaltest.zip, 241 MB", f"{_PACKAGE}1", _LICENCE),
         Source("labelled frames: leftImg8bit_trainvaltest.zip, 11 GB", f"{_PACKAGE}3", _LICENCE),
@@ -166,11 +167,11 @@ class Cityscapes(OnDisk):
         return [run.clip(read_labels, self.training_size) for run in self._runs("train")]
 
     def division(self) -> Division:
-        """Three training cities held out, see :mod:`vssbench.datasets.camvid.held_out`."""
+        """Three training cities held out, see :mod:`vssbench.datasets.cityscapes.held_out`."""
         return divided_by(
             self.training_clips(),
-            lambda clip: held_out.cityscapes_part(clip.name.partition("_")[0]),
-            held_out.CITYSCAPES_RULE,
+            lambda clip: held_out.part(clip.name.partition("_")[0]),
+            held_out.RULE,
         )
 
     def faults(self) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vssbench.core.classes import CITYSCAPES_CLASSES
+from vssbench.core.dataset import ClassList
 from vssbench.core.video import IGNORE, LabelMap
 from vssbench.data.stills import read_ids
 
@@ -23,7 +23,13 @@ PALETTE: tuple[tuple[int, int, int], ...] = (
     0, 142), (0, 0, 70),
     (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
 )  # fmt: skip
-CLASSES = CITYSCAPES_CLASSES
+#: the 19 classes that are evaluated, in the order of their train ids
+CLASSES: tuple[str, ...] = (
+    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign",
+    "vegetation", "terrain",
+    "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+)  # fmt: skip
+LISTS: tuple[ClassList, ...] = (dict(zip(CLASSES, PALETTE, strict=True)),)
 
 _TABLE = np.full(256, IGNORE, np.uint8)
 _TABLE[list(EVALUATED)] = np.arange(len(EVALUATED), dtype=np.uint8)

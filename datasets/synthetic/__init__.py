@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vssbench.core.classes import CAMVID_CLASSES
 from vssbench.core.dataset import Dataset
 from vssbench.core.division import Division
 from vssbench.core.errors import UsageError
 from vssbench.core.video import Clip
+from vssbench.datasets.synthetic.classes import CLASSES
 from vssbench.datasets.synthetic.clips import Recipe, ValidationRecipe
 
 SPLITS = ("train", "test")
@@ -66,8 +66,8 @@ class Synthetic(Dataset):
             )
         self.split, self.height, self.width = split, height, width
         self.test_clips, self.frames, self.seed = clips, frames, seed
-        self.classes = tuple(CAMVID_CLASSES)
-        self.palette = tuple(CAMVID_CLASSES.values())
+        self.classes = tuple(CLASSES)
+        self.palette = tuple(CLASSES.values())
 
     def clips(self) -> Sequence[Clip]:
         """The clips of the split; the training split's are those of :meth:`training_clips`."""

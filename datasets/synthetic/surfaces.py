@@ -7,11 +7,11 @@ from enum import IntEnum
 
 import numpy as np
 
-from vssbench.core.classes import CAMVID_CLASSES
 from vssbench.core.video import IGNORE
+from vssbench.datasets.synthetic.classes import CLASSES
 from vssbench.datasets.synthetic.geometry import Camera, Matrix
 
-NAMES = tuple(CAMVID_CLASSES)
+NAMES = tuple(CLASSES)
 
 Vector = tuple[float, float, float]
 

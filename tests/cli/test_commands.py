@@ -210,7 +210,7 @@ def test_every_command_has_a_worked_example():
 
 
 def test_shipped_weights_cover_the_default_run():
-    from vssbench.sweep.grid import DEFAULT_METHODS
+    from vssbench.sweep.defaults import DEFAULT_METHODS
 
     classes = registry.create("datasets", parse_variant("synthetic[clips=1,frames=1]")).classes
     for text in DEFAULT_METHODS:

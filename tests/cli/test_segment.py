@@ -18,8 +18,8 @@ from PIL import Image as Pillow
 
 from tests.segment.conftest import PLAIN, make, turn
 from vssbench.cli import bench
-from vssbench.core.classes import CAMVID_CLASSES
 from vssbench.core.errors import DataError, VssbenchError
+from vssbench.datasets.camvid.labels import MERGED as CAMVID_CLASSES
 from vssbench.segment.job import Work
 from vssbench.segment.output import VideoWriter
 

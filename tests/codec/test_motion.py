@@ -10,9 +10,7 @@ import pytest
 
 from vssbench import native
 from vssbench.codec.motion import (
-    MotionField,
     MotionSettings,
-    Step,
     compose,
     nearest_valid,
     plain_compose,
@@ -21,7 +19,7 @@ from vssbench.codec.motion import (
 )  # fmt: skip
 from vssbench.codec.vectors.reader import BlockVectors, distinct
 from vssbench.core.errors import UsageError
-from vssbench.core.motion import NONE, grid_shape
+from vssbench.core.motion import NONE, MotionField, Step, grid_shape
 
 
 def random_blocks(

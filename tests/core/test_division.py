@@ -134,7 +134,7 @@ def test_camvids_held_out_stills() -> None:
     root = Path(DATA) / "camvid360"
     division = CamVid(root=root).division()
     training, validation = names(division)
-    assert (len(training), len(validation), division.rule) == (321, 38, held_out.CAMVID_RULE)
+    assert (len(training), len(validation), division.rule) == (321, 38, held_out.RULE)
     assert not set(training) & set(validation)
     scored = {line.split()[0].rpartition("/")[2].partition(".")[0] for split in ("val", "test")
               for line in (root / f"{split}.txt").read_text().splitlines()}  # fmt: skip

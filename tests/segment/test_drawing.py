@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vssbench.core.classes import CAMVID_CLASSES, CITYSCAPES_CLASSES
+from vssbench.datasets.camvid.labels import MERGED as CAMVID_CLASSES
+from vssbench.datasets.cityscapes.labels import CLASSES as CITYSCAPES_CLASSES
 from vssbench.segment.drawing import OUTLINE, Painter, legend, outline, palette_of
 
 LABELS = np.repeat([[0, 0, 1, 1]], 4, 0).astype(np.uint8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,10 +147,11 @@ def data_prepare(
     before: int,
     after: int,
 ) -> None:
-    """Take the frames around each label from CamVid's raw videos, and check them against the
+    """Take the frames around each label from a dataset's raw videos, and check them against the
     stills.
 
-    They go to DIR/sequence, a PNG a frame at the stills' size, and camvid[sequence=on] reads them.
+    CamVid's go to DIR/sequence, a PNG a frame at the stills' size, and camvid[sequence=on] reads
+    them.
     Frames that are there already are not taken again, so that an interrupted run goes on where it
     stopped. With 11 frames before and after, every-distance and pairs can run at a GOP of 12. For
     example:
@@ -158,28 +160,43 @@ def data_prepare(
         python bench.py data prepare camvid --data-root ~/CamVid --videos ~/CamVid/videos \\
             --split test
     """
+    from vssbench.core import registry
+    from vssbench.core.dataset import Dataset, Preparation
     from vssbench.core.errors import DataError, UsageError
     from vssbench.core.progress import messages
-    from vssbench.data.prepare import Request, prepare
 
-    if name != "camvid":
+    dataset: type[Dataset] = registry.load("datasets", name)
+    if not dataset.prepared_from:
         raise UsageError(
-            f"there is nothing to prepare for {name!r}: only camvid has raw videos; other data are "
-            "used as they are"
+            f"there is nothing to prepare for {name!r}: it is used as it is; data are prepared for "
+            f"{', '.join(_prepared()) or 'no dataset'}"
         )
     if data_root is None:
         raise DataError(
             "data prepare needs the labelled stills: pass --data-root DIR, as for a run"
         )
-    request = Request(
+    order = Preparation(
         data_root.expanduser(),
         None if videos is None else videos.expanduser(),
         splits,
         before,
         after,
     )
-    for report in prepare(request, messages().print):
+    for report in dataset.prepare(order, messages().print):
         click.echo(report)
+
+
+def _prepared() -> list[str]:
+    """Return the names of the datasets that can be prepared; one that does not import is none."""
+    from vssbench.core import registry
+    from vssbench.core.errors import UsageError
+
+    names = []
+    for name in registry.plugins("datasets"):
+        with suppress(UsageError):
+            if registry.load("datasets", name).prepared_from:
+                names.append(name)
+    return names
 
 
 @data.command("verify")

@@ -86,11 +86,12 @@ def run(
     from vssbench.report.rows import rows
     from vssbench.report.table import terminal
     from vssbench.run.store import RunStore
-    from vssbench.sweep.grid import DEFAULT_CODECS, DEFAULT_DATASETS, Grid, plan, sweep
+    from vssbench.sweep.defaults import DEFAULT_CODECS, DEFAULT_DATASET
+    from vssbench.sweep.grid import Grid, plan, sweep
 
     check_device(device)
     opened = []
-    for text in datasets or DEFAULT_DATASETS:
+    for text in datasets or (DEFAULT_DATASET,):
         variant = parse_variant(text)
         opened.append((variant, open_dataset(variant, data_root)))
     grid = Grid(

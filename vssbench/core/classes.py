@@ -1,26 +1,44 @@
-"""The class lists of the data sets: CamVid as SegNet merged it (the synthetic street has the same),
-and Cityscapes."""
+"""Published lists of classes, asked of the datasets: what a foreign checkpoint's outputs are
+called, and in which colours they are drawn."""
 
 from __future__ import annotations
 
-#: class name -> SegNet's colour
-CAMVID_CLASSES: dict[str, tuple[int, int, int]] = {
-    "Sky": (128, 128, 128),
-    "Building": (128, 0, 0),
-    "Pole": (192, 192, 128),
-    "Road": (128, 64, 128),
-    "Pavement": (60, 40, 222),
-    "Tree": (128, 128, 0),
-    "SignSymbol": (192, 128, 128),
-    "Fence": (64, 64, 128),
-    "Car": (64, 0, 128),
-    "Pedestrian": (64, 64, 0),
-    "Bicyclist": (0, 128, 192),
-}
+import logging
+from collections.abc import Iterator
 
-#: the 19 classes that Cityscapes evaluates, in the order of their train ids
-CITYSCAPES_CLASSES: tuple[str, ...] = (
-    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign",
-    "vegetation", "terrain",
-    "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
-)  # fmt: skip
+from vssbench.core import registry
+from vssbench.core.dataset import ClassList, Colour, Dataset
+from vssbench.core.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+#: what labels of no class are drawn in; as a class's colour it tells nothing
+BLACK = (0, 0, 0)
+
+
+def class_lists() -> Iterator[ClassList]:
+    """Yield the class lists of all datasets, by the datasets' names.
+
+    A dataset that does not import brings none; a logged line says so.
+    """
+    for name in registry.plugins("datasets"):
+        try:
+            dataset: type[Dataset] = registry.load("datasets", name)
+        except UsageError as error:
+            log.warning("the classes of %s are left out: %s", name, error)
+            continue
+        yield from dataset.class_lists
+
+
+def names_of(count: int) -> tuple[str, ...]:
+    """Return the names of so many classes: those of the first list of that length, else numbers."""
+    numbers = tuple(f"class {number}" for number in range(count))
+    return next((tuple(each) for each in class_lists() if len(each) == count), numbers)
+
+
+def known_colours() -> dict[str, Colour]:
+    """Return the colour of every class that a dataset names; the first that names it decides."""
+    known: dict[str, Colour] = {}
+    for each in class_lists():
+        known = {**{name: colour for name, colour in each.items() if colour != BLACK}, **known}
+    return known

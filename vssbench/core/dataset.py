@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 from vssbench.core.division import Division, divided_by_name
+from vssbench.core.errors import UsageError
 from vssbench.core.video import Clip
+
+Colour = tuple[int, int, int]
+#: name -> colour of each class, in the order of the labels' values
+ClassList = Mapping[str, Colour]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """An order to make what a dataset lacks from its raw videos.
+
+    ``root`` is the dataset's folder, ``videos`` that of the videos where they lie elsewhere. Frames
+    are taken around the labels of ``splits`` (all where none is named), so many before and after
+    each.
+    """
+
+    root: Path
+    videos: Path | None = None
+    splits: tuple[str, ...] = ()
+    before: int = 11
+    after: int = 11
 
 
 class Dataset(ABC):
@@ -18,6 +41,11 @@ class Dataset(ABC):
     title: ClassVar[str]
     #: whether files are needed, that is ``--data-root``
     needs_root: ClassVar[bool] = False
+    #: the lists of classes that this dataset was published with: weights of foreign checkpoints
+    #: take their classes' names from them, pictures their colours
+    class_lists: ClassVar[tuple[ClassList, ...]] = ()
+    #: the raw material that :meth:`prepare` takes frames from, in words; empty where there is none
+    prepared_from: ClassVar[str] = ""
 
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
@@ -47,6 +75,15 @@ class Dataset(ABC):
         training split.
         """
         return divided_by_name(self.training_clips())
+
+    @classmethod
+    def prepare(cls, order: Preparation, tell: Callable[[str], None]) -> Iterator[str]:
+        """Make what is missing from the raw material; yields what came of each part in words.
+
+        ``tell`` is told what happens meanwhile. Raises DataError where that cannot be done,
+        UsageError where this dataset has nothing to prepare.
+        """
+        raise UsageError(f"there is nothing to prepare for {cls.title}: it is used as it is")
 
     @classmethod
     def where(cls) -> str:

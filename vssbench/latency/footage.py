@@ -11,19 +11,18 @@ from PIL import Image as Picture
 from vssbench.codec.spec import Codec
 from vssbench.core import registry
 from vssbench.core.errors import DataError
-from vssbench.core.variant import parse_variant
+from vssbench.core.variant import Value, Variant, parse_variant
 from vssbench.core.video import Clip, Image
 from vssbench.data.footage import footage
-from vssbench.datasets.synthetic.clips import Recipe
 from vssbench.latency.settings import Settings
+from vssbench.sweep.defaults import DEFAULT_DATASET
 
 
 def open_clip(settings: Settings) -> Clip:
     """The frames before encoding, nothing of them drawn or read yet. Raises DataError for a clip
     that is too short."""
-    height, width = settings.size
     if settings.clip is None:
-        return Recipe(True, settings.seed, 0, settings.frames, height, width).clip("street")
+        return _sized(_drawn(settings), settings.size)
     if not settings.clip.exists():
         raise DataError(f"no clip {settings.clip}: expected a video file or a folder of images")
     own = footage(settings.clip)
@@ -32,22 +31,41 @@ def open_clip(settings: Settings) -> Clip:
             f"{settings.clip} holds {own.length} frames, and {settings.frames} are needed (2 GOPs "
             f"of {settings.gop}): give a longer clip or a shorter --gop"
         )
-    part = own.part(0, settings.frames)
-    if (own.height, own.width) == settings.size:
-        return part
+    return _sized(own.part(0, settings.frames), settings.size)
+
+
+def _drawn(settings: Settings) -> Clip:
+    """Return a clip of the dataset that needs no files, at an even size, which it asks for."""
+    height, width = (side + side % 2 for side in settings.size)
+    params: dict[str, Value] = {
+        "height": height,
+        "width": width,
+        "clips": 1,
+        "frames": settings.frames,
+        "seed": settings.seed,
+    }
+    (clip,) = registry.create("datasets", Variant(DEFAULT_DATASET, params)).clips()
+    return replace(clip, name=DEFAULT_DATASET)
+
+
+def _sized(clip: Clip, size: tuple[int, int]) -> Clip:
+    """Return the clip with frames of a size (height, width); as it is where it has it."""
+    height, width = size
+    if (clip.height, clip.width) == size:
+        return clip
 
     def image(index: int) -> Image:
-        resized = Picture.fromarray(part.image(index)).resize(
+        resized = Picture.fromarray(clip.image(index)).resize(
             (width, height), Picture.Resampling.BILINEAR
         )
         return np.asarray(resized, np.uint8)
 
     return replace(
-        part,
+        clip,
         height=height,
         width=width,
         image=image,
-        fingerprint=f"{part.fingerprint} at {width}x{height}",
+        fingerprint=f"{clip.fingerprint} at {width}x{height}",
         flow=None,
     )
 

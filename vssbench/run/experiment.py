@@ -4,6 +4,7 @@ a Measurement."""
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 import time
 import traceback
@@ -110,10 +111,9 @@ def code_version() -> str:
 
     These are codec, protocol, networks, metrics, this file, plug-ins.
     """
-    import vssbench
-
     digest = hashlib.sha256()
-    for root in vssbench.__path__:
+    # not imported, since it offers what stands above this
+    for root in sys.modules["vssbench"].__path__:
         folder = Path(root)
         for part in (
             "codec",

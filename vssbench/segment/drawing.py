@@ -11,11 +11,10 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from vssbench.core.classes import CAMVID_CLASSES
+from vssbench.core.classes import known_colours
+from vssbench.core.dataset import Colour
 from vssbench.core.video import Image, LabelMap
-from vssbench.datasets.cityscapes import labels as cityscapes_labels
 
-Colour = tuple[int, int, int]
 Palette = npt.NDArray[np.uint8]
 
 #: the legend: grounds, letters, and its letters' height as a share of the picture's width, in
@@ -24,20 +23,17 @@ GROUND, LETTERS, SHARE, LEAST = (28, 28, 28), (235, 235, 235), 1 / 68, 10
 #: share of white on the outlines of regions, and the width of a picture from which on they are two
 #: pixels wide
 OUTLINE, WIDE = 0.65, 1000
-_KNOWN: dict[str, Colour] = {
-    **dict(zip(cityscapes_labels.CLASSES, cityscapes_labels.PALETTE, strict=True)),
-    **CAMVID_CLASSES,
-}
 
 
 def palette_of(classes: Sequence[str]) -> Palette:
     """Return the colours of the classes, uint8 (256, 3).
 
-    They are CamVid's and Cityscapes' own by the classes' names, PASCAL VOC's colour map for others.
+    They are those of the datasets that name the classes, PASCAL VOC's colour map for others.
 
     A colour that is taken already is passed over; values that stand for no class are black.
     """
-    colours = [_KNOWN.get(name) for name in classes]
+    known = known_colours()
+    colours = [known.get(name) for name in classes]
     spare = (colour for colour in map(_spread_bits, range(1, 256)) if colour not in colours)
     palette = np.zeros((256, 3), np.uint8)
     for index, colour in enumerate(colours):

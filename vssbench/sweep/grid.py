@@ -18,12 +18,8 @@ from vssbench.metrics.meters import METERS, named
 from vssbench.protocol import protocol as find_protocol
 from vssbench.run.experiment import Cell, measure
 from vssbench.run.store import Measurement, RunStore
+from vssbench.sweep.defaults import DEFAULT_METHODS
 from vssbench.weights.file import WeightFile, check_fit, choose_shipped, open_weights, weights_name
-
-#: what `run` measures when nothing is asked for: the embedded default
-DEFAULT_METHODS = ("pspnet", "pspnet[scale=0.5]", "arseg[scale=0.5]", "bisenet")
-DEFAULT_DATASETS = ("synthetic",)
-DEFAULT_CODECS = ("h264[bitrate=1M]", "h264[bitrate=300k]")
 
 
 @dataclass(frozen=True)

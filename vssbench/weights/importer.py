@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vssbench.core import registry
-from vssbench.core.classes import CAMVID_CLASSES, CITYSCAPES_CLASSES
+from vssbench.core.classes import names_of
 from vssbench.core.errors import WeightsError
 from vssbench.core.machine import typed_command
 from vssbench.core.segmenter import IMAGENET_MEAN, IMAGENET_STD, VideoSegmenter
@@ -209,13 +209,7 @@ def _class_names(count: int | None, given: tuple[str, ...] | None) -> tuple[str,
                 f"the checkpoint has {count} classes, and --classes names {len(given)}"
             )
         return given
-    camvid = tuple(CAMVID_CLASSES)
-    known = {
-        len(CITYSCAPES_CLASSES): CITYSCAPES_CLASSES,
-        len(camvid): camvid,
-        len(camvid) + 1: (*camvid, "Void"),
-    }
-    return known.get(count, tuple(f"class {number}" for number in range(count)))
+    return names_of(count)
 
 
 def _meta_model(variant: Variant, classes: int) -> VideoSegmenter:

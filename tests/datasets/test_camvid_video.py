@@ -12,10 +12,11 @@ import pytest
 from PIL import Image as Pillow
 
 from tests.datasets import fakes
+from vssbench.core.dataset import Preparation
 from vssbench.core.errors import DataError, UsageError
 from vssbench.data.movie import pictures, rgb
-from vssbench.data.prepare import MATRICES, Request, prepare
 from vssbench.datasets.camvid import CamVid
+from vssbench.datasets.camvid.prepare import MATRICES, take
 from vssbench.datasets.camvid.raw_video import FOOTAGE
 
 FRAMES = [fakes.scene(number) for number in range(60)]
@@ -53,7 +54,7 @@ def root_with(root: Path, shift: int = 0, size: int = 1) -> Path:
 
 def taken(root: Path, before: int = 2, after: int = 1, **more: object) -> list[str]:
     settings = {"videos": None, "splits": (), **more}
-    return list(prepare(Request(root, before=before, after=after, **settings), quiet))  # type: ignore[arg-type]
+    return list(take(Preparation(root, before=before, after=after, **settings), quiet))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("shift", [0, 2, -4])

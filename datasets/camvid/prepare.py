@@ -16,6 +16,7 @@ from av.video.reformatter import Colorspace
 from PIL import Image as Pillow
 
 from vssbench.core import files, registry
+from vssbench.core.dataset import Preparation
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.progress import Tracker, track
 from vssbench.core.variant import Variant
@@ -40,21 +41,6 @@ CHECKED, REACH = 3, 15
 #: colour matrices that a video may have been turned into stills by, whatever it says of itself
 MATRICES = {"BT.601": Colorspace.ITU601, "BT.709": Colorspace.ITU709}
 MANIFEST = "taken.json"
-
-
-@dataclass(frozen=True)
-class Request:
-    """The frames to take.
-
-    They lie around the labels of some splits (all where none is named), so many before and after
-    each.
-    """
-
-    root: Path
-    videos: Path | None
-    splits: tuple[str, ...]
-    before: int
-    after: int
 
 
 @dataclass(frozen=True)
@@ -84,15 +70,15 @@ class _Job:
         return self.folder / f"{self.footage.still(frame)}.png"
 
 
-def prepare(request: Request, tell: Callable[[str], None]) -> Iterator[str]:
+def take(order: Preparation, tell: Callable[[str], None]) -> Iterator[str]:
     """Take the frames, a sequence at a time; yields what came of each in words. ``tell`` is told
     what happens meanwhile.
 
     Raises DataError where stills or all videos are missing, a video and the stills do not fit, or
     frames cannot be written; UsageError for an unknown split.
     """
-    stills = _stills(request)
-    folders = [request.videos] if request.videos is not None else video_folders(request.root)
+    stills = _stills(order)
+    folders = [order.videos] if order.videos is not None else video_folders(order.root)
     sequences = sorted({still.sequence for still in stills})
     for still in stills:
         if still.sequence not in FOOTAGE:
@@ -116,7 +102,7 @@ def prepare(request: Request, tell: Callable[[str], None]) -> Iterator[str]:
             yield f"{name}: left out, there is no {FOOTAGE[name].file}{hint}"
             continue
         job = _job(
-            request, FOOTAGE[name], [still for still in stills if still.sequence == name], video
+            order, FOOTAGE[name], [still for still in stills if still.sequence == name], video
         )
         try:
             yield _take(job, tell)
@@ -124,21 +110,21 @@ def prepare(request: Request, tell: Callable[[str], None]) -> Iterator[str]:
             raise DataError(f"{error}, then run it again: it goes on where it stopped") from error
 
 
-def _stills(request: Request) -> list[Still]:
+def _stills(order: Preparation) -> list[Still]:
     """The labelled frames of the splits that are asked for, or of those that the folder has."""
-    for split in request.splits:
+    for split in order.splits:
         if split not in SPLITS:
             raise UsageError(f"camvid has no split {split!r}: expected one of {', '.join(SPLITS)}")
     found: list[Still] = []
     reason: DataError | None = None
-    for split in request.splits or SPLITS:
+    for split in order.splits or SPLITS:
         dataset = registry.create(
-            "datasets", Variant("camvid", {"split": split}), root=str(request.root)
+            "datasets", Variant("camvid", {"split": split}), root=str(order.root)
         )
         try:
             found += dataset.stills(split)[0]
         except DataError as error:
-            if request.splits:
+            if order.splits:
                 raise
             reason = reason or error
     if not found and reason is not None:
@@ -146,17 +132,15 @@ def _stills(request: Request) -> list[Still]:
     return found
 
 
-def _job(request: Request, footage: Footage, stills: Sequence[Still], video: Path) -> _Job:
+def _job(order: Preparation, footage: Footage, stills: Sequence[Still], video: Path) -> _Job:
     numbers = {still.number: still for still in stills}
     wanted = {
         frame
         for number in numbers
-        for frame in range(number - request.before, number + request.after + 1)
+        for frame in range(number - order.before, number + order.after + 1)
         if frame >= 0
     }
-    return _Job(
-        footage, numbers, video, request.root / FOLDER / footage.sequence, frozenset(wanted)
-    )
+    return _Job(footage, numbers, video, order.root / FOLDER / footage.sequence, frozenset(wanted))
 
 
 def _take(job: _Job, tell: Callable[[str], None]) -> str:
