@@ -149,7 +149,7 @@ def test_files_that_do_not_fit(hr, ar, tmp_path):
         WeightsError, match=r"is no checkpoint of pspnet that is known here .*it lacks"
     ):
         imported("pspnet", first)
-    with pytest.raises(WeightsError, match="give AR-Seg's HR file first, then its AR file"):
+    with pytest.raises(WeightsError, match="give the HR file first, then the AR file"):
         imported("arseg", first, first)
     with pytest.raises(WeightsError, match=r"is backbone=bise18, and .* asks for backbone=psp18"):
         imported("arseg[backbone=psp18]", second)

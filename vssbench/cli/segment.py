@@ -8,6 +8,7 @@ import rich_click as click
 
 from vssbench.cli.options import SIZE, device_option, force_option, precision_option
 from vssbench.core.errors import UsageError
+from vssbench.sweep.defaults import DEFAULT_SCENES
 
 
 @click.command()
@@ -43,7 +44,7 @@ from vssbench.core.errors import UsageError
 @click.option(
     "-d",
     "--dataset",
-    default="camvid",
+    default=DEFAULT_SCENES,
     show_default=True,
     help="Dataset whose shipped weights to take.",
 )

@@ -52,9 +52,9 @@ KNOWN_BY = ("stated", "recomputed", "measured", "unknown")
 AUXILIARY = ("with", "without", "none", "unknown")
 INPUT = ("stated", "assumed")
 
-#: CamVid has 11 classes, and 12 where Void is trained too: what is published for one is worth
-#: seeing beside the other
-_CAMVID = (11, 12)
+#: a dataset of 11 classes (CamVid) has 12 where Void is trained too: what is published for one is
+#: worth seeing beside the other
+_WITH_VOID = (11, 12)
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def read(file: Path | None = None) -> list[Published]:
 def matching(variant: Variant, classes: int, size: tuple[int, int]) -> list[Published]:
     """The rows of a variant, however it was typed, at that size; parameters whatever the size."""
     wanted = _key(variant)
-    near = _CAMVID if classes in _CAMVID else (classes,)
+    near = _WITH_VOID if classes in _WITH_VOID else (classes,)
     return [
         row
         for row in read()

@@ -25,7 +25,7 @@ def given_frames(clip: Clip, gop: int, motion: bool) -> Iterator[Frame]:
     if given is None:
         raise CellRefused(
             f"the clip {clip.name!r} brings no motion of its own: motion=given is for data that "
-            "were coded elsewhere, as arsegdata; use motion=estimated, or a codec"
+            "were coded elsewhere; use motion=estimated, or a codec"
         )
     if given.distances[0] != 0:
         raise CellRefused(

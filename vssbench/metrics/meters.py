@@ -44,7 +44,7 @@ def check(names: Sequence[str], protocol: Protocol, clips: Sequence[Clip]) -> No
             raise CellRefused(
                 f"consistency follows pixels from frame to frame, and {clip.name} has frames of "
                 f"{clip.height}x{clip.width} with labels of {label.shape[0]}x{label.shape[1]}: "
-                "take frames and labels of one size (cityscapes has labels=scaled)"
+                "take frames and labels of one size, by a parameter of the dataset where it has one"
             )
 
 

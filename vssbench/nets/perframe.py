@@ -17,8 +17,7 @@ def check_scale(name: str, scale: float) -> float:
     """A scale between 0.05 and 1. Raises UsageError otherwise."""
     if not 0.05 <= scale <= 1:
         raise UsageError(
-            f"{name}: scale={scale:g} is not between 0.05 and 1 (1 is full resolution; AR-Seg uses "
-            "0.3 to 1)"
+            f"{name}: scale={scale:g} is not between 0.05 and 1 (1 is full resolution)"
         )
     return scale
 

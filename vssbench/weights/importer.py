@@ -154,7 +154,7 @@ def _assign(
         raise WeightsError(
             f"{' and '.join(str(path) for path, _ in files)} are both "
             f"{'networks without CReFF' if roles[0] == 'HR' else 'the same part of the method'}: "
-            "give AR-Seg's HR file first, then its AR file"
+            "give the HR file first, then the AR file"
         )
     return chosen
 
@@ -241,8 +241,8 @@ def _rename(
                 )
             elif ours in found and not torch.equal(found[ours], value):
                 raise WeightsError(
-                    f"{path}: {name} differs from the other file's; AR-Seg's AR network keeps the "
-                    "HR network's last convolution, so these two files do not belong together"
+                    f"{path}: {name} differs from the other file's, and both give our {ours}: "
+                    "these two files do not belong together"
                 )
             found[ours] = value
             entries.append(Entry(path.name, name, ours))

@@ -1,0 +1,127 @@
+"""The imports between the project's modules, read from the sources, and the layers that they obey.
+
+The plug-in folders are read as the packages that they are imported as, which import-linter, that
+looks for packages on the disk, does not do.
+"""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+#: folder of a checkout -> the package that its files are imported as
+FOLDERS = {
+    "vssbench": "vssbench",
+    "methods": "vssbench.methods",
+    "datasets": "vssbench.datasets",
+}
+PLUGINS = ("methods", "datasets")
+
+Graph = Mapping[str, frozenset[str]]
+
+
+def modules(root: Path) -> dict[str, Path]:
+    """Return the files of a checkout by the names under which they are imported."""
+    found: dict[str, Path] = {}
+    for folder, package in FOLDERS.items():
+        for path in sorted((root / folder).rglob("*.py")):
+            parts = path.relative_to(root / folder).with_suffix("").parts
+            name = ".".join([package, *parts]).removesuffix(".__init__")
+            found[name] = path
+    return found
+
+
+def import_graph(root: Path) -> Graph:
+    """Return the modules that each module imports, in functions and for type checkers too."""
+    files = modules(root)
+    return {
+        name: frozenset(_imported(ast.parse(path.read_text(encoding="utf-8")), files) - {name})
+        for name, path in files.items()
+    }
+
+
+def _imported(tree: ast.AST, files: Mapping[str, Path]) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            assert node.level == 0, "imports are absolute"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & files.keys()
+            # what is no module of its own is a name within the module
+            found |= set() if names <= files.keys() else {node.module}
+    return {name for name in found if name in files}
+
+
+def circles(graph: Graph) -> list[list[str]]:
+    """Return the sets of modules that import each other in a ring, by Tarjan's algorithm."""
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    rings: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        number[module] = lowest[module] = len(number)
+        stack.append(module)
+        for other in sorted(graph[module]):
+            if other not in number:
+                visit(other)
+            if other in stack:
+                lowest[module] = min(lowest[module], lowest[other])
+        if lowest[module] == number[module]:
+            place = stack.index(module)
+            ring = stack[place:]
+            del stack[place:]
+            if len(ring) > 1:
+                rings.append(sorted(ring))
+
+    for module in sorted(graph):
+        if module not in number:
+            visit(module)
+    return rings
+
+
+def layers(root: Path) -> list[set[str]]:
+    """Return the packages of each layer, from the top, as pyproject.toml declares them."""
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = (
+        each for each in settings["tool"]["importlinter"]["contracts"] if each["type"] == "layers"
+    )
+    return [{name.strip() for name in layer.split("|")} for layer in contract["layers"]]
+
+
+def excused(root: Path) -> set[str]:
+    """Return the modules whose imports of a plug-in pyproject.toml still lets pass."""
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    return {
+        arrow.partition(" -> ")[0]
+        for each in settings["tool"]["importlinter"]["contracts"]
+        for arrow in each.get("ignore_imports", ())
+    }
+
+
+def wrong_arrows(graph: Graph, order: list[set[str]]) -> Iterator[tuple[str, str]]:
+    """Yield the imports that lead up, beside, or from the core to a plug-in."""
+    rank = {name: place for place, names in enumerate(order) for name in names}
+    for module, imported in sorted(graph.items()):
+        own = package_of(module)
+        for other in sorted(imported):
+            its = package_of(other)
+            if own in PLUGINS or own == its or not own:
+                continue
+            if its not in rank or rank[its] <= rank[own]:
+                yield module, other
+
+
+def package_of(module: str) -> str:
+    """Return the package of vssbench that a module belongs to; empty for vssbench itself."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+def plugin_of(module: str) -> str:
+    """Return the plug-in that a module belongs to, as ``methods.copy``; its package otherwise."""
+    parts = module.split(".")[1:]
+    return ".".join(parts[:2]) if parts and parts[0] in PLUGINS else ".".join(parts[:1])
