@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.segmenter import Batch, Phase, VideoSegmenter, width_suffix
+from vssbench.methods.arseg.conventions import CONVENTIONS
 from vssbench.methods.arseg.creff import KINDS, CReFF
 from vssbench.methods.arseg.fused_creff import fused_creff
 from vssbench.methods.arseg.originals import ORIGINALS
@@ -64,6 +65,7 @@ class ARSeg(VideoSegmenter):
     """
 
     originals = ORIGINALS
+    conventions = CONVENTIONS
 
     needs = frozenset({"motion"})
     free_parameters = ("scale", "warp", "scaled", "direct", "fst", "start")

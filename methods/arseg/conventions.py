@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import Variant
+from vssbench.cost.conventions import Convention
 from vssbench.cost.gmacs import REFUSALS, Cost, inputs, is_per_frame, meta_model, total
 from vssbench.cost.shapes import ShapesAlone
 from vssbench.cost.thop import ThopCounter
@@ -148,12 +149,22 @@ def _other(model: Any, baseline: bool, height: int, width: int) -> tuple[float, 
     authors' code makes of it."""
     image, motion = inputs(height, width)
     with ThopCounter() as on_key:
-        _, reference = model.keyframe(image)
+        _, reference = model.begin(image)
     key = on_key.total / 1e9
     if baseline:
         key, _ = _network(model.net, *scaled_size(height, width, model.scale))
     if is_per_frame(model):
         return key, key
     with ThopCounter() as on_other:
-        model.nonkeyframe(image, motion, reference)
+        model.follow(image, motion, reference)
     return key, on_other.total / 1e9
+
+
+CONVENTIONS = {
+    "arseg": Convention(
+        count,
+        "the GFLOPs of AR-Seg's tables: thop 0.0.31 (with biases and batch norm, aliased layers "
+        "four times, PSPNet18 semseg's auxiliary head), 11 classes in the head term on CamVid, no "
+        "warp",
+    )
+}

@@ -10,11 +10,13 @@ from torch import Tensor
 from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.segmenter import Batch, Phase
 from vssbench.core.variant import format_value
+from vssbench.methods.icnet.conventions import CONVENTIONS
 from vssbench.methods.icnet.forms import LiminnICNet, MmsegICNet
 from vssbench.methods.icnet.network import BRANCHES, FUSIONS, PaperICNet
 from vssbench.methods.icnet.network import ICNet as Cascade
 from vssbench.methods.icnet.originals import ORIGINALS
 from vssbench.methods.icnet.pruning import pruned
+from vssbench.methods.icnet.units import FAST_FORMS
 from vssbench.nets.perframe import PerFrameSegmenter
 from vssbench.nets.resize import resize, scaled_size
 
@@ -38,6 +40,8 @@ class ICNet(PerFrameSegmenter):
     ``fusion`` of branches (cff; dc3, dc5, dc7: Table 3)."""
 
     originals = ORIGINALS
+    conventions = CONVENTIONS
+    fast_forms = FAST_FORMS
     free_parameters = ("scale", "branches")
     net: Cascade
 

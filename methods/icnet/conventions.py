@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vssbench.core.variant import Variant
 from vssbench.cost import gmacs
+from vssbench.cost.conventions import Convention
 from vssbench.cost.gmacs import Cost, meta_model
 from vssbench.methods.icnet.forms import LiminnICNet
 from vssbench.nets.resize import scaled_size
@@ -37,3 +38,12 @@ def count(variant: Variant, classes: int, height: int, width: int) -> Cost:
     return replace(
         cost, gmacs_key=cost.gmacs_key + discarded, gmacs_nonkey=cost.gmacs_nonkey + discarded
     )
+
+
+CONVENTIONS = {
+    "liminn": Convention(
+        count,
+        "macs, and for icnet[form=liminn] what the original's code runs at inference and throws "
+        "away",
+    )
+}

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vssbench.core.segmenter import scaled_channels
+from vssbench.core.segmenter import FastForm, scaled_channels
+from vssbench.fast.pooled_conv import PooledConv
 from vssbench.nets.resize import resize
 
 #: sides of the pooled maps, in cells (PSPNet, section 3.2)
@@ -177,6 +178,17 @@ class ConcatenatedPyramid(nn.Module):
             for bins, stage in zip(BINS, self.stages, strict=True)
         ]
         return self.bottleneck(torch.cat([*maps, x], 1))
+
+
+def _fast_pyramid(pyramid: ConcatenatedPyramid) -> dict[nn.Module, nn.Module]:
+    """Convolve the pooled maps where they are small."""
+    convolution, *rest = pyramid.bottleneck
+    assert isinstance(convolution, nn.Conv2d)
+    fast = PooledConv(pyramid.stages, convolution, first=False, align_corners=False)
+    return {pyramid: nn.Sequential(fast, *rest)}
+
+
+FAST_FORMS = (FastForm(ConcatenatedPyramid, _fast_pyramid),)
 
 
 def nearest_labels(label: Tensor, size: Size) -> Tensor:

@@ -52,6 +52,7 @@ class Toy(Dataset):
 def fresh_caches() -> Iterator[None]:
     registry.plugins.cache_clear()
     registry.load.cache_clear()
+    registry.leave_out.cache_clear()
     yield
     registry.plugins.cache_clear()
     registry.load.cache_clear()
@@ -186,20 +187,47 @@ def test_plugin_that_is_no_dataset(add: Add, source: str) -> None:
         registry.load("datasets", "odd")
 
 
-def test_name_taken_twice_names_both(add: Add) -> None:
+def test_name_taken_twice_names_both(add: Add, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ours stays what it is, and a line says whose name was taken; the others are untouched."""
     add("camvid", PLUGIN)
-    with pytest.raises(
-        UsageError,
-        match=r"two datasets are named 'camvid': vssbench\.datasets\.camvid and plug_camvid:Toy",
-    ):
-        registry.plugins("datasets")
+    assert registry.load("datasets", "camvid").__module__ == "vssbench.datasets.camvid"
+    assert registry.plugins("datasets")["synthetic"].fault == ""
+    assert (
+        "two datasets are named 'camvid': vssbench.datasets.camvid and plug_camvid:Toy"
+        in capsys.readouterr().err
+    )
 
 
 def test_two_classes_of_one_module_under_one_name_are_a_clash(add: Add) -> None:
     add("toy", PLUGIN)
     add("toy", PLUGIN, attribute="Other")
     with pytest.raises(UsageError, match="plug_toy:Toy and plug_toy:Other"):
-        registry.plugins("datasets")
+        registry.load("datasets", "toy")
+    assert "toy" not in registry.classes("datasets")
+    assert "camvid" in registry.classes("datasets")
+
+
+def test_broken_plug_ins_are_left_out_with_a_line_each(
+    add: Add, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add("torn", "raise OSError('no such disk')")
+    add("wrong", "import sys; sys.exit(3)")
+    add("fine", PLUGIN.replace('title = "Toy"', 'title = "Toy"\n    words = ("a",)'))
+    for _ in range(2):
+        assert {"fine", "camvid"} <= set(registry.classes("datasets"))
+        assert not {"torn", "wrong"} & set(registry.classes("datasets"))
+    answered = registry.answers("datasets", "words", tuple)
+    assert answered == {"fine": ("a",)}
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "torn" in line and "no such disk" in line] == [
+        line for line in lines if "torn" in line
+    ]
+    assert sum("torn" in line for line in lines) == 1
+    assert sum("dataset wrong is left out" in line for line in lines) == 1
+    assert (
+        sum("its words cannot be used" in line for line in lines)
+        == len(registry.plugins("datasets")) - 3
+    )
 
 
 def test_the_same_distribution_found_twice_is_no_clash(add: Add) -> None:

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vssbench.core.errors import UsageError
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import parse_variant
-from vssbench.cost.conventions import CONVENTIONS
+from vssbench.cost.conventions import conventions
 from vssbench.cost.crosscheck import cross_check
 from vssbench.cost.gmacs import Cost, Parameters, count, meta_model, parameters
 from vssbench.cost.memory import traffic
@@ -175,7 +175,7 @@ class Picky(OtherStyle):
         return super().keyframe(image)
 
 
-@pytest.mark.parametrize("counted", [count, cross_check, traffic, CONVENTIONS["arseg"].count])
+@pytest.mark.parametrize("counted", [count, cross_check, traffic, conventions()["arseg"].count])
 def test_what_a_network_raises_of_itself_is_told_in_words(counted, monkeypatch):
     monkeypatch.setattr(
         "vssbench.core.registry.create", lambda kind, variant, classes: Picky(classes)

@@ -14,6 +14,24 @@ if TYPE_CHECKING:
     from vssbench.core.variant import Variant
 
 
+class _Convention(click.Choice):
+    """The names of all conventions, those of methods among them; asked when they are needed, since
+    that imports every method."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        from vssbench.cost.conventions import conventions
+
+        return tuple(conventions())
+
+    @choices.setter
+    def choices(self, value: object) -> None:
+        """Take nothing: the methods are asked."""
+
+
 @click.command()
 @click.option(
     "-m", "--method", "methods", multiple=True, help="Method to count; all of them by default."
@@ -29,7 +47,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--convention",
-    type=click.Choice(["macs", "arseg", "liminn"]),
+    type=_Convention(),
     default="macs",
     show_default=True,
     help="What is counted as an operation, see above.",
@@ -83,21 +101,14 @@ def cost(
     print as FLOPs) in convolutions, matrix products, local attention and the four taps of a warp;
     nothing that inference does not run.
 
-    arseg gives the GFLOPs of AR-Seg's tables: thop 0.0.31's rules, which also take biases and batch
-    normalisation; layers that the authors' code registers under two names four times (BiSeNet's
-    head, PSPNet18's last convolution on Cityscapes); the auxiliary head of that PSPNet18; 11
-    classes in the low-resolution frame's head term on CamVid (with 11 or 12 classes asked for), no
-    head term for a GOP other than 12; no warp. Other methods are counted by thop's rules.
-
-    liminn is macs with the layers that liminn/ICNet-pytorch runs and throws away, for
-    icnet[form=liminn].
-
-    What --cross-check and --memory print is defined in docs/cost.md.
+    Any other one is brought by a method: it counts as that method's paper does, artefacts and all.
+    What each of them takes in is said by `bench.py info METHOD`, at the foot of the table and in
+    docs/cost.md, as is what --cross-check and --memory print.
     """
     from vssbench.cli.options import check_device
     from vssbench.core import registry
-    from vssbench.core.variant import parse_variant
-    from vssbench.cost.conventions import CONVENTIONS
+    from vssbench.core.variant import Variant, parse_variant
+    from vssbench.cost.conventions import conventions
     from vssbench.cost.tables import flat, printed
 
     fmt = "json" if as_json else fmt
@@ -112,7 +123,8 @@ def cost(
         )
     check_device(device)
     rows = []
-    for variant in [parse_variant(text) for text in methods or registry.plugins("methods")]:
+
+    def add(variant: Variant) -> None:
         row = _counted(variant, classes, size, gop, convention)
         if cross_check:
             from vssbench.cost.crosscheck import cross_check as check
@@ -125,13 +137,23 @@ def cost(
 
             row["published"] = [found.record() for found in matching(variant, classes, size)]
         rows.append(row)
+
+    for variant in map(parse_variant, methods):
+        add(variant)
+    for name in () if methods else registry.classes("methods"):
+        try:
+            add(Variant(name))
+        except Exception as error:  # a plug-in may fail in any way; the others are counted
+            registry.leave_out("methods", name, str(error) or type(error).__name__)
+    if not rows:
+        raise UsageError("no method could be counted; the lines above say why")
     if fmt == "json":
         click.echo(json.dumps([_plain(row, gop) for row in rows], indent=2))
     elif fmt == "csv":
         click.echo(flat([_plain(row, gop) for row in rows]), nl=False)
     else:
         click.echo(printed(rows, gop, "github" if fmt == "md" else "simple"))
-    summary = CONVENTIONS[convention].summary
+    summary = conventions()[convention].summary
     click.echo(
         f"input {size[0]}x{size[1]}, {classes} classes; convention {convention}: {summary}",
         err=True,
@@ -141,10 +163,10 @@ def cost(
 def _counted(
     variant: Variant, classes: int, size: tuple[int, int], gop: int, convention: str
 ) -> dict[str, Any]:
-    from vssbench.cost.conventions import CONVENTIONS
+    from vssbench.cost.conventions import conventions
     from vssbench.cost.gmacs import meta_model, parameters
 
-    counted = CONVENTIONS[convention].count(variant, classes, *size)
+    counted = conventions()[convention].count(variant, classes, *size)
     model = meta_model(variant, classes)
     return {
         "method": str(variant),

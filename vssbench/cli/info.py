@@ -52,6 +52,8 @@ def _describe_method(name: str, cls: Any) -> None:
     from vssbench.weights.file import fitting, open_weights, shipped_folder, weights_name
 
     click.echo(f"\nNeeds beside the frame: {', '.join(sorted(cls.needs)) or 'nothing'}")
+    for convention, counted in cls.conventions.items():
+        click.echo(f"Brings cost --convention {convention}: {counted.summary}")
     files = [open_weights(path) for path in sorted(shipped_folder().glob("*.safetensors"))]
     lender = weights_name(Variant(name))
     mine = [file for file in files if file.metadata["name"] == lender]

@@ -16,12 +16,12 @@ import inspect
 import itertools
 import pkgutil
 import sys
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import Value, Variant, format_value
@@ -35,6 +35,9 @@ KINDS: dict[str, tuple[str, str, str]] = {
 }
 
 
+Answer = TypeVar("Answer")
+
+
 @dataclass(frozen=True)
 class Plugin:
     """A plug-in that was found but not imported: its name, kind, where it comes from and its
@@ -44,6 +47,8 @@ class Plugin:
     kind: str
     module: str
     entry_point: EntryPoint | None = None
+    #: why it cannot be loaded, where that is known already: its name is taken twice
+    fault: str = ""
 
     @property
     def target(self) -> str:
@@ -66,8 +71,11 @@ class Plugin:
 
 @cache
 def plugins(kind: str) -> dict[str, Plugin]:
-    """Every plug-in of a kind by name, in alphabetical order. Raises UsageError where a name is
-    taken twice."""
+    """Every plug-in of a kind by name, in alphabetical order.
+
+    A name that two installed packages take is neither's: :func:`load` refuses it. One of this
+    project's own stays that, and a line on stderr says so.
+    """
     package, group, _ = KINDS[kind]
     found: dict[str, Plugin] = {}
     spec = importlib.util.find_spec(package)
@@ -80,10 +88,15 @@ def plugins(kind: str) -> dict[str, Plugin]:
         # a plug-in file may name itself as an entry point, and a distribution may be found twice on
         # the path
         if other is not None and other.target not in (point.value, module):
-            raise UsageError(
+            fault = (
                 f"two {kind} are named {point.name!r}: {other.target} and {point.value}; rename or "
                 "uninstall one"
             )
+            if other.entry_point is None:
+                leave_out(kind, f"{point.name!r} of an installed package", fault)
+            else:
+                found[point.name] = replace(other, fault=fault)
+            continue
         found[point.name] = Plugin(point.name, kind, module, point)
     return dict(sorted(found.items()))
 
@@ -105,6 +118,8 @@ def load(kind: str, name: str) -> type[Any]:
     """Import a plug-in and return its class. Raises UsageError, with the cause, where the file does
     not import."""
     plugin = find(kind, name)
+    if plugin.fault:
+        raise UsageError(plugin.fault)
     base_module, base_name = KINDS[kind][2].split(":")
     base = getattr(importlib.import_module(base_module), base_name)
     try:
@@ -134,6 +149,36 @@ def load(kind: str, name: str) -> type[Any]:
             f"{names}"
         )
     return candidates[0]
+
+
+def classes(kind: str) -> dict[str, type[Any]]:
+    """Every plug-in's class by name; one that does not load is left out, and a line on stderr says
+    why, once."""
+    found = {}
+    for name in plugins(kind):
+        try:
+            found[name] = load(kind, name)
+        except UsageError as error:
+            leave_out(kind, name, str(error))
+    return found
+
+
+def answers(kind: str, attribute: str, check: Callable[[Any], Answer]) -> dict[str, Answer]:
+    """Every plug-in's ``attribute``, as ``check`` returns it; left out where that raises anything,
+    as in :func:`classes`."""
+    found = {}
+    for name, cls in classes(kind).items():
+        try:
+            found[name] = check(getattr(cls, attribute))
+        except Exception as error:  # whatever a plug-in declares, the others stay in use
+            leave_out(kind, name, f"its {attribute} cannot be used: {error}")
+    return found
+
+
+@cache
+def leave_out(kind: str, name: str, reason: str) -> None:
+    """Say on stderr, once, that a plug-in is left out."""
+    print(f"The {kind[:-1]} {name} is left out: {reason}", file=sys.stderr)
 
 
 def create(kind: str, variant: Variant, **given: Any) -> Any:

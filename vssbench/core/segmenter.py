@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
+import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vssbench.core.errors import WeightsError
+from vssbench.core import registry
+from vssbench.core.errors import DataError, UsageError, WeightsError
+from vssbench.core.variant import format_value
+from vssbench.core.video import IGNORE
 
 #: mean and standard deviation of ImageNet's RGB values in [0, 1], as torchvision and the authors'
 #: codes use them
@@ -60,9 +65,23 @@ class Batch:
     distance: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class FastForm:
+    """A form of a module that gives the same outputs with less work at inference.
+
+    ``change(module)`` is called for each module of that type (or derived from it) inside a method;
+    it returns what takes the place of what: the module itself, or submodules of it. Nothing where
+    the change gains nothing. The result is compared with the method as it was, and taken back where
+    it differs (:mod:`vssbench.fast.prepare`).
+    """
+
+    module: type[nn.Module]
+    change: Callable[[Any], Mapping[nn.Module, nn.Module]]
+
+
 class VideoSegmenter(nn.Module, ABC):
     """One method. Images are float32 (N, 3, H, W) in [0, 1], normalised by the method; logits are
-    (N, classes, h, w).
+    (N, classes, h, w), of any size: the harness enlarges them to the image's.
 
     A plug-in's keyword-only arguments are its parameters in the bracket grammar. State is passed,
     never hidden: a keyframe yields a reference, later frames receive it. A per-frame network
@@ -80,6 +99,19 @@ class VideoSegmenter(nn.Module, ABC):
     originals: ClassVar[Sequence[Any]] = ()
     #: file of the training recipes, beside the module of the class; there need not be one
     recipe: ClassVar[str] = "recipe.toml"
+    #: forms of its modules that do less work at inference
+    fast_forms: ClassVar[Sequence[FastForm]] = ()
+    #: name -> how a paper counts operations (:class:`vssbench.cost.conventions.Convention`); for
+    #: ``cost --convention``
+    conventions: ClassVar[Mapping[str, Any]] = {}
+    #: the fewest classes that the network can be built for
+    minimum_classes: ClassVar[int] = 2
+    #: height and width of every image are multiples of this: the harness repeats the image's last
+    #: rows and columns up to there, and cuts the logits back; the operations are counted
+    multiple_of: ClassVar[int] = 1
+    #: number of the output that stands for no class (Void); the harness takes it out of the logits.
+    #: Outputs beyond a dataset's classes are an error without it
+    void: int | None = None
     #: what :meth:`initialise` did to the weights beside loading them, in words that the training
     #: prints
     remarks: tuple[str, ...] = ()
@@ -87,8 +119,18 @@ class VideoSegmenter(nn.Module, ABC):
     mean: Tensor
     std: Tensor
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        self.__dict__["_parameters_given"] = kwargs
+        return self
+
     def __init__(self, classes: int) -> None:
         super().__init__()
+        if classes < self.minimum_classes:
+            raise UsageError(
+                f"{type(self).__name__} takes at least {self.minimum_classes} classes, and there "
+                f"are {classes}"
+            )
         self.classes = classes
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
@@ -100,9 +142,18 @@ class VideoSegmenter(nn.Module, ABC):
         return name
 
     @property
-    @abstractmethod
     def display(self) -> str:
-        """The variant's name in the field's own words, such as ``AR0.5-PSP18``."""
+        """The variant's name in the field's own words, such as ``AR0.5-PSP18``.
+
+        By default it is the name of the class, and its parameters that are not at their defaults.
+        """
+        defaults, given = registry.parameters(type(self)), self.__dict__["_parameters_given"]
+        own = [
+            f"{key} {format_value(given[key])}"
+            for key in defaults
+            if key in given and given[key] != defaults[key]
+        ]
+        return f"{type(self).__name__} ({', '.join(own)})" if own else type(self).__name__
 
     @abstractmethod
     def keyframe(self, image: Tensor) -> tuple[Tensor, Any]:
@@ -122,25 +173,72 @@ class VideoSegmenter(nn.Module, ABC):
         """
         return self.keyframe(image)[0]
 
+    def begin(self, image: Tensor) -> tuple[Tensor, Any]:
+        """Segment a keyframe as every loop over frames does: (logits of the classes, reference).
+
+        This is ``keyframe`` on an image that is padded to ``multiple_of``, without the padding and
+        the output ``void`` in the logits.
+        """
+        size = (image.shape[-2], image.shape[-1])
+        logits, reference = self.keyframe(padded(image, self.multiple_of))
+        return self._class_logits(logits, size), reference
+
     def follow(
         self, image: Tensor, motion: Tensor | None, reference: Any, residual: Tensor | None = None
     ) -> Tensor:
-        """Call ``nonkeyframe`` with what the method asks for.
+        """Segment a later frame as every loop over frames does: logits of the classes.
 
-        That is a residual, zero where none is given, only if it needs one.
+        This is ``nonkeyframe`` with what the method asks for: a residual, zero where none is given,
+        only if it needs one; padded and cut as in :meth:`begin`.
         """
+        size = (image.shape[-2], image.shape[-1])
+        image = padded(image, self.multiple_of)
+        motion = None if motion is None else padded(motion, self.multiple_of)
         if "residual" not in self.needs:
-            return self.nonkeyframe(image, motion, reference)
-        given = torch.zeros_like(image) if residual is None else residual
-        return self.nonkeyframe(image, motion, reference, residual=given)  # type: ignore[call-arg]
+            logits = self.nonkeyframe(image, motion, reference)
+        else:
+            given = (
+                torch.zeros_like(image) if residual is None else padded(residual, self.multiple_of)
+            )
+            logits = self.nonkeyframe(image, motion, reference, residual=given)  # type: ignore[call-arg]
+        return self._class_logits(logits, size)
+
+    def _class_logits(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
+        """The logits of a dataset's classes, of the image alone where that was padded."""
+        whole = tuple(-(-side // self.multiple_of) * self.multiple_of for side in size)
+        if whole != size:
+            if tuple(logits.shape[-2:]) != whole:
+                logits = F.interpolate(logits, whole, mode="bilinear", align_corners=True)
+            logits = logits[..., : size[0], : size[1]]
+        outputs = logits.shape[1]
+        if self.void is not None and outputs == self.classes + 1:
+            kept = [n for n in range(outputs) if n != self.void % outputs]
+            return logits[:, kept]
+        if outputs != self.classes:
+            raise DataError(
+                f"{self.display} gives {outputs} outputs for {self.classes} classes: expected one "
+                "a class, or one more that the method's class declares (void = its number)"
+            )
+        return logits
 
     def phases(self) -> Sequence[Phase]:
         """Return the phases of the method's training, in order."""
         return (Phase("task"),)
 
-    @abstractmethod
     def loss(self, phase: Phase, batch: Batch) -> dict[str, Tensor]:
-        """The named terms of a batch's loss; the loop minimises their sum."""
+        """The named terms of a batch's loss; the loop minimises their sum.
+
+        By default it is the cross-entropy of the logits at the label's size, weighted by class:
+        those of the image as a keyframe, in phases on pairs as a later frame.
+        """
+        if phase.data == "stills" or batch.keyframe is None:
+            logits, _ = self.begin(batch.image)
+        else:
+            logits = self.follow(batch.image, batch.motion, self.begin(batch.keyframe)[1])
+        size = (batch.label.shape[-2], batch.label.shape[-1])
+        if tuple(logits.shape[-2:]) != size:
+            logits = F.interpolate(logits, size, mode="bilinear", align_corners=True)
+        return {"task": _cross_entropy(logits, batch.label, batch.class_weights)}
 
     def validation_logits(self, phase: Phase, batch: Batch) -> Tensor:
         """The logits of held-out images by which a phase of training on stills or pairs is judged.
@@ -149,8 +247,8 @@ class VideoSegmenter(nn.Module, ABC):
         keyframes' network (stills) nor its later frames' (pairs).
         """
         if batch.keyframe is None:
-            return self.keyframe(batch.image)[0]
-        return self.follow(batch.image, batch.motion, self.keyframe(batch.keyframe)[1])
+            return self.begin(batch.image)[0]
+        return self.follow(batch.image, batch.motion, self.begin(batch.keyframe)[1])
 
     def initialise(self, state: dict[str, Tensor], source: dict[str, str]) -> tuple[str, ...]:
         """Start from another method's weights (``train --init``); returns the names of the phases
@@ -208,6 +306,31 @@ class VideoSegmenter(nn.Module, ABC):
     def normalise(self, image: Tensor) -> Tensor:
         """Image in [0, 1] to the zero mean and unit variance that the backbone expects."""
         return (image - self.mean) / self.std
+
+
+def is_per_frame(method: VideoSegmenter | type[VideoSegmenter]) -> bool:
+    """Return whether a later frame is the same work as a keyframe."""
+    cls = method if isinstance(method, type) else type(method)
+    return cls.nonkeyframe is VideoSegmenter.nonkeyframe
+
+
+def _cross_entropy(logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
+    """Mean over the labelled pixels of all processes, weighted by class; 0 where there are none."""
+    total = F.cross_entropy(logits.float(), label, weights, ignore_index=IGNORE, reduction="sum")
+    counted = weights[label[label != IGNORE]].sum()
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(counted)  # gradients are means over the processes
+        counted = counted / dist.get_world_size()
+    return total / counted.clamp(min=1e-6)
+
+
+def padded(x: Tensor, multiple: int) -> Tensor:
+    """(N, C, H, W) with its last rows and columns repeated, so that height and width are multiples.
+
+    ``x`` itself where they are already.
+    """
+    below, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
+    return F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
 
 
 def scaled_channels(channels: int, width: float) -> int:

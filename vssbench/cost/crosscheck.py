@@ -136,7 +136,7 @@ class _Frame(nn.Module):
         self, image: Tensor, motion: Tensor | None = None, held: tuple[Tensor, ...] = ()
     ) -> tuple[Tensor, ...]:
         if motion is None:
-            output = self.model.keyframe(image)
+            output = self.model.begin(image)
         else:
             tensors = iter(held)
             leaves = [next(tensors) if leaf is None else leaf for leaf in self._fixed]
@@ -156,7 +156,7 @@ def cross_check(variant: Variant, classes: int, height: int, width: int) -> Cros
             key = _tallies(_Frame(model), image)
             if is_per_frame(model):
                 return CrossCheck(key, key, True)
-            _, reference = model.keyframe(image)
+            _, reference = model.begin(image)
             other = _Frame(model, reference)
             return CrossCheck(key, _tallies(other, image, motion, other.held), False)
     except REFUSALS as error:

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry, register_fl
 
 from vssbench.core import registry
 from vssbench.core.errors import UsageError
-from vssbench.core.segmenter import VideoSegmenter
+from vssbench.core.segmenter import VideoSegmenter, is_per_frame
 from vssbench.core.uncompiled import uncompiled
 from vssbench.core.variant import Variant
 from vssbench.cost.shapes import ShapesAlone, Unfilled
@@ -92,7 +92,7 @@ def count(variant: Variant, classes: int, height: int, width: int) -> Cost:
     try:
         with torch.no_grad(), ShapesAlone():
             with FlopCounterMode(display=False) as on_key:
-                _, reference = model.keyframe(image)
+                _, reference = model.begin(image)
             if is_per_frame(model):
                 on_other = on_key
             else:
@@ -101,11 +101,6 @@ def count(variant: Variant, classes: int, height: int, width: int) -> Cost:
     except REFUSALS as error:
         raise UsageError(f"{variant} does not run at {height}x{width}: {error}") from error
     return Cost(model.inference_parameters(), total(on_key), total(on_other))
-
-
-def is_per_frame(model: VideoSegmenter) -> bool:
-    """Return whether a later frame is the same work as a keyframe."""
-    return type(model).nonkeyframe is VideoSegmenter.nonkeyframe
 
 
 def inputs(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -63,7 +63,7 @@ def traffic(variant: Variant, classes: int, height: int, width: int) -> tuple[Tr
     image, motion = inputs(height, width)
     try:
         with ResizingAlone():
-            key, (_, reference) = watch(model, model.keyframe, image)
+            key, (_, reference) = watch(model, model.begin, image)
             if is_per_frame(model):
                 return key.traffic, key.traffic
             other, _ = watch(model, model.follow, image, motion, reference)
@@ -142,7 +142,7 @@ def _run(model: Any, height: int, width: int, gop: int, device: str) -> None:
             memory_format=torch.channels_last
         )
         if number == 0:
-            logits, reference = model.keyframe(image)
+            logits, reference = model.begin(image)
         else:
             motion = torch.zeros(1, height, width, 2, device=device).permute(0, 3, 1, 2)
             logits = model.follow(image, motion, reference)

@@ -23,7 +23,7 @@ from typing import Any
 from vssbench.core import registry
 from vssbench.core.errors import DataError
 from vssbench.core.variant import Variant, parse_variant
-from vssbench.cost.conventions import CONVENTIONS
+from vssbench.cost.conventions import conventions
 from vssbench.cost.gmacs import Cost, meta_model, parameters
 
 #: what -> its name in a table: all parameters, those that inference uses; GMACs of a keyframe, of
@@ -192,7 +192,7 @@ def _row(record: dict[str, str], where: str) -> Published:
         _check(
             record,
             where,
-            convention=CONVENTIONS,
+            convention=conventions(),
             operations=OPERATIONS,
             known_by=KNOWN_BY,
             input=INPUT,
@@ -229,7 +229,7 @@ def _check(record: dict[str, str], where: str, **known: Collection[str]) -> None
 
 @cache
 def _cost(convention: str, variant: Variant, classes: int, height: int, width: int) -> Cost:
-    return CONVENTIONS[convention].count(variant, classes, height, width)
+    return conventions()[convention].count(variant, classes, height, width)
 
 
 @cache

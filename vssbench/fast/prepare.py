@@ -23,11 +23,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from vssbench import native
-from vssbench.core.segmenter import VideoSegmenter
+from vssbench.core.segmenter import FastForm, VideoSegmenter
 from vssbench.core.uncompiled import uncompiled
 from vssbench.fast.pooled_conv import PooledConv
 from vssbench.fast.upsampled_conv import PANEL, UpsampledConv
-from vssbench.methods.icnet.units import ConcatenatedPyramid
 from vssbench.nets.pspnet import NormalisedPooling, PyramidPooling, SemsegPSPNet, UpsampleStage
 
 log = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ def _segmenter_probe(model: VideoSegmenter) -> Callable[[], Any]:
         generator = torch.Generator().manual_seed(0)
         images = torch.rand(2, 1, 3, *PROBE, generator=generator).to(place)
         motion = (4 * torch.randn(1, 2, *PROBE, generator=generator)).to(place)
-        logits, reference = model.keyframe(images[0])
+        logits, reference = model.begin(images[0])
         return logits, reference, model.follow(images[1], motion, reference)
 
     return probe
@@ -261,40 +260,40 @@ class _Watch(TorchDispatchMode):
 
 
 def _fast_stages(model: nn.Module, probe: Callable[[], Any]) -> list[Undo]:
-    """PSPNet's stages by what commutes with bilinear upsampling; they follow
+    """Put each module into the fast form that is declared for its type; it follows
     :func:`fold_batch_norms`."""
     undo = []
+    forms = _fast_forms(model)
     for module in list(model.modules()):
-        if isinstance(module, UpsampleStage) and _is_worth_it(module):
-            undo.append(
-                _replace(model, module, UpsampledConv(_folded_stage(module), module.act.weight))
-            )
-        elif isinstance(module, PyramidPooling):
-            fast = PooledConv(module.stages, module.bottleneck, first=False, align_corners=False)
-            undo.append(_replace(model, module, nn.Sequential(fast, nn.ReLU(inplace=True))))
-        elif isinstance(module, SemsegPSPNet) and isinstance(module.psp, NormalisedPooling):
-            pooled, convolution = module.psp, module.head[0]
-            assert isinstance(convolution, nn.Conv2d)
-            fast = PooledConv(
-                pooled.stages, convolution, first=True, align_corners=pooled.align_corners
-            )
-            undo.append(_replace(model, pooled, nn.Identity()))
-            undo.append(_replace(model, convolution, fast))
-        elif isinstance(module, ConcatenatedPyramid):
-            convolution, *rest = module.bottleneck
-            assert isinstance(convolution, nn.Conv2d)
-            fast = PooledConv(module.stages, convolution, first=False, align_corners=False)
-            undo.append(_replace(model, module, nn.Sequential(fast, *rest)))
+        for form in forms:
+            if isinstance(module, form.module):
+                for old, new in form.change(module).items():
+                    undo.append(_replace(model, old, new))
+                break
     return undo
 
 
-def _is_worth_it(stage: UpsampleStage) -> bool:
-    """Return whether the fast form gains anything.
+def _fast_forms(model: nn.Module) -> tuple[FastForm, ...]:
+    """The forms of the networks that methods share, and those of the methods inside the model,
+    which come first."""
+    own = [
+        form
+        for part in model.modules()
+        if isinstance(part, VideoSegmenter)
+        for form in type(part).fast_forms
+    ]
+    return (*dict.fromkeys(own), *SHARED)
+
+
+def _fast_upsampling(stage: UpsampleStage) -> dict[nn.Module, nn.Module]:
+    """Convolve before the upsampling, where that gains anything.
 
     Narrow test networks gain nothing, and without the compiled kernel the plain form is faster.
     """
     on_cpu = stage.conv.weight.device.type == "cpu"
-    return on_cpu and stage.conv.out_channels % PANEL == 0 and native.available()
+    if not (on_cpu and stage.conv.out_channels % PANEL == 0 and native.available()):
+        return {}
+    return {stage: UpsampledConv(_folded_stage(stage), stage.act.weight)}
 
 
 def _folded_stage(stage: UpsampleStage) -> nn.Conv2d:
@@ -303,3 +302,24 @@ def _folded_stage(stage: UpsampleStage) -> nn.Conv2d:
         weight, bias = folded(stage.conv, stage.bn)
         _set_parameters(stage.conv, nn.Parameter(weight, False), nn.Parameter(bias, False))
     return stage.conv
+
+
+def _fast_pooling(pyramid: PyramidPooling) -> dict[nn.Module, nn.Module]:
+    fast = PooledConv(pyramid.stages, pyramid.bottleneck, first=False, align_corners=False)
+    return {pyramid: nn.Sequential(fast, nn.ReLU(inplace=True))}
+
+
+def _fast_semseg(network: SemsegPSPNet) -> dict[nn.Module, nn.Module]:
+    pooled, convolution = network.psp, network.head[0]
+    if not isinstance(pooled, NormalisedPooling) or not isinstance(convolution, nn.Conv2d):
+        return {}
+    fast = PooledConv(pooled.stages, convolution, first=True, align_corners=pooled.align_corners)
+    return {pooled: nn.Identity(), convolution: fast}
+
+
+#: PSPNet's stages by what commutes with bilinear upsampling: parts of several methods
+SHARED = (
+    FastForm(UpsampleStage, _fast_upsampling),
+    FastForm(PyramidPooling, _fast_pooling),
+    FastForm(SemsegPSPNet, _fast_semseg),
+)

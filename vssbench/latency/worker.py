@@ -144,7 +144,7 @@ class Bench:
             self.clock.mark()
             if frame.distance == 0:
                 self.reference = None  # let the last keyframe's feature go before the next is made
-                logits, self.reference = self.model.keyframe(image)
+                logits, self.reference = self.model.begin(image)
             else:
                 logits = self.model.follow(image, motion, self.reference, residual)
             self.clock.mark()

@@ -378,7 +378,7 @@ class Stream:
     ) -> Tensor:
         if key:
             self.reference = None  # let the last keyframe's feature go before the next is made
-            logits, self.reference = self.model.keyframe(image)
+            logits, self.reference = self.model.begin(image)
         else:
             logits = self.model.follow(image, motion, self.reference, residual)
         return resize(logits, size)[0].argmax(0)

@@ -7,7 +7,7 @@ import torch
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import parse_variant
 from vssbench.cost import gmacs
-from vssbench.cost.conventions import CONVENTIONS
+from vssbench.cost.conventions import conventions
 from vssbench.methods.arseg import conventions as arseg
 from vssbench.methods.arseg.authors import authors_code
 from vssbench.nets.bisenet import BiSeNet18
@@ -125,20 +125,22 @@ def test_other_methods_are_counted_by_the_tools_rules():
 
 def test_liminn_counts_what_the_original_throws_away():
     variant = parse_variant("icnet[form=liminn]")
-    live, executed = (CONVENTIONS[name].count(variant, 19, 720, 960) for name in ("macs", "liminn"))
+    live, executed = (
+        conventions()[name].count(variant, 19, 720, 960) for name in ("macs", "liminn")
+    )
     assert executed.gmacs_key == pytest.approx(97.42, abs=0.01)
     assert live.gmacs_key == pytest.approx(37.97, rel=0.01)
     half = parse_variant("icnet[form=liminn,scale=0.5]")
-    assert CONVENTIONS["liminn"].count(half, 19, 720, 960).gmacs_key == pytest.approx(
-        CONVENTIONS["liminn"].count(variant, 19, 360, 480).gmacs_key
+    assert conventions()["liminn"].count(half, 19, 720, 960).gmacs_key == pytest.approx(
+        conventions()["liminn"].count(variant, 19, 360, 480).gmacs_key
     )
     other = parse_variant("bisenet[width=0.25]")
-    assert CONVENTIONS["liminn"].count(other, 19, 96, 128) == CONVENTIONS["macs"].count(
+    assert conventions()["liminn"].count(other, 19, 96, 128) == conventions()["macs"].count(
         other, 19, 96, 128
     )
 
 
-@pytest.mark.parametrize("name", sorted(CONVENTIONS))
+@pytest.mark.parametrize("name", sorted(conventions()))
 def test_a_size_that_does_not_run_is_refused_in_words(name):
     with pytest.raises(UsageError, match="does not run at 1x1"):
-        CONVENTIONS[name].count(parse_variant("pspnet[scale=0.5]"), 12, 1, 1)
+        conventions()[name].count(parse_variant("pspnet[scale=0.5]"), 12, 1, 1)
