@@ -8,8 +8,9 @@ from vssbench.nets.keyframe_baseline import KeyframeBaseline
 
 
 class Copy(KeyframeBaseline):
-    """Parameters: ``network`` of keyframes, pspnet or bisenet, whose weights are used; ``layers``
-    and ``style`` of pspnet; ``scale`` of the network's input; ``width`` multiplier of all channels.
+    """Parameters: ``network`` of keyframes, any per-frame method, whose weights are used; its
+    parameters in brackets, as in ``network=icnet[form=mmseg]``, or beside it where they are
+    ``layers``, ``style``, ``scale`` of the network's input or ``width`` multiplier of all channels.
     A non-keyframe costs nothing."""
 
     title = "Copy"

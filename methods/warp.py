@@ -8,11 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vssbench.nets.keyframe_baseline import KeyframeBaseline
+from vssbench.nets.resize import resize
 
 
 class Warp(KeyframeBaseline):
-    """Parameters: ``network`` of keyframes, pspnet or bisenet, whose weights are used; ``layers``
-    and ``style`` of pspnet; ``scale`` of the network's input; ``width`` multiplier of all channels.
+    """Parameters: ``network`` of keyframes, any per-frame method, whose weights are used; its
+    parameters in brackets, as in ``network=icnet[form=mmseg]``, or beside it where they are
+    ``layers``, ``style``, ``scale`` of the network's input or ``width`` multiplier of all channels.
     A non-keyframe costs one look-up a pixel."""
 
     title = "Warp"
@@ -20,6 +22,7 @@ class Warp(KeyframeBaseline):
 
     def keyframe(self, image: Tensor) -> tuple[Tensor, Tensor]:
         logits, _ = super().keyframe(image)
+        logits = resize(logits, (image.shape[-2], image.shape[-1]))
         return logits, logits.argmax(1)
 
     def nonkeyframe(self, image: Tensor, motion: Tensor | None, reference: Tensor) -> Tensor:

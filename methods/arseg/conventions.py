@@ -31,6 +31,7 @@ from vssbench.cost.thop import ThopCounter
 from vssbench.methods.arseg.authors import authors_code, networks
 from vssbench.nets.network import SegmentationNetwork
 from vssbench.nets.resize import scaled_size
+from vssbench.weights.file import weights_name
 
 #: the GOP of all the paper's tables but for the rows on the keyframe interval
 _GOP = 12
@@ -38,8 +39,8 @@ _GOP = 12
 #: with a twelfth class, Void
 _CAMVID = {11: (12, 11), 12: (12, 11)}
 
-#: methods that run one of the paper's per-frame networks on keyframes
-_BASELINES = ("pspnet", "bisenet", "copy", "warp")
+#: methods that run one of the paper's per-frame networks on keyframes, and those that borrow it
+_BASELINES = ("pspnet", "bisenet")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def count(variant: Variant, classes: int, height: int, width: int) -> ArsegCost:
         with torch.no_grad(), ShapesAlone():
             if variant.name == "arseg":
                 return ArsegCost(params, *_arseg(model, head_classes, height, width))
-            return ArsegCost(params, *_other(model, variant.name in _BASELINES, height, width))
+            baseline = weights_name(variant) in _BASELINES
+            return ArsegCost(params, *_other(model, baseline, height, width))
     except REFUSALS as error:
         raise UsageError(f"{variant} does not run at {height}x{width}: {error}") from error
 

@@ -18,6 +18,10 @@ from vssbench.core.variant import Value, Variant, format_value, parse_value, par
         ("  h264 [ bitrate = 3M , gop=12 ] ", Variant("h264", {"bitrate": "3M", "gop": 12})),
         ("arseg[backbone=psp18,scale=0.5]", Variant("arseg", {"backbone": "psp18", "scale": 0.5})),
         ("my-net_2.0[x=1]", Variant("my-net_2.0", {"x": 1})),
+        (
+            "copy[network=icnet[ keep=1, form=mmseg],width=0.5]",
+            Variant("copy", {"network": "icnet[form=mmseg,keep=1]", "width": 0.5}),
+        ),
     ],
 )
 def test_variants_that_read(text: str, expected: Variant) -> None:
@@ -37,6 +41,9 @@ def test_variants_that_read(text: str, expected: Variant) -> None:
         ("net[a=]", "expected key=value"),
         ("net[=1]", "expected key=value"),
         ("net[a=b=c]", "expected key=value"),
+        ("net[a=b[c=1]", "expected key=value"),
+        ("net[a=b[c]]", "'c' in 'b[c]'"),
+        ("net[a=[c=1]]", "expected key=value"),
         ("net[a=1,,b=2]", "empty entry"),
         ("net[a=1,]", "empty entry"),
         ("net[a=1,a=2]", "'a' is given twice"),

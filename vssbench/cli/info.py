@@ -63,7 +63,7 @@ def _describe_method(name: str, cls: Any) -> None:
         variant = fitting(
             file.variant
             if lender == name
-            else Variant(name, {"scale": file.variant.params["scale"]}),
+            else Variant(name, {"scale": file.variant.params.get("scale", 1.0)}),
             file,
         )
         click.echo(f"  {file.path.name}: {variant} on {file.metadata['dataset']}")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vssbench.core import registry
 from vssbench.core.errors import DataError, UsageError, WeightsError
-from vssbench.core.variant import format_value
+from vssbench.core.variant import Variant, format_value
 from vssbench.core.video import IGNORE
 
 #: mean and standard deviation of ImageNet's RGB values in [0, 1], as torchvision and the authors'
@@ -100,7 +100,7 @@ class VideoSegmenter(nn.Module, ABC):
     #: file of the training recipes, beside the module of the class; there need not be one
     recipe: ClassVar[str] = "recipe.toml"
     #: forms of its modules that do less work at inference
-    fast_forms: ClassVar[Sequence[FastForm]] = ()
+    fast_forms: Sequence[FastForm] = ()
     #: name -> how a paper counts operations (:class:`vssbench.cost.conventions.Convention`); for
     #: ``cost --convention``
     conventions: ClassVar[Mapping[str, Any]] = {}
@@ -118,10 +118,12 @@ class VideoSegmenter(nn.Module, ABC):
 
     mean: Tensor
     std: Tensor
+    #: the arguments of the constructor that were given by name
+    _given: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
-        self.__dict__["_parameters_given"] = kwargs
+        self.__dict__["_given"] = kwargs
         return self
 
     def __init__(self, classes: int) -> None:
@@ -136,10 +138,15 @@ class VideoSegmenter(nn.Module, ABC):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
     @classmethod
-    def weights_name(cls, name: str, parameters: dict[str, Any]) -> str:
-        """The method whose weight files fit a variant as they are: its own ``name``, or that of a
-        network it borrows."""
-        return name
+    def lender(cls, variant: Variant) -> Variant:
+        """The variant whose weight files fit: itself, or that of a method whose network it
+        borrows."""
+        return variant
+
+    @classmethod
+    def borrowing(cls, variant: Variant, lent: Variant) -> Variant:
+        """The variant with a :meth:`lender` that is ``lent``, of other parameters than today's."""
+        return lent
 
     @property
     def display(self) -> str:
@@ -147,7 +154,7 @@ class VideoSegmenter(nn.Module, ABC):
 
         By default it is the name of the class, and its parameters that are not at their defaults.
         """
-        defaults, given = registry.parameters(type(self)), self.__dict__["_parameters_given"]
+        defaults, given = registry.parameters(type(self)), self._given
         own = [
             f"{key} {format_value(given[key])}"
             for key in defaults

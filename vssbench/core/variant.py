@@ -1,6 +1,8 @@
 """The bracket grammar of variants, the same for methods, datasets and codecs:
 ``arseg[backbone=psp18,scale=0.5]``.
 
+A value may be a variant itself, in brackets of its own: ``copy[network=icnet[form=mmseg]]``.
+
 A variant is a plug-in's name and the parameters that differ from that plug-in's defaults. Values
 are read as integer, number, boolean or word; rates may carry a suffix (``3M``, ``300k``), which is
 kept as a word for the codec to read.
@@ -18,6 +20,8 @@ Value = int | float | bool | str
 
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 _VARIANT = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(?:\[(.*)\])?\s*", re.DOTALL)
+#: a word, or a variant with brackets of its own
+_VALUE = re.compile(r"[^\[\]=]*|[A-Za-z_][\w.-]*\s*\[.*\]", re.DOTALL)
 _INTEGER = re.compile(r"[+-]?\d+")
 _NUMBER = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+)([eE][+-]?\d+)?")
 
@@ -49,7 +53,7 @@ def parse_variant(text: str) -> Variant:
         raise UsageError(f"cannot read the variant {text!r}: expected NAME or NAME[key=value,...]")
     name, inside = match.groups()
     params: dict[str, Value] = {}
-    for part in (inside or "").split(","):
+    for part in _parts(inside or ""):
         if not part.strip():
             if (inside or "").strip():
                 raise UsageError(
@@ -57,20 +61,33 @@ def parse_variant(text: str) -> Variant:
                 )
             continue
         key, equals, value = (piece.strip() for piece in part.partition("="))
-        if (
-            not equals
-            or not _NAME.fullmatch(key)
-            or not value
-            or any(mark in value for mark in "[]=")
-        ):
+        if not equals or not _NAME.fullmatch(key) or not value or not _VALUE.fullmatch(value):
             raise UsageError(
                 f"cannot read {part.strip()!r} in {text!r}: expected key=value, as in "
                 "arseg[scale=0.5]"
             )
         if key in params:
             raise UsageError(f"{key!r} is given twice in {text!r}")
-        params[key] = parse_value(value)
+        params[key] = _nested(value) if "[" in value else parse_value(value)
     return Variant(name, params)
+
+
+def _nested(text: str) -> str:
+    """A variant as a value: equal ones, in whatever order they were typed, are the same text."""
+    inner = parse_variant(text)
+    return str(Variant(inner.name, dict(sorted(inner.params.items()))))
+
+
+def _parts(text: str) -> list[str]:
+    """What stands between the commas that are in no brackets."""
+    parts, depth = [""], 0
+    for mark in text:
+        depth += (mark == "[") - (mark == "]")
+        if mark == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += mark
+    return parts
 
 
 def parse_value(text: str) -> Value:

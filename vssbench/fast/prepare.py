@@ -280,7 +280,7 @@ def _fast_forms(model: nn.Module) -> tuple[FastForm, ...]:
         form
         for part in model.modules()
         if isinstance(part, VideoSegmenter)
-        for form in type(part).fast_forms
+        for form in part.fast_forms
     ]
     return (*dict.fromkeys(own), *SHARED)
 

@@ -22,7 +22,7 @@ from vssbench.latency.samples import Samples
 from vssbench.latency.settings import GOPS, Settings, Subject
 from vssbench.latency.statistics import KINDS, Ratio, compare, summarise
 from vssbench.latency.verdict import in_words, judge, mean_load
-from vssbench.weights.file import check_fit, open_weights, weights_name
+from vssbench.weights.file import check_fit, closest, open_weights
 
 
 def check(settings: Settings, subjects: Sequence[Subject]) -> None:
@@ -53,9 +53,9 @@ def check(settings: Settings, subjects: Sequence[Subject]) -> None:
 def subject_of(method: str, classes: int, weights: Sequence[Any]) -> Subject:
     """A method as typed, with the file of ``weights`` (paths) that belongs to it, if any."""
     variant = parse_variant(method)
-    names = {variant.name, weights_name(variant)}
-    file = next((path for path in weights if open_weights(path).variant.name in names), None)
-    return Subject(str(variant), meta_model(variant, classes).display, file)
+    file = closest(variant, [open_weights(path) for path in weights], classes)
+    display = meta_model(variant, classes).display
+    return Subject(str(variant), display, None if file is None else file.path)
 
 
 def measure(

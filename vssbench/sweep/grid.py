@@ -19,7 +19,14 @@ from vssbench.protocol import protocol as find_protocol
 from vssbench.run.experiment import Cell, measure
 from vssbench.run.store import Measurement, RunStore
 from vssbench.sweep.defaults import DEFAULT_METHODS
-from vssbench.weights.file import WeightFile, check_fit, choose_shipped, open_weights, weights_name
+from vssbench.weights.file import (
+    WeightFile,
+    check_fit,
+    choose_shipped,
+    closest,
+    open_weights,
+    weights_name,
+)
 
 
 @dataclass(frozen=True)
@@ -94,21 +101,14 @@ def _weights_of(
     """
     # refuses parameters that the method does not have or allow
     meta_model(method, len(dataset.classes))
-    given = [file for file in files if file.variant.name in (method.name, weights_name(method))]
-    if given:
-        best = min(given, key=lambda file: _apart(method, file.variant))
+    best = closest(method, files, len(dataset.classes))
+    if best is not None:
         check_fit(method, dataset.classes, best)
         return method, best
     settled, file = choose_shipped(method, dataset_variant.name, dataset.classes)
     if settled != method:
         messages().print(f"{method}: taken as {settled}, for which {file.path.name} is shipped")
     return settled, file
-
-
-def _apart(asked: Variant, held: Variant) -> int:
-    """Count the parameters in which two variants of a method differ."""
-    first, second = registry.resolved("methods", asked), registry.resolved("methods", held)
-    return sum(first[key] != second[key] for key in first if key in second)
 
 
 def sweep(

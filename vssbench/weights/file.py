@@ -10,7 +10,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -321,8 +321,9 @@ def check_fit(variant: Variant, classes: tuple[str, ...], file: WeightFile) -> N
             f"{file.path} holds weights of {held}, and {variant} was asked for: choose -m "
             f"{held.name!r}"
         )
-    cls = registry.load("methods", variant.name)
-    asked, stored = registry.resolved("methods", variant), registry.resolved("methods", held)
+    own = variant if held.name == variant.name else lender(variant)
+    cls = registry.load("methods", own.name)
+    asked, stored = registry.resolved("methods", own), registry.resolved("methods", held)
     for key, value in asked.items():
         if key in stored and key not in cls.free_parameters and stored[key] != value:
             raise WeightsError(
@@ -337,11 +338,19 @@ def check_fit(variant: Variant, classes: tuple[str, ...], file: WeightFile) -> N
         )
 
 
-def weights_name(variant: Variant) -> str:
-    """The method whose weights a variant runs on: its own, but for a baseline that borrows a
-    per-frame network."""
+def lender(variant: Variant) -> Variant:
+    """The method whose weights a variant runs on, with its parameters: its own, but for a baseline
+    that borrows a per-frame network."""
     cls = registry.load("methods", variant.name)
-    return cls.weights_name(variant.name, registry.resolved("methods", variant))
+    # refuses what the method does not have
+    registry.resolved("methods", variant)
+    lent: Variant = cls.lender(variant)
+    return lent
+
+
+def weights_name(variant: Variant) -> str:
+    """The name of the :func:`lender`."""
+    return lender(variant).name
 
 
 def fitting(variant: Variant, file: WeightFile) -> Variant:
@@ -349,6 +358,11 @@ def fitting(variant: Variant, file: WeightFile) -> Variant:
 
     Those left open at its default stay out.
     """
+    lent = lender(variant)
+    if lent != variant and file.variant.name == lent.name:
+        borrower = registry.load("methods", variant.name)
+        settled: Variant = borrower.borrowing(variant, fitting(lent, file))
+        return settled
     cls = registry.load("methods", variant.name)
     stored, defaults = registry.resolved("methods", file.variant), registry.parameters(cls)
     params = {
@@ -364,6 +378,24 @@ def fitting(variant: Variant, file: WeightFile) -> Variant:
         ):
             params[key] = value
     return Variant(variant.name, params)
+
+
+def closest(variant: Variant, files: Sequence[WeightFile], classes: int) -> WeightFile | None:
+    """The one of the files given for a method that fits best; None where none is of the method.
+
+    First those of as many classes, then the one whose parameters differ least.
+    """
+    lent = lender(variant)
+
+    def apart(file: WeightFile) -> tuple[bool, int]:
+        own = variant if file.variant.name == variant.name else lent
+        asked = registry.resolved("methods", own)
+        stored = registry.resolved("methods", file.variant)
+        differing = sum(asked[key] != stored[key] for key in asked if key in stored)
+        return len(file.classes) != classes, differing
+
+    given = [file for file in files if file.variant.name in (variant.name, lent.name)]
+    return min(given, key=apart, default=None)
 
 
 def shipped_folder() -> Path:
@@ -394,14 +426,15 @@ def choose_shipped(
     it is free (a scale). The closest file wins.
     """
     candidates = []
-    files = shipped(weights_name(variant), dataset, classes)
-    cls = registry.load("methods", variant.name)
-    asked = registry.resolved("methods", variant)
+    lent = lender(variant)
+    files = shipped(lent.name, dataset, classes)
+    cls = registry.load("methods", lent.name)
+    asked = registry.resolved("methods", lent)
     for file in files:
         stored = registry.resolved("methods", file.variant)
         fixed = {
             key: value
-            for key, value in variant.params.items()
+            for key, value in lent.params.items()
             if key in stored and key not in cls.free_parameters
         }
         if any(stored[key] != value for key, value in fixed.items()):
