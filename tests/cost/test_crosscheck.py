@@ -112,7 +112,7 @@ class Layers(nn.Module):
         self.norm = nn.BatchNorm2d(4)
         self.second = nn.ConvTranspose2d(4, 2, 2, stride=2, bias=False)
 
-    def keyframe(self, image):
+    def begin(self, image):
         x = self.norm(self.first(image)).relu()
         x = nn.functional.interpolate(self.second(x), scale_factor=2, mode="bilinear")
         return x @ x.transpose(2, 3), None

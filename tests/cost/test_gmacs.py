@@ -180,6 +180,7 @@ def test_what_a_network_raises_of_itself_is_told_in_words(counted, monkeypatch):
     monkeypatch.setattr(
         "vssbench.core.registry.create", lambda kind, variant, classes: Picky(classes)
     )
+    monkeypatch.setattr("vssbench.core.registry.load", lambda kind, name: Picky)
     with pytest.raises(
         UsageError, match="picky does not run at 8x10: a width of 10 is no multiple of 4"
     ):
