@@ -287,7 +287,7 @@ class Filmed:
 
     def check(self, label: Path) -> None:
         """Check that each mask is of the pictures' size. Raises DataError where one is not."""
-        check_size(label, (self.movie.width, self.movie.height), self.movie.path)
+        check_size(label, self.movie.size[::-1], self.movie.path)
 
     def clip(self, read_label: partial[LabelMap]) -> Clip:
         """The clip, checked. Raises DataError."""
@@ -298,7 +298,7 @@ class Filmed:
         paths = [self.movie.path, *(self.labels[number] for number in sorted(self.labels))]
         labelled = {number - self.first: path for number, path in self.labels.items()}
         return Clip(
-            self.name, len(self.movie), self.movie.height, self.movie.width,
+            self.name, len(self.movie), *self.movie.size,
             self.fps or self.movie.fps or FPS,
             self.movie.image, partial(_label, labels=labelled, read_label=read_label),
             fingerprint(paths, str(self.first)), labelled=outline.labelled,

@@ -22,8 +22,9 @@ from vssbench.core.progress import Tracker, track
 from vssbench.core.variant import Variant
 from vssbench.core.video import Image
 from vssbench.data.alignment import Thumbnail, check_place, find_offset, thumbnail
-from vssbench.data.movie import pictures, rgb
+from vssbench.data.colour import rgb
 from vssbench.data.stills import Size, Still, image_size, read_image
+from vssbench.data.videofile import pictures
 from vssbench.datasets.camvid.raw_video import (
     FOLDER,
     FOOTAGE,

@@ -54,7 +54,7 @@ def test_a_video_file_in_any_order(tmp_path):
     assert (clip.length, clip.height, clip.width, clip.fps) == (5, 48, 64, 25.0)
     for index in (0, 1, 4, 2, 2, 0):
         assert np.abs(clip.image(index).astype(int) - pictures[index]).max() <= 6
-    with pytest.raises(DataError, match="frame 5 is not there"):
+    with pytest.raises(DataError, match="picture 5 is not there"):
         clip.image(5)
 
 

@@ -17,15 +17,14 @@ from vssbench.codec.contents import contents
 from vssbench.codec.decode import decode
 from vssbench.data import opening
 from vssbench.data.footage import footage
-from vssbench.data.movie import pictures
 from vssbench.data.opening import open_video
-from vssbench.segment.source import open_source
+from vssbench.data.videofile import open_videofile, pictures
 
 TEXT, NO_TEXT = b"cafXYZ", b"caf\xe9\xff\xfe"
 
 READERS: dict[str, Callable[[Path], object]] = {
     "decode": lambda path: list(decode(path, None)),
-    "segment": open_source,
+    "segment": open_videofile,
     "codec show": contents,
     "footage": footage,
     "datasets": lambda path: list(pictures(path)),

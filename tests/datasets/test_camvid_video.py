@@ -14,7 +14,8 @@ from PIL import Image as Pillow
 from tests.datasets import fakes
 from vssbench.core.dataset import Preparation
 from vssbench.core.errors import DataError, UsageError
-from vssbench.data.movie import pictures, rgb
+from vssbench.data.colour import rgb
+from vssbench.data.videofile import pictures
 from vssbench.datasets.camvid import CamVid
 from vssbench.datasets.camvid.prepare import MATRICES, take
 from vssbench.datasets.camvid.raw_video import FOOTAGE

@@ -11,7 +11,7 @@ import pytest
 from vssbench.core.errors import DataError, UsageError
 from vssbench.datasets.synthetic.clips import Recipe
 from vssbench.metrics.confusion import confusion_matrix
-from vssbench.metrics.consistency import ConsistencyMeter, grey, tc, vc, vc_windows, warp_labels
+from vssbench.metrics.consistency import ConsistencyMeter, tc, vc, vc_windows, warp_labels
 from vssbench.metrics.iou import mean_iou
 from vssbench.metrics.meter import Seen
 
@@ -214,12 +214,6 @@ def test_a_warp_by_nothing_changes_nothing_and_by_half_a_pixel_rounds_up() -> No
     warped, seen = warp_labels(labels, np.full((7, 9, 2), (0.5, 0.0), np.float32))
     np.testing.assert_array_equal(warped[:, :-1], labels[:, 1:])
     assert not seen[:, -1].any()
-
-
-def test_grey_is_the_luma_of_bt601() -> None:
-    random = np.random.default_rng(0)
-    image = random.integers(0, 256, (5, 6, 3)).astype(np.uint8)
-    assert np.abs(grey(image) - image @ np.array([0.299, 0.587, 0.114])).max() < 1.5
 
 
 def test_what_does_not_fit_is_refused_in_words() -> None:

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from av.video.reformatter import ColorRange, Colorspace
 
 from tests.segment.conftest import turn
 from vssbench.codec.decode import decode
 from vssbench.core.motion import MotionField
 from vssbench.core.video import Frame
+from vssbench.data.videofile import VideoFile, open_videofile, turned
 from vssbench.segment.pictures import (
     Pictures,
     resized_motion,
     resized_residual,
-    turned,
     turned_motion,
-    untagged,
     viewed,
 )
-from vssbench.segment.source import Source, open_source
 
 COLOUR = (200, 60, 30)
-SOURCE = Source(
+FILE = VideoFile(
     Path("drive.mp4"),
     "h264",
     64,
@@ -71,24 +67,13 @@ SOURCE = Source(
 def test_colours_follow_the_tags(make, options, encoder, name) -> None:
     size = options.get("size", (64, 96))
     path = make(name, encoder, length=2, image=np.full((*size, 3), COLOUR, np.uint8), **options)
-    for frame in decode(path, None, convert=Pictures(open_source(path))):
+    for frame in decode(path, None, convert=Pictures(open_videofile(path))):
         assert frame.image.shape == (*size, 3)
         assert np.abs(frame.image.astype(int) - COLOUR).max() <= 6
 
 
-def test_what_untagged_pictures_are_taken_for() -> None:
-    assert untagged(480, 640) == Colorspace.ITU601
-    assert untagged(720, 1280) == Colorspace.ITU709
-    picture = av.VideoFrame(96, 64, "yuv420p")
-    assert Pictures(SOURCE).tags(picture) == (Colorspace.ITU601, ColorRange.MPEG)
-    assert Pictures(replace(SOURCE, colour=1, full_range=2)).tags(picture) == (
-        Colorspace.ITU709,
-        ColorRange.JPEG,
-    )
-
-
 def test_times_begin_at_0_and_never_stand_still() -> None:
-    pictures = Pictures(SOURCE)
+    pictures = Pictures(FILE)
     for stamp in (5000, 5033, None, 5100, 5100, 5050, 5200):
         picture = av.VideoFrame(96, 64, "yuv420p")
         picture.pts = stamp
@@ -98,7 +83,7 @@ def test_times_begin_at_0_and_never_stand_still() -> None:
 
 def test_a_clock_that_begins_anew() -> None:
     """Joined files: one frame (40 ms) after the last, then on from there."""
-    pictures = Pictures(SOURCE)
+    pictures = Pictures(FILE)
     for stamp in (0, 40, 2040, 0, 40, 80):
         picture = av.VideoFrame(96, 64, "yuv420p")
         picture.pts = stamp
@@ -108,7 +93,9 @@ def test_a_clock_that_begins_anew() -> None:
 
 def test_reordered_pictures_in_a_container_without_their_times(make) -> None:
     """AVI tells when packets are decoded: the pictures still follow each other frame by frame."""
-    source = open_source(make("a.avi", options={"x264-params": "bframes=3:b-adapt=0"}, length=14))
+    source = open_videofile(
+        make("a.avi", options={"x264-params": "bframes=3:b-adapt=0"}, length=14)
+    )
     pictures = Pictures(source)
     shown = list(decode(source.path, None, convert=pictures))
     assert {"P", "B"} <= {frame.picture_type for frame in shown}
@@ -129,7 +116,7 @@ def test_reordered_pictures_in_a_container_without_their_times(make) -> None:
 def test_how_a_file_wants_to_be_turned(make, matrix, rotation, mirrored) -> None:
     path = make("a.mp4", length=2)
     turn(path, matrix)
-    source = open_source(path)
+    source = open_videofile(path)
     assert (source.rotation % 360, source.mirrored) == (rotation % 360, mirrored)
     assert any("mirrored" in remark for remark in source.remarks()) == mirrored
 

@@ -10,14 +10,14 @@ from av.stream import Disposition
 from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.codec.vectors.h264 import H264Vectors
 from vssbench.core.errors import DataError, MotionUnavailable
-from vssbench.segment.source import open_source
+from vssbench.data.videofile import open_videofile
 from vssbench.segment.vectors import choose, instead
 
 MOTION = frozenset({"motion"})
 
 
 def test_the_streams_own(make) -> None:
-    source = open_source(make("a.mp4"))
+    source = open_videofile(make("a.mp4"))
     assert (source.codec, source.size, source.frames, source.rotation) == ("h264", (64, 96), 8, 0)
     for wanted in ("auto", "codec"):
         choice = choose(source, MOTION, wanted)
@@ -34,7 +34,7 @@ def test_the_streams_own(make) -> None:
 def test_x264s_defaults_are_refused_or_estimated(make) -> None:
     """Several references, B-pyramid and weighted prediction: nobody can say which picture a vector
     points to."""
-    source = open_source(make("a.mp4", options={}, length=12))
+    source = open_videofile(make("a.mp4", options={}, length=12))
     with pytest.raises(
         MotionUnavailable, match=r"H\.264 stream.*--motion estimated.*--reencode 'h264"
     ):
@@ -45,7 +45,7 @@ def test_x264s_defaults_are_refused_or_estimated(make) -> None:
 
 
 def test_a_codec_without_a_reader(make) -> None:
-    source = open_source(make("a.avi", "mjpeg", pixel_format="yuvj420p", options={}))
+    source = open_videofile(make("a.avi", "mjpeg", pixel_format="yuvj420p", options={}))
     assert (
         "no reader here knows the motion vectors of mjpeg" in choose(source, MOTION, "auto").words
     )
@@ -56,7 +56,7 @@ def test_without_opencv(make, monkeypatch: pytest.MonkeyPatch) -> None:
         raise MotionUnavailable("motion=estimated needs OpenCV")
 
     monkeypatch.setattr(EstimatedVectors, "check", absent)
-    source = open_source(make("a.avi", "mjpeg", pixel_format="yuvj420p", options={}))
+    source = open_videofile(make("a.avi", "mjpeg", pixel_format="yuvj420p", options={}))
     with pytest.raises(MotionUnavailable, match=r"no reader here.*needs OpenCV"):
         instead(source, MOTION, "auto", MotionUnavailable("no reader here"))
 
@@ -75,7 +75,7 @@ def test_nobody_is_told_to_remove_his_own_video(
         raise DataError(words)
 
     monkeypatch.setattr(H264Vectors, "packet", fails)
-    source = open_source(make("a.mp4"))
+    source = open_videofile(make("a.mp4"))
     choice = choose(source, MOTION, "auto")
     assert choice.name == "estimated"
     assert "broken" in choice.words
@@ -89,11 +89,11 @@ def test_files_that_are_no_videos(tmp_path) -> None:
     text = tmp_path / "a.mp4"
     text.write_text("no video at all " * 100)
     with pytest.raises(DataError, match="cannot be read as a video"):
-        open_source(text)
+        open_videofile(text)
     with pytest.raises(DataError, match="no file"):
-        open_source(tmp_path / "absent.mp4")
+        open_videofile(tmp_path / "absent.mp4")
     with pytest.raises(DataError, match="is a folder"):
-        open_source(tmp_path)
+        open_videofile(tmp_path)
 
 
 def test_sound_with_a_cover_is_no_video(tmp_path) -> None:
@@ -109,4 +109,4 @@ def test_sound_with_a_cover_is_no_video(tmp_path) -> None:
         container.mux(sound.encode(silence))
         container.mux(sound.encode())
     with pytest.raises(DataError, match="begins with a cover picture"):
-        open_source(path)
+        open_videofile(path)

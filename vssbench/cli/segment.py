@@ -116,10 +116,10 @@ def segment(
     from vssbench.core import registry
     from vssbench.core.progress import messages, track
     from vssbench.core.variant import parse_variant
+    from vssbench.data.videofile import open_videofile
     from vssbench.segment.drawing import Painter, palette_of
     from vssbench.segment.job import Job, Work
     from vssbench.segment.output import stopped_cleanly
-    from vssbench.segment.source import open_source
     from vssbench.segment.weights import weights_for
 
     check_device(device)
@@ -131,7 +131,7 @@ def segment(
             "codec's brackets"
         )
     codec = registry.create("codecs", parse_variant(reencode)) if reencode is not None else None
-    source = open_source(video.expanduser())
+    source = open_videofile(video.expanduser())
     painter = Painter(file.classes, palette_of(file.classes), alpha, legend)
     job = Job(
         source,

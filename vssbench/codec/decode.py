@@ -14,12 +14,12 @@ import av
 
 from vssbench.codec.accumulate import Accumulator
 from vssbench.codec.boundaries import Boundaries
-from vssbench.codec.colour import ToRgb
 from vssbench.codec.motion import MotionSettings
 from vssbench.codec.prediction import predict, residual
 from vssbench.codec.vectors.reader import BlockVectors, VectorReader
 from vssbench.core.errors import DataError
 from vssbench.core.video import Frame, Image
+from vssbench.data.colour import ToRgb
 from vssbench.data.opening import open_video
 
 BITS = 8

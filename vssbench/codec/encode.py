@@ -15,7 +15,7 @@ from typing import BinaryIO
 import av
 import numpy as np
 from av.video.frame import PictureType
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from vssbench.codec import x264
 from vssbench.codec.ahead import ahead
@@ -23,19 +23,16 @@ from vssbench.codec.apart import Task, encode_apart
 from vssbench.codec.quality import Checker, CodedFrame
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Image
+from vssbench.data.colour import BT601, PIXEL_FORMAT
 
 CONTAINER = "matroska"
 #: the same images give the same bytes; otherwise a file holds a random number
 CONTAINER_OPTIONS = {"fflags": "+bitexact"}
 #: planes are 4:2:0: width and height must be even; without loss, colours keep their resolution too
-PIXEL_FORMAT, LOSSLESS_PIXEL_FORMAT = "yuv420p", "yuv444p"
-#: converted and tagged alike: builds of FFmpeg differ in what they take an untagged stream for
-COLOUR_SPACE = Colorspace.ITU601
-COLOUR_RANGE = ColorRange.MPEG
+LOSSLESS_PIXEL_FORMAT = "yuv444p"
 #: code point of BT.601 (625 lines) in a stream's header
 COLOUR_TAG = 5
-#: rounded well (the default darkens by about one grey level); chroma is taken to lie midway between
-#: the pixels it covers
+#: rounded well, as TO_RGB is; both take chroma to lie midway between the pixels it covers
 TO_YUV = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 #: images made ahead of the encoder
 IMAGES_AHEAD = 4
@@ -171,7 +168,7 @@ def _encode(
         settings.gop,
         settings.bframes,
     )
-    context.colorspace, context.color_range = COLOUR_TAG, COLOUR_RANGE
+    context.colorspace, context.color_range = COLOUR_TAG, BT601.range
     if settings.quantisers is not None:
         context.qmin, context.qmax = settings.quantisers
     reformatter, checker = VideoReformatter(), Checker(context, settings.gop, fps)
@@ -180,8 +177,8 @@ def _encode(
         frame = reformatter.reformat(
             frame,
             format=settings.pixel_format,
-            dst_colorspace=COLOUR_SPACE,
-            dst_color_range=COLOUR_RANGE,
+            dst_colorspace=BT601.matrix,
+            dst_color_range=BT601.range,
             interpolation=TO_YUV,
         )
         frame.pts, frame.time_base, frame.pict_type = count, 1 / fps, settings.told_type(count)

@@ -17,6 +17,7 @@ from PIL import Image as Pillow
 
 from vssbench.core.errors import DataError
 from vssbench.core.video import Image
+from vssbench.data.colour import grey
 
 #: width and height at which pictures are compared
 THUMBNAIL = (120, 90)
@@ -43,7 +44,7 @@ class Offset:
 def thumbnail(image: Image) -> Thumbnail:
     """An image as it is compared: grey, small, of mean 0 and standard deviation 1."""
     small = np.asarray(
-        Pillow.fromarray(image).convert("L").resize(THUMBNAIL, Pillow.Resampling.BOX), np.float32
+        Pillow.fromarray(grey(image)).resize(THUMBNAIL, Pillow.Resampling.BOX), np.float32
     )
     return (small - small.mean()) / max(float(small.std()), 1.0)
 

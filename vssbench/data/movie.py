@@ -2,76 +2,64 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
-from av.video.reformatter import Colorspace
 
 from vssbench.core.errors import DataError
 from vssbench.core.video import Image
-from vssbench.data.opening import TO_RGB, open_video
+from vssbench.data.opening import open_video
+from vssbench.data.videofile import VideoFile, open_videofile, pictures, turned
 
+log = logging.getLogger(__name__)
 #: so many pictures ahead are decoded through rather than sought
 _NEAR = 32
-
-
-def pictures(path: Path) -> Iterator[av.VideoFrame]:
-    """The pictures of a file's first video stream in display order. Raises DataError where it
-    cannot be read."""
-    try:
-        with open_video(str(path)) as container:
-            stream = _video(container, path)
-            stream.thread_type = "AUTO"
-            yield from container.decode(stream)
-    except (av.FFmpegError, OSError) as error:
-        raise DataError(
-            f"{path} cannot be read as a video: {error.strerror or error}; copy it again from the "
-            "source, or convert it"
-        ) from error
-
-
-def rgb(picture: av.VideoFrame, matrix: Colorspace | None = None) -> Image:
-    """A decoded picture as uint8 RGB (H, W, 3), by a colour matrix, or the one that the file
-    names."""
-    converted = picture.reformat(format="rgb24", src_colorspace=matrix, interpolation=TO_RGB)
-    return np.asarray(converted.to_ndarray())
 
 
 @dataclass
 class Movie:
     """A video file whose pictures are asked for by number: fast in order, by seeking otherwise.
 
-    A class that pickles, and opens the file anew in every process: data loaders fork. ``times`` are
-    the time stamps of its pictures; a file whose pictures have none, or none that ascend, is read
-    from its beginning in place of sought. Raises DataError for a file that is no video, or a
-    picture that is not there.
+    A class that pickles, and opens the file anew in every process: data loaders fork. Pictures are
+    the right way up. ``times`` are their time stamps; a file whose pictures have none, or none that
+    ascend, is read from its beginning in place of sought. All pictures are decoded once, before the
+    first is given, and remarks on the file are logged. Raises DataError for a file that is no
+    video or is damaged, or a picture that is not there.
     """
 
     path: Path
-    times: tuple[int | None, ...] = ()
-    fps: float = 0.0
-    height: int = 0
-    width: int = 0
+    file: VideoFile = field(init=False)
+    times: tuple[int | None, ...] = field(init=False)
     _open: _Reading | None = field(default=None, repr=False, compare=False)
     _lock: Any = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not self.times:
-            self.times, self.fps, self.height, self.width = _survey(self.path)
+        self.file = open_videofile(self.path)
+        self.times = _survey(self.path)
+        for remark in self.file.remarks():
+            log.warning("%s: %s", self.path, remark)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": None, "_lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of a picture the right way up."""
+        return self.file.size
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, the mean."""
+        return float(self.file.rate)
 
     def __len__(self) -> int:
         return len(self.times)
@@ -84,22 +72,23 @@ class Movie:
             )
         with self._lock:
             if self._open is None or self._open.process != os.getpid():
-                self._open = _Reading(self.path, self.times)
+                self._open = _Reading(self.file, self.times)
             return self._open.image(index)
 
 
 class _Reading:
     """An open file, and where in it the reading stands."""
 
-    def __init__(self, path: Path, times: tuple[int | None, ...]) -> None:
-        self.path, self.times, self.process = path, times, os.getpid()
+    def __init__(self, file: VideoFile, times: tuple[int | None, ...]) -> None:
+        self.path, self.times, self.process = file.path, times, os.getpid()
+        self.rotation, self.to_rgb = file.rotation, file.to_rgb()
         self.places = {time: place for place, time in enumerate(times) if time is not None}
         self.held: tuple[int, Image] | None = None
         self._begin()
 
     def _begin(self) -> None:
         self.container = open_video(str(self.path))
-        self.stream = _video(self.container, self.path)
+        self.stream = self.container.streams.video[0]
         self.stream.thread_type = "AUTO"
         self.decoded = self.container.decode(self.stream)
         self.next = 0
@@ -114,7 +103,8 @@ class _Reading:
                 f"picture {index} of {self.path} cannot be decoded: {error.strerror or error}; "
                 "copy the file again"
             ) from error
-        self.held = index, rgb(picture)
+        image = self.to_rgb(picture, picture.height, picture.width)
+        self.held = index, turned(image, self.rotation)
         return self.held[1]
 
     def _find(self, index: int) -> av.VideoFrame:
@@ -162,15 +152,14 @@ class _Reading:
         return None
 
 
-def _survey(path: Path) -> tuple[tuple[int | None, ...], float, int, int]:
-    """Read time stamps, frames a second, height and width in one pass over the pictures.
+def _survey(path: Path) -> tuple[int | None, ...]:
+    """Return the time stamps of a file's pictures, in order, in one pass over all of them.
 
-    The time stamps are in order.
-
-    Time stamps are None where one is missing or they do not ascend.
+    Time stamps are None where one is missing or they do not ascend. Raises DataError for damage and
+    for pictures of two sizes.
     """
     times: list[int | None] = []
-    size, rate = (0, 0), Fraction(0)
+    size = (0, 0)
     for picture in pictures(path):
         times.append(picture.pts)
         size = size if size[0] else (picture.height, picture.width)
@@ -180,19 +169,8 @@ def _survey(path: Path) -> tuple[tuple[int | None, ...], float, int, int]:
                 f"before it {size[1]}x{size[0]}: cut the file in two there, or convert it; a clip "
                 "has one size"
             )
-    if not times:
-        raise DataError(f"{path} holds no picture: expected a video")
     if not all(
         one is not None and other is not None and one < other for one, other in pairwise(times)
     ):
         times = [None] * len(times)
-    with open_video(str(path)) as container:
-        stream = _video(container, path)
-        rate = stream.average_rate or stream.guessed_rate or Fraction(0)
-    return tuple(times), float(rate), *size
-
-
-def _video(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    if not container.streams.video:
-        raise DataError(f"{path} holds no video stream: expected a video file")
-    return container.streams.video[0]
+    return tuple(times)

@@ -1,16 +1,11 @@
-"""Opening a video file for reading, alike in every release of PyAV, and how its pictures become
-RGB."""
+"""Opening a video file for reading, alike in every release of PyAV."""
 
 from __future__ import annotations
 
 from typing import Any, BinaryIO
 
 import av
-from av.video.reformatter import Interpolation
 
-#: how pictures become RGB: rounded well (the default darkens by about one grey level), chroma taken
-#: to lie midway between the pixels it covers
-TO_RGB = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 #: the first release that takes metadata which are no text as they are, and has no setting for it
 _LENIENT = 19
 

@@ -29,6 +29,7 @@ import numpy.typing as npt
 from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import IGNORE, Image, LabelMap
+from vssbench.data.colour import grey
 from vssbench.metrics.confusion import ConfusionMatrix, confusion_matrix
 from vssbench.metrics.iou import Floats, mean_iou
 from vssbench.metrics.meter import Arrays, Flow, Ints, Seen
@@ -212,12 +213,6 @@ class _Run:
         of them do."""
         assert self._lasting is not None
         return self._lasting >= length
-
-
-def grey(image: Image) -> npt.NDArray[np.uint8]:
-    """Luma of RGB uint8 (H, W, 3) by the weights of ITU-R BT.601, uint8 (H, W)."""
-    red, green, blue = np.moveaxis(image.astype(np.uint16), 2, 0)
-    return ((77 * red + 150 * green + 29 * blue + 128) >> 8).astype(np.uint8)
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import av
-
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.spec import Codec
-from vssbench.core.errors import DataError
 from vssbench.core.video import Clip, Frame, Image
-from vssbench.data.opening import open_video
-from vssbench.segment.pictures import Pictures, turned
-from vssbench.segment.source import Source
+from vssbench.data.videofile import VideoFile, turned
+from vssbench.data.videofile import pictures as decoded
+from vssbench.segment.pictures import Pictures
 
 
 def coded(
-    source: Source, motion: MotionSource | None, pictures: Pictures, max_gop: int | None
+    source: VideoFile, motion: MotionSource | None, pictures: Pictures, max_gop: int | None
 ) -> Iterator[Frame]:
     """The stream's own frames, as they lie in it; see :func:`decode`. Without vectors several are
     decoded at a time."""
@@ -28,7 +25,7 @@ def coded(
 
 
 def recoded(
-    source: Source, codec: Codec, pictures: Pictures, needs: frozenset[str]
+    source: VideoFile, codec: Codec, pictures: Pictures, needs: frozenset[str]
 ) -> Iterator[Frame]:
     """The frames, the right way up, after one of our codecs, which encodes the whole video to a
     temporary file first.
@@ -36,7 +33,7 @@ def recoded(
     Raises DataError where the source cannot be read.
     """
     clip = Clip(
-        source.path.name, sum(1 for _ in _decoded(source)), *source.size, float(source.rate),
+        source.path.name, sum(1 for _ in decoded(source.path)), *source.size, float(source.rate),
         _InOrder(source, pictures),
         lambda index: None, str(source.path.resolve()),
     )  # fmt: skip
@@ -47,13 +44,13 @@ def recoded(
 class _InOrder:
     """The source's images by index, each asked for once and in order."""
 
-    source: Source
+    source: VideoFile
     pictures: Pictures
 
     def __post_init__(self) -> None:
         self._images = (
             turned(self.pictures(picture, picture.height, picture.width), self.source.rotation)
-            for picture in _decoded(self.source)
+            for picture in decoded(self.source.path)
         )
         self._next = 0
 
@@ -62,15 +59,3 @@ class _InOrder:
             raise ValueError(f"image {index} is asked for, and {self._next} comes next")
         self._next += 1
         return next(self._images)
-
-
-def _decoded(source: Source) -> Iterator[av.VideoFrame]:
-    try:
-        with open_video(str(source.path)) as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            yield from container.decode(stream)
-    except (av.FFmpegError, OSError) as error:
-        raise DataError(
-            f"{source.path} cannot be decoded to its end: {error.strerror or error}; it is broken"
-        ) from error

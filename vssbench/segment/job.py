@@ -23,13 +23,13 @@ from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import Variant
 from vssbench.core.video import Frame, Image
 from vssbench.cost.gmacs import Cost, count
+from vssbench.data.videofile import VideoFile, turned
 from vssbench.fast.prepare import prepare
 from vssbench.run.experiment import FRAMES_AHEAD, Stream
 from vssbench.segment.drawing import Painter
 from vssbench.segment.frames import coded, recoded
 from vssbench.segment.output import FolderWriter, VideoWriter, Writer, check_out, drafted, is_folder
-from vssbench.segment.pictures import Pictures, turned, viewed
-from vssbench.segment.source import Source
+from vssbench.segment.pictures import Pictures, viewed
 from vssbench.segment.vectors import AUTO, OWN, Choice, choose, instead
 from vssbench.weights.file import WeightFile, load_into
 
@@ -55,7 +55,7 @@ class Job:
     there.
     """
 
-    source: Source
+    source: VideoFile
     method: Variant
     weights: WeightFile
     out: Path

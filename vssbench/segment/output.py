@@ -23,10 +23,10 @@ from vssbench.codec.encode import TO_YUV
 from vssbench.core import files
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Image
+from vssbench.data.colour import untagged
 from vssbench.data.opening import open_video
+from vssbench.data.videofile import VideoFile
 from vssbench.segment.drawing import Palette
-from vssbench.segment.pictures import untagged
-from vssbench.segment.source import Source
 
 SUFFIXES = (".mp4", ".mkv", ".mov", ".m4v")
 _OPTIONS = {"crf": "20", "preset": "veryfast"}
@@ -144,7 +144,7 @@ class VideoWriter(Writer):
     row or column that repeats the edge. Raises DataError where the container cannot hold the sound.
     """
 
-    def __init__(self, path: Path, source: Source, audio: bool) -> None:
+    def __init__(self, path: Path, source: VideoFile, audio: bool) -> None:
         self._source = source
         self._upright = source.aspect if source.rotation % 180 == 0 else 1 / source.aspect
         options = {"movflags": "+faststart"} if path.suffix.lower() != ".mkv" else {}
@@ -202,7 +202,9 @@ class VideoWriter(Writer):
 class _Sound:
     """The source's first audio stream, packet by packet beside the pictures."""
 
-    def __init__(self, source: Source, target: av.container.OutputContainer, suffix: str) -> None:
+    def __init__(
+        self, source: VideoFile, target: av.container.OutputContainer, suffix: str
+    ) -> None:
         self._container = open_video(str(source.path))
         if not self._container.streams.audio:
             self._container.close()

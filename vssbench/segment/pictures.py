@@ -5,41 +5,19 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import av
 import numpy as np
 import numpy.typing as npt
 import torch
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from PIL import Image as Pillow
 
-from vssbench.codec.colour import ToRgb
-from vssbench.codec.encode import PIXEL_FORMAT
 from vssbench.core.motion import MotionField
 from vssbench.core.video import Frame, Image
-from vssbench.data.opening import TO_RGB
-from vssbench.segment.source import UNSPECIFIED, Source
+from vssbench.data.videofile import VideoFile, turned
 
-#: matrix coefficients of H.273 -> libswscale's; 8 (YCgCo) and rarer ones it does not know
-_MATRICES = {
-    1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601,
-    7: Colorspace.SMPTE240M,
-    9: Colorspace.BT2020, 10: Colorspace.BT2020,
-}  # fmt: skip
-#: rows and columns of the largest picture of standard definition, whose colours are BT.601's where
-#: nothing is said
-SD_HEIGHT, SD_WIDTH = 576, 1024
 #: seconds by which time stamps of one recording never go back
 _STEP_BACK = 1
-
-
-Pixel = TypeVar("Pixel", np.uint8, np.int16)
-
-
-def untagged(height: int, width: int) -> Colorspace:
-    """Return the colours that players assume for a picture without any, by its size."""
-    return Colorspace.ITU601 if height <= SD_HEIGHT and width <= SD_WIDTH else Colorspace.ITU709
 
 
 @dataclass
@@ -52,44 +30,19 @@ class Pictures:
     that were joined: one frame after the last.
     """
 
-    source: Source
-    _fast: ToRgb = field(default_factory=ToRgb)
-    _reformatter: VideoReformatter = field(default_factory=VideoReformatter)
+    source: VideoFile
     _times: deque[int] = field(default_factory=deque)
     _first: int | None = None
     _last: int = -1
+
+    def __post_init__(self) -> None:
+        self._to_rgb = self.source.to_rgb()
 
     def __call__(self, picture: av.VideoFrame, height: int, width: int) -> Image:
         """uint8 RGB (height, width, 3), the upper left pixels of the picture, as it lies in the
         stream."""
         self._times.append(self._time(picture.dts if self.source.decode_times else picture.pts))
-        matrix, whole = self.tags(picture)
-        if (
-            matrix == Colorspace.ITU601
-            and whole == ColorRange.MPEG
-            and picture.format.name == PIXEL_FORMAT
-        ):
-            return self._fast(picture, height, width)
-        rgb = self._reformatter.reformat(
-            picture,
-            format="rgb24",
-            src_colorspace=matrix,
-            src_color_range=whole,
-            interpolation=TO_RGB,
-        )
-        return np.ascontiguousarray(rgb.to_ndarray()[:height, :width])
-
-    def tags(self, picture: av.VideoFrame) -> tuple[Colorspace, ColorRange]:
-        """Matrix and range: the picture's own, else the container's, else what its size and format
-        suggest."""
-        code = next(
-            (tag for tag in (int(picture.colorspace), self.source.colour) if tag != UNSPECIFIED),
-            UNSPECIFIED,
-        )
-        matrix = _MATRICES.get(code, untagged(picture.height, picture.width))
-        full = (int(picture.color_range) or self.source.full_range) == ColorRange.JPEG
-        rgb = picture.format.is_rgb or picture.format.name.startswith("yuvj")
-        return matrix, ColorRange.JPEG if full or rgb else ColorRange.MPEG
+        return self._to_rgb(picture, height, width)
 
     def next_time(self) -> int:
         """Return the time of the next frame, in the source's time base, from 0 for the first."""
@@ -122,11 +75,6 @@ class ViewedField(MotionField):
     def dense(self) -> npt.NDArray[np.float32]:
         """See MotionField: in pixels of the picture as it is viewed."""
         return resized_motion(turned_motion(super().dense(), self.rotation), self.size)
-
-
-def turned(array: npt.NDArray[Pixel], rotation: int) -> npt.NDArray[Pixel]:
-    """Turn (H, W, ...) anticlockwise by a multiple of 90 degrees."""
-    return np.ascontiguousarray(np.rot90(array, rotation // 90 % 4)) if rotation else array
 
 
 def turned_motion(motion: npt.NDArray[np.float32], rotation: int) -> npt.NDArray[np.float32]:

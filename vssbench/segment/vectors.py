@@ -15,7 +15,7 @@ from vssbench.codec.vectors.h264 import H264Vectors
 from vssbench.codec.vectors.reader import VectorReader
 from vssbench.core.errors import DataError, MotionUnavailable
 from vssbench.data.opening import open_video
-from vssbench.segment.source import Source
+from vssbench.data.videofile import VideoFile
 
 AUTO, OWN, ESTIMATED, NONE = "auto", "codec", "estimated", "none"
 WANTED = (AUTO, OWN, ESTIMATED)
@@ -34,7 +34,7 @@ class Choice:
     source: MotionSource | None
 
 
-def choose(source: Source, needs: frozenset[str], wanted: str) -> Choice:
+def choose(source: VideoFile, needs: frozenset[str], wanted: str) -> Choice:
     """The source of motion for a method. Raises MotionUnavailable where what is wanted cannot be
     had."""
     if not needs & {"motion", "residual"}:
@@ -52,7 +52,7 @@ def of_the_users_own(reason: Exception) -> str:
     return _ADVICE.sub("", str(reason))
 
 
-def instead(source: Source, needs: frozenset[str], wanted: str, reason: Exception) -> Choice:
+def instead(source: VideoFile, needs: frozenset[str], wanted: str, reason: Exception) -> Choice:
     """Estimate motion where the stream's own vectors are refused.
 
     Where that is impossible, MotionUnavailable says what else can be done.
@@ -82,7 +82,7 @@ def estimated(residual: bool, reason: str) -> Choice:
     return Choice(ESTIMATED, words, MotionSource(EstimatedVectors, residual=residual))
 
 
-def _own(source: Source, residual: bool) -> Choice:
+def _own(source: VideoFile, residual: bool) -> Choice:
     codec = codec_of(source.codec)
     if codec is None:
         raise MotionUnavailable(f"no reader here knows the motion vectors of {source.codec}")
@@ -91,7 +91,7 @@ def _own(source: Source, residual: bool) -> Choice:
     return Choice(OWN, words, MotionSource(codec.reader, codec.motion, residual))
 
 
-def _examine(source: Source, reader: type[VectorReader]) -> None:
+def _examine(source: VideoFile, reader: type[VectorReader]) -> None:
     """Read the headers of the whole stream, where these alone decide.
 
     This is better now than in the middle of the work.

@@ -22,13 +22,12 @@ from pydantic.dataclasses import dataclass as checked
 
 from vssbench.core.errors import UsageError
 from vssbench.core.video import IGNORE, Image, LabelMap
+from vssbench.data.colour import GREY_SHARES
 
 Motion = npt.NDArray[np.float32]
 Share = Annotated[float, Field(ge=0, le=1)]
 #: what fills an image beyond its border: about the mean that normalisation takes to 0
 GREY = 116
-#: red, green and blue in the brightness of a pixel (BT.601)
-GREY_SHARES = (0.299, 0.587, 0.114)
 #: share of the stills that are rotated, as in PSPNet's code
 ROTATED = 0.5
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from vssbench.codec.encode import LOSSLESS_PIXEL_FORMAT, PIXEL_FORMAT, EncoderSettings
+from vssbench.codec.encode import LOSSLESS_PIXEL_FORMAT, EncoderSettings
 from vssbench.codec.vectors.h264 import H264Vectors
 from vssbench.codec.x26x import X26xCodec
+from vssbench.data.colour import PIXEL_FORMAT
 
 
 class H264(X26xCodec):

@@ -9,9 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image as Pillow
-
 from vssbench.codec.accumulate import Accumulator
 from vssbench.codec.gops import Gop
 from vssbench.codec.motion import MotionSettings
@@ -21,6 +18,7 @@ from vssbench.codec.spec import Codec, check_gop
 from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.core.errors import CellRefused, DataError, MotionUnavailable, UsageError
 from vssbench.core.video import Clip, Frame, Image
+from vssbench.data.colour import grey
 from vssbench.data.given import given_frames
 
 #: three channels of 8 bits: the size of an uncompressed pixel, counted as the frame's bits
@@ -99,7 +97,7 @@ class Raw(Codec):
             )
             if estimator is not None:
                 started = time.perf_counter()
-                blocks = estimator.follow(index, np.asarray(Pillow.fromarray(image).convert("L")))
+                blocks = estimator.follow(index, grey(image))
                 ((_, frame.motion),) = accumulator.add(index, blocks, distance == 0)
                 if residual and before is not None and frame.motion.step is not None:
                     frame.residual = residual_of(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from vssbench.codec.vectors.reader import BlockVectors, VectorReader, no_vectors
 from vssbench.core.errors import MotionUnavailable
 from vssbench.core.motion import NONE, grid_shape
+from vssbench.data.colour import luma
 
 _PACKAGES = (
     "opencv-python-headless",
@@ -75,21 +76,6 @@ class EstimatedVectors(VectorReader):
         grid = whole.reshape(rows, self.cell, columns, self.cell, 2).mean((1, 3), dtype=np.float32)
         references = np.full((1, rows, columns), index - 1 if index else NONE, np.int32)
         return BlockVectors(grid[None], references, index - 1)
-
-
-def luma(picture: av.VideoFrame) -> npt.NDArray[np.uint8]:
-    """The picture's luma plane, uint8 (H, W), not copied where it has one of 8 bits; else the
-    picture in grey."""
-    first = picture.format.components[0]
-    if not (
-        first.is_luma
-        and first.bits == 8
-        and (picture.format.is_planar or len(picture.format.components) == 1)
-    ):
-        picture = picture.reformat(format="gray")
-    plane = picture.planes[0]
-    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    return rows[: picture.height, : picture.width]
 
 
 def _estimator() -> Any:

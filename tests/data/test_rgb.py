@@ -11,11 +11,10 @@ import pytest
 from av.video.reformatter import VideoReformatter
 
 from vssbench import native
-from vssbench.codec.colour import CENTRE, LEFT, ToRgb, plain_rgb
-from vssbench.codec.encode import COLOUR_RANGE, COLOUR_SPACE, encode
+from vssbench.codec.encode import encode
 from vssbench.codec.formats.h264 import H264
 from vssbench.core.video import Image
-from vssbench.data.opening import TO_RGB
+from vssbench.data.colour import BT601, CENTRE, LEFT, TO_RGB, Tags, ToRgb, plain_rgb
 
 needs_kernels = pytest.mark.skipif(
     native.video_kernels() is None, reason="the compiled kernels cannot be used here"
@@ -39,8 +38,8 @@ def by_libswscale(frame: av.VideoFrame) -> Image:
     rgb = VideoReformatter().reformat(
         frame,
         format="rgb24",
-        src_colorspace=COLOUR_SPACE,
-        src_color_range=COLOUR_RANGE,
+        src_colorspace=BT601.matrix,
+        src_color_range=BT601.range,
         interpolation=TO_RGB,
     )
     return rgb.to_ndarray()
@@ -76,7 +75,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     slow = ToRgb._slow
 
-    def call(self: ToRgb, *arguments: int) -> Image:
+    def call(self: ToRgb, *arguments: int | Tags) -> Image:
         calls.append(1)
         return slow(self, *arguments)  # type: ignore[arg-type]
 
