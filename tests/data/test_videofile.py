@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.datasets import fakes
-from tests.segment.conftest import turn
+from tests.segment.conftest import trim, turn
 from vssbench.core.errors import DataError
 from vssbench.data.footage import footage
 from vssbench.data.movie import Movie
@@ -52,26 +52,11 @@ def film(path: Path, times: list[int], base: int = 1000, **options: int) -> Path
     return path
 
 
-def trimmed(path: Path, first: int) -> Path:
-    """A file of 40 numbered pictures at 25 Hz whose edit list begins at one of them."""
-    film(path, [40 * number for number in range(40)], gop_size=40, max_b_frames=0)
-    content = bytearray(path.read_bytes())
-    entry = content.index(b"elst") + 12  # behind version, flags and the number of entries
-    unit = media_unit(content)
-    start = int.from_bytes(content[entry + 4 : entry + 8], "big") + first * unit // 25
-    content[entry + 4 : entry + 8] = start.to_bytes(4, "big")
-    path.write_bytes(content)
-    return path
-
-
-def media_unit(content: bytearray) -> int:
-    """Ticks a second of a file's track."""
-    header = content.index(b"mdhd")
-    return int.from_bytes(content[header + 16 : header + 20], "big")
-
-
 def test_pictures_before_an_edit_lists_start_are_not_shown(tmp_path: Path) -> None:
-    movie = Movie(trimmed(tmp_path / "trimmed.mp4", 5))
+    times = [40 * number for number in range(40)]
+    path = film(tmp_path / "trimmed.mp4", times, gop_size=40, max_b_frames=0)
+    trim(path, 5)
+    movie = Movie(path)
     assert (len(movie), movie.file.frames) == (35, 35)
     assert [number_of(movie.image(place)) for place in (0, 1, 34, 20, 3, 0)] == [5, 6, 39, 25, 8, 5]
 

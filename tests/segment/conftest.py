@@ -89,3 +89,15 @@ def turn(path: Path, matrix: tuple[int, int, int, int] = (0, 1, -1, 0)) -> None:
     at = content.index(upright, track)
     content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
     path.write_bytes(content)
+
+
+def trim(path: Path, first: int) -> None:
+    """Let the edit list of an MP4 file of 25 Hz begin at one of its pictures, as players that cut
+    without loss do."""
+    content = bytearray(path.read_bytes())
+    header = content.index(b"mdhd") + 16  # behind version, flags and two dates
+    unit = int.from_bytes(content[header : header + 4], "big")
+    start = content.index(b"elst") + 16  # behind version, flags, number of entries and a duration
+    begins = int.from_bytes(content[start : start + 4], "big") + first * unit // 25
+    content[start : start + 4] = begins.to_bytes(4, "big")
+    path.write_bytes(content)

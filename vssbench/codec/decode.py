@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import av
+import numpy as np
 
 from vssbench.codec.accumulate import Accumulator
 from vssbench.codec.boundaries import Boundaries
@@ -23,6 +24,8 @@ from vssbench.data.colour import ToRgb
 from vssbench.data.opening import open_video
 
 BITS = 8
+#: of a picture that is not shown
+_NO_IMAGE: Image = np.zeros((0, 0, 3), np.uint8)
 _PICTURE_TYPES = {1: "I", 2: "P", 3: "B"}
 
 #: a decoded picture to its upper left height x width pixels, uint8 RGB (height, width, 3)
@@ -55,12 +58,13 @@ def decode(
     Keyframes are expected at 0, gop, 2 gop and nowhere else; None takes the stream as it comes (see
     :class:`Boundaries`): its intra pictures are keyframes, ``max_gop`` may ask for more, vectors
     that point out of their GOP are left out, and ``convert``, called once a picture in display
-    order, may heed its colour tags. ``motion`` None leaves the vectors unread. ``length`` is the
-    number of frames to expect, ``size`` the (height, width) to crop to. ``frame_threads`` decodes
-    several pictures at a time: faster, but ``decode_seconds`` is then the time waited for a frame,
-    and vectors are lost where pictures are reordered, so that such streams are refused. Raises
-    DataError for a stream that cannot be read, is cut short, changes its size, has other keyframes
-    or, where ``gop`` is given, open GOPs; MotionUnavailable.
+    order, may heed its colour tags. Pictures that the file's edit list hides are decoded and not
+    given; a frame that follows hidden ones is a keyframe. ``motion`` None leaves the vectors
+    unread. ``length`` is the number of frames to expect, ``size`` the (height, width) to crop to.
+    ``frame_threads`` decodes several pictures at a time: faster, but ``decode_seconds`` is then the
+    time waited for a frame, and vectors are lost where pictures are reordered, so that such streams
+    are refused. Raises DataError for a stream that cannot be read, is cut short, changes its size,
+    has other keyframes or, where ``gop`` is given, open GOPs; MotionUnavailable.
     """
     name = str(source) if isinstance(source, Path) else "the bitstream"
     reader = _Reader(
@@ -93,6 +97,12 @@ class _Reader:
     convert: Convert
     count: int = 0
     _keyframe: int = 0
+    #: time stamps of pictures that are coded and not shown; indices of those that wait, and how
+    #: many have gone by
+    _unseen: set[int] = field(default_factory=set)
+    _hidden: set[int] = field(default_factory=set)
+    _passed: int = 0
+    _after_hidden: bool = False
     _bits: dict[int, int] = field(default_factory=dict)
     _waiting: deque[Frame] = field(default_factory=deque)
     _images: dict[int, Image] = field(default_factory=dict)
@@ -178,6 +188,10 @@ class _Reader:
         for packet in container.demux(container.streams.video[0]):
             if packet.size and packet.pts is not None:
                 self._bits[packet.pts] = packet.size * BITS
+                if packet.is_discard and self.gop is None:
+                    # its vectors are needed to follow the stream
+                    self._unseen.add(packet.pts)
+                    packet = _shown(packet)
             pictures = context.decode(packet) if packet.size else self._last(context)
             if self._vectors is not None and packet.size:
                 started = time.perf_counter()
@@ -197,7 +211,9 @@ class _Reader:
     def _take(self, picture: av.VideoFrame, context: av.VideoCodecContext, started: float) -> None:
         """Put the picture in the queue, and give their fields to all frames for which they are
         known now."""
-        kind, key = self._type(picture, context)
+        hidden = picture.pts in self._unseen
+        kind, key = self._type(picture, context, begins=self._after_hidden and not hidden)
+        self._after_hidden = hidden
         if self.frame_threads and self._vectors is not None and context.has_b_frames:
             raise DataError(
                 f"{self.name} reorders its pictures, as for B-frames: with threads that decode "
@@ -208,11 +224,14 @@ class _Reader:
             self._keyframe = self.count
         frame = Frame(
             self.count,
-            self._image(picture),
+            _NO_IMAGE if hidden else self._image(picture),
             kind,
             self.count - self._keyframe,
             self._bits.pop(picture.pts or 0, 0),
         )
+        if hidden:
+            self._unseen.discard(picture.pts or 0)
+            self._hidden.add(self.count)
         self.count += 1
         self._waiting.append(frame)
         decoded = time.perf_counter()
@@ -247,8 +266,13 @@ class _Reader:
         """Yield the frames that are complete, from the front of the queue."""
         while self._waiting and (self._vectors is None or self._waiting[0].motion is not None):
             frame = self._waiting.popleft()
+            if frame.index in self._hidden:
+                self._hidden.discard(frame.index)
+                self._passed += 1
+                continue
             if self.motion is not None and self.motion.residual:
                 self._add_residual(frame)
+            frame.index -= self._passed
             yield frame
 
     def _add_residual(self, frame: Frame) -> None:
@@ -264,8 +288,10 @@ class _Reader:
             )
         frame.motion_seconds += time.perf_counter() - started
 
-    def _type(self, picture: av.VideoFrame, context: av.VideoCodecContext) -> tuple[str, bool]:
-        """The picture's type, and whether it is a keyframe."""
+    def _type(
+        self, picture: av.VideoFrame, context: av.VideoCodecContext, begins: bool
+    ) -> tuple[str, bool]:
+        """The picture's type, and whether it is a keyframe, as one that ``begins`` a GOP is."""
         letter = _PICTURE_TYPES.get(int(picture.pict_type), "?")
         if self.gop is None:
             if not picture.key_frame and self.count == 0:
@@ -273,7 +299,7 @@ class _Reader:
                     f"{self.name} begins with a picture of type {letter}, expected a keyframe; cut "
                     "it at one"
                 )
-            intra = bool(picture.key_frame) or letter == "I"
+            intra = bool(picture.key_frame) or letter == "I" or begins
             return letter, self.boundaries.key(self.count, letter, intra, context.has_b_frames)
         expected = ("P", "B") if self.count % self.gop else ("I",)
         if letter not in expected:
@@ -299,3 +325,11 @@ class _Reader:
                 f"{self.advice}"
             )
         return self.convert(picture, height, width)
+
+
+def _shown(packet: av.Packet) -> av.Packet:
+    """Return a packet as it would be without its mark that its picture is not to be shown."""
+    shown = av.Packet(bytes(packet))
+    shown.pts, shown.dts, shown.time_base = packet.pts, packet.dts, packet.time_base
+    shown.duration, shown.is_keyframe = packet.duration, packet.is_keyframe
+    return shown
