@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +82,46 @@ def test_allowed_values_are_named_as_ranges(tmp_path: Path) -> None:
         DataError, match=r"holds the label 9, first at x=0 y=0: allowed are 0\.\.2, 5, 255;"
     ):
         read_ids(tmp_path / "nine.png", {0, 1, 2, 5, 255})
+
+
+@pytest.mark.parametrize("name", ["grey.png", "grey.tif", "grey.pgm"])
+def test_grey_of_16_bits_is_scaled_to_8(tmp_path: Path, name: str) -> None:
+    values = np.array([[0, 255, 256, 257], [32767, 32896, 65279, 65535]], np.uint16)
+    Pillow.fromarray(values).save(tmp_path / name)
+    found = read_image(tmp_path / name)
+    assert found.dtype == np.uint8
+    assert found[..., 0].tolist() == [[0, 1, 1, 1], [127, 128, 254, 255]]
+    assert (found == found[..., :1]).all()
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_values_of_unknown_range_are_refused(tmp_path: Path, kind: type) -> None:
+    Pillow.fromarray(np.ones((4, 4), kind)).save(tmp_path / "frame.tif")
+    with pytest.raises(DataError, match=r"frame\.tif has pixels of type [IF] .*32-bit"):
+        read_image(tmp_path / "frame.tif")
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "said"),
+    [
+        ("JPEG", {"quality": 100}, "is JPEG"),
+        ("WEBP", {}, "is WEBP"),
+        ("TIFF", {"compression": "jpeg"}, "is TIFF with jpeg inside"),
+    ],
+)
+@pytest.mark.parametrize("read", [partial(read_ids, allowed=range(256)), read_colours])
+def test_annotations_that_lose_values_are_refused(
+    tmp_path: Path, form: str, options: dict[str, int], said: str, read: Callable[[Path], object]
+) -> None:
+    """Whatever the file's name says."""
+    grey = np.random.default_rng(0).integers(0, 3, (16, 16), np.uint8)
+    pixels = grey if isinstance(read, partial) else np.repeat(grey[..., None], 3, -1)
+    Pillow.fromarray(pixels).save(tmp_path / "mask.png", form, **options)
+    with pytest.raises(DataError, match=rf"mask\.png {said}, which changes values"):
+        read(tmp_path / "mask.png")
+
+
+def test_annotations_in_lossless_tiff_pass(tmp_path: Path) -> None:
+    labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    Pillow.fromarray(labels).save(tmp_path / "mask.tif", compression="tiff_lzw")
+    np.testing.assert_array_equal(read_ids(tmp_path / "mask.tif", range(12)), labels)

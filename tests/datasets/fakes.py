@@ -51,6 +51,20 @@ def video(path: Path, images: Sequence[np.ndarray], codec: str, **options: int) 
     return path
 
 
+def damaged(path: Path) -> Path:
+    """An H.264 file of 30 pictures, two thirds of a slice in its middle lost."""
+    video(path, [scene(number) for number in range(30)], "libx264",
+                gop_size=10, bit_rate=4_000_000)  # fmt: skip
+    with av.open(str(path)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    content = path.read_bytes()
+    slice_ = packets[15]
+    wrong = slice_[: len(slice_) // 3] + bytes(len(slice_) - len(slice_) // 3)
+    assert content.count(slice_) == 1
+    path.write_bytes(content.replace(slice_, wrong))
+    return path
+
+
 def mxf(path: Path, images: Sequence[np.ndarray]) -> Path:
     """Intra-coded MPEG-2 in MXF, as cameras write it."""
     return video(path, images, "mpeg2video", gop_size=1, bit_rate=20_000_000)

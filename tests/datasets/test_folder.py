@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from tests.datasets import fakes
+from tests.segment.conftest import turn
 from vssbench.core.errors import DataError, UsageError
 from vssbench.datasets.folder import Folder
 
@@ -139,6 +141,15 @@ def broken_film(root: Path) -> None:
     (root / "film" / "film.mp4").write_bytes(b"nothing")
 
 
+def damaged_film(root: Path) -> None:
+    fakes.damaged(root / "film" / "film.mp4")
+
+
+def lossy_mask(root: Path) -> None:
+    path = root / "drive" / "labels" / "12.png"
+    Pillow.fromarray(fakes.mask([0, 1])).save(path, "JPEG")
+
+
 def listed_nowhere(root: Path) -> None:
     (root / "all.txt").write_text("")
     (root / "train.txt").write_text("drive\nnight\n")
@@ -167,6 +178,8 @@ def listed_nowhere(root: Path) -> None:
         (wrong_value, r"12\.png holds the label 5"),
         (colours, "pixels of type RGB"),
         (broken_film, r"film\.mp4 cannot be read as a video"),
+        (damaged_film, r"film\.mp4 cannot be decoded beyond its first \d+ pictures"),
+        (lossy_mask, r"12\.png is JPEG, which changes values"),
     ],
 )
 def test_each_thing_that_can_be_wrong(
@@ -175,6 +188,23 @@ def test_each_thing_that_can_be_wrong(
     spoil(root)
     with pytest.raises(DataError, match=message):
         Folder(root=root).clips()
+
+
+def test_damage_inside_a_film_is_a_fault(root: Path) -> None:
+    damaged_film(root)
+    assert any("decoded beyond its first" in fault for fault in Folder(root=root).faults())
+
+
+def test_masks_meet_a_film_the_right_way_up(root: Path) -> None:
+    """A mask is of the size that players show; one of the stored size no longer fits."""
+    turn(root / "film" / "film.mp4")
+    faults = list(Folder(root=root).faults())
+    assert any("mask-7.png is 96x64" in fault and "is 64x96" in fault for fault in faults)
+    fakes.save(root / "film" / "labels" / "mask-7.png", fakes.mask([0, 1, 3], 7, (64, 96)))
+    clip = Folder(root=root).clips()[1]
+    assert (clip.height, clip.width) == clip.image(7).shape[:2] == (96, 64)
+    upright = np.rot90(fakes.scene(7, seed=4), -1)
+    assert np.abs(clip.image(7).astype(int) - upright).mean() < 25
 
 
 def test_a_list_that_names_no_clip(root: Path) -> None:

@@ -9,6 +9,7 @@ indices.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -18,10 +19,17 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from vssbench.core.errors import DataError
 from vssbench.core.video import Clip, Image, LabelMap
 
+#: formats, as Pillow names them, that keep every value of a mask; TIFF does but for some ways of
+#: compression
+_LOSSLESS = ("PNG", "BMP", "DIB", "PPM", "GIF", "TGA", "PCX", "TIFF")
+_LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
+#: formats whose 32-bit pixels of Pillow are of 16 bits in the file
+_SIXTEEN_BITS = ("PNG", "PPM")
 #: bytes read at a time
 _CHUNK = 1 << 20
 
@@ -71,21 +79,24 @@ class Size:
 
 
 def read_image(path: Path) -> Image:
-    """The image as uint8 RGB (H, W, 3). Raises DataError where the file is no image or is cut
-    short."""
-    return _pixels(path, "RGB")
+    """The image as uint8 RGB (H, W, 3); grey of 16 bits is scaled to 8.
+
+    Raises DataError where the file is no image or is cut short, or its values have no known range
+    (32-bit numbers).
+    """
+    return _pixels(path, _rgb)
 
 
 def read_ids(path: Path, allowed: Collection[int]) -> LabelMap:
     """An annotation of class indices, uint8 (H, W). Raises DataError that names a value which is
-    not ``allowed``."""
-    mode = _header(path)[1]
+    not ``allowed``, and for a file that does not keep every value."""
+    mode = _check_lossless(path)
     if mode not in ("L", "P"):
         raise DataError(
             f"{path} has pixels of type {mode}: expected one 8-bit class index a pixel (type L or "
             "P); if these are colours, put them where the dataset's layout has its colour labels"
         )
-    labels = _pixels(path, None)
+    labels = _pixels(path, np.array)
     for value in np.unique(labels).tolist():
         if value not in allowed:
             y, x = np.argwhere(labels == value)[0]
@@ -98,14 +109,14 @@ def read_ids(path: Path, allowed: Collection[int]) -> LabelMap:
 
 def read_colours(path: Path) -> npt.NDArray[np.uint8]:
     """An annotation of colours, uint8 RGB (H, W, 3). Raises DataError where the file holds grey
-    values."""
-    mode = _header(path)[1]
+    values, or does not keep every value."""
+    mode = _check_lossless(path)
     if mode not in ("RGB", "RGBA", "P"):
         raise DataError(
             f"{path} has pixels of type {mode}: expected colours (type RGB); are these class "
             "indices?"
         )
-    return _pixels(path, "RGB")
+    return _pixels(path, _rgb)
 
 
 def check_files(pairs: Sequence[tuple[Path, Path]], remedy: str) -> None:
@@ -228,24 +239,65 @@ class _Frames:
 def image_size(path: Path) -> tuple[int, int]:
     """Width and height of an image, without decoding it. Raises DataError where the file is no
     image."""
-    return _header(path)[0]
+    return _header(path).size
 
 
-def _header(path: Path) -> tuple[tuple[int, int], str]:
-    """Size (width, height) and pixel type, without decoding."""
+@dataclass(frozen=True)
+class _Header:
+    """What an image's header says: width and height, Pillow's names of its pixel type and format,
+    and its compression where the format has several."""
+
+    size: tuple[int, int]
+    mode: str
+    format: str
+    compression: str
+
+
+def _header(path: Path) -> _Header:
+    """Read an image's header, without decoding."""
     try:
         with Pillow.open(path) as file:
-            return file.size, file.mode
+            compression = str(file.info.get("compression", ""))
+            return _Header(file.size, file.mode, file.format or "", compression)
     except (OSError, UnidentifiedImageError) as error:
         raise DataError(
             f"{path} cannot be read as an image ({error}): copy it again from the source"
         ) from error
 
 
-def _pixels(path: Path, mode: str | None) -> npt.NDArray[np.uint8]:
+def _check_lossless(path: Path) -> str:
+    """Return the pixel type of an annotation. Raises DataError where its format changes values."""
+    header = _header(path)
+    lossy = header.format == "TIFF" and header.compression in _LOSSY_TIFF
+    if lossy or header.format not in _LOSSLESS:
+        kind = f"{header.format} with {header.compression} inside" if lossy else header.format
+        raise DataError(
+            f"{path} is {kind}, which changes values as it is saved: expected a lossless format "
+            "for annotations; take the PNG that they were published as, or export it again"
+        )
+    return header.mode
+
+
+def _rgb(file: ImageFile) -> npt.NDArray[np.uint8]:
+    """Convert an open image to RGB. Raises DataError for values of unknown range."""
+    if file.mode.startswith("I;16") or (file.mode == "I" and file.format in _SIXTEEN_BITS):
+        values = np.array(file).astype(np.uint32)
+        grey = ((values * 255 + 32767) // 65535).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, -1)
+    if file.mode in ("I", "F"):
+        raise DataError(
+            f"{os.fsdecode(file.filename)} has pixels of type {file.mode} (32-bit numbers), whose "
+            "range is not known: expected an image of 8 or 16 bits a channel; convert it"
+        )
+    return np.array(file.convert("RGB"), np.uint8)
+
+
+def _pixels(
+    path: Path, convert: Callable[[ImageFile], npt.NDArray[np.uint8]]
+) -> npt.NDArray[np.uint8]:
     try:
         with Pillow.open(path) as file:
-            return np.array(file if mode is None else file.convert(mode), np.uint8)
+            return convert(file)
     except (
         OSError,
         SyntaxError,
