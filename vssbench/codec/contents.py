@@ -19,6 +19,7 @@ from vssbench.core.errors import DataError, MotionUnavailable
 from vssbench.core.variant import Variant
 from vssbench.core.video import Frame
 from vssbench.data.opening import open_video
+from vssbench.data.videofile import open_videofile
 
 #: picture types that are written out at most
 _PATTERN = 64
@@ -79,21 +80,10 @@ def contents(path: Path, advance: Callable[[], object] = lambda: None) -> Conten
 
 
 def _header(path: Path) -> tuple[str, str, float]:
-    try:
-        with open_video(str(path)) as container:
-            if not container.streams.video:
-                raise DataError(f"{path} holds no video stream")
-            stream = container.streams.video[0]
-            fps = float(stream.average_rate or stream.guessed_rate or 0)
-            return (
-                stream.codec_context.codec.canonical_name,
-                str(stream.codec_context.profile or ""),
-                fps,
-            )
-    except (av.FFmpegError, OSError) as error:
-        raise DataError(
-            f"{path} cannot be read as a video: {error.strerror or error}. Expected a video file"
-        ) from error
+    file = open_videofile(path)
+    with open_video(str(path)) as container:
+        profile = container.streams.video[0].codec_context.profile
+    return file.codec, str(profile or ""), float(file.rate)
 
 
 def codec_of(canonical: str) -> EncodedCodec | None:

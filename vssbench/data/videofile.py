@@ -77,10 +77,9 @@ def timing(times: Sequence[int], time_base: Fraction, told: Sequence[Fraction]) 
             "the one by which it is encoded"
         )
     if pauses:
-        remarks.append(
-            f"it has {len(pauses)} {'pause' if len(pauses) == 1 else 'pauses'} of up to "
-            f"{float(max(pauses)):.4g} s, which are left out of its {float(rate):.4g} frames/s"
-        )
+        some = f"it has {len(pauses)} pauses of up to" if len(pauses) > 1 else "it has a pause of"
+        left = f"its {float(rate):.4g} frames/s leave out"
+        remarks.append(f"{some} {float(max(pauses)):.4g} s, which {left}")
     return Timing(rate, tuple(remarks))
 
 
