@@ -10,8 +10,9 @@ from torch import nn
 from vssbench.cli.cost import cost
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import parse_variant
-from vssbench.cost.memory import measure, traffic
+from vssbench.cost.memory import traffic
 from vssbench.cost.operators import watch
+from vssbench.run.footprint import measure
 
 MAP = 4 * 8 * 8  # bytes of one channel
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from vssbench.latency import load, warmup
-from vssbench.latency.clock import CudaClock, clock_for
 from vssbench.latency.load import Load, Reading
 from vssbench.latency.rounds import schedule
 from vssbench.latency.statistics import Summary
 from vssbench.latency.verdict import in_words, judge
 from vssbench.latency.warmup import WarmUp
+from vssbench.run.clock import CudaClock, step_clock
 
 WARM = WarmUp(1.0, 12, 3, True, (9.0, 8.0), (8.0, 7.0))
 QUIET = Load(0.01, 0.0)
@@ -152,7 +152,7 @@ def test_gpu_is_timed_by_events_between_two_synchronisations():
 
 
 def test_cpu_steps_add_up():
-    clock = clock_for("cpu")
+    clock = step_clock("cpu")
     clock.start()
     np.linalg.svd(np.ones((60, 60)))
     clock.mark()

@@ -16,8 +16,9 @@ from vssbench.core.variant import parse_variant
 from vssbench.core.video import Frame
 from vssbench.protocol import Dense, EveryDistance
 from vssbench.report.rows import rows
-from vssbench.run.experiment import Cell, Stream, measure
+from vssbench.run.experiment import Cell, measure
 from vssbench.run.store import RunStore
+from vssbench.run.stream import Stream
 from vssbench.sweep.grid import sweep
 from vssbench.weights.file import open_weights, save_weights
 
@@ -202,6 +203,24 @@ def test_a_failing_cell_is_a_row_and_the_others_are_kept(make_cell, patterns, tm
     assert sorted(row["status"] for row in rows(store.runs())) == ["done", "failed"]
     assert not store.has(broken.run_id)  # it is run again the next time
     assert store.has(good.run_id)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_logits_that_are_not_finite_fail_the_cell(make_cell, tmp_path, value):
+    """The largest of NaN is class 0, which would be scored as if the network had said so."""
+    cell = make_cell()
+    model = registry.create("methods", cell.method, classes=3)
+    for parameter in model.parameters():
+        parameter.data.fill_(float(value))
+    path = tmp_path / "broken.safetensors"
+    save_weights(path, model, cell.method, cell.dataset.classes, "patterns", {})
+    cell = replace(cell, weights=open_weights(path))
+    store = RunStore(tmp_path / "runs")
+    result = measure(cell, store, "test")
+    assert result.status == "failed"
+    assert "frame 0 of 'pattern0': 18432 of 18432 logits of BiSeNet18" in result.reason
+    assert "are not finite" in result.reason
+    assert store.get(cell.run_id).confusion is None
 
 
 def test_the_run_id_is_that_of_what_changes_the_numbers(make_cell):

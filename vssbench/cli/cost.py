@@ -183,7 +183,8 @@ def _counted(
 def _memory(
     variant: Variant, classes: int, size: tuple[int, int], gop: int, device: str
 ) -> dict[str, Any]:
-    from vssbench.cost.memory import measure, traffic
+    from vssbench.cost.memory import traffic
+    from vssbench.run.footprint import measure
 
     key, other = traffic(variant, classes, *size)
     footprint = measure(variant, classes, *size, gop, device)

@@ -12,28 +12,22 @@ import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from statistics import median
-from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from vssbench.core import registry
 from vssbench.core.allocator import keep_freed_memory
-from vssbench.core.errors import DataError, VssbenchError
+from vssbench.core.errors import VssbenchError
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import parse_variant
 from vssbench.core.video import Frame
 from vssbench.fast.prepare import prepare
 from vssbench.latency import load, warmup
-from vssbench.latency.clock import clock_for
 from vssbench.latency.footage import open_clip, open_codec
 from vssbench.latency.settings import Settings, Subject
-from vssbench.nets.resize import resize
+from vssbench.run.clock import step_clock
+from vssbench.run.stream import Stream
 from vssbench.weights.file import load_into, open_weights
-
-#: what autocast computes in; fp32 is without it
-_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -69,14 +63,19 @@ class Bench:
     """A method with the frames that it is timed on, decoded."""
 
     def __init__(self, settings: Settings, subject: Subject) -> None:
-        self.settings, self.device = settings, settings.device
+        self.settings = settings
         keep_freed_memory()
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
-        self.model = _build(settings, subject)
+        model = _build(settings, subject)
+        self.stream = Stream(
+            model,
+            settings.device,
+            settings.precision,
+            step_clock(settings.device),
+            trained=subject.weights is not None,
+        )
         self.clip, self.codec = open_clip(settings), open_codec(settings)
-        self.clock = clock_for(settings.device)
-        self.reference: Any = None
         self.frames, _ = self.decode()
         self.gops = [
             self.frames[at : at + settings.gop] for at in range(0, len(self.frames), settings.gop)
@@ -85,7 +84,7 @@ class Bench:
     def decode(self) -> tuple[list[Frame], list[tuple[float, float]]]:
         """A pass over the stream: its frames, and the milliseconds of decoding and of motion (with
         the residual) of each."""
-        needs = self.model.needs
+        needs = self.stream.model.needs
         asked = {
             "motion": "motion" in needs or "residual" in needs,
             "residual": "residual" in needs,
@@ -135,44 +134,8 @@ class Bench:
     def segment(self, frame: Frame) -> tuple[float, float, float]:
         """Milliseconds of a frame's conversion to the network's input, of the network, and of
         resize and argmax."""
-        size = (frame.image.shape[0], frame.image.shape[1])
-        dtype = _AUTOCAST.get(self.settings.precision)
-        autocast = torch.autocast(self.device.split(":")[0], dtype=dtype, enabled=dtype is not None)
-        with torch.inference_mode(), autocast:
-            self.clock.start()
-            image, motion, residual = self._inputs(frame)
-            self.clock.mark()
-            if frame.distance == 0:
-                self.reference = None  # let the last keyframe's feature go before the next is made
-                logits, self.reference = self.model.begin(image)
-            else:
-                logits = self.model.follow(image, motion, self.reference, residual)
-            self.clock.mark()
-            labels = resize(logits, size)[0].argmax(0)
-            self.clock.mark()
-            converting, network, post = self.clock.stop()
-        if tuple(labels.shape) != size:
-            raise DataError(
-                f"{self.model.display} gives labels of {tuple(labels.shape)} for a frame of {size}"
-            )
+        _, (converting, network, post) = self.stream.segment(frame)
         return converting, network, post
-
-    def _inputs(self, frame: Frame) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        motion = None
-        if frame.motion is not None and "motion" in self.model.needs:
-            motion = torch.from_numpy(frame.motion.dense()).to(self.device).permute(2, 0, 1)[None]
-        residual = None if frame.residual is None else self._pixels(frame.residual)
-        return self._pixels(frame.image), motion, residual
-
-    def _pixels(self, values: np.ndarray) -> Tensor:
-        """Convert (H, W, 3) in grey levels to a tensor (1, 3, H, W) as parts of 255."""
-        pixels = torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
-        return (
-            pixels.permute(2, 0, 1)[None]
-            .float()
-            .div_(255)
-            .contiguous(memory_format=torch.channels_last)
-        )
 
 
 def _build(settings: Settings, subject: Subject) -> VideoSegmenter:

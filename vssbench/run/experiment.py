@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from vssbench.codec.ahead import ahead
 from vssbench.codec.spec import Codec
@@ -35,10 +34,10 @@ from vssbench.cost.gmacs import count, meta_model
 from vssbench.fast.prepare import prepare
 from vssbench.metrics.meters import Meters
 from vssbench.metrics.meters import check as check_meters
-from vssbench.nets.resize import resize
 from vssbench.protocol import Episode, Protocol, typed
 from vssbench.run.recorder import Recorder
 from vssbench.run.store import Measurement, RunStore, run_id
+from vssbench.run.stream import Stream
 from vssbench.weights.file import WeightFile, load_into
 
 #: passes over the first frame before any time counts, of either kind of frame
@@ -264,7 +263,7 @@ def _run(
         Meters(cell.measures, len(cell.dataset.classes)),
     )
     clips = cell.dataset.scored_clips
-    stream = Stream(model, cell.device, cell.precision)
+    stream = Stream(model, cell.device, cell.precision, warm_up=WARM_UP)
     cost = count(cell.method, len(cell.dataset.classes), clips[0].height, clips[0].width)
     recorder.setup_seconds = time.perf_counter() - started
     for number, clip in enumerate(clips):
@@ -304,11 +303,11 @@ def _run_clip(
             recorder.frame(number, episode.first + frame.index, frame, keyframe, clip.fps)
             if episode.runs(frame.index, frame.distance == 0):
                 label = episode.clip.label(frame.index) if episode.scores(frame.index) else None
+                size = None if label is None else (label.shape[0], label.shape[1])
+                name = f"frame {episode.first + frame.index} of {clip.name!r}"
                 with gate:
-                    prediction, seconds = stream.segment(
-                        frame, None if label is None else (label.shape[0], label.shape[1])
-                    )
-                recorder.time(frame, seconds)
+                    prediction, times = stream.segment(frame, size, name)
+                recorder.time(frame, sum(times) / 1000)
                 if label is not None:
                     recorder.score(
                         number, episode.first + frame.index, frame.distance, label, prediction
@@ -323,88 +322,3 @@ def _episodes(cell: Cell, stream: Stream, clip: Clip) -> Iterator[tuple[Episode,
     for episode in cell.protocol.episodes(clip, cell.codec.gop):
         for frame in cell.codec.frames(episode.clip, cell.cache, **asked):
             yield episode, frame
-
-
-class Stream:
-    """A method at work on a stream of frames: keeps the keyframe's reference, times each frame."""
-
-    def __init__(self, model: VideoSegmenter, device: str, precision: str) -> None:
-        self.model, self.device, self.precision = model, device, precision
-        self.reference: Any = None
-        self.warm_up_seconds = 0.0
-        self._warm = False
-
-    def segment(
-        self, frame: Frame, size: tuple[int, int] | None = None
-    ) -> tuple[np.ndarray, float]:
-        """Return the labels uint8 of a frame and the seconds that the method took.
-
-        They are at ``size`` or the frame's own.
-
-        The time is that of the network, the resize of its logits and the argmax, inputs being on
-        the device already.
-        """
-        image = self._pixels(frame.image)
-        motion = None
-        if frame.motion is not None:
-            motion = torch.from_numpy(frame.motion.dense()).to(self.device).permute(2, 0, 1)[None]
-        elif frame.distance and "motion" in self.model.needs:
-            raise DataError(
-                f"frame {frame.index} came without motion to its keyframe, which "
-                f"{self.model.display} needs"
-            )
-        residual = None if frame.residual is None else self._pixels(frame.residual)
-        size = size or (frame.image.shape[0], frame.image.shape[1])
-        with torch.inference_mode(), self._autocast():
-            if not self._warm:
-                started = time.perf_counter()
-                self._warm_up(image, size)
-                self._synchronise()
-                self.warm_up_seconds = time.perf_counter() - started
-            self._synchronise()
-            started = time.perf_counter()
-            labels = self._labels(image, motion, frame.distance == 0, size, residual)
-            self._synchronise()
-            seconds = time.perf_counter() - started
-        return labels.to(torch.uint8).cpu().numpy(), seconds
-
-    def _labels(
-        self,
-        image: Tensor,
-        motion: Tensor | None,
-        key: bool,
-        size: tuple[int, int],
-        residual: Tensor | None = None,
-    ) -> Tensor:
-        if key:
-            self.reference = None  # let the last keyframe's feature go before the next is made
-            logits, self.reference = self.model.begin(image)
-        else:
-            logits = self.model.follow(image, motion, self.reference, residual)
-        return resize(logits, size)[0].argmax(0)
-
-    def _warm_up(self, image: Tensor, size: tuple[int, int]) -> None:
-        motion = torch.zeros(1, 2, image.shape[-2], image.shape[-1], device=self.device)
-        for _ in range(WARM_UP):
-            self._labels(image, None, True, size)
-            self._labels(image, motion, False, size)
-        self.reference, self._warm = None, True
-
-    def _pixels(self, values: np.ndarray) -> Tensor:
-        """Convert (H, W, 3) in grey levels to a tensor (1, 3, H, W) as parts of 255."""
-        pixels = torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
-        return (
-            pixels.permute(2, 0, 1)[None]
-            .float()
-            .div_(255)
-            .contiguous(memory_format=torch.channels_last)
-        )
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(
-            self.device.split(":")[0], dtype=torch.bfloat16, enabled=self.precision == "bf16"
-        )
-
-    def _synchronise(self) -> None:
-        if self.device.startswith("cuda"):
-            torch.cuda.synchronize(self.device)

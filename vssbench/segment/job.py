@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from vssbench.codec.ahead import ahead
 from vssbench.codec.spec import Codec
@@ -25,7 +24,8 @@ from vssbench.core.video import Frame, Image
 from vssbench.cost.gmacs import Cost, count
 from vssbench.data.videofile import VideoFile, turned
 from vssbench.fast.prepare import prepare
-from vssbench.run.experiment import FRAMES_AHEAD, Stream
+from vssbench.run.experiment import FRAMES_AHEAD
+from vssbench.run.stream import Stream
 from vssbench.segment.drawing import Painter
 from vssbench.segment.frames import coded, recoded
 from vssbench.segment.output import FolderWriter, VideoWriter, Writer, check_out, drafted, is_folder
@@ -131,13 +131,6 @@ class Summary:
         )
 
 
-class _Network(Stream):
-    """Without the passes that warm a network up for a measurement."""
-
-    def _warm_up(self, image: Tensor, size: tuple[int, int]) -> None:
-        self._warm = True
-
-
 @dataclass
 class Work:
     """A job under way. ``say`` takes messages, ``advance`` is called for each frame that is
@@ -147,7 +140,7 @@ class Work:
     cost: Cost
     say: Callable[[str], object] = lambda text: None
     advance: Callable[[], object] = lambda: None
-    _network: _Network = field(init=False)
+    _network: Stream = field(init=False)
 
     def __post_init__(self) -> None:
         job = self.job
@@ -157,7 +150,7 @@ class Work:
         )
         load_into(model, job.method, job.weights.classes, job.weights)
         prepare(model.to(job.device))
-        self._network = _Network(model, job.device, job.precision)
+        self._network = Stream(model, job.device, job.precision)
 
     def run(self) -> Summary:
         """Segment the video.
@@ -196,13 +189,12 @@ class Work:
             frames = stack.enter_context(ahead(self._frames(choice), FRAMES_AHEAD))
             stamp = 0
             for frame, image, stamp in frames:
-                labels, model_seconds = self._network.segment(frame, job.source.size)
+                labels, times = self._network.segment(frame, job.source.size)
                 began = time.perf_counter()
                 self._draw(writer, image, labels, stamp)
                 if write_row is not None:
-                    write_row(
-                        self._row(frame, choice, stamp, model_seconds, time.perf_counter() - began)
-                    )
+                    model_seconds, drawing = sum(times) / 1000, time.perf_counter() - began
+                    write_row(self._row(frame, choice, stamp, model_seconds, drawing))
                 summary.frames += 1
                 summary.keyframes += frame.distance == 0
                 self.advance()

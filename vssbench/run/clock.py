@@ -1,4 +1,4 @@
-"""Clocks: how long the steps of a frame take, on the CPU and on a GPU."""
+"""Clocks: how long a frame takes as a whole, or its steps, on the CPU and on a GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any, Protocol
 
 
 class Clock(Protocol):
-    """Times consecutive steps: ``start``, a ``mark`` at the end of each step, then ``stop``."""
+    """Times a frame: ``start``, a ``mark`` at the end of each step, then ``stop``.
+
+    The steps are the conversion to tensors on the device, the network, and resize and argmax.
+    """
 
     def start(self) -> None:
         """Wait until the device is idle, and begin a measurement."""
@@ -17,7 +20,31 @@ class Clock(Protocol):
         """Note the time at which a step ends."""
 
     def stop(self) -> list[float]:
-        """Wait until all is done; return the milliseconds of each step."""
+        """Wait until all is done; return the milliseconds of what is timed."""
+
+
+class WholeClock:
+    """Times a frame as a whole, from the moment when its tensors are on the device, in wall time.
+
+    That is one number: the network, the resize of its logits and the argmax.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self._began: float | None = None
+
+    def start(self) -> None:
+        self._began = None
+
+    def mark(self) -> None:
+        if self._began is None:
+            synchronise(self.device)
+            self._began = time.perf_counter()
+
+    def stop(self) -> list[float]:
+        synchronise(self.device)
+        assert self._began is not None, "stopped before the first mark"
+        return [1000 * (time.perf_counter() - self._began)]
 
 
 class CpuClock:
@@ -62,8 +89,16 @@ class CudaClock:
         return event
 
 
-def clock_for(device: str) -> Clock:
-    """The clock of a device: CUDA events on a GPU, the process's own clock elsewhere."""
+def synchronise(device: str) -> None:
+    """Wait until a GPU has done all that it was told; a CPU has when the call returns."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.synchronize(device)
+
+
+def step_clock(device: str) -> Clock:
+    """The clock of a frame's steps: CUDA events on a GPU, the process's own clock elsewhere."""
     if not device.startswith("cuda"):
         return CpuClock()
     import torch
