@@ -17,7 +17,8 @@ from vssbench.run.stream import Stream
 
 ROOT = Path(__file__).resolve().parents[2]
 #: where a method may be called: the methods themselves and their interface, the stream, training,
-#: counting on shapes alone, and what compares the fast form with the plain one
+#: counting on shapes alone, what compares the fast form with the plain one, and baselines that run
+#: another method's network
 CALLERS = (
     "methods/",
     "vssbench/core/segmenter.py",
@@ -25,6 +26,7 @@ CALLERS = (
     "vssbench/training/",
     "vssbench/cost/",
     "vssbench/fast/",
+    "vssbench/nets/keyframe_baseline.py",
 )
 
 

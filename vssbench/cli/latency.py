@@ -184,15 +184,18 @@ def _measure(
     runs: Path,
     as_json: bool,
 ) -> None:
+    from vssbench.core import registry
     from vssbench.core.files import check_folder
     from vssbench.core.machine import typed_command
     from vssbench.core.progress import messages, track
+    from vssbench.core.variant import parse_variant
     from vssbench.latency import measure, result
     from vssbench.latency.tables import report
-    from vssbench.run.experiment import code_version
+    from vssbench.run.identity import PACKAGES, code_version
 
     subjects = [measure.subject_of(method, settings.classes, weights) for method in methods]
     measure.check(settings, subjects)
+    plugins = [registry.find("methods", parse_variant(each.method).name) for each in subjects]
     check_folder(runs)
     console = messages()
     # being told to end keeps what was measured, as Ctrl-C does
@@ -202,7 +205,7 @@ def _measure(
             settings,
             subjects,
             typed_command(),
-            code_version(),
+            code_version(plugins, (*PACKAGES, "latency")),
             lambda note: tracker.advance(1, note),
         )
     place = result.write(runs, found, samples)

@@ -214,6 +214,12 @@ class EncodedCodec(Codec):
             "libraries": library_versions(),
         }
 
+    def motion_library(self) -> str:
+        """See Codec."""
+        if self.source == "estimated":
+            return EstimatedVectors.library()
+        return self.reader.library() if self.source == "codec" else ""
+
     def asked(self) -> str:
         """See Codec."""
         return self.rate.describe()

@@ -54,6 +54,14 @@ class Codec(ABC):
         """All that determines what the decoded frames look like, as JSON values; part of a run's
         identity."""
 
+    def motion_library(self) -> str:
+        """Return what reads motion beside FFmpeg, with its version and build; empty where nothing
+        does.
+
+        It is part of the identity of a run whose method needs motion or residuals.
+        """
+        return ""
+
     def asked(self) -> str:
         """The rate that the encoder is asked for, as ``1 Mb/s`` or ``CRF 23``; empty where there is
         none."""

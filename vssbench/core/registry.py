@@ -59,7 +59,7 @@ class Plugin:
     def summary(self) -> str:
         """First line of the module's docstring, read without importing it."""
         try:
-            spec = _find_spec(self.module)
+            spec = find_spec(self.module)
             if spec is None or spec.origin is None:
                 return ""
             with open(spec.origin, encoding="utf-8") as file:
@@ -288,7 +288,7 @@ def _hint(name: str, available: Iterable[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def _find_spec(module: str) -> ModuleSpec | None:
+def find_spec(module: str) -> ModuleSpec | None:
     """Find a module's spec without importing the packages that hold it.
 
     ``importlib.util.find_spec`` imports them.

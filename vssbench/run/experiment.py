@@ -3,8 +3,6 @@ a Measurement."""
 
 from __future__ import annotations
 
-import hashlib
-import sys
 import threading
 import time
 import traceback
@@ -12,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +26,24 @@ from vssbench.core.errors import CellRefused, DataError
 from vssbench.core.machine import describe_environment, describe_machine
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import Variant
-from vssbench.core.version import __version__
 from vssbench.core.video import Clip, Frame
 from vssbench.cost.gmacs import count, meta_model
 from vssbench.fast.prepare import prepare
 from vssbench.metrics.meters import Meters
 from vssbench.metrics.meters import check as check_meters
 from vssbench.protocol import Episode, Protocol, typed
+from vssbench.run.identity import code_version, kernels, origins, plugin_of, requirements
 from vssbench.run.recorder import Recorder
 from vssbench.run.store import Measurement, RunStore, run_id
 from vssbench.run.stream import Stream
-from vssbench.weights.file import WeightFile, load_into
+from vssbench.weights.file import WeightFile, load_into, weights_name
 
 #: passes over the first frame before any time counts, of either kind of frame
 WARM_UP = 2
+#: what a method may need that is made of motion
+MOTION = frozenset({"motion", "residual"})
+#: counters that `cost --cross-check` sets beside ours; they make no number of a run
+PEERS = ("fvcore", "ptflops")
 #: frames decoded ahead of the network
 FRAMES_AHEAD = 4
 
@@ -75,6 +77,7 @@ class Cell:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything that changes the numbers; its hash is the run's id."""
+        library = self.codec.motion_library()
         return {
             "method": self.method.name,
             "parameters": registry.resolved("methods", self.method),
@@ -86,13 +89,44 @@ class Cell:
             "protocol": [typed(self.protocol), self.protocol.details()],
             "precision": self.precision,
             "seed": self.seed,
-            "code": code_version(),
-            "machine": describe_machine(self.device),
+            "code": self.version,
+            "requirements": requirements(self.plugins),
+            "motion": library if library and self.needs & MOTION else "",
+            "kernels": kernels(),
+            "machine": {
+                key: value
+                for key, value in describe_machine(self.device).items()
+                if key not in PEERS
+            },
         }
 
     @cached_property
     def run_id(self) -> str:
         return run_id(self.identity)
+
+    @cached_property
+    def plugins(self) -> tuple[registry.Plugin, ...]:
+        """The plug-ins in use: the method, that whose network it borrows, dataset and codec."""
+        methods = dict.fromkeys((self.method.name, weights_name(self.method)))
+        return (
+            *(registry.find("methods", name) for name in methods),
+            plugin_of("datasets", self.dataset_variant.name, self.dataset),
+            plugin_of("codecs", self.codec_variant.name, self.codec),
+        )
+
+    @cached_property
+    def version(self) -> str:
+        """The version of the source that makes the numbers."""
+        return code_version(self.plugins)
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """What the method needs of a codec."""
+        return meta_model(self.method, len(self.dataset.classes)).needs
+
+    def environment(self) -> dict[str, Any]:
+        """Describe what the cell is measured with, for the record: machine and plug-ins."""
+        return {**describe_environment(self.device), "plugins": origins(self.plugins)}
 
     def frames(self) -> int:
         """Frames that will be decoded, for the progress display."""
@@ -102,39 +136,6 @@ class Cell:
             for episode in self.protocol.episodes(clip, self.codec.gop)
         )
         return sum(episode.clip.length for episode in episodes)
-
-
-@lru_cache(maxsize=1)
-def code_version() -> str:
-    """Return the version and a hash of the sources that measure.
-
-    These are codec, protocol, networks, metrics, this file, plug-ins.
-    """
-    digest = hashlib.sha256()
-    # not imported, since it offers what stands above this
-    for root in sys.modules["vssbench"].__path__:
-        folder = Path(root)
-        for part in (
-            "codec",
-            "core",
-            "data",
-            "fast",
-            "metrics",
-            "native",
-            "nets",
-            "run",
-            "methods",
-            "datasets",
-            "protocol.py",
-        ):
-            path = folder / part
-            for file in (
-                [path]
-                if path.is_file()
-                else sorted(p for p in path.rglob("*") if p.suffix in (".py", ".c", ".h"))
-            ):
-                digest.update(file.read_bytes())
-    return f"{__version__}+{digest.hexdigest()[:12]}"
 
 
 def measure(
@@ -178,7 +179,7 @@ def measure(
         store.write(
             measurement,
             *records,
-            describe_environment(cell.device),
+            cell.environment(),
             log,
             recorder.streams(),
             meters.arrays(),
@@ -196,7 +197,7 @@ def _store_failure(cell: Cell, store: RunStore, measurement: Measurement, log: s
     """
     if not store.has(cell.run_id):
         with suppress(DataError):
-            store.write(measurement, None, None, describe_environment(cell.device), log)
+            store.write(measurement, None, None, cell.environment(), log)
 
 
 def _base(cell: Cell, command: str) -> dict[str, Any]:
@@ -236,15 +237,14 @@ def _base(cell: Cell, command: str) -> dict[str, Any]:
         "seed": cell.seed,
         "machine": describe_machine(cell.device),
         "command": command,
-        "version": code_version(),
+        "version": cell.version,
     }
 
 
 def _run(
     cell: Cell, started: float, advance: Callable[[], None]
 ) -> tuple[Recorder, Meters, dict[str, Any]]:
-    needs = meta_model(cell.method, len(cell.dataset.classes)).needs
-    if needs & {"motion", "residual"} and not cell.codec.has_motion:
+    if cell.needs & MOTION and not cell.codec.has_motion:
         raise CellRefused(
             f"{cell.method} needs motion vectors, and {cell.codec_variant} carries none; choose a "
             "codec that has them, as h264, or motion=estimated"

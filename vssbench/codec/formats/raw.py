@@ -125,3 +125,7 @@ class Raw(Codec):
         if self.has_motion:
             settings["motion"] = {"source": self.source, **asdict(self.motion)}
         return settings
+
+    def motion_library(self) -> str:
+        """See Codec."""
+        return EstimatedVectors.library() if self.source == "estimated" else ""

@@ -50,6 +50,14 @@ class EstimatedVectors(VectorReader):
                 continue
         return "DIS optical flow of OpenCV"
 
+    @classmethod
+    def library(cls) -> str:
+        """See VectorReader."""
+        try:
+            return cls.check()
+        except MotionUnavailable:
+            return ""
+
     def prepare(self, context: av.VideoCodecContext) -> None:
         """See VectorReader: nothing is asked of the decoder."""
 

@@ -4,12 +4,13 @@ FFmpeg's."""
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import importlib.metadata
 import importlib.util
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,14 @@ class Library:
         """The library in words, such as ``libde265 1.1.3 of pillow-heif 1.8.1``."""
         return f"libde265 {self.calls.de265_get_version().decode()} of {self.origin}"
 
+    @cached_property
+    def build(self) -> str:
+        """The library in words, with the beginning of the sha256 of its file."""
+        path = _loaded_from(self.calls._name)
+        if path is None:
+            return self.title
+        return f"{self.title}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+
     def text(self, error: int) -> str:
         """Return the meaning of an error code of the library."""
         return (self.calls.de265_get_error_text(error) or b"unknown error").decode()
@@ -110,6 +119,19 @@ def _candidates() -> Iterator[tuple[str, str]]:
             for path in sorted((Path(place) / folder).glob(pattern)):
                 yield str(path), _version(package.replace("_", "-"))
     yield "libde265.so.0", "the system"
+
+
+def _loaded_from(name: str) -> Path | None:
+    """The file of a loaded library; of one that was asked for by its name alone, the system's
+    (Linux tells)."""
+    if Path(name).is_file():
+        return Path(name)
+    try:
+        mapped = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    paths = (Path(line.split(maxsplit=5)[-1]) for line in mapped if "/libde265" in line)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _version(distribution: str) -> str:
@@ -196,6 +218,14 @@ class LibDe265Vectors(VectorReader):
     """
 
     private = True
+
+    @classmethod
+    def library(cls) -> str:
+        """See VectorReader."""
+        try:
+            return library().build
+        except MotionUnavailable:
+            return ""
 
     def __init__(self, height: int, width: int, cell: int) -> None:
         super().__init__(height, width, cell)

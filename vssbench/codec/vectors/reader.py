@@ -90,6 +90,14 @@ class VectorReader(ABC):
         """
         return f"FFmpeg's libavcodec in PyAV {av.__version__}"
 
+    @classmethod
+    def library(cls) -> str:
+        """Return the library beside FFmpeg's that reads the vectors, with its version and build.
+
+        It is empty where there is none or it is not installed.
+        """
+        return ""
+
     @abstractmethod
     def prepare(self, context: av.VideoCodecContext) -> None:
         """Set the decoder's options and threads; they work only before the first packet."""
