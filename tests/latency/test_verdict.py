@@ -27,8 +27,8 @@ def summary(**changes):
     return Summary(**{**base, **changes})
 
 
-def judged(of=None, loads=(QUIET,), warmups=(WARM,), average=0.1, throttled=False):
-    return judge([of or summary()], loads, warmups, average, 2, throttled)
+def judged(of=None, loads=(QUIET,), warmups=(WARM,), average=0.1, throttled=False, again=(1, 0.95)):
+    return judge([of or summary()], loads, warmups, average, 2, throttled, again)
 
 
 def test_quiet_times_are_stable():
@@ -52,6 +52,7 @@ def test_quiet_times_are_stable():
             "1 of 2 warm-ups did not settle",
         ),
         ({"throttled": True}, "lowered its clock"),
+        ({"again": (0.1, 0.5, 1.0)}, "frames shown twice take 50% of their time when fresh"),
     ],
 )
 def test_each_fault_is_named(given, said):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from statistics import median
 from typing import Any, Literal
 
 from vssbench.core.allocator import keep_freed_memory
@@ -142,6 +143,7 @@ def _times(
         average,
         environment["cores"],
         throttled,
+        outcome.again,
     )
     others, stolen = mean_load(outcome.loads)
     return MethodTimes(
@@ -157,6 +159,7 @@ def _times(
         others=others,
         stolen=stolen,
         rounds_others=[load.others for load in outcome.loads],
+        again=median(outcome.again) if outcome.again else None,
     )
 
 

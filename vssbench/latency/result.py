@@ -46,8 +46,9 @@ class MethodTimes(BaseModel):
 
     ``verdict`` is ``stable`` or ``unstable: why``; ``others`` and ``stolen`` are the shares of all
     cores' time that other processes used, and that a hypervisor took, while it ran (None where the
-    system does not tell), as mean over rounds; ``rounds_others`` is that of each round. A failed
-    method has its ``reason``, and times if it was measured before.
+    system does not tell), as mean over rounds; ``rounds_others`` is that of each round. ``again``
+    is the time of frames shown once more, as a share of what they took when fresh (median over
+    rounds). A failed method has its ``reason``, and times if it was measured before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -64,6 +65,7 @@ class MethodTimes(BaseModel):
     others: float | None = None
     stolen: float | None = None
     rounds_others: list[float | None] = []
+    again: float | None = None
 
 
 class LatencyResult(BaseModel):

@@ -45,11 +45,13 @@ class WorkerFailed(Exception):
 class Outcome:
     """The outcome of a method: its warm-ups, its loads by round, and why it was given up.
 
-    The reason is empty where it was not.
+    The reason is empty where it was not. ``again`` has an entry a round
+    (:class:`vssbench.latency.worker.Round`).
     """
 
     warmups: list[WarmUp] = field(default_factory=list)
     loads: list[Load] = field(default_factory=list)
+    again: list[float] = field(default_factory=list)
     failure: str = ""
     threads: int = 0
 
@@ -120,6 +122,7 @@ def _noting(outcome: Outcome) -> Iterator[None]:
 def _one_round(worker: Worker, campaign: Campaign, index: int, process: int, number: int) -> None:
     done: Round = worker.ask("round")
     campaign.outcomes[index].loads.append(done.load)
+    campaign.outcomes[index].again.append(done.again)
     whole = np.array(done.frames, np.float64)
     gop, frame, distance = (whole[:, place].astype(np.int64) for place in range(3))
     same = np.ones(len(whole), np.int64)

@@ -8,6 +8,7 @@ outliers do not move, and which is 10 % for a normal distribution of standard de
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 from vssbench.latency.load import Load
 from vssbench.latency.statistics import KIND_WORDS, Summary
@@ -18,6 +19,8 @@ MOST_SPREAD, MOST_APART = 0.10, 0.05
 MOST_OTHERS, MOST_STOLEN = 0.05, 0.02
 #: fewer samples of a kind say nothing of their spread
 LEAST_SAMPLES = 10
+#: frames that are shown twice may take this share of their time when they were fresh
+LEAST_AGAIN = 0.8
 
 
 def judge(
@@ -27,17 +30,24 @@ def judge(
     load_average: float | None,
     cores: int,
     throttled: bool = False,
+    again: Sequence[float] = (),
 ) -> list[str]:
     """Tell why one method's times are not stable, in words; empty where they are.
 
     ``load_average`` is that of the minute before the start: it counts only where the system does
     not tell what other processes do, since it takes a minute to forget them. ``throttled``: the
-    processor lowered its clock for heat meanwhile.
+    processor lowered its clock for heat meanwhile. ``again`` holds for each round the time of
+    frames that are shown once more, as a share of what they took when fresh.
     """
     reasons = [reason for summary in summaries for reason in _of_times(summary)]
     reasons += _of_load(loads, load_average, cores)
     if throttled:
         reasons.append("the processor lowered its clock for heat")
+    if again and median(again) < LEAST_AGAIN:
+        reasons.append(
+            f"frames shown twice take {median(again):.0%} of their time when fresh (under "
+            f"{LEAST_AGAIN:.0%}): the method keeps results from frame to frame"
+        )
     cold = sum(not warm_up.settled for warm_up in warmups)
     if cold:
         reasons.append(f"{cold} of {len(warmups)} warm-ups did not settle")

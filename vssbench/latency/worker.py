@@ -24,6 +24,7 @@ from vssbench.core.video import Frame
 from vssbench.fast.prepare import prepare
 from vssbench.latency import load, warmup
 from vssbench.latency.footage import open_clip, open_codec
+from vssbench.latency.fresh import Fresh
 from vssbench.latency.settings import Settings, Subject
 from vssbench.run.clock import step_clock
 from vssbench.run.stream import Stream
@@ -35,11 +36,13 @@ class Round:
     """The result of a round: its frames' times, and the load of the machine meanwhile.
 
     Of each timed frame it holds the GOP of the round, its index in the stream, its distance, and
-    the milliseconds of the five parts.
+    the milliseconds of the five parts. ``again`` is the time of the last GOP shown once more, as a
+    share of what it took when its frames were fresh.
     """
 
     frames: list[tuple[int, int, int, float, float, float, float, float]]
     load: load.Load
+    again: float
 
 
 def serve(connection: Connection, settings: Settings, subject: Subject) -> None:
@@ -77,6 +80,7 @@ class Bench:
         )
         self.clip, self.codec = open_clip(settings), open_codec(settings)
         self.frames, _ = self.decode()
+        self.fresh = Fresh(self.clip.height, self.clip.width, settings.seed)
         self.gops = [
             self.frames[at : at + settings.gop] for at in range(0, len(self.frames), settings.gop)
         ]
@@ -100,7 +104,7 @@ class Bench:
         windows: list[tuple[float, float]] = []
         frames = self.gops[0][: 1 + warmup.OTHERS]
         while True:
-            times = [sum(self.segment(frame)[1:]) for frame in frames]
+            times = [sum(self.segment(frame)[1:]) for frame in self.fresh(frames)]
             windows.append((times[0], median(times[1:] or [0.0])))
             seconds = time.perf_counter() - started
             if warmup.settled(windows) or warmup.given_up(len(windows), seconds):
@@ -115,21 +119,27 @@ class Bench:
                 )
 
     def round(self, seconds: float) -> Round:
-        """Decode the stream once, then segment whole GOPs for that long, at least one; the first
-        frames are not counted, since other methods have had the machine in between."""
+        """Decode the stream once, then segment whole GOPs for that long, at least one.
+
+        The first frames are not counted, since other methods have had the machine in between. Every
+        frame is fresh; the last GOP is shown once more at the end, uncounted.
+        """
         before = load.read()
         _, decoding = self.decode()
-        for frame in self.gops[0][:2]:
+        for frame in self.fresh(self.gops[0][:2]):
             self.segment(frame)
-        found = []
+        timed: list[tuple[int, int, int, float, float, float, float, float]] = []
         started, number = time.perf_counter(), 0
         while not number or time.perf_counter() - started < seconds:
-            for frame in self.gops[number % len(self.gops)]:
+            gop = self.fresh(self.gops[number % len(self.gops)])
+            for frame in gop:
                 times = self.segment(frame)
                 decode, motion = decoding[frame.index]
-                found.append((number, frame.index, frame.distance, decode, motion, *times))
+                timed.append((number, frame.index, frame.distance, decode, motion, *times))
             number += 1
-        return Round(found, load.between(before, load.read()))
+        first = sum(sum(entry[-2:]) for entry in timed[-len(gop) :])
+        again = sum(sum(self.segment(frame)[1:]) for frame in gop) / first
+        return Round(timed, load.between(before, load.read()), again)
 
     def segment(self, frame: Frame) -> tuple[float, float, float]:
         """Milliseconds of a frame's conversion to the network's input, of the network, and of

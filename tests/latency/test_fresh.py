@@ -1,0 +1,74 @@
+"""Fresh content: no frame is shown twice, and a frame's parts move together."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vssbench.core.motion import MotionField
+from vssbench.core.video import Frame
+from vssbench.latency import worker
+from vssbench.latency.fresh import Fresh
+from vssbench.latency.settings import Settings, Subject
+
+RNG = np.random.default_rng(0)
+
+
+def frames(cell=4):
+    grid = RNG.normal(size=(32 // cell, 48 // cell, 2)).astype(np.float32)
+    motion = MotionField(grid, cell, 32, 48, 0.0)
+    image = RNG.integers(0, 256, (32, 48, 3)).astype(np.uint8)
+    residual = image.astype(np.int16) - 100
+    key = Frame(0, image, "I", 0)
+    return [key, replace(key, index=1, distance=1, motion=motion, residual=residual)]
+
+
+def test_no_gop_comes_twice_until_all_places_were_used():
+    fresh, gop = Fresh(32, 48), frames()
+    shown = {fresh(gop)[0].image.tobytes() for _ in range(4 * 6)}
+    assert len(shown) == 4 * 6
+    assert fresh(gop)[0].image.tobytes() in shown
+
+
+@pytest.mark.parametrize("cell", [4, 8])
+def test_image_motion_and_residual_move_together(cell):
+    fresh, gop = Fresh(32, 48, seed=3), frames(cell)
+    for _ in range(5):
+        key, other = fresh(gop)
+        down, right = next(
+            (y, x)
+            for y in range(0, 32, 8)
+            for x in range(0, 48, 8)
+            if np.array_equal(np.roll(gop[0].image, (y, x), (0, 1)), key.image)
+        )
+        for moved, whole in (
+            (other.image, gop[1].image),
+            (other.residual, gop[1].residual),
+            (other.motion.dense(), gop[1].motion.dense()),
+        ):
+            assert np.array_equal(moved, np.roll(whole, (down, right), (0, 1)))
+        assert (key.motion, key.residual, other.index, other.distance) == (None, None, 1, 1)
+    assert np.array_equal(gop[0].image, frames_before(gop))
+
+
+def frames_before(gop):
+    """The stream's own frames stay as they are."""
+    return gop[1].image
+
+
+def test_a_round_times_fresh_frames_and_shows_the_last_gop_again(tmp_path, monkeypatch):
+    settings = Settings((64, 96), 3, "cpu", "fp32", "h264[gop=3]", 3, 1, 1, 0.1, tmp_path)
+    bench = worker.Bench(settings, Subject("bisenet[width=0.125]", "BiSeNet18"))
+    shown = []
+
+    def segment(frame):
+        known = frame.image.tobytes() in shown
+        shown.append(frame.image.tobytes())
+        return 1.0, (1.0 if known else 4.0), 1.0
+
+    monkeypatch.setattr(bench, "segment", segment)
+    first, second = bench.round(0), bench.round(0)
+    for done in (first, second):
+        # a method that remembers is found out, and gains nothing in what is counted
+        assert done.again == pytest.approx(2 / 5)
+        assert {entry[-2] for entry in done.frames} == {4.0}
