@@ -284,6 +284,20 @@ def test_a_folder_is_read_again_when_it_was_replaced_meanwhile(tmp_path: Path) -
         files.steady(tmp_path / "absent", lambda: os.listdir(tmp_path / "absent"))
 
 
+def test_a_writer_that_ends_while_it_is_looked_at_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its hidden folder goes away between two looks into it."""
+
+    def vanishing(folder: Path, pattern: str) -> Iterator[Path]:
+        yield folder / "old" / "0" / "seen"
+        raise FileNotFoundError(folder / "old")
+
+    (tmp_path / f"{files.PREFIX}0").mkdir()
+    monkeypatch.setattr(Path, "glob", vanishing)
+    assert files.set_aside(tmp_path) == {"seen"}
+
+
 def test_a_folder_that_a_killed_process_set_aside_is_put_back_by_a_reader(tmp_path: Path) -> None:
     place = tmp_path / "place"
     fill(place, "old")

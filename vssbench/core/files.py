@@ -183,7 +183,15 @@ def adopt(folder: Path) -> None:
 def set_aside(folder: Path) -> set[str]:
     """The names of the folders that are being replaced at this moment, and are in their place
     neither old nor new."""
-    return {path.name for hidden in _hidden(folder) for path in hidden.glob(f"{_OLD}/*/*")}
+    return {path.name for hidden in _hidden(folder) for path in _set_aside_in(hidden)}
+
+
+def _set_aside_in(hidden: Path) -> list[Path]:
+    """What lies set aside in a writer's hidden folder, which may go away while it is looked at."""
+    found: list[Path] = []
+    with suppress(FileNotFoundError):
+        found.extend(hidden.glob(f"{_OLD}/*/*"))
+    return found
 
 
 def steady(folder: Path, read: Callable[[], T]) -> T:
@@ -340,7 +348,7 @@ def _remove(hidden: Path) -> None:
 
 
 def _put_back(hidden: Path) -> None:
-    for path in hidden.glob(f"{_OLD}/*/*"):
+    for path in _set_aside_in(hidden):
         place = hidden.parent / path.name
         if not os.path.lexists(place):
             with suppress(OSError):
