@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import rich_click as click
@@ -24,8 +25,8 @@ from vssbench.cli.options import runs_option
 @click.option(
     "--format",
     "fmt",
-    type=click.Choice(["md", "csv", "latex", "json"]),
-    help="Default: for the terminal.",
+    type=click.Choice(["md", "csv", "latex", "json", "parquet"]),
+    help="Default: for the terminal. parquet is binary: redirect it to a file.",
 )
 @click.option("--per-class", is_flag=True, help="Add the IoU of every class.")
 def table(
@@ -46,13 +47,14 @@ def table(
 
     \b
         python bench.py table --format latex > table.tex
+        python bench.py table --format parquet > table.parquet
         python bench.py table --by codec --base pspnet -m pspnet -m arseg
     """
     from vssbench.cli.run import print_table
     from vssbench.core.errors import UsageError
     from vssbench.core.progress import messages
     from vssbench.report.pivot import render_pivot, terminal_pivot
-    from vssbench.report.table import render, terminal
+    from vssbench.report.table import parquet_of, render, terminal
 
     if by == "codec" and per_class:
         raise UsageError(
@@ -62,12 +64,29 @@ def table(
         raise UsageError(
             "--base is the method that others are compared with in a table --by codec: add that"
         )
+    if fmt == "parquet":
+        _check_parquet(by)
     found, remark = chosen_rows(runs, methods, datasets, codecs, older)
     if fmt is None and not per_class:
         print_table(terminal_pivot(found, base) if by == "codec" else terminal(found))
+    elif fmt == "parquet":
+        click.echo(parquet_of(found, per_class), nl=False)
     elif by == "codec":
         click.echo(render_pivot(found, fmt or "md", base), nl=False)
     else:
         click.echo(render(found, fmt or "md", per_class=per_class))
     if remark:
         messages().print(remark)
+
+
+def _check_parquet(by: str) -> None:
+    """Raise UsageError for a Parquet file that has no place to go, or no rows of runs."""
+    from vssbench.core.errors import UsageError
+
+    if by == "codec":
+        raise UsageError("--format parquet holds a row a run: leave --by codec out")
+    if sys.stdout.isatty():
+        raise UsageError(
+            "--format parquet is binary and not for a terminal: redirect it, as in "
+            "`table --format parquet > table.parquet`"
+        )

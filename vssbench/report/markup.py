@@ -4,11 +4,12 @@ it."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.table import Table
 
 #: what stands for a number that is not there
@@ -61,27 +62,18 @@ def markdown_list(remarks: Sequence[str]) -> str:
 
 def markdown_grid(grid: Grid) -> str:
     """A table in pipes, its columns aligned in the text too."""
-    table = [[markdown(heading) for heading in grid.headings]]
-    table += [
-        [f"**{markdown(c.text)}**" if c.bold else markdown(c.text) for c in line]
-        for line in grid.lines
-    ]
-    widths = [max(3, *(len(line[place]) for line in table)) for place in range(len(grid.headings))]
-
-    def written(cells: Sequence[str]) -> str:
-        padded = [
-            cell.ljust(width) if place < grid.left else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        return f"| {' | '.join(padded)} |"
-
-    dashes = ["-" * (width - 1) for width in widths]
-    rule = [f":{line}" if place < grid.left else f"{line}:" for place, line in enumerate(dashes)]
-    return "\n".join([written(table[0]), written(rule), *(written(cells) for cells in table[1:])])
+    return _frame(grid, markdown, "**{}**").to_markdown(
+        index=False,
+        tablefmt="pipe",
+        disable_numparse=True,
+        colalign=["left" if place < grid.left else "right" for place in range(len(grid.headings))],
+    )
 
 
 def latex(text: str) -> str:
-    """One line of LaTeX in which nothing is markup."""
+    """One line of LaTeX in which nothing is markup; a dash of a table is one in print."""
+    if text == DASH:
+        return "--"
     return "".join(_LATEX.get(mark, mark) for mark in " ".join(text.split()))
 
 
@@ -91,25 +83,32 @@ def latex_list(remarks: Sequence[str]) -> str:
 
 
 def latex_grid(grid: Grid, title: str) -> str:
-    """A tabular with the rules of booktabs and its title as the first line."""
+    """A tabular with the rules of booktabs and its title above the headings.
 
-    def written(cell: Cell) -> str:
-        text = latex(cell.text) if cell.text != DASH else "--"
-        return f"\\textbf{{{text}}}" if cell.bold else text
+    pandas writes it by jinja2. Texts are escaped here: pandas' own escaping knows neither ``<``
+    nor ``|``, and would take the bold numbers' markup for text.
+    """
+    import pandas as pd
 
-    return "\n".join(
-        [
-            f"\\begin{{tabular}}{{{'l' * grid.left}{'r' * (len(grid.headings) - grid.left)}}}",
-            "\\toprule",
-            f"\\multicolumn{{{len(grid.headings)}}}{{l}}{{{latex(title)}}} \\\\",
-            "\\midrule",
-            " & ".join(latex(heading) for heading in grid.headings) + " \\\\",
-            "\\midrule",
-            *(" & ".join(written(cell) for cell in line) + " \\\\" for line in grid.lines),
-            "\\bottomrule",
-            "\\end{tabular}",
-        ]
-    )
+    table = _frame(grid, latex, "\\textbf{{{}}}")
+    table.columns = pd.MultiIndex.from_tuples([(latex(title), name) for name in table.columns])
+    return table.to_latex(
+        index=False,
+        escape=False,
+        column_format="l" * grid.left + "r" * (len(grid.headings) - grid.left),
+        multicolumn_format="l",
+    ).rstrip("\n")
+
+
+def _frame(grid: Grid, escape: Callable[[str], str], bold: str) -> pd.DataFrame:
+    """The grid's texts as a frame, ready for one of pandas' writers."""
+    import pandas as pd
+
+    lines = [
+        [bold.format(escape(cell.text)) if cell.bold else escape(cell.text) for cell in line]
+        for line in grid.lines
+    ]
+    return pd.DataFrame(lines, columns=[escape(heading) for heading in grid.headings], dtype=object)
 
 
 def terminal_grid(grid: Grid, width: int | None = None, fold: bool = False) -> Table:

@@ -3,15 +3,16 @@ the terminal."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from vssbench.core.errors import UsageError
 from vssbench.report.columns import FULL, PRINTED, TERMINAL, Group, groups, told_apart
+from vssbench.report.frames import RUN_FIELDS, parquet, typed
 from vssbench.report.markup import (
     NAME_WIDTH,
     latex_grid,
@@ -44,6 +45,19 @@ def render(rows: Sequence[Row], format: str, per_class: bool = False) -> str:
     return FORMATS[format](groups(rows), per_class)
 
 
+def parquet_of(rows: Sequence[Row], per_class: bool = False) -> bytes:
+    """The rows as a Parquet file, in the order and with the columns of the CSV.
+
+    Dtypes are those of :data:`vssbench.report.frames.RUN_FIELDS`, and float64. Raises UsageError
+    where pyarrow is not installed.
+    """
+    require(rows)
+    ordered = [row for group in groups(rows) for row in group.rows]
+    flat = pd.DataFrame([_flat(row, per_class) for row in ordered])
+    more = flat.drop(columns=[field.name for field in RUN_FIELDS]).astype("float64")
+    return parquet(pd.concat([typed(ordered, RUN_FIELDS), more], axis=1))
+
+
 def check_format(format: str) -> None:
     """Check that a table can be written in that format. Raises UsageError where none can."""
     if format not in FORMATS:
@@ -67,11 +81,8 @@ def _csv(parts: Sequence[Group], per_class: bool) -> str:
 def csv_text(records: Sequence[Row]) -> str:
     """Records under the headings of all of them; what a record lacks stays empty."""
     headings = list(dict.fromkeys(name for record in records for name in record))
-    file = io.StringIO()
-    writer = csv.DictWriter(file, headings, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return file.getvalue()
+    table = pd.DataFrame(records, columns=headings, dtype=object)
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def _flat(row: Row, per_class: bool) -> Row:
@@ -92,7 +103,10 @@ def _json(parts: Sequence[Group], per_class: bool) -> str:
 
 
 def json_text(value: Any) -> str:
-    """JSON with null for NaN and infinities, which JSON has no numbers for."""
+    """JSON with null for NaN and infinities, which JSON has no numbers for.
+
+    pandas' ``to_json`` rounds to 15 decimals: what is read back would not be what was measured.
+    """
     return json.dumps(_finite(value), indent=1, allow_nan=False) + "\n"
 
 
