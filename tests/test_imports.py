@@ -61,7 +61,7 @@ MAY_NAME = {
     "cost/agreement.py": "the variants whose counters a table of the documentation compares",
 }
 #: files whose sentences may show a variant as one that a user can type
-EXAMPLES = ("cli/", "core/variant.py", "segment/weights.py")
+EXAMPLES = ("cli/", "core/variant.py", "library.py", "segment/weights.py")
 
 _NAMES = re.compile(rf"(?<![a-z])(?:{'|'.join(NAMED)})(?![a-z])", re.IGNORECASE)
 

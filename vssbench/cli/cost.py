@@ -109,6 +109,7 @@ def cost(
     from vssbench.core import registry
     from vssbench.core.variant import Variant, parse_variant
     from vssbench.cost.conventions import conventions
+    from vssbench.cost.rows import counted
     from vssbench.cost.tables import flat, printed
 
     fmt = "json" if as_json else fmt
@@ -125,7 +126,7 @@ def cost(
     rows = []
 
     def add(variant: Variant) -> None:
-        row = _counted(variant, classes, size, gop, convention)
+        row = counted(variant, classes, size, gop, convention)
         if cross_check:
             from vssbench.cost.crosscheck import cross_check as check
 
@@ -158,26 +159,6 @@ def cost(
         f"input {size[0]}x{size[1]}, {classes} classes; convention {convention}: {summary}",
         err=True,
     )
-
-
-def _counted(
-    variant: Variant, classes: int, size: tuple[int, int], gop: int, convention: str
-) -> dict[str, Any]:
-    from vssbench.cost.conventions import conventions
-    from vssbench.cost.gmacs import meta_model, parameters
-
-    counted = conventions()[convention].count(variant, classes, *size)
-    model = meta_model(variant, classes)
-    return {
-        "method": str(variant),
-        "display": model.display,
-        "convention": convention,
-        "params": counted.params,
-        "params_training": parameters(model).training,
-        "gmacs_key": counted.gmacs_key,
-        "gmacs_nonkey": counted.gmacs_nonkey,
-        "gmacs_gop": counted.gmacs_gop(gop),
-    }
 
 
 def _memory(

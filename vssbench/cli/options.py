@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import rich_click as click
 
-from vssbench.core.errors import DataError, UsageError, VssbenchError
+from vssbench.core.errors import VssbenchError
+from vssbench.core.machine import check_device
+from vssbench.core.opening import open_dataset
 
-if TYPE_CHECKING:
-    from vssbench.core.dataset import Dataset
-    from vssbench.core.variant import Variant
+__all__ = ["SIZE", "Size", "check_device", "open_dataset"]
 
 
 class Size(click.ParamType):
@@ -68,34 +68,3 @@ def check_json(output: Path | None, force: bool) -> None:
             check_output(output, force=force, option="--json")
     except VssbenchError as error:
         raise click.UsageError(str(error)) from error
-
-
-def check_device(device: str) -> None:
-    """Raises UsageError where torch knows no such device, or this machine has none."""
-    import torch
-
-    try:
-        kind = torch.device(device).type
-    except RuntimeError as error:
-        raise UsageError(f"unknown device {device!r}: expected cpu, cuda or cuda:N") from error
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise UsageError(
-            f"--device {device}: torch {torch.__version__} sees no CUDA device here; use --device "
-            "cpu"
-        )
-    if kind not in ("cpu", "cuda"):
-        raise UsageError(f"--device {device} is not supported: expected cpu, cuda or cuda:N")
-
-
-def open_dataset(variant: Variant, data_root: Path | None) -> Dataset:
-    """A dataset object. Raises DataError where it needs files and ``--data-root`` is not given."""
-    from vssbench.core import registry
-
-    cls = registry.load("datasets", variant.name)
-    if not cls.needs_root:
-        return registry.create("datasets", variant)
-    if data_root is None and "root" not in variant.params:
-        raise DataError(f"{variant.name} needs its files: pass --data-root DIR. {cls.where()}")
-    if data_root is None:
-        return registry.create("datasets", variant)
-    return registry.create("datasets", variant, root=str(data_root))

@@ -7,7 +7,6 @@ from pathlib import Path
 import rich_click as click
 
 from vssbench.cli.options import SIZE, device_option, force_option, precision_option
-from vssbench.core.errors import UsageError
 from vssbench.sweep.defaults import DEFAULT_SCENES
 
 
@@ -112,45 +111,28 @@ def segment(
     The network runs at the video's size, and does best at the size of the images that it was
     trained on. Exit status: 0, or 2 for bad input.
     """
-    from vssbench.cli.options import check_device
-    from vssbench.core import registry
     from vssbench.core.progress import messages, track
-    from vssbench.core.variant import parse_variant
-    from vssbench.data.videofile import open_videofile
-    from vssbench.segment.drawing import Painter, palette_of
-    from vssbench.segment.job import Job, Work
     from vssbench.segment.output import stopped_cleanly
-    from vssbench.segment.weights import weights_for
+    from vssbench.segment.request import Request, prepared
 
-    check_device(device)
     console = messages()
-    variant, file = weights_for(method, weights, dataset, console.print)
-    if reencode is not None and motion != "auto":
-        raise UsageError(
-            "--motion is for a stream as it is; with --reencode, put motion=estimated into the "
-            "codec's brackets"
-        )
-    codec = registry.create("codecs", parse_variant(reencode)) if reencode is not None else None
-    source = open_videofile(video.expanduser())
-    painter = Painter(file.classes, palette_of(file.classes), alpha, legend)
-    job = Job(
-        source,
-        variant,
-        file,
-        out.expanduser(),
-        output,
-        painter,
-        size,
-        motion,
-        codec,
-        max_gop,
-        audio,
-        stats.expanduser() if stats is not None else None,
-        device,
-        precision,
-        force,
+    wanted = Request(
+        dataset=dataset,
+        output=output,
+        alpha=alpha,
+        legend=legend,
+        size=size,
+        motion=motion,
+        reencode=reencode,
+        max_gop=max_gop,
+        audio=audio,
+        stats=stats,
+        device=device,
+        precision=precision,
+        force=force,
     )
-    work = Work(job, job.check(), console.print)
+    work = prepared(video, out, method, weights, wanted, console.print)
+    source = work.job.source
     height, width = source.size
     console.print(
         "; ".join(
@@ -163,4 +145,4 @@ def segment(
     with stopped_cleanly(), track("segmenting", source.frames) as tracker:
         work.advance = tracker.advance
         summary = work.run()
-    click.echo(summary.line(job.out))
+    click.echo(summary.line(work.job.out))

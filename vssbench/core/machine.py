@@ -15,6 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from vssbench.core.errors import UsageError
+
 #: packages whose version may change a number
 _PACKAGES = ("torch", "torchvision", "av", "numpy", "pillow", "fvcore", "ptflops")
 #: beginnings of environment variables that change times
@@ -210,3 +212,20 @@ def typed_command() -> str:
         for before, word in zip(["", *words], words, strict=False)
     ]
     return " ".join(shlex.quote(word) for word in masked)
+
+
+def check_device(device: str) -> None:
+    """Raises UsageError where torch knows no such device, or this machine has none."""
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise UsageError(f"unknown device {device!r}: expected cpu, cuda or cuda:N") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            f"--device {device}: torch {torch.__version__} sees no CUDA device here; use --device "
+            "cpu"
+        )
+    if kind not in ("cpu", "cuda"):
+        raise UsageError(f"--device {device} is not supported: expected cpu, cuda or cuda:N")

@@ -1,0 +1,180 @@
+"""vssbench as a library: what the commands do, as functions (docs/library.md).
+
+``vssbench.run``, ``vssbench.cost`` and ``vssbench.segment`` are packages too, which call the
+functions here (:mod:`vssbench.core.callable`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+
+from vssbench.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vssbench.segment.job import Summary
+    from vssbench.segment.motion import FrameMotion
+
+__all__ = ["cost", "motion", "results", "run", "segment"]
+
+#: one text, or several
+Texts = str | Sequence[str]
+
+
+class RunSettings(TypedDict, total=False):
+    """Settings of :func:`run`: those of ``bench.py run``, with its defaults."""
+
+    protocol: str
+    gop: int
+    measures: Sequence[str]
+    weights: Sequence[Path]
+    device: str
+    precision: Literal["fp32", "bf16"]
+    seed: int
+
+
+class SegmentSettings(TypedDict, total=False):
+    """Settings of :func:`segment`: the options of ``bench.py segment``, with its defaults."""
+
+    dataset: str
+    output: Literal["overlay", "labels", "palette"]
+    alpha: float
+    legend: bool
+    size: tuple[int, int]
+    motion: Literal["auto", "codec", "estimated"]
+    reencode: str
+    max_gop: int
+    audio: bool
+    stats: Path
+    device: str
+    precision: Literal["fp32", "bf16"]
+    force: bool
+
+
+def run(
+    methods: Texts = (),
+    datasets: Texts = (),
+    codecs: Texts = (),
+    *,
+    runs: str | Path = "results/runs",
+    data_root: str | Path | None = None,
+    force: bool = False,
+    **settings: Unpack[RunSettings],
+) -> pd.DataFrame:
+    """Measure methods on datasets through codecs, store the runs, and return their frame.
+
+    Variants are typed as on the command line (``arseg[scale=0.5]``); what is left out is the
+    embedded default. What is stored already is not measured again, unless ``force``. A run that
+    fails or is refused is a row with its reason. Returns a row a run, in the order measured, as
+    :func:`results` does. Raises UsageError, DataError and WeightsError for what cannot be begun.
+    """
+    from vssbench.core.machine import check_device
+    from vssbench.core.opening import open_dataset
+    from vssbench.core.variant import parse_variant
+    from vssbench.report.frames import frame
+    from vssbench.run.store import RunStore
+    from vssbench.sweep.defaults import DEFAULT_CODECS, DEFAULT_DATASET
+    from vssbench.sweep.grid import Grid, plan, sweep
+
+    check_device(settings.get("device", "cpu"))
+    unknown = sorted(settings.keys() - RunSettings.__annotations__)
+    if unknown:
+        raise UsageError(
+            f"run has no setting {unknown[0]!r}: there are {', '.join(RunSettings.__annotations__)}"
+        )
+    root = None if data_root is None else Path(data_root)
+    variants = [parse_variant(text) for text in _texts(datasets) or (DEFAULT_DATASET,)]
+    grid = Grid(_texts(methods), _texts(codecs) or DEFAULT_CODECS, **settings)
+    opened = [(variant, open_dataset(variant, root)) for variant in variants]
+    store = RunStore(Path(runs))
+    done = sweep(plan(grid, opened, store.root / ".cache"), store, "vssbench.run", force)
+    return frame([store.get(measurement.run_id) for measurement in done])
+
+
+def cost(
+    methods: Texts = (),
+    size: tuple[int, int] = (360, 480),
+    *,
+    classes: int = 11,
+    gop: int = 12,
+    convention: str = "macs",
+) -> pd.DataFrame:
+    """Count what methods cost at an input size (height, width), without data or weights.
+
+    Returns a row a method (all of them by default): ``params`` and ``params_training``, and in 1e9
+    multiply-accumulates ``gmacs_key``, ``gmacs_nonkey`` and ``gmacs_gop``, the mean over a GOP.
+    Conventions: docs/cost.md. Raises UsageError for an unknown method or convention, and for a size
+    that a method does not take.
+    """
+    import pandas as pd
+
+    from vssbench.core import registry
+    from vssbench.core.variant import parse_variant
+    from vssbench.cost.rows import counted
+
+    variants = [parse_variant(text) for text in _texts(methods) or registry.classes("methods")]
+    return pd.DataFrame([counted(each, classes, size, gop, convention) for each in variants])
+
+
+def results(
+    path: str | Path = "results/runs", by: Literal["run", "distance", "class", "frame"] = "run"
+) -> pd.DataFrame:
+    """Return the stored runs as one frame: a row a run, or a long form (docs/results.md).
+
+    Raises UsageError for an unknown form, DataError where there is no such folder.
+    """
+    from vssbench.report import frames
+
+    return frames.results(path, by)
+
+
+def segment(
+    video: str | Path,
+    out: str | Path,
+    method: str | None = None,
+    weights: str | Path | None = None,
+    **settings: Unpack[SegmentSettings],
+) -> Summary:
+    """Segment a video file, and write another, or a folder of PNGs.
+
+    ``method`` is typed as on the command line, with shipped weights; it may be left out where
+    ``weights`` names a file. Returns the numbers of frames and keyframes, the seconds, the mean
+    GMACs and where motion came from. Raises UsageError, WeightsError, DataError and
+    MotionUnavailable; nothing is then left of the output.
+    """
+    from vssbench.core.progress import messages
+    from vssbench.segment.request import Request, prepared
+
+    unknown = sorted(settings.keys() - SegmentSettings.__annotations__)
+    if unknown:
+        names = ", ".join(SegmentSettings.__annotations__)
+        raise UsageError(f"segment has no setting {unknown[0]!r}: there are {names}")
+    file = None if weights is None else Path(weights)
+    wanted = Request(**settings)
+    return prepared(Path(video), Path(out), method, file, wanted, messages().print).run()
+
+
+def motion(
+    path: str | Path,
+    source: Literal["codec", "estimated"] = "codec",
+    *,
+    cell: int = 8,
+    max_gop: int | None = None,
+) -> Iterator[FrameMotion]:
+    """Yield the frames of a video file with their motion to the keyframe and their block vectors.
+
+    ``source`` is ``codec`` for the stream's own vectors, ``estimated`` for optical flow between
+    its decoded frames; ``cell`` the grid's cells, 4 or 8 pixels; ``max_gop`` begins a GOP after so
+    many frames without a keyframe. A frame is read when it is asked for. Raises UsageError,
+    DataError, MotionUnavailable.
+    """
+    from vssbench.segment.motion import motion_of
+
+    return motion_of(Path(path).expanduser(), source, cell, max_gop)
+
+
+def _texts(given: Texts) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)

@@ -1,0 +1,89 @@
+"""What is asked of ``segment``, by command or library, and the work that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vssbench.core import registry
+from vssbench.core.errors import UsageError
+from vssbench.core.machine import check_device
+from vssbench.core.variant import parse_variant
+from vssbench.data.videofile import open_videofile
+from vssbench.segment.drawing import Painter, palette_of
+from vssbench.segment.job import Job, Work
+from vssbench.segment.weights import weights_for
+from vssbench.sweep.defaults import DEFAULT_SCENES
+
+#: choices of what is written and of where motion comes from
+OUTPUTS = ("overlay", "labels", "palette")
+MOTIONS = ("auto", "codec", "estimated")
+
+
+@dataclass(frozen=True)
+class Request:
+    """How a video is to be segmented: the options of ``bench.py segment``, with its defaults."""
+
+    dataset: str = DEFAULT_SCENES
+    output: str = "overlay"
+    alpha: float = 0.5
+    legend: bool = False
+    size: tuple[int, int] | None = None
+    motion: str = "auto"
+    reencode: str | None = None
+    max_gop: int | None = None
+    audio: bool = False
+    stats: Path | None = None
+    device: str = "cpu"
+    precision: str = "fp32"
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        for name, choices in (("output", OUTPUTS), ("motion", MOTIONS)):
+            if getattr(self, name) not in choices:
+                raise UsageError(
+                    f"{name}={getattr(self, name)!r} is unknown: expected {', '.join(choices)}"
+                )
+        if self.reencode is not None and self.motion != "auto":
+            raise UsageError(
+                "--motion is for a stream as it is; with --reencode, put motion=estimated into the "
+                "codec's brackets"
+            )
+        if not 0 <= self.alpha <= 1:
+            raise UsageError(f"alpha={self.alpha} is no weight: expected 0 to 1")
+
+
+def prepared(
+    video: Path,
+    out: Path,
+    method: str | None,
+    weights: Path | None,
+    wanted: Request,
+    say: Callable[[str], object],
+) -> Work:
+    """Return the work, checked and ready to run; ``say`` takes its messages.
+
+    Raises UsageError, WeightsError and DataError for what cannot be done, before any work.
+    """
+    check_device(wanted.device)
+    variant, file = weights_for(method, weights, wanted.dataset, say)
+    codec = wanted.reencode
+    job = Job(
+        source=open_videofile(video.expanduser()),
+        method=variant,
+        weights=file,
+        out=out.expanduser(),
+        output=wanted.output,
+        painter=Painter(file.classes, palette_of(file.classes), wanted.alpha, wanted.legend),
+        size=wanted.size,
+        motion=wanted.motion,
+        codec=None if codec is None else registry.create("codecs", parse_variant(codec)),
+        max_gop=wanted.max_gop,
+        audio=wanted.audio,
+        stats=None if wanted.stats is None else Path(wanted.stats).expanduser(),
+        device=wanted.device,
+        precision=wanted.precision,
+        force=wanted.force,
+    )
+    return Work(job, job.check(), say)
