@@ -9,8 +9,9 @@ import pytest
 
 from tests.native.conftest import needs_compiler
 from vssbench import native
-from vssbench.codec import colour, motion, prediction
+from vssbench.codec import motion, prediction
 from vssbench.codec.vectors import exported, reader
+from vssbench.data import colour
 from vssbench.native.video import VideoKernels
 
 
