@@ -1,28 +1,41 @@
-# make run: install, measure the default cells and print the table, draw the plots. make test, make lint: for developers.
+# The commands of this project: `make help` lists them.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
+# the tests on two cores, a file's tests one after the other
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: run test lint clean
+.DEFAULT_GOAL := help
+.PHONY: help run format check test lint clean
 
-run: $(RUN_STAMP)
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.* ## /  make \1\t/p' $(MAKEFILE_LIST)
+
+run: $(RUN_STAMP) ## measure the default experiments, print the table, draw the plots
 	$(BIN)/python bench.py run
 	$(BIN)/python bench.py plot pareto -o results/pareto.png --force
 	$(BIN)/python bench.py plot distance -o results/distance.png --force
 
-test: $(DEV_STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+format: $(DEV_STAMP) ## put the code into the house's form, mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
-lint: $(DEV_STAMP)
+check: lint ## lint and the fast tests: under a minute on two cores
+	$(PYTEST) --dist load -m "not slow and not codec and not training"
+
+test: $(DEV_STAMP) ## all tests
+	$(PYTEST)
+
+lint: $(DEV_STAMP) ## style, types and which package imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy vssbench methods datasets bench.py
+	$(BIN)/python tools/check_types.py
 	$(BIN)/lint-imports --no-cache
 
-clean:
+clean: ## remove what was installed and built
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

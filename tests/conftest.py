@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.marks import CODEC, SLOW, TRAINING
 from vssbench.core.dataset import Dataset
 from vssbench.core.division import Division
 from vssbench.core.video import Clip
@@ -25,6 +26,33 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # so it is in a shell's background: no Ctrl-C would reach the processes that tests start and
     # interrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+TESTS = Path(__file__).resolve().parent
+#: seconds that a test of these marks may take; the others have pyproject.toml's
+LONG_TIMEOUT = 600
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test by its file (tests/marks.py), and give the long ones more time."""
+    for item in items:
+        if not item.path.is_relative_to(TESTS):
+            continue
+        names = marks_of(item.path.relative_to(TESTS), item.name.split("[")[0])
+        for name in names:
+            item.add_marker(name)
+        if names and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT))
+
+
+def marks_of(path: Path, name: str) -> list[str]:
+    """Return the marks of a test of that name in a file of this folder."""
+    marks = [
+        mark
+        for mark, places in (("codec", CODEC), ("training", TRAINING))
+        if any(path.is_relative_to(place) for place in places)
+    ]
+    slow = SLOW.get(path.as_posix())
+    return [*marks, "slow"] if slow is not None and (not slow or name in slow) else marks
 
 
 class Patterns(Dataset):

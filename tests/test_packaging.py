@@ -80,6 +80,7 @@ def test_wheel_holds_every_file_of_the_checkout(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if name.startswith("vssbench/")}
     assert {"vssbench/methods/arseg/__init__.py", "vssbench/datasets/camvid/__init__.py"} <= held
+    assert "vssbench/py.typed" in held
     assert held == expected
 
 

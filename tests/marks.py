@@ -1,0 +1,93 @@
+"""What each test costs: which run real encoders, which train, which are slow.
+
+``make check`` leaves these out. A whole file, or tests of it by name; times are of one idle core.
+"""
+
+#: folders and files whose tests run real encoders and decoders
+CODEC = (
+    "cli/test_codec.py",
+    "cli/test_segment.py",
+    "codec/formats",
+    "codec/test_accumulate.py",
+    "codec/test_ahead.py",
+    "codec/test_apart.py",
+    "codec/test_boundaries.py",
+    "codec/test_broken_streams.py",
+    "codec/test_colour.py",
+    "codec/test_decode.py",
+    "codec/test_encoded.py",
+    "codec/test_gops.py",
+    "codec/test_harmless.py",
+    "codec/test_known_motion.py",
+    "codec/test_motion.py",
+    "codec/test_opening.py",
+    "codec/test_quality.py",
+    "codec/test_real_clip.py",
+    "codec/test_rgb.py",
+    "codec/vectors",
+    "run/test_experiment.py",
+    "segment",
+    "view",
+)
+
+#: folders and files whose tests train networks
+TRAINING = ("training",)
+
+#: tests of more than about a second: of a file all, or those named
+SLOW: dict[str, tuple[str, ...]] = {
+    "cli/test_commands.py": (),
+    "cli/test_latency.py": (),
+    "cli/test_output.py": ("test_a_link_to_a_full_device_is_said_and_stays",),
+    "core/test_files.py": (
+        "test_a_folder_that_is_replaced_is_old_or_new_whenever_the_writer_is_killed",
+    ),
+    "core/test_torchvision_guard.py": (),
+    "cost/test_crosscheck.py": (),
+    "cost/test_memory.py": (),
+    "cost/test_published.py": ("test_the_operations_of_a_source_are_those_that_come_near_ours",),
+    "cost/test_shapes.py": ("test_counting_does_not_import_the_compiler",),
+    "datasets/test_camvid.py": (
+        "test_real_colours_and_ids_give_the_same_classes",
+        "test_real_train_and_test_are_stills",
+    ),
+    "datasets/test_cityscapes.py": ("test_real_frames_read_by_their_genuine_names",),
+    "datasets/test_conformance.py": ("test_clips_are_what_they_say",),
+    "datasets/test_synthetic.py": (
+        "test_every_class_is_as_frequent_as_in_driving_video",
+        "test_every_parameter_changes_the_fingerprint",
+        "test_the_same_seed_draws_the_same_pixels_again",
+    ),
+    "fast/test_prepare.py": ("test_every_method_keeps_its_outputs",),
+    "latency/test_binding.py": (),
+    "methods/arseg/test_conventions.py": (),
+    "methods/bisenet/test_bisenet.py": (),
+    "methods/bisenet/test_originals.py": (),
+    "methods/dff/test_deeplab.py": (),
+    "methods/dff/test_dff.py": (),
+    "methods/dff/test_flownet.py": (),
+    "methods/dff/test_originals.py": (),
+    "methods/dsrl/test_deeplabv3plus.py": (),
+    "methods/dsrl/test_dsrl.py": (),
+    "methods/dsrl/test_espnetv2.py": (),
+    "methods/dsrl/test_originals.py": (),
+    "methods/icnet/test_icnet.py": (),
+    "methods/icnet/test_network.py": (),
+    "methods/icnet/test_originals.py": (),
+    "methods/icnet/test_pruning.py": (),
+    "methods/test_conformance.py": (
+        "test_a_third_party_plug_in_passes_the_suite",
+        "test_every_phase_trains_in_bf16_and_channels_last",
+        "test_what_a_codec_cannot_give_is_refused_in_words",
+    ),
+    "metrics/test_bootstrap.py": (
+        "test_intervals_of_scores_and_of_differences_hold_the_truth_as_often_as_they_say",
+        "test_the_share_of_the_variance_that_blocks_show_equals_that_of_simulated_series",
+    ),
+    "metrics/test_scores.py": ("test_equal_to_torchmetrics",),
+    "native/test_native.py": ("test_is_built_once_by_many_at_a_time_and_leaves_one_file",),
+    "nets/test_bisenet.py": ("test_cost_is_the_originals",),
+    "report/test_plots.py": (),
+    "report/test_rates.py": ("test_no_text_is_on_another",),
+    "test_packaging.py": (),
+    "weights/test_golden.py": (),
+}
