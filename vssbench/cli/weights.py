@@ -1,4 +1,4 @@
-"""``bench.py weights``: import the authors' checkpoints; say what a weight file holds."""
+"""``bench.py weights``: import the authors' checkpoints; say what a weight file holds; pack it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vssbench.cli.options import force_option
 
 @click.group()
 def weights() -> None:
-    """Weight files: import published checkpoints, look into a file.
+    """Weight files: import published checkpoints, look into a file, pack it without loss.
 
     
         python bench.py weights import pspnet camvid-psp18.pth
@@ -100,6 +100,76 @@ def _account_lines(report: dict[str, Any]) -> list[str]:
             "start a training, not be scored"
         )
     return lines
+
+
+@weights.command("pack")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--refer",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="OTHER",
+    help="Another weight file: what FILE shares with it is not stored again. Repeatable.",
+)
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write, beside every OTHER.",
+)
+@click.option(
+    "--part-size", type=float, help="Split the packed file into files of at most this many MiB."
+)
+@force_option
+def pack(
+    file: Path, refer: tuple[Path, ...], out: Path, part_size: float | None, force: bool
+) -> None:
+    """Write FILE again in less space, without loss.
+
+    \b
+        python bench.py weights pack pspnet.safetensors -o weights/pspnet.safetensors
+        python bench.py weights pack arseg.safetensors --refer weights/pspnet.safetensors \\
+            -o weights/arseg.safetensors
+
+    A packed file is used like any other and keeps FILE's SHA-256, so that results stay those of the
+    same weights. It needs the files that it refers to beside it, under the same names.
+    """
+    from vssbench.weights.file import check_output, open_weights
+    from vssbench.weights.file import pack as write_packed
+
+    opened, others = open_weights(file), [open_weights(other) for other in refer]
+    inputs = [path for one in (opened, *others) for path in one.parts]
+    check_output(out, inputs, force)
+    size = None if part_size is None else int(part_size * 2**20)
+    for path in write_packed(out, opened, others, size):
+        click.echo(path)
+
+
+@weights.command("unpack")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write.",
+)
+@force_option
+def unpack(file: Path, out: Path, force: bool) -> None:
+    """Write the plain file that a packed FILE was made from, byte for byte.
+
+    \b
+        python bench.py weights unpack weights/arseg-s0.5-w0.5-camvid.safetensors \\
+            -o arseg.safetensors
+    """
+    from vssbench.weights.file import check_output, open_weights
+    from vssbench.weights.file import unpack as write_plain
+
+    opened = open_weights(file)
+    check_output(out, opened.parts, force)
+    for path in write_plain(out, opened):
+        click.echo(path)
 
 
 @weights.command("info")

@@ -58,6 +58,12 @@ def _describe_ours(path: Path) -> dict[str, Any]:
         "missing": list(file.missing),
         "vssbench": file.metadata.get("vssbench", "unknown"),
     }
+    if file.packed is not None:
+        found["refers to"] = [
+            f"{reference.file} ({len(reference.same)} entries equal, {len(reference.near)} as a "
+            "difference)"
+            for reference in file.packed.references
+        ]
     if "imported from" in training:
         found["imported from"] = training["imported from"]
         found["entries not used"] = len(training["entries not used"])

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vssbench.core import files, registry
-from vssbench.core.errors import WeightsError
+from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.segmenter import IMAGENET_MEAN, IMAGENET_STD, VideoSegmenter
 from vssbench.core.variant import Variant, format_value, parse_variant
 from vssbench.core.version import __version__
+from vssbench.weights import packing
 
 IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
 
@@ -70,26 +72,98 @@ class WeightFile:
         stand in for them."""
         return tuple(json.loads(self.metadata.get("missing", "[]")))
 
+    @cached_property
+    def packed(self) -> packing.Record | None:
+        """What a packed file says of itself; None of a plain one. Raises WeightsError."""
+        text = self.metadata.get(packing.KEY)
+        try:
+            return None if text is None else packing.read_record(text)
+        except (ValueError, KeyError, TypeError) as error:
+            raise WeightsError(
+                f"{self.path} has a damaged record of how it was packed: {error!r}"
+            ) from error
+
     @property
     def parts(self) -> list[Path]:
         """The file itself, and the parts beside it where it was split."""
-        count = int(self.metadata.get("parts", "1"))
+        record = self.packed
+        count = int(self.metadata.get("parts", "1")) if record is None else record.files
         return [self.path, *(part_path(self.path, number) for number in range(2, count + 1))]
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the file, and of its parts one after the other."""
+        """SHA-256 of the file, and of its parts one after the other.
+
+        A packed file's is that of the plain file which it stands for, as its record says; reading
+        the tensors compares it.
+        """
+        if self.packed is not None:
+            return self.packed.sha256
         digest = hashlib.sha256()
         for path in self.parts:
             digest.update(path.read_bytes())
         return digest.hexdigest()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor, in float32. Raises WeightsError where a part is missing."""
-        found: dict[str, Tensor] = {}
-        for path in self.parts:
-            found.update(_read(path))
-        return found
+        """Every tensor, in float32. Raises WeightsError where a part is missing, or a file that
+        this one refers to is missing or another."""
+        return {name: _float32(value) for name, value in self.stored().items()}
+
+    def stored(self) -> Mapping[str, Tensor]:
+        """Return every tensor in the type that it is stored in; raises as :meth:`tensors` does."""
+        return _stored_tensors(self, ())
+
+    def plain(self) -> packing.Plain:
+        """Return the bytes of the plain file that this one is or stands for."""
+        if self.packed is not None:
+            return _unpacked(self, ())
+        return packing.Plain([_header(path) for path in self.parts], self.stored())
+
+
+def _stored_tensors(file: WeightFile, users: tuple[WeightFile, ...]) -> Mapping[str, Tensor]:
+    if file.packed is not None:
+        return _unpacked(file, users).tensors
+    return {name: value for path in file.parts for name, value in _read(path).items()}
+
+
+def _unpacked(file: WeightFile, users: tuple[WeightFile, ...]) -> packing.Plain:
+    """``users`` are the files that refer to this one, so that a circle is noticed."""
+    record = file.packed
+    assert record is not None
+    if file.path in [user.path for user in users]:
+        raise WeightsError(f"{file.path} refers to itself, through {users[-1].path}")
+
+    def read(reference: packing.Reference) -> Mapping[str, Tensor]:
+        return _stored_tensors(_referred(file, reference), (*users, file))
+
+    held = {name: value for path in file.parts for name, value in _read(path).items()}
+    try:
+        return packing.unpack(held, record, read)
+    except packing.Damaged as error:
+        raise WeightsError(f"{file.path} is damaged: {error}; fetch it again") from error
+
+
+def _referred(file: WeightFile, reference: packing.Reference) -> WeightFile:
+    """Open the file that another refers to, and compare its sha256."""
+    path = file.path.with_name(reference.file)
+    if not path.is_file():
+        raise WeightsError(
+            f"{file.path} holds only what differs from {reference.file}, which is not beside it: "
+            f"put that file into {path.parent} too (SHA-256 {reference.sha256})"
+        )
+    other = open_weights(path)
+    if other.sha256 != reference.sha256:
+        raise WeightsError(
+            f"{file.path} refers to a {reference.file} of SHA-256 {reference.sha256}, and the one "
+            f"beside it has {other.sha256}: put back the file that it was packed with"
+        )
+    return other
+
+
+def _header(path: Path) -> bytes:
+    """Return the JSON header of a safetensors file, byte for byte."""
+    with path.open("rb") as file:
+        return file.read(int.from_bytes(file.read(8), "little"))
 
 
 def part_path(path: Path, number: int) -> Path:
@@ -100,7 +174,7 @@ def part_path(path: Path, number: int) -> Path:
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: _float32(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"{path} is missing or damaged: {error}; the parts of a weight file belong together"
@@ -203,10 +277,51 @@ def save_state(
         **extra,
         **{key: format_value(value) for key, value in parameters.items()},
     }
+    return _write_parts(path, groups, metadata)
+
+
+def _write_parts(
+    path: Path, groups: list[dict[str, Tensor]], metadata: dict[str, str]
+) -> list[Path]:
     paths = [path, *(part_path(path, number) for number in range(2, len(groups) + 1))]
     # the file with the record comes last
     for target, group in reversed(list(zip(paths, groups, strict=True))):
         _write(target, group, metadata if target == path else {"part_of": path.name})
+    return paths
+
+
+def pack(
+    path: Path, file: WeightFile, others: Iterable[WeightFile], part_bytes: int | None = None
+) -> list[Path]:
+    """Write a file again in less space, without loss; returns the paths.
+
+    What equals or lies near a tensor of ``others`` is not stored again. Those must lie beside
+    ``path``. Raises UsageError where one does not.
+    """
+    references = []
+    for other in others:
+        if other.path.resolve().parent != path.resolve().parent:
+            raise UsageError(
+                f"a packed file refers to files beside it: {other.path} is not in "
+                f"{path.resolve().parent}; write the packed file to {other.path.parent}"
+            )
+        if other.path.resolve() == path.resolve():
+            raise UsageError(f"{path} cannot refer to itself: give -o another name")
+        references.append((packing.Reference(other.path.name, other.sha256), other.stored()))
+    plain = file.plain()
+    stored, used = packing.pack(plain, references)
+    groups = _parts(stored, part_bytes)
+    metadata = file.metadata | {packing.KEY: packing.Record(plain.sha256, len(groups), used).text()}
+    return _write_parts(path, groups, metadata)
+
+
+def unpack(path: Path, file: WeightFile) -> list[Path]:
+    """Write the plain file that a packed one stands for, byte for byte, and its parts."""
+    contents = list(file.plain().content())
+    paths = [path, *(part_path(path, number) for number in range(2, len(contents) + 1))]
+    for target, content in reversed(list(zip(paths, contents, strict=True))):
+        with files.draft(target) as draft:
+            draft.write_bytes(content)
     return paths
 
 

@@ -1,0 +1,64 @@
+"""A clone stays light: what is tracked has a limit, together and a file."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tools.repack_results import main, repacked
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMIT = 40 * 2**20
+FILE_LIMIT = 10_000_000
+
+
+@pytest.fixture(scope="module")
+def tracked() -> dict[str, int]:
+    """Size of every tracked file that is there."""
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("no git checkout")
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip(f"git cannot list the files: {listed.stderr.strip()}")
+    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    return {
+        path.relative_to(ROOT).as_posix(): path.lstat().st_size for path in paths if path.is_file()
+    }
+
+
+def test_the_tracked_tree_is_light(tracked: dict[str, int]) -> None:
+    largest = sorted(tracked, key=lambda name: -tracked[name])[:8]
+    assert sum(tracked.values()) < LIMIT, f"the largest are {largest}"
+
+
+def test_no_tracked_file_is_large(tracked: dict[str, int]) -> None:
+    assert {name: size for name, size in tracked.items() if size > FILE_LIMIT} == {}
+
+
+def test_repacked_arrays_are_the_same(tmp_path: Path) -> None:
+    arrays = {"counts": np.arange(4000).reshape(40, 100), "none": np.zeros((0, 3), np.float32)}
+    path = tmp_path / "runs" / "confusion.npz"
+    path.parent.mkdir()
+    np.savez_compressed(path, **arrays)
+    before = path.read_bytes()
+    main(tmp_path)
+    assert len(path.read_bytes()) < len(before)
+    with np.load(path) as read:
+        assert set(read) == set(arrays)
+        assert all(np.array_equal(read[name], value) for name, value in arrays.items())
+        assert all(read[name].dtype == value.dtype for name, value in arrays.items())
+
+
+def test_repacking_is_repeatable_and_never_grows() -> None:
+    file = io.BytesIO()
+    np.savez_compressed(file, x=np.random.default_rng(0).random(10))
+    once = repacked(file.getvalue())
+    assert len(once) <= len(file.getvalue())
+    assert repacked(once) == once

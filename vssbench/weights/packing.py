@@ -1,0 +1,265 @@
+"""Weights without loss in less space: a packed file stands, byte for byte, for a plain weight file.
+
+Half-precision weights hardly compress: most of their mantissa bits are noise. A packed file
+therefore refers to other weight files beside it. A tensor that is the same there is not stored; of
+one that was trained on from there only the difference is. Signs and exponents compress, so bytes
+are stored by their place in a value: a tensor's first bytes, then all second ones.
+
+``sha256`` is that of the plain file. It is compared whenever the tensors are read, so that a
+reference that changed is refused, and results measured with the plain file stay attributed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+#: the key of a packed file's own record in its metadata
+KEY = "packed"
+
+_DTYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
+    "U8": torch.uint8, "BOOL": torch.bool,
+}  # fmt: skip
+
+
+class Damaged(Exception):
+    """The content of a packed file is not what was packed."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Another weight file that a packed file needs, and which of its tensors stand for which.
+
+    ``same``: our names -> its names, equal bit by bit; ``near``: stored as a difference.
+    """
+
+    file: str
+    sha256: str
+    same: Mapping[str, str] = field(default_factory=dict)
+    near: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A packed file's own record: the plain file's sha256, how many files hold the packed one, and
+    what it refers to."""
+
+    sha256: str
+    files: int
+    references: tuple[Reference, ...]
+
+    def text(self) -> str:
+        """Return the record as it stands in the metadata."""
+        return json.dumps(
+            {
+                "sha256": self.sha256,
+                "files": self.files,
+                "references": [vars(reference) for reference in self.references],
+            }
+        )
+
+
+def read_record(text: str) -> Record:
+    """Return the record that metadata hold. Raises ValueError, KeyError or TypeError otherwise."""
+    entries = json.loads(text)
+    references = tuple(Reference(**entry) for entry in entries["references"])
+    for reference in references:
+        if "/" in reference.file or "\\" in reference.file:
+            raise ValueError(f"{reference.file} is no plain file name")
+    return Record(str(entries["sha256"]), int(entries["files"]), references)
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The bytes of a plain weight file: for each of its parts the JSON header and the tensors in
+    their stored types."""
+
+    headers: Sequence[bytes]
+    tensors: Mapping[str, Tensor]
+
+    def content(self) -> Iterator[bytes]:
+        """Yield the bytes of each part, in the order of the parts."""
+        for header in self.headers:
+            entries = json.loads(header)
+            entries.pop("__metadata__", None)
+            ordered = sorted(entries, key=lambda name: entries[name]["data_offsets"])
+            yield b"".join(
+                [len(header).to_bytes(8, "little"), header]
+                + [_bytes(self.tensors[name]).tobytes() for name in ordered]
+            )
+
+    @property
+    def sha256(self) -> str:
+        digest = hashlib.sha256()
+        for part in self.content():
+            digest.update(part)
+        return digest.hexdigest()
+
+
+def pack(
+    plain: Plain, others: Sequence[tuple[Reference, Mapping[str, Tensor]]]
+) -> tuple[dict[str, Tensor], tuple[Reference, ...]]:
+    """Return what a packed file stores, as byte tensors, and its references.
+
+    Each of ``others`` is a reference of which only file and sha256 are known, with its tensors in
+    their stored types.
+    """
+    stored = {"": _packed([np.frombuffer(zlib.compress(_joined(plain.headers), 9), np.uint8)])}
+    maps: list[tuple[dict[str, str], dict[str, str]]] = [({}, {}) for _ in others]
+    for name, value in plain.tensors.items():
+        best = _shortest(_planes(_bytes(value), value.element_size()))
+        for (same, near), (_, tensors) in zip(maps, others, strict=True):
+            theirs = next((n for n in _candidates(tensors, name) if _alike(tensors[n], value)), "")
+            if theirs and np.array_equal(_bytes(tensors[theirs]), _bytes(value)):
+                same[name], best = theirs, np.zeros(0, np.uint8)
+                for _, further in maps:
+                    further.pop(name, None)
+                break
+            if theirs and value.dtype == torch.float16:
+                rest = _difference(_words(value), _words(tensors[theirs]))
+                shorter = _shortest(_planes(rest.view(np.uint8), 2))
+                if len(shorter) < len(best):
+                    for _, further in maps:
+                        further.pop(name, None)
+                    near[name], best = theirs, shorter
+        if len(best):
+            stored[name] = _packed([best])
+    references = tuple(
+        Reference(other.file, other.sha256, same, near)
+        for (other, _), (same, near) in zip(others, maps, strict=True)
+        if same or near
+    )
+    return stored, references
+
+
+def unpack(
+    stored: Mapping[str, Tensor],
+    record: Record,
+    read: Callable[[Reference], Mapping[str, Tensor]],
+) -> Plain:
+    """Return the plain file that a packed one stands for; ``read`` gives a reference's tensors.
+
+    Raises Damaged where the bytes are not those that were packed.
+    """
+    try:
+        headers = _split(zlib.decompress(stored[""].numpy().tobytes()))
+        same: dict[str, Tensor] = {}
+        near: dict[str, Tensor] = {}
+        for reference in record.references:
+            tensors = read(reference)
+            same |= {name: tensors[theirs] for name, theirs in reference.same.items()}
+            near |= {name: tensors[theirs] for name, theirs in reference.near.items()}
+        found: dict[str, Tensor] = {}
+        for header in headers:
+            for name, entry in json.loads(header).items():
+                if name == "__metadata__":
+                    continue
+                found[name] = (
+                    same[name]
+                    if name in same
+                    else _tensor(stored[name].numpy(), entry, near.get(name))
+                )
+        plain = Plain(headers, found)
+        digest = plain.sha256
+    except (KeyError, ValueError, TypeError, zlib.error, RuntimeError) as error:
+        raise Damaged(f"its content cannot be read: {error!r}") from error
+    if digest != record.sha256:
+        raise Damaged(f"its content has SHA-256 {digest} instead of {record.sha256}")
+    return plain
+
+
+def _candidates(tensors: Mapping[str, Tensor], name: str) -> Iterator[str]:
+    """Yield names of another file that a tensor may have there: its own, then those that share all
+    but the first component (``high.psp.conv`` is ``net.psp.conv``)."""
+    if name in tensors:
+        yield name
+    tail = name.partition(".")[2]
+    yield from (other for other in tensors if tail and other.partition(".")[2] == tail)
+
+
+def _alike(first: Tensor, second: Tensor) -> bool:
+    return first.dtype == second.dtype and first.shape == second.shape
+
+
+def _tensor(packed: Any, entry: Mapping[str, Any], base: Tensor | None) -> Tensor:
+    """Return a tensor of its planes and its entry in the plain file's header."""
+    dtype, shape = _DTYPES[entry["dtype"]], entry["shape"]
+    size = torch.empty(0, dtype=dtype).element_size()
+    count = int(np.prod(shape, dtype=np.int64))
+    if not count:
+        return torch.zeros(shape, dtype=dtype)
+    planes = np.frombuffer(zlib.decompress(packed.tobytes()), np.uint8).reshape(size, count)
+    values = np.ascontiguousarray(planes.T).reshape(-1)
+    if base is not None:
+        values = _sum(values.view(np.uint16), _words(base)).view(np.uint8)
+    return torch.from_numpy(values.copy()).view(dtype).reshape(shape)
+
+
+def _bytes(value: Tensor) -> Any:
+    if not value.numel():
+        return np.zeros(0, np.uint8)
+    return value.contiguous().reshape(-1).view(torch.uint8).numpy()
+
+
+def _words(value: Tensor) -> Any:
+    return value.contiguous().reshape(-1).view(torch.int16).numpy().view(np.uint16)
+
+
+def _packed(planes: Sequence[Any]) -> Tensor:
+    return torch.from_numpy(np.concatenate(planes).copy())
+
+
+def _planes(values: Any, size: int) -> bytes:
+    """Return all first bytes of values of ``size`` bytes, then all second ones, and so on."""
+    return np.ascontiguousarray(values.reshape(-1, size).T).tobytes()
+
+
+def _shortest(content: bytes) -> Any:
+    """Return the shorter of two zlib streams: Huffman codes alone suit bytes without repetition."""
+    streams = []
+    for strategy in (zlib.Z_HUFFMAN_ONLY, zlib.Z_DEFAULT_STRATEGY):
+        coder = zlib.compressobj(9, zlib.DEFLATED, 15, 9, strategy)
+        streams.append(coder.compress(content) + coder.flush())
+    return np.frombuffer(min(streams, key=len), np.uint8)
+
+
+def _ordered(words: Any) -> Any:
+    """Map the bits of half floats to integers in the order of the floats; none is lost."""
+    negative = (words & 0x8000) != 0
+    return np.where(negative, ~words, words | 0x8000).astype(np.uint16)
+
+
+def _difference(words: Any, base: Any) -> Any:
+    """Return small integers where two arrays of half floats lie near one another."""
+    step = (_ordered(words) - _ordered(base)).astype(np.uint16)
+    return ((step << 1) ^ (0 - (step >> 15))).astype(np.uint16)
+
+
+def _sum(steps: Any, base: Any) -> Any:
+    """Return the half floats of which :func:`_difference` made ``steps``."""
+    step = ((steps >> 1) ^ (0 - (steps & 1))).astype(np.uint16)
+    ordered = (_ordered(base) + step).astype(np.uint16)
+    return np.where(ordered & 0x8000, ordered & 0x7FFF, ~ordered).astype(np.uint16)
+
+
+def _joined(headers: Sequence[bytes]) -> bytes:
+    return b"".join(len(header).to_bytes(8, "little") + header for header in headers)
+
+
+def _split(content: bytes) -> list[bytes]:
+    headers = []
+    while content:
+        size = int.from_bytes(content[:8], "little")
+        headers.append(content[8 : 8 + size])
+        content = content[8 + size :]
+    return headers
