@@ -1,7 +1,14 @@
 """The environment that is stored with times, and the part of it that makes a run's identity."""
 
 import json
+import os
+from pathlib import Path
 
+import cpuinfo
+import psutil
+import pytest
+
+from vssbench.core import machine
 from vssbench.core.machine import describe_environment, describe_machine, throttle_events
 
 #: what changes from one minute to the next
@@ -24,6 +31,43 @@ def test_environment_is_json_and_holds_what_times_depend_on():
     assert set(found) >= FLEETING
     assert found["usable_cores"] >= 1
     assert "PyTorch built with" in found["torch_build"]["config"]
+
+
+def entry_of_linux(path, name):
+    if not Path(path).exists():
+        pytest.skip("not Linux")
+    lines = [line.split(":", 1) for line in Path(path).read_text().splitlines() if ":" in line]
+    return next((value.strip() for key, value in lines if key.strip() == name), None)
+
+
+def test_it_is_what_linux_says():
+    """A run's identity holds the processor's name, so that it may not change with a library."""
+    found = describe_environment("cpu")
+    name = entry_of_linux("/proc/cpuinfo", "model name")
+    if name is not None:
+        assert found["cpu"] == name
+    assert set((entry_of_linux("/proc/cpuinfo", "flags") or "").split()) <= set(found["flags"])
+    total = entry_of_linux("/proc/meminfo", "MemTotal")
+    assert found["memory_mb"] == int(total.split()[0]) // 1024
+    assert 0 < found["memory_available_mb"] <= found["memory_mb"]
+    assert found["usable_cores"] == len(os.sched_getaffinity(0))
+    assert len(found["load_average"]) == 3
+
+
+def test_processors_and_systems_that_the_libraries_do_not_know(monkeypatch):
+    def unknown():
+        raise Exception("only works on X86 and some ARM")
+
+    monkeypatch.setattr(cpuinfo, "get_cpu_info", unknown)
+    monkeypatch.delattr(psutil.Process, "cpu_affinity", raising=False)
+    machine._cpu.cache_clear()
+    try:
+        found = describe_environment("cpu")
+    finally:
+        machine._cpu.cache_clear()
+    assert found["cpu"]
+    assert found["flags"] == []
+    assert found["usable_cores"] == os.cpu_count()
 
 
 def test_identity_of_a_run_holds_nothing_fleeting():

@@ -1,6 +1,6 @@
 """Verdicts, warm-up, load and schedule: pure functions on made-up times."""
 
-from collections import Counter
+from collections import Counter, namedtuple
 
 import numpy as np
 import pytest
@@ -91,19 +91,33 @@ def test_schedule_is_drawn_anew_for_each_round_and_repeats_by_seed():
     assert set(first) == {0, 1, 2}
 
 
-STAT = (
-    "cpu  100 20 30 800 50 5 5 10 0 0\ncpu0 50 10 15 400 25 3 2 5 0 0\ncpu1 50 10 15 400 25 2 3 "
-    "5 0 0\nintr 1\n"
-)
+Times = namedtuple("Times", "user nice system idle iowait irq softirq steal guest")
 
 
-def test_stat_is_read_as_proc_5_says():
-    busy, stolen, cores = load.parse_stat(STAT, 100)
-    # user, nice, system, both interrupts; neither idle nor waiting
-    assert busy == pytest.approx(1.6)
-    assert stolen == pytest.approx(0.1)
-    assert cores == 2
-    assert load.parse_stat("", 100)[:2] == (None, None)
+def test_busy_is_neither_idle_nor_waiting_nor_stolen_nor_counted_twice(monkeypatch):
+    times = Times(1.0, 0.2, 0.3, 8.0, 0.5, 0.05, 0.05, 0.1, 0.4)
+    monkeypatch.setattr(load.psutil, "cpu_times", lambda: times)
+    monkeypatch.setattr(load.psutil, "cpu_count", lambda: 2)
+    found = load.read()
+    assert found.busy == pytest.approx(1.6)
+    assert found.stolen == pytest.approx(0.1)
+    assert found.cores == 2
+
+
+def test_a_system_that_tells_of_no_stolen_time(monkeypatch):
+    times = namedtuple("Times", "user nice system idle")(1.0, 0.2, 0.3, 8.0)
+    monkeypatch.setattr(load.psutil, "cpu_times", lambda: times)
+    found = load.read()
+    assert found.busy == pytest.approx(1.5)
+    assert found.stolen is None
+    later = Reading(found.wall + 10, found.own, found.busy + 2, None, found.cores)
+    assert load.between(found, later) == Load(pytest.approx(0.2 / found.cores), None)
+
+
+def test_this_system_tells():
+    before = load.read()
+    assert load.read().busy >= before.busy > 0
+    assert before.cores >= 1
 
 
 def test_others_are_the_busy_time_that_is_not_ours():
@@ -111,7 +125,7 @@ def test_others_are_the_busy_time_that_is_not_ours():
     found = load.between(before, after)
     assert found.others == pytest.approx((12 - 8) / 20)
     assert found.stolen == pytest.approx(1 / 20)
-    assert load.between(Reading(0, 0, None, None, 2), after) == Load(None, None)
+    assert load.between(after, after) == Load(None, None)
 
 
 class FakeCuda:

@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -70,21 +71,20 @@ def describe_environment(device: str) -> dict[str, Any]:
     Some of it changes from run to run, so that it is no part of an identity.
 
     ``flags`` of the processor, ``usable_cores`` of this process, clock ``governor`` ('' where it
-    cannot be read), ``load_average`` of 1, 5 and 15 minutes (None where there is none), memory in
-    MB, the GPU's driver, memory and clocks, how torch was built and is set, and the revision of a
-    checkout.
+    cannot be read), ``load_average`` of 1, 5 and 15 minutes, memory in MB (2^20 bytes), the GPU's
+    driver, memory and clocks, how torch was built and is set, and the revision of a checkout.
     """
-    memory = _meminfo()
+    import psutil
+
+    memory = psutil.virtual_memory()
     return {
         **describe_machine(device),
-        "flags": _cpu_field("flags").split() or _cpu_field("Features").split(),
-        "usable_cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "flags": list(_cpu().get("flags", ())),
+        "usable_cores": _usable_cores(),
         "governor": _governor(),
-        "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
-        "memory_mb": memory.get("MemTotal"),
-        "memory_available_mb": memory.get("MemAvailable"),
+        "load_average": list(psutil.getloadavg()),
+        "memory_mb": memory.total >> 20,
+        "memory_available_mb": memory.available >> 20,
         "gpu_state": _gpu_state() if device.startswith("cuda") else {},
         "torch_build": _torch_build(device),
         "variables": {
@@ -137,18 +137,6 @@ def _governor() -> str:
     return _read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"))
 
 
-def _meminfo() -> dict[str, int]:
-    """Linux's account of memory in MB (2^20 bytes)."""
-    entries = (
-        line.split(":", 1) for line in _read(Path("/proc/meminfo")).splitlines() if ":" in line
-    )
-    return {
-        name: int(value.split()[0]) // 1024
-        for name, value in entries
-        if value.split() and value.split()[0].isdigit()
-    }
-
-
 def _gpu_state() -> dict[str, str]:
     """Return the state of the first GPU by NVIDIA's tool; empty without it."""
     answer = _output("nvidia-smi", f"--query-gpu={','.join(_GPU_FIELDS)}", "--format=csv,noheader")
@@ -183,17 +171,30 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _cpu_field(name: str) -> str:
-    """The first entry of that name in Linux's account of the processor; '' where there is none."""
-    lines = (
-        line.split(":", 1) for line in _read(Path("/proc/cpuinfo")).splitlines() if ":" in line
-    )
-    return next((value.strip() for key, value in lines if key.strip() == name), "")
+@cache
+def _cpu() -> dict[str, Any]:
+    """Return what py-cpuinfo knows of the processor; nothing where it knows no such processor."""
+    import cpuinfo
+
+    try:
+        return cpuinfo.get_cpu_info()
+    except Exception:  # it raises the bare class for a system that it does not know
+        return {}
 
 
 def _cpu_name() -> str:
-    """The processor's name as Linux gives it, else what Python knows."""
-    return _cpu_field("model name") or platform.processor() or platform.machine()
+    """Return the processor's name as it gives it itself, else what Python knows."""
+    return _cpu().get("brand_raw") or platform.processor() or platform.machine()
+
+
+def _usable_cores() -> int | None:
+    """Return the number of cores that this process may use."""
+    import psutil
+
+    process = psutil.Process()
+    if hasattr(process, "cpu_affinity"):
+        return len(process.cpu_affinity())
+    return os.cpu_count()
 
 
 def _version(package: str) -> str:
