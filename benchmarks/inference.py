@@ -20,7 +20,7 @@ from vssbench import native
 from vssbench.cli.options import Size, check_json
 from vssbench.core import files
 from vssbench.core.machine import describe_machine
-from vssbench.methods.arseg.fused_creff import compiled_creff, strip_creff, whole_creff
+from vssbench.methods.arseg.fused_creff import Fusion, compiled_creff, strip_creff, whole_creff
 from vssbench.methods.arseg.local_attention import local_attention
 from vssbench.nets.resize import resize
 from vssbench.nets.warp import warp
@@ -229,19 +229,8 @@ def compare_creff(size: tuple[int, int], rounds: int) -> Times:
     query, key, value = (
         nn.Conv2d(channels, channels, 3, padding=1, groups=channels) for _ in range(3)
     )
-    case = (
-        low,
-        reference,
-        frames.motion,
-        query,
-        key,
-        value,
-        nn.Conv2d(channels, CLASSES, 1),
-        7,
-        1.0,
-        "exact",
-        True,
-    )
+    classifier = nn.Conv2d(channels, CLASSES, 1)
+    case = (low, reference, frames.motion, Fusion(query, key, value, classifier))
     forms: Forms = {
         "whole, step by step": lambda: whole_creff(*case),
         "in strips, without a compiler": lambda: strip_creff(*case),
@@ -253,7 +242,7 @@ def compare_creff(size: tuple[int, int], rounds: int) -> Times:
             value(reference),
         ),
         "step: attention": lambda: local_attention(reference, reference, reference),
-        "step: last convolution": lambda: case[6](reference),
+        "step: last convolution": lambda: classifier(reference),
     }
     kernels = native.library()
     if kernels is not None:

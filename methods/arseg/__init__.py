@@ -14,7 +14,7 @@ from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.segmenter import Batch, Phase, VideoSegmenter, width_suffix
 from vssbench.methods.arseg.conventions import CONVENTIONS
 from vssbench.methods.arseg.creff import KINDS, CReFF
-from vssbench.methods.arseg.fused_creff import fused_creff
+from vssbench.methods.arseg.fused_creff import Fusion, fused_creff
 from vssbench.methods.arseg.originals import ORIGINALS
 from vssbench.nets.bisenet import BiSeNet18
 from vssbench.nets.network import SegmentationNetwork, TwoPartNetwork
@@ -194,12 +194,11 @@ class ARSeg(VideoSegmenter):
         branch, fusion = self.high if self.shared else self.low, self.fusion
         final = branch.final if self.backbone == "psp18" else None
         assert final is None or isinstance(final, nn.Conv2d)
-        fused = fused_creff(
-            low, reference, None if self.warp == "off" else motion, fusion.query, fusion.key,
-            fusion.value, final,
-            fusion.window, fusion.scale, "exact" if self.warp == "off" else self.warp,
-            fusion.direct,
+        parts = Fusion(
+            fusion.query, fusion.key, fusion.value, final, fusion.window, fusion.scale,
+            "exact" if self.warp == "off" else self.warp, fusion.direct,
         )  # fmt: skip
+        fused = fused_creff(low, reference, None if self.warp == "off" else motion, parts)
         return branch.classify(fused, size) if final is None else resize(fused, size)
 
     def _classify(self, feature: Tensor, size: tuple[int, int]) -> Tensor:

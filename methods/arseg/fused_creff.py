@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -30,32 +31,36 @@ _TILE_ROWS = 180
 _STRIP_ROWS = 32
 
 
-def fused_creff(
-    low: Tensor,
-    reference: Tensor,
-    motion: Tensor | None,
-    query: nn.Conv2d,
-    key: nn.Conv2d,
-    value: nn.Conv2d,
-    classifier: nn.Conv2d | None = None,
-    window: int = 7,
-    scale: float = 1.0,
-    warp_mode: str = "exact",
-    direct: bool = True,
-) -> Tensor:
-    """Logits (N, classes, H, W) of a non-keyframe; the fused feature (N, C, H, W) where
-    ``classifier`` is None.
+@dataclass(frozen=True)
+class Fusion:
+    """The layers and settings of a fusion.
+
+    query, key, value: 3x3 convolutions with zero padding, depthwise for the fused forms; without
+    ``classifier`` the fused feature itself is the result. ``window`` is odd; ``scale`` multiplies
+    the scores; ``direct`` adds the upsampled low-resolution feature to what the attention found.
+    """
+
+    query: nn.Conv2d
+    key: nn.Conv2d
+    value: nn.Conv2d
+    classifier: nn.Conv2d | None = None
+    window: int = 7
+    scale: float = 1.0
+    warp: str = "exact"
+    direct: bool = True
+
+
+def fused_creff(low: Tensor, reference: Tensor, motion: Tensor | None, fusion: Fusion) -> Tensor:
+    """Logits (N, classes, H, W) of a non-keyframe; the fused feature (N, C, H, W) where there is no
+    classifier.
 
     low: (N, C, h, w) low-resolution feature, upsampled with aligned corners; reference: (N, C, H,
     W) keyframe feature; motion: (N, 2, H, W) backward field in pixels of the reference, None for no
-    warp. query, key, value: 3x3 convolutions with zero padding, depthwise for the fused forms.
-    ``window`` is odd; ``scale`` multiplies the scores; ``direct`` adds the upsampled low-resolution
-    feature to what the attention found.
+    warp.
     """
-    case = (low, reference, motion, query, key, value, classifier, window, scale, warp_mode, direct)
-    if not (
-        _are_depthwise(query, key, value) and _suits(low, reference, query, key, value, classifier)
-    ):
+    case = (low, reference, motion, fusion)
+    layers = (fusion.query, fusion.key, fusion.value)
+    if not (_are_depthwise(*layers) and _suits(low, reference, *layers, fusion.classifier)):
         return whole_creff(*case)
     kernels = native.library()
     return strip_creff(*case) if kernels is None else compiled_creff(kernels, *case)
@@ -65,54 +70,49 @@ def whole_creff(
     low: Tensor,
     reference: Tensor,
     motion: Tensor | None,
-    query: nn.Conv2d,
-    key: nn.Conv2d,
-    value: nn.Conv2d,
-    classifier: nn.Conv2d | None,
-    window: int,
-    scale: float,
-    warp_mode: str,
-    direct: bool,
+    fusion: Fusion,
 ) -> Tensor:
     """Fuse step by step, on any device and in training; see :func:`fused_creff`."""
-    warped = reference if motion is None else warp(reference, motion, warp_mode)
+    warped = reference if motion is None else warp(reference, motion, fusion.warp)
     up = resize(low, (reference.shape[-2], reference.shape[-1]))
-    fused = local_attention(query(up), key(warped), value(warped), window, scale)
-    if direct:
+    fused = local_attention(
+        fusion.query(up), fusion.key(warped), fusion.value(warped), fusion.window, fusion.scale
+    )
+    if fusion.direct:
         fused = up + fused
-    return fused if classifier is None else classifier(fused)
+    return fused if fusion.classifier is None else fusion.classifier(fused)
 
 
 def strip_creff(
     low: Tensor,
     reference: Tensor,
     motion: Tensor | None,
-    query: nn.Conv2d,
-    key: nn.Conv2d,
-    value: nn.Conv2d,
-    classifier: nn.Conv2d | None,
-    window: int,
-    scale: float,
-    warp_mode: str,
-    direct: bool,
+    fusion: Fusion,
 ) -> Tensor:
     """Fuse in strips of rows, for a CPU without a C compiler; see :func:`fused_creff`."""
     height, width = reference.shape[-2:]
-    halo, strips = window // 2 + 1, []
+    halo, strips = fusion.window // 2 + 1, []
     reference = reference.contiguous(memory_format=torch.channels_last)
     low = low.contiguous(memory_format=torch.channels_last)
     for first in range(0, height, _STRIP_ROWS):
         last = min(first + _STRIP_ROWS, height)
         up = _upsampled_rows(low, (height, width), first - 1, last + 1)
-        warped = _reference_rows(reference, motion, warp_mode, first - halo, last + halo)
+        warped = _reference_rows(reference, motion, fusion.warp, first - halo, last + halo)
         # key rows: zero there, not the bias
         outside = (max(0, halo - 1 - first), max(0, last + halo - 1 - height))
-        keys, values = (_zeroed_rows(_convolved(warped, layer), *outside) for layer in (key, value))
+        keys, values = (
+            _zeroed_rows(_convolved(warped, layer), *outside)
+            for layer in (fusion.key, fusion.value)
+        )
         found = attend_rows(
-            _last(_convolved(up, query)), _last(keys), _last(values), window, scale
+            _last(_convolved(up, fusion.query)),
+            _last(keys),
+            _last(values),
+            fusion.window,
+            fusion.scale,
         ).permute(0, 3, 1, 2)
-        fused = up[:, :, 1:-1] + found if direct else found
-        strips.append(fused if classifier is None else classifier(fused))
+        fused = up[:, :, 1:-1] + found if fusion.direct else found
+        strips.append(fused if fusion.classifier is None else fusion.classifier(fused))
     return torch.cat(strips, 2)
 
 
@@ -192,7 +192,7 @@ def _suits(low: Tensor, reference: Tensor, *layers: nn.Conv2d | None) -> bool:
     )
 
 
-class _Fusion(ctypes.Structure):
+class _Arguments(ctypes.Structure):
     """``Fusion`` of creff.c."""
 
     _fields_ = (
@@ -224,31 +224,27 @@ def compiled_creff(
     low: Tensor,
     reference: Tensor,
     motion: Tensor | None,
-    query: nn.Conv2d,
-    key: nn.Conv2d,
-    value: nn.Conv2d,
-    classifier: nn.Conv2d | None,
-    window: int,
-    scale: float,
-    warp_mode: str,
-    direct: bool,
+    fusion: Fusion,
 ) -> Tensor:
     """:func:`fused_creff` by creff.c. Sums are in float32; the result has the type of the
     classifier's or of low's values."""
+    classifier, window = fusion.classifier, fusion.window
     count, channels, height, width = reference.shape
     result = low.dtype if classifier is None else classifier.weight.dtype
     dtype = torch.bfloat16 if low.dtype == reference.dtype == torch.bfloat16 else torch.float32
     low = low.to(dtype).contiguous(memory_format=torch.channels_last)
     reference = reference.to(dtype).contiguous(memory_format=torch.channels_last)
     field = None if motion is None else motion.float().contiguous()
-    depthwise = torch.stack([_taps_and_bias(layer) for layer in (query, key, value)]).contiguous()
+    depthwise = torch.stack(
+        [_taps_and_bias(layer) for layer in (fusion.query, fusion.key, fusion.value)]
+    ).contiguous()
     last = None if classifier is None else _padded_classifier(classifier)
     classes = 0 if classifier is None else classifier.out_channels
     # channels-last: the argmax over classes takes a fifth of the time it takes in NCHW
     out = torch.empty(
         (count, classes or channels, height, width), memory_format=torch.channels_last
     )
-    fusion = _Fusion(
+    arguments = _Arguments(
         low=low.data_ptr(),
         reference=reference.data_ptr(),
         motion=None if field is None else field.data_ptr(),
@@ -263,19 +259,19 @@ def compiled_creff(
         window=window,
         classes=classes,
         bf16=dtype == torch.bfloat16,
-        paper=warp_mode == "paper",
-        direct=direct,
-        scale=scale,
+        paper=fusion.warp == "paper",
+        direct=fusion.direct,
+        scale=fusion.scale,
     )
     columns = tile_columns(channels, width, window)
     kernels.creff_scratch.restype = ctypes.c_int64
-    floats = kernels.creff_scratch(ctypes.byref(fusion), ctypes.c_int64(columns))
+    floats = kernels.creff_scratch(ctypes.byref(arguments), ctypes.c_int64(columns))
 
     def tile(image: int, first: int, left: int) -> None:
         rows = min(_TILE_ROWS, height - first)
         place = (ctypes.c_int64(n) for n in (image, first, rows, left, columns))
         kernels.creff_tile(
-            ctypes.byref(fusion), *place, ctypes.c_void_p(scratch(floats).data_ptr())
+            ctypes.byref(arguments), *place, ctypes.c_void_p(scratch(floats).data_ptr())
         )
 
     firsts, lefts = range(0, height, _TILE_ROWS), range(0, width, columns)
@@ -320,5 +316,5 @@ def _cases(kernels: ctypes.CDLL) -> Iterator[tuple[str, Tensor, Tensor]]:
         torch.randn(1, 24, 13, 37),
         3 * torch.randn(1, 2, 13, 37),
     )
-    case = (low, reference, motion, query, key, value, nn.Conv2d(24, 5, 1), 7, 0.5, "exact", True)
+    case = (low, reference, motion, Fusion(query, key, value, nn.Conv2d(24, 5, 1), 7, 0.5))
     yield "CReFF", compiled_creff(kernels, *case), whole_creff(*case)

@@ -2,6 +2,7 @@
 one."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 from vssbench import native
 from vssbench.methods.arseg.fused_creff import (
+    Fusion,
     compiled_creff,
     fused_creff,
     strip_creff,
@@ -83,7 +85,7 @@ def test_pixel_by_pixel(form):
         torch.randn(1, 6, 9, 11),
         2 * torch.randn(1, 2, 9, 11),
     )
-    result = form(low, reference, motion, query, key, value, None, 3, 0.7, "exact", True)
+    result = form(low, reference, motion, Fusion(query, key, value, None, 3, 0.7))
     for y, x in [(0, 0), (8, 10), (4, 5), (0, 6), (7, 1)]:
         expected = pixel(low, reference, motion, query, key, value, 3, 0.7, y, x)
         assert torch.allclose(result[0, :, y, x].double(), expected, atol=1e-5)
@@ -128,11 +130,9 @@ def test_equals_the_steps_one_by_one(form, count, channels, size, small, window,
             low,
             reference,
             motion,
-            *layers(channels, classes),
-            window,
-            channels**-0.5,
-            "exact",
-            classes is None,
+            Fusion(
+                *layers(channels, classes), window, channels**-0.5, "exact", direct=classes is None
+            ),
         )
         assert close(form(*case), whole_creff(*case))
 
@@ -142,7 +142,7 @@ def test_equals_the_steps_one_by_one(form, count, channels, size, small, window,
 def test_the_papers_warp(form):
     torch.manual_seed(2)
     features = torch.randn(1, 16, 12, 20), torch.randn(1, 16, 24, 40), 3 * torch.randn(1, 2, 24, 40)
-    case = (*features, *layers(16), 7, 1.0, "paper", True)
+    case = (*features, Fusion(*layers(16), warp="paper"))
     assert close(form(*case), whole_creff(*case))
 
 
@@ -151,11 +151,14 @@ def test_the_papers_warp(form):
 def test_bfloat16_features_are_summed_in_float32():
     torch.manual_seed(3)
     low, reference = torch.randn(1, 32, 10, 15).bfloat16(), torch.randn(1, 32, 20, 30).bfloat16()
-    rest = (torch.randn(1, 2, 20, 30), *layers(32), 7, 0.2, "exact", True)
+    rest = (torch.randn(1, 2, 20, 30), Fusion(*layers(32), scale=0.2))
     assert close(
         fused_creff(low, reference, *rest), whole_creff(low.float(), reference.float(), *rest)
     )
-    assert fused_creff(low, reference, *rest[:4], None, *rest[5:]).dtype == torch.bfloat16
+    assert (
+        fused_creff(low, reference, rest[0], replace(rest[1], classifier=None)).dtype
+        == torch.bfloat16
+    )
 
 
 @needs_compiler
@@ -163,7 +166,7 @@ def test_bfloat16_features_are_summed_in_float32():
 def test_features_in_any_order_of_memory():
     torch.manual_seed(4)
     low, reference = torch.randn(1, 16, 10, 15), torch.randn(1, 16, 20, 30)
-    rest = (torch.randn(1, 2, 20, 30), *layers(16), 7, 1.0, "exact", True)
+    rest = (torch.randn(1, 2, 20, 30), Fusion(*layers(16)))
     last = [tensor.contiguous(memory_format=torch.channels_last) for tensor in (low, reference)]
     assert torch.equal(fused_creff(low, reference, *rest), fused_creff(*last, *rest))
 
@@ -175,7 +178,7 @@ def test_motion_that_is_not_a_number_reads_nothing_outside():
         torch.randn(1, 8, 4, 5),
         torch.randn(1, 8, 8, 10),
         torch.full((1, 2, 8, 10), float("nan")),
-        *layers(8),
+        Fusion(*layers(8)),
     )
     assert fused_creff(*case).shape == (1, 5, 8, 10)
 
@@ -188,12 +191,7 @@ def test_convolutions_over_all_channels_take_the_steps_one_by_one():
         torch.randn(1, 8, 4, 5),
         torch.randn(1, 8, 8, 10),
         torch.randn(1, 2, 8, 10),
-        *dense,
-        None,
-        3,
-        1.0,
-        "exact",
-        True,
+        Fusion(*dense, window=3),
     )
     assert torch.equal(fused_creff(*case), whole_creff(*case))
 
@@ -205,7 +203,7 @@ def test_gradients_reach_every_input():
         torch.randn(1, 8, 6, 8, requires_grad=True),
     )
     fused_creff(
-        low, reference, torch.zeros(1, 2, 6, 8), query, key, value, classifier
+        low, reference, torch.zeros(1, 2, 6, 8), Fusion(query, key, value, classifier)
     ).sum().backward()
     for tensor in (low, reference, query.weight, classifier.weight):
         assert tensor.grad is not None
@@ -215,11 +213,11 @@ def test_gradients_reach_every_input():
 @torch.no_grad()
 def test_no_tensor_of_full_resolution_but_the_result(monkeypatch):
     """The peak that the fused form saves: nothing of C x H x W is allocated by it."""
-    case = torch.randn(1, 64, 30, 45), torch.randn(1, 64, 60, 90), None, *layers(64)
-    case = tuple(
-        x.contiguous(memory_format=torch.channels_last) if isinstance(x, torch.Tensor) else x
-        for x in case
+    low, reference = (
+        x.contiguous(memory_format=torch.channels_last)
+        for x in (torch.randn(1, 64, 30, 45), torch.randn(1, 64, 60, 90))
     )
+    case = low, reference, None, Fusion(*layers(64))
     sizes = []
     monkeypatch.setattr(
         torch,
@@ -229,8 +227,8 @@ def test_no_tensor_of_full_resolution_but_the_result(monkeypatch):
             _empty(*shape, **options),
         )[1],
     )
-    expected = whole_creff(*case, 7, 1.0, "exact", True)
-    assert close(compiled_creff(native.library(), *case, 7, 1.0, "exact", True), expected)
+    expected = whole_creff(*case)
+    assert close(compiled_creff(native.library(), *case), expected)
     assert ((1, 64, 60, 90),) not in sizes
     assert ((1, 5, 60, 90),) in sizes
 
