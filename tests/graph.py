@@ -93,16 +93,6 @@ def layers(root: Path) -> list[set[str]]:
     return [{name.strip() for name in layer.split("|")} for layer in contract["layers"]]
 
 
-def excused(root: Path) -> set[str]:
-    """Return the modules whose imports of a plug-in pyproject.toml still lets pass."""
-    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    return {
-        arrow.partition(" -> ")[0]
-        for each in settings["tool"]["importlinter"]["contracts"]
-        for arrow in each.get("ignore_imports", ())
-    }
-
-
 def wrong_arrows(graph: Graph, order: list[set[str]]) -> Iterator[tuple[str, str]]:
     """Yield the imports that lead up, beside, or from the core to a plug-in."""
     rank = {name: place for place, names in enumerate(order) for name in names}

@@ -3,30 +3,18 @@ called, and in which colours they are drawn."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 
 from vssbench.core import registry
-from vssbench.core.dataset import ClassList, Colour, Dataset
-from vssbench.core.errors import UsageError
-
-log = logging.getLogger(__name__)
+from vssbench.core.dataset import ClassList, Colour
 
 #: what labels of no class are drawn in; as a class's colour it tells nothing
 BLACK = (0, 0, 0)
 
 
 def class_lists() -> Iterator[ClassList]:
-    """Yield the class lists of all datasets, by the datasets' names.
-
-    A dataset that does not import brings none; a logged line says so.
-    """
-    for name in registry.plugins("datasets"):
-        try:
-            dataset: type[Dataset] = registry.load("datasets", name)
-        except UsageError as error:
-            log.warning("the classes of %s are left out: %s", name, error)
-            continue
+    """Yield the class lists of all datasets that import, by the datasets' names."""
+    for dataset in registry.classes("datasets").values():
         yield from dataset.class_lists
 
 
