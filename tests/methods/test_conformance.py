@@ -3,6 +3,7 @@ its own."""
 
 import copy
 import functools
+import json
 import os
 import re
 import socket
@@ -16,9 +17,11 @@ import pytest
 import torch
 
 from vssbench.core import registry
+from vssbench.core.errors import DataError, UsageError
 from vssbench.core.segmenter import Batch, VideoSegmenter
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.gmacs import count
+from vssbench.nets.resize import resize
 from vssbench.protocol import Dense
 from vssbench.run.experiment import Cell, measure
 from vssbench.run.store import RunStore
@@ -77,9 +80,15 @@ def small(text: str) -> Variant:
     return Variant(variant.name, {**variant.params, "width": 0.125})
 
 
-def build(text: str, classes: int = CLASSES) -> VideoSegmenter:
+def number_of_classes(text: str) -> int:
+    """The classes that a method is built for here: 5, or as many as it takes at least."""
+    cls = registry.load("methods", parse_variant(text).name)
+    return max(CLASSES, cls.minimum_classes)
+
+
+def build(text: str) -> VideoSegmenter:
     torch.manual_seed(0)
-    return registry.create("methods", small(text), classes=classes).eval()
+    return registry.create("methods", small(text), classes=number_of_classes(text)).eval()
 
 
 def images(number: int, seed: int = 1, size: tuple[int, int] = SIZE) -> torch.Tensor:
@@ -89,15 +98,25 @@ def images(number: int, seed: int = 1, size: tuple[int, int] = SIZE) -> torch.Te
 def both(
     model: VideoSegmenter, image: torch.Tensor, motion: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits of a keyframe and of the same image as a non-keyframe."""
+    """Logits of a keyframe and of the same image as a non-keyframe, as the harness has them: of the
+    classes, at the image's size, whatever the method's own is."""
+    size = (image.shape[-2], image.shape[-1])
     with torch.inference_mode():
-        key, reference = model.keyframe(image)
-        return key, model.follow(image, motion, reference)
+        key, reference = model.begin(image)
+        return resize(key, size), resize(model.follow(image, motion, reference), size)
 
 
 def close(first: torch.Tensor, second: torch.Tensor) -> bool:
     """Equal within 1e-4 of the largest magnitude."""
     return float((first - second).abs().max()) <= 1e-4 * float(second.abs().max())
+
+
+def expect_logits(name: str, logits: torch.Tensor, size: tuple[int, int]) -> None:
+    """Fail with the classes and the size that were asked for, and what came."""
+    classes = number_of_classes(name)
+    asked = f"{name} built for {classes} classes (minimum_classes), on an image of {size}: "
+    assert logits.shape == (1, classes, *size), f"{asked}logits of {tuple(logits.shape)}"
+    assert torch.isfinite(logits).all(), f"{asked}logits that are not finite"
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -108,9 +127,17 @@ class TestMethod:
 
     def test_logits_of_both_kinds_of_frame(self, name):
         for logits in both(build(name), images(1), torch.zeros(1, 2, *SIZE)):
-            assert logits.shape == (1, CLASSES, *SIZE)
+            expect_logits(name, logits, SIZE)
             assert logits.dtype == torch.float32
-            assert torch.isfinite(logits).all()
+
+    def test_ours_give_logits_of_the_images_size(self, name):
+        """A method from elsewhere may give any size; those of this project give the image's."""
+        model = build(name)
+        with torch.inference_mode():
+            logits, _ = model.keyframe(images(1))
+        if registry.find("methods", parse_variant(name).name).entry_point is None:
+            assert logits.shape[-2:] == SIZE
+        assert logits.ndim == 4
 
     def test_without_later_work_a_repeated_frame_has_the_keyframes_labels(self, name):
         """At distance 0, with no motion. A method that trains on pairs has a second network, and
@@ -126,9 +153,9 @@ class TestMethod:
         model = build(name)
         before = copy.deepcopy(model.state_dict())
         with torch.no_grad():
-            _, reference = model.keyframe(images(1))
+            _, reference = model.begin(images(1))
             first = model.follow(images(1, 2), torch.ones(1, 2, *SIZE), reference)
-            model.keyframe(images(1, 3))  # another video in between
+            model.begin(images(1, 3))  # another video in between
             second = model.follow(images(1, 2), torch.ones(1, 2, *SIZE), reference)
         assert torch.equal(first, second)
         assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
@@ -137,19 +164,18 @@ class TestMethod:
         model = build(name)
         motion = torch.randn(2, 2, *SIZE, generator=torch.Generator().manual_seed(4)) * 3
         with torch.no_grad():
-            _, reference = model.keyframe(images(2))
+            _, reference = model.begin(images(2))
             together = model.follow(images(2, 2), motion, reference)
             for n in range(2):
-                _, alone = model.keyframe(images(2)[n : n + 1])
+                _, alone = model.begin(images(2)[n : n + 1])
                 single = model.follow(images(2, 2)[n : n + 1], motion[n : n + 1], alone)
                 assert close(single, together[n : n + 1])
 
     @pytest.mark.parametrize("size", [(75, 101), (359, 481)])
     def test_odd_sizes(self, name, size):
         key, other = both(build(name), images(1, size=size), torch.zeros(1, 2, *size))
-        assert key.shape == other.shape == (1, CLASSES, *size)
-        assert torch.isfinite(key).all()
-        assert torch.isfinite(other).all()
+        expect_logits(name, key, size)
+        expect_logits(name, other, size)
 
     def test_bf16(self, name):
         """Under autocast both kinds of frame run, and nearly agree with float32."""
@@ -179,9 +205,11 @@ class TestMethod:
 
     def test_every_phase_trains(self, name):
         model = build(name)
-        label = torch.randint(0, CLASSES, (2, *SIZE), generator=torch.Generator().manual_seed(5))
+        label = torch.randint(
+            0, model.classes, (2, *SIZE), generator=torch.Generator().manual_seed(5)
+        )
         motion = torch.randn(2, 2, *SIZE, generator=torch.Generator().manual_seed(6))
-        batch = Batch(images(2), label, torch.ones(CLASSES), images(2, 2), motion)
+        batch = Batch(images(2), label, torch.ones(model.classes), images(2, 2), motion)
         if hasattr(batch, "flow"):
             batch.flow = motion
         for phase in model.phases():
@@ -205,12 +233,14 @@ class TestMethod:
     def test_every_phase_trains_in_bf16_and_channels_last(self, name):
         """The default of training: finite, and every layer's gradient is right or is made so."""
         model = build(name).to(memory_format=torch.channels_last)
-        label = torch.randint(0, CLASSES, (2, *SIZE), generator=torch.Generator().manual_seed(5))
+        label = torch.randint(
+            0, model.classes, (2, *SIZE), generator=torch.Generator().manual_seed(5)
+        )
         motion = torch.randn(2, 2, *SIZE, generator=torch.Generator().manual_seed(6))
         pictures = [
             images(2, seed).contiguous(memory_format=torch.channels_last) for seed in (1, 2)
         ]
-        batch = Batch(pictures[0], label, torch.ones(CLASSES), pictures[1], motion, motion)
+        batch = Batch(pictures[0], label, torch.ones(model.classes), pictures[1], motion, motion)
 
         def loss(phase):
             with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -231,7 +261,7 @@ class TestMethod:
             assert all(gradient.isfinite().all() for gradient in gradients.values())
 
     def test_cost_counts_both_kinds_of_frame(self, name):
-        cost = count(parse_variant(name), CLASSES, 96, 128)
+        cost = count(parse_variant(name), number_of_classes(name), 96, 128)
         assert cost.gmacs_key > 0
         assert 0 <= cost.gmacs_nonkey <= cost.gmacs_key * 1.05
         assert cost.params > 0
@@ -250,9 +280,10 @@ class TestMethod:
         precision."""
         model = build(name)
         path = tmp_path / "w.safetensors"
-        save_weights(path, model, small(name), tuple("abcde"), "none", {})
+        names = tuple(f"class {number}" for number in range(model.classes))
+        save_weights(path, model, small(name), names, "none", {})
         torch.manual_seed(99)
-        other = registry.create("methods", small(name), classes=CLASSES).eval()
+        other = registry.create("methods", small(name), classes=model.classes).eval()
         file = open_weights(path)
         other.load_state_dict(file.tensors(), strict=False)
         key, again = (
@@ -265,7 +296,10 @@ class TestMethod:
         is measured."""
         torch.manual_seed(0)
         variant = small(name)
-        model = registry.create("methods", variant, classes=3)
+        further = range(len(patterns.classes), number_of_classes(name))
+        patterns.classes += tuple(f"absent {number}" for number in further)
+        patterns.palette += tuple((number, number, number) for number in further)
+        model = registry.create("methods", variant, classes=len(patterns.classes))
         path = tmp_path / "w.safetensors"
         save_weights(path, model, variant, patterns.classes, "patterns", {})
         coder = registry.create("codecs", Variant("raw"), gop=4)
@@ -293,40 +327,129 @@ THIRD_PARTY = '''
 import torch
 from torch import nn
 
-from vssbench.core.segmenter import VideoSegmenter
+from vssbench.core.segmenter import FastForm, VideoSegmenter
+from vssbench.cost.conventions import Convention
+from vssbench.cost.gmacs import Cost
+from vssbench.weights.original import Original, image_logits
+
+
+class Slow(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x):
+        return sum(x * self.gain / 4 for _ in range(4))
+
+
+class Fast(nn.Module):
+    def __init__(self, slow):
+        super().__init__()
+        self.gain = slow.gain
+
+    def forward(self, x):
+        return x * self.gain
 
 
 class Colour(VideoSegmenter):
+    recipe = "colour.toml"
+    minimum_classes = 6
+    multiple_of = 4
+    void = 0
+    originals = (
+        Original(
+            name="Colour of its authors", source="example.org/colour", method="third_party_colour",
+            marks=("head.kernel",), classifier="head.kernel", rules=((r"kernel$", "weight"),),
+            outputs=image_logits, unused=((r"^extra", "of training alone"),),
+            mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 1.0),
+        ),
+    )
+    fast_forms = (FastForm(Slow, lambda module: {module: Fast(module)}),)
+    conventions = {
+        "colour": Convention(lambda variant, classes, height, width: Cost(1, 42.0, 21.0), "by eye")
+    }
+
     def __init__(self, classes: int, *, width: float = 1.0):
         super().__init__(classes)
-        self.head = nn.Conv2d(3, classes, 3, padding=1)
-
-    @property
-    def display(self):
-        return "Colour"
+        self.slow = Slow()
+        self.head = nn.Conv2d(3, classes + 1, 3, padding=1, stride=2)
 
     def keyframe(self, image):
-        return self.head(self.normalise(image)), None
-
-    def loss(self, phase, batch):
-        logits, _ = self.keyframe(batch.image)
-        return {"task": nn.functional.cross_entropy(logits, batch.label, ignore_index=255)}
+        return self.head(self.slow(self.normalise(image))), None
 '''
+
+BROKEN = "raise RuntimeError('torn in two')"
+
+#: what the package's user does, in a process of its own, and what comes of it as JSON
+USER = """
+import json, pathlib, sys, torch
+from click.testing import CliRunner
+from vssbench.cli import bench
+from vssbench.core import registry
+from vssbench.core.variant import Variant
+from vssbench.fast.prepare import prepare
+from vssbench.weights.file import build, open_weights
+
+folder = pathlib.Path(sys.argv[1])
+
+def call(*words):
+    result = CliRunner().invoke(bench, [*map(str, words)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+cls = registry.load("methods", "third_party_colour")
+state = {key.replace("head.weight", "head.kernel"): value
+         for key, value in cls(6).state_dict().items()}
+torch.save({**state, "extra.bias": torch.zeros(3)}, folder / "authors.pth")
+call("weights", "import", "third_party_colour", folder / "authors.pth", "-o", folder / "w.st",
+     "--classes", "a,b,c,d,e,f")
+model = build(open_weights(folder / "w.st"))
+image = torch.rand(1, 3, 30, 42)
+before = model.begin(image)[0]
+fast = prepare(model)
+print(json.dumps({
+    "listed": "third_party_colour" in call("list", "methods"),
+    "cost": json.loads(call("cost", "-m", "third_party_colour", "--size", "30x42", "--classes",
+                            "6", "--convention", "colour", "--json"))[0],
+    "every": [row["method"] for row in json.loads(
+        call("cost", "--size", "64x96", "--json"))],
+    "info": call("info", "third_party_colour"),
+    "mean": fast.mean.flatten().tolist(),
+    "kinds": [type(module).__name__ for module in fast.modules()],
+    "same": bool(torch.allclose(fast.begin(image)[0], before, atol=1e-5)),
+    "learning_rate": "learning_rate = 0.125" in call("train", "third_party_colour", "-d",
+                                                     "synthetic", "--show", "--recipe", "short"),
+    "display": [registry.create("methods", Variant("third_party_colour", params), classes=6).display
+                for params in ({}, {"width": 0.5}, {"width": 1})],
+}))
+"""
+
+
+def install(folder: Path) -> dict[str, str]:
+    """Install the package, and beside it one that is broken; returns the environment of a process
+    that sees both."""
+    (folder / "colour_method.py").write_text(THIRD_PARTY)
+    (folder / "colour.toml").write_text("[short.optimiser]\nlearning_rate = 0.125\n")
+    (folder / "torn_method.py").write_text(BROKEN)
+    for package, point in (
+        ("colour", "third_party_colour = colour_method:Colour"),
+        ("torn", "third_party_torn = torn_method:Torn"),
+    ):
+        info = folder / f"{package}_method-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {package}-method\nVersion: 1.0\n"
+        )
+        (info / "entry_points.txt").write_text(f"[vssbench.methods]\n{point}\n")
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
+    }
 
 
 def test_a_third_party_plug_in_passes_the_suite(tmp_path):
     """An installed package's entry point is found, and this whole suite runs over it."""
-    (tmp_path / "colour_method.py").write_text(THIRD_PARTY)
-    info = tmp_path / "colour_method-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colour-method\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[vssbench.methods]\nthird_party_colour = colour_method:Colour\n"
-    )
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
-    }
+    environment = install(tmp_path)
     command = [
         sys.executable,
         "-m",
@@ -344,3 +467,47 @@ def test_a_third_party_plug_in_passes_the_suite(tmp_path):
     passed = re.search(r"(\d+) passed", result.stdout)
     assert passed
     assert int(passed[1]) >= np.sum([name.startswith("test_") for name in vars(TestMethod)])
+
+
+def test_an_installed_package_brings_everything(tmp_path):
+    """Network, checkpoint of its authors, recipe, fast form and counting convention, with nothing
+    of this project edited; a broken package beside it is left out with one line."""
+    environment = install(tmp_path)
+    result = subprocess.run(
+        [sys.executable, "-c", USER, str(tmp_path)],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+    found = json.loads(result.stdout)
+    assert found["listed"]
+    assert found["cost"]["gmacs_key"] == 42
+    assert found["cost"]["convention"] == "colour"
+    assert {"third_party_colour", "pspnet", "arseg"} <= set(found["every"])
+    assert "third_party_torn" not in found["every"]
+    assert "colour: by eye" in found["info"]
+    assert found["mean"] == pytest.approx([0.1, 0.2, 0.3])
+    assert "Fast" in found["kinds"]
+    assert "Slow" not in found["kinds"]
+    assert found["same"]
+    assert found["learning_rate"]
+    assert found["display"] == ["Colour", "Colour (width 0.5)", "Colour"]
+
+
+def test_fewer_classes_than_a_method_takes_are_refused_in_words():
+    class Many(VideoSegmenter):
+        minimum_classes = 6
+
+        def keyframe(self, image):
+            return image, None
+
+    with pytest.raises(UsageError, match="Many takes at least 6 classes, and there are 5"):
+        Many(5)
+
+
+def test_outputs_that_nobody_declares_are_refused_in_words():
+    class Thirteen(VideoSegmenter):
+        def keyframe(self, image):
+            return image.new_zeros(1, 13, 8, 8), None
+
+    with pytest.raises(DataError, match="gives 13 outputs for 12 classes: expected one a class"):
+        Thirteen(12).begin(torch.zeros(1, 3, 8, 8))

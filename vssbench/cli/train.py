@@ -214,8 +214,9 @@ def describe_recipe(variant: Variant, dataset: Variant, options: Options) -> str
     recipe = load_recipe(variant, dataset.name, options.recipe, options.overrides())
     settled = with_parameters(variant, recipe)
     stages = stage_variants(settled, recipe)
+    classes = registry.load("methods", variant.name).minimum_classes
     with torch.device("meta"):  # shapes alone, in no time and no memory
-        model = [registry.create("methods", stage, classes=2) for stage in stages][-1]
+        model = [registry.create("methods", stage, classes=classes) for stage in stages][-1]
     lines = [f"{settled} on {dataset.name}, recipe {recipe.name}"]
     lines += [
         f"{key} = {value}" for key, value in recipe.flat().items() if not key.startswith("phases.")

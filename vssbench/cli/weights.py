@@ -86,6 +86,78 @@ def import_weights(
         click.echo(path)
 
 
+@weights.command("convert")
+@click.argument("method")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--map",
+    "rules",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="TOML file that says how the checkpoint's names become the method's.",
+)
+@click.option(
+    "--classes", required=True, help="Names of the classes, separated by commas, or their number."
+)
+@click.option("--mean", help="Mean of R,G,B, of [0, 1] or in grey levels. [default: ImageNet's]")
+@click.option(
+    "--std", help="Standard deviation of R,G,B, of [0, 1] or in grey levels. [default: ImageNet's]"
+)
+@click.option("--bgr", is_flag=True, help="--mean and --std are listed as B,G,R.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Of large tensors in the file; networks compute in float32 whatever it is.",
+)
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write (.safetensors).",
+)
+@force_option
+@click.option("--json", "as_json", is_flag=True, help="Print the account as JSON.")
+def convert_weights(
+    method: str, file: Path, out: Path, force: bool, as_json: bool, precision: str, **options: Any
+) -> None:
+    """Read a checkpoint FILE into a weight file of METHOD, whose names it has or nearly has.
+
+    
+        python bench.py weights convert mynet camvid.pth --classes 11 -o mynet.safetensors
+        python bench.py weights convert mynet camvid.pth --map rules.toml --classes road,car \\
+            --mean 104,117,123 --bgr -o mynet.safetensors
+
+    This is for methods whose authors' checkpoints `weights import` does not know. Rules are written
+    as docs/weights.md says. Nothing in a checkpoint is executed.
+    """
+    from vssbench.core.progress import messages
+    from vssbench.core.segmenter import IMAGENET_MEAN, IMAGENET_STD
+    from vssbench.core.variant import parse_variant
+    from vssbench.weights.account import account
+    from vssbench.weights.convert import Rules, convert, parse_statistics, read_rules
+    from vssbench.weights.file import check_output
+
+    rules: Path | None = options["rules"]
+    check_output(out, [file, *([rules] if rules else [])], force)
+    converted = convert(
+        parse_variant(method),
+        file,
+        options["classes"],
+        read_rules(rules) if rules else Rules(),
+        parse_statistics(options["mean"], "--mean", options["bgr"], IMAGENET_MEAN),
+        parse_statistics(options["std"], "--std", options["bgr"], IMAGENET_STD),
+    )
+    report = account(converted, converted.save(out, half=precision == "fp16"))
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+        return
+    for line in _account_lines(report):
+        messages().print(line, markup=False, highlight=False)
+    click.echo(out)
+
+
 def _account_lines(report: dict[str, Any]) -> list[str]:
     lines = [
         f"{report['method']}, {report['classes']} classes, from {'; '.join(report['sources'])}",

@@ -109,8 +109,8 @@ class VideoSegmenter(nn.Module, ABC):
     #: height and width of every image are multiples of this: the harness repeats the image's last
     #: rows and columns up to there, and cuts the logits back; the operations are counted
     multiple_of: ClassVar[int] = 1
-    #: number of the output that stands for no class (Void); the harness takes it out of the logits.
-    #: Outputs beyond a dataset's classes are an error without it
+    #: number of the output that stands for no class (Void), -1 for the last; the harness takes it
+    #: out of the logits. Outputs beyond a dataset's classes are an error without it
     void: int | None = None
     #: what :meth:`initialise` did to the weights beside loading them, in words that the training
     #: prints
@@ -218,9 +218,9 @@ class VideoSegmenter(nn.Module, ABC):
                 logits = F.interpolate(logits, whole, mode="bilinear", align_corners=True)
             logits = logits[..., : size[0], : size[1]]
         outputs = logits.shape[1]
-        if self.void is not None and outputs == self.classes + 1:
-            kept = [n for n in range(outputs) if n != self.void % outputs]
-            return logits[:, kept]
+        declared = self.void is not None and -outputs <= self.void < outputs
+        if self.void is not None and declared and outputs == self.classes + 1:
+            return logits[:, [n for n in range(outputs) if n != self.void % outputs]]
         if outputs != self.classes:
             raise DataError(
                 f"{self.display} gives {outputs} outputs for {self.classes} classes: expected one "

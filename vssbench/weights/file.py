@@ -401,8 +401,9 @@ def build(file: WeightFile, partial: bool = False) -> VideoSegmenter:
     network); what is missing is NaN, so that nothing can come of it unnoticed. Raises WeightsError
     where the file does not fit.
     """
+    fewest = registry.load("methods", file.variant.name).minimum_classes
     model: VideoSegmenter = registry.create(
-        "methods", file.variant, classes=max(2, len(file.classes))
+        "methods", file.variant, classes=max(fewest, len(file.classes))
     )
     if not (partial and file.missing):
         load_into(model, file.variant, file.classes, file)

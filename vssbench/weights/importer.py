@@ -59,9 +59,11 @@ class Imported:
     def unused(self) -> list[Entry]:
         return [entry for entry in self.entries if entry.ours is None]
 
-    def save(self, path: Path, part_bytes: int | None = None) -> list[Path]:
-        """Write our weight file, in float32, with the account of every entry in its record; returns
-        the paths."""
+    def save(self, path: Path, part_bytes: int | None = None, half: bool = False) -> list[Path]:
+        """Write our weight file, with the account of every entry in its record; returns the paths.
+
+        It is in float32, with ``half`` its large tensors are in float16.
+        """
         record = {
             "command": typed_command(),
             "imported from": self.sources,
@@ -85,7 +87,7 @@ class Imported:
             record,
             extra,
             part_bytes,
-            half=False,
+            half=half,
         )
 
 
@@ -119,11 +121,14 @@ def import_checkpoints(
             f"the files have different numbers of classes ({', '.join(map(str, counts))}): they do "
             "not belong together"
         )
-    names = _class_names(counts.pop() if counts else None, classes)
-    model = _meta_model(settled, max(2, len(names)))
-    state, entries = _rename(chosen, files, model)
+    outputs = counts.pop() if counts else None
+    if outputs is not None and registry.load("methods", variant.name).void is not None:
+        outputs -= 1  # the output of no class
+    names = class_names(outputs, classes)
+    model = meta_method(settled, len(names))
+    state, entries = match_entries(chosen, files, model)
     return Imported(
-        settled, names, state, entries, _missing(model, state),
+        settled, names, state, entries, missing(model, state),
         [f"{o.name} ({o.source})" for o in chosen],
         chosen[0].mean, chosen[0].std, chosen,
     )  # fmt: skip
@@ -199,7 +204,7 @@ def _settle(variant: Variant, original: Original, path: Path, state: dict[str, T
     return Variant(variant.name, params)
 
 
-def _class_names(count: int | None, given: tuple[str, ...] | None) -> tuple[str, ...]:
+def class_names(count: int | None, given: tuple[str, ...] | None) -> tuple[str, ...]:
     """Names of the classes by their number, unless they were given."""
     if count is None:
         return ()
@@ -212,13 +217,15 @@ def _class_names(count: int | None, given: tuple[str, ...] | None) -> tuple[str,
     return names_of(count)
 
 
-def _meta_model(variant: Variant, classes: int) -> VideoSegmenter:
+def meta_method(variant: Variant, classes: int) -> VideoSegmenter:
+    """The method's network without storage, for at least as many classes as it takes."""
+    classes = max(classes, registry.load("methods", variant.name).minimum_classes)
     with torch.device("meta"):
         model: VideoSegmenter = registry.create("methods", variant, classes=classes)
     return model
 
 
-def _rename(
+def match_entries(
     chosen: Sequence[Original],
     files: Sequence[tuple[Path, dict[str, Tensor]]],
     model: VideoSegmenter,
@@ -254,7 +261,7 @@ def _rename(
     return found, entries
 
 
-def _missing(model: VideoSegmenter, state: dict[str, Tensor]) -> list[str]:
+def missing(model: VideoSegmenter, state: dict[str, Tensor]) -> list[str]:
     """Names of ours that inference needs and that have no value, those of a whole submodule as its
     name."""
     idle = tuple(f"{prefix}." for prefix in model.training_only())
@@ -276,7 +283,7 @@ def _missing(model: VideoSegmenter, state: dict[str, Tensor]) -> list[str]:
 def _import_backbone(variant: Variant, path: Path, state: dict[str, Tensor]) -> Imported:
     """torchvision's ImageNet ResNet as the backbone of a method: a partial file, from which a
     training starts."""
-    model = _meta_model(variant, 2)
+    model = meta_method(variant, 0)
     used, unused = backbone_entries(model, state)
     if not used:
         reasons = "; ".join(dict.fromkeys(reason for _, reason in unused))
@@ -292,5 +299,5 @@ def _import_backbone(variant: Variant, path: Path, state: dict[str, Tensor]) -> 
     # itself
     used = {name: value.clone() for name, value in used.items()}
     return Imported(
-        variant, (), used, entries, _missing(model, used), [source], IMAGENET_MEAN, IMAGENET_STD
+        variant, (), used, entries, missing(model, used), [source], IMAGENET_MEAN, IMAGENET_STD
     )
