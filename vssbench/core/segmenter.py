@@ -218,9 +218,9 @@ class VideoSegmenter(nn.Module, ABC):
                 logits = F.interpolate(logits, whole, mode="bilinear", align_corners=True)
             logits = logits[..., : size[0], : size[1]]
         outputs = logits.shape[1]
-        declared = self.void is not None and -outputs <= self.void < outputs
-        if self.void is not None and declared and outputs == self.classes + 1:
-            return logits[:, [n for n in range(outputs) if n != self.void % outputs]]
+        void = self.void
+        if outputs == self.classes + 1 and void is not None and -outputs <= void < outputs:
+            return logits[:, [n for n in range(outputs) if n != void % outputs]]
         if outputs != self.classes:
             raise DataError(
                 f"{self.display} gives {outputs} outputs for {self.classes} classes: expected one "
