@@ -38,19 +38,25 @@ TRAINING = ("training",)
 SLOW: dict[str, tuple[str, ...]] = {
     "cli/test_commands.py": (),
     "cli/test_latency.py": (),
-    "cli/test_output.py": ("test_a_link_to_a_full_device_is_said_and_stays",),
+    "cli/test_output.py": (
+        "test_a_link_to_a_full_device_is_said_and_stays",
+        "test_force_replaces_a_file",
+    ),
     "cli/test_data.py": ("test_verify_of_sound_data_exits_0",),
     "core/test_allocator.py": (),
+    "core/test_division.py": ("test_camvids_held_out_stills",),
     "core/test_files.py": (
         "test_a_file_that_is_replaced_is_old_or_new_whenever_the_writer_is_killed",
         "test_a_folder_that_is_replaced_is_old_or_new_whenever_the_writer_is_killed",
     ),
     "core/test_torchvision_guard.py": (),
     "cost/test_crosscheck.py": (),
+    "cost/test_gmacs.py": ("test_convolutions_counted_by_hand",),
     "cost/test_memory.py": (),
     "cost/test_published.py": ("test_the_operations_of_a_source_are_those_that_come_near_ours",),
     "cost/test_shapes.py": ("test_counting_does_not_import_the_compiler",),
     "datasets/test_camvid.py": (
+        "test_real_twelve_classes_merge_nothing",
         "test_real_colours_and_ids_give_the_same_classes",
         "test_real_train_and_test_are_stills",
     ),
@@ -102,5 +108,7 @@ SLOW: dict[str, tuple[str, ...]] = {
         "test_one_that_holds_pythons_lock_fails_alone_too",
     ),
     "test_packaging.py": (),
+    "tools/test_reference_training.py": (),
     "weights/test_golden.py": (),
+    "weights/test_importer.py": (),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -103,24 +103,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def latency(
-    folders: tuple[Path, ...],
-    methods: tuple[str, ...],
-    size: tuple[int, int] | None,
-    classes: int,
-    device: str,
-    precision: str,
-    threads: int | None,
-    processes: int,
-    rounds: int,
-    seconds: float,
-    gop: int,
-    codec: str,
-    clip: Path | None,
-    weights: tuple[Path, ...],
-    seed: int,
-    runs: Path,
-    compare: bool,
-    as_json: bool,
+    folders: tuple[Path, ...], runs: Path, compare: bool, as_json: bool, **given: Any
 ) -> None:
     """Time methods frame by frame, in fresh processes and interleaved rounds, and say whether the
     times can be relied upon.
@@ -142,7 +125,7 @@ def latency(
     from vssbench.core.errors import UsageError
 
     if compare:
-        if methods or size:
+        if given["methods"] or given["size"]:
             raise UsageError(
                 "--compare measures nothing: give FOLDERS alone, without -m and --size"
             )
@@ -150,31 +133,27 @@ def latency(
         return
     if folders:
         raise UsageError(f"{folders[0]}: folders are for --compare; methods are given with -m")
-    if size is None:
+    if given["size"] is None:
         raise UsageError("which size of frames? Give --size HxW, as --size 360x480")
+    _measure(_settings(given, runs), given["methods"], given["weights"], runs, as_json)
+
+
+def _settings(given: dict[str, Any], runs: Path) -> Settings:
+    """Return the settings of the options. Raises UsageError where they do not fit this machine."""
     from vssbench.cli.options import check_device
     from vssbench.core.variant import Variant, parse_variant
     from vssbench.latency.settings import Settings
 
-    check_device(device)
-    asked = parse_variant(codec)
-    coded = Variant(asked.name, {"gop": gop, **asked.params})
-    settings = Settings(
-        size,
-        classes,
-        device,
-        precision,
-        str(coded),
-        int(coded.params["gop"]),
-        processes,
-        rounds,
-        seconds,
-        runs / ".cache",
-        threads,
-        clip,
-        seed,
+    check_device(given["device"])
+    asked = parse_variant(given["codec"])
+    coded = Variant(asked.name, {"gop": given["gop"], **asked.params})
+    as_given = ("size", "classes", "device", "precision", "processes", "rounds", "seconds")
+    return Settings(
+        codec=str(coded),
+        gop=int(coded.params["gop"]),
+        cache=runs / ".cache",
+        **{name: given[name] for name in (*as_given, "threads", "clip", "seed")},
     )
-    _measure(settings, methods, weights, runs, as_json)
 
 
 def _measure(
