@@ -1,4 +1,4 @@
-"""How fast training is beside a plain torch loop over tensors in memory, and what a sample costs
+"""Speed of training beside a plain torch loop over tensors in memory, and what a sample costs
 the processor."""
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SAMPLES = (((360, 480), (240, 320)), ((360, 480), (360, 480)), ((720, 960), (720
 
 @dataclass(frozen=True)
 class Settings:
-    """What is trained, and for how long: ``epochs`` are timed, after one that is not."""
+    """The training that is timed: ``epochs`` epochs, after one that is not timed."""
 
     size: tuple[int, int]
     crop: tuple[int, int]
@@ -238,8 +238,8 @@ class TimedTrainer(Trainer):
 
 
 class PlainLoop:
-    """What a page of torch does: batches of tensors that lie in memory, a forward and a backward
-    pass, a step."""
+    """A training loop of plain torch: batches of tensors that lie in memory, a forward and a
+    backward pass, a step."""
 
     def __init__(self, trainer: Trainer, settings: Settings) -> None:
         self.trainer, self.settings = trainer, settings

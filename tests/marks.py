@@ -1,4 +1,4 @@
-"""What each test costs: which run real encoders, which train, which are slow.
+"""Marks of the tests by their cost: which run real encoders, which train, which are slow.
 
 ``make check`` leaves these out. A whole file, or tests of it by name; times are of one idle core.
 """

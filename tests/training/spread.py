@@ -119,7 +119,7 @@ def trained(case: str, out: Path, world: World) -> list[Path]:
 
 
 def held_out_scores(world: World) -> dict[str, float]:
-    """What an untrained DFF is worth on held-out clips, in a phase of each kind."""
+    """Score an untrained DFF on held-out clips, in a phase of each kind."""
     torch.manual_seed(5)
     model = DFF(3, width=0.125, backbone="resnet18")
     dataset = Patterns(frames=3, clips=2)

@@ -181,8 +181,8 @@ def batch(size, classes=8, number=2) -> Batch:
 
 
 def layer_cosines(model: nn.Module) -> dict[str, float]:
-    """Of every convolution, by itself: cosine of its weight's gradient as it is trained with the
-    exact one."""
+    """Return, for every convolution by itself, the cosine of its weight's gradient as it is trained
+    with the exact one."""
     seen: dict[str, tuple] = {}
 
     def note(module, given, result):

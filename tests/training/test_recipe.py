@@ -180,8 +180,8 @@ def test_what_is_said_is_no_part_of_a_trainings_identity():
 
 
 def test_the_command_that_is_named_makes_the_start_that_is_asked_for(tmp_path, monkeypatch):
-    """Of a ResNet-18 as torchvision names its entries; a narrower network is told that no such file
-    fits."""
+    """The start is a ResNet-18 as torchvision names its entries; a narrower network is told
+    that no such file fits."""
     monkeypatch.chdir(tmp_path)
     backbone = {
         **ResNet(18).state_dict(),

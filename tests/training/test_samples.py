@@ -280,7 +280,7 @@ def test_batches_are_channels_last_and_labels_small(stills):
 
 
 def test_pairs_say_how_far_apart_they_are(stills, patterns):
-    """In frames: of video the true number, 0 where a sample is a keyframe."""
+    """Distances are in frames: of video the true number, 0 where a sample is a keyframe."""
     video = VideoPairs(stills_of(patterns), coding("h264[bitrate=4M]"))
     list(video.preload())
     assert [int(video[0, number]["distance"]) for number in range(10)] == [1, 2, 3, 4, 5] * 2

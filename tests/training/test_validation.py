@@ -55,8 +55,8 @@ def scored(monkeypatch, scores):
 
 
 def test_stills_are_judged_whole_by_one_confusion_matrix(patterns):
-    """As methods are scored: evaluation mode, fp32, logits at the label's size; clips of two sizes
-    together."""
+    """Stills are scored as methods are: evaluation mode, fp32, logits at the label's size;
+    clips of two sizes together."""
     model = made(BISENET)
     other = Patterns(frames=2, clips=1, height=48, width=64)
     clips = [*patterns.training_clips(), *other.training_clips()]

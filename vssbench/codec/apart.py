@@ -298,7 +298,7 @@ def _end_all() -> None:
 
 
 def _death(status: int) -> str:
-    """How a process ended that gave no answer, in words."""
+    """Say in words how a process ended that gave no answer."""
     if status >= 0:
         return f"left its process (exit status {status})"
     name = signal.Signals(-status).name if -status in list(signal.Signals) else f"signal {-status}"

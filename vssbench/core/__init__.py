@@ -1,1 +1,1 @@
-"""What every other package builds upon; it imports none of them."""
+"""The core that every other package builds upon; it imports none of them."""

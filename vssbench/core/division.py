@@ -42,7 +42,7 @@ class Division:
 
 
 def _described(clips: Sequence[Clip]) -> dict[str, Any]:
-    """How many clips, a digest of their names and, of a few held-out ones, the names."""
+    """Return the number of clips, a digest of their names and, of a few, the names themselves."""
     names = [clip.name for clip in clips]
     described = {
         "clips": len(names),

@@ -187,7 +187,7 @@ def set_aside(folder: Path) -> set[str]:
 
 
 def _set_aside_in(hidden: Path) -> list[Path]:
-    """What lies set aside in a writer's hidden folder, which may go away while it is looked at."""
+    """List what is set aside in a writer's hidden folder, which may go away meanwhile."""
     found: list[Path] = []
     with suppress(FileNotFoundError):
         found.extend(hidden.glob(f"{_OLD}/*/*"))
@@ -195,7 +195,7 @@ def _set_aside_in(hidden: Path) -> list[Path]:
 
 
 def steady(folder: Path, read: Callable[[], T]) -> T:
-    """What ``read`` finds in a folder; it is read again where the folder was replaced in the
+    """Return what ``read`` finds in a folder, and read again where the folder was replaced in the
     meantime.
 
     Raises what ``read`` raises of a folder that nobody replaces.
@@ -265,7 +265,7 @@ def is_special(path: Path) -> bool:
 
 
 def refusal(path: Path, error: Exception) -> NotWritten:
-    """What to tell the user of a file or a folder that cannot be written."""
+    """Return the error that tells the user of a file or a folder that cannot be written."""
     reason = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0]
     number = getattr(error, "errno", None)
     remedy = "check the folder" if number not in (None, *_FULL) else "make room"
@@ -364,7 +364,7 @@ def _returns(folder: Path) -> bool:
 
 
 def _stamp(folder: Path) -> tuple[int, int, int] | None:
-    """What differs between a folder and the one that replaces it."""
+    """Return what tells a folder from the one that replaces it."""
     try:
         found = folder.stat()
     except OSError:

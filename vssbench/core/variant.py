@@ -79,7 +79,7 @@ def _nested(text: str) -> str:
 
 
 def _parts(text: str) -> list[str]:
-    """What stands between the commas that are in no brackets."""
+    """Split a text at the commas that are in no brackets."""
     parts, depth = [""], 0
     for mark in text:
         depth += (mark == "[") - (mark == "]")

@@ -64,7 +64,7 @@ _GREY, _FINE = 2048, 32
 
 @dataclass(frozen=True)
 class Tags:
-    """How a picture's values stand for colours: the matrix, and the range, limited or full."""
+    """Tags of a picture's colours: the matrix, and the range of its values, limited or full."""
 
     matrix: Colorspace
     range: ColorRange

@@ -244,8 +244,8 @@ def image_size(path: Path) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class _Header:
-    """What an image's header says: width and height, Pillow's names of its pixel type and format,
-    and its compression where the format has several."""
+    """An image's header: width and height, Pillow's names of its pixel type and format, and its
+    compression where the format has several."""
 
     size: tuple[int, int]
     mode: str

@@ -274,7 +274,7 @@ def parquet(table: pd.DataFrame) -> bytes:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What one run tells: its row, and its lines of the long forms."""
+    """One run in tables: its row, and its lines of the long forms."""
 
     row: dict[str, Any]
     distances: list[dict[str, Any]]

@@ -121,7 +121,7 @@ class Cell:
 
     @cached_property
     def needs(self) -> frozenset[str]:
-        """What the method needs of a codec."""
+        """Return what the method needs of a codec."""
         return meta_model(self.method, len(self.dataset.classes)).needs
 
     def environment(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is asked of ``segment``, by command or library, and the work that comes of it."""
+"""A request to segment a video, by command or library, and the work that comes of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOTIONS = ("auto", "codec", "estimated")
 
 @dataclass(frozen=True)
 class Request:
-    """How a video is to be segmented: the options of ``bench.py segment``, with its defaults."""
+    """A request to segment a video: the options of ``bench.py segment``, with its defaults."""
 
     dataset: str = DEFAULT_SCENES
     output: str = "overlay"

@@ -37,7 +37,7 @@ class World:
 
     @property
     def on_machine(self) -> int:
-        """How many of the processes run on this machine."""
+        """Return how many of the processes run on this machine."""
         return int(os.environ.get("LOCAL_WORLD_SIZE", self.size)) if self.size > 1 else 1
 
 

@@ -41,7 +41,7 @@ POISON_BYTES = 2**26
 
 @dataclass(frozen=True)
 class Findings:
-    """What a check of all layers found, by their names: the form that each wrong layer is trained
+    """Findings of a check of all layers, by their names: the form that each wrong layer is trained
     in; those that are right in no form that was tried; those that could not be run by themselves.
     """
 
@@ -50,7 +50,7 @@ class Findings:
     unchecked: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
-        """What the weight file says of it; empty where every layer was right."""
+        """Return what the weight file says of the check; empty where every layer was right."""
         lists = {"wrong": list(self.wrong), "unchecked": list(self.unchecked)}
         return {name: value for name, value in {"kept": dict(self.kept), **lists}.items() if value}
 

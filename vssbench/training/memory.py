@@ -26,7 +26,7 @@ K = TypeVar("K", bound=Kept)
 
 
 class Memory:
-    """What a training keeps of its data, within ``limit`` bytes: images, labels, decoded frames and
+    """The data that a training keeps, within ``limit`` bytes: images, labels, decoded frames and
     motion fields.
 
     What does not fit is made again when it is asked for; what was used longest ago goes first.
@@ -135,8 +135,8 @@ def memory_of_process(gibibytes: float, processes: int) -> Memory:
 
 
 def batches_ahead(memory: Memory, batch: int, workers: int, passes: int, most: int) -> int:
-    """How many batches each loading process works ahead, ``most`` at best; what waits is taken off
-    the memory.
+    """Return how many batches each loading process works ahead, ``most`` at best; what waits is
+    taken off the memory.
 
     ``batch`` is a batch's size in bytes, ``passes`` how many of them a step takes. Batches may have
     half of the memory; they have more only where one a process takes more. Raises UsageError where
@@ -157,6 +157,9 @@ def batches_ahead(memory: Memory, batch: int, workers: int, passes: int, most: i
 
 
 def batches_alive(workers: int, passes: int, ahead: int) -> int:
-    """How many batches exist at most: those of a step and one on its way, and in each process those
-    ahead and, as samples not yet joined, one more."""
+    """Return how many batches exist at most.
+
+    They are those of a step and one on its way, and in each process those ahead and, as samples not
+    yet joined, one more.
+    """
     return passes + 1 + (workers * (ahead + 1) if workers else 1)

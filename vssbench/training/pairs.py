@@ -323,7 +323,7 @@ class VideoPairs(Samples):
         return self._folder.path.name, what, clip, frame
 
     def _again(self, pair: _Pair) -> _Shown:
-        """What the codec shows of a pair, decoded anew, and kept if it fits."""
+        """Decode anew what the codec shows of a pair, and keep it if it fits."""
         with closing(self._decoded(pair.clip, pair.gop)) as decoded:
             shown = next(shown for found, shown in decoded if found == pair)
         self._keep(pair, shown)

@@ -39,7 +39,7 @@ class Samples(TorchDataset[Sample], ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many samples an epoch has."""
+        """Return how many samples an epoch has."""
 
     @abstractmethod
     def __getitem__(self, position: Any) -> Sample:
@@ -210,7 +210,7 @@ class EpochSampler(BatchSampler):
             )
 
     def __len__(self) -> int:
-        """How many batches this process has in an epoch."""
+        """Return how many batches this process has in an epoch."""
         return self.steps * len(self.sizes)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:

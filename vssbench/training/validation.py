@@ -50,7 +50,7 @@ def preload_silently(label: str, samples: Samples) -> None:
 
 
 def measure_of(phase: Phase) -> Measure:
-    """What a phase is judged by: mIoU, or the loss of a phase on flow."""
+    """Return the measure that a phase is judged by: mIoU, or the loss of a phase on flow."""
     return "flow error" if phase.data == "flow" else "mIoU"
 
 
@@ -146,8 +146,8 @@ class Validation:
         return self._sets[1]
 
     def _miou(self, model: VideoSegmenter, phase: Phase, sets: Sequence[Samples]) -> float:
-        """Of one confusion matrix over all held-out frames, which the processes share between
-        them."""
+        """Compute mIoU of one confusion matrix over all held-out frames, which the processes share
+        between them."""
         total = np.zeros((self.classes, self.classes), np.int64)
         for batch in self._batches(sets, self.setting.world):
             logits = model.validation_logits(phase, batch)

@@ -339,7 +339,7 @@ def classified(model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.T
 
 @pytest.mark.parametrize("text", [*VARIANTS, CODEC])
 def test_joint_training_classifies_a_keyframes_own_feature_unchanged(text):
-    """Of each sample by itself: bit for bit at distance 0, moved and scaled at any other."""
+    """Each sample by itself: bit for bit at distance 0, moved and scaled at any other."""
     model = create(text)
     batch = batch_of((64, 96))
     batch.motion = torch.full((2, 2, 64, 96), 5.0)
