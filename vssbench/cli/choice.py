@@ -4,6 +4,8 @@ choose."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,29 +41,44 @@ _OPTIONS = (
 )
 
 
-def choice_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``-m``, ``-d``, ``-c`` and ``--all``, passed as ``methods``, ``datasets``, ``codecs`` and
-    ``older``."""
+@dataclass(frozen=True)
+class Choice:
+    """A user's choice among the results of a store."""
+
+    methods: tuple[str, ...]
+    datasets: tuple[str, ...]
+    codecs: tuple[str, ...]
+    older: bool
+
+
+def choice_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add ``-m``, ``-d``, ``-c`` and ``--all`` to a command, which takes them as one ``choice``."""
+
+    @wraps(command)
+    def with_choice(
+        methods: tuple[str, ...],
+        datasets: tuple[str, ...],
+        codecs: tuple[str, ...],
+        older: bool,
+        **given: Any,
+    ) -> None:
+        command(choice=Choice(methods, datasets, codecs, older), **given)
+
+    decorated: Callable[..., None] = with_choice
     for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return decorated
 
 
-def chosen_rows(
-    runs: Path,
-    methods: tuple[str, ...],
-    datasets: tuple[str, ...],
-    codecs: tuple[str, ...],
-    older: bool,
-) -> tuple[list[Row], str]:
+def chosen_rows(runs: Path, choice: Choice) -> tuple[list[Row], str]:
     """The rows asked for, and what to say of those not shown. Raises UsageError where there are
     none."""
     from vssbench.report.choose import chosen, newest
     from vssbench.report.rows import rows
     from vssbench.run.store import RunStore
 
-    found = chosen(rows(RunStore(runs).runs()), datasets, codecs, methods)
-    if older:
+    found = chosen(rows(RunStore(runs).runs()), choice.datasets, choice.codecs, choice.methods)
+    if choice.older:
         return found, ""
     kept, count = newest(found)
     noun = "run" if count == 1 else "runs"

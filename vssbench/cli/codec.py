@@ -7,7 +7,7 @@ import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vssbench.codec.contents import Contents
     from vssbench.core.video import Clip
     from vssbench.view.inspect import Ability, Trial
+    from vssbench.view.show import Selection
 
 #: names that an error lists at most
 _LISTED = 12
@@ -244,10 +245,9 @@ def show(
     codec_text: str,
     out: Path,
     data_root: Path | None,
-    frame: int | None,
-    span: str | None,
     field: str,
     force: bool,
+    **given: Any,
 ) -> None:
     """Draw CLIP's motion vectors, blocks, picture types and bits a frame, as it is after the codec.
 
@@ -269,7 +269,7 @@ def show(
     from vssbench.core.files import check_output
     from vssbench.core.progress import messages, track
     from vssbench.core.variant import parse_variant
-    from vssbench.view.show import Selection, Show, check_out
+    from vssbench.view.show import Show, check_out
 
     suffix = check_out(out)
     check_output(
@@ -277,13 +277,20 @@ def show(
     )
     chosen = registry.create("codecs", parse_variant(codec_text))
     opened = open_clip(clip, data_root)
-    selection = Selection(frame, read_span(span) if span is not None else None)
+    selection = _selection(**given)
     selection.check(opened.length, suffix)
     drawing = Show(opened, chosen, field, lambda text: messages().print(text))
     with track(f"{opened.name} {chosen.describe()}", drawing.steps(out, selection)) as tracker:
         drawing.advance = lambda step: tracker.advance(note=step)
         drawing.write(out, selection)
     click.echo(out)
+
+
+def _selection(frame: int | None, span: str | None) -> Selection:
+    """Return the frames that ``--frame`` and ``--frames`` ask for. Raises UsageError."""
+    from vssbench.view.show import Selection
+
+    return Selection(frame, read_span(span) if span is not None else None)
 
 
 def read_span(text: str) -> tuple[int, int]:

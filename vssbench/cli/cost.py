@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
@@ -30,6 +31,46 @@ class _Convention(click.Choice):
     @choices.setter
     def choices(self, value: object) -> None:
         """Take nothing: the methods are asked."""
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """The options of ``cost`` that say what is counted of each method."""
+
+    size: tuple[int, int]
+    classes: int
+    gop: int
+    convention: str
+    published: bool
+    cross_check: bool
+    memory: bool
+    device: str
+
+    def row(self, variant: Variant) -> dict[str, Any]:
+        """Count a method, and return its row of the table."""
+        from vssbench.cost.rows import counted
+
+        row = counted(variant, self.classes, self.size, self.gop, self.convention)
+        if self.cross_check:
+            from vssbench.cost.crosscheck import cross_check
+
+            row["cross_check"] = cross_check(variant, self.classes, *self.size)
+        if self.memory:
+            row["memory"] = self._memory(variant)
+        if self.published:
+            from vssbench.cost.published import matching
+
+            published = matching(variant, self.classes, self.size)
+            row["published"] = [found.record() for found in published]
+        return row
+
+    def _memory(self, variant: Variant) -> dict[str, Any]:
+        from vssbench.cost.memory import traffic
+        from vssbench.run.footprint import measure
+
+        key, other = traffic(variant, self.classes, *self.size)
+        footprint = measure(variant, self.classes, *self.size, self.gop, self.device)
+        return {"key": key.record(), "nonkey": other.record(), **footprint.record()}
 
 
 @click.command()
@@ -72,19 +113,7 @@ class _Convention(click.Choice):
     "--format", "fmt", type=click.Choice(["md", "csv", "json"]), help="Default: for the terminal."
 )
 @click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
-def cost(
-    methods: tuple[str, ...],
-    size: tuple[int, int],
-    classes: int,
-    gop: int,
-    convention: str,
-    published: bool,
-    cross_check: bool,
-    memory: bool,
-    device: str,
-    fmt: str | None,
-    as_json: bool,
-) -> None:
+def cost(methods: tuple[str, ...], fmt: str | None, as_json: bool, **given: Any) -> None:
     """Count multiply-accumulates (GMACs) and parameters; with --memory, bytes.
 
     For example:
@@ -109,67 +138,42 @@ def cost(
     from vssbench.core import registry
     from vssbench.core.variant import Variant, parse_variant
     from vssbench.cost.conventions import conventions
-    from vssbench.cost.rows import counted
     from vssbench.cost.tables import flat, printed
 
     fmt = "json" if as_json else fmt
-    if cross_check and convention != "macs":
+    wanted = _Wanted(**given)
+    if wanted.cross_check and wanted.convention != "macs":
         raise UsageError(
             "--cross-check counts as the convention macs does; leave it or --convention "
-            f"{convention} out"
+            f"{wanted.convention} out"
         )
-    if published and fmt == "csv":
+    if wanted.published and fmt == "csv":
         raise UsageError(
             "--published is a table of its own, and csv holds one: take --format md or json"
         )
-    check_device(device)
-    rows = []
+    check_device(wanted.device)
+    rows = [wanted.row(parse_variant(text)) for text in methods]
 
-    def add(variant: Variant) -> None:
-        row = counted(variant, classes, size, gop, convention)
-        if cross_check:
-            from vssbench.cost.crosscheck import cross_check as check
-
-            row["cross_check"] = check(variant, classes, *size)
-        if memory:
-            row["memory"] = _memory(variant, classes, size, gop, device)
-        if published:
-            from vssbench.cost.published import matching
-
-            row["published"] = [found.record() for found in matching(variant, classes, size)]
-        rows.append(row)
-
-    for variant in map(parse_variant, methods):
-        add(variant)
     for name in () if methods else registry.classes("methods"):
         try:
-            add(Variant(name))
+            rows.append(wanted.row(Variant(name)))
         except Exception as error:  # a plug-in may fail in any way; the others are counted
             registry.leave_out("methods", name, str(error) or type(error).__name__)
     if not rows:
         raise UsageError("no method could be counted; the lines above say why")
+    gop = wanted.gop
     if fmt == "json":
         click.echo(json.dumps([_plain(row, gop) for row in rows], indent=2))
     elif fmt == "csv":
         click.echo(flat([_plain(row, gop) for row in rows]), nl=False)
     else:
         click.echo(printed(rows, gop, "github" if fmt == "md" else "simple"))
-    summary = conventions()[convention].summary
+    summary = conventions()[wanted.convention].summary
     click.echo(
-        f"input {size[0]}x{size[1]}, {classes} classes; convention {convention}: {summary}",
+        f"input {wanted.size[0]}x{wanted.size[1]}, {wanted.classes} classes; "
+        f"convention {wanted.convention}: {summary}",
         err=True,
     )
-
-
-def _memory(
-    variant: Variant, classes: int, size: tuple[int, int], gop: int, device: str
-) -> dict[str, Any]:
-    from vssbench.cost.memory import traffic
-    from vssbench.run.footprint import measure
-
-    key, other = traffic(variant, classes, *size)
-    footprint = measure(variant, classes, *size, gop, device)
-    return {"key": key.record(), "nonkey": other.record(), **footprint.record()}
 
 
 def _plain(row: dict[str, Any], gop: int) -> dict[str, Any]:

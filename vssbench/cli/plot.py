@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from vssbench.cli.choice import choice_options, chosen_rows
+from vssbench.cli.choice import Choice, choice_options, chosen_rows
 from vssbench.cli.options import force_option, runs_option
 
 
@@ -30,10 +30,7 @@ from vssbench.cli.options import force_option, runs_option
 def plot(
     kind: str,
     runs: Path,
-    methods: tuple[str, ...],
-    datasets: tuple[str, ...],
-    codecs: tuple[str, ...],
-    older: bool,
+    choice: Choice,
     out: Path,
     quality: str | None,
     force: bool,
@@ -58,7 +55,7 @@ def plot(
             f"--quality is drawn against the rate alone: use plot rate in place of plot {kind}"
         )
     check_output(out, force=force)
-    found, remark = chosen_rows(runs, methods, datasets, codecs, older)
+    found, remark = chosen_rows(runs, choice)
     if quality is not None:
         left_out = rates.quality(found, out, quality)
     else:

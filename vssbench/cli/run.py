@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
@@ -53,18 +54,7 @@ from vssbench.cli.options import data_root_option, device_option, precision_opti
 @precision_option("fp32")
 @click.option("--force", is_flag=True, help="Measure again what is done already.")
 def run(
-    methods: tuple[str, ...],
-    datasets: tuple[str, ...],
-    codecs: tuple[str, ...],
-    data_root: Path | None,
-    gop: int | None,
-    protocol: str,
-    measures: tuple[str, ...],
-    weights: tuple[Path, ...],
-    runs: Path,
-    device: str,
-    precision: str,
-    force: bool,
+    datasets: tuple[str, ...], data_root: Path | None, runs: Path, force: bool, **given: Any
 ) -> None:
     """Measure mIoU by distance from the keyframe, GMACs and latency. No option at all runs the
     embedded default.
@@ -78,6 +68,8 @@ def run(
     Exit status: 0 if every cell was measured, 1 if one failed or was refused (the others are kept),
     2 for bad input.
     """
+    from dataclasses import replace
+
     from vssbench.cli.options import check_device, open_dataset
     from vssbench.core.errors import DataError
     from vssbench.core.machine import typed_command
@@ -89,21 +81,13 @@ def run(
     from vssbench.sweep.defaults import DEFAULT_CODECS, DEFAULT_DATASET
     from vssbench.sweep.grid import Grid, plan, sweep
 
-    check_device(device)
+    grid = Grid(**given)
+    grid = replace(grid, codecs=grid.codecs or DEFAULT_CODECS)
+    check_device(grid.device)
     opened = []
     for text in datasets or (DEFAULT_DATASET,):
         variant = parse_variant(text)
         opened.append((variant, open_dataset(variant, data_root)))
-    grid = Grid(
-        methods,
-        codecs or DEFAULT_CODECS,
-        protocol,
-        weights,
-        gop,
-        precision,
-        device,
-        measures=measures,
-    )
     cells = plan(grid, opened, runs / ".cache")
     store = RunStore(runs)
     measurements = sweep(cells, store, typed_command(), force)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from vssbench.cli.choice import choice_options, chosen_rows
+from vssbench.cli.choice import Choice, choice_options, chosen_rows
 from vssbench.cli.options import runs_option
 
 
@@ -35,10 +35,7 @@ from vssbench.cli.options import runs_option
 )
 def scores(
     runs: Path,
-    methods: tuple[str, ...],
-    datasets: tuple[str, ...],
-    codecs: tuple[str, ...],
-    older: bool,
+    choice: Choice,
     base: str | None,
     absent: str,
     left_out: tuple[str, ...],
@@ -60,7 +57,7 @@ def scores(
     from vssbench.report.scores import Rules, blocks, grid, remarks, render
     from vssbench.run.store import RunStore
 
-    found, remark = chosen_rows(runs, methods, datasets, codecs, older)
+    found, remark = chosen_rows(runs, choice)
     scored = blocks(RunStore(runs), found, base, Rules(absent, left_out))
     if fmt is not None:
         click.echo(render(scored, fmt), nl=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
@@ -76,25 +77,7 @@ from vssbench.sweep.defaults import DEFAULT_SCENES
 @force_option
 @device_option
 @precision_option("fp32")
-def segment(
-    video: Path,
-    method: str | None,
-    out: Path,
-    output: str,
-    alpha: float,
-    legend: bool,
-    weights: Path | None,
-    dataset: str,
-    size: tuple[int, int] | None,
-    motion: str,
-    reencode: str | None,
-    max_gop: int | None,
-    audio: bool,
-    stats: Path | None,
-    force: bool,
-    device: str,
-    precision: str,
-) -> None:
+def segment(video: Path, method: str | None, out: Path, weights: Path | None, **given: Any) -> None:
     """Segment your own video IN, as a method does it frame by frame: full work on keyframes, cheap
     work between.
 
@@ -116,22 +99,7 @@ def segment(
     from vssbench.segment.request import Request, prepared
 
     console = messages()
-    wanted = Request(
-        dataset=dataset,
-        output=output,
-        alpha=alpha,
-        legend=legend,
-        size=size,
-        motion=motion,
-        reencode=reencode,
-        max_gop=max_gop,
-        audio=audio,
-        stats=stats,
-        device=device,
-        precision=precision,
-        force=force,
-    )
-    work = prepared(video, out, method, weights, wanted, console.print)
+    work = prepared(video, out, method, weights, Request(**given), console.print)
     source = work.job.source
     height, width = source.size
     console.print(

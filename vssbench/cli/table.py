@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from vssbench.cli.choice import choice_options, chosen_rows
+from vssbench.cli.choice import Choice, choice_options, chosen_rows
 from vssbench.cli.options import runs_option
 
 
@@ -31,10 +31,7 @@ from vssbench.cli.options import runs_option
 @click.option("--per-class", is_flag=True, help="Add the IoU of every class.")
 def table(
     runs: Path,
-    methods: tuple[str, ...],
-    datasets: tuple[str, ...],
-    codecs: tuple[str, ...],
-    older: bool,
+    choice: Choice,
     by: str,
     base: str | None,
     fmt: str | None,
@@ -66,7 +63,7 @@ def table(
         )
     if fmt == "parquet":
         _check_parquet(by)
-    found, remark = chosen_rows(runs, methods, datasets, codecs, older)
+    found, remark = chosen_rows(runs, choice)
     if fmt is None and not per_class:
         print_table(terminal_pivot(found, base) if by == "codec" else terminal(found))
     elif fmt == "parquet":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +148,6 @@ def train(
     out: Path | None,
     resume: bool,
     force: bool,
-    all_training_data: bool,
     **given: Any,
 ) -> None:
     """Train METHOD and write its weights.
@@ -160,27 +160,16 @@ def train(
         torchrun --nproc-per-node 4 bench.py train arseg -d camvid --data-root ~/CamVid \\
             --recipe paper --device cuda
     """
-    from dataclasses import replace
-
     from vssbench.cli.options import check_device, open_dataset
     from vssbench.core.errors import UsageError
     from vssbench.core.progress import messages
     from vssbench.core.variant import parse_variant
-    from vssbench.report.curves import draw_curves
     from vssbench.training.checkpoint import check_beside
     from vssbench.training.distributed import join, leave
-    from vssbench.training.loop import Options
     from vssbench.training.stages import Assignment, train_in_stages
     from vssbench.weights.file import check_output
 
-    if all_training_data:
-        if given["validate_every"] or given["select"] == "best":
-            raise UsageError(
-                "--all-training-data holds nothing out: leave out --validate-every and --select "
-                "best"
-            )
-        given["validate_every"] = 0
-    options = Options(**given, curves=draw_curves)
+    options = _options(**given)
     variant, dataset_variant = parse_variant(method), parse_variant(dataset)
     if options.epochs and options.iterations:
         raise UsageError("--epochs and --iterations exclude each other: give one")
@@ -199,6 +188,22 @@ def train(
         messages().print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
         click.echo(path)
     leave()
+
+
+def _options(all_training_data: bool, **given: Any) -> Options:
+    """Return how to train, as the options say. Raises UsageError where they exclude each other."""
+    from vssbench.core.errors import UsageError
+    from vssbench.report.curves import draw_curves
+    from vssbench.training.loop import Options
+
+    options = Options(**given, curves=draw_curves)
+    if not all_training_data:
+        return options
+    if options.validate_every or options.select == "best":
+        raise UsageError(
+            "--all-training-data holds nothing out: leave out --validate-every and --select best"
+        )
+    return replace(options, validate_every=0)
 
 
 def describe_recipe(variant: Variant, dataset: Variant, options: Options) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,23 @@ def weights() -> None:
         python bench.py weights import pspnet camvid-psp18.pth
         python bench.py weights info camvid-psp18.safetensors
     """
+
+
+@dataclass(frozen=True)
+class _Import:
+    """The options of ``weights import`` that say how checkpoints are read and split."""
+
+    role: str | None
+    classes: str | None
+    part_size: float | None
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        return tuple(name.strip() for name in self.classes.split(",")) if self.classes else None
+
+    @property
+    def part_bytes(self) -> int | None:
+        return None if self.part_size is None else int(self.part_size * 2**20)
 
 
 @weights.command("import")
@@ -47,11 +65,9 @@ def import_weights(
     method: str,
     files: tuple[Path, ...],
     out: Path | None,
-    role: str | None,
-    classes: str | None,
-    part_size: float | None,
     force: bool,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Read the authors' checkpoint FILES of METHOD into one weight file.
 
@@ -71,11 +87,11 @@ def import_weights(
     from vssbench.weights.file import check_output
     from vssbench.weights.importer import import_checkpoints
 
-    names = tuple(name.strip() for name in classes.split(",")) if classes else None
+    wanted = _Import(**given)
     target = out or files[-1].with_suffix(".safetensors")
     check_output(target, files, force, "-o" if out else "without -o, the output")
-    imported = import_checkpoints(parse_variant(method), files, names, role)
-    paths = imported.save(target, None if part_size is None else int(part_size * 2**20))
+    imported = import_checkpoints(parse_variant(method), files, wanted.names, wanted.role)
+    paths = imported.save(target, wanted.part_bytes)
     report = account(imported, paths)
     if as_json:
         click.echo(json.dumps(report, indent=2))
