@@ -1,4 +1,8 @@
-"""The fast tests stay apart from the slow ones; a test that hangs fails and ends nothing else."""
+"""Habits of the code and of its tests.
+
+The fast tests stay apart from the slow ones; a test that hangs fails and ends nothing else. A
+docstring begins with a sentence, and lists of parameters are short.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,89 @@ from tests.marks import CODEC, SLOW, TRAINING
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
+#: first words after which a docstring is a clause that is understood only beside the code
+CLAUSES = ("What ", "Of ", "As ", "In ", "That ", "How ")
+MOST_PARAMETERS = 7
+#: functions with more parameters than that; their arguments are the brackets of `arseg[scale=0.5]`
+BRACKETS = {
+    "methods/arseg/__init__.py:ARSeg",
+    "methods/dff/__init__.py:DFF",
+    "methods/dsrl/__init__.py:DSRL",
+    "methods/icnet/__init__.py:ICNet",
+    "vssbench/codec/encoded.py:EncodedCodec",
+}
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def parsed(*folders: str) -> list[tuple[str, ast.Module]]:
+    """Return the Python files of the project's folders, by their paths, as trees."""
+    paths = (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
+    return [
+        (path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8")))
+        for path in paths
+    ]
+
+
+def documented(tree: ast.Module) -> list[str]:
+    """Return the docstrings of a module."""
+    kinds = (ast.Module, ast.ClassDef, Function)
+    found = (ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, kinds))
+    return [text for text in found if text]
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Count the parameters of a function, without the instance or class that it is called on."""
+    given = function.args
+    names = [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return len(names) - (names[:1] in (["self"], ["cls"]))
+
+
+def long_lists(tree: ast.Module) -> list[str]:
+    """Return the functions with too many parameters; a constructor goes by its class's name."""
+    owners = {
+        method: node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for method in node.body
+        if isinstance(method, Function) and method.name == "__init__"
+    }
+    return [
+        owners.get(node, node.name)
+        for node in ast.walk(tree)
+        if isinstance(node, Function) and parameters(node) > MOST_PARAMETERS
+    ]
+
+
+def test_docstrings_begin_with_a_sentence() -> None:
+    trees = [
+        ("bench.py", ast.parse((ROOT / "bench.py").read_text(encoding="utf-8"))),
+        *parsed("benchmarks", "datasets", "methods", "tests", "tools", "vssbench"),
+    ]
+    texts = [(path, text) for path, tree in trees for text in documented(tree)]
+    assert len(texts) > 1000
+    assert [found for found in texts if found[1].startswith(CLAUSES)] == []
+
+
+def test_lists_of_parameters_are_short() -> None:
+    trees = parsed("datasets", "methods", "tools", "vssbench")
+    found = {f"{path}:{name}" for path, tree in trees for name in long_lists(tree)}
+    assert found == BRACKETS
+    assert len(found) < 8
+
+
+def test_a_long_list_and_a_clause_are_seen() -> None:
+    """The count leaves out ``self`` alone, and takes in arguments that are given by name."""
+    tree = ast.parse(
+        "class Long:\n"
+        "    def __init__(self, a, b, c, d, *, e, f, g, h): 'What it is.'\n"
+        "    def short(self, a, b, c, d, *, e, f, g): 'Short.'\n"
+        "def loose(a, b, c, d, e, f, g, h): 'As long.'\n"
+    )
+    assert sorted(long_lists(tree)) == ["Long", "loose"]
+    assert [text for text in documented(tree) if text.startswith(CLAUSES)] == [
+        "As long.",
+        "What it is.",
+    ]
 
 
 def options() -> dict[str, object]:

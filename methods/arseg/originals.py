@@ -10,7 +10,7 @@ model/, dataset/camvid.py and dataset/cityscapes.py of the repository.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch.nn.functional as F
@@ -158,17 +158,24 @@ def _parameters(**fixed: Value) -> Callable[[State], dict[str, Value]]:
     return lambda state: dict(fixed)
 
 
+@dataclass(frozen=True)
+class _Network:
+    """A published network: its methods here, its checkpoints' names, and its outputs."""
+
+    per_frame: str
+    parameters: dict[str, Value]
+    arseg: dict[str, Value]
+    marks: tuple[str, ...]
+    classifier: str
+    rules: tuple[tuple[str, str], ...]
+    outputs: Callable[[Any, Tensor], list[Tensor]]
+    fused: Callable[[Any, Sequence[Tensor]], list[Tensor]]
+    unused: tuple[tuple[str, str], ...] = ()
+
+
 def _family(
     name: str,
-    per_frame: str,
-    parameters: dict[str, Value],
-    arseg: dict[str, Value],
-    marks: tuple[str, ...],
-    classifier: str,
-    rules: tuple[tuple[str, str], ...],
-    unused: tuple[tuple[str, str], ...],
-    outputs: Callable[[Any, Tensor], list[Tensor]],
-    fused: Callable[[Any, Sequence[Tensor]], list[Tensor]],
+    network: _Network,
     statistics: tuple[tuple[float, float, float], tuple[float, float, float]],
     classes: int | None = None,
 ) -> tuple[Original, Original, Original]:
@@ -178,27 +185,39 @@ def _family(
     with CReFF.
     """
     single = Original(
-        name=f"AR-Seg {name}", source=SOURCE, method=per_frame, marks=marks, classifier=classifier,
-        rules=under("net.", rules), parameters=_parameters(**parameters), unused=(*_NO_FUSION,
-        *unused),
-        outputs=lambda model, inputs: outputs(model.net, inputs[0]), mean=statistics[0],
+        name=f"AR-Seg {name}",
+        source=SOURCE,
+        method=network.per_frame,
+        marks=network.marks,
+        classifier=network.classifier,
+        rules=under("net.", network.rules),
+        parameters=_parameters(**network.parameters),
+        unused=(*_NO_FUSION, *network.unused),
+        outputs=lambda model, inputs: network.outputs(model.net, inputs[0]),
+        mean=statistics[0],
         std=statistics[1],
-        classes=classes, absent=(_BOTTLENECK_KEY,),
-    )  # fmt: skip
+        classes=classes,
+        absent=(_BOTTLENECK_KEY,),
+    )
     high = replace(
-        single, name=f"AR-Seg {name} HR", method="arseg", role="HR", rules=under("high.", rules),
-        parameters=_parameters(**arseg, warp="paper"), outputs=lambda model,
-        inputs: outputs(model.high, inputs[0]),
-    )  # fmt: skip
+        single,
+        name=f"AR-Seg {name} HR",
+        method="arseg",
+        role="HR",
+        rules=under("high.", network.rules),
+        parameters=_parameters(**network.arseg, warp="paper"),
+        outputs=lambda model, inputs: network.outputs(model.high, inputs[0]),
+    )
     low = replace(
-        high, name=f"AR-Seg {name} AR", role="AR", marks=(*marks, _FUSION_KEY), unused=unused,
-        outputs=fused,
-        rules=under("low.", (*_FUSION_RULES, *rules, (r"^final\.", "/high.final."))),
-    )  # fmt: skip
+        high,
+        name=f"AR-Seg {name} AR",
+        role="AR",
+        marks=(*network.marks, _FUSION_KEY),
+        unused=network.unused,
+        outputs=network.fused,
+        rules=under("low.", (*_FUSION_RULES, *network.rules, (r"^final\.", "/high.final."))),
+    )
     return single, high, low
-
-
-_BISENET_MARKS = ("cp.resnet.conv1.weight", "conv_out.conv_out.weight", "feat_conv_out.conv.weight")
 
 
 def _trained_alone(original: Original) -> Original:
@@ -213,32 +232,50 @@ def _trained_alone(original: Original) -> Original:
     )  # fmt: skip
 
 
-_CITYSCAPES_PSPNET = _family(
-    "Cityscapes PSPNet18", "pspnet", {"layers": 18, "style": "semseg"}, {"backbone": "psp18",
-    "style": "semseg"},
-    ("layer0.0.weight", "ppm.features.0.1.weight", "layer1.0.conv2.weight", "final_conv.weight"),
-    "cls.4.weight",
-    SEMSEG_RULES, _ALIASES, semseg_outputs, _semseg_fused, IMAGENET,
-)  # fmt: skip
+_UPSAMPLING = _Network(
+    per_frame="pspnet",
+    parameters={"layers": 18, "style": "upsample"},
+    arseg={"backbone": "psp18", "style": "upsample"},
+    marks=("feats.conv1.weight", "up_1.conv.0.weight", "classifier.0.weight"),
+    classifier="final_conv.weight",
+    rules=UPSAMPLING_RULES,
+    outputs=upsampling_outputs,
+    fused=_upsampling_fused,
+)
+_SEMSEG = _Network(
+    per_frame="pspnet",
+    parameters={"layers": 18, "style": "semseg"},
+    arseg={"backbone": "psp18", "style": "semseg"},
+    marks=(
+        "layer0.0.weight",
+        "ppm.features.0.1.weight",
+        "layer1.0.conv2.weight",
+        "final_conv.weight",
+    ),
+    classifier="cls.4.weight",
+    rules=SEMSEG_RULES,
+    outputs=semseg_outputs,
+    fused=_semseg_fused,
+    unused=_ALIASES,
+)
+_BISENET = _Network(
+    per_frame="bisenet",
+    parameters={},
+    arseg={"backbone": "bise18"},
+    marks=("cp.resnet.conv1.weight", "conv_out.conv_out.weight", "feat_conv_out.conv.weight"),
+    classifier="conv_out.conv_out.weight",
+    rules=BISENET_RULES,
+    outputs=bisenet_outputs,
+    fused=_bisenet_fused,
+    unused=_ALIASES,
+)
+
+_CITYSCAPES_PSPNET = _family("Cityscapes PSPNet18", _SEMSEG, IMAGENET)
 
 ORIGINALS: tuple[Original, ...] = (
-    *_family(
-        "CamVid PSPNet18", "pspnet", {"layers": 18, "style": "upsample"}, {"backbone": "psp18",
-        "style": "upsample"},
-        ("feats.conv1.weight", "up_1.conv.0.weight", "classifier.0.weight"), "final_conv.weight",
-        UPSAMPLING_RULES, (),
-        upsampling_outputs, _upsampling_fused, CAMVID,
-    ),
+    *_family("CamVid PSPNet18", _UPSAMPLING, CAMVID),
     *_CITYSCAPES_PSPNET,
     *map(_trained_alone, _CITYSCAPES_PSPNET[:2]),
-    *_family(
-        "CamVid BiSeNet18", "bisenet", {}, {"backbone": "bise18"}, _BISENET_MARKS,
-        "conv_out.conv_out.weight", BISENET_RULES,
-        _ALIASES, bisenet_outputs, _bisenet_fused, CAMVID, 12,
-    ),
-    *_family(
-        "Cityscapes BiSeNet18", "bisenet", {}, {"backbone": "bise18"}, _BISENET_MARKS,
-        "conv_out.conv_out.weight",
-        BISENET_RULES, _ALIASES, bisenet_outputs, _bisenet_fused, CITYSCAPES_BISENET, 19,
-    ),
-)  # fmt: skip
+    *_family("CamVid BiSeNet18", _BISENET, CAMVID, 12),
+    *_family("Cityscapes BiSeNet18", _BISENET, CITYSCAPES_BISENET, 19),
+)

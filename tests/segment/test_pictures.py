@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.segment.conftest import turn
-from vssbench.codec.decode import decode
+from vssbench.codec.decode import Foreign, decode
 from vssbench.core.motion import MotionField
 from vssbench.core.video import Frame
 from vssbench.data.videofile import VideoFile, open_videofile, turned
@@ -67,7 +67,7 @@ FILE = VideoFile(
 def test_colours_follow_the_tags(make, options, encoder, name) -> None:
     size = options.get("size", (64, 96))
     path = make(name, encoder, length=2, image=np.full((*size, 3), COLOUR, np.uint8), **options)
-    for frame in decode(path, None, convert=Pictures(open_videofile(path))):
+    for frame in decode(path, None, foreign=Foreign(Pictures(open_videofile(path)))):
         assert frame.image.shape == (*size, 3)
         assert np.abs(frame.image.astype(int) - COLOUR).max() <= 6
 
@@ -97,7 +97,7 @@ def test_reordered_pictures_in_a_container_without_their_times(make) -> None:
         make("a.avi", options={"x264-params": "bframes=3:b-adapt=0"}, length=14)
     )
     pictures = Pictures(source)
-    shown = list(decode(source.path, None, convert=pictures))
+    shown = list(decode(source.path, None, foreign=Foreign(pictures)))
     assert {"P", "B"} <= {frame.picture_type for frame in shown}
     assert [pictures.next_time() for _ in shown] == list(range(14))
 

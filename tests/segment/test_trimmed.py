@@ -7,7 +7,7 @@ import pytest
 
 from tests.segment.conftest import trim
 from vssbench.codec.contents import contents
-from vssbench.codec.decode import MotionSource, decode
+from vssbench.codec.decode import Foreign, MotionSource, decode
 from vssbench.codec.vectors.h264 import H264Vectors
 from vssbench.data.movie import Movie
 from vssbench.data.videofile import open_videofile
@@ -27,7 +27,7 @@ def test_the_first_picture_that_is_shown_is_a_keyframe(make, motion: MotionSourc
     trim(path, FIRST)
     source = open_videofile(path)
     images = Pictures(source)
-    frames = list(decode(path, None, motion, frame_threads=motion is None, convert=images))
+    frames = list(decode(path, None, motion, frame_threads=motion is None, foreign=Foreign(images)))
     assert [frame.index for frame in frames] == list(range(12))
     assert [frame.distance for frame in frames] == [0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 0, 1]
     assert [frame.picture_type for frame in frames] == list("PPPPIPPPPPIP")

@@ -12,7 +12,7 @@ from vssbench.core.variant import parse_variant
 from vssbench.training import loop
 from vssbench.training import recipe as recipes
 from vssbench.training.loop import Options, Trainer
-from vssbench.weights.file import open_weights, save_state
+from vssbench.weights.file import Origin, open_weights, save_state
 
 TINY = Options(epochs=2, batch=4, crop=(48, 64), precision="fp32", workers=0)
 
@@ -238,7 +238,11 @@ def test_a_backbone_without_classes_starts_a_training(stills, tmp_path):
     variant = parse_variant("bisenet[width=0.125]")
     record = {"missing": '["net.head"]', "mean": "[0.1, 0.2, 0.3]", "std": "[0.5, 0.5, 0.5]"}
     (path,) = save_state(
-        tmp_path / "backbone.safetensors", state, variant, (), "imported", {}, record, half=False
+        tmp_path / "backbone.safetensors",
+        state,
+        Origin(variant, (), "imported", {}),
+        record,
+        half=False,
     )
     started = trainer(
         stills, tmp_path / "b.safetensors", options=replace(TINY, initial=(path,), epochs=1)
@@ -309,10 +313,7 @@ def test_what_a_recipe_freezes_stays_as_it_was_given(stills, tmp_path):
     (path,) = save_state(
         tmp_path / "start.safetensors",
         state,
-        parse_variant(DFF),
-        (),
-        "imported",
-        {},
+        Origin(parse_variant(DFF), (), "imported", {}),
         {"missing": '["net.final"]'},
         half=False,
     )

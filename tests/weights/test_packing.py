@@ -36,10 +36,9 @@ def half(*shape):
 
 
 def save(path, tensors, part_bytes=None):
-    weights.save_state(
-        path, tensors, parse_variant("pspnet[width=0.125]"), CLASSES, "patterns", {"epochs": 3}, {},
-        part_bytes,
-    )  # fmt: skip
+    variant = parse_variant("pspnet[width=0.125]")
+    origin = weights.Origin(variant, CLASSES, "patterns", {"epochs": 3})
+    weights.save_state(path, tensors, origin, {}, part_bytes)
     return weights.open_weights(path)
 
 

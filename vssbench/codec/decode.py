@@ -42,6 +42,18 @@ class MotionSource:
     residual: bool = False
 
 
+@dataclass(frozen=True)
+class Foreign:
+    """The treatment of a stream that somebody else encoded.
+
+    ``convert``, called once a picture in display order, may heed its colour tags; after ``max_gop``
+    frames without a keyframe the next one counts as a keyframe.
+    """
+
+    convert: Convert
+    max_gop: int | None = None
+
+
 def decode(
     source: Path | BinaryIO,
     gop: int | None,
@@ -49,27 +61,26 @@ def decode(
     length: int | None = None,
     size: tuple[int, int] | None = None,
     frame_threads: bool = False,
-    max_gop: int | None = None,
-    convert: Convert | None = None,
+    foreign: Foreign | None = None,
 ) -> Iterator[Frame]:
     """The frames of a bitstream in display order; a frame waits only until all that its vectors
     refer to are decoded.
 
     Keyframes are expected at 0, gop, 2 gop and nowhere else; None takes the stream as it comes (see
-    :class:`Boundaries`): its intra pictures are keyframes, ``max_gop`` may ask for more, vectors
-    that point out of their GOP are left out, and ``convert``, called once a picture in display
-    order, may heed its colour tags. Pictures that the file's edit list hides are decoded and not
-    given; a frame that follows hidden ones is a keyframe. ``motion`` None leaves the vectors
-    unread. ``length`` is the number of frames to expect, ``size`` the (height, width) to crop to.
+    :class:`Boundaries`): its intra pictures are keyframes, ``foreign`` may ask for more, vectors
+    that point out of their GOP are left out. Pictures that the file's edit list hides are decoded
+    and not given; a frame that follows hidden ones is a keyframe. ``motion`` None leaves the
+    vectors unread. ``length`` is the number of frames to expect, ``size`` the (height, width) to
+    crop to.
     ``frame_threads`` decodes several pictures at a time: faster, but ``decode_seconds`` is then the
     time waited for a frame, and vectors are lost where pictures are reordered, so that such streams
     are refused. Raises DataError for a stream that cannot be read, is cut short, changes its size,
     has other keyframes or, where ``gop`` is given, open GOPs; MotionUnavailable.
     """
     name = str(source) if isinstance(source, Path) else "the bitstream"
-    reader = _Reader(
-        name, gop, motion, size, frame_threads, Boundaries(max_gop), convert or ToRgb()
-    )
+    foreign = foreign or Foreign(ToRgb())
+    boundaries = Boundaries(foreign.max_gop)
+    reader = _Reader(name, gop, motion, size, frame_threads, boundaries, foreign.convert)
     try:
         yield from reader.frames(str(source) if isinstance(source, Path) else source)
     except av.FFmpegError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,13 @@ def _softmax(x: Tensor, dim: int, _stacklevel: int = 3, dtype: None = None) -> T
     return x.new_empty(x.shape) if dtype is None and -x.dim() <= dim < x.dim() else None
 
 
+class _Shapeless(NamedTuple):
+    """The last arguments of batch normalisation, on which no shape depends."""
+
+    momentum: float = 0.1
+    eps: float = 1e-5
+
+
 def _normalised(
     x: Tensor,
     mean: Tensor,
@@ -39,9 +46,10 @@ def _normalised(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
+    *rest: float,
+    **named: float,
 ) -> Tensor | None:
+    _Shapeless(*rest, **named)  # a TypeError for an argument that torch does not know
     own = [values for values in (mean, variance, weight, bias) if values is not None]
     fit = (
         x.dim() > 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,16 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vssbench.core.uncompiled import uncompiled
+
+
+class _Geometry(NamedTuple):
+    """The arguments of a transposed convolution after its bias, in the order of torch."""
+
+    stride: Any = 1
+    padding: Any = 0
+    output_padding: Any = 0
+    groups: int = 1
+    dilation: Any = 1
 
 
 def _many(value: int | Sequence[int], weight: Tensor) -> list[int]:
@@ -38,7 +48,7 @@ def _convolution(
     if isinstance(padding, str):
         around = _same(weight, _many(dilation, weight)) if padding == "same" else []
         x, padding = F.pad(x, around), 0
-    return _traced(x, weight, bias, stride, padding, dilation, False, 0, groups)
+    return _traced(x, weight, bias, _Geometry(stride, padding, 0, groups, dilation), False)
 
 
 def _same(weight: Tensor, dilation: list[int]) -> list[int]:
@@ -51,35 +61,21 @@ def _same(weight: Tensor, dilation: list[int]) -> list[int]:
 
 
 def _transposed(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    groups: int = 1,
-    dilation: Any = 1,
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *rest: Any, **named: Any
 ) -> Tensor:
-    return _traced(x, weight, bias, stride, padding, dilation, True, output_padding, groups)
+    return _traced(x, weight, bias, _Geometry(*rest, **named), True)
 
 
 def _traced(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    transposed: bool,
-    output_padding: Any,
-    groups: int,
+    x: Tensor, weight: Tensor, bias: Tensor | None, geometry: _Geometry, transposed: bool
 ) -> Tensor:
-    stride, padding, dilation, output_padding = (
-        _many(value, weight) for value in (stride, padding, dilation, output_padding)
-    )
+    sides = (geometry.stride, geometry.padding, geometry.dilation, geometry.output_padding)
+    stride, padding, dilation, output_padding = (_many(value, weight) for value in sides)
     flags = (False, False, False, False)  # of cuDNN
     return torch._convolution(
-        x, weight, bias, stride, padding, dilation, transposed, output_padding, groups, *flags
+        *(x, weight, bias, stride, padding, dilation, transposed, output_padding),
+        geometry.groups,
+        *flags,
     )
 
 

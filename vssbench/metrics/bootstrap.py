@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -65,6 +66,14 @@ class Intervals:
     resampling: Resampling
 
 
+class Draws(TypedDict, total=False):
+    """Settings of the draws of :func:`difference`; the defaults are those of :func:`intervals`."""
+
+    block: int | None
+    replicates: int
+    seed: int
+
+
 def intervals(
     record: Record,
     aggregate: str = MEAN_OF_DISTANCES,
@@ -91,10 +100,7 @@ def difference(
     aggregate: str = MEAN_OF_DISTANCES,
     absent: str = "skip",
     left_out: Collection[int] = (),
-    *,
-    block: int | None = None,
-    replicates: int = REPLICATES,
-    seed: int = 0,
+    **draws: Unpack[Draws],
 ) -> Intervals:
     """95 % intervals of the first record's mIoU minus the second's, both of the same draws; see
     :func:`intervals`.
@@ -105,7 +111,7 @@ def difference(
     """
     both = [_Statistic(record, aggregate, absent, left_out) for record in (first, second)]
     _check_same(*both)
-    return _intervals(both, block, replicates, seed)
+    return _intervals(both, **draws)
 
 
 class _Statistic:
@@ -205,7 +211,10 @@ def _check_same(first: _Statistic, second: _Statistic) -> None:
 
 
 def _intervals(
-    statistics: list[_Statistic], block: int | None, replicates: int, seed: int
+    statistics: list[_Statistic],
+    block: int | None = None,
+    replicates: int = REPLICATES,
+    seed: int = 0,
 ) -> Intervals:
     units = statistics[0].units
     lengths = np.unique(units[:, 0], return_counts=True)[1]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vssbench.codec.decode import MotionSource, decode
+from vssbench.codec.decode import Foreign, MotionSource, decode
 from vssbench.codec.spec import Codec
 from vssbench.core.video import Clip, Frame, Image
 from vssbench.data.videofile import VideoFile, turned
@@ -19,9 +19,8 @@ def coded(
 ) -> Iterator[Frame]:
     """The stream's own frames, as they lie in it; see :func:`decode`. Without vectors several are
     decoded at a time."""
-    return decode(
-        source.path, None, motion, frame_threads=motion is None, max_gop=max_gop, convert=pictures
-    )
+    foreign = Foreign(pictures, max_gop)
+    return decode(source.path, None, motion, frame_threads=motion is None, foreign=foreign)
 
 
 def recoded(

@@ -74,7 +74,7 @@ class WeightFile:
 
     @cached_property
     def packed(self) -> packing.Record | None:
-        """What a packed file says of itself; None of a plain one. Raises WeightsError."""
+        """Return what a packed file says of itself, None of a plain one. Raises WeightsError."""
         text = self.metadata.get(packing.KEY)
         try:
             return None if text is None else packing.read_record(text)
@@ -239,18 +239,24 @@ def save_weights(
         "mean": json.dumps(model.mean.flatten().tolist()),
         "std": json.dumps(model.std.flatten().tolist()),
     }
-    return save_state(
-        path, model.state_dict(), variant, classes, dataset, training, statistics, part_bytes
-    )
+    origin = Origin(variant, classes, dataset, training)
+    return save_state(path, model.state_dict(), origin, statistics, part_bytes)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where weights come from: the method, its classes, the data and the record of training."""
+
+    variant: Variant
+    classes: tuple[str, ...]
+    dataset: str
+    training: Mapping[str, Any]
 
 
 def save_state(
     path: Path,
     tensors: Mapping[str, Tensor],
-    variant: Variant,
-    classes: tuple[str, ...],
-    dataset: str,
-    training: dict[str, Any],
+    origin: Origin,
     extra: Mapping[str, str],
     part_bytes: int | None = None,
     half: bool = True,
@@ -264,14 +270,15 @@ def save_state(
         for name, value in tensors.items()
         if not name.endswith("num_batches_tracked")
     }
+    variant = origin.variant
     parameters = registry.resolved("methods", variant)
     groups = _parts(state, part_bytes)
     metadata = {
         "method": str(Variant(variant.name, parameters)),
         "name": variant.name,
-        "classes": json.dumps(classes),
-        "dataset": dataset,
-        "training": json.dumps(training),
+        "classes": json.dumps(origin.classes),
+        "dataset": origin.dataset,
+        "training": json.dumps(origin.training),
         "vssbench": __version__,
         "parts": str(len(groups)),
         **extra,

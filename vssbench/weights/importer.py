@@ -20,7 +20,7 @@ from vssbench.core.variant import Value, Variant, format_value
 from vssbench.core.version import __version__
 from vssbench.weights.catalogue import of_method
 from vssbench.weights.checkpoint import read_checkpoint
-from vssbench.weights.file import save_state
+from vssbench.weights.file import Origin, save_state
 from vssbench.weights.original import Original
 from vssbench.weights.torchvision import SOURCE as TORCHVISION
 from vssbench.weights.torchvision import backbone_entries, is_backbone
@@ -81,10 +81,7 @@ class Imported:
         return save_state(
             path,
             self.state,
-            self.variant,
-            self.classes,
-            "imported",
-            record,
+            Origin(self.variant, self.classes, "imported", record),
             extra,
             part_bytes,
             half=half,
