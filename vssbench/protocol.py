@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -21,6 +21,8 @@ from vssbench.core.video import Clip
 #: how mIoU comes of the confusion matrices
 MEAN_OF_DISTANCES, POOLED = "mean of mIoU_d", "pooled"
 UNTIL = ("gop", "label")
+#: the detail of a row that says over what its cost is averaged, where that is no whole GOP
+COST, KEYFRAMES_ALONE = "cost", "keyframes alone"
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,50 @@ class Protocol(ABC):
         Raises CellRefused where none can be.
         """
         return []
+
+
+@dataclass(frozen=True)
+class Pricing:
+    """The GOP over which a row's cost is averaged: ``gop`` frames, 1 where keyframes alone count.
+
+    A GOP is priced as far as it was seen. Where keyframes alone are scored, what a method saves
+    between them has no part in its accuracy, and so none in its cost; where clips end before a GOP
+    does, so does the GOP that is priced. ``said`` are the words of it for the row, empty where
+    whole GOPs are priced.
+    """
+
+    gop: int
+    said: str = ""
+
+    @property
+    def remarks(self) -> list[str]:
+        """The remark of a row, none where whole GOPs are priced."""
+        return [self.said] if self.said else []
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What a row's details hold of it beside the protocol's."""
+        return {COST: KEYFRAMES_ALONE if self.gop == 1 else self.said} if self.said else {}
+
+
+def pricing(scored: Collection[int], ran: Collection[int], gop: int) -> Pricing:
+    """The pricing of a row by the distances of the frames that were scored, and of those that the
+    method ran on."""
+    if max(scored) == 0:
+        said = (
+            "keyframes alone are scored: cost and latency are a keyframe's, and what methods do "
+            "between keyframes has no part in either; choose data with labels after a keyframe, "
+            "or a GOP that puts them there"
+        )
+        return Pricing(1, said if gop > 1 else "")
+    seen = min(gop, max(ran) + 1)
+    if seen == gop:
+        return Pricing(gop)
+    return Pricing(
+        seen,
+        f"clips end before a GOP of {gop} does: GMACs a frame are the mean over GOPs of {seen} "
+        "frames, the longest that were seen",
+    )
 
 
 _COMMON = {

@@ -283,3 +283,13 @@ def test_looks_are_distinct() -> None:
     found = {(look.colour, look.marker) for look in looks(names).values()}
     assert len(found) == 72
     assert len(set(PALETTE)) == 8
+
+
+def test_where_keyframes_alone_are_scored_the_plot_says_so(
+    make_row: MakeRow, figures: list[Figure], tmp_path: Path
+) -> None:
+    alone = {"protocol_details": {"cost": "keyframes alone"}}
+    pareto([make_row("A", **alone), make_row("B", gmacs_gop=9, **alone)], tmp_path / "a.png")
+    (axes,) = figures[0].axes
+    assert axes.get_xlabel() == "GMACs per keyframe (keyframes alone are scored)"
+    assert "keyframes alone" in axes.get_title()

@@ -5,6 +5,7 @@ import errno
 import os
 import tracemalloc
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from vssbench.core.errors import DataError
 from vssbench.core.variant import parse_variant
 from vssbench.core.video import Frame
 from vssbench.protocol import Dense, EveryDistance
+from vssbench.report.columns import title
 from vssbench.report.rows import rows
 from vssbench.run.experiment import Cell, measure
 from vssbench.run.store import RunStore
@@ -410,3 +412,38 @@ def test_a_method_that_asks_for_residuals_gets_them(make_cell, patterns):
             assert np.allclose(
                 seen[-1][0].permute(1, 2, 0).numpy() * 255, frame.residual, atol=1e-3
             )
+
+
+@pytest.mark.parametrize(
+    ("frames", "gop", "priced"), [(1, 4, 1), (2, 4, 2), (6, 4, 4), (6, 12, 6), (1, 1, 1)]
+)
+def test_a_gop_is_priced_as_far_as_it_was_seen(make_cell, patterns, tmp_path, frames, gop, priced):
+    """`copy` equals its network on stills, and costs the same; in clips of two frames, half."""
+    dataset = type(patterns)(frames=frames)
+    cell = make_cell("copy[network=bisenet,width=0.125]", gop=gop, dataset=dataset)
+    store = RunStore(tmp_path / "runs")
+    result = measure(cell, store, "test")
+    assert result.status == "done", result.reason
+    assert result.gmacs_nonkey == 0 < result.gmacs_key
+    assert result.gmacs_gop == pytest.approx(result.gmacs_key / priced)
+    (row,) = rows(store.runs())
+    assert any(str(priced) in remark for remark in row["remarks"]) == (1 < priced < gop)
+    alone = priced == 1 < gop
+    assert any("keyframes alone are scored" in remark for remark in row["remarks"]) == alone
+    assert ("keyframes alone" in title([row])) == alone
+
+
+def test_labels_on_keyframes_alone_are_priced_as_such(make_cell, tmp_path):
+    """Frames between keyframes are run but not scored: they are not paid for."""
+    cell = make_cell("copy[network=bisenet,width=0.125]")
+    cell.dataset.__dict__["scored_clips"] = [
+        replace(clip, label=partial(_at_keyframes, clip)) for clip in cell.dataset.clips()
+    ]
+    result = measure(cell, RunStore(tmp_path / "runs"), "test")
+    assert result.status == "done", result.reason
+    assert result.gmacs_gop == result.gmacs_key
+    assert "keyframes alone are scored" in result.remarks[0]
+
+
+def _at_keyframes(clip, index):
+    return clip.label(index) if index % 4 == 0 else None

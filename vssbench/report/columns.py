@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_uppercase
 
+from vssbench.protocol import COST, KEYFRAMES_ALONE
 from vssbench.report.markup import DASH, Cell, Grid
 from vssbench.report.rows import Row
 from vssbench.report.streams import codec_key, measured_rate, quality_text, stream_title
@@ -193,7 +194,18 @@ def title(rows: Sequence[Row]) -> str:
 
     It names dataset and frame size, codec with its measured rate and GOP, and protocol, in words.
     """
-    return f"{dataset_title(rows[0])} / {stream_title(rows)} / {rows[0]['protocol']}"
+    return f"{dataset_title(rows[0])} / {stream_title(rows)} / {protocol_title(rows[0])}"
+
+
+def protocol_title(row: Row) -> str:
+    """The protocol as typed, and that keyframes alone are scored where that is so."""
+    alone = keyframes_alone(row)
+    return f"{row['protocol']}, {KEYFRAMES_ALONE}" if alone else str(row["protocol"])
+
+
+def keyframes_alone(row: Row) -> bool:
+    """Return whether a row's cost is a keyframe's since keyframes alone are scored."""
+    return row["protocol_details"].get(COST) == KEYFRAMES_ALONE
 
 
 def dataset_title(row: Row) -> str:

@@ -17,6 +17,7 @@ from vssbench.report.columns import (
     dataset_title,
     groups,
     percent,
+    protocol_title,
     quantity,
     told_apart,
 )
@@ -183,7 +184,7 @@ def pivots(rows: Sequence[Row], base: str | None = None) -> list[Pivot]:
         first = parts[0].rows[0]
         lines = tuple({row["display"]: row for row in part.rows} for part in parts)
         tables.append(
-            Pivot(f"{dataset_title(first)} / {first['protocol']}", _ordered(lines, base), lines)
+            Pivot(f"{dataset_title(first)} / {protocol_title(first)}", _ordered(lines, base), lines)
         )
     return tables
 

@@ -12,7 +12,14 @@ import numpy.typing as npt
 
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import parse_variant
-from vssbench.report.columns import Group, dataset_title, groups, told_apart
+from vssbench.report.columns import (
+    Group,
+    dataset_title,
+    groups,
+    keyframes_alone,
+    protocol_title,
+    told_apart,
+)
 from vssbench.report.placement import place_labels
 from vssbench.report.rows import Row, require
 from vssbench.report.streams import stream_title
@@ -70,7 +77,7 @@ def pareto(rows: Sequence[Row], path: Path) -> list[str]:
             fronts.append(
                 _scatter(axes, part, [named[name(row)] for row in part.rows], logarithmic)
             )
-        heading = _name_panels(panels, parts, "GMACs per frame (mean over a GOP)")
+        heading = _name_panels(panels, parts, _cost_axis(drawn))
         handles = [
             Line2D([], [], linestyle="", marker=look.marker, color=look.colour, label=text)
             for text, look in named.items()
@@ -159,6 +166,13 @@ def nothing_to_draw(left_out: Sequence[str]) -> UsageError:
     )
 
 
+def _cost_axis(rows: Sequence[Row]) -> str:
+    """The name of the cost's axis: where keyframes alone are scored, it is a keyframe's."""
+    if all(map(keyframes_alone, rows)):
+        return "GMACs per keyframe (keyframes alone are scored)"
+    return "GMACs per frame (mean over a GOP)"
+
+
 def _family(row: Row) -> str:
     return parse_variant(row["method"]).name
 
@@ -227,5 +241,5 @@ def _conditions(part: Group, short: bool) -> tuple[str, ...]:
         dataset_title(first),
         stream_title(part.rows, gop=False, short=short),
         f"GOP {first['gop']}",
-        first["protocol"],
+        protocol_title(first),
     )

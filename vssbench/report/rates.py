@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vssbench.core.errors import UsageError
-from vssbench.report.columns import conditions, dataset_title, groups, told_apart
+from vssbench.report.columns import conditions, dataset_title, groups, protocol_title, told_apart
 from vssbench.report.plots import drawable, nothing_to_draw
 from vssbench.report.rows import Row
 from vssbench.report.streams import curve, uncompressed
@@ -190,7 +190,7 @@ def _finish(axes: Axes, members: Sequence[Row]) -> None:
     first = members[0]
     gops = {row["gop"] for row in members}
     shared = [f"GOP {first['gop']}"] if len(gops) == 1 and first["gop"] else []
-    wrapped_title(axes, [" / ".join([dataset_title(first), *shared, first["protocol"]])])
+    wrapped_title(axes, [" / ".join([dataset_title(first), *shared, protocol_title(first)])])
 
 
 def _method_handles(styles: dict[str, Look]) -> list[Line2D]:

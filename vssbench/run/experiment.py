@@ -31,7 +31,7 @@ from vssbench.cost.gmacs import count, meta_model
 from vssbench.fast.prepare import prepare
 from vssbench.metrics.meters import Meters
 from vssbench.metrics.meters import check as check_meters
-from vssbench.protocol import Episode, Protocol, typed
+from vssbench.protocol import Episode, Protocol, pricing, typed
 from vssbench.run.identity import code_version, kernels, origins, plugin_of, requirements
 from vssbench.run.recorder import Recorder
 from vssbench.run.store import Measurement, RunStore, run_id
@@ -271,13 +271,19 @@ def _run(
     recorder.network_seconds += stream.warm_up_seconds
     if not recorder.matrices:
         raise DataError(f"{cell.dataset_variant} holds no labelled frame: nothing to score")
+    priced = pricing(
+        {distance for _, _, distance in recorder.scored},
+        {distance for distance, *_ in recorder.times},
+        cell.codec.gop,
+    )
     numbers = {
         "frames": len(recorder.matrices),
-        "remarks": remarks,
+        "remarks": [*remarks, *priced.remarks],
+        "protocol_details": cell.protocol.details() | priced.details,
         "params": cost.params,
         "gmacs_key": cost.gmacs_key,
         "gmacs_nonkey": cost.gmacs_nonkey,
-        "gmacs_gop": cost.gmacs_gop(cell.codec.gop),
+        "gmacs_gop": cost.gmacs_gop(priced.gop),
         **recorder.rate(),
     }
     return recorder, meters, numbers
