@@ -15,6 +15,7 @@ from vssbench.core import registry
 from vssbench.core.errors import DataError
 from vssbench.core.variant import parse_variant
 from vssbench.core.video import Frame
+from vssbench.cost.gmacs import count
 from vssbench.protocol import Dense, EveryDistance
 from vssbench.report.columns import title
 from vssbench.report.rows import rows
@@ -447,3 +448,22 @@ def test_labels_on_keyframes_alone_are_priced_as_such(make_cell, tmp_path):
 
 def _at_keyframes(clip, index):
     return clip.label(index) if index % 4 == 0 else None
+
+
+def test_clips_of_several_sizes_are_counted_each_and_averaged_by_frames(
+    make_cell, patterns, tmp_path
+):
+    kind = type(patterns)
+    clips = [*kind(frames=6, clips=1).clips(), *kind(frames=2, height=96, width=128).clips()]
+    cell = make_cell("copy[network=bisenet,width=0.125]", gop=2)
+    cell.dataset.__dict__["scored_clips"] = clips
+    store = RunStore(tmp_path / "runs")
+    result = measure(cell, store, "test")
+    assert result.status == "done", result.reason
+    small, large = (count(cell.method, 3, *size) for size in ((64, 96), (96, 128)))
+    assert result.gmacs_key == pytest.approx((6 * small.gmacs_key + 4 * large.gmacs_key) / 10)
+    assert result.gmacs_gop == pytest.approx(result.gmacs_key / 2)
+    assert (result.height, result.width) == (0, 0)
+    (row,) = rows(store.runs())
+    assert title([row]).startswith("Patterns 64x96 to 96x128 / ")
+    assert "2 frame sizes, 64x96 to 96x128: GMACs are counted at each clip's" in row["remarks"][0]

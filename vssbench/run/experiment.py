@@ -27,13 +27,14 @@ from vssbench.core.machine import describe_environment, describe_machine
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import Variant
 from vssbench.core.video import Clip, Frame
-from vssbench.cost.gmacs import count, meta_model
+from vssbench.cost.gmacs import meta_model
 from vssbench.fast.prepare import prepare
 from vssbench.metrics.meters import Meters
 from vssbench.metrics.meters import check as check_meters
 from vssbench.protocol import Episode, Protocol, pricing, typed
 from vssbench.run.identity import code_version, kernels, origins, plugin_of, requirements
 from vssbench.run.recorder import Recorder
+from vssbench.run.sizes import Sizes
 from vssbench.run.store import Measurement, RunStore, run_id
 from vssbench.run.stream import Stream
 from vssbench.weights.file import WeightFile, load_into, weights_name
@@ -202,14 +203,15 @@ def _store_failure(cell: Cell, store: RunStore, measurement: Measurement, log: s
 
 def _base(cell: Cell, command: str) -> dict[str, Any]:
     """The part of a Measurement that is known before anything runs."""
-    clip = cell.dataset.scored_clips[0]
+    sizes = Sizes.of(cell.dataset.scored_clips)
+    height, width = sizes.common
     return {
         "run_id": cell.run_id,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "method": str(cell.method),
         "display": meta_model(cell.method, len(cell.dataset.classes)).display,
         "dataset": str(cell.dataset_variant),
-        "dataset_title": cell.dataset.title,
+        "dataset_title": sizes.title(cell.dataset.title),
         "data": run_id({name: cell.identity[name] for name in ("classes", "clips")}),
         "codec": str(cell.codec_variant),
         "codec_title": cell.codec.describe(),
@@ -220,8 +222,8 @@ def _base(cell: Cell, command: str) -> dict[str, Any]:
         "protocol_details": cell.protocol.details(),
         "gop": cell.codec.gop,
         "classes": list(cell.dataset.classes),
-        "height": clip.height,
-        "width": clip.width,
+        "height": height,
+        "width": width,
         "weights": {
             "file": cell.weights.path.name,
             "sha256": cell.weights.sha256,
@@ -264,7 +266,8 @@ def _run(
     )
     clips = cell.dataset.scored_clips
     stream = Stream(model, cell.device, cell.precision, warm_up=WARM_UP)
-    cost = count(cell.method, len(cell.dataset.classes), clips[0].height, clips[0].width)
+    sizes = Sizes.of(clips)
+    costs = sizes.costs(cell.method, len(cell.dataset.classes))
     recorder.setup_seconds = time.perf_counter() - started
     for number, clip in enumerate(clips):
         _run_clip(cell, stream, number, clip, recorder, meters, advance)
@@ -276,9 +279,10 @@ def _run(
         {distance for distance, *_ in recorder.times},
         cell.codec.gop,
     )
+    cost = sizes.mean_cost(costs, recorder.ran)
     numbers = {
         "frames": len(recorder.matrices),
-        "remarks": [*remarks, *priced.remarks],
+        "remarks": [*remarks, *priced.remarks, *sizes.remarks],
         "protocol_details": cell.protocol.details() | priced.details,
         "params": cost.params,
         "gmacs_key": cost.gmacs_key,
@@ -313,7 +317,7 @@ def _run_clip(
                 name = f"frame {episode.first + frame.index} of {clip.name!r}"
                 with gate:
                     prediction, times = stream.segment(frame, size, name)
-                recorder.time(frame, sum(times) / 1000)
+                recorder.time(number, frame, sum(times) / 1000)
                 if label is not None:
                     recorder.score(
                         number, episode.first + frame.index, frame.distance, label, prediction

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -29,6 +30,8 @@ class Recorder:
     scored: list[tuple[int, int, int]] = field(default_factory=list)  # clip, frame, distance
     # distance; decode, motion, model in ms
     times: list[tuple[int, float, float, float]] = field(default_factory=list)
+    #: frames of each clip that the network ran on
+    ran: Counter[int] = field(default_factory=Counter)
     stream: list[tuple[float, ...]] = field(default_factory=list)  # as StreamRecord's fields
     seconds_of_video: float = 0.0
     #: seconds that the run spent until its first frame, waiting for frames from the codec, and in
@@ -78,8 +81,9 @@ class Recorder:
         }
         return {**found, "harness": seconds - sum(found.values())}
 
-    def time(self, frame: Frame, model_seconds: float) -> None:
-        """Note how long a frame took."""
+    def time(self, clip: int, frame: Frame, model_seconds: float) -> None:
+        """Note how long a frame of that clip took."""
+        self.ran[clip] += 1
         self.network_seconds += model_seconds
         decode, motion, model = (
             1000 * s for s in (frame.decode_seconds, frame.motion_seconds, model_seconds)

@@ -52,10 +52,12 @@ class Measurement(BaseModel):
     ``method``, ``dataset`` and ``codec`` are texts that can be typed again; ``data`` is a digest of
     the clips and classes that were scored, which a text does not tell where it names a folder.
     GMACs are 10^9 multiply-accumulates a frame on a keyframe, a non-keyframe and as the mean over a
-    GOP; ``frames`` counts scored frames; ``seconds`` is the wall time of the run, ``spent`` where
-    it went (:meth:`vssbench.run.recorder.Recorder.spent`); ``codec_rate`` is what the encoder was
-    asked for, ``bitrate_kbps`` what came of it, measured. ``psnr_db``, of the mean squared error,
-    and ``ssim`` are those of all frames' luma (None where nothing was encoded). Accuracy and
+    GOP, as far as GOPs were seen; where clips differ in size, ``width`` and ``height`` are 0,
+    ``dataset_title`` says the sizes, and GMACs are the mean over frames. ``frames`` counts scored
+    frames; ``seconds`` is the wall time of the run, ``spent`` where it went
+    (:meth:`vssbench.run.recorder.Recorder.spent`); ``codec_rate`` is what the encoder was asked
+    for, ``bitrate_kbps`` what came of it, measured. ``psnr_db``, of the mean squared error, and
+    ``ssim`` are those of all frames' luma (None where nothing was encoded). Accuracy and
     latency are derived from the run's arrays.
     """
 
