@@ -85,7 +85,7 @@ class Sample:
         """Return the files as a clip."""
         frame = Still(self.image, self.label, self.name, self.distance)
         first = () if self.keyframe is None else (Still(self.keyframe, None, self.name, 0),)
-        return Run(f"{self.name}@{self.distance}", (*first, frame), fps)
+        return Run(f"{self.name}@{self.distance}", (*first, frame), fps, self.name)
 
 
 class ArSegData(OnDisk):

@@ -263,7 +263,9 @@ class CamVid(OnDisk):
         else:
             stills, read_label = self.stills("train")
             found = [
-                Run(still.image.stem, (still,), SOURCE_FPS) for still in stills if wanted(still)
+                Run(still.image.stem, (still,), SOURCE_FPS, still.sequence)
+                for still in stills
+                if wanted(still)
             ]
         return [run.clip(read_label) for run in found]
 
@@ -349,9 +351,8 @@ class CamVid(OnDisk):
                     if len(run) == 1
                     else f"{run[0].image.stem}-{run[-1].number:05d}"
                 )
-                found.append(
-                    Run(name, tuple(run), SOURCE_FPS / spacing if len(run) > 1 else SOURCE_FPS)
-                )
+                fps = SOURCE_FPS / spacing if len(run) > 1 else SOURCE_FPS
+                found.append(Run(name, tuple(run), fps, run[0].sequence))
         return found, read_label
 
     def _no_layout(self, root: Path, split: str) -> str:

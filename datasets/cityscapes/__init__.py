@@ -240,7 +240,7 @@ class Cityscapes(OnDisk):
                         f"the labelled frame {place} has no image: expected {still.image}. "
                         f"{self.where()}"
                     )
-            found.append(Run(str(place), tuple(around), FPS))
+            found.append(Run(str(place), tuple(around), FPS, place.city))
         return found
 
 

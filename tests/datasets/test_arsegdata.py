@@ -25,6 +25,7 @@ def test_every_distance_of_camvid(tmp_path: Path) -> None:
         for distance in (0, 1, 3)
         for name in ("0001TP_008550", "Seq05VD_f00030")
     ]
+    assert {clip.group for clip in clips} == {"0001TP_008550", "Seq05VD_f00030"}
     for number, clip in enumerate(clips):
         distance, seed = (0, 1, 3)[number // 2], number % 2
         assert clip.given is not None

@@ -83,6 +83,8 @@ def test_training_clips_are_stills_of_the_train_split(small: Path) -> None:
         ("0001TP_006690", 1),
         ("0006R0_f00930", 1),
     ]
+    assert [clip.group for clip in clips] == ["0001TP", "0006R0"]
+    assert {clip.group for clip in CamVid(root=small).clips()} == {"0016E5"}
 
 
 def test_segnets_absolute_lists_are_read_by_their_tail(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def test_a_snippet_is_a_clip_with_its_label_at_19(tmp_path: Path) -> None:
         (19,),
         17.0,
     )
+    assert (still.group, clip.group) == ("bonn", "lindau")
     assert (still.name, still.length, still.labelled) == ("bonn_000001_000119", 1, (0,))
     for index in (0, 19, 29):
         np.testing.assert_array_equal(clip.image(index), fakes.scene(index, seed=1))

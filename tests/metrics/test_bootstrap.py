@@ -413,3 +413,63 @@ def test_intervals_of_scores_and_of_differences_hold_the_truth_as_often_as_they_
         paired += gain.low <= second - first <= gain.high
     assert 0.90 <= single / runs <= 0.98
     assert 0.90 <= paired / runs <= 0.98
+
+
+def grouped(
+    seed: int, lengths: list[int], views: int, correlation: float, stated: bool
+) -> ConfusionRecord:
+    """Drives of so many frames, every frame seen ``views`` times, each view a clip of its own.
+
+    Groups are drives where frames have one view, else source frames; they are in the record if
+    ``stated``.
+    """
+    drives = [record_of(seed + 7919 * place, n, correlation) for place, n in enumerate(lengths)]
+    frames = np.repeat(np.arange(sum(lengths)), views)
+    matrices = np.concatenate([drive.matrices for drive in drives])[frames]
+    clips = np.arange(len(frames))
+    drive = np.repeat(np.arange(len(lengths)), lengths)[frames]
+    groups = (drive if views == 1 else frames) if stated else None
+    return ConfusionRecord(matrices, np.zeros_like(clips), clips, np.zeros_like(clips), groups)
+
+
+def held_of_groups(lengths: list[int], views: int, correlation: float, stated: bool) -> float:
+    """Return the share of intervals that hold the score of an endless drive."""
+    truth = scores(grouped(0, [40_000], 1, 0.0, False)).miou
+    assert truth is not None
+    hits, runs = 0, 150
+    for seed in np.random.default_rng(0).integers(0, 2**31, runs).tolist():
+        record = grouped(seed, lengths, views, correlation, stated)
+        found = intervals(record, replicates=300, seed=seed).miou
+        hits += found.low <= truth <= found.high
+    return hits / runs
+
+
+@pytest.mark.parametrize(
+    ("lengths", "views", "correlation"),
+    [([62, 110], 1, 0.5), ([62, 110], 1, 0.7), ([40], 6, 0.0)],
+)
+def test_stills_of_a_drive_and_views_of_a_frame_hold_the_truth_as_often_as_they_say(
+    lengths: list[int], views: int, correlation: float
+) -> None:
+    assert 0.90 <= held_of_groups(lengths, views, correlation, True) <= 0.98
+    # each still, or view, drawn by itself promises too much
+    assert held_of_groups(lengths, views, correlation, False) < 0.86
+
+
+def test_groups_are_drawn_as_one_and_named() -> None:
+    every = grouped(1, [20], 6, 0.0, True)
+    found = intervals(every)
+    assert "20 groups of 120 clips drawn whole" in found.resampling.describe()
+    once = intervals(grouped(1, [20], 1, 0.0, False))
+    assert found.miou.value == pytest.approx(once.miou.value)
+    assert (found.miou.low, found.miou.high) == pytest.approx((once.miou.low, once.miou.high))
+    drives = intervals(grouped(1, [30, 40], 1, 0.5, True)).resampling
+    assert (drives.units, drives.clips, drives.groups) == ("blocks", 70, 2)
+    assert "labelled frames, of 70 in 2 groups of 70 clips" in drives.describe()
+
+
+def test_a_record_without_groups_is_compared_under_those_of_the_other() -> None:
+    new, old = grouped(1, [30, 40], 1, 0.5, True), grouped(1, [30, 40], 1, 0.5, False)
+    for first, second in ((new, old), (old, new)):
+        found = difference(first, second)
+        assert (found.miou.value, found.resampling.groups) == (0, 2)

@@ -83,7 +83,8 @@ class Clip:
     from frame i to frame j with NaN where frame j does not show that point. ``labelled`` are the
     frames that carry labels, in order, None where that is known only by asking for each. ``given``,
     where frames were coded before they came here, is what came with them. ``fingerprint`` changes
-    whenever any pixel of any frame would.
+    whenever any pixel of any frame would. ``group`` names what is drawn as one for an interval:
+    clips of one drive, city or source frame are not independent; by default the clip's own name.
     """
 
     name: str
@@ -97,6 +98,10 @@ class Clip:
     flow: Callable[[int, int], npt.NDArray[np.float32]] | None = None
     labelled: tuple[int, ...] | None = None
     given: Given | None = None
+    group: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "group", self.group or self.name)
 
     def labelled_frames(self) -> tuple[int, ...]:
         """The frames that carry labels, in order."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -60,11 +60,15 @@ class Outline:
 
 @dataclass(frozen=True)
 class Run:
-    """The files of one clip: stills in order, at so many frames a second."""
+    """The files of one clip: stills in order, at so many frames a second.
+
+    ``group`` is the clip's (:class:`vssbench.core.video.Clip`), empty for its own name.
+    """
 
     name: str
     stills: tuple[Still, ...]
     fps: float
+    group: str = ""
 
     def outline(self) -> Outline:
         """Return the clip's outline: its length and its labelled frames."""
@@ -75,7 +79,8 @@ class Run:
 
     def clip(self, read_label: LabelReader, size: Size | None = None) -> Clip:
         """The clip, checked. Raises DataError."""
-        return clip_of(self.name, self.stills, self.fps, read_label, size)
+        clip = clip_of(self.name, self.stills, self.fps, read_label, size)
+        return replace(clip, group=self.group or self.name)
 
 
 class OnDisk(Dataset):

@@ -11,7 +11,7 @@ about the score itself.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
@@ -91,7 +91,8 @@ def intervals(
     of clips. Raises DataError where there are too few frames for an interval, UsageError for an
     unknown rule.
     """
-    return _intervals([_Statistic(record, aggregate, absent, left_out)], block, replicates, seed)
+    statistic = _Statistic(record, groups_of(record), aggregate, absent, left_out)
+    return _intervals([statistic], block, replicates, seed)
 
 
 def difference(
@@ -109,16 +110,36 @@ def difference(
     suggest. Raises DataError where the records are not of the same labelled frames with the same
     labels.
     """
-    both = [_Statistic(record, aggregate, absent, left_out) for record in (first, second)]
+    groups = groups_of(first, second)
+    both = [_Statistic(record, groups, aggregate, absent, left_out) for record in (first, second)]
     _check_same(*both)
     return _intervals(both, **draws)
+
+
+def groups_of(*records: Record) -> dict[int, int]:
+    """Return the group of each clip, by the clip's number, of the first record that knows groups.
+
+    Of records that know none, each clip is a group; so is a clip that only another record has.
+    """
+    known = next((record for record in records if record.groups is not None), None)
+    groups: dict[int, int] = {}
+    if known is not None and known.groups is not None:
+        groups = dict(zip(known.clips.tolist(), known.groups.tolist(), strict=True))
+    rest = {int(clip) for record in records for clip in record.clips} - groups.keys()
+    beyond = max(groups.values(), default=-1) + 1
+    return groups | {clip: beyond + clip for clip in rest}
 
 
 class _Statistic:
     """mIoU of a record as a function of its labelled frames' weights."""
 
     def __init__(
-        self, record: Record, aggregate: str, absent: str, left_out: Collection[int]
+        self,
+        record: Record,
+        groups: Mapping[int, int],
+        aggregate: str,
+        absent: str,
+        left_out: Collection[int],
     ) -> None:
         check_rules(aggregate, absent)
         matrices = without(record.matrices, left_out)
@@ -128,9 +149,10 @@ class _Statistic:
         self.scored = sorted(by_distance(matrices, record.distances))
         if not self.scored:
             raise DataError("no interval: not one pixel was scored")
-        places = np.stack([record.clips, record.frames], axis=1).reshape(-1, 2)
-        #: labelled frames int64 (U, 2), clip and frame, in order; and the row's number among them
-        #: (F,)
+        of_rows = np.array([groups[clip] for clip in record.clips.tolist()], np.int64)
+        places = np.stack([of_rows, record.clips, record.frames], axis=1).reshape(-1, 3)
+        #: labelled frames int64 (U, 3), group, clip and frame, in order; and the row's number among
+        #: them (F,)
         self.units, self.unit_of = np.unique(places, axis=0, return_inverse=True)
         self.unit_of = self.unit_of.reshape(-1)
         correct = np.diagonal(matrices, axis1=1, axis2=2)
@@ -183,7 +205,9 @@ class _Statistic:
 
 def _check_same(first: _Statistic, second: _Statistic) -> None:
     if first.units.shape != second.units.shape or (first.units != second.units).any():
-        sets = [{(int(clip), int(frame)) for clip, frame in item.units} for item in (first, second)]
+        sets = [
+            {(int(clip), int(frame)) for _, clip, frame in item.units} for item in (first, second)
+        ]
         shared, example = len(sets[0] & sets[1]), min(sets[0] ^ sets[1])
         raise DataError(
             f"the two methods were scored on different frames ({len(sets[0])} and {len(sets[1])}, "
@@ -202,7 +226,7 @@ def _check_same(first: _Statistic, second: _Statistic) -> None:
         truths.append(truth)
     wrong = np.flatnonzero((truths[0] != truths[1]).any(axis=1))
     if wrong.size:
-        clip, frame = first.units[wrong[0]]
+        _, clip, frame = first.units[wrong[0]]
         raise DataError(
             f"the two methods were scored against different labels (in {wrong.size} of "
             f"{len(truths[0])} frames, the first of them frame {frame} of clip {clip}): compare "
@@ -221,7 +245,8 @@ def _intervals(
     influence = statistics[0].influence() - (
         statistics[1].influence() if len(statistics) == 2 else 0.0
     )
-    resampling = plan(influence, lengths, block, replicates, seed)
+    clips = len(np.unique(units[:, 1]))
+    resampling = plan(influence, lengths, block, replicates, seed, clips)
     drawn = _Draws(statistics, resampling)
     random = np.random.default_rng(seed)
     step = max(1, _CHUNK // len(units))
@@ -256,7 +281,7 @@ class _Draws:
         return not few and all(np.array_equal(frames[0], other) for other in frames)
 
     def _lengths(self, distance: int) -> Ints:
-        """Count labelled frames at that distance in each clip that has any."""
+        """Count labelled frames at that distance in each group of clips that has any."""
         first = self.statistics[0]
         units = np.unique(first.unit_of[first.distances == distance])
         return np.unique(first.units[units, 0], return_counts=True)[1]

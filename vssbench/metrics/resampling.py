@@ -1,6 +1,8 @@
 """Resampling of video for a bootstrap: whole clips, or blocks of frames where clips are few.
 
-Frames of a block are consecutive.
+Frames of a block are consecutive. A dataset may say which clips are of one drive, city or source
+frame: these resemble each other as frames of one clip do, and such a group stands for a clip in all
+that follows.
 
 What is drawn is labelled frames, each with all its rows (under every-distance it is scored once a
 distance). Neighbouring frames resemble each other, so that frames drawn one by one would make
@@ -62,7 +64,8 @@ _MOST_CORRELATED = 0.97
 class Resampling:
     """The way in which an interval was made.
 
-    It says what was drawn (``clips`` or ``blocks``), of how many clips and labelled frames, the
+    It says what was drawn (``clips`` or ``blocks``), of how many clips in how many groups (as many
+    where each clip is drawn by itself) and labelled frames, the
     block's length in labelled frames (0 for clips), the correlation of neighbours (None for clips),
     by what factor percentiles were widened, replicates and seed.
     """
@@ -75,26 +78,36 @@ class Resampling:
     widening: float
     replicates: int
     seed: int
+    groups: int
 
     def describe(self) -> str:
         """Describe the resampling in words, for a table's note."""
-        drawn = f"{self.clips} clips drawn whole"
+        grouped = self.groups != self.clips
+        places = f"{plural(self.groups, 'group')} of " if grouped else ""
+        places += plural(self.clips, "clip")
+        drawn = f"{places} drawn whole"
         if self.units == "blocks":
             drawn = (
-                f"blocks of {self.block} consecutive labelled frames, of {self.frames} in "
-                f"{plural(self.clips, 'clip')}"
+                f"blocks of {self.block} consecutive labelled frames, of {self.frames} in {places}"
             )
         return f"95 % bootstrap interval: {drawn}, {self.replicates} replicates, seed {self.seed}"
 
 
 def plan(
-    influence: Floats, lengths: Ints, block: int | None, replicates: int, seed: int
+    influence: Floats,
+    lengths: Ints,
+    block: int | None,
+    replicates: int,
+    seed: int,
+    clips: int | None = None,
 ) -> Resampling:
-    """Choose what is drawn, of clips with so many labelled frames each (K,).
+    """Choose what is drawn, of clips, or groups of ``clips`` clips in all, with so many labelled
+    frames each (K,).
 
     Raises DataError, UsageError.
     """
-    clips, frames = len(lengths), int(lengths.sum())
+    groups, frames = len(lengths), int(lengths.sum())
+    clips = groups if clips is None else clips
     if replicates < MIN_REPLICATES:
         raise UsageError(f"{replicates} replicates: expected at least {MIN_REPLICATES}")
     if frames < MIN_FRAMES:
@@ -103,7 +116,7 @@ def plan(
         )
     if block is None and equal_clips(lengths) >= MIN_CLIPS:
         return Resampling(
-            "clips", clips, frames, 0, None, widening_of_clips(lengths), replicates, seed
+            "clips", clips, frames, 0, None, widening_of_clips(lengths), replicates, seed, groups
         )
     longest = min(int(lengths.max()), frames // MIN_BLOCKS)
     if block is not None and not 1 <= block <= longest:
@@ -114,7 +127,9 @@ def plan(
     share = length / frames
     widening = sum(factor * share**power for power, factor in enumerate(_FIXED_B)) / _Z
     widening *= math.sqrt(captured(0.0, lengths, length) / captured(cautious, lengths, length))
-    return Resampling("blocks", clips, frames, length, correlation, widening, replicates, seed)
+    return Resampling(
+        "blocks", clips, frames, length, correlation, widening, replicates, seed, groups
+    )
 
 
 def equal_clips(lengths: Ints) -> float:

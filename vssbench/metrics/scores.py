@@ -33,7 +33,8 @@ class Record(Protocol):
     """The scored frames of a run (vssbench.run.store.ConfusionRecord).
 
     Matrices are int64 (F, C, C), rows are the truth; the rest int64 (F,): distance to the keyframe,
-    number of the clip, frame of that clip.
+    number of the clip, frame of that clip, number of the group of clips that an interval draws as
+    one (None where each clip is drawn by itself).
     """
 
     @property
@@ -47,6 +48,9 @@ class Record(Protocol):
 
     @property
     def frames(self) -> Ints: ...
+
+    @property
+    def groups(self) -> Ints | None: ...
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -260,11 +260,9 @@ def _run(
     )
     load_into(model, cell.method, cell.dataset.classes, cell.weights)
     prepare(model.to(cell.device))
-    recorder, meters = (
-        Recorder(len(cell.dataset.classes)),
-        Meters(cell.measures, len(cell.dataset.classes)),
-    )
     clips = cell.dataset.scored_clips
+    recorder = Recorder(len(cell.dataset.classes), _group_numbers(clips))
+    meters = Meters(cell.measures, len(cell.dataset.classes))
     stream = Stream(model, cell.device, cell.precision, warm_up=WARM_UP)
     sizes = Sizes.of(clips)
     costs = sizes.costs(cell.method, len(cell.dataset.classes))
@@ -291,6 +289,12 @@ def _run(
         **recorder.rate(),
     }
     return recorder, meters, numbers
+
+
+def _group_numbers(clips: Sequence[Clip]) -> list[int]:
+    """Number the groups of the clips as they come, and return each clip's."""
+    numbers: dict[str, int] = {}
+    return [numbers.setdefault(clip.group, len(numbers)) for clip in clips]
 
 
 def _run_clip(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -26,6 +26,8 @@ class Recorder:
     """Collects what each frame yields."""
 
     classes: int
+    #: the number of each clip's group, by the clip's number
+    groups: Sequence[int]
     matrices: list[np.ndarray] = field(default_factory=list)
     scored: list[tuple[int, int, int]] = field(default_factory=list)  # clip, frame, distance
     # distance; decode, motion, model in ms
@@ -127,7 +129,8 @@ class Recorder:
         clips, frames, distances = (
             np.array(column, np.int64) for column in zip(*self.scored, strict=True)
         )
-        return ConfusionRecord(np.stack(self.matrices), distances, clips, frames)
+        groups = np.array(self.groups, np.int64)[clips]
+        return ConfusionRecord(np.stack(self.matrices), distances, clips, frames, groups)
 
     def latency(self) -> LatencyRecord:
         distance, decode, motion, model = zip(*self.times, strict=True)

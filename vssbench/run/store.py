@@ -16,7 +16,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -104,8 +104,14 @@ class Measurement(BaseModel):
     version: str = ""
 
 
+def _arrays(record: Any) -> dict[str, npt.NDArray]:
+    """The arrays of a record by their names, without those that it lacks."""
+    arrays = {field.name: getattr(record, field.name) for field in fields(record)}
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
 def _same_length(record: Any) -> None:
-    lengths = {field.name: len(getattr(record, field.name)) for field in fields(record)}
+    lengths = {name: len(array) for name, array in _arrays(record).items()}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise DataError(
@@ -119,13 +125,15 @@ class ConfusionRecord:
     int64 (F,).
 
     ``distances`` counts frames since the keyframe; ``clips`` and ``frames`` index the clip and the
-    frame in it.
+    frame in it. ``groups`` numbers what an interval draws as one (see
+    :class:`vssbench.core.video.Clip`), None where each clip is drawn by itself.
     """
 
     matrices: Ints
     distances: Ints
     clips: Ints
     frames: Ints
+    groups: Ints | None = None
 
     def __post_init__(self) -> None:
         _same_length(self)
@@ -315,9 +323,7 @@ class RunStore:
             (draft / LOG).write_text(log, encoding="utf-8")
             for name, record in ((CONFUSION, confusion), (LATENCY, latency), (STREAM, stream)):
                 if record is not None:
-                    np.savez_compressed(
-                        draft / name, **{f.name: getattr(record, f.name) for f in fields(record)}
-                    )
+                    np.savez_compressed(draft / name, **_arrays(record))  # type: ignore[arg-type]
             for name, arrays in (meters or {}).items():
                 np.savez_compressed(draft / f"{name}.npz", **arrays)  # type: ignore[arg-type]
         return place
@@ -358,10 +364,12 @@ def _load(path: Path, kind: type[_Record]) -> _Record | None:
     arrays = _read(path)
     if arrays is None:
         return None
-    missing = [field.name for field in fields(kind) if field.name not in arrays]
+    names = [field.name for field in fields(kind)]
+    needed = [field.name for field in fields(kind) if field.default is MISSING]
+    missing = [name for name in needed if name not in arrays]
     if missing:
         raise DataError(f"{path} does not read: it lacks {', '.join(missing)}; {REMEDY}")
-    return kind(**{field.name: arrays[field.name] for field in fields(kind)})
+    return kind(**{name: arrays[name] for name in names if name in arrays})
 
 
 def _read(path: Path) -> dict[str, npt.NDArray] | None:
