@@ -3,7 +3,7 @@ called, and in which colours they are drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vssbench.core import registry
 from vssbench.core.dataset import ClassList, Colour
@@ -30,3 +30,35 @@ def known_colours() -> dict[str, Colour]:
     for each in class_lists():
         known = {**{name: colour for name, colour in each.items() if colour != BLACK}, **known}
     return known
+
+
+def other_order(own: Sequence[str], asked: Sequence[str]) -> str:
+    """Say which class stands at two places in two lists of the same length; empty where none does.
+
+    Letters of either case, and spaces, hyphens and underscores, are the same.
+    """
+    places = {_plain(name): place for place, name in enumerate(asked)}
+    for place, name in enumerate(own):
+        theirs = places.get(_plain(name), place)
+        if theirs != place:
+            return f"{name!r} is class {place} there and {theirs} here"
+    return ""
+
+
+def other_names(own: Sequence[str], asked: Sequence[str]) -> list[str]:
+    """Return a line that says which classes of two lists have other names, or none."""
+    pairs = [
+        f"{theirs!r} for {name!r}"
+        for theirs, name in zip(own, asked, strict=True)
+        if _plain(theirs) != _plain(name)
+    ]
+    if not pairs:
+        return []
+    return [
+        f"{len(pairs)} of {len(asked)} classes have other names than the dataset's: "
+        f"{', '.join(pairs)}; they are taken for the same by their place"
+    ]
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from vssbench.core import registry
@@ -11,6 +12,7 @@ from vssbench.core.errors import DataError, VssbenchError
 from vssbench.core.progress import track
 from vssbench.core.variant import Variant
 from vssbench.data.ondisk import NothingThere, OnDisk
+from vssbench.data.presence import absent_classes
 
 
 def verify(variant: Variant, root: Path | None) -> dict[str, list[str]]:
@@ -90,6 +92,8 @@ def _all_faults(dataset: Dataset) -> Iterator[str]:
             raise
         except DataError as error:
             yield str(error)
+        with suppress(DataError):  # a fault above
+            yield from absent_classes(dataset.clips(), dataset.classes)
         return
     try:
         for clip in dataset.clips():
@@ -101,5 +105,6 @@ def _all_faults(dataset: Dataset) -> Iterator[str]:
                         f"{(clip.height, clip.width, 3)}"
                     )
                 clip.label(index)
+        yield from absent_classes(dataset.clips(), dataset.classes)
     except VssbenchError as error:
         yield str(error)

@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 
 from vssbench.core import registry
+from vssbench.core.classes import other_names
 from vssbench.core.dataset import Dataset
 from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.progress import messages, track
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.gmacs import meta_model
+from vssbench.data.presence import absent_classes
 from vssbench.metrics.meters import METERS, named
 from vssbench.protocol import protocol as find_protocol
 from vssbench.run.experiment import Cell, measure
@@ -59,7 +61,11 @@ def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -
     coders = [registry.create("codecs", codec) for codec in codecs]
     cells = []
     for dataset_variant, dataset in datasets:
-        _ = dataset.scored_clips  # its checks come before anything is measured
+        # its checks come before anything is measured
+        for line in absent_classes(dataset.scored_clips, dataset.classes):
+            messages().print(
+                f"{dataset_variant}: {line}", markup=False, highlight=False, soft_wrap=True
+            )
         chosen = [_weights_of(method, files, dataset_variant, dataset) for method in methods]
         for codec_variant, codec in zip(codecs, coders, strict=True):
             for method, file in chosen:
@@ -104,6 +110,8 @@ def _weights_of(
     best = closest(method, files, len(dataset.classes))
     if best is not None:
         check_fit(method, dataset.classes, best)
+        for line in other_names(best.classes, dataset.classes):
+            messages().print(f"{best.path}: {line}", markup=False, highlight=False, soft_wrap=True)
         return method, best
     settled, file = choose_shipped(method, dataset_variant.name, dataset.classes)
     if settled != method:

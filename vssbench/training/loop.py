@@ -18,6 +18,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from vssbench.core import registry
+from vssbench.core.classes import other_names, other_order
 from vssbench.core.dataset import Dataset
 from vssbench.core.division import Division
 from vssbench.core.errors import UsageError
@@ -26,6 +27,7 @@ from vssbench.core.progress import Tracker, messages, track
 from vssbench.core.segmenter import Batch, Phase, VideoSegmenter
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.core.version import __version__
+from vssbench.data.presence import absent_classes
 from vssbench.nets.processes import sum_over_processes
 from vssbench.training.checkpoint import (
     Checkpoint,
@@ -208,6 +210,8 @@ class Trainer:
                     f"--init {file.path} has {len(file.classes)} classes and the dataset "
                     f"{len(self.dataset.classes)}"
                 )
+            if file.classes:
+                self._compare_classes(file)
             tensors = file.tensors()
             replaced.update(self.model.initialise(tensors, file.metadata))
             self.given.update(tensors)
@@ -220,6 +224,20 @@ class Trainer:
                 f"{', '.join(sorted(replaced))}"
             )
         return replaced
+
+    def _compare_classes(self, file: WeightFile) -> None:
+        """Say which classes of a file have other names than the dataset's. Raises UsageError where
+        they are the dataset's in another order."""
+        wrong = other_order(file.classes, self.dataset.classes)
+        if wrong:
+            raise UsageError(
+                f"--init {file.path} has the dataset's classes in another order: {wrong}; start "
+                "from weights of the same order, or put the dataset's classes in that one"
+            )
+        for line in other_names(file.classes, self.dataset.classes):
+            self.console.print(
+                f"--init {file.path}: {line}", markup=False, highlight=False, soft_wrap=True
+            )
 
     def _check_phases(self) -> None:
         """Refuse, before anything is trained, what a later phase could not do."""
@@ -361,6 +379,10 @@ class Trainer:
                 for clips in (self.division.training, self.division.validation)
             )
             self.division = replace(self.division, training=training, validation=validation)
+        if self.world.main:
+            for line in absent_classes(self.division.training, self.dataset.classes):
+                text = f"{self.dataset_variant}, training part: {line}"
+                self.console.print(text, markup=False, highlight=False, soft_wrap=True)
         # what is held out is about a tenth of the data, and has that part of the memory
         held_out = memory.limit // 10 if self.division.validation else 0
         memory.limit -= held_out

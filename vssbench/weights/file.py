@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vssbench.core import files, registry
+from vssbench.core.classes import other_order
 from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.segmenter import IMAGENET_MEAN, IMAGENET_STD, VideoSegmenter
 from vssbench.core.variant import Variant, format_value, parse_variant
@@ -458,6 +459,13 @@ def check_fit(variant: Variant, classes: tuple[str, ...], file: WeightFile) -> N
         raise WeightsError(
             f"{file.path} was trained on {len(file.classes)} classes ({', '.join(file.classes)}), "
             f"and the dataset has {len(classes)} ({', '.join(classes)})"
+        )
+    wrong = other_order(file.classes, classes)
+    if wrong:
+        raise WeightsError(
+            f"{file.path} has the dataset's classes in another order: {wrong}. Scores would be "
+            "wrong; train weights on this dataset, or put its classes in the weights' order "
+            f"({', '.join(file.classes)})"
         )
 
 
