@@ -94,7 +94,7 @@ class Pricing:
 
     @property
     def details(self) -> dict[str, Any]:
-        """What a row's details hold of it beside the protocol's."""
+        """The detail that a row has of it beside the details of the protocol."""
         return {COST: KEYFRAMES_ALONE if self.gop == 1 else self.said} if self.said else {}
 
 
