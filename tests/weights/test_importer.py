@@ -14,6 +14,7 @@ from vssbench.core import registry
 from vssbench.core.errors import WeightsError
 from vssbench.core.torchvision_guard import install
 from vssbench.core.variant import parse_variant
+from vssbench.weights.account import describe
 from vssbench.weights.checkpoint import read_checkpoint
 from vssbench.weights.file import build, check_fit, open_weights
 from vssbench.weights.importer import import_checkpoints
@@ -139,6 +140,40 @@ def test_what_is_no_checkpoint_is_said(content, message, tmp_path):
     (tmp_path / "c.pth").write_bytes(content)
     with pytest.raises(WeightsError, match=message):
         read_checkpoint(tmp_path / "c.pth")
+
+
+def test_no_flipped_bit_of_an_archive_goes_unnoticed(tmp_path):
+    """Either the file is refused in words, or what is read is what was saved."""
+    torch.manual_seed(0)
+    state = {"conv.weight": torch.randn(8, 4), "conv.bias": torch.randn(8)}
+    torch.save(state, tmp_path / "c.pth")
+    sound = (tmp_path / "c.pth").read_bytes()
+    damaged = tmp_path / "damaged.pth"
+    refused = 0
+    for place in range(0, len(sound), 5):
+        content = bytearray(sound)
+        content[place] ^= 1 << place % 8
+        damaged.write_bytes(content)
+        try:
+            found = read_checkpoint(damaged)
+        except WeightsError:
+            refused += 1
+        else:
+            assert found.keys() == state.keys(), place
+            assert all(torch.equal(found[name], state[name]) for name in state), place
+    assert refused > 20
+
+
+def test_damaged_values_are_said_to_be_damaged(tmp_path):
+    path = tmp_path / "c.pth"
+    value = torch.arange(1000.0)
+    torch.save({"state_dict": {"conv.weight": value}}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(value.numpy().tobytes()) + 1002] ^= 8
+    path.write_bytes(content)
+    for use in (read_checkpoint, describe):
+        with pytest.raises(WeightsError, match=r"c\.pth is damaged: the content of .*/data/0"):
+            use(path)
 
 
 def test_files_that_do_not_fit(hr, ar, tmp_path):

@@ -3,11 +3,14 @@ executed."""
 
 from __future__ import annotations
 
+import lzma
 import pickle
 import re
+import struct
 import tarfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,13 @@ from vssbench.core.errors import WeightsError
 _HOLDERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
 #: what wrappers put before every name: DataParallel, torch.compile
 _PREFIXES = ("module.", "_orig_mod.")
+
+#: what a damaged archive gives: RuntimeError and NotImplementedError where a bit says that it is
+#: encrypted, or packed in another way
+_ARCHIVE_ERRORS = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError, ValueError,
+    OverflowError, RuntimeError, NotImplementedError,
+)  # fmt: skip
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -66,6 +76,8 @@ def _load_torch(path: Path) -> Any:
             f"{path} is not a torch checkpoint (it begins with {start[:12]!r}): expected a file of "
             "torch.save"
         )
+    if start.startswith(b"PK"):
+        _check_archive(path)
     try:
         with warnings.catch_warnings():
             # of pickle protocols that the restricted unpickler may not know: it then refuses
@@ -82,6 +94,26 @@ def _load_torch(path: Path) -> Any:
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         message = (str(error).strip() or type(error).__name__).split("\n", 1)[0][:200]
         raise WeightsError(f"{path} is not a torch checkpoint, or damaged: {message}") from error
+
+
+def _check_archive(path: Path) -> None:
+    """Compare each member of a zip archive with its checksum, at which torch does not look.
+
+    Raises WeightsError where one differs.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except _ARCHIVE_ERRORS as error:
+        raise WeightsError(
+            f"{path} is not a torch checkpoint, or damaged: {error}; fetch it again"
+        ) from error
+    if damaged is not None:
+        raise WeightsError(
+            f"{path} is damaged: the content of {damaged} does not have the checksum that the "
+            "archive states; fetch it again (a file that was saved without checksums: save it "
+            "again with torch.serialization.set_crc32_options(True))"
+        )
 
 
 def _is_tar(path: Path) -> bool:
