@@ -208,13 +208,16 @@ def test_a_failing_cell_is_a_row_and_the_others_are_kept(make_cell, patterns, tm
     assert store.has(good.run_id)
 
 
-@pytest.mark.parametrize("value", ["nan", "inf"])
+@pytest.mark.parametrize("value", [1e30, 3e38])
 def test_logits_that_are_not_finite_fail_the_cell(make_cell, tmp_path, value):
-    """The largest of NaN is class 0, which would be scored as if the network had said so."""
+    """The largest of NaN is class 0, which would be scored as if the network had said so.
+
+    The weights are finite (others are refused when they are read), and what comes of them is not.
+    """
     cell = make_cell()
     model = registry.create("methods", cell.method, classes=3)
     for parameter in model.parameters():
-        parameter.data.fill_(float(value))
+        parameter.data.fill_(value)
     path = tmp_path / "broken.safetensors"
     save_weights(path, model, cell.method, cell.dataset.classes, "patterns", {})
     cell = replace(cell, weights=open_weights(path))

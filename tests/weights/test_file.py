@@ -4,6 +4,7 @@ import resource
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from vssbench.core import registry
@@ -11,6 +12,7 @@ from vssbench.core.errors import DataError, WeightsError
 from vssbench.core.variant import parse_variant
 from vssbench.training.checkpoint import Checkpoint, load_checkpoint
 from vssbench.weights import file as weights
+from vssbench.weights.account import describe
 
 CLASSES = ("road", "sky", "car")
 TEXT = "bisenet[width=0.125]"
@@ -58,6 +60,71 @@ def test_parts_hold_what_the_whole_holds(file, tmp_path):
     paths[1].unlink()
     with pytest.raises(WeightsError, match="part2 is missing or damaged"):
         split.tensors()
+
+
+def split(folder, training, seed=0):
+    folder.mkdir()
+    torch.manual_seed(seed)
+    return weights.save_weights(
+        folder / "w.safetensors", build(), parse_variant(TEXT), CLASSES, "patterns", training,
+        part_bytes=100_000,
+    )  # fmt: skip
+
+
+def without_identity(paths):
+    """The same files as they were written before parts knew one another."""
+    for path in paths:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = dict(file.metadata())
+        assert metadata.pop("identity")
+        save_file(tensors, path, metadata)
+
+
+@pytest.mark.parametrize("number", [1, -1])
+@pytest.mark.parametrize(
+    "other", [({"epochs": 4}, 0), ({"epochs": 3}, 1)], ids=["another record", "other values"]
+)
+def test_a_part_of_another_training_under_the_same_name_is_refused(number, other, tmp_path):
+    ours, theirs = split(tmp_path / "a", {"epochs": 3}), split(tmp_path / "b", *other)
+    expected = weights.open_weights(ours[0]).tensors()
+    ours[number].write_bytes(theirs[number].read_bytes())
+    file = weights.open_weights(ours[0])
+    for use in (file.tensors, lambda: weights.build(file), lambda: describe(file.path)):
+        with pytest.raises(WeightsError, match=rf"{ours[number].name} was not written together"):
+            use()
+    again = split(tmp_path / "c", {"epochs": 3})
+    ours[number].write_bytes(again[number].read_bytes())  # the same training is the same file
+    assert file.tensors().keys() == expected.keys()
+
+
+def test_files_of_before_parts_knew_one_another_stay_readable(tmp_path):
+    new, old = split(tmp_path / "a", {"epochs": 3}), split(tmp_path / "b", {"epochs": 3}, seed=1)
+    expected = weights.open_weights(old[0]).tensors()
+    without_identity(old)
+    found = weights.open_weights(old[0]).tensors()
+    assert all(torch.equal(value, expected[name]) for name, value in found.items())
+    for whole, stray in ((new, old), (old, new)):
+        kept = whole[1].read_bytes()
+        whole[1].write_bytes(stray[1].read_bytes())
+        with pytest.raises(WeightsError, match="was not written together"):
+            weights.open_weights(whole[0]).tensors()
+        whole[1].write_bytes(kept)
+
+
+def test_parts_of_a_packed_file_know_one_another(tmp_path):
+    plain = [split(tmp_path / name, {}, seed) for name, seed in (("a", 0), ("b", 1))]
+    packed = [
+        weights.pack(paths[0].with_name("p"), weights.open_weights(paths[0]), [], 100_000)
+        for paths in plain
+    ]
+    file = weights.open_weights(packed[0][0])
+    assert file.tensors().keys() == weights.open_weights(plain[0][0]).tensors().keys()
+    unpacked = weights.unpack(tmp_path / "again", file)
+    assert [path.read_bytes() for path in unpacked] == [path.read_bytes() for path in plain[0]]
+    packed[0][1].write_bytes(packed[1][1].read_bytes())
+    with pytest.raises(WeightsError, match=r"p\.part2 was not written together"):
+        file.tensors()
 
 
 def test_statistics_keep_full_precision(file):

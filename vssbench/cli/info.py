@@ -56,7 +56,7 @@ def _describe_method(name: str, cls: Any) -> None:
         click.echo(f"Brings cost --convention {convention}: {counted.summary}")
     files = [open_weights(path) for path in sorted(shipped_folder().glob("*.safetensors"))]
     lender = weights_name(Variant(name))
-    mine = [file for file in files if file.metadata["name"] == lender]
+    mine = [file for file in files if file.variant.name == lender]
     whose = "" if lender == name else f" (those of {lender})"
     click.echo(f"Shipped weights{whose}:" if mine else "No weights are shipped.")
     for file in mine:
@@ -66,4 +66,4 @@ def _describe_method(name: str, cls: Any) -> None:
             else Variant(name, {"scale": file.variant.params.get("scale", 1.0)}),
             file,
         )
-        click.echo(f"  {file.path.name}: {variant} on {file.metadata['dataset']}")
+        click.echo(f"  {file.path.name}: {variant} on {file.dataset or 'unknown'}")

@@ -49,7 +49,7 @@ def weights_for(
 def _shipped_classes(dataset: str) -> tuple[str, ...]:
     """The classes of the weights that are shipped for a dataset."""
     classes = {
-        file.metadata.get("dataset", ""): file.classes
+        file.dataset: file.classes
         for file in map(open_weights, sorted(shipped_folder().glob("*.safetensors")))
     }
     if dataset not in classes:

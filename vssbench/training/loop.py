@@ -212,7 +212,7 @@ class Trainer:
                 )
             if file.classes:
                 self._compare_classes(file)
-            tensors = file.tensors()
+            tensors = file.usable()
             replaced.update(self.model.initialise(tensors, file.metadata))
             self.given.update(tensors)
             set_statistics(self.model, file)

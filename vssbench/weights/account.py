@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from vssbench.weights.catalogue import catalogue
 from vssbench.weights.checkpoint import read_checkpoint
-from vssbench.weights.file import is_ours, open_weights
+from vssbench.weights.file import is_ours, not_finite, open_weights
 from vssbench.weights.importer import Imported
 from vssbench.weights.torchvision import is_backbone
 
@@ -56,6 +58,7 @@ def _describe_ours(path: Path) -> dict[str, Any]:
         "mean": [round(value, 6) for value in mean],
         "std": [round(value, 6) for value in std],
         "missing": list(file.missing),
+        "not finite": _not_finite(tensors),
         "vssbench": file.metadata.get("vssbench", "unknown"),
     }
     if file.packed is not None:
@@ -66,14 +69,18 @@ def _describe_ours(path: Path) -> dict[str, Any]:
         ]
     if "imported from" in training:
         found["imported from"] = training["imported from"]
-        found["entries not used"] = len(training["entries not used"])
+        found["entries not used"] = len(training.get("entries not used", []))
     else:
-        found["trained on"] = training.get("dataset", "unknown")
+        found["trained on"] = training.get("dataset", file.dataset or "unknown")
         found["trained for"] = (
             f"{len(training.get('history', []))} epochs, {training.get('seconds', 0)} s"
         )
     found["command"] = training.get("command", "unknown")
     return found
+
+
+def _not_finite(state: Mapping[str, Tensor]) -> list[str]:
+    return [f"{name} ({count} values)" for name, count in not_finite(state).items()]
 
 
 def _describe_checkpoint(path: Path) -> dict[str, Any]:
@@ -86,6 +93,7 @@ def _describe_checkpoint(path: Path) -> dict[str, Any]:
         "file": str(path),
         "entries": len(state),
         "values": sum(value.numel() for value in state.values()),
+        "not finite": _not_finite(state),
         "recognised as": names,
         "first entries": [
             f"{name} {tuple(value.shape)}" for name, value in list(state.items())[:5]

@@ -27,12 +27,14 @@ from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.segmenter import IMAGENET_MEAN, IMAGENET_STD, VideoSegmenter
 from vssbench.core.variant import Variant, format_value, parse_variant
 from vssbench.core.version import __version__
-from vssbench.weights import packing
+from vssbench.weights import packing, record
 
 IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
 
 #: tensors of fewer values stay in float32: batch normalisation's statistics, biases
 _HALF_FROM = 4096
+#: the key by which the parts of a file know one another: the same text in each of them
+IDENTITY = "identity"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class WeightFile:
     @property
     def variant(self) -> Variant:
         return parse_variant(self.metadata["method"])
+
+    @property
+    def dataset(self) -> str:
+        """The data set's name; empty where the record does not say it."""
+        return self.metadata.get("dataset", "")
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -87,8 +94,8 @@ class WeightFile:
     @property
     def parts(self) -> list[Path]:
         """The file itself, and the parts beside it where it was split."""
-        record = self.packed
-        count = int(self.metadata.get("parts", "1")) if record is None else record.files
+        packed = self.packed
+        count = int(self.metadata.get("parts", "1")) if packed is None else packed.files
         return [self.path, *(part_path(self.path, number) for number in range(2, count + 1))]
 
     @property
@@ -110,6 +117,16 @@ class WeightFile:
         this one refers to is missing or another."""
         return {name: _float32(value) for name, value in self.stored().items()}
 
+    def usable(self) -> dict[str, Tensor]:
+        """Every tensor, in float32, to compute with.
+
+        Raises WeightsError that names those with values that are not finite, beside what
+        :meth:`tensors` raises.
+        """
+        state = self.tensors()
+        check_finite(self.path, state)
+        return state
+
     def stored(self) -> Mapping[str, Tensor]:
         """Return every tensor in the type that it is stored in; raises as :meth:`tensors` does."""
         return _stored_tensors(self, ())
@@ -124,22 +141,21 @@ class WeightFile:
 def _stored_tensors(file: WeightFile, users: tuple[WeightFile, ...]) -> Mapping[str, Tensor]:
     if file.packed is not None:
         return _unpacked(file, users).tensors
-    return {name: value for path in file.parts for name, value in _read(path).items()}
+    return _held(file)
 
 
 def _unpacked(file: WeightFile, users: tuple[WeightFile, ...]) -> packing.Plain:
     """``users`` are the files that refer to this one, so that a circle is noticed."""
-    record = file.packed
-    assert record is not None
+    packed = file.packed
+    assert packed is not None
     if file.path in [user.path for user in users]:
         raise WeightsError(f"{file.path} refers to itself, through {users[-1].path}")
 
     def read(reference: packing.Reference) -> Mapping[str, Tensor]:
         return _stored_tensors(_referred(file, reference), (*users, file))
 
-    held = {name: value for path in file.parts for name, value in _read(path).items()}
     try:
-        return packing.unpack(held, record, read)
+        return packing.unpack(_held(file), packed, read)
     except packing.Damaged as error:
         raise WeightsError(f"{file.path} is damaged: {error}; fetch it again") from error
 
@@ -172,9 +188,25 @@ def part_path(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}.part{number}")
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _held(file: WeightFile) -> dict[str, Tensor]:
+    """Return the tensors of a file and its parts, as they are stored there.
+
+    Raises WeightsError where a part is missing, or was written with another first file.
+    """
+    identity = file.metadata.get(IDENTITY)
+    return {name: value for path in file.parts for name, value in _read(path, identity).items()}
+
+
+def _read(path: Path, identity: str | None) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
+            # files written before there was one have none, in no part
+            if (file.metadata() or {}).get(IDENTITY) != identity:
+                raise WeightsError(
+                    f"{path} was not written together with the file that it is a part of: one of "
+                    "them is of another training or import; fetch all parts of a weight file "
+                    "together"
+                )
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(
@@ -186,9 +218,31 @@ def _float32(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 
 
+def not_finite(state: Mapping[str, Tensor]) -> dict[str, str]:
+    """Tell of each tensor that holds NaN or infinite values how many these are."""
+    counts = {
+        name: (int((~value.isfinite()).sum()), value.numel())
+        for name, value in state.items()
+        if value.is_floating_point()
+    }
+    return {name: f"{bad} of {all_}" for name, (bad, all_) in counts.items() if bad}
+
+
+def check_finite(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Raise WeightsError that names the tensors of a file with values that are not finite."""
+    found = [f"{name} ({count} values)" for name, count in not_finite(state).items()]
+    if found:
+        more = f" and {len(found) - 4} more tensors" if len(found) > 4 else ""
+        raise WeightsError(
+            f"{path} holds NaN or infinite values: {', '.join(found[:4])}{more}; no prediction can "
+            "come of them: the training that made it diverged, or the file is damaged; train anew "
+            "or fetch it again"
+        )
+
+
 def open_weights(path: Path) -> WeightFile:
-    """Read a file's metadata. Raises WeightsError where it is missing, not safetensors, or not this
-    project's."""
+    """Read a file's metadata. Raises WeightsError where it is missing, not safetensors, not this
+    project's, or says of itself what cannot be."""
     if not path.is_file():
         raise WeightsError(
             f"no weight file {path}: give the path of a .safetensors file that `bench.py train` "
@@ -204,6 +258,7 @@ def open_weights(path: Path) -> WeightFile:
             f"{path} does not say which method its weights belong to (no 'method' in its "
             "metadata); expected a file that `bench.py train` wrote"
         )
+    record.check_record(path, metadata)
     return WeightFile(path, metadata)
 
 
@@ -291,11 +346,28 @@ def save_state(
 def _write_parts(
     path: Path, groups: list[dict[str, Tensor]], metadata: dict[str, str]
 ) -> list[Path]:
+    if len(groups) > record.MOST_PARTS:
+        raise UsageError(
+            f"{path} would be split into {len(groups)} parts: at most {record.MOST_PARTS} can be "
+            "read; allow larger parts"
+        )
     paths = [path, *(part_path(path, number) for number in range(2, len(groups) + 1))]
+    metadata = {key: value for key, value in metadata.items() if key != IDENTITY}
+    own = {IDENTITY: _identity(groups, metadata)} if len(groups) > 1 else {}
     # the file with the record comes last
     for target, group in reversed(list(zip(paths, groups, strict=True))):
-        _write(target, group, metadata if target == path else {"part_of": path.name})
+        _write(target, group, (metadata if target == path else {"part_of": path.name}) | own)
     return paths
+
+
+def _identity(groups: list[dict[str, Tensor]], metadata: Mapping[str, str]) -> str:
+    """Return a digest of all that a weight file and its parts hold, which each of them carries."""
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for group in groups:
+        for name, value in group.items():
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+            digest.update(packing.content(value))
+    return digest.hexdigest()
 
 
 def pack(
@@ -367,7 +439,9 @@ def _parts(state: dict[str, Tensor], limit: int | None) -> list[dict[str, Tensor
 def _stored(value: Tensor, half: bool) -> Tensor:
     value = value.detach().cpu().contiguous()
     if value.is_floating_point() and half:
-        return value.half() if value.numel() >= _HALF_FROM else value.float()
+        short = value.half() if value.numel() >= _HALF_FROM else value.float()
+        # float16 ends at 65504: what is beyond it would become infinite
+        return short if torch.equal(short.isfinite(), value.isfinite()) else value.float()
     return value
 
 
@@ -377,29 +451,47 @@ def load_into(
     """Put a file's weights into a model. Raises WeightsError that says what the file holds and what
     was asked for."""
     check_fit(variant, classes, file)
-    state = file.tensors()
-    expected = model.state_dict()
-    idle = tuple(f"{prefix}." for prefix in model.training_only())
-    wrong = [
-        f"{name}: {tuple(state[name].shape) if name in state else 'missing'} instead of "
-        f"{tuple(value.shape)}"
-        for name, value in expected.items()
-        if not name.endswith("num_batches_tracked")
-        and (
-            state[name].shape != value.shape
-            if name in state
-            else not (idle and name.startswith(idle))
-        )
-    ]
-    unknown = [name for name in state if name not in expected]
-    if wrong or unknown:
-        detail = "; ".join(wrong[:3] + [f"{name}: not in the network" for name in unknown[:3]])
-        raise WeightsError(
-            f"{file.path} does not fit {variant}: {detail}. Train anew with `bench.py train "
-            f"'{variant}'`"
-        )
+    state = file.usable()
+    _check_tensors(model, variant, file.path, state)
     model.load_state_dict(state, strict=False)
     set_statistics(model, file)
+
+
+def _check_tensors(
+    model: VideoSegmenter,
+    variant: Variant,
+    path: Path,
+    state: Mapping[str, Tensor],
+    partial: bool = False,
+) -> None:
+    """Compare names, shapes and types of tensors with a model's; ``partial`` allows missing ones.
+
+    Raises WeightsError that names what does not fit.
+    """
+    expected = model.state_dict()
+    idle = tuple(f"{prefix}." for prefix in model.training_only())
+    wrong = []
+    for name, value in expected.items():
+        if name in state:
+            found, wanted = _kind(state[name]), _kind(value)
+            if found != wanted:
+                wrong.append(f"{name}: {found} instead of {wanted}")
+        elif not (
+            partial or name.endswith("num_batches_tracked") or (idle and name.startswith(idle))
+        ):
+            wrong.append(f"{name}: missing instead of {_kind(value)}")
+    unknown = [f"{name}: not in the network" for name in state if name not in expected]
+    if wrong or unknown:
+        raise WeightsError(
+            f"{path} does not fit {variant}: {'; '.join(wrong[:3] + unknown[:3])}. Train anew with "
+            f"`bench.py train '{variant}'`"
+        )
+
+
+def _kind(value: Tensor) -> str:
+    """Describe a tensor's shape, and its type where that is no floating point."""
+    shape = str(tuple(value.shape))
+    return shape if value.is_floating_point() else f"{shape} of {value.dtype}".replace("torch.", "")
 
 
 def build(file: WeightFile, partial: bool = False) -> VideoSegmenter:
@@ -416,10 +508,12 @@ def build(file: WeightFile, partial: bool = False) -> VideoSegmenter:
     if not (partial and file.missing):
         load_into(model, file.variant, file.classes, file)
         return model.eval()
+    state = file.usable()
+    _check_tensors(model, file.variant, file.path, state, partial=True)
     for name, value in model.state_dict().items():
         if value.is_floating_point() and name not in ("mean", "std"):
             value.fill_(float("nan"))
-    model.load_state_dict(file.tensors(), strict=False)
+    model.load_state_dict(state, strict=False)
     set_statistics(model, file)
     return model.eval()
 
@@ -540,8 +634,8 @@ def shipped(name: str, dataset: str, classes: tuple[str, ...]) -> list[WeightFil
     return [
         file
         for file in files
-        if file.metadata["name"] == name
-        and file.metadata["dataset"] == dataset
+        if file.variant.name == name
+        and file.dataset == dataset
         and len(file.classes) == len(classes)
     ]
 

@@ -20,7 +20,7 @@ from vssbench.core.variant import Value, Variant, format_value
 from vssbench.core.version import __version__
 from vssbench.weights.catalogue import of_method
 from vssbench.weights.checkpoint import read_checkpoint
-from vssbench.weights.file import Origin, save_state
+from vssbench.weights.file import Origin, check_finite, save_state
 from vssbench.weights.original import Original
 from vssbench.weights.torchvision import SOURCE as TORCHVISION
 from vssbench.weights.torchvision import backbone_entries, is_backbone
@@ -250,6 +250,9 @@ def match_entries(
                 )
             found[ours] = value
             entries.append(Entry(path.name, name, ours))
+    for path, state in files:
+        names = {entry.name for entry in entries if entry.file == path.name and entry.ours}
+        check_finite(path, {name: value for name, value in state.items() if name in names})
     if wrong:
         raise WeightsError(
             f"{files[0][0]} does not fit our network: {'; '.join(wrong[:3])} ({len(wrong)} entries "
@@ -288,6 +291,7 @@ def _import_backbone(variant: Variant, path: Path, state: dict[str, Tensor]) -> 
             f"{path} is an ImageNet ResNet of torchvision, and no entry of it fits {variant}: "
             f"{reasons}"
         )
+    check_finite(path, used)
     by_identity = {id(value): name for name, value in state.items()}
     entries = [Entry(path.name, by_identity[id(value)], ours) for ours, value in used.items()]
     entries += [Entry(path.name, name, None, reason) for name, reason in unused]

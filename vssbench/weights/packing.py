@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from vssbench.weights.record import MOST_PARTS
 
 #: the key of a packed file's own record in its metadata
 KEY = "packed"
@@ -71,12 +74,30 @@ class Record:
 
 def read_record(text: str) -> Record:
     """Return the record that metadata hold. Raises ValueError, KeyError or TypeError otherwise."""
-    entries = json.loads(text)
-    references = tuple(Reference(**entry) for entry in entries["references"])
-    for reference in references:
-        if "/" in reference.file or "\\" in reference.file:
-            raise ValueError(f"{reference.file} is no plain file name")
-    return Record(str(entries["sha256"]), int(entries["files"]), references)
+    try:
+        entries = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(entries, dict) or not isinstance(entries["references"], list):
+        raise TypeError("expected an object with a list of references")
+    files, sha256 = entries["files"], entries["sha256"]
+    if type(files) is not int or not 1 <= files <= MOST_PARTS:
+        raise ValueError(f"files={files!r}; expected a whole number from 1 to {MOST_PARTS}")
+    if not isinstance(sha256, str):
+        raise TypeError(f"sha256={sha256!r}; expected a text")
+    return Record(sha256, files, tuple(_reference(entry) for entry in entries["references"]))
+
+
+def _reference(entry: Any) -> Reference:
+    reference = Reference(**entry)
+    if not isinstance(reference.file, str) or not isinstance(reference.sha256, str):
+        raise TypeError("file and sha256 of a reference; expected texts")
+    if not re.fullmatch(r"[^/\\\0]+", reference.file) or reference.file in (".", ".."):
+        raise ValueError(f"{reference.file!r} is no plain file name")
+    for names in (reference.same, reference.near):
+        if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+            raise TypeError(f"{names!r}; expected an object of names")
+    return reference
 
 
 @dataclass(frozen=True)
@@ -209,6 +230,11 @@ def _bytes(value: Tensor) -> Any:
     if not value.numel():
         return np.zeros(0, np.uint8)
     return value.contiguous().reshape(-1).view(torch.uint8).numpy()
+
+
+def content(value: Tensor) -> bytes:
+    """Return a tensor's bytes, row by row."""
+    return bytes(_bytes(value).tobytes())
 
 
 def _words(value: Tensor) -> Any:
