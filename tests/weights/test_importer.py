@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import zipfile
 
 import pytest
 import torch
@@ -164,6 +165,23 @@ def test_no_flipped_bit_of_an_archive_goes_unnoticed(tmp_path):
     assert refused > 20
 
 
+def test_a_member_marked_as_a_folder_is_not_read_as_values(tmp_path):
+    """torch would give the tensor whatever lies in memory."""
+    path = tmp_path / "c.pth"
+    torch.save({"conv.weight": torch.ones(8)}, path)
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        start = archive.start_dir
+        for member in archive.infolist():
+            if member.filename.endswith("/data/0"):
+                break
+            start = content.index(b"PK\x01\x02", start + 4)
+    content[start + 38] ^= 0x10
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"is damaged: .*/data/0 is not what"):
+        read_checkpoint(path)
+
+
 def test_damaged_values_are_said_to_be_damaged(tmp_path):
     path = tmp_path / "c.pth"
     value = torch.arange(1000.0)
@@ -172,7 +190,7 @@ def test_damaged_values_are_said_to_be_damaged(tmp_path):
     content[content.index(value.numpy().tobytes()) + 1002] ^= 8
     path.write_bytes(content)
     for use in (read_checkpoint, describe):
-        with pytest.raises(WeightsError, match=r"c\.pth is damaged: the content of .*/data/0"):
+        with pytest.raises(WeightsError, match=r"c\.pth is damaged: .*/data/0 is not what"):
             use(path)
 
 

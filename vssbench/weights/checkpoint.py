@@ -34,6 +34,9 @@ _ARCHIVE_ERRORS = (
     OverflowError, RuntimeError, NotImplementedError,
 )  # fmt: skip
 
+#: the mark of a folder in what an archive states of a member
+_FOLDER = 0x10
+
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Every tensor of a ``.pth`` (torch.save, either format) or ``.safetensors`` file by name, in
@@ -103,15 +106,21 @@ def _check_archive(path: Path) -> None:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
+            # of a folder torch would read nothing, and take what lies in memory for the tensor
+            folders = (
+                each.filename
+                for each in archive.infolist()
+                if each.file_size and (each.external_attr & _FOLDER or each.is_dir())
+            )
+            damaged = archive.testzip() or next(folders, None)
     except _ARCHIVE_ERRORS as error:
         raise WeightsError(
             f"{path} is not a torch checkpoint, or damaged: {error}; fetch it again"
         ) from error
     if damaged is not None:
         raise WeightsError(
-            f"{path} is damaged: the content of {damaged} does not have the checksum that the "
-            "archive states; fetch it again (a file that was saved without checksums: save it "
+            f"{path} is damaged: {damaged} is not what the archive states of it (checksum, kind); "
+            "fetch it again (a file that was saved without checksums: save it "
             "again with torch.serialization.set_crc32_options(True))"
         )
 
