@@ -23,8 +23,7 @@ TOLERANCE = 0.01
 
 _HEAD = (
     "variant", "classes", "input", "number", "convention", "operations", "auxiliary heads",
-    "published", "ours", "difference",
-    "note",
+    "published", "ours", "difference", "explained", "note",
 )  # fmt: skip
 _ALIGN = (
     "left",
@@ -34,6 +33,7 @@ _ALIGN = (
     "left",
     "left",
     "left",
+    "right",
     "right",
     "right",
     "right",
@@ -93,6 +93,7 @@ def _line(row: Published, notes: Sequence[str]) -> list[str]:
         f"{int(row.printed):,}" if row.size is None else row.printed,
         format(row.ours(), digits),
         f"**{percent}**" if abs(difference) > TOLERANCE else percent,
+        f"{int(row.explained):+,}" if row.explained and row.size is None else row.explained,
         str(notes.index(row.note) + 1) if row.note else "",
     ]
 

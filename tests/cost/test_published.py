@@ -14,7 +14,7 @@ from vssbench.cost.published import matching, read
 
 HEAD = (
     "variant,part,classes,height,width,gop,what,convention,operations,known_by,"
-    "auxiliary,input,value,unit,source,note\n"
+    "auxiliary,input,value,unit,source,explained,note\n"
 )
 
 
@@ -43,27 +43,39 @@ def test_camvid_with_and_without_void_and_no_other_size():
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("pspnet,,12,720,960,,gmacs,macs,macs,stated,with,stated,1,G,a,", "line 2: what='gmacs'"),
+        ("pspnet,,12,720,960,,gmacs,macs,macs,stated,with,stated,1,G,a,,", "line 2: what='gmacs'"),
         (
-            "pspnet,,12,720,960,,gmacs_key,thop,macs,stated,with,stated,1,G,a,",
+            "pspnet,,12,720,960,,gmacs_key,thop,macs,stated,with,stated,1,G,a,,",
             "line 2: convention='thop'",
         ),
         (
-            "pspnet,,12,720,960,,gmacs_key,macs,flops,stated,with,stated,1,G,a,",
+            "pspnet,,12,720,960,,gmacs_key,macs,flops,stated,with,stated,1,G,a,,",
             "line 2: operations='flops'",
         ),
         (
-            "pspnet,,12,720,960,,gmacs_key,macs,macs,guessed,with,stated,1,G,a,",
+            "pspnet,,12,720,960,,gmacs_key,macs,macs,guessed,with,stated,1,G,a,,",
             "line 2: known_by='guessed'",
         ),
-        ("pspnet,,12,720,960,,gmacs_key,macs,macs,stated,,stated,1,G,a,", "line 2: auxiliary=''"),
-        ("pspnet,,12,720,960,,gmacs_key,macs,macs,stated,with,,1,G,a,", "line 2: input=''"),
+        ("pspnet,,12,720,960,,gmacs_key,macs,macs,stated,,stated,1,G,a,,", "line 2: auxiliary=''"),
+        ("pspnet,,12,720,960,,gmacs_key,macs,macs,stated,with,,1,G,a,,", "line 2: input=''"),
         (
-            "pspnet,,12,720,,,gmacs_key,macs,macs,stated,with,stated,1,G,a,",
+            "pspnet,,12,720,960,,gmacs_key,macs,macs,stated,with,stated,1,G,a,much,why",
+            "line 2: explained='much'",
+        ),
+        (
+            "pspnet,,12,720,960,,gmacs_key,macs,macs,stated,with,stated,1,G,a,0.00,why",
+            "line 2: explained='0.00'",
+        ),
+        (
+            "pspnet,,12,720,960,,gmacs_key,macs,macs,stated,with,stated,1,G,a,0.5,",
+            "line 2: explained='0.5', and the note that explains it is empty",
+        ),
+        (
+            "pspnet,,12,720,,,gmacs_key,macs,macs,stated,with,stated,1,G,a,,",
             "line 2: invalid literal",
         ),
         (
-            "pspnet,,12,720,960,,gmacs_gop,macs,macs,stated,with,stated,1,G,a,",
+            "pspnet,,12,720,960,,gmacs_gop,macs,macs,stated,with,stated,1,G,a,,",
             "line 2: invalid literal",
         ),
     ],
@@ -132,7 +144,7 @@ def test_a_cross_check_has_one_convention():
 def test_a_source_that_counts_two_operations_is_compared_in_its_own(tmp_path):
     file = tmp_path / "costs.csv"
     rows = [
-        f"pspnet[width=0.25],,12,96,128,,gmacs_key,macs,{unit},stated,without,assumed,1,G,a,"
+        f"pspnet[width=0.25],,12,96,128,,gmacs_key,macs,{unit},stated,without,assumed,1,G,a,,"
         for unit in ("macs", "2macs")
     ]
     file.write_text(HEAD + "\n".join(rows) + "\n")

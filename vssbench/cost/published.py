@@ -8,12 +8,14 @@ alone; ``classes``; ``height`` and ``width`` in pixels, empty for parameters, wh
 ``operations``, what its source counts as one, and ``known_by``, how that is known; ``auxiliary``,
 whether heads that serve training alone are in it; ``input``, whether its source states the size;
 ``value`` and its ``unit``; ``source``, a paper's table, or a repository and commit that was
-measured; ``note``, why ours differs.
+measured; ``explained``, ours minus the published number as far as the note explains it, in the
+value's unit; ``note``, why ours differs, and by how much.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
@@ -76,6 +78,7 @@ class Published:
     printed: str
     unit: str
     source: str
+    explained: str
     note: str
 
     @property
@@ -107,6 +110,18 @@ class Published:
     def difference(self) -> float:
         """Return ours over the published number, minus 1."""
         return self.ours() / self.value - 1
+
+    def unexplained(self) -> float:
+        """Return what is left of ours minus the published number beside what the note explains."""
+        return self.ours() - self.value - float(self.explained or 0)
+
+    def holds(self) -> bool:
+        """Return whether the note explains the difference, to half of the last digit that it names.
+
+        A note that names none explains none: ours is the published number to its last digit.
+        """
+        decimals = len((self.explained or self.printed).partition(".")[2])
+        return abs(self.unexplained()) <= 0.5 * 10**-decimals + 1e-9
 
     def label(self) -> str:
         """Describe the number in words."""
@@ -141,7 +156,7 @@ class Published:
             "input": self.input, "shape": self.shape(), "classes": self.classes, "gop": self.gop,
             "value": self.printed,
             "unit": self.unit, "ours": self.ours(), "difference": self.difference(),
-            "source": self.source, "note": self.note,
+            "source": self.source, "explained": self.explained, "note": self.note,
         }  # fmt: skip
 
 
@@ -211,8 +226,24 @@ def _row(record: dict[str, str], where: str) -> Published:
         record["variant"], record["part"], classes, size, gop, what, convention,
         record["operations"], record["known_by"],
         record["auxiliary"], record["input"], printed, record["unit"], record["source"],
-        record["note"],
+        _explained(record, where), record["note"],
     )  # fmt: skip
+
+
+def _explained(record: dict[str, str], where: str) -> str:
+    """The difference that a row's note explains, as it is written; empty for none.
+
+    Raises DataError where it is no number but 0, or no note explains it.
+    """
+    text = record.get("explained") or ""
+    if text and not (re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text) and float(text)):
+        raise DataError(
+            f"{where}: explained={text!r}; expected ours minus the published number, or nothing "
+            "where they agree"
+        )
+    if text and not record["note"]:
+        raise DataError(f"{where}: explained={text!r}, and the note that explains it is empty")
+    return text
 
 
 def _check(record: dict[str, str], where: str, **known: Collection[str]) -> None:
