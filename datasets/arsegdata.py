@@ -120,8 +120,8 @@ class ArSegData(OnDisk):
                 "as 12"
             )
         self.root = path_or_none(root)
-        self.split, self.gop = split, gop
         kind = _kind(self.root) if self.root is not None else CamVidFiles
+        self.split, self.gop = kind.default_split if split == "auto" else split, gop
         self.classes, self.palette = kind.classes, kind.palette
 
     @classmethod

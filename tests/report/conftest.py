@@ -25,8 +25,8 @@ def make_row() -> MakeRow:
         curve = [0.7039, 0.7029, None, 0.6957]
         row: Row = {
             "run_id": f"id-{display}", "method": "pspnet", "display": display, "dataset": "camvid",
-            "dataset_title": "CamVid", "data": "", "codec": "hevc[bitrate=3M]",
-            "codec_title": "HEVC 3 Mb/s",
+            "dataset_title": "CamVid", "split": "val", "classes": 2, "data": "",
+            "codec": "hevc[bitrate=3M]", "codec_title": "HEVC 3 Mb/s",
             "codec_name": "HEVC", "codec_rate": "3 Mb/s", "psnr_db": 38.25, "ssim": 0.9604,
             "protocol": "dense",
             "protocol_details": {"scored": "all"}, "aggregate": "mean of mIoU_d", "remarks": [],

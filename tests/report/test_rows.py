@@ -160,6 +160,18 @@ def test_matrices_of_other_classes_make_a_damaged_row(tmp_path: Path) -> None:
     assert "for 2 classes" in row["reason"]
 
 
+@pytest.mark.parametrize(
+    ("given", "split"),
+    [({"split": "test"}, "test"), ({"dataset": "d[split=val]"}, "val"), ({"dataset": "a b"}, "")],
+)
+def test_a_row_tells_its_split_and_how_many_classes(
+    tmp_path: Path, given: dict[str, str], split: str
+) -> None:
+    """Runs that were stored before splits were have it in the dataset as typed."""
+    (row,) = rows([stored(tmp_path, **given)])
+    assert (row["split"], row["classes"]) == (split, 3)
+
+
 def test_no_rows_say_how_to_make_some() -> None:
     with pytest.raises(UsageError, match="run --help"):
         require([])

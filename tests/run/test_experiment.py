@@ -123,6 +123,15 @@ def test_a_full_disk_does_not_end_the_sweep(make_cell, tmp_path, monkeypatch, ro
     assert stored == expected | {second.run_id: "done"}
 
 
+@pytest.mark.parametrize(("split", "stored"), [("val", "val"), (None, "")])
+def test_the_split_that_was_scored_is_stored(make_cell, patterns, tmp_path, split, stored):
+    dataset = type(patterns)()
+    dataset.split = split
+    store = RunStore(tmp_path / "runs")
+    result = measure(make_cell(dataset=dataset), store, "test")
+    assert store.get(result.run_id).measurement.split == stored
+
+
 def test_where_the_time_went(make_cell, tmp_path):
     result = measure(make_cell(codec="h264[bitrate=200k]"), RunStore(tmp_path / "runs"), "test")
     assert list(result.spent) == ["setup", "codec", "network", "harness"]

@@ -47,6 +47,8 @@ class Dataset(ABC):
     #: the raw material that :meth:`prepare` takes frames from, in words; empty where there is none
     prepared_from: ClassVar[str] = ""
 
+    #: the part that methods are scored on, where there are several; tables tell it
+    split: str = ""
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
 

@@ -3,12 +3,12 @@ format."""
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_uppercase
 
-from vssbench.protocol import COST, KEYFRAMES_ALONE
+from vssbench.report.headings import Heading, conditions, headings
 from vssbench.report.markup import DASH, Cell, Grid
 from vssbench.report.rows import Row
 from vssbench.report.streams import codec_key, measured_rate, quality_text, stream_title
@@ -93,8 +93,20 @@ class Group:
     """Rows that may be compared: the same data, frame size, codec, GOP and protocol. Best mIoU
     first, rows without one last."""
 
-    title: str
+    heading: Heading
     rows: tuple[Row, ...]
+    #: the codec as typed where its title tells it from no other
+    codec_note: str = ""
+
+    @property
+    def title(self) -> str:
+        """Dataset and frame size, codec with its measured rate and GOP, and protocol, in words."""
+        return f"{self.heading.dataset} / {self.stream()} / {self.heading.protocol}"
+
+    def stream(self, gop: bool = True, short: bool = False) -> str:
+        """Return the group's stream in words, as :func:`vssbench.report.streams.stream_title`."""
+        words = stream_title(self.rows, gop, short)
+        return f"{words} ({self.codec_note})" if self.codec_note else words
 
     def is_best(self, row: Row, column: Column) -> bool:
         """Return whether this row holds the column's greatest value, of two values at least."""
@@ -170,48 +182,18 @@ def groups(rows: Sequence[Row]) -> list[Group]:
     for row in sorted(rows, key=_rank):
         parts.setdefault((*conditions(row), *codec_key(row), str(row["gop"])), []).append(row)
     ordered = sorted(parts, key=lambda key: (key[0], *_stream_order(parts[key]), key))
-    return [Group(title(parts[key]), tuple(parts[key])) for key in ordered]
-
-
-def conditions(row: Row) -> tuple[str, str, str]:
-    """Return the conditions that must be equal for two codecs to be compared.
-
-    These are dataset, protocol, and frame size with the data's digest and the protocol's details.
-    """
-    details = json.dumps(
-        [row["height"], row["width"], row["data"], row["protocol_details"]], sort_keys=True
-    )
-    return row["dataset"], row["protocol"], details
+    names = headings(rows)
+    found = [Group(names[conditions(parts[key][0])], tuple(parts[key])) for key in ordered]
+    titles = Counter(group.title for group in found)
+    return [
+        replace(group, codec_note=group.rows[0]["codec"]) if titles[group.title] > 1 else group
+        for group in found
+    ]
 
 
 def _stream_order(rows: Sequence[Row]) -> tuple[str, float]:
     rates = [row["bitrate_kbps"] for row in rows if row["bitrate_kbps"] is not None]
     return rows[0]["codec_name"] or rows[0]["codec"].partition("[")[0], -max(rates, default=0.0)
-
-
-def title(rows: Sequence[Row]) -> str:
-    """Return the title of a group of rows.
-
-    It names dataset and frame size, codec with its measured rate and GOP, and protocol, in words.
-    """
-    return f"{dataset_title(rows[0])} / {stream_title(rows)} / {protocol_title(rows[0])}"
-
-
-def protocol_title(row: Row) -> str:
-    """The protocol as typed, and that keyframes alone are scored where that is so."""
-    alone = keyframes_alone(row)
-    return f"{row['protocol']}, {KEYFRAMES_ALONE}" if alone else str(row["protocol"])
-
-
-def keyframes_alone(row: Row) -> bool:
-    """Return whether a row's cost is a keyframe's since keyframes alone are scored."""
-    return row["protocol_details"].get(COST) == KEYFRAMES_ALONE
-
-
-def dataset_title(row: Row) -> str:
-    """Dataset and frame size: ``CamVid 720x960``."""
-    dataset, size = row["dataset_title"] or row["dataset"], f"{row['height']}x{row['width']}"
-    return f"{dataset} {size}" if row["height"] and size not in dataset else dataset
 
 
 def told_apart(part: Group) -> Group:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.variant import parse_variant
 from vssbench.metrics.iou import iou, mean_present
 from vssbench.metrics.scores import Scores, scores
 from vssbench.run.store import (
@@ -56,6 +57,8 @@ RUN_FIELDS = (
     Field("display", _TEXT, "", "the method's name in tables"),
     Field("dataset", _TEXT, "", "dataset as typed"),
     Field("dataset_title", _TEXT, "", "the dataset's name in tables"),
+    Field("split", _TEXT, "", "part of the dataset that was scored, where it has several"),
+    Field("classes", _COUNT, "", "number of classes, 0 where it is not known"),
     Field("data", _TEXT, "", "digest of the clips and classes that were scored"),
     Field("codec", _TEXT, "", "codec as typed"),
     Field("codec_title", _TEXT, "", "codec and rate in words"),
@@ -285,7 +288,8 @@ class _Facts:
 #: columns that are taken from a run's measurement as they are
 _COPIED = tuple(
     field.name for field in RUN_FIELDS
-    if field.name in Measurement.model_fields and field.name not in ("weights", "machine")
+    if field.name in Measurement.model_fields
+    and field.name not in ("weights", "machine", "classes")
 )  # fmt: skip
 
 
@@ -293,6 +297,8 @@ def _facts(run: Run) -> _Facts:
     item = run.measurement
     row = {name: getattr(item, name) for name in _COPIED}
     row |= {
+        "split": item.split or _typed_split(item.dataset),
+        "classes": len(item.classes),
         "machine": machine_text(item),
         "weights": str(item.weights.get("file", "")),
         "psnr_db": _psnr(item),
@@ -318,6 +324,14 @@ def _facts(run: Run) -> _Facts:
         for label, value in zip(item.classes, its.class_iou, strict=True)
     ]
     return _Facts(row, _by_distance(name, curve, confusion, latency), classes)
+
+
+def _typed_split(dataset: str) -> str:
+    """Return the split that a run names which was stored before splits were."""
+    try:
+        return str(parse_variant(dataset).params.get("split", ""))
+    except UsageError:
+        return ""
 
 
 def _scores(record: ConfusionRecord, item: Measurement) -> Scores:

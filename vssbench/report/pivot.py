@@ -13,14 +13,12 @@ from vssbench.core.variant import parse_variant
 from vssbench.report.choose import matches
 from vssbench.report.columns import (
     Group,
-    conditions,
-    dataset_title,
     groups,
     percent,
-    protocol_title,
     quantity,
     told_apart,
 )
+from vssbench.report.headings import Conditions, conditions
 from vssbench.report.markup import (
     DASH,
     Cell,
@@ -151,6 +149,8 @@ class Pivot:
         first = next(iter(line.values()))
         names = (
             "dataset",
+            "split",
+            "classes",
             "height",
             "width",
             "protocol",
@@ -181,10 +181,10 @@ def pivots(rows: Sequence[Row], base: str | None = None) -> list[Pivot]:
     tables = []
     for _, members in groupby(sorted(groups(rows), key=_conditions), key=_conditions):
         parts = [told_apart(group) for group in members]
-        first = parts[0].rows[0]
+        heading = parts[0].heading
         lines = tuple({row["display"]: row for row in part.rows} for part in parts)
         tables.append(
-            Pivot(f"{dataset_title(first)} / {protocol_title(first)}", _ordered(lines, base), lines)
+            Pivot(f"{heading.dataset} / {heading.protocol}", _ordered(lines, base), lines)
         )
     return tables
 
@@ -252,7 +252,7 @@ def terminal_pivot(rows: Sequence[Row], base: str | None = None) -> Table:
     return sheet
 
 
-def _conditions(group: Group) -> tuple[str, str, str]:
+def _conditions(group: Group) -> Conditions:
     return conditions(group.rows[0])
 
 

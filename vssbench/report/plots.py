@@ -12,17 +12,10 @@ import numpy.typing as npt
 
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import parse_variant
-from vssbench.report.columns import (
-    Group,
-    dataset_title,
-    groups,
-    keyframes_alone,
-    protocol_title,
-    told_apart,
-)
+from vssbench.report.columns import Group, groups, told_apart
+from vssbench.report.headings import keyframes_alone
 from vssbench.report.placement import place_labels
 from vssbench.report.rows import Row, require
-from vssbench.report.streams import stream_title
 from vssbench.report.style import (
     GREY,
     LABEL_SIZE,
@@ -236,10 +229,9 @@ def _name_panels(panels: Sequence[Axes], parts: Sequence[Group], xlabel: str) ->
 
 
 def _conditions(part: Group, short: bool) -> tuple[str, ...]:
-    first = part.rows[0]
     return (
-        dataset_title(first),
-        stream_title(part.rows, gop=False, short=short),
-        f"GOP {first['gop']}",
-        protocol_title(first),
+        part.heading.dataset,
+        part.stream(gop=False, short=short),
+        f"GOP {part.rows[0]['gop']}",
+        part.heading.protocol,
     )

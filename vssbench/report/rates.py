@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vssbench.core.errors import UsageError
-from vssbench.report.columns import conditions, dataset_title, groups, protocol_title, told_apart
+from vssbench.report.columns import groups, told_apart
+from vssbench.report.headings import Conditions, Heading, conditions, headings
 from vssbench.report.plots import drawable, nothing_to_draw
 from vssbench.report.rows import Row
 from vssbench.report.streams import curve, uncompressed
@@ -59,7 +60,7 @@ def rate(rows: Sequence[Row], path: Path) -> list[str]:
     }
     panels = _panels(named)
     with sheet(Path(path), len(panels)) as (figure, all_axes):
-        for axes, members in zip(all_axes, panels, strict=True):
+        for axes, (heading, members) in zip(all_axes, panels, strict=True):
             for (setting, method), points in _lines(_parted(members)[1], gop).items():
                 _draw(
                     axes,
@@ -75,7 +76,7 @@ def rate(rows: Sequence[Row], path: Path) -> list[str]:
                     styles[row["display"]],
                     list(styles).index(row["display"]) % 2 == 1,
                 )
-            _finish(axes, members)
+            _finish(axes, heading, members)
         label_axes(all_axes, "mIoU (%)", XLABEL)
         legend_outside(figure, _method_handles(styles), place="upper")
         legend_outside(figure, _codec_handles(colours, bool(levels)), _heading(all_axes))
@@ -107,7 +108,7 @@ def quality(rows: Sequence[Row], path: Path, measure: str = "psnr") -> list[str]
     colours = _assigned("codec settings", {curve(row, gop) for row in drawn}, PALETTE, "-c")
     panels = _panels(drawn)
     with sheet(Path(path), len(panels)) as (figure, all_axes):
-        for axes, members in zip(all_axes, panels, strict=True):
+        for axes, (heading, members) in zip(all_axes, panels, strict=True):
             for place, (setting, colour) in enumerate(colours.items()):
                 points = sorted(
                     {
@@ -117,7 +118,7 @@ def quality(rows: Sequence[Row], path: Path, measure: str = "psnr") -> list[str]
                     }
                 )
                 _draw(axes, points, colour, Look(colour, MARKERS[place], "-"), hollow=False)
-            _finish(axes, members)
+            _finish(axes, heading, members)
         label_axes(all_axes, ylabel, XLABEL)
         legend_outside(
             figure, _codec_handles(colours, levels=False, marked=True), _heading(all_axes)
@@ -132,11 +133,12 @@ def _parted(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     return [row for row in rows if uncompressed(row)], coded
 
 
-def _panels(rows: Sequence[Row]) -> list[list[Row]]:
-    parts: dict[tuple[str, ...], list[Row]] = {}
+def _panels(rows: Sequence[Row]) -> list[tuple[Heading, list[Row]]]:
+    names = headings(rows)
+    parts: dict[Conditions, list[Row]] = {}
     for row in rows:
         parts.setdefault(conditions(row), []).append(row)
-    return [parts[key] for key in sorted(parts)]
+    return [(names[key], parts[key]) for key in sorted(parts)]
 
 
 def _lines(rows: Sequence[Row], gop: bool) -> dict[tuple[str, str], list[tuple[float, float]]]:
@@ -182,7 +184,7 @@ def _heading(panels: Sequence[Axes]) -> str:
     return XLABEL if narrow(panels[0]) else ""
 
 
-def _finish(axes: Axes, members: Sequence[Row]) -> None:
+def _finish(axes: Axes, heading: Heading, members: Sequence[Row]) -> None:
     axes.set_xscale("log")
     axes.margins(_MARGIN)
     if any(not uncompressed(row) for row in members):
@@ -190,7 +192,7 @@ def _finish(axes: Axes, members: Sequence[Row]) -> None:
     first = members[0]
     gops = {row["gop"] for row in members}
     shared = [f"GOP {first['gop']}"] if len(gops) == 1 and first["gop"] else []
-    wrapped_title(axes, [" / ".join([dataset_title(first), *shared, protocol_title(first)])])
+    wrapped_title(axes, [" / ".join([heading.dataset, *shared, heading.protocol])])
 
 
 def _method_handles(styles: dict[str, Look]) -> list[Line2D]:

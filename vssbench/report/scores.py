@@ -215,7 +215,9 @@ def render(found: Sequence[Block], format: str) -> str:
 
 
 def _record(block: Block, line: Line) -> dict[str, Any]:
-    names = ("run_id", "method", "dataset", "codec", "protocol", "bitrate_kbps")
+    names = (
+        "run_id", "method", "dataset", "split", "classes", "codec", "protocol", "bitrate_kbps",
+    )  # fmt: skip
     record = {name: line.row[name] for name in names} | {"base": block.base} | asdict(line.scores)
     for name, found in (("miou", line.interval), ("gain", line.gain)):
         value = None if found is None else found.miou

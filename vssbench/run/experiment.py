@@ -212,6 +212,7 @@ def _base(cell: Cell, command: str) -> dict[str, Any]:
         "display": meta_model(cell.method, len(cell.dataset.classes)).display,
         "dataset": str(cell.dataset_variant),
         "dataset_title": sizes.title(cell.dataset.title),
+        "split": str(cell.dataset.split or ""),
         "data": run_id({name: cell.identity[name] for name in ("classes", "clips")}),
         "codec": str(cell.codec_variant),
         "codec_title": cell.codec.describe(),

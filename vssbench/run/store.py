@@ -49,7 +49,8 @@ class Measurement(BaseModel):
     """One row: a method on a dataset through a codec under a protocol, and what it cost. Failed
     rows lack numbers.
 
-    ``method``, ``dataset`` and ``codec`` are texts that can be typed again; ``data`` is a digest of
+    ``method``, ``dataset`` and ``codec`` are texts that can be typed again; ``split`` is the part
+    of the dataset that was scored, empty where it has but one; ``data`` is a digest of
     the clips and classes that were scored, which a text does not tell where it names a folder.
     GMACs are 10^9 multiply-accumulates a frame on a keyframe, a non-keyframe and as the mean over a
     GOP, as far as GOPs were seen; where clips differ in size, ``width`` and ``height`` are 0,
@@ -72,6 +73,7 @@ class Measurement(BaseModel):
     display: str
     dataset: str
     dataset_title: str = ""
+    split: str = ""
     data: str = ""
     codec: str
     codec_title: str = ""
