@@ -4,6 +4,7 @@ in words."""
 import csv
 import io
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -111,6 +112,21 @@ def test_cells_that_cannot_be_stored_are_said_and_end_in_status_1(measured, tmp_
     assert result.exit_code == 1
     assert "No space left on device" in result.stderr
     assert "2 of 2 cells could not be stored: make room" in result.stderr
+
+
+def test_a_run_that_does_not_read_is_said_and_ends_in_status_1(measured, tmp_path):
+    folder, command, _, _ = measured
+    store = tmp_path / "runs"
+    shutil.copytree(folder / "runs", store)
+    given = (*command, "-c", "h264[bitrate=400k]", "--runs", store)
+    assert call(*given).exit_code == 0
+    run = next(run for run in RunStore(store).runs() if run.measurement.status == "done"
+               and "h264" in run.measurement.codec)  # fmt: skip
+    (run.path / "confusion.npz").unlink()
+    result = call(*given)
+    assert result.exit_code == 1
+    assert "damaged" in result.stdout
+    assert "1 of 2 runs do not read: --force measures and replaces them" in result.stderr
 
 
 def test_a_plot_that_is_there_is_drawn_again_with_force_alone(measured, tmp_path):

@@ -168,6 +168,44 @@ def test_many_writers_at_once(tmp_path: Path) -> None:
     assert (shared.confusion.matrices == last).all()
 
 
+def test_a_meter_of_another_writer_of_the_same_run_is_kept(tmp_path: Path) -> None:
+    """Two processes measure a run at once, one with a meter: whoever ends last, it is there."""
+    store, arrays = RunStore(tmp_path), {"boundary": {"counts": np.arange(4)}}
+    for number, order in enumerate(((arrays, None), (None, arrays))):
+        item = measurement(f"r{number}")
+        for meters in order:
+            store.write(item, confusion(), None, {}, "", None, meters)
+        assert store.get(item.run_id).measures == ("boundary",)
+    store.write(measurement("r0"), confusion(), None, {}, "", None, {"boundary": {"counts": [7]}})
+    found = store.get("r0").meter("boundary")
+    assert found is not None
+    assert found["counts"].tolist() == [7]
+    store.write(measurement("r0", status="failed"), None, None, {}, "")
+    assert store.get("r0").measures == ()
+    assert hidden(tmp_path) == []
+
+
+def write_meters(root: str, number: int) -> None:
+    """One of several writers of one run, each with a meter of its own."""
+    for _ in range(ROUNDS):
+        meters = {f"meter{number}": {"counts": np.full(4, number)}}
+        RunStore(Path(root)).write(measurement("shared"), confusion(), None, {}, "", None, meters)
+
+
+def test_no_meter_of_many_writers_at_once_is_lost(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    writers = [
+        context.Process(target=write_meters, args=(str(tmp_path), number))
+        for number in range(WRITERS)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * WRITERS
+    assert RunStore(tmp_path).get("shared").measures == ("meter0", "meter1", "meter2")
+
+
 def replace_many(root: str, number: int) -> None:
     """One of several processes that measure the same two cells again and again. At the top level
     for spawn."""

@@ -65,8 +65,8 @@ def run(
         python bench.py run -m pspnet -m 'arseg[scale=0.5]' -d camvid --data-root ~/CamVid
             -c 'h264[bitrate=1M]' -c 'h264[bitrate=300k]' --gop 12
 
-    Exit status: 0 if every cell was measured, 1 if one failed or was refused (the others are kept),
-    2 for bad input.
+    Exit status: 0 if every cell was measured, 1 if one failed, was refused or does not
+    read (the others are kept), 2 for bad input.
     """
     from dataclasses import replace
 
@@ -95,8 +95,9 @@ def run(
     for measurement in measurements:
         with suppress(DataError):  # a full disk
             found.append(store.get(measurement.run_id))
-    if found:
-        print_table(terminal(rows(found)))
+    shown = rows(found)
+    if shown:
+        print_table(terminal(shown))
     if len(found) < len(measurements):
         messages().print(
             f"{len(measurements) - len(found)} of {len(measurements)} cells could not be stored: "
@@ -106,7 +107,12 @@ def run(
         f"wrote {len(found)} runs to {runs}/ (`bench.py table --runs {runs}` shows all that are "
         "there)"
     )
-    if any(measurement.status != "done" for measurement in measurements):
+    damaged = sum(row["status"] == "damaged" for row in shown)
+    if damaged:
+        messages().print(
+            f"{damaged} of {len(shown)} runs do not read: --force measures and replaces them"
+        )
+    if damaged or any(measurement.status != "done" for measurement in measurements):
         sys.exit(1)
 
 

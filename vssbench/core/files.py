@@ -252,6 +252,23 @@ def check_folder(folder: Path) -> None:
         pass
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold others off who ask for the same folder, until the block or the process ends.
+
+    Where the system cannot lock a folder nobody is held off.
+    """
+    if fcntl is None:
+        yield
+        return
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        _locked(lock, wait=True)
+        yield
+    finally:
+        os.close(lock)
+
+
 def is_special(path: Path) -> bool:
     """Whether a path is a device, a pipe or an open descriptor, by itself or by links: what is
     written to, not replaced."""

@@ -13,9 +13,11 @@ import hashlib
 import json
 import logging
 import re
+import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -309,12 +311,13 @@ class RunStore:
         meters: Mapping[str, Mapping[str, npt.NDArray]] | None = None,
     ) -> Path:
         """Store a run, and the arrays of its meters by their names; returns its folder. An earlier
-        run of the same id is replaced as a whole.
+        run of the same id is replaced as a whole, but meters that it alone has are kept: the same
+        id has the same predictions, and another process may have been asked for them meanwhile.
 
         Raises DataError where the folder cannot be written.
         """
         place = self._place(measurement.run_id)
-        with files.draft(place) as draft:
+        with ExitStack() as others_wait, files.draft(place) as draft:
             draft.mkdir()
             (draft / RESULT).write_text(
                 measurement.model_dump_json(indent=1) + "\n", encoding="utf-8"
@@ -328,6 +331,12 @@ class RunStore:
                     np.savez_compressed(draft / name, **_arrays(record))  # type: ignore[arg-type]
             for name, arrays in (meters or {}).items():
                 np.savez_compressed(draft / f"{name}.npz", **arrays)  # type: ignore[arg-type]
+            # until the draft has taken its place, which it does before the stack is closed
+            others_wait.enter_context(files.alone(self.root))
+            if measurement.status == "done" and self.has(measurement.run_id):
+                for name in self.get(measurement.run_id).measures:
+                    if name not in (meters or {}):
+                        shutil.copyfile(place / f"{name}.npz", draft / f"{name}.npz")
         return place
 
     def check_writable(self) -> None:
