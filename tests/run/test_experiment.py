@@ -22,6 +22,7 @@ from vssbench.report.rows import rows
 from vssbench.run.experiment import Cell, measure
 from vssbench.run.store import RunStore
 from vssbench.run.stream import Stream
+from vssbench.sweep import grid
 from vssbench.sweep.grid import sweep
 from vssbench.weights.file import open_weights, save_weights
 
@@ -367,6 +368,25 @@ def test_meters_are_measured_once_and_kept(measured):
     for asked in ((), ("boundary",), ("boundary", "consistency")):
         sweep([measured(*asked)[0]], store, "test")
     assert (store.get(cell.run_id).path / "result.json").stat().st_ino == written
+
+
+def test_the_same_experiment_is_measured_once_with_all_meters_asked_for(
+    measured, monkeypatch, capsys
+):
+    seen = []
+
+    def watched(cell, *given):
+        seen.append(cell.measures)
+        return measure(cell, *given)
+
+    monkeypatch.setattr(grid, "measure", watched)
+    cells = [measured(*asked)[0] for asked in ((), ("consistency",), ("boundary",), ())]
+    cells[2].method = parse_variant("bisenet[scale=1,width=0.125]")  # the same, typed otherwise
+    store = measured()[1]
+    assert [result.run_id for result in sweep(cells, store, "test")] == [cells[0].run_id]
+    assert seen == [("boundary", "consistency")]
+    assert store.get(cells[0].run_id).measures == ("boundary", "consistency")
+    assert "3 of 4 cells are the same as others" in capsys.readouterr().err
 
 
 def test_consistency_needs_neighbouring_frames(measured):

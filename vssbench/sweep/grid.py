@@ -122,11 +122,16 @@ def _weights_of(
 def sweep(
     cells: Sequence[Cell], store: RunStore, command: str, force: bool = False
 ) -> list[Measurement]:
-    """Measure every cell that is not done yet; returns one Measurement a cell, in order. Failures
-    do not stop it."""
+    """Measure every cell that is not done yet; returns one Measurement a cell, in order, but one
+    for all that are the same experiment. Failures do not stop it."""
     if not cells:
         raise UsageError("nothing to run: give at least one method, dataset and codec")
     console = messages()
+    asked, cells = len(cells), _distinct(cells)
+    if len(cells) < asked:
+        console.print(
+            f"{asked - len(cells)} of {asked} cells are the same as others: each is measured once"
+        )
     todo = [
         _keeping(cell, store)
         for cell in cells
@@ -152,6 +157,21 @@ def sweep(
     return [results.get(cell.run_id) or store.get(cell.run_id).measurement for cell in cells]
 
 
+def _distinct(cells: Sequence[Cell]) -> list[Cell]:
+    """Return the first cell of each experiment, with the meters of all that are the same."""
+    found: dict[str, Cell] = {}
+    for cell in cells:
+        first = found.setdefault(cell.run_id, cell)
+        if not set(cell.measures) <= set(first.measures):
+            found[cell.run_id] = _with_meters(first, cell.measures)
+    return list(found.values())
+
+
+def _with_meters(cell: Cell, names: Sequence[str]) -> Cell:
+    both = {*cell.measures, *names}
+    return replace(cell, measures=tuple(name for name in METERS if name in both))
+
+
 def _keeping(cell: Cell, store: RunStore) -> Cell:
     """Return the cell with the meters that the stored run has, too.
 
@@ -159,7 +179,4 @@ def _keeping(cell: Cell, store: RunStore) -> Cell:
     """
     if not store.has(cell.run_id):
         return cell
-    stored = store.get(cell.run_id).measures
-    return replace(
-        cell, measures=tuple(name for name in METERS if name in (*cell.measures, *stored))
-    )
+    return _with_meters(cell, store.get(cell.run_id).measures)
