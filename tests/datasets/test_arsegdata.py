@@ -46,6 +46,13 @@ def test_every_distance_of_camvid(tmp_path: Path) -> None:
     assert len({clip.fingerprint for clip in clips}) == 6
 
 
+def test_the_split_that_auto_stands_for_is_told(tmp_path: Path) -> None:
+    camvid = fakes.arseg_camvid(tmp_path / "a")
+    assert ArSegData(root=camvid, gop=4).split == "test"
+    assert ArSegData(root=fakes.arseg_cityscapes(tmp_path / "b")).split == "val"
+    assert ArSegData(root=camvid, gop=4, split="train").split == "train"
+
+
 def test_cityscapes_is_known_by_its_folders(tmp_path: Path) -> None:
     dataset = ArSegData(root=fakes.arseg_cityscapes(tmp_path))
     still, pair = dataset.clips()

@@ -147,6 +147,19 @@ def test_rows_that_cannot_be_drawn_are_named(
     ]
 
 
+def test_uncompressed_stills_are_a_level_line_without_a_rate(
+    make_row: MakeRow, tmp_path: Path, figures: list[Figure]
+) -> None:
+    raw = {"codec": "raw", "codec_name": "uncompressed", "codec_rate": "", "bitrate_kbps": None}
+    given = make_row("Given", **(raw | {"codec": "raw[motion=given]"}))
+    rows = [make_row(), make_row(**(raw | {"miou": 0.75})), given]
+    assert rate(rows, tmp_path / "a.png") == [
+        "Given on camvid through raw[motion=given] (no measured rate)"
+    ]
+    levels = [line.get_ydata()[0] for line in figures[0].axes[0].lines]  # type: ignore[index]
+    assert 75.0 in levels
+
+
 def test_what_cannot_be_drawn_is_refused_in_words(make_row: MakeRow, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nothing to draw"):
         quality([make_row(psnr_db=None)], tmp_path / "a.png")

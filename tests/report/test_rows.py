@@ -172,6 +172,12 @@ def test_a_row_tells_its_split_and_how_many_classes(
     assert (row["split"], row["classes"]) == (split, 3)
 
 
+def test_a_rate_of_nothing_is_not_known(tmp_path: Path) -> None:
+    """Runs were stored with 0 kbit/s where frames came without their size."""
+    assert rows([stored(tmp_path, bitrate_kbps=0.0)])[0]["bitrate_kbps"] is None
+    assert rows([stored(tmp_path, bitrate_kbps=7.5)])[0]["bitrate_kbps"] == 7.5
+
+
 def test_no_rows_say_how_to_make_some() -> None:
     with pytest.raises(UsageError, match="run --help"):
         require([])

@@ -77,3 +77,14 @@ def test_the_order_of_parameters_and_a_typed_gop_make_no_difference(make_row: Ma
 def test_only_raw_is_uncompressed(make_row: MakeRow) -> None:
     assert uncompressed(make_row(codec="raw[gop=4]"))
     assert not uncompressed(make_row(psnr_db=math.inf))
+
+
+@pytest.mark.parametrize("name", ["uncompressed", "given frames"])
+def test_frames_that_came_coded_are_not_called_uncompressed(make_row: MakeRow, name: str) -> None:
+    """Runs that were stored before have the codec's own title."""
+    row = make_row(
+        codec="raw[motion=given]", codec_name=name, codec_rate="", bitrate_kbps=None, psnr_db=None
+    )
+    assert stream_title([row]) == "given frames motion=given, GOP 12"
+    assert curve(row, gop=False) == "given frames motion=given"
+    assert not uncompressed(row)

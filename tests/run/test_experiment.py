@@ -14,11 +14,13 @@ import torch
 from vssbench.core import registry
 from vssbench.core.errors import DataError
 from vssbench.core.variant import parse_variant
-from vssbench.core.video import Frame
+from vssbench.core.video import Frame, Given
 from vssbench.cost.gmacs import count
 from vssbench.protocol import Dense, EveryDistance
-from vssbench.report.columns import title
+from vssbench.report.columns import groups
+from vssbench.report.frames import results
 from vssbench.report.rows import rows
+from vssbench.report.streams import stream_title
 from vssbench.run.experiment import Cell, measure
 from vssbench.run.store import RunStore
 from vssbench.run.stream import Stream
@@ -301,6 +303,65 @@ def test_without_a_codec_nothing_is_lost_and_no_field_is_read(make_cell, tmp_pat
     assert (result.psnr_db, result.ssim, result.codec_rate) == (None, 1.0, "")
 
 
+def in_the_first_clip(patterns, **changes):
+    """The patterns, their first clip changed and the second as it is."""
+
+    class Changed(type(patterns)):
+        def clips(self):
+            first, second = super().clips()
+            return [replace(first, **changes), second]
+
+    return Changed()
+
+
+def frames_given(length):
+    still = np.zeros((64, 96, 2), np.float32)
+    return Given(tuple(range(length)), lambda index: still, "another's files")
+
+
+@pytest.mark.parametrize("codec", ["raw", "h264[bitrate=200k]"])
+def test_stills_have_no_rate(make_cell, stills, tmp_path, codec):
+    store = RunStore(tmp_path / "runs")
+    result = measure(make_cell(codec=codec, dataset=stills), store, "test")
+    assert (result.status, result.bitrate_kbps) == ("done", None)
+    (row,) = rows([store.get(result.run_id)])
+    assert "kbit/s" not in stream_title([row])
+
+
+def test_the_rate_is_that_of_the_clips_that_are_video(make_cell, patterns, tmp_path):
+    dataset = in_the_first_clip(patterns, length=1)
+    result = measure(make_cell(dataset=dataset), RunStore(tmp_path / "runs"), "test")
+    assert result.frames == 7
+    assert result.bitrate_kbps == pytest.approx(24 * 64 * 96 * 15 / 1000)
+
+
+@pytest.mark.parametrize("codec", ["raw", "raw[motion=given]"])
+def test_frames_that_come_coded_have_no_known_rate_and_are_named(
+    make_cell, patterns, tmp_path, codec
+):
+    """Their size is not known, which is not 0; what coded them stands in the codec's place."""
+    patterns.count = 1
+    clip = patterns.clips()[0]
+
+    class Coded(type(patterns)):
+        def clips(self):
+            return [replace(clip, length=3, given=frames_given(3))]
+
+    store = RunStore(tmp_path / "runs")
+    result = measure(make_cell(codec=codec, dataset=Coded()), store, "test")
+    assert (result.status, result.bitrate_kbps) == ("done", None)
+    (row,) = rows([store.get(result.run_id)])
+    assert stream_title([row]).startswith("given frames (another's files)")
+    assert "kbit/s" not in stream_title([row])
+    assert results(store.root, "frame")["bits"].isna().all()
+
+
+def test_one_clip_of_unknown_size_makes_the_rate_unknown(make_cell, patterns, tmp_path):
+    dataset = in_the_first_clip(patterns, length=3, given=frames_given(3))
+    result = measure(make_cell(dataset=dataset), RunStore(tmp_path / "runs"), "test")
+    assert (result.status, result.bitrate_kbps) == ("done", None)
+
+
 @pytest.fixture
 def measured(make_cell, patterns, tmp_path):
     """``measured(*meters)``: a cell over clips whose exact motion is known, (2, 1) pixels a frame,
@@ -463,7 +524,7 @@ def test_a_gop_is_priced_as_far_as_it_was_seen(make_cell, patterns, tmp_path, fr
     assert any(str(priced) in remark for remark in row["remarks"]) == (1 < priced < gop)
     alone = priced == 1 < gop
     assert any("keyframes alone are scored" in remark for remark in row["remarks"]) == alone
-    assert ("keyframes alone" in title([row])) == alone
+    assert ("keyframes alone" in groups([row])[0].title) == alone
 
 
 def test_labels_on_keyframes_alone_are_priced_as_such(make_cell, tmp_path):
@@ -497,7 +558,7 @@ def test_clips_of_several_sizes_are_counted_each_and_averaged_by_frames(
     assert result.gmacs_gop == pytest.approx(result.gmacs_key / 2)
     assert (result.height, result.width) == (0, 0)
     (row,) = rows(store.runs())
-    assert title([row]).startswith("Patterns 64x96 to 96x128 / ")
+    assert groups([row])[0].title.startswith("Patterns 64x96 to 96x128 / ")
     assert "2 frame sizes, 64x96 to 96x128: GMACs are counted at each clip's" in row["remarks"][0]
 
 

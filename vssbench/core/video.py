@@ -21,6 +21,8 @@ import numpy.typing as npt
 from vssbench.core.motion import MotionField
 
 IGNORE = 255
+#: how the name of what stands in a codec's place begins where frames come coded
+GIVEN_FRAMES = "given frames"
 
 Image = npt.NDArray[np.uint8]
 LabelMap = npt.NDArray[np.uint8]
@@ -33,9 +35,9 @@ class Frame:
     ``distance`` counts frames since the keyframe (0 at the keyframe itself); ``motion`` is the
     field to that keyframe, None where the codec carries none; ``residual`` int16 (H, W, 3), where
     it was asked for, is the image minus its motion-compensated prediction from the pictures that
-    its own blocks refer to (None at a keyframe); ``bits`` is the frame's size in the stream; the
-    times are seconds spent on this frame; ``psnr_db`` and ``ssim`` compare its luma with the
-    source's (infinite and 1 without a codec, NaN where they are unknown).
+    its own blocks refer to (None at a keyframe); ``bits`` is the frame's size in the stream, 0
+    where it is not known; the times are seconds spent on this frame; ``psnr_db`` and ``ssim``
+    compare its luma with the source's (infinite and 1 without a codec, NaN where they are unknown).
     """
 
     index: int
@@ -63,6 +65,11 @@ class Given:
     distances: tuple[int, ...]
     motion: Callable[[int], npt.NDArray[np.float32]]
     coding: str
+
+    @property
+    def title(self) -> str:
+        """The coding in tables, in the place of a codec's title."""
+        return f"{GIVEN_FRAMES} ({self.coding})"
 
     def part(self, first: int, length: int) -> Given:
         """Return the coding of the frames ``first`` to ``first + length - 1``."""

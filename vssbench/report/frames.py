@@ -78,7 +78,7 @@ RUN_FIELDS = (
     Field("gmacs_nonkey", _REAL, "1e9 multiply-accumulates", "work of another frame"),
     Field("gmacs_gop", _REAL, "1e9 multiply-accumulates",
     "mean work of a frame over a GOP, as far as GOPs were seen"),
-    Field("bitrate_kbps", _REAL, "kbit/s", "measured rate of the streams"),
+    Field("bitrate_kbps", _REAL, "kbit/s", "measured rate of what is video"),
     Field("ssim", _REAL, "", "mean SSIM of luma over all frames"),
     Field("precision", _TEXT, "", "arithmetic of the network"),
     Field("device", _TEXT, "", "device of the network"),
@@ -134,7 +134,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field("miou", _REAL, "fraction", "mean IoU of this frame alone"),
         Field("pixel_accuracy", _REAL, "fraction", "labelled pixels that are right"),
         Field("picture_type", _TEXT, "", "I, P or B"),
-        Field("bits", _SOME, "bits", "size of the picture in the stream"),
+        Field("bits", _SOME, "bits", "size of the picture in the stream, where it is known"),
         Field("psnr_db", _REAL, "dB", "PSNR of luma; infinite without loss"),
         Field("ssim", _REAL, "", "SSIM of luma"),
         Field("intra_share", _REAL, "fraction", "cells that have no vector"),
@@ -299,6 +299,7 @@ def _facts(run: Run) -> _Facts:
     row |= {
         "split": item.split or _typed_split(item.dataset),
         "classes": len(item.classes),
+        "bitrate_kbps": item.bitrate_kbps or None,  # old runs have 0 where it was not known
         "machine": machine_text(item),
         "weights": str(item.weights.get("file", "")),
         "psnr_db": _psnr(item),
@@ -511,6 +512,6 @@ def _coded(stream: StreamRecord, place: int) -> dict[str, Any]:
     names = ("psnr_db", "ssim", "intra_share", "mean_vector", "p95_vector", "warp_error")
     return {
         "picture_type": chr(stream.types[place]),
-        "bits": int(stream.bits[place]),
+        "bits": int(stream.bits[place]) or None,
         **{name: getattr(stream, name)[place] for name in names},
     }

@@ -130,13 +130,16 @@ def pareto_front(cost: Sequence[float], accuracy: Sequence[float]) -> list[int]:
     return front
 
 
-def drawable(rows: Sequence[Row], needed: dict[str, str]) -> tuple[list[Row], list[str]]:
-    """The rows that have all that is needed, and the others in words. Raises UsageError where none
-    has."""
+def drawable(
+    rows: Sequence[Row], needed: dict[str, str], unless: Callable[[Row], bool] | None = None
+) -> tuple[list[Row], list[str]]:
+    """The rows that have all that is needed, and the others in words. Of rows with ``unless`` the
+    first of what is needed is enough. Raises UsageError where none has."""
     require(rows)
     drawn, left_out = [], []
     for row in rows:
-        missing = [words for name, words in needed.items() if row[name] is None]
+        its = list(needed)[: 1 if unless is not None and unless(row) else None]
+        missing = [needed[name] for name in its if row[name] is None]
         if missing:
             why = (
                 f"{row['status']}: {row['reason']}"

@@ -48,7 +48,9 @@ def rate(rows: Sequence[Row], path: Path) -> list[str]:
     ending, as in `vssbench.report.plots.pareto`. Returns the rows left out, in words. Raises
     UsageError where none can be drawn or there are more lines than can be told apart.
     """
-    drawn, left_out = drawable(rows, {"miou": "accuracy", "bitrate_kbps": "measured rate"})
+    drawn, left_out = drawable(
+        rows, {"miou": "accuracy", "bitrate_kbps": "measured rate"}, unless=uncompressed
+    )
     named = [row for part in groups(drawn) for row in told_apart(part).rows]
     levels, coded = _parted(named)
     gop = len({row["gop"] for row in coded}) > 1

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from vssbench.core.variant import format_value, parse_variant
+from vssbench.core.video import GIVEN_FRAMES
 from vssbench.report.rows import Row
 
 #: parameters of a codec that say how many bits it may spend, and the GOP, which titles name in
@@ -38,7 +39,14 @@ def codec_title(row: Row) -> str:
     rate asked for too."""
     if not row["codec_name"]:
         return row["codec_title"] or row["codec"]
-    return " ".join(filter(None, [row["codec_name"], settings(row)]))
+    return " ".join(filter(None, [_name(row), settings(row)]))
+
+
+def _name(row: Row) -> str:
+    """Return the codec's name; old records call frames that came coded uncompressed, too."""
+    old = parse_variant(row["codec"]).params.get("motion") == "given"
+    name = str(row["codec_name"])
+    return GIVEN_FRAMES if old and not name.startswith(GIVEN_FRAMES) else name
 
 
 def settings(row: Row) -> str:
@@ -64,13 +72,16 @@ def curve(row: Row, gop: bool) -> str:
 
     It is the codec and its settings but the rate, and the GOP if wanted.
     """
-    name = row["codec_name"] or parse_variant(row["codec"]).name
+    name = _name(row) or parse_variant(row["codec"]).name
     return " ".join(filter(None, [name, settings(row)])) + (f", GOP {row['gop']}" if gop else "")
 
 
 def uncompressed(row: Row) -> bool:
-    """Return whether the frames were never encoded. Their rate then says nothing of a codec."""
-    return parse_variant(row["codec"]).name == "raw"
+    """Return whether the frames were never encoded, here or before they came here. Their rate then
+    says nothing of a codec."""
+    codec = parse_variant(row["codec"])
+    given = row["codec_name"].startswith(GIVEN_FRAMES) or codec.params.get("motion") == "given"
+    return codec.name == "raw" and not given
 
 
 def measured_rate(rows: Sequence[Row]) -> str:

@@ -205,6 +205,7 @@ def _base(cell: Cell, command: str) -> dict[str, Any]:
     """The part of a Measurement that is known before anything runs."""
     sizes = Sizes.of(cell.dataset.scored_clips)
     height, width = sizes.common
+    given = cell.dataset.scored_clips[0].given
     return {
         "run_id": cell.run_id,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -215,8 +216,8 @@ def _base(cell: Cell, command: str) -> dict[str, Any]:
         "split": str(cell.dataset.split or ""),
         "data": run_id({name: cell.identity[name] for name in ("classes", "clips")}),
         "codec": str(cell.codec_variant),
-        "codec_title": cell.codec.describe(),
-        "codec_name": cell.codec.title,
+        "codec_title": cell.codec.describe() if given is None else given.title,
+        "codec_name": cell.codec.title if given is None else given.title,
         "codec_rate": cell.codec.asked(),
         "protocol": typed(cell.protocol),
         "aggregate": cell.protocol.aggregate,
@@ -310,12 +311,13 @@ def _run_clip(
     # on a CPU the decoder stands still while a frame is timed: it would take the network's cores
     gate = threading.Lock()
     keyframe = np.empty(0, np.uint8)
+    fps = clip.fps if clip.length > 1 else None  # a still
     with ahead(
         _episodes(cell, stream, clip), FRAMES_AHEAD, gate if cell.device == "cpu" else None
     ) as decoded:
         for episode, frame in recorder.waiting(decoded):
             keyframe = frame.image if frame.distance == 0 else keyframe
-            recorder.frame(number, episode.first + frame.index, frame, keyframe, clip.fps)
+            recorder.frame(number, episode.first + frame.index, frame, keyframe, fps)
             if episode.runs(frame.index, frame.distance == 0):
                 label = episode.clip.label(frame.index) if episode.scores(frame.index) else None
                 size = None if label is None else (label.shape[0], label.shape[1])

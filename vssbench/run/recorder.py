@@ -35,7 +35,8 @@ class Recorder:
     #: frames of each clip that the network ran on
     ran: Counter[int] = field(default_factory=Counter)
     stream: list[tuple[float, ...]] = field(default_factory=list)  # as StreamRecord's fields
-    seconds_of_video: float = 0.0
+    #: seconds of each clip that is a video, by its number; a still has no rate
+    seconds_of_video: dict[int, float] = field(default_factory=dict)
     #: seconds that the run spent until its first frame, waiting for frames from the codec, and in
     #: the network (resize, argmax and warm-up included)
     setup_seconds: float = 0.0
@@ -43,8 +44,11 @@ class Recorder:
     network_seconds: float = 0.0
     _seen: set[tuple[int, int, int]] = field(default_factory=set)
 
-    def frame(self, clip: int, index: int, frame: Frame, keyframe: Image, fps: float) -> None:
-        """Note what the codec made of a frame, the ``index``-th of that clip."""
+    def frame(
+        self, clip: int, index: int, frame: Frame, keyframe: Image, fps: float | None
+    ) -> None:
+        """Note what the codec made of a frame, the ``index``-th of that clip. A still has no
+        ``fps``."""
         its = statistics(frame.motion, frame.image, keyframe) if frame.motion is not None else None
         field_numbers = (
             (NAN,) * 4
@@ -55,7 +59,8 @@ class Recorder:
         self.stream.append(
             (clip, index, kind, frame.bits, frame.psnr_db, frame.ssim, *field_numbers)
         )
-        self.seconds_of_video += 1 / fps
+        if fps is not None:
+            self.seconds_of_video[clip] = self.seconds_of_video.get(clip, 0.0) + 1 / fps
 
     def waiting(self, frames: Iterator[T]) -> Iterator[T]:
         """Yield the frames as they come; how long they are waited for is noted."""
@@ -112,18 +117,28 @@ class Recorder:
         return StreamRecord(clips, frames, columns[2].astype(np.uint8), bits, *columns[4:])
 
     def rate(self) -> dict[str, float | None]:
-        """Bit rate in kbit/s; PSNR of the mean squared error over all frames and mean SSIM, None
-        where nothing was lost or nothing is known."""
+        """Bit rate in kbit/s of what is video; PSNR of the mean squared error over all frames and
+        mean SSIM. None where there is no video, nothing was lost or nothing is known."""
         record = self.streams()
         # relative to the peak's square; 0 in a frame without loss
         error = float(np.mean(10 ** (-record.psnr_db / 10)))
         psnr = -10 * math.log10(error) if error > 0 else math.inf
         ssim = float(record.ssim.mean())
         return {
-            "bitrate_kbps": float(record.bits.sum()) / self.seconds_of_video / 1000,
+            "bitrate_kbps": self._kilobits_a_second(record),
             "psnr_db": psnr if math.isfinite(psnr) else None,
             "ssim": ssim if math.isfinite(ssim) else None,
         }
+
+    def _kilobits_a_second(self, record: StreamRecord) -> float | None:
+        """None, too, where the frames of any video come without their size (0 bits): the sum of
+        the others is not the rate."""
+        bits = {
+            clip: int(record.bits[record.clips == clip].sum()) for clip in self.seconds_of_video
+        }
+        if not bits or not all(bits.values()):
+            return None
+        return sum(bits.values()) / sum(self.seconds_of_video.values()) / 1000
 
     def confusion(self) -> ConfusionRecord:
         clips, frames, distances = (
