@@ -177,7 +177,7 @@ def test_tensors_that_are_not_finite_are_named(value, plain, tmp_path):
 
 
 def test_a_part_of_a_method_is_checked_as_a_whole_one_is(plain, tmp_path):
-    """What is missing may be missing; what is there must fit and be finite."""
+    """Values that are missing may be missing; those that are there must fit and be finite."""
     path = tmp_path / "w.safetensors"
     for tensor, message in (
         (torch.zeros(7), r"net\.final\.bias: \(7,\) instead of \(3,\)"),
