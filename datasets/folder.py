@@ -4,21 +4,19 @@ file of class names.
 ::
 
     DIR/
-      classes.txt              road, 128, 64, 128        a class a line, in the order of the masks'
-      values from 0
-                               car, 0, 0, 142            (colours may be left out; - stands for a
-                               value that does not count) ignore: 255               more values that
-                               do not count
+      classes.txt              road, 128, 64, 128        a class a line, in the order of the
+                               car, 0, 0, 142            masks' values from 0 (colours may be
+                               ignore: 255               left out; - stands for a value that
+                                                         does not count; ignore: more of these)
       drive-1/
         frames/000000.png ...  every frame; the last digits of a name are its number
         labels/000019.png ...  grey or palette PNG of class indices, for the frames of these numbers
       drive-2/
         video.mp4              or a video file, whose pictures count from 0
         labels/000120.png
-      train.txt, test.txt      optional: a clip a line, for split=train, split=test and any other
-      name;
-                               validation.txt names those held out of training, else some of
-                               train.txt are
+      train.txt, test.txt      optional: a clip a line, for split=train, split=test and any
+                               other name; validation.txt names those held out of training,
+                               else some of train.txt are
 
 A clip without ``labels/`` is shown to methods and not scored.
 """

@@ -5,8 +5,9 @@ For a class c let B_p and B_t be the boundary pixels of its regions in predictio
 Euclidean distance of a pixel to a set of pixels, theta the tolerance, 0.75 % of the picture's
 diagonal:
 
-    precision = |{x in B_p: d(x, B_t) < theta}| / |B_p|        recall = |{x in B_t: d(x, B_p) <
-    theta}| / |B_t| F = 2 precision recall / (precision + recall)
+    precision = |{x in B_p: d(x, B_t) < theta}| / |B_p|
+    recall = |{x in B_t: d(x, B_p) < theta}| / |B_t|
+    F = 2 precision recall / (precision + recall)
 
 Pixels may be matched by several, as there and in MATLAB's ``bfscore``; no assignment of pixels to
 each other is sought. A boundary pixel of c is one of c with a pixel of another class above, below,
