@@ -1,9 +1,9 @@
 """Train every network behind the shipped weights, in pieces: go on where the last call stopped, on
 this machine or another.
 
-    python tools/reference_training.py --work WORK --data-root CAMVID --jobs 2 --minutes 90 python
-    tools/reference_training.py --work WORK --data-root camvid.tar --device cuda --width 1 --minutes
-    9 --keep OUT
+    python tools/reference_training.py --work WORK --data-root CAMVID --jobs 2 --minutes 90
+    python tools/reference_training.py --work WORK --data-root camvid.tar --device cuda --width 1 \\
+        --minutes 9 --keep OUT
 
 ``reference_training.toml`` says what is trained. Each training is one ``bench.py train --resume``
 in WORK, which holds checkpoints and finished weights. ``--keep DIR`` also keeps what was reached as
@@ -29,6 +29,8 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+
+from vssbench.core import files
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAN = Path(__file__).with_suffix(".toml")
@@ -194,9 +196,8 @@ def pack(checkpoint: Path, target: Path) -> None:
     tensors: dict[str, torch.Tensor] = {}
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     tree = _flatten(content, tensors)
-    draft = target.with_name(f".{target.name}.draft")
-    save_file(tensors, draft, {"tree": json.dumps(tree)})
-    os.replace(draft, target)
+    with files.draft(target) as draft:
+        save_file(tensors, draft, {"tree": json.dumps(tree)})
 
 
 def unpack(packed: Path, checkpoint: Path) -> None:
@@ -204,9 +205,8 @@ def unpack(packed: Path, checkpoint: Path) -> None:
     with safe_open(packed, "pt") as file:
         tree = json.loads(file.metadata()["tree"])
         content = _restore(tree, lambda name: file.get_tensor(name))
-    draft = checkpoint.with_name(f".{checkpoint.name}.draft")
-    torch.save(content, draft)
-    os.replace(draft, checkpoint)
+    with files.draft(checkpoint) as draft:
+        torch.save(content, draft)
 
 
 def _flatten(value: Any, tensors: dict[str, torch.Tensor]) -> Any:

@@ -24,7 +24,7 @@ from vssbench.core.division import Division
 from vssbench.core.errors import UsageError
 from vssbench.core.machine import typed_command
 from vssbench.core.progress import Tracker, messages, track
-from vssbench.core.segmenter import Batch, Phase, VideoSegmenter
+from vssbench.core.segmenter import Phase, VideoSegmenter
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.core.version import __version__
 from vssbench.data.presence import absent_classes
@@ -50,7 +50,15 @@ from vssbench.training.memory import DEFAULT_BYTES, memory_of_process
 from vssbench.training.notes import notes
 from vssbench.training.pairs import states_rate
 from vssbench.training.recipe import PhaseRecipe, Recipe, load_recipe, with_parameters
-from vssbench.training.samples import EpochSampler, Sample, Samples, Stills, joined, loader
+from vssbench.training.samples import (
+    EpochSampler,
+    Sample,
+    Samples,
+    Stills,
+    batch_of,
+    joined,
+    loader,
+)
 from vssbench.training.schedule import build_optimiser, rate_factor
 from vssbench.training.sources import check_codecs, samples_of
 from vssbench.training.validation import Best, Setting, Validation, best_entry, divide, measure_of
@@ -613,14 +621,10 @@ class Trainer:
     def _terms(self, number: int, sample: Sample) -> dict[str, Tensor]:
         """Return the terms of the loss of one pass on this process."""
         device = self.options.device
-        moved = {key: value.to(device, non_blocking=True) for key, value in sample.items()}
-        images = {key: _unit(moved[key]) for key in ("image", "keyframe") if key in moved}
         assert self.enet_weights is not None
         even = self._phase_recipe(number).class_weights == "none"
         weights = torch.ones_like(self.enet_weights) if even else self.enet_weights
-        label = moved["label"].long()
-        extra = {key: moved.get(key) for key in ("motion", "flow", "distance")}
-        batch = Batch(images["image"], label, weights, images.get("keyframe"), **extra)
+        batch = batch_of(sample, device, weights)
         kind = AUTOCAST.get(self.recipe.precision)
         with torch.autocast(
             device.split(":")[0], dtype=kind or torch.bfloat16, enabled=kind is not None
@@ -756,8 +760,3 @@ def untrained(
         for name in (*frozen, *(n for part in batch_norm for n in normalisations(model, part)))
     )
     return {name for name, _ in model.named_parameters() if parts and name.startswith(parts)}
-
-
-def _unit(image: Tensor) -> Tensor:
-    """Convert uint8 (N, 3, H, W) to float32 in [0, 1], channels-last."""
-    return image.float().div_(255).contiguous(memory_format=torch.channels_last)

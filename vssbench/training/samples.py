@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Sampler, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.segmenter import Batch
 from vssbench.core.video import IGNORE, Clip, Image, LabelMap
 from vssbench.training.augment import Augmentation, Motion, augment_still
 from vssbench.training.memory import Memory, batches_ahead
@@ -269,6 +270,22 @@ def joined(samples: Sequence[Sample]) -> Sample:
         else:
             batch[name] = torch.stack(values)
     return batch
+
+
+def batch_of(sample: Sample, device: str, class_weights: Tensor) -> Batch:
+    """Return joined samples as the batch that a loss takes, on ``device``.
+
+    Images become float32 in [0, 1], channels-last; labels int64.
+    """
+    moved = {key: value.to(device, non_blocking=True) for key, value in sample.items()}
+    images = {
+        key: moved[key].float().div_(255).contiguous(memory_format=torch.channels_last)
+        for key in ("image", "keyframe")
+        if key in moved
+    }
+    extra = {key: moved.get(key) for key in ("motion", "flow", "distance")}
+    label = moved["label"].long()
+    return Batch(images["image"], label, class_weights, images.get("keyframe"), **extra)
 
 
 def _start_worker(worker: int) -> None:

@@ -30,7 +30,7 @@ from vssbench.training.augment import Augmentation
 from vssbench.training.distributed import World
 from vssbench.training.memory import DEFAULT_BYTES, Memory
 from vssbench.training.recipe import PhaseRecipe
-from vssbench.training.samples import BatchSampler, Sample, Samples, Stills, loader
+from vssbench.training.samples import BatchSampler, Sample, Samples, Stills, batch_of, loader
 from vssbench.training.sources import samples_of
 
 Measure = Literal["mIoU", "flow error"]
@@ -181,15 +181,8 @@ class Validation:
                 yield self._batch(sample)
 
     def _batch(self, sample: Sample) -> Batch:
-        moved = {key: value.to(self.setting.device) for key, value in sample.items()}
-        images = {
-            key: moved[key].float().div_(255).contiguous(memory_format=torch.channels_last)
-            for key in ("image", "keyframe")
-            if key in moved
-        }
         even = torch.ones(self.classes, device=self.setting.device)
-        extra = {key: moved.get(key) for key in ("motion", "flow", "distance")}
-        return Batch(images["image"], moved["label"].long(), even, images.get("keyframe"), **extra)
+        return batch_of(sample, self.setting.device, even)
 
 
 class _InOrder(BatchSampler):
