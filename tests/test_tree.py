@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
-from tools.repack_results import main, repacked
+from tools.repack_results import main, repacked, repacked_plot
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 40 * 2**20
@@ -62,3 +63,19 @@ def test_repacking_is_repeatable_and_never_grows() -> None:
     once = repacked(file.getvalue())
     assert len(once) <= len(file.getvalue())
     assert repacked(once) == once
+
+
+def test_a_repacked_plot_looks_the_same() -> None:
+    image = Image.new("RGB", (320, 200), "white")
+    drawing = ImageDraw.Draw(image)
+    for number in range(40):
+        colour = (6 * number, 90, 250 - 6 * number)
+        drawing.line((0, 5 * number, 319, 199 - 5 * number), fill=colour)
+    file = io.BytesIO()
+    image.save(file, "png")
+    packed = repacked_plot(file.getvalue())
+    assert len(packed) < len(file.getvalue())
+    with Image.open(io.BytesIO(packed)) as read:
+        difference = np.asarray(read.convert("RGB"), float) - np.asarray(image, float)
+    assert np.abs(difference).max() < 8
+    assert repacked_plot(packed) == packed
