@@ -160,7 +160,7 @@ def memory(frames: int) -> float:
 
 
 def _run(method: str, dataset: str, folder: str) -> float:
-    """Run a cell in a process of its own; the process's peak memory in megabytes."""
+    """Run an experiment in a process of its own; the process's peak memory in megabytes."""
     command = [
         sys.executable,
         str(BENCH),

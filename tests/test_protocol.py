@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vssbench.core.errors import CellRefused, UsageError
+from vssbench.core.errors import ExperimentRefused, UsageError
 from vssbench.core.video import Clip
 from vssbench.protocol import (
     MEAN_OF_DISTANCES,
@@ -91,7 +91,7 @@ def test_labels_without_enough_before_them_are_told() -> None:
 
 def test_stills_are_refused_in_words() -> None:
     with pytest.raises(
-        CellRefused,
+        ExperimentRefused,
         match=r"every-distance needs 11 frames before a labelled one .* none of the 2 .* dense",
     ):
         EveryDistance().remarks([clip(1), clip(1)], 12)
@@ -99,7 +99,9 @@ def test_stills_are_refused_in_words() -> None:
 
 def test_a_dataset_without_labels_is_refused_in_words() -> None:
     for chosen in (EveryDistance(), Pairs()):
-        with pytest.raises(CellRefused, match="scores labelled frames, and this dataset has none"):
+        with pytest.raises(
+            ExperimentRefused, match="scores labelled frames, and this dataset has none"
+        ):
             chosen.remarks([clip(20, ())], 3)
 
 

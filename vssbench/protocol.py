@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from vssbench.core.errors import CellRefused, UsageError
+from vssbench.core.errors import ExperimentRefused, UsageError
 from vssbench.core.variant import format_value, parse_variant
 from vssbench.core.video import Clip
 
@@ -69,7 +69,7 @@ class Protocol(ABC):
     def remarks(self, clips: Sequence[Clip], gop: int) -> list[str]:
         """Return the remarks beside a result: labels that could not be scored.
 
-        Raises CellRefused where none can be.
+        Raises ExperimentRefused where none can be.
         """
         return []
 
@@ -240,12 +240,12 @@ def _left_out(name: str, clips: Sequence[Clip], gop: int) -> list[str]:
     labelled = sum(len(clip.labelled_frames()) for clip in clips)
     used = sum(len(_with_context(clip, gop)) for clip in clips)
     if not labelled:
-        raise CellRefused(
+        raise ExperimentRefused(
             f"the protocol {name} scores labelled frames, and this dataset has none: choose one "
             "with labels"
         )
     if not used:
-        raise CellRefused(
+        raise ExperimentRefused(
             f"the protocol {name} needs {gop - 1} frames before a labelled one at a GOP of {gop}, "
             f"and none of the {labelled} labelled frames has them (at most {_deepest(clips)}): use "
             "video that goes further back, a shorter GOP, or --protocol dense"

@@ -77,7 +77,7 @@ def test_cost_as_json():
 
 def test_run_measures_and_refuses_in_words(measured):
     folder, _, _, result = measured
-    assert result.exit_code == 1  # arseg under raw is refused, the other three cells are kept
+    assert result.exit_code == 1  # arseg under raw is refused, the other three experiments are kept
     rows = json.loads(call("table", "--runs", folder / "runs", "--format", "json").stdout)
     assert sorted(row["status"] for row in rows) == ["done", "done", "done", "refused"]
     refused = next(row for row in rows if row["status"] == "refused")
@@ -93,14 +93,16 @@ def test_run_measures_and_refuses_in_words(measured):
             parse_variant(row["method"])
 
 
-def test_done_cells_are_not_measured_again(measured):
+def test_done_experiments_are_not_measured_again(measured):
     _, command, _, _ = measured
     result = call(*command, "-c", "h264[bitrate=400k]")
     assert result.exit_code == 0
-    assert "2 of 2 cells are done already" in result.stderr
+    assert "2 of 2 experiments are done already" in result.stderr
 
 
-def test_cells_that_cannot_be_stored_are_said_and_end_in_status_1(measured, tmp_path, monkeypatch):
+def test_experiments_that_cannot_be_stored_are_said_and_end_in_status_1(
+    measured, tmp_path, monkeypatch
+):
     def full(store, *given):
         raise DataError(
             "cannot write the run: No space left on device; make room, or write elsewhere"
@@ -111,7 +113,7 @@ def test_cells_that_cannot_be_stored_are_said_and_end_in_status_1(measured, tmp_
     result = call(*command, "-c", "raw", "--runs", tmp_path)
     assert result.exit_code == 1
     assert "No space left on device" in result.stderr
-    assert "2 of 2 cells could not be stored: make room" in result.stderr
+    assert "2 of 2 experiments could not be stored: make room" in result.stderr
 
 
 def test_a_run_that_does_not_read_is_said_and_ends_in_status_1(measured, tmp_path):

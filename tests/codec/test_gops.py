@@ -6,7 +6,7 @@ import pytest
 from vssbench.codec.formats.raw import Raw
 from vssbench.codec.spec import Codec
 from vssbench.core import registry
-from vssbench.core.errors import CellRefused
+from vssbench.core.errors import ExperimentRefused
 from vssbench.core.variant import parse_variant
 from vssbench.core.video import Given
 
@@ -68,7 +68,7 @@ def test_frames_that_come_coded_are_one_piece(patterns, tmp_path):
         clip, tmp_path, True
     )
     assert [float(frame.motion.grid.max()) for frame in gop.frames()] == [0, 1]
-    with pytest.raises(CellRefused, match="would code them twice"):
+    with pytest.raises(ExperimentRefused, match="would code them twice"):
         registry.create("codecs", parse_variant("h264")).gops(clip, tmp_path, True)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.datasets import fakes
-from vssbench.core.errors import CellRefused, DataError, UsageError
+from vssbench.core.errors import DataError, ExperimentRefused, UsageError
 from vssbench.data.given import given_frames
 from vssbench.datasets.arsegdata import ArSegData, read_motion
 
@@ -80,11 +80,11 @@ def test_frames_carry_distance_and_motion(tmp_path: Path) -> None:
     assert not key.motion.dense().any()
     np.testing.assert_array_equal(frame.motion.dense(), fakes.vectors(4) / np.float32(4))
     assert [each.motion for each in given_frames(clip, 4, motion=False)] == [None, None]
-    with pytest.raises(CellRefused, match="a GOP of 3 does not hold: use --gop 4"):
+    with pytest.raises(ExperimentRefused, match="a GOP of 3 does not hold: use --gop 4"):
         list(given_frames(clip, 3, motion=False))
-    with pytest.raises(CellRefused, match="does not begin with a keyframe"):
+    with pytest.raises(ExperimentRefused, match="does not begin with a keyframe"):
         list(given_frames(clip.part(1, 1), 4, motion=False))
-    with pytest.raises(CellRefused, match="brings no motion of its own"):
+    with pytest.raises(ExperimentRefused, match="brings no motion of its own"):
         list(given_frames(replace(clip, given=None), 4, motion=True))
 
 

@@ -23,7 +23,7 @@ from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.gmacs import count
 from vssbench.nets.resize import resize
 from vssbench.protocol import Dense
-from vssbench.run.experiment import Cell, measure
+from vssbench.run.experiment import Experiment, measure
 from vssbench.run.store import RunStore
 from vssbench.training.gradients import right_gradients
 from vssbench.training.loop import freeze
@@ -303,7 +303,7 @@ class TestMethod:
         path = tmp_path / "w.safetensors"
         save_weights(path, model, variant, patterns.classes, "patterns", {})
         coder = registry.create("codecs", Variant("raw"), gop=4)
-        cell = Cell(
+        experiment = Experiment(
             variant,
             open_weights(path),
             Variant("patterns"),
@@ -312,7 +312,7 @@ class TestMethod:
             coder,
             Dense(),
         )
-        result = measure(cell, RunStore(tmp_path / "runs"), "test")
+        result = measure(experiment, RunStore(tmp_path / "runs"), "test")
         if "motion" in model.needs:
             assert result.status == "refused"
             assert re.search(

@@ -1,4 +1,4 @@
-"""Filters and the newest run of a cell."""
+"""Filters and the newest run of an experiment."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_filter_that_finds_nothing_lists_what_there_is(make_row: MakeRow) -> N
         chosen([])
 
 
-def test_the_newest_of_each_cell_stays(make_row: MakeRow) -> None:
+def test_the_newest_of_each_experiment_stays(make_row: MakeRow) -> None:
     days = ("2026-01-03", "2026-01-01", "2026-01-02")
     rows = [make_row("A", run_id=f"a{day}", created=day, version=day) for day in days]
     rows += [make_row("A", run_id="b", created="2025-01-01", codec="hevc[gop=12,bitrate=3M]")]
@@ -83,6 +83,6 @@ def test_the_newest_of_each_cell_stays(make_row: MakeRow) -> None:
 @pytest.mark.parametrize(
     "field", ["method", "dataset", "codec", "protocol", "precision", "weights", "machine", "height"]
 )
-def test_what_is_another_cell_is_not_older(make_row: MakeRow, field: str) -> None:
+def test_what_is_another_experiment_is_not_older(make_row: MakeRow, field: str) -> None:
     rows = [make_row(created="2026-01-02"), make_row(created="2026-01-01", **{field: "other"})]
     assert newest(rows) == (rows, 0)

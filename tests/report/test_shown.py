@@ -49,10 +49,10 @@ def call(*arguments: str | Path) -> Result:
     return CliRunner().invoke(bench, [str(argument) for argument in arguments])
 
 
-def test_the_newest_run_of_a_cell_is_shown_and_the_others_are_counted(runs: Path) -> None:
+def test_the_newest_run_of_a_experiment_is_shown_and_the_others_are_counted(runs: Path) -> None:
     newest = call("table", "--runs", runs, "--format", "json")
     assert sorted(row["run_id"] for row in json.loads(newest.stdout)) == ["r0", "r2", "r3", "r4"]
-    assert "left out 1 older run of the same cells: --all shows them too" in newest.stderr
+    assert "left out 1 older run of the same experiments: --all shows them too" in newest.stderr
     everything = call("table", "--runs", runs, "--format", "json", "--all")
     assert len(json.loads(everything.stdout)) == 5
     assert "left out" not in everything.stderr

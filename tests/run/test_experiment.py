@@ -1,5 +1,5 @@
-"""A cell end to end: its numbers against a re-statement by hand, what becomes of failures, what the
-run id depends on."""
+"""An experiment end to end: its numbers against a re-statement by hand, what becomes of failures,
+what the run id depends on."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ from vssbench.report.columns import groups
 from vssbench.report.frames import results
 from vssbench.report.rows import rows
 from vssbench.report.streams import stream_title
-from vssbench.run.experiment import Cell, measure
+from vssbench.run.experiment import Experiment, measure
 from vssbench.run.store import RunStore
 from vssbench.run.stream import Stream
 from vssbench.sweep import grid
@@ -30,7 +30,7 @@ from vssbench.weights.file import open_weights, save_weights
 
 
 @pytest.fixture
-def make_cell(patterns, tmp_path):
+def make_experiment(patterns, tmp_path):
     def make(method="bisenet[width=0.125]", codec="raw", gop=4, dataset=patterns):
         torch.manual_seed(0)
         variant, codec_variant = parse_variant(method), parse_variant(codec)
@@ -39,7 +39,7 @@ def make_cell(patterns, tmp_path):
         if not path.exists():
             save_weights(path, model, variant, dataset.classes, "patterns", {})
         coder = registry.create("codecs", codec_variant, gop=gop)
-        return Cell(
+        return Experiment(
             variant,
             open_weights(path),
             parse_variant("patterns"),
@@ -52,14 +52,14 @@ def make_cell(patterns, tmp_path):
     return make
 
 
-def test_accuracy_by_hand(make_cell, patterns, tmp_path):
+def test_accuracy_by_hand(make_experiment, patterns, tmp_path):
     """Six raw frames a clip, keyframes at 0 and 4: every pixel counted in a loop over frames."""
-    cell = make_cell()
+    experiment = make_experiment()
     store = RunStore(tmp_path / "runs")
-    result = measure(cell, store, "test")
+    result = measure(experiment, store, "test")
     assert result.status == "done"
-    model = registry.create("methods", cell.method, classes=3).eval()
-    model.load_state_dict(cell.weights.tensors(), strict=False)
+    model = registry.create("methods", experiment.method, classes=3).eval()
+    model.load_state_dict(experiment.weights.tensors(), strict=False)
     counted = {d: np.zeros((3, 3), np.int64) for d in range(4)}
     for clip in patterns.clips():
         for index in range(clip.length):
@@ -87,21 +87,21 @@ def test_accuracy_by_hand(make_cell, patterns, tmp_path):
 
 
 def test_a_store_that_cannot_be_written_is_said_before_anything_is_measured(
-    make_cell, tmp_path, monkeypatch
+    make_experiment, tmp_path, monkeypatch
 ):
     (tmp_path / "file").touch()
     measured = []
     monkeypatch.setattr("vssbench.sweep.grid.measure", lambda *given: measured.append(given))
     with pytest.raises(DataError, match=r"cannot write .*runs"):
-        sweep([make_cell()], RunStore(tmp_path / "file" / "runs"), "test")
+        sweep([make_experiment()], RunStore(tmp_path / "file" / "runs"), "test")
     assert measured == []
 
 
 @pytest.mark.parametrize("room", ["for a row", "for nothing"])
-def test_a_full_disk_does_not_end_the_sweep(make_cell, tmp_path, monkeypatch, room):
-    """The arrays of the first cell find no room, and with them perhaps its failure; the second cell
-    is measured."""
-    cells, full = [make_cell(), make_cell(gop=2)], []
+def test_a_full_disk_does_not_end_the_sweep(make_experiment, tmp_path, monkeypatch, room):
+    """The arrays of the first experiment find no room, and with them perhaps its failure; the
+    second experiment is measured."""
+    experiments, full = [make_experiment(), make_experiment(gop=2)], []
 
     def savez(path, **arrays):
         if len(full) < 1:
@@ -118,7 +118,7 @@ def test_a_full_disk_does_not_end_the_sweep(make_cell, tmp_path, monkeypatch, ro
     monkeypatch.setattr(np, "savez_compressed", savez)
     monkeypatch.setattr(RunStore, "write", write_row)
     store = RunStore(tmp_path / "runs")
-    first, second = sweep(cells, store, "test")
+    first, second = sweep(experiments, store, "test")
     assert (first.status, second.status) == ("failed", "done")
     assert "No space left on device; make room" in first.reason
     stored = {run.measurement.run_id: run.measurement.status for run in store.runs()}
@@ -127,24 +127,26 @@ def test_a_full_disk_does_not_end_the_sweep(make_cell, tmp_path, monkeypatch, ro
 
 
 @pytest.mark.parametrize(("split", "stored"), [("val", "val"), (None, "")])
-def test_the_split_that_was_scored_is_stored(make_cell, patterns, tmp_path, split, stored):
+def test_the_split_that_was_scored_is_stored(make_experiment, patterns, tmp_path, split, stored):
     dataset = type(patterns)()
     dataset.split = split
     store = RunStore(tmp_path / "runs")
-    result = measure(make_cell(dataset=dataset), store, "test")
+    result = measure(make_experiment(dataset=dataset), store, "test")
     assert store.get(result.run_id).measurement.split == stored
 
 
-def test_where_the_time_went(make_cell, tmp_path):
-    result = measure(make_cell(codec="h264[bitrate=200k]"), RunStore(tmp_path / "runs"), "test")
+def test_where_the_time_went(make_experiment, tmp_path):
+    result = measure(
+        make_experiment(codec="h264[bitrate=200k]"), RunStore(tmp_path / "runs"), "test"
+    )
     assert list(result.spent) == ["setup", "codec", "network", "harness"]
     assert min(result.spent.values()) > 0
     assert sum(result.spent.values()) == pytest.approx(result.seconds)
 
 
-def test_the_environment_is_stored(make_cell, tmp_path):
+def test_the_environment_is_stored(make_experiment, tmp_path):
     store = RunStore(tmp_path / "runs")
-    found = store.get(measure(make_cell(), store, "test").run_id).environment
+    found = store.get(measure(make_experiment(), store, "test").run_id).environment
     assert {
         "cpu",
         "flags",
@@ -169,24 +171,24 @@ def _forth_and_back(clip, frames):
     )
 
 
-def test_memory_does_not_grow_with_the_clip(make_cell, patterns, tmp_path):
+def test_memory_does_not_grow_with_the_clip(make_experiment, patterns, tmp_path):
     """270 frames more take 5 MB as images; a few numbers of each are kept."""
     peaks = []
     for frames in (30, 300):
-        cell = make_cell(codec="h264[bitrate=200k]", gop=12)
-        cell.dataset.__dict__["scored_clips"] = [_forth_and_back(patterns.clips()[0], frames)]
+        experiment = make_experiment(codec="h264[bitrate=200k]", gop=12)
+        experiment.dataset.__dict__["scored_clips"] = [_forth_and_back(patterns.clips()[0], frames)]
         tracemalloc.start()
-        result = measure(cell, RunStore(tmp_path / "runs"), "test")
+        result = measure(experiment, RunStore(tmp_path / "runs"), "test")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert (result.status, result.frames) == ("done", frames), result.reason
     assert peaks[1] - peaks[0] < 1_000_000
 
 
-def test_measured_bitrate_and_times(make_cell, tmp_path):
+def test_measured_bitrate_and_times(make_experiment, tmp_path):
     store = RunStore(tmp_path / "runs")
     result = measure(
-        make_cell("arseg[backbone=bise18,width=0.125]", "h264[bitrate=200k]"), store, "test"
+        make_experiment("arseg[backbone=bise18,width=0.125]", "h264[bitrate=200k]"), store, "test"
     )
     assert result.bitrate_kbps > 20
     latency = store.get(result.run_id).latency
@@ -195,9 +197,9 @@ def test_measured_bitrate_and_times(make_cell, tmp_path):
     assert latency.motion_ms[~latency.key].min() > 0
 
 
-def test_a_failing_cell_is_a_row_and_the_others_are_kept(make_cell, patterns, tmp_path):
-    good = make_cell()
-    broken = make_cell(gop=5)
+def test_a_failing_experiment_is_a_row_and_the_others_are_kept(make_experiment, patterns, tmp_path):
+    good = make_experiment()
+    broken = make_experiment(gop=5)
     clips = list(patterns.clips())
 
     def unreadable(index):
@@ -221,39 +223,43 @@ def test_a_failing_cell_is_a_row_and_the_others_are_kept(make_cell, patterns, tm
 
 
 @pytest.mark.parametrize("value", [1e30, 3e38])
-def test_logits_that_are_not_finite_fail_the_cell(make_cell, tmp_path, value):
+def test_logits_that_are_not_finite_fail_the_experiment(make_experiment, tmp_path, value):
     """The largest of NaN is class 0, which would be scored as if the network had said so.
 
     The weights are finite (others are refused when they are read), and what comes of them is not.
     """
-    cell = make_cell()
-    model = registry.create("methods", cell.method, classes=3)
+    experiment = make_experiment()
+    model = registry.create("methods", experiment.method, classes=3)
     for parameter in model.parameters():
         parameter.data.fill_(value)
     path = tmp_path / "broken.safetensors"
-    save_weights(path, model, cell.method, cell.dataset.classes, "patterns", {})
-    cell = replace(cell, weights=open_weights(path))
+    save_weights(path, model, experiment.method, experiment.dataset.classes, "patterns", {})
+    experiment = replace(experiment, weights=open_weights(path))
     store = RunStore(tmp_path / "runs")
-    result = measure(cell, store, "test")
+    result = measure(experiment, store, "test")
     assert result.status == "failed"
     assert "frame 0 of 'pattern0': 18432 of 18432 logits of BiSeNet18" in result.reason
     assert "are not finite" in result.reason
-    assert store.get(cell.run_id).confusion is None
+    assert store.get(experiment.run_id).confusion is None
 
 
-def test_the_run_id_is_that_of_what_changes_the_numbers(make_cell):
-    assert make_cell().run_id == make_cell().run_id
+def test_the_run_id_is_that_of_what_changes_the_numbers(make_experiment):
+    assert make_experiment().run_id == make_experiment().run_id
     different = {
-        cell.run_id
-        for cell in (make_cell(), make_cell(gop=6), make_cell("bisenet[width=0.125,scale=0.5]"))
+        experiment.run_id
+        for experiment in (
+            make_experiment(),
+            make_experiment(gop=6),
+            make_experiment("bisenet[width=0.125,scale=0.5]"),
+        )
     }
     assert len(different) == 3
-    cell = make_cell()
-    cell.precision = "bf16"
-    assert cell.run_id != make_cell().run_id
+    experiment = make_experiment()
+    experiment.precision = "bf16"
+    assert experiment.run_id != make_experiment().run_id
 
 
-def test_the_stream_passes_the_reference_on(make_cell):
+def test_the_stream_passes_the_reference_on(make_experiment):
     """A non-keyframe sees the reference of the last keyframe, and warm-up leaves nothing behind."""
     seen = []
 
@@ -273,16 +279,16 @@ def test_the_stream_passes_the_reference_on(make_cell):
     assert seen[-2:] == [pytest.approx(0.2), pytest.approx(0.8)]
 
 
-def test_the_stream_of_a_run_is_recorded(make_cell, tmp_path):
+def test_the_stream_of_a_run_is_recorded(make_experiment, tmp_path):
     """Bits, types and quality of every frame; the field's numbers where the method read one."""
     store = RunStore(tmp_path / "runs")
     result = measure(
-        make_cell("arseg[backbone=bise18,width=0.125]", "h264[bitrate=200k]"), store, "test"
+        make_experiment("arseg[backbone=bise18,width=0.125]", "h264[bitrate=200k]"), store, "test"
     )
     assert result.status == "done", result.reason
     record = store.get(result.run_id).stream
     assert bytes(record.types).decode() == "IPPPIP" * 2
-    seconds = sum(clip.length / clip.fps for clip in make_cell().dataset.scored_clips)
+    seconds = sum(clip.length / clip.fps for clip in make_experiment().dataset.scored_clips)
     assert result.bitrate_kbps == pytest.approx(record.bits.sum() / seconds / 1000)
     assert result.psnr_db == pytest.approx(-10 * np.log10(np.mean(10 ** (-record.psnr_db / 10))))
     assert 15 < result.psnr_db < 60
@@ -294,9 +300,9 @@ def test_the_stream_of_a_run_is_recorded(make_cell, tmp_path):
     assert (result.codec_name, result.codec_rate) == ("H.264", "200 kb/s")
 
 
-def test_without_a_codec_nothing_is_lost_and_no_field_is_read(make_cell, tmp_path):
+def test_without_a_codec_nothing_is_lost_and_no_field_is_read(make_experiment, tmp_path):
     store = RunStore(tmp_path / "runs")
-    result = measure(make_cell(), store, "test")
+    result = measure(make_experiment(), store, "test")
     record = store.get(result.run_id).stream
     assert np.isinf(record.psnr_db).all()
     assert np.isnan(record.warp_error).all()
@@ -320,24 +326,24 @@ def frames_given(length):
 
 
 @pytest.mark.parametrize("codec", ["raw", "h264[bitrate=200k]"])
-def test_stills_have_no_rate(make_cell, stills, tmp_path, codec):
+def test_stills_have_no_rate(make_experiment, stills, tmp_path, codec):
     store = RunStore(tmp_path / "runs")
-    result = measure(make_cell(codec=codec, dataset=stills), store, "test")
+    result = measure(make_experiment(codec=codec, dataset=stills), store, "test")
     assert (result.status, result.bitrate_kbps) == ("done", None)
     (row,) = rows([store.get(result.run_id)])
     assert "kbit/s" not in stream_title([row])
 
 
-def test_the_rate_is_that_of_the_clips_that_are_video(make_cell, patterns, tmp_path):
+def test_the_rate_is_that_of_the_clips_that_are_video(make_experiment, patterns, tmp_path):
     dataset = in_the_first_clip(patterns, length=1)
-    result = measure(make_cell(dataset=dataset), RunStore(tmp_path / "runs"), "test")
+    result = measure(make_experiment(dataset=dataset), RunStore(tmp_path / "runs"), "test")
     assert result.frames == 7
     assert result.bitrate_kbps == pytest.approx(24 * 64 * 96 * 15 / 1000)
 
 
 @pytest.mark.parametrize("codec", ["raw", "raw[motion=given]"])
 def test_frames_that_come_coded_have_no_known_rate_and_are_named(
-    make_cell, patterns, tmp_path, codec
+    make_experiment, patterns, tmp_path, codec
 ):
     """Their size is not known, which is not 0; what coded them stands in the codec's place."""
     patterns.count = 1
@@ -348,7 +354,7 @@ def test_frames_that_come_coded_have_no_known_rate_and_are_named(
             return [replace(clip, length=3, given=frames_given(3))]
 
     store = RunStore(tmp_path / "runs")
-    result = measure(make_cell(codec=codec, dataset=Coded()), store, "test")
+    result = measure(make_experiment(codec=codec, dataset=Coded()), store, "test")
     assert (result.status, result.bitrate_kbps) == ("done", None)
     (row,) = rows([store.get(result.run_id)])
     assert stream_title([row]).startswith("given frames (another's files)")
@@ -356,16 +362,16 @@ def test_frames_that_come_coded_have_no_known_rate_and_are_named(
     assert results(store.root, "frame")["bits"].isna().all()
 
 
-def test_one_clip_of_unknown_size_makes_the_rate_unknown(make_cell, patterns, tmp_path):
+def test_one_clip_of_unknown_size_makes_the_rate_unknown(make_experiment, patterns, tmp_path):
     dataset = in_the_first_clip(patterns, length=3, given=frames_given(3))
-    result = measure(make_cell(dataset=dataset), RunStore(tmp_path / "runs"), "test")
+    result = measure(make_experiment(dataset=dataset), RunStore(tmp_path / "runs"), "test")
     assert (result.status, result.bitrate_kbps) == ("done", None)
 
 
 @pytest.fixture
-def measured(make_cell, patterns, tmp_path):
-    """``measured(*meters)``: a cell over clips whose exact motion is known, (2, 1) pixels a frame,
-    and the store."""
+def measured(make_experiment, patterns, tmp_path):
+    """``measured(*meters)``: an experiment over clips whose exact motion is known, (2, 1) pixels
+    a frame, and the store."""
 
     class Known(type(patterns)):
         def clips(self):
@@ -378,8 +384,8 @@ def measured(make_cell, patterns, tmp_path):
     store = RunStore(tmp_path / "runs")
 
     def run(*meters, **given):
-        cell = make_cell(dataset=Known(frames=9, clips=2))
-        return replace(cell, measures=meters, **given), store
+        experiment = make_experiment(dataset=Known(frames=9, clips=2))
+        return replace(experiment, measures=meters, **given), store
 
     return run
 
@@ -387,7 +393,7 @@ def measured(make_cell, patterns, tmp_path):
 def test_meters_see_every_frame(measured):
     """TC of two clips by hand from the run's own predictions, and where outlines and windows were
     counted."""
-    cell, store = measured("boundary", "consistency")
+    experiment, store = measured("boundary", "consistency")
     predictions = []
     segment = Stream.segment
 
@@ -397,7 +403,7 @@ def test_meters_see_every_frame(measured):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Stream, "segment", watched)
-        result = measure(cell, store, "test")
+        result = measure(experiment, store, "test")
     assert result.status == "done", result.reason
     run = store.get(result.run_id)
     assert run.measures == ("boundary", "consistency")
@@ -422,13 +428,13 @@ def test_meters_are_measured_once_and_kept(measured):
         (("boundary",), ("boundary",)),
         (("consistency",), ("boundary", "consistency")),
     ):
-        cell, store = measured(*asked)
-        sweep([cell], store, "test")
-        assert store.get(cell.run_id).measures == expected
-    written = (store.get(cell.run_id).path / "result.json").stat().st_ino
+        experiment, store = measured(*asked)
+        sweep([experiment], store, "test")
+        assert store.get(experiment.run_id).measures == expected
+    written = (store.get(experiment.run_id).path / "result.json").stat().st_ino
     for asked in ((), ("boundary",), ("boundary", "consistency")):
         sweep([measured(*asked)[0]], store, "test")
-    assert (store.get(cell.run_id).path / "result.json").stat().st_ino == written
+    assert (store.get(experiment.run_id).path / "result.json").stat().st_ino == written
 
 
 def test_the_same_experiment_is_measured_once_with_all_meters_asked_for(
@@ -436,35 +442,39 @@ def test_the_same_experiment_is_measured_once_with_all_meters_asked_for(
 ):
     seen = []
 
-    def watched(cell, *given):
-        seen.append(cell.measures)
-        return measure(cell, *given)
+    def watched(experiment, *given):
+        seen.append(experiment.measures)
+        return measure(experiment, *given)
 
     monkeypatch.setattr(grid, "measure", watched)
-    cells = [measured(*asked)[0] for asked in ((), ("consistency",), ("boundary",), ())]
-    cells[2].method = parse_variant("bisenet[scale=1,width=0.125]")  # the same, typed otherwise
+    experiments = [measured(*asked)[0] for asked in ((), ("consistency",), ("boundary",), ())]
+    experiments[2].method = parse_variant(
+        "bisenet[scale=1,width=0.125]"
+    )  # the same, typed otherwise
     store = measured()[1]
-    assert [result.run_id for result in sweep(cells, store, "test")] == [cells[0].run_id]
+    assert [result.run_id for result in sweep(experiments, store, "test")] == [
+        experiments[0].run_id
+    ]
     assert seen == [("boundary", "consistency")]
-    assert store.get(cells[0].run_id).measures == ("boundary", "consistency")
-    assert "3 of 4 cells are the same as others" in capsys.readouterr().err
+    assert store.get(experiments[0].run_id).measures == ("boundary", "consistency")
+    assert "3 of 4 experiments are the same as others" in capsys.readouterr().err
 
 
 def test_consistency_needs_neighbouring_frames(measured):
-    cell, store = measured("consistency", protocol=EveryDistance("label"))
-    result = measure(cell, store, "test")
+    experiment, store = measured("consistency", protocol=EveryDistance("label"))
+    result = measure(experiment, store, "test")
     assert (result.status, "take --protocol dense" in result.reason) == ("refused", True)
-    cell, store = measured("boundary", protocol=EveryDistance("label"))
-    assert measure(cell, store, "test").status == "done"
+    experiment, store = measured("boundary", protocol=EveryDistance("label"))
+    assert measure(experiment, store, "test").status == "done"
 
 
 def test_what_is_refused_later_loses_nothing(measured):
-    cell, store = measured("boundary", protocol=EveryDistance("label"))
-    assert measure(cell, store, "test").status == "done"
-    more = replace(cell, measures=("boundary", "consistency"))
-    assert more.run_id == cell.run_id
+    experiment, store = measured("boundary", protocol=EveryDistance("label"))
+    assert measure(experiment, store, "test").status == "done"
+    more = replace(experiment, measures=("boundary", "consistency"))
+    assert more.run_id == experiment.run_id
     assert measure(more, store, "test").status == "refused"
-    run = store.get(cell.run_id)
+    run = store.get(experiment.run_id)
     assert (run.measurement.status, run.measures, run.confusion is not None) == (
         "done",
         ("boundary",),
@@ -473,17 +483,17 @@ def test_what_is_refused_later_loses_nothing(measured):
 
 
 def test_consistency_needs_labels_of_the_frames_size(measured):
-    cell, store = measured("consistency")
+    experiment, store = measured("consistency")
     clips = [
         replace(clip, label=lambda index: np.zeros((8, 8), np.uint8))
-        for clip in cell.dataset.clips()
+        for clip in experiment.dataset.clips()
     ]
-    cell.dataset.__dict__["scored_clips"] = clips
-    result = measure(cell, store, "test")
+    experiment.dataset.__dict__["scored_clips"] = clips
+    result = measure(experiment, store, "test")
     assert (result.status, "labels of 8x8" in result.reason) == ("refused", True)
 
 
-def test_a_method_that_asks_for_residuals_gets_them(make_cell, patterns):
+def test_a_method_that_asks_for_residuals_gets_them(make_experiment, patterns):
     """The residual is the frame minus the warp of its reference, as parts of 255; a keyframe has
     none."""
     seen = []
@@ -495,10 +505,10 @@ def test_a_method_that_asks_for_residuals_gets_them(make_cell, patterns):
             seen.append(residual)
             return super().keyframe(image)[0]
 
-    cell = make_cell(codec="h264[bitrate=200k]")
+    experiment = make_experiment(codec="h264[bitrate=200k]")
     stream = Stream(Probe(3, width=0.125).eval(), "cpu", "fp32")
     clip = patterns.clips()[0]
-    for frame in cell.codec.frames(clip, motion=False, residual=True):
+    for frame in experiment.codec.frames(clip, motion=False, residual=True):
         assert (frame.residual is None) == (frame.distance == 0)
         stream.segment(frame)
         if frame.distance:
@@ -511,12 +521,14 @@ def test_a_method_that_asks_for_residuals_gets_them(make_cell, patterns):
 @pytest.mark.parametrize(
     ("frames", "gop", "priced"), [(1, 4, 1), (2, 4, 2), (6, 4, 4), (6, 12, 6), (1, 1, 1)]
 )
-def test_a_gop_is_priced_as_far_as_it_was_seen(make_cell, patterns, tmp_path, frames, gop, priced):
+def test_a_gop_is_priced_as_far_as_it_was_seen(
+    make_experiment, patterns, tmp_path, frames, gop, priced
+):
     """`copy` equals its network on stills, and costs the same; in clips of two frames, half."""
     dataset = type(patterns)(frames=frames)
-    cell = make_cell("copy[network=bisenet,width=0.125]", gop=gop, dataset=dataset)
+    experiment = make_experiment("copy[network=bisenet,width=0.125]", gop=gop, dataset=dataset)
     store = RunStore(tmp_path / "runs")
-    result = measure(cell, store, "test")
+    result = measure(experiment, store, "test")
     assert result.status == "done", result.reason
     assert result.gmacs_nonkey == 0 < result.gmacs_key
     assert result.gmacs_gop == pytest.approx(result.gmacs_key / priced)
@@ -527,13 +539,13 @@ def test_a_gop_is_priced_as_far_as_it_was_seen(make_cell, patterns, tmp_path, fr
     assert ("keyframes alone" in groups([row])[0].title) == alone
 
 
-def test_labels_on_keyframes_alone_are_priced_as_such(make_cell, tmp_path):
+def test_labels_on_keyframes_alone_are_priced_as_such(make_experiment, tmp_path):
     """Frames between keyframes are run but not scored: they are not paid for."""
-    cell = make_cell("copy[network=bisenet,width=0.125]")
-    cell.dataset.__dict__["scored_clips"] = [
-        replace(clip, label=partial(_at_keyframes, clip)) for clip in cell.dataset.clips()
+    experiment = make_experiment("copy[network=bisenet,width=0.125]")
+    experiment.dataset.__dict__["scored_clips"] = [
+        replace(clip, label=partial(_at_keyframes, clip)) for clip in experiment.dataset.clips()
     ]
-    result = measure(cell, RunStore(tmp_path / "runs"), "test")
+    result = measure(experiment, RunStore(tmp_path / "runs"), "test")
     assert result.status == "done", result.reason
     assert result.gmacs_gop == result.gmacs_key
     assert "keyframes alone are scored" in result.remarks[0]
@@ -544,16 +556,16 @@ def _at_keyframes(clip, index):
 
 
 def test_clips_of_several_sizes_are_counted_each_and_averaged_by_frames(
-    make_cell, patterns, tmp_path
+    make_experiment, patterns, tmp_path
 ):
     kind = type(patterns)
     clips = [*kind(frames=6, clips=1).clips(), *kind(frames=2, height=96, width=128).clips()]
-    cell = make_cell("copy[network=bisenet,width=0.125]", gop=2)
-    cell.dataset.__dict__["scored_clips"] = clips
+    experiment = make_experiment("copy[network=bisenet,width=0.125]", gop=2)
+    experiment.dataset.__dict__["scored_clips"] = clips
     store = RunStore(tmp_path / "runs")
-    result = measure(cell, store, "test")
+    result = measure(experiment, store, "test")
     assert result.status == "done", result.reason
-    small, large = (count(cell.method, 3, *size) for size in ((64, 96), (96, 128)))
+    small, large = (count(experiment.method, 3, *size) for size in ((64, 96), (96, 128)))
     assert result.gmacs_key == pytest.approx((6 * small.gmacs_key + 4 * large.gmacs_key) / 10)
     assert result.gmacs_gop == pytest.approx(result.gmacs_key / 2)
     assert (result.height, result.width) == (0, 0)
@@ -562,15 +574,15 @@ def test_clips_of_several_sizes_are_counted_each_and_averaged_by_frames(
     assert "2 frame sizes, 64x96 to 96x128: GMACs are counted at each clip's" in row["remarks"][0]
 
 
-def test_the_groups_of_clips_are_stored_with_the_run(make_cell, patterns, tmp_path):
-    cell = make_cell()
+def test_the_groups_of_clips_are_stored_with_the_run(make_experiment, patterns, tmp_path):
+    experiment = make_experiment()
     clips = type(patterns)(frames=2, clips=3).clips()
     assert [clip.part(0, 1).group for clip in clips] == ["pattern0", "pattern1", "pattern2"]
     drives = ("north", "south", "north")
-    cell.dataset.__dict__["scored_clips"] = [
+    experiment.dataset.__dict__["scored_clips"] = [
         replace(clip, group=drive) for clip, drive in zip(clips, drives, strict=True)
     ]
     store = RunStore(tmp_path / "runs")
-    measure(cell, store, "test")
+    measure(experiment, store, "test")
     (run,) = store.runs()
     assert run.confusion.groups.tolist() == [0, 0, 1, 1, 0, 0]

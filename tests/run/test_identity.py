@@ -18,7 +18,7 @@ from vssbench.core.registry import Plugin
 from vssbench.core.variant import parse_variant
 from vssbench.protocol import Dense
 from vssbench.run import identity
-from vssbench.run.experiment import Cell, measure
+from vssbench.run.experiment import Experiment, measure
 from vssbench.run.identity import AFTERWARDS, PACKAGES, origins, requirements, source_digest
 from vssbench.run.store import RunStore, run_id
 from vssbench.weights.file import open_weights, save_weights, weights_name
@@ -167,8 +167,8 @@ def test_all_that_a_run_imports_is_known():
 
 
 @pytest.fixture
-def make_cell(patterns, tmp_path):
-    """``make_cell(method, codec)``: a cell with random weights."""
+def make_experiment(patterns, tmp_path):
+    """``make_experiment(method, codec)``: an experiment with random weights."""
 
     def make(method="bisenet[width=0.125]", codec="raw", **statistics):
         variant, coded = parse_variant(method), parse_variant(codec)
@@ -180,7 +180,7 @@ def make_cell(patterns, tmp_path):
             for name, value in statistics.items():
                 getattr(model, name).fill_(value)
             save_weights(path, model, own, patterns.classes, "patterns", {})
-        return Cell(
+        return Experiment(
             variant,
             open_weights(path),
             parse_variant("patterns"),
@@ -193,22 +193,22 @@ def make_cell(patterns, tmp_path):
     return make
 
 
-def test_normalisation_classes_and_settings_count(make_cell, patterns):
-    cell = make_cell()
-    assert make_cell().run_id == cell.run_id
+def test_normalisation_classes_and_settings_count(make_experiment, patterns):
+    experiment = make_experiment()
+    assert make_experiment().run_id == experiment.run_id
     renamed = type(patterns)()
     renamed.classes = ("ground", "blue", "red")
     others = [
-        make_cell(mean=0.4),
-        make_cell(std=0.4),
-        make_cell("bisenet[width=0.125,scale=0.5]"),
-        make_cell(codec="h264"),
-        replace(cell, dataset=renamed),
-        replace(cell, precision="bf16"),
-        replace(cell, seed=1),
+        make_experiment(mean=0.4),
+        make_experiment(std=0.4),
+        make_experiment("bisenet[width=0.125,scale=0.5]"),
+        make_experiment(codec="h264"),
+        replace(experiment, dataset=renamed),
+        replace(experiment, precision="bf16"),
+        replace(experiment, seed=1),
     ]
-    assert len({cell.run_id, *(other.run_id for other in others)}) == len(others) + 1
-    assert replace(cell, measures=("boundary",)).run_id == cell.run_id
+    assert len({experiment.run_id, *(other.run_id for other in others)}) == len(others) + 1
+    assert replace(experiment, measures=("boundary",)).run_id == experiment.run_id
 
 
 def _forget():
@@ -217,27 +217,29 @@ def _forget():
         each.forget()
 
 
-def test_compiled_kernels_count(make_cell, monkeypatch):
-    cell = make_cell()
+def test_compiled_kernels_count(make_experiment, monkeypatch):
+    experiment = make_experiment()
     usable = {"networks": native.available(), "video": native.video_kernels() is not None}
     if not any(usable.values()):
         pytest.skip("no C compiler here")
     with monkeypatch.context() as patch:
         patch.setenv("VSSBENCH_NATIVE", "0")
         _forget()
-        without = make_cell()
+        without = make_experiment()
         assert without.identity["kernels"] == {"networks": False, "video": False}
     _forget()
-    assert cell.identity["kernels"] == usable
-    assert without.run_id != cell.run_id
+    assert experiment.identity["kernels"] == usable
+    assert without.run_id != experiment.run_id
 
 
-def test_the_library_that_reads_motion_counts_where_motion_is_needed(make_cell, monkeypatch):
+def test_the_library_that_reads_motion_counts_where_motion_is_needed(make_experiment, monkeypatch):
     """The build of libde265 for HEVC's vectors, OpenCV for estimated ones; not for a method that
     reads none."""
 
     def ids(method):
-        return [make_cell(method, codec).run_id for codec in ("hevc", "h264[motion=estimated]")]
+        return [
+            make_experiment(method, codec).run_id for codec in ("hevc", "h264[motion=estimated]")
+        ]
 
     needy, still = "arseg[backbone=bise18,width=0.125]", "bisenet[width=0.125]"
     before = ids(needy), ids(still)
@@ -338,9 +340,9 @@ def test_plug_ins_are_named_with_their_distribution(installed):
     }  # fmt: skip
 
 
-def test_the_environment_names_every_plug_in(make_cell, tmp_path):
+def test_the_environment_names_every_plug_in(make_experiment, tmp_path):
     store = RunStore(tmp_path / "runs")
-    result = measure(make_cell("copy[network=bisenet,width=0.125]"), store, "test")
+    result = measure(make_experiment("copy[network=bisenet,width=0.125]"), store, "test")
     stored = json.loads((store.root / result.run_id / "environment.json").read_text())
     named = {(each["kind"], each["name"]): each["distribution"] for each in stored["plugins"]}
     assert named[("methods", "copy")] == "vssbench"
@@ -348,10 +350,10 @@ def test_the_environment_names_every_plug_in(make_cell, tmp_path):
     assert result.version.startswith(f"{identity.__version__}+")
 
 
-def test_results_of_another_identity_stay_readable(make_cell, tmp_path):
+def test_results_of_another_identity_stay_readable(make_experiment, tmp_path):
     """An id is a name: nothing is computed anew of what is stored under it."""
     store = RunStore(tmp_path / "runs")
-    result = measure(make_cell(), store, "test")
+    result = measure(make_experiment(), store, "test")
     run = store.get(result.run_id)
     old = run.measurement.model_copy(update={"run_id": run_id({"before": 1}), "version": "0.0.1"})
     store.write(old, run.confusion, run.latency, {}, "")

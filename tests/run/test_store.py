@@ -207,8 +207,8 @@ def test_no_meter_of_many_writers_at_once_is_lost(tmp_path: Path) -> None:
 
 
 def replace_many(root: str, number: int) -> None:
-    """One of several processes that measure the same two cells again and again. At the top level
-    for spawn."""
+    """One of several processes that measure the same two experiments again and again. At the
+    top level for spawn."""
     store = RunStore(Path(root))
     for _ in range(ROUNDS):
         for name in ("first", "second"):

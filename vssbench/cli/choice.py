@@ -36,7 +36,7 @@ _OPTIONS = (
         "--all",
         "older",
         is_flag=True,
-        help="Older runs of the same cells too, not the newest alone.",
+        help="Older runs of the same experiments too, not the newest alone.",
     ),
 )
 
@@ -82,7 +82,5 @@ def chosen_rows(runs: Path, choice: Choice) -> tuple[list[Row], str]:
         return found, ""
     kept, count = newest(found)
     noun = "run" if count == 1 else "runs"
-    return (
-        kept,
-        f"left out {count} older {noun} of the same cells: --all shows them too" if count else "",
-    )
+    said = f"left out {count} older {noun} of the same experiments: --all shows them too"
+    return kept, said if count else ""

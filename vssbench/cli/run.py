@@ -65,7 +65,7 @@ def run(
         python bench.py run -m pspnet -m 'arseg[scale=0.5]' -d camvid --data-root ~/CamVid
             -c 'h264[bitrate=1M]' -c 'h264[bitrate=300k]' --gop 12
 
-    Exit status: 0 if every cell was measured, 1 if one failed, was refused or does not
+    Exit status: 0 if every experiment was measured, 1 if one failed, was refused or does not
     read (the others are kept), 2 for bad input.
     """
     from dataclasses import replace
@@ -88,9 +88,9 @@ def run(
     for text in datasets or (DEFAULT_DATASET,):
         variant = parse_variant(text)
         opened.append((variant, open_dataset(variant, data_root)))
-    cells = plan(grid, opened, runs / ".cache")
+    experiments = plan(grid, opened, runs / ".cache")
     store = RunStore(runs)
-    measurements = sweep(cells, store, typed_command(), force)
+    measurements = sweep(experiments, store, typed_command(), force)
     found = []
     for measurement in measurements:
         with suppress(DataError):  # a full disk
@@ -100,8 +100,8 @@ def run(
         print_table(terminal(shown))
     if len(found) < len(measurements):
         messages().print(
-            f"{len(measurements) - len(found)} of {len(measurements)} cells could not be stored: "
-            "make room"
+            f"{len(measurements) - len(found)} of {len(measurements)} experiments could not be "
+            "stored: make room"
         )
     messages().print(
         f"wrote {len(found)} runs to {runs}/ (`bench.py table --runs {runs}` shows all that are "

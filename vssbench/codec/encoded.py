@@ -22,7 +22,7 @@ from vssbench.codec.spec import Codec, check_gop, check_motion
 from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.codec.vectors.proof import prove
 from vssbench.codec.vectors.reader import VectorReader
-from vssbench.core.errors import CellRefused, DataError, MotionUnavailable, UsageError
+from vssbench.core.errors import DataError, ExperimentRefused, MotionUnavailable, UsageError
 from vssbench.core.video import Clip, Frame
 
 #: ``fps`` that stands for the clip's own
@@ -170,7 +170,7 @@ class EncodedCodec(Codec):
 
     def _check(self, clip: Clip) -> None:
         if clip.given is not None:
-            raise CellRefused(
+            raise ExperimentRefused(
                 f"the frames of {clip.name!r} come coded ({clip.given.coding}): {self.title} would "
                 "code them twice; use raw, or raw[motion=given] for their motion"
             )

@@ -19,11 +19,11 @@ class WeightsError(VssbenchError):
     """Weights that are missing, unreadable or made for another network."""
 
 
-class CellRefused(VssbenchError):
+class ExperimentRefused(VssbenchError):
     """A method needs something that this dataset or codec cannot give (motion vectors, a
     neighbouring frame)."""
 
 
-class MotionUnavailable(CellRefused):
+class MotionUnavailable(ExperimentRefused):
     """Motion vectors that cannot be had here, or not be trusted: a library is missing, a decoder is
     of another build."""

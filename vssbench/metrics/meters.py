@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from vssbench.core.errors import CellRefused, UsageError
+from vssbench.core.errors import ExperimentRefused, UsageError
 from vssbench.core.video import Clip, LabelMap
 from vssbench.metrics.boundary import BoundaryMeter
 from vssbench.metrics.consistency import ConsistencyMeter
@@ -29,11 +29,11 @@ def named(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def check(names: Sequence[str], protocol: Protocol, clips: Sequence[Clip]) -> None:
-    """Raises CellRefused where a protocol or a dataset does not give what a meter counts."""
+    """Raises ExperimentRefused where a protocol or a dataset does not give what a meter counts."""
     if CONSISTENCY not in names:
         return
     if not protocol.continuous:
-        raise CellRefused(
+        raise ExperimentRefused(
             "consistency compares neighbouring frames of one stream, and the protocol "
             f"{protocol.name} predicts one frame of each encoding: take --protocol dense, or leave "
             "--measure consistency out"
@@ -41,7 +41,7 @@ def check(names: Sequence[str], protocol: Protocol, clips: Sequence[Clip]) -> No
     for clip in clips:
         label = next((clip.label(index) for index in clip.labelled_frames()[:1]), None)
         if label is not None and label.shape != (clip.height, clip.width):
-            raise CellRefused(
+            raise ExperimentRefused(
                 f"consistency follows pixels from frame to frame, and {clip.name} has frames of "
                 f"{clip.height}x{clip.width} with labels of {label.shape[0]}x{label.shape[1]}: "
                 "take frames and labels of one size, by a parameter of the dataset where it has one"

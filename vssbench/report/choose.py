@@ -1,4 +1,4 @@
-"""Which of the stored runs are shown: those asked for, and of each cell the newest."""
+"""Which of the stored runs are shown: those asked for, and of each experiment the newest."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from vssbench.core.variant import Variant, parse_variant
 from vssbench.report.rows import Row, require
 from vssbench.report.streams import codec_key
 
-#: what makes two runs the same cell; they may still differ in code, library versions and the time
-#: of day
-_CELL = (
+#: what makes two runs the same experiment; they may still differ in code, library versions and the
+#: time of day
+_SAME = (
     "method",
     "dataset",
     "data",
@@ -72,12 +72,12 @@ def matches(text: str, variant: str) -> bool:
 
 
 def newest(rows: Sequence[Row]) -> tuple[list[Row], int]:
-    """The newest run of each cell, in the order given, and how many older ones there were."""
+    """The newest run of each experiment, in the order given, and how many older ones there were."""
     latest: dict[str, int] = {}
     for place, row in enumerate(rows):
-        cell = _cell(row)
-        if cell not in latest or _age(rows[latest[cell]]) < _age(row):
-            latest[cell] = place
+        experiment = _experiment(row)
+        if experiment not in latest or _age(rows[latest[experiment]]) < _age(row):
+            latest[experiment] = place
     return [rows[place] for place in sorted(latest.values())], len(rows) - len(latest)
 
 
@@ -85,9 +85,9 @@ def _age(row: Row) -> tuple[str, str]:
     return row["created"], row["run_id"]
 
 
-def _cell(row: Row) -> str:
+def _experiment(row: Row) -> str:
     return json.dumps(
-        [[str(row[name]) for name in _CELL], codec_key(row), row["protocol_details"]],
+        [[str(row[name]) for name in _SAME], codec_key(row), row["protocol_details"]],
         sort_keys=True,
     )
 

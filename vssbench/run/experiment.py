@@ -1,5 +1,5 @@
-"""One cell of a comparison: method x dataset x codec x protocol. Runs it frame by frame and returns
-a Measurement."""
+"""One experiment of a comparison: method x dataset x codec x protocol. Runs it frame by frame and
+returns a Measurement."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vssbench.codec.spec import Codec
 from vssbench.core import registry
 from vssbench.core.allocator import keep_freed_memory
 from vssbench.core.dataset import Dataset
-from vssbench.core.errors import CellRefused, DataError
+from vssbench.core.errors import DataError, ExperimentRefused
 from vssbench.core.machine import describe_environment, describe_machine
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import Variant
@@ -50,8 +50,8 @@ FRAMES_AHEAD = 4
 
 
 @dataclass
-class Cell:
-    """A measurement to be made: method, dataset, codec and protocol.
+class Experiment:
+    """An experiment to be measured: method, dataset, codec and protocol.
 
     The variants are as typed; the objects were made from them.
     """
@@ -126,7 +126,7 @@ class Cell:
         return meta_model(self.method, len(self.dataset.classes)).needs
 
     def environment(self) -> dict[str, Any]:
-        """Describe what the cell is measured with, for the record: machine and plug-ins."""
+        """Describe what the experiment is measured with, for the record: machine and plug-ins."""
         return {**describe_environment(self.device), "plugins": origins(self.plugins)}
 
     def frames(self) -> int:
@@ -140,25 +140,28 @@ class Cell:
 
 
 def measure(
-    cell: Cell, store: RunStore, command: str, advance: Callable[[], None] = lambda: None
+    experiment: Experiment,
+    store: RunStore,
+    command: str,
+    advance: Callable[[], None] = lambda: None,
 ) -> Measurement:
-    """Run a cell and store it, whatever comes of it: a cell that fails is a row too, with its
+    """Run an experiment and store it, whatever comes of it: one that fails is a row too, with its
     reason.
 
-    ``advance`` is called once a frame. KeyboardInterrupt passes through: an interrupted cell leaves
-    nothing behind.
+    ``advance`` is called once a frame. KeyboardInterrupt passes through: an interrupted experiment
+    leaves nothing behind.
     """
     started = time.perf_counter()
-    base = _base(cell, command)
+    base = _base(experiment, command)
     try:
-        recorder, meters, numbers = _run(cell, started, advance)
-    except CellRefused as error:
+        recorder, meters, numbers = _run(experiment, started, advance)
+    except ExperimentRefused as error:
         measurement = Measurement(
             **base, status="refused", reason=str(error), seconds=time.perf_counter() - started
         )
-        _store_failure(cell, store, measurement, str(error))
+        _store_failure(experiment, store, measurement, str(error))
         return measurement
-    except Exception as error:  # the sweep goes on with the other cells; the row says what happened
+    except Exception as error:  # the sweep goes on with the others; the row says what happened
         reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
         trace = traceback.format_exc()
         measurement = Measurement(
@@ -168,122 +171,124 @@ def measure(
             traceback=trace,
             seconds=time.perf_counter() - started,
         )
-        _store_failure(cell, store, measurement, trace)
+        _store_failure(experiment, store, measurement, trace)
         return measurement
     seconds = time.perf_counter() - started
     spent = recorder.spent(seconds)
     measurement = Measurement(**{**base, **numbers}, status="done", seconds=seconds, spent=spent)
     shares = ", ".join(f"{name} {part / seconds:.1%}" for name, part in spent.items())
-    log = f"{cell.title}: {measurement.frames} frames scored in {seconds:.1f} s ({shares})\n"
+    log = f"{experiment.title}: {measurement.frames} frames scored in {seconds:.1f} s ({shares})\n"
     records = recorder.confusion(), recorder.latency()
     try:
         store.write(
             measurement,
             *records,
-            cell.environment(),
+            experiment.environment(),
             log,
             recorder.streams(),
             meters.arrays(),
         )
     except DataError as error:  # a full disk: a row that says so takes less room
         measurement = Measurement(**base, status="failed", reason=str(error), seconds=seconds)
-        _store_failure(cell, store, measurement, f"{log}{error}\n")
+        _store_failure(experiment, store, measurement, f"{log}{error}\n")
     return measurement
 
 
-def _store_failure(cell: Cell, store: RunStore, measurement: Measurement, log: str) -> None:
-    """Store a failed cell, but keep what was measured of it before.
+def _store_failure(
+    experiment: Experiment, store: RunStore, measurement: Measurement, log: str
+) -> None:
+    """Store a failed experiment, but keep what was measured of it before.
 
-    A cell that was measured before keeps its results, whatever fails when it is asked for more.
+    One that was measured before keeps its results, whatever fails when it is asked for more.
     """
-    if not store.has(cell.run_id):
+    if not store.has(experiment.run_id):
         with suppress(DataError):
-            store.write(measurement, None, None, cell.environment(), log)
+            store.write(measurement, None, None, experiment.environment(), log)
 
 
-def _base(cell: Cell, command: str) -> dict[str, Any]:
+def _base(experiment: Experiment, command: str) -> dict[str, Any]:
     """The part of a Measurement that is known before anything runs."""
-    sizes = Sizes.of(cell.dataset.scored_clips)
+    sizes = Sizes.of(experiment.dataset.scored_clips)
     height, width = sizes.common
-    given = cell.dataset.scored_clips[0].given
+    given = experiment.dataset.scored_clips[0].given
     return {
-        "run_id": cell.run_id,
+        "run_id": experiment.run_id,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "method": str(cell.method),
-        "display": meta_model(cell.method, len(cell.dataset.classes)).display,
-        "dataset": str(cell.dataset_variant),
-        "dataset_title": sizes.title(cell.dataset.title),
-        "split": str(cell.dataset.split or ""),
-        "data": run_id({name: cell.identity[name] for name in ("classes", "clips")}),
-        "codec": str(cell.codec_variant),
-        "codec_title": cell.codec.describe() if given is None else given.title,
-        "codec_name": cell.codec.title if given is None else given.title,
-        "codec_rate": cell.codec.asked(),
-        "protocol": typed(cell.protocol),
-        "aggregate": cell.protocol.aggregate,
-        "protocol_details": cell.protocol.details(),
-        "gop": cell.codec.gop,
-        "classes": list(cell.dataset.classes),
+        "method": str(experiment.method),
+        "display": meta_model(experiment.method, len(experiment.dataset.classes)).display,
+        "dataset": str(experiment.dataset_variant),
+        "dataset_title": sizes.title(experiment.dataset.title),
+        "split": str(experiment.dataset.split or ""),
+        "data": run_id({name: experiment.identity[name] for name in ("classes", "clips")}),
+        "codec": str(experiment.codec_variant),
+        "codec_title": experiment.codec.describe() if given is None else given.title,
+        "codec_name": experiment.codec.title if given is None else given.title,
+        "codec_rate": experiment.codec.asked(),
+        "protocol": typed(experiment.protocol),
+        "aggregate": experiment.protocol.aggregate,
+        "protocol_details": experiment.protocol.details(),
+        "gop": experiment.codec.gop,
+        "classes": list(experiment.dataset.classes),
         "height": height,
         "width": width,
         "weights": {
-            "file": cell.weights.path.name,
-            "sha256": cell.weights.sha256,
+            "file": experiment.weights.path.name,
+            "sha256": experiment.weights.sha256,
             "trained": {
                 key: value
-                for key, value in cell.weights.training.items()
+                for key, value in experiment.weights.training.items()
                 if key not in ("history", "initial")
             },
-            "trained_as": cell.weights.metadata["method"],
+            "trained_as": experiment.weights.metadata["method"],
         },
-        "precision": cell.precision,
-        "device": cell.device,
-        "seed": cell.seed,
-        "machine": describe_machine(cell.device),
+        "precision": experiment.precision,
+        "device": experiment.device,
+        "seed": experiment.seed,
+        "machine": describe_machine(experiment.device),
         "command": command,
-        "version": cell.version,
+        "version": experiment.version,
     }
 
 
 def _run(
-    cell: Cell, started: float, advance: Callable[[], None]
+    experiment: Experiment, started: float, advance: Callable[[], None]
 ) -> tuple[Recorder, Meters, dict[str, Any]]:
-    if cell.needs & MOTION and not cell.codec.has_motion:
-        raise CellRefused(
-            f"{cell.method} needs motion vectors, and {cell.codec_variant} carries none; choose a "
-            "codec that has them, as h264, or motion=estimated"
+    if experiment.needs & MOTION and not experiment.codec.has_motion:
+        raise ExperimentRefused(
+            f"{experiment.method} needs motion vectors, and {experiment.codec_variant} carries "
+            "none; choose a codec that has them, as h264, or motion=estimated"
         )
-    remarks = cell.protocol.remarks(cell.dataset.scored_clips, cell.codec.gop)
-    check_meters(cell.measures, cell.protocol, cell.dataset.scored_clips)
+    remarks = experiment.protocol.remarks(experiment.dataset.scored_clips, experiment.codec.gop)
+    check_meters(experiment.measures, experiment.protocol, experiment.dataset.scored_clips)
     keep_freed_memory()
-    torch.manual_seed(cell.seed)
+    torch.manual_seed(experiment.seed)
     model: VideoSegmenter = registry.create(
-        "methods", cell.method, classes=len(cell.dataset.classes)
+        "methods", experiment.method, classes=len(experiment.dataset.classes)
     )
-    load_into(model, cell.method, cell.dataset.classes, cell.weights)
-    prepare(model.to(cell.device))
-    clips = cell.dataset.scored_clips
-    recorder = Recorder(len(cell.dataset.classes), _group_numbers(clips))
-    meters = Meters(cell.measures, len(cell.dataset.classes))
-    stream = Stream(model, cell.device, cell.precision, warm_up=WARM_UP)
+    load_into(model, experiment.method, experiment.dataset.classes, experiment.weights)
+    prepare(model.to(experiment.device))
+    clips = experiment.dataset.scored_clips
+    recorder = Recorder(len(experiment.dataset.classes), _group_numbers(clips))
+    meters = Meters(experiment.measures, len(experiment.dataset.classes))
+    stream = Stream(model, experiment.device, experiment.precision, warm_up=WARM_UP)
     sizes = Sizes.of(clips)
-    costs = sizes.costs(cell.method, len(cell.dataset.classes))
+    costs = sizes.costs(experiment.method, len(experiment.dataset.classes))
     recorder.setup_seconds = time.perf_counter() - started
     for number, clip in enumerate(clips):
-        _run_clip(cell, stream, number, clip, recorder, meters, advance)
+        _run_clip(experiment, stream, number, clip, recorder, meters, advance)
     recorder.network_seconds += stream.warm_up_seconds
     if not recorder.matrices:
-        raise DataError(f"{cell.dataset_variant} holds no labelled frame: nothing to score")
+        raise DataError(f"{experiment.dataset_variant} holds no labelled frame: nothing to score")
     priced = pricing(
         {distance for _, _, distance in recorder.scored},
         {distance for distance, *_ in recorder.times},
-        cell.codec.gop,
+        experiment.codec.gop,
     )
     cost = sizes.mean_cost(costs, recorder.ran)
     numbers = {
         "frames": len(recorder.matrices),
         "remarks": [*remarks, *priced.remarks, *sizes.remarks],
-        "protocol_details": cell.protocol.details() | priced.details,
+        "protocol_details": experiment.protocol.details() | priced.details,
         "params": cost.params,
         "gmacs_key": cost.gmacs_key,
         "gmacs_nonkey": cost.gmacs_nonkey,
@@ -300,7 +305,7 @@ def _group_numbers(clips: Sequence[Clip]) -> list[int]:
 
 
 def _run_clip(
-    cell: Cell,
+    experiment: Experiment,
     stream: Stream,
     number: int,
     clip: Clip,
@@ -313,7 +318,9 @@ def _run_clip(
     keyframe = np.empty(0, np.uint8)
     fps = clip.fps if clip.length > 1 else None  # a still
     with ahead(
-        _episodes(cell, stream, clip), FRAMES_AHEAD, gate if cell.device == "cpu" else None
+        _episodes(experiment, stream, clip),
+        FRAMES_AHEAD,
+        gate if experiment.device == "cpu" else None,
     ) as decoded:
         for episode, frame in recorder.waiting(decoded):
             keyframe = frame.image if frame.distance == 0 else keyframe
@@ -333,9 +340,11 @@ def _run_clip(
             advance()
 
 
-def _episodes(cell: Cell, stream: Stream, clip: Clip) -> Iterator[tuple[Episode, Frame]]:
+def _episodes(
+    experiment: Experiment, stream: Stream, clip: Clip
+) -> Iterator[tuple[Episode, Frame]]:
     """Every frame of every episode of a clip, decoded."""
     asked = {"motion": "motion" in stream.model.needs, "residual": "residual" in stream.model.needs}
-    for episode in cell.protocol.episodes(clip, cell.codec.gop):
-        for frame in cell.codec.frames(episode.clip, cell.cache, **asked):
+    for episode in experiment.protocol.episodes(clip, experiment.codec.gop):
+        for frame in experiment.codec.frames(episode.clip, experiment.cache, **asked):
             yield episode, frame

@@ -38,7 +38,7 @@ RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG = (
 ID_DIGITS = 16
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*")
 #: what to do about a run that does not read; it may be sound, and only this reader at fault
-REMEDY = "run the cell again with --force: it is measured anew and replaced"
+REMEDY = "run the experiment again with --force: it is measured anew and replaced"
 
 _logger = logging.getLogger(__name__)
 

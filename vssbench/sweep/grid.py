@@ -1,5 +1,5 @@
-"""Many cells: the grid of methods, datasets and codecs; what is already done; what became of the
-rest."""
+"""Many experiments: the grid of methods, datasets and codecs; what is already done; what
+became of the rest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vssbench.cost.gmacs import meta_model
 from vssbench.data.presence import absent_classes
 from vssbench.metrics.meters import METERS, named
 from vssbench.protocol import protocol as find_protocol
-from vssbench.run.experiment import Cell, measure
+from vssbench.run.experiment import Experiment, measure
 from vssbench.run.store import Measurement, RunStore
 from vssbench.sweep.defaults import DEFAULT_METHODS
 from vssbench.weights.file import (
@@ -46,12 +46,12 @@ class Grid:
     measures: Sequence[str] = ()
 
 
-def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -> list[Cell]:
-    """Every cell of the grid, checked before anything is measured: names, parameters, data,
+def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -> list[Experiment]:
+    """Every experiment of the grid, checked before anything is measured: names, parameters, data,
     weights.
 
-    Cells are grouped by dataset and codec, so that a bitstream is in the cache when the next method
-    reads it.
+    Experiments are grouped by dataset and codec, so that a bitstream is in the cache when the
+    next method reads it.
     """
     protocol, measures = find_protocol(grid.protocol), named(grid.measures)
     files = [open_weights(path) for path in grid.weights]
@@ -59,7 +59,7 @@ def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -
     _check_used(files, methods)
     codecs = [_with_gop(parse_variant(text), grid.gop) for text in grid.codecs]
     coders = [registry.create("codecs", codec) for codec in codecs]
-    cells = []
+    experiments = []
     for dataset_variant, dataset in datasets:
         # its checks come before anything is measured
         for line in absent_classes(dataset.scored_clips, dataset.classes):
@@ -69,13 +69,13 @@ def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -
         chosen = [_weights_of(method, files, dataset_variant, dataset) for method in methods]
         for codec_variant, codec in zip(codecs, coders, strict=True):
             for method, file in chosen:
-                cells.append(
-                    Cell(
+                experiments.append(
+                    Experiment(
                         method, file, dataset_variant, dataset, codec_variant, codec, protocol,
                         grid.precision, grid.device, grid.seed, cache, measures,
                     )
                 )  # fmt: skip
-    return cells
+    return experiments
 
 
 def _default_methods(files: list[WeightFile]) -> list[Variant]:
@@ -120,63 +120,67 @@ def _weights_of(
 
 
 def sweep(
-    cells: Sequence[Cell], store: RunStore, command: str, force: bool = False
+    experiments: Sequence[Experiment], store: RunStore, command: str, force: bool = False
 ) -> list[Measurement]:
-    """Measure every cell that is not done yet; returns one Measurement a cell, in order, but one
-    for all that are the same experiment. Failures do not stop it."""
-    if not cells:
+    """Measure every experiment that is not done yet; returns one Measurement each, in order, but
+    one for all that are the same. Failures do not stop it."""
+    if not experiments:
         raise UsageError("nothing to run: give at least one method, dataset and codec")
     console = messages()
-    asked, cells = len(cells), _distinct(cells)
-    if len(cells) < asked:
+    asked, experiments = len(experiments), _distinct(experiments)
+    if len(experiments) < asked:
         console.print(
-            f"{asked - len(cells)} of {asked} cells are the same as others: each is measured once"
+            f"{asked - len(experiments)} of {asked} experiments are the same as others: "
+            "each is measured once"
         )
     todo = [
-        _keeping(cell, store)
-        for cell in cells
-        if force or not store.has(cell.run_id, cell.measures)
+        _keeping(experiment, store)
+        for experiment in experiments
+        if force or not store.has(experiment.run_id, experiment.measures)
     ]
-    if len(todo) < len(cells):
+    if len(todo) < len(experiments):
         console.print(
-            f"{len(cells) - len(todo)} of {len(cells)} cells are done already (--force measures "
-            "them again)"
+            f"{len(experiments) - len(todo)} of {len(experiments)} experiments are done already "
+            "(--force measures them again)"
         )
     if todo:
         store.check_writable()  # before anything is measured
     results: dict[str, Measurement] = {}
-    with track("measuring", sum(cell.frames() for cell in todo)) as tracker:
-        for number, cell in enumerate(todo, 1):
-            console.print(f"[{number}/{len(todo)}] {cell.title}")
+    with track("measuring", sum(experiment.frames() for experiment in todo)) as tracker:
+        for number, experiment in enumerate(todo, 1):
+            console.print(f"[{number}/{len(todo)}] {experiment.title}")
             result = measure(
-                cell, store, command, partial(tracker.advance, 1, f"[{number}/{len(todo)}]")
+                experiment, store, command, partial(tracker.advance, 1, f"[{number}/{len(todo)}]")
             )
             if result.status != "done":
                 console.print(f"  {result.status}: {result.reason}")
-            results[cell.run_id] = result
-    return [results.get(cell.run_id) or store.get(cell.run_id).measurement for cell in cells]
+            results[experiment.run_id] = result
+    return [
+        results.get(experiment.run_id) or store.get(experiment.run_id).measurement
+        for experiment in experiments
+    ]
 
 
-def _distinct(cells: Sequence[Cell]) -> list[Cell]:
-    """Return the first cell of each experiment, with the meters of all that are the same."""
-    found: dict[str, Cell] = {}
-    for cell in cells:
-        first = found.setdefault(cell.run_id, cell)
-        if not set(cell.measures) <= set(first.measures):
-            found[cell.run_id] = _with_meters(first, cell.measures)
-    return list(found.values())
+def _distinct(experiments: Sequence[Experiment]) -> list[Experiment]:
+    """Return the first of those that are the same, with the meters of all of them."""
+    firsts: dict[str, Experiment] = {}
+    for experiment in experiments:
+        first = firsts.setdefault(experiment.run_id, experiment)
+        if not set(experiment.measures) <= set(first.measures):
+            firsts[experiment.run_id] = _with_meters(first, experiment.measures)
+    return list(firsts.values())
 
 
-def _with_meters(cell: Cell, names: Sequence[str]) -> Cell:
-    both = {*cell.measures, *names}
-    return replace(cell, measures=tuple(name for name in METERS if name in both))
+def _with_meters(experiment: Experiment, names: Sequence[str]) -> Experiment:
+    both = {*experiment.measures, *names}
+    return replace(experiment, measures=tuple(name for name in METERS if name in both))
 
 
-def _keeping(cell: Cell, store: RunStore) -> Cell:
-    """Return the cell with the meters that the stored run has, too.
+def _keeping(experiment: Experiment, store: RunStore) -> Experiment:
+    """Return the experiment with the meters that the stored run has, too.
 
     Measuring it again loses none.
     """
-    if not store.has(cell.run_id):
-        return cell
-    return _with_meters(cell, store.get(cell.run_id).measures)
+    if not store.has(experiment.run_id):
+        return experiment
+    return _with_meters(experiment, store.get(experiment.run_id).measures)

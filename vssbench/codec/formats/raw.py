@@ -16,7 +16,7 @@ from vssbench.codec.prediction import predict
 from vssbench.codec.prediction import residual as residual_of
 from vssbench.codec.spec import Codec, check_gop
 from vssbench.codec.vectors.estimated import EstimatedVectors
-from vssbench.core.errors import CellRefused, DataError, MotionUnavailable, UsageError
+from vssbench.core.errors import DataError, ExperimentRefused, MotionUnavailable, UsageError
 from vssbench.core.video import Clip, Frame, Image
 from vssbench.data.colour import grey
 from vssbench.data.given import given_frames
@@ -60,7 +60,7 @@ class Raw(Codec):
         frame has motion."""
         if clip.given is not None or self.source == "given":
             if residual or self.source == "estimated":
-                raise CellRefused(
+                raise ExperimentRefused(
                     f"the frames of {clip.name!r} come coded, a few of each video: no residual, no "
                     "estimate"
                 )
