@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vssbench.core.errors import DataError, UsageError
-from vssbench.metrics.bootstrap import difference, intervals
+from vssbench.metrics.bootstrap import class_differences, difference, intervals
 from vssbench.metrics.resampling import (
     block_length,
     captured,
@@ -473,3 +473,28 @@ def test_a_record_without_groups_is_compared_under_those_of_the_other() -> None:
     for first, second in ((new, old), (old, new)):
         found = difference(first, second)
         assert (found.miou.value, found.resampling.groups) == (0, 2)
+
+
+@pytest.mark.parametrize("aggregate", [MEAN_OF_DISTANCES, POOLED])
+def test_differences_of_classes_are_those_of_the_scores(aggregate: str) -> None:
+    first, second = record_of(3, skill=2.5), record_of(3, skill=2.0)
+    each = class_differences(first, second, aggregate, replicates=200)
+    whole = difference(first, second, aggregate, replicates=200)
+    ious = [scores(record, aggregate).class_iou for record in (first, second)]
+    assert [item.first for item in each] == pytest.approx(ious[0])
+    assert [item.second for item in each] == pytest.approx(ious[1])
+    found = [item.interval for item in each]
+    assert all(its is not None and its.low < its.value < its.high for its in found)
+    mean = np.mean([its.value for its in found if its is not None])
+    assert mean == pytest.approx(whole.miou.value)
+
+
+def test_a_class_that_is_left_out_or_absent_has_no_difference() -> None:
+    first, second = record_of(3, skill=2.5), record_of(3, skill=2.0)
+    for record in (first, second):  # class 1 is neither true nor predicted any more
+        record.matrices[:, 0, 0] += record.matrices[:, 0, 1]
+        record.matrices[:, 1, :] = record.matrices[:, :, 1] = 0
+    each = class_differences(first, second, left_out=[2], replicates=200)
+    assert [item.interval is None for item in each] == [False, True, True, False]
+    assert math.isnan(each[1].first)
+    assert math.isnan(each[2].first)

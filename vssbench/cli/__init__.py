@@ -9,6 +9,7 @@ import sys
 import rich_click as click
 
 from vssbench.cli.codec import codec
+from vssbench.cli.compare import compare
 from vssbench.cli.cost import cost
 from vssbench.cli.data import data
 from vssbench.cli.info import info
@@ -63,6 +64,7 @@ for _command in (
     codec,
     table,
     scores,
+    compare,
     plot,
 ):
     bench.add_command(_command)

@@ -11,7 +11,7 @@ about the score itself.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
@@ -66,6 +66,19 @@ class Intervals:
     resampling: Resampling
 
 
+@dataclass(frozen=True)
+class ClassDifference:
+    """One class: its IoU of the first record and of the second, as fractions, and the 95 % interval
+    of their difference.
+
+    An IoU is NaN where the class is absent, the interval None where one of the two is.
+    """
+
+    first: float
+    second: float
+    interval: Interval | None
+
+
 class Draws(TypedDict, total=False):
     """Settings of the draws of :func:`difference`; the defaults are those of :func:`intervals`."""
 
@@ -114,6 +127,36 @@ def difference(
     both = [_Statistic(record, groups, aggregate, absent, left_out) for record in (first, second)]
     _check_same(*both)
     return _intervals(both, **draws)
+
+
+def class_differences(
+    first: Record,
+    second: Record,
+    aggregate: str = MEAN_OF_DISTANCES,
+    absent: str = "skip",
+    left_out: Collection[int] = (),
+    **draws: Unpack[Draws],
+) -> tuple[ClassDifference, ...]:
+    """Return of each class what :func:`difference` is of the mIoU, from the same draws.
+
+    A class's IoU is the mean of those at each distance where the mIoU is, that of all frames
+    together where it is pooled. Raises as :func:`difference`.
+    """
+    groups = groups_of(first, second)
+    both = [_Statistic(record, groups, aggregate, absent, left_out) for record in (first, second)]
+    _check_same(*both)
+    resampling, drawn = _drawn(both, **draws)
+    once = [item.classes(np.ones((1, len(item.units))))[0] for item in both]
+    replicates = [[item.classes(weights) for item in both] for weights in drawn]
+    moved = np.concatenate([each[0] - each[1] for each in replicates])
+    return tuple(
+        ClassDifference(
+            float(values[0]),
+            float(values[1]),
+            _about(float(values[0] - values[1]), moved[:, number], resampling.widening, -1.0),
+        )
+        for number, values in enumerate(zip(*once, strict=True))
+    )
 
 
 def groups_of(*records: Record) -> dict[int, int]:
@@ -172,12 +215,21 @@ class _Statistic:
 
         It is NaN where none of their frames is drawn.
         """
+        return mean_present(self._ious(rows, drawn))
+
+    def classes(self, drawn: Floats) -> Floats:
+        """Compute the IoU of each class, drawn (R, U) times -> (R, C): the mean over distances
+        where the mIoU is one."""
+        return mean_present(np.stack([self._ious(rows, drawn) for rows in self.groups()]), axis=0)
+
+    def _ious(self, rows: npt.NDArray[np.bool_], drawn: Floats) -> Floats:
+        """Compute the IoU of each class over those rows, drawn (R, U) times -> (R, C)."""
         summed = drawn[:, self.unit_of[rows]] @ self.tally[rows]
         classes = summed.shape[1] // 2
         correct, union = summed[:, :classes], summed[:, classes:]
         values = ratio(correct, union, self.empty)
         values[:, self.left_out] = np.nan
-        return np.where(union.any(axis=1), mean_present(values), np.nan)
+        return np.where(union.any(axis=1, keepdims=True), values, np.nan)
 
     def influence(self) -> Floats:
         """Derivative of the mIoU by each labelled frame's weight, all being 1: float64 (U,), of sum
@@ -240,6 +292,27 @@ def _intervals(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> Intervals:
+    resampling, each_drawn = _drawn(statistics, block, replicates, seed)
+    drawn = _Draws(statistics, resampling)
+    for chunk in each_drawn:
+        drawn.add(chunk)
+    once = _Draws(statistics, resampling)
+    once.add(np.ones((1, len(statistics[0].units))))
+    each = [drawn.interval(once, distance) for distance in range(drawn.distances)]
+    whole = drawn.interval(once, None)
+    if whole is None:
+        raise DataError("no interval: the draws hold too few scored pixels")
+    return Intervals(whole, tuple(each), resampling)
+
+
+def _drawn(
+    statistics: list[_Statistic],
+    block: int | None = None,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> tuple[Resampling, Iterator[Floats]]:
+    """Plan the draws of one record or of two, and yield how often each labelled frame is drawn,
+    (R, U), some draws at a time."""
     units = statistics[0].units
     lengths = np.unique(units[:, 0], return_counts=True)[1]
     influence = statistics[0].influence() - (
@@ -247,18 +320,12 @@ def _intervals(
     )
     clips = len(np.unique(units[:, 1]))
     resampling = plan(influence, lengths, block, replicates, seed, clips)
-    drawn = _Draws(statistics, resampling)
     random = np.random.default_rng(seed)
     step = max(1, _CHUNK // len(units))
-    for first in range(0, replicates, step):
-        drawn.add(weights(resampling, lengths, min(step, replicates - first), random))
-    once = _Draws(statistics, resampling)
-    once.add(np.ones((1, len(units))))
-    each = [drawn.interval(once, distance) for distance in range(drawn.distances)]
-    whole = drawn.interval(once, None)
-    if whole is None:
-        raise DataError("no interval: the draws hold too few scored pixels")
-    return Intervals(whole, tuple(each), resampling)
+    return resampling, (
+        weights(resampling, lengths, min(step, replicates - first), random)
+        for first in range(0, replicates, step)
+    )
 
 
 class _Draws:
@@ -317,13 +384,19 @@ class _Draws:
             return None
         values = np.concatenate(self.whole if distance is None else self.each[distance])
         value = float((once.whole if distance is None else once.each[distance])[0][0])
-        values = values[~np.isnan(values)]
-        if np.isnan(value) or not values.size:
-            return None
-        low, middle, high = np.quantile(values, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
-        widening, least = self._widening(distance), 0.0 if len(self.statistics) == 1 else -1.0
-        ends = value + widening * (low - middle), value + widening * (high - middle)
-        return Interval(value, max(float(ends[0]), least), min(float(ends[1]), 1.0))
+        least = 0.0 if len(self.statistics) == 1 else -1.0
+        return _about(value, values, self._widening(distance), least)
+
+
+def _about(value: float, replicates: Floats, widening: float, least: float) -> Interval | None:
+    """Lay the widened percentiles of the replicates about a value; None where all or the value are
+    NaN. ``least`` is the least that the score can be."""
+    known = replicates[~np.isnan(replicates)]
+    if np.isnan(value) or not known.size:
+        return None
+    low, middle, high = np.quantile(known, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
+    ends = value + widening * (low - middle), value + widening * (high - middle)
+    return Interval(value, max(float(ends[0]), least), min(float(ends[1]), 1.0))
 
 
 def _signed(values: tuple[Floats, ...] | list[Floats]) -> Floats:

@@ -169,16 +169,17 @@ def _cells(line: Line) -> tuple[Cell, ...]:
     )
     return (
         Cell(line.row["display"]),
-        Cell(percent(its.miou) if line.interval is None else _text(line.interval.miou)),
+        Cell(percent(its.miou) if line.interval is None else interval_text(line.interval.miou)),
         Cell(DASH)
         if line.gain is None
-        else Cell(_text(line.gain.miou, sign="+"), line.gain.miou.excludes_zero),
+        else Cell(interval_text(line.gain.miou, sign="+"), line.gain.miou.excludes_zero),
         *(Cell(percent(value)) for value in plain),
         Cell(str(its.frames)),
     )
 
 
-def _text(interval: Interval, sign: str = "") -> str:
+def interval_text(interval: Interval, sign: str = "") -> str:
+    """Return a score or a difference with its interval, in points: ``+1.75 [-0.12, +2.93]``."""
     value, low, high = (
         f"{100 * number:{sign}.2f}" for number in (interval.value, interval.low, interval.high)
     )

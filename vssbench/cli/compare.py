@@ -1,0 +1,95 @@
+"""``bench.py compare``: two methods, or two stores, on the same frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from vssbench.cli.choice import Choice, choice_options, chosen_rows
+from vssbench.cli.options import runs_option
+
+
+@click.command()
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@runs_option
+@choice_options
+@click.option(
+    "--by",
+    type=click.Choice(["distance", "class"]),
+    multiple=True,
+    help="Show each distance from the keyframe, or each class, too. Repeatable.",
+)
+@click.option(
+    "--absent", type=click.Choice(["skip", "zero", "one"]), default="skip", show_default=True,
+    help="A class in neither truth nor prediction: left out of the mean, or counted as 0 or 1.",
+)  # fmt: skip
+@click.option(
+    "--without",
+    "left_out",
+    multiple=True,
+    metavar="CLASS",
+    help="A class whose pixels are not scored and that no mean holds. Repeatable.",
+)
+@click.option(
+    "--format",
+    "fmt",
+    type=click.Choice(["md", "csv", "json"]),
+    help="Default: for the terminal. All three hold every distance and class.",
+)
+def compare(
+    first: str,
+    second: str,
+    runs: Path,
+    choice: Choice,
+    by: tuple[str, ...],
+    absent: str,
+    left_out: tuple[str, ...],
+    fmt: str | None,
+) -> None:
+    """Compare A and B on the same frames: the difference of their mIoU with its 95 % interval,
+    whether it decides anything, and how many more labelled frames would.
+
+    A and B are two methods of the store, or two folders with a store each (of two versions of a
+    method, of two trainings, of two machines), whose runs of the same method are compared. For
+    example:
+
+    \b
+        python bench.py compare 'arseg[scale=0.5]' pspnet --by distance
+        python bench.py compare results/before results/after -m bisenet
+    """
+    from vssbench.cli.run import print_table
+    from vssbench.core.progress import messages
+    from vssbench.report import compare as report
+    from vssbench.report.markup import terminal_grid
+    from vssbench.report.scores import Rules
+    from vssbench.run.store import RunStore
+
+    rules = Rules(absent, left_out)
+    folders = [Path(name) for name in (first, second)]
+    if all(folder.is_dir() for folder in folders):
+        chosen = [chosen_rows(folder, choice) for folder in folders]
+        pairs = report.pairs_of_stores(chosen[0][0], chosen[1][0], (first, second))
+        stores = [RunStore(folder) for folder in folders]
+    else:
+        chosen = [chosen_rows(runs, choice)]
+        pairs = report.pairs_of_methods(chosen[0][0], first, second)
+        stores = [RunStore(runs)] * 2
+    comparisons = [
+        report.comparison(pair, stores, title, rules)
+        for pair, title in zip(pairs, report.titles(pairs), strict=True)
+    ]
+    if fmt is not None:
+        click.echo(report.render(comparisons, fmt), nl=False)
+    else:
+        print_table(terminal_grid(report.summary(comparisons), fold=True))
+        for item in comparisons:
+            for kind in by:
+                lines = item.distances if kind == "distance" else item.classes
+                click.echo(f"{item.title}")
+                print_table(terminal_grid(report.detail(lines, kind, item.names), fold=True))
+        click.echo("\n".join(report.remarks(comparisons)))
+    for _, remark in chosen:
+        if remark:
+            messages().print(remark)
