@@ -21,7 +21,7 @@ from vssbench.nets.network import SegmentationNetwork, TwoPartNetwork
 from vssbench.nets.perframe import check_scale
 from vssbench.nets.pspnet import STYLES
 from vssbench.nets.resize import resize, scaled_size
-from vssbench.nets.warp import resize_motion, warp
+from vssbench.nets.warp import resize_motion, resize_motion_paper, warp
 
 #: backbone parameter -> (its name in the paper's tables, the per-frame method that holds the same
 #: network)
@@ -190,7 +190,7 @@ class ARSeg(VideoSegmenter):
         """
         if self.warp != "off":
             assert motion is not None  # the harness grants what `needs` declares
-            motion = resize_motion(motion, (reference.shape[-2], reference.shape[-1]))
+            motion = self._resized_motion(motion, (reference.shape[-2], reference.shape[-1]))
         branch, fusion = self.high if self.shared else self.low, self.fusion
         final = branch.final if self.backbone == "psp18" else None
         assert final is None or isinstance(final, nn.Conv2d)
@@ -213,7 +213,13 @@ class ARSeg(VideoSegmenter):
             return reference
         assert motion is not None  # the harness grants what `needs` declares
         size = (reference.shape[-2], reference.shape[-1])
-        return warp(reference, resize_motion(motion, size), self.warp)
+        return warp(reference, self._resized_motion(motion, size), self.warp)
+
+    def _resized_motion(self, motion: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the field at a feature's size, as ``warp`` says: our own way or the authors'."""
+        if self.warp == "paper":
+            return resize_motion_paper(motion, size, self.training)
+        return resize_motion(motion, size)
 
     def _fused_features(
         self, image: Tensor, motion: Tensor | None, reference: Tensor

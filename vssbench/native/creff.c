@@ -100,7 +100,7 @@ INLINE int64_t split(const Fusion *f, int64_t pixel, float motion, int64_t size,
     float whole, from = motion;
     int64_t origin = pixel;
     if (f->paper) { /* the grid is normalised by size - 1, and sampled as if by size */
-        float grid = 2 * ((float)pixel + motion) / (float)(size - 1) - 1;
+        float grid = 2 * ((float)pixel + motion) / (float)(size > 1 ? size - 1 : 1) - 1;
         from = (grid + 1) * ((float)size / 2) - 0.5f;
         origin = 0;
     }

@@ -3,7 +3,8 @@
 ``exact``: a pixel p of the output is the input at ``p + motion[p]``, zero outside; zero motion is
 the identity bit for bit, which ``grid_sample`` is not, since it passes through normalised
 coordinates. ``paper``: AR-Seg's published warpFeature, whose grid is normalised by W-1 but sampled
-without aligned corners, so that zero motion shifts by up to half a pixel.
+without aligned corners, so that zero motion shifts by up to half a pixel. Their resizing of the
+field to the feature differs too (:func:`resize_motion_paper`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,22 @@ def resize_motion(
     return motion * ratio.view(1, 2, 1, 1)
 
 
+def resize_motion_paper(motion: Tensor, size: tuple[int, int], training: bool = False) -> Tensor:
+    """:func:`resize_motion` as AR-Seg's published code does it.
+
+    Bilinear between aligned corners at evaluation (evaluation.py), so that a cell takes the vectors
+    of the pixels at one place and not the mean of all that it covers; the nearest in ``training``
+    (train_pair.py). Both axes are scaled by the ratio of the heights, which is the width's own only
+    where the feature has the image's proportions.
+    """
+    motion = motion * (size[0] / motion.shape[-2])
+    if motion.shape[-2:] == size:
+        return motion
+    if training:
+        return F.interpolate(motion, size=size, mode="nearest")
+    return F.interpolate(motion, size=size, mode="bilinear", align_corners=True)
+
+
 def warp(feature: Tensor, motion: Tensor, mode: str = "exact") -> Tensor:
     """(N, C, h, w) moved by a backward field (N, 2, h, w) in pixels of the feature; zero outside
     the feature."""
@@ -58,10 +75,15 @@ def warp_rows(feature: Tensor, motion: Tensor, first: int, mode: str = "exact") 
 
 def _warp_paper(feature: Tensor, motion: Tensor, first: int = 0) -> Tensor:
     height, width = feature.shape[-2:]
+    motion = motion.float()
     x = torch.arange(width, device=motion.device) + motion[:, 0]
     y = torch.arange(first, first + motion.shape[-2], device=motion.device)[:, None] + motion[:, 1]
-    grid = torch.stack([2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1], -1).to(feature.dtype)
-    return F.grid_sample(feature, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    grid = torch.stack([2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1], -1)
+    # grid_sample wants both of one type; a place in half precision would be off by whole pixels
+    moved = F.grid_sample(
+        feature.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False
+    )
+    return moved.to(feature.dtype)
 
 
 def _taps(
