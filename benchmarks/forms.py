@@ -7,7 +7,6 @@ import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +20,6 @@ from vssbench.fast.prepare import prepare
 from vssbench.methods.icnet.network import ICNet
 from vssbench.nets.network import SegmentationNetwork
 from vssbench.nets.perframe import PerFrameSegmenter
-from vssbench.nets.pspnet import UpsamplingPSPNet
-from vssbench.nets.resize import resize
 
 CLASSES = 12
 
@@ -66,8 +63,13 @@ class Frames:
 
 
 class PlainForm(nn.Module):
-    """A per-frame network as its authors' code runs it: NCHW, batch norm by itself, auxiliary
-    heads, discarded layers."""
+    """A per-frame network as written, for inference: NCHW, batch norm by itself, and the layers
+    that its authors' code runs at evaluation and discards.
+
+    Heads that serve training alone are left out, as in the evaluation of BiSeNet (aux_mode
+    ``eval``) and of semseg's PSPNet; AR-Seg's own evaluation runs them, of which ours would have
+    the advantage.
+    """
 
     def __init__(self, text: str, size: tuple[int, int]) -> None:
         super().__init__()
@@ -82,29 +84,10 @@ class PlainForm(nn.Module):
         self.discarded = [(module, torch.rand(shape)) for module, shape in discarded]
 
     def forward(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
-        size = (image.shape[-2], image.shape[-1])
         net: SegmentationNetwork = self.model.net
-        feature, extra = net.features(self.model.normalise(image))
-        logits = net.classify(feature, size)
-        return logits, [
-            *self._auxiliary(net, extra, size),
-            *(module(x) for module, x in self.discarded),
-        ]
-
-    def _auxiliary(
-        self, net: SegmentationNetwork, extra: Any, size: tuple[int, int]
-    ) -> list[Tensor]:
-        """The auxiliary heads' outputs, enlarged as the authors enlarge them; ICNet's are among the
-        discarded layers."""
-        if isinstance(net, ICNet):
-            return []
-        if isinstance(net, UpsamplingPSPNet):
-            return [net.presence_logits(extra)]
-        features = extra if isinstance(extra, tuple) else (extra,)
-        return [
-            resize(getattr(net, name)(x), size)
-            for name, x in zip(net.auxiliary, features, strict=True)
-        ]
+        feature, _ = net.features(self.model.normalise(image))
+        logits = net.classify(feature, (image.shape[-2], image.shape[-1]))
+        return logits, [module(x) for module, x in self.discarded]
 
 
 def peak_of(text: str, part: str, size: tuple[int, int]) -> int:

@@ -95,7 +95,7 @@ def main(
     """Times of a round stand beside each other, so that a busy machine changes ratios less than
     seconds.
 
-    forms: each method as its authors' code runs it (NCHW, batch norm by itself, auxiliary heads,
+    forms: each method as its authors' code runs it at evaluation (NCHW, batch norm by itself,
     discarded layers) against the harness's form, in either precision. gop: AR-Seg's average over a
     GOP of 12 against PSPNet on every frame. creff: CReFF with warp and last convolution, and its
     steps one by one. memory: peak of a fresh process.
