@@ -307,7 +307,7 @@ def first_gop(stream: Path) -> list[Records]:
     """The decoder's vectors of the frames after the first keyframe."""
     reader = ExportedVectors(1, 1, CELL)
     gop = (records(picture).copy() for picture, _ in pictures(stream, "SLICE", reader))
-    return [found for _, found in zip(range(GOP), gop, strict=False)][1:]
+    return [exported for _, exported in zip(range(GOP), gop, strict=False)][1:]
 
 
 def compare_accumulation(stream: Path, size: tuple[int, int], rounds: int) -> Times:
@@ -315,16 +315,16 @@ def compare_accumulation(stream: Path, size: tuple[int, int], rounds: int) -> Ti
     against AR-Seg's."""
     gop = first_gop(stream)
     as_pixels = []
-    for found in gop:
-        vectors, references = (its[0] for its in rasterise(found, *size, CELL, [0]))
+    for exported in gop:
+        vectors, references = (its[0] for its in rasterise(exported, *size, CELL, [0]))
         pixels = np.concatenate([vectors * QUARTERS, references[..., None]], -1).astype(np.int16)
         as_pixels.append(dense(pixels, CELL, *size))
 
     def ours(settings: MotionSettings) -> np.ndarray:
         accumulator = Accumulator(*size, settings)
         list(accumulator.add(0, no_vectors(*size, CELL), True))
-        for number, found in enumerate(gop):
-            blocks = BlockVectors(*rasterise(found, *size, CELL, [number]), number)
+        for number, exported in enumerate(gop):
+            blocks = BlockVectors(*rasterise(exported, *size, CELL, [number]), number)
             ((_, field),) = accumulator.add(number + 1, blocks, False)
         return field.grid
 
@@ -353,10 +353,10 @@ def compare_accumulation(stream: Path, size: tuple[int, int], rounds: int) -> Ti
 
 
 def digest(arrays: Iterator[Any]) -> str:
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     for array in arrays:
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
+        hashed.update(np.ascontiguousarray(array).tobytes())
+    return hashed.hexdigest()
 
 
 def compare_repeats(stream: Path) -> dict[str, int]:

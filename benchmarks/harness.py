@@ -77,24 +77,24 @@ def main(
 ) -> None:
     """Measure the harness, not the methods."""
     check_json(output, force)
-    found: dict[str, Any] = {"machine": describe_machine("cpu")}
+    measured: dict[str, Any] = {"machine": describe_machine("cpu")}
     wanted = groups or GROUPS
     if "scoring" in wanted:
-        found["scoring_ms"] = scoring(size, rounds)
+        measured["scoring_ms"] = scoring(size, rounds)
         click.echo(f"A frame of {size[0]}x{size[1]}, median of {rounds} rounds:")
-        for what, milliseconds in found["scoring_ms"].items():
+        for what, milliseconds in measured["scoring_ms"].items():
             click.echo(f"  {what}: {milliseconds:.2f} ms")
     if "share" in wanted:
-        found["share"] = share(method)
+        measured["share"] = share(method)
         click.echo(f"Shares of a run of {method} on the synthetic street, 360x480, 144 frames:")
-        for what, part in found["share"].items():
+        for what, part in measured["share"].items():
             click.echo(f"  {what}: {part:.1%}")
     if "memory" in wanted:
-        found["memory_mb"] = {length: memory(int(length)) for length in frames.split(",")}
-        for length, megabytes in found["memory_mb"].items():
+        measured["memory_mb"] = {length: memory(int(length)) for length in frames.split(",")}
+        for length, megabytes in measured["memory_mb"].items():
             click.echo(f"Peak memory of bisenet over a clip of {length} frames: {megabytes:.0f} MB")
     if output is not None:
-        files.write_text(output, json.dumps(found, indent=1) + "\n")
+        files.write_text(output, json.dumps(measured, indent=1) + "\n")
 
 
 def scoring(size: tuple[int, int], rounds: int) -> dict[str, float]:

@@ -126,18 +126,20 @@ def main(
     """
     check_json(output, force)
     settings = Settings(**given)
-    found: dict[str, Any] = {"machine": describe_machine("cpu"), "settings": vars(settings)}
+    measured: dict[str, Any] = {"machine": describe_machine("cpu"), "settings": vars(settings)}
     wanted = groups or GROUPS
     if "loop" in wanted:
-        found["images_per_second"] = {method: loops(method, settings, rounds) for method in methods}
+        measured["images_per_second"] = {
+            method: loops(method, settings, rounds) for method in methods
+        }
     if "sample" in wanted:
-        found["sample_cpu_ms"] = {
+        measured["sample_cpu_ms"] = {
             f"{size} to {crop}": sample_cost(size, crop) for size, crop in SAMPLES
         }
-        for what, milliseconds in found["sample_cpu_ms"].items():
+        for what, milliseconds in measured["sample_cpu_ms"].items():
             click.echo(f"A sample, {what}: {milliseconds:.2f} ms of processor time")
     if output is not None:
-        files.write_text(output, json.dumps(found, indent=1) + "\n")
+        files.write_text(output, json.dumps(measured, indent=1) + "\n")
 
 
 def loops(method: str, settings: Settings, rounds: int) -> dict[str, list[float]]:

@@ -139,7 +139,7 @@ class ArSegData(OnDisk):
         base = _base(root)
         if base is None:
             return [Part("decoded_GOP12_dist_0 to _11", MISSING, "none", "see below")]
-        files, found = _kind(root)(base), []
+        files, parts = _kind(root)(base), []
         for gop, distance in sorted(files.distances):
             try:
                 samples = [
@@ -148,7 +148,7 @@ class ArSegData(OnDisk):
                     for sample in files.samples(split, gop, distance)
                 ]
             except DataError as error:
-                found.append(
+                parts.append(
                     Part(
                         f"GOP {gop}, distance {distance}",
                         PARTIAL,
@@ -165,8 +165,8 @@ class ArSegData(OnDisk):
                 if state == COMPLETE
                 else "complete it; python bench.py data verify arsegdata names each file"
             )
-            found.append(Part(f"GOP {gop}, distance {distance}", state, words, remedy))
-        return found
+            parts.append(Part(f"GOP {gop}, distance {distance}", state, words, remedy))
+        return parts
 
     def outlines(self) -> list[Outline]:
         """See OnDisk."""
@@ -219,7 +219,7 @@ class ArSegData(OnDisk):
 
     def _clips(self, split: str) -> list[Clip]:
         files, samples = self._samples(split)
-        found = []
+        clips = []
         for sample in samples:
             for path in sample.paths():
                 if not path.is_file():
@@ -235,8 +235,8 @@ class ArSegData(OnDisk):
             mark = f"{clip.fingerprint}{distances}"
             if sample.motion is not None:
                 mark = fingerprint([sample.motion], mark)
-            found.append(replace(clip, given=given, fingerprint=mark))
-        return found
+            clips.append(replace(clip, given=given, fingerprint=mark))
+        return clips
 
     def _samples(self, split: str) -> tuple[Files, list[Sample]]:
         """Return the folder, and the labelled frames of a split at every distance.
@@ -253,10 +253,10 @@ class ArSegData(OnDisk):
         files = _kind(root)(base)
         split = files.default_split if split == "auto" else split
         distances = sorted(distance for gop, distance in files.distances if gop == self.gop)
-        found = [
+        samples = [
             sample for distance in distances for sample in files.samples(split, self.gop, distance)
         ]
-        if not found:
+        if not samples:
             there = ", ".join(
                 f"GOP {gop} at distance {distance}" for gop, distance in sorted(files.distances)
             )
@@ -264,7 +264,7 @@ class ArSegData(OnDisk):
                 f"{base} holds no frame of the split {split} at a GOP of {self.gop}: found "
                 f"{there}. {self.where()}"
             )
-        return files, found
+        return files, samples
 
 
 class Files(ABC):
@@ -317,7 +317,7 @@ class CamVidFiles(Files):
 
     def samples(self, split: str, gop: int, distance: int) -> list[Sample]:
         """See Files."""
-        found = []
+        samples = []
         for image in sorted((self.decoded(gop, distance) / split).glob("*.png")):
             match = _NAME.fullmatch(image.stem)
             if match is None or match["sequence"] not in FOOTAGE:
@@ -332,7 +332,7 @@ class CamVidFiles(Files):
             keyframe = self.base / "frames" / sequence / f"{sequence}_{number:06d}.png"
             motion = self.vectors(gop, distance) / sequence / f"{image.stem}.bin"
             pair = (keyframe, motion) if distance else (None, None)
-            found.append(
+            samples.append(
                 Sample(
                     image.stem,
                     distance,
@@ -341,7 +341,7 @@ class CamVidFiles(Files):
                     *pair,
                 )
             )
-        return found
+        return samples
 
     def _label(self, split: str, gop: int, distance: int, name: str) -> Path:
         """A frame's label, beside the frames or (they are links, which archives lose) beside those
@@ -369,7 +369,7 @@ class CityscapesFiles(Files):
 
     def samples(self, split: str, gop: int, distance: int) -> list[Sample]:
         """See Files."""
-        found, folder = [], self.decoded(gop, distance)
+        samples, folder = [], self.decoded(gop, distance)
         for image in sorted((folder / "leftImg8bit" / split).glob("*/*_leftImg8bit.png")):
             match = _CITY_NAME.fullmatch(image.stem)
             if match is None:
@@ -382,7 +382,7 @@ class CityscapesFiles(Files):
             keyframe = self.base / "frames" / split / city / before
             motion = self.vectors(gop, distance) / split / city / f"{image.stem}.bin"
             label = self._label(folder, split, city, name)
-            found.append(
+            samples.append(
                 Sample(
                     name,
                     distance,
@@ -391,7 +391,7 @@ class CityscapesFiles(Files):
                     *((keyframe, motion) if distance else (None, None)),
                 )
             )
-        return found
+        return samples
 
     def _label(self, folder: Path, split: str, city: str, name: str) -> Path:
         """A frame's label: beside the frames, or in the dataset's own folder above."""

@@ -115,13 +115,13 @@ class Folder(OnDisk):
         has_classes = (root / CLASSES_FILE).is_file()
         if not has_classes:
             return [Part(CLASSES_FILE, MISSING, "no classes file", "write one: a class a line")]
-        found = [Part(CLASSES_FILE, UNCOUNTED, "a classes file")]
+        parts = [Part(CLASSES_FILE, UNCOUNTED, "a classes file")]
         for path in _folders(root):
             labels = sum(1 for _ in (path / LABELS).glob("*.png"))
             frames = sum(1 for each in (path / FRAMES).glob("*") if each.suffix.lower() in IMAGES)
             what = f"{frames} frames" if frames else shown(_videos(path))
-            found.append(Part(path.name, UNCOUNTED, f"{what}; {labels} masks"))
-        return found
+            parts.append(Part(path.name, UNCOUNTED, f"{what}; {labels} masks"))
+        return parts
 
     def outlines(self) -> list[Outline]:
         """See OnDisk."""
@@ -187,10 +187,10 @@ class Folder(OnDisk):
 
     def _clips(self, split: str) -> list[Clip]:
         read_label = self.class_list.reader()
-        found = [item.clip(read_label) for item in self._items(split)]
-        if not any(clip.labelled for clip in found):
+        clips = [item.clip(read_label) for item in self._items(split)]
+        if not any(clip.labelled for clip in clips):
             raise DataError(self._no_mask(split))
-        return found
+        return clips
 
     def _no_mask(self, split: str) -> str:
         return (
@@ -212,25 +212,25 @@ class Folder(OnDisk):
                 "train on it"
             )
         if split == "all":
-            found = _folders(root)
+            paths = _folders(root)
         else:
             lines = (
                 line.partition("#")[0].strip()
                 for line in listing.read_text(encoding="utf-8-sig", errors="replace").splitlines()
             )
-            found = [root / line for line in lines if line]
-            for path in found:
+            paths = [root / line for line in lines if line]
+            for path in paths:
                 if not path.is_dir():
                     raise DataError(
                         f"{listing} names the clip {path.name!r}, which is no folder of {root}: "
                         f"found {shown(_folders(root))}"
                     )
-        if not found:
+        if not paths:
             raise NothingThere(
                 f"{root} holds no clip (split {split}): found {shown(sorted(root.iterdir()))}. "
                 f"{self.where()}"
             )
-        return found
+        return paths
 
     def _item(self, path: Path) -> Run | Filmed:
         """Find a clip's frames or video in its folder.
@@ -309,12 +309,12 @@ def _label(index: int, labels: dict[int, Path], read_label: partial[LabelMap]) -
 
 def _folders(root: Path) -> list[Path]:
     """List the folders that may be clips: those with frames, masks or a video."""
-    found = (
+    paths = (
         path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")
     )
     return [
         path
-        for path in found
+        for path in paths
         if (path / FRAMES).is_dir() or (path / LABELS).is_dir() or _videos(path)
     ]
 
@@ -352,7 +352,7 @@ def _check_masks(folder: Path) -> None:
 def _numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
     """The files of a folder by the last digits of their names. Raises DataError where a name has
     none or two have the same."""
-    found: dict[int, Path] = {}
+    by_number: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.suffix.lower() not in suffixes:
             continue
@@ -363,13 +363,13 @@ def _numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
                 f"000019{path.suffix}"
             )
         number = int(match[1])
-        if number in found:
+        if number in by_number:
             raise DataError(
-                f"{found[number]} and {path} both have the number {number}: expected one file a "
-                "frame; remove one"
+                f"{by_number[number]} and {path} both have the number {number}: expected one file "
+                "a frame; remove one"
             )
-        found[number] = path
-    return found
+        by_number[number] = path
+    return by_number
 
 
 def _check_frames(folder: Path, images: dict[int, Path], labels: dict[int, Path]) -> None:

@@ -76,14 +76,14 @@ def known_motion(codecs: Sequence[str] = CODECS) -> str:
     """A table a size: share of right vectors and, in brackets, of cells that have one."""
     parts = []
     for height, width in SIZES:
-        found: dict[tuple[str, str], list[Known]] = {
+        results: dict[tuple[str, str], list[Known]] = {
             (codec, preset): [] for codec in codecs for preset in PRESETS
         }
         for motion in MOTIONS.values():
             clip = moving_clip(motion, height, width, LENGTH)
-            for codec, preset in found:
+            for codec, preset in results:
                 coder = codec_of(codec, gop=LENGTH, preset=preset, **trials.QUALITY[codec])
-                found[codec, preset].append(known(coder, clip, motion, trials.tolerance(codec)))
+                results[codec, preset].append(known(coder, clip, motion, trials.tolerance(codec)))
         table = [
             [
                 f"`{codec}`",
@@ -92,7 +92,7 @@ def known_motion(codecs: Sequence[str] = CODECS) -> str:
                 f"{trials.bound(codec):.0%}",
                 *map(_shares, row),
             ]
-            for (codec, preset), row in found.items()
+            for (codec, preset), row in results.items()
         ]
         head = ("codec", "preset", "within", "bound", *MOTIONS)
         parts += [f"#### {width}x{height}", _table(table, head)]
@@ -140,9 +140,9 @@ def real_clip(clip: Clip, cache: Path, codecs: Sequence[str] = CODECS) -> str:
     )
 
 
-def _step(codec: str, found: Followed) -> Line:
-    errors = (found.one_step, found.zero_motion, found.on_source)
-    return [f"`{codec}`", *(f"{error:.2f}" for error in errors), f"{found.covered:.1%}"]
+def _step(codec: str, followed: Followed) -> Line:
+    errors = (followed.one_step, followed.zero_motion, followed.on_source)
+    return [f"`{codec}`", *(f"{error:.2f}" for error in errors), f"{followed.covered:.1%}"]
 
 
 def rates(clip: Clip, cache: Path, codecs: Sequence[str] = CODECS) -> str:

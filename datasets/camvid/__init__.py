@@ -163,7 +163,7 @@ class CamVid(OnDisk):
         """See OnDisk: every layout that the folder has, the raw videos, and the frames taken from
         them."""
         remedy = "complete the folder from the source"
-        found = []
+        parts = []
         if (root / STILLS).is_dir() or (root / COLOURS).is_dir():
             total = sum(SEGNET_COUNTS.values())
             for folder, noun in ((STILLS, "stills"), (COLOURS, "labels")):
@@ -172,16 +172,16 @@ class CamVid(OnDisk):
                     for path in (root / folder).glob("*")
                     if path.suffix.lower() in _IMAGE_SUFFIXES
                 )
-                found.append(counted(f"{folder} (original release)", count, total, noun, remedy))
+                parts.append(counted(f"{folder} (original release)", count, total, noun, remedy))
         for split in SPLITS:
             if (root / f"{split}.txt").is_file():
                 try:
                     pairs = _listed_pairs(root, split) or []
                 except DataError as error:
-                    found.append(Part(f"{split}.txt", MISSING, "no list of SegNet's", str(error)))
+                    parts.append(Part(f"{split}.txt", MISSING, "no list of SegNet's", str(error)))
                     continue
                 there = sum(image.is_file() and label.is_file() for image, label in pairs)
-                found.append(
+                parts.append(
                     counted(
                         f"{split}.txt (SegNet)",
                         there,
@@ -197,7 +197,7 @@ class CamVid(OnDisk):
                     else []
                 )
                 there = sum(image.is_file() and label.is_file() for image, label in pairs)
-                found.append(
+                parts.append(
                     counted(
                         f"{split}_labels (Kaggle)",
                         there,
@@ -206,8 +206,8 @@ class CamVid(OnDisk):
                         remedy,
                     )
                 )
-        if not found:
-            found.append(
+        if not parts:
+            parts.append(
                 Part(
                     "labelled frames",
                     MISSING,
@@ -215,7 +215,7 @@ class CamVid(OnDisk):
                     "get one of the three releases, see below",
                 )
             )
-        return found + video_parts(root)
+        return parts + video_parts(root)
 
     def outlines(self) -> list[Outline]:
         """See OnDisk."""
@@ -236,8 +236,8 @@ class CamVid(OnDisk):
         Raises DataError where the folder, a list or a file is missing, sizes differ or a label has
         no meaning.
         """
-        found, read_label = self._runs(self.split)
-        return [run.clip(read_label) for run in found]
+        its_runs, read_label = self._runs(self.split)
+        return [run.clip(read_label) for run in its_runs]
 
     def training_clips(self) -> Sequence[Clip]:
         """The train split, every frame a still unless ``sequence=on``. Raises DataError as
@@ -259,15 +259,15 @@ class CamVid(OnDisk):
     def _training(self, wanted: Callable[[Still], bool]) -> list[Clip]:
         """Clips of those frames of the train split that are wanted."""
         if self.sequence:
-            found, read_label = self._runs("train", wanted)
+            its_runs, read_label = self._runs("train", wanted)
         else:
             stills, read_label = self.stills("train")
-            found = [
+            its_runs = [
                 Run(still.image.stem, (still,), SOURCE_FPS, still.sequence)
                 for still in stills
                 if wanted(still)
             ]
-        return [run.clip(read_label) for run in found]
+        return [run.clip(read_label) for run in its_runs]
 
     def faults(self) -> Iterator[str]:
         """See OnDisk. A split of another layout than SegNet's or Kaggle's has no published
@@ -343,7 +343,7 @@ class CamVid(OnDisk):
         stills, read_label = self.stills(split)
         if self.sequence:
             stills = _with_video(self.folder() / FOLDER, stills)
-        found = []
+        its_runs = []
         for run, spacing in runs(filter(wanted, stills), LONGEST_GAP):
             if any(still.label is not None for still in run):
                 name = (
@@ -352,8 +352,8 @@ class CamVid(OnDisk):
                     else f"{run[0].image.stem}-{run[-1].number:05d}"
                 )
                 fps = SOURCE_FPS / spacing if len(run) > 1 else SOURCE_FPS
-                found.append(Run(name, tuple(run), fps, run[0].sequence))
-        return found, read_label
+                its_runs.append(Run(name, tuple(run), fps, run[0].sequence))
+        return its_runs, read_label
 
     def _no_layout(self, root: Path, split: str) -> str:
         wanted = {
@@ -435,11 +435,13 @@ def _paired(images: Path, labels: Path) -> list[tuple[Path, Path]]:
 
     A missing file shows when files are checked.
     """
-    found = {path.stem: path for path in images.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES}
+    by_stem = {
+        path.stem: path for path in images.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES
+    }
     labelled = {path.stem.removesuffix("_L") for path in labels.glob("*_L.png")}
     return [
-        (found.get(stem, images / f"{stem}.png"), labels / f"{stem}_L.png")
-        for stem in sorted({*found, *labelled})
+        (by_stem.get(stem, images / f"{stem}.png"), labels / f"{stem}_L.png")
+        for stem in sorted({*by_stem, *labelled})
     ]
 
 

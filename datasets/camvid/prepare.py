@@ -116,21 +116,21 @@ def _stills(order: Preparation) -> list[Still]:
     for split in order.splits:
         if split not in SPLITS:
             raise UsageError(f"camvid has no split {split!r}: expected one of {', '.join(SPLITS)}")
-    found: list[Still] = []
+    stills: list[Still] = []
     reason: DataError | None = None
     for split in order.splits or SPLITS:
         dataset = registry.create(
             "datasets", Variant("camvid", {"split": split}), root=str(order.root)
         )
         try:
-            found += dataset.stills(split)[0]
+            stills += dataset.stills(split)[0]
         except DataError as error:
             if order.splits:
                 raise
             reason = reason or error
-    if not found and reason is not None:
+    if not stills and reason is not None:
         raise reason
-    return found
+    return stills
 
 
 def _job(order: Preparation, footage: Footage, stills: Sequence[Still], video: Path) -> _Job:

@@ -87,12 +87,12 @@ def video_folders(root: Path) -> list[Path]:
 
 def video_parts(root: Path) -> list[Part]:
     """The raw videos, and the frames that were taken from them."""
-    folders, found = video_folders(root), []
+    folders, parts = video_folders(root), []
     for footage in FOOTAGE.values():
         name = f"raw video of {footage.sequence}"
         path = find_video(folders, footage)
         if path is not None:
-            found.append(Part(name, UNCOUNTED, f"{path.name}, {path.stat().st_size / 1e6:,.0f} MB"))
+            parts.append(Part(name, UNCOUNTED, f"{path.name}, {path.stat().st_size / 1e6:,.0f} MB"))
             continue
         archive = zip_parts(folders, footage)
         remedy = (
@@ -100,16 +100,16 @@ def video_parts(root: Path) -> list[Part]:
             if archive
             else "needed for the frames between the labelled ones"
         )
-        found.append(Part(name, MISSING, f"no {footage.file}", remedy))
+        parts.append(Part(name, MISSING, f"no {footage.file}", remedy))
     for sequence in FOOTAGE:
         count = sum(1 for _ in (root / FOLDER / sequence).glob("*.png"))
         if count:
-            found.append(
+            parts.append(
                 Part(f"frames of {sequence}", UNCOUNTED, f"{count} frames in {FOLDER}/{sequence}")
             )
         else:
             remedy = "data prepare camvid takes them from the raw video"
-            found.append(
+            parts.append(
                 Part(f"frames of {sequence}", MISSING, f"nothing in {FOLDER}/{sequence}", remedy)
             )
-    return found
+    return parts

@@ -135,7 +135,7 @@ class Cityscapes(OnDisk):
     @classmethod
     def parts(cls, root: Path) -> list[Part]:
         """See OnDisk."""
-        found = []
+        parts = []
         for split in SPLITS:
             held = _Split(root, split)
             for name, frames, expected, noun in (
@@ -143,12 +143,12 @@ class Cityscapes(OnDisk):
                 (LABELLED, held.labels, COUNTS[split], "labels"),
                 (VIDEO, held.video, COUNTS[split] * SNIPPET, "frames"),
             ):
-                found.append(
+                parts.append(
                     counted(
                         f"{name}/{split}", len(frames), expected, noun, f"get {name}, see below"
                     )
                 )
-        return found
+        return parts
 
     def outlines(self) -> list[Outline]:
         """See OnDisk."""
@@ -226,7 +226,7 @@ class Cityscapes(OnDisk):
     def _runs(self, split: str) -> list[Run]:
         """The clips of a split. Raises DataError where a frame is not there."""
         held = self._held(split)
-        found = []
+        its_runs = []
         for place in sorted(held.labels):
             around = held.snippet(place) if self.sequence != "off" else [held.still(place)]
             if self.sequence == "on" and len(around) == 1:
@@ -240,8 +240,8 @@ class Cityscapes(OnDisk):
                         f"the labelled frame {place} has no image: expected {still.image}. "
                         f"{self.where()}"
                     )
-            found.append(Run(str(place), tuple(around), FPS, place.city))
-        return found
+            its_runs.append(Run(str(place), tuple(around), FPS, place.city))
+        return its_runs
 
 
 class _Split:
@@ -306,7 +306,7 @@ class _Split:
         ]
 
     def _files(self, kind: str, ending: str) -> dict[Place, Path]:
-        found = {}
+        paths = {}
         for path in sorted((self.root / kind / self.split).glob(f"*/*{ending}")):
             match = _NAME.fullmatch(path.name)
             if match is None or match["city"] != path.parent.name:
@@ -316,8 +316,8 @@ class _Split:
                     "or move it out of the folder"
                 )
             else:
-                found[Place(match["city"], match["sequence"], int(match["frame"]))] = path
-        return found
+                paths[Place(match["city"], match["sequence"], int(match["frame"]))] = path
+        return paths
 
 
 def _size(text: str, labels: bool) -> Size | None:

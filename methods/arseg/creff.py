@@ -66,12 +66,12 @@ class CReFF(nn.Module):
         if self.kind == "conv":
             return self.mix(torch.cat([low, reference], 1))
         if self.kind == "global":
-            found = self._global_attention(self.query(low), self.value(reference))
+            attended = self._global_attention(self.query(low), self.value(reference))
         else:
-            found = local_attention(
+            attended = local_attention(
                 self.query(low), self.key(reference), self.value(reference), self.window, self.scale
             )
-        return low + found if self.direct else found
+        return low + attended if self.direct else attended
 
     def _global_attention(self, query: Tensor, value: Tensor) -> Tensor:
         """Every pixel attends to a grid at 1/32 of the image, one head. As in the authors' code,
@@ -86,8 +86,8 @@ class CReFF(nn.Module):
             self.project[name](x)[:, None]
             for name, x in zip(("query", "key", "value"), tokens, strict=True)
         ]
-        found = self.project["out"](F.scaled_dot_product_attention(*projected)[:, 0])
-        return found.transpose(1, 2).reshape(count, channels, height, width)
+        attended = self.project["out"](F.scaled_dot_product_attention(*projected)[:, 0])
+        return attended.transpose(1, 2).reshape(count, channels, height, width)
 
 
 def _tokens(x: Tensor) -> Tensor:

@@ -104,14 +104,14 @@ def strip_creff(
             _zeroed_rows(_convolved(warped, layer), *outside)
             for layer in (fusion.key, fusion.value)
         )
-        found = attend_rows(
+        attended = attend_rows(
             _last(_convolved(up, fusion.query)),
             _last(keys),
             _last(values),
             fusion.window,
             fusion.scale,
         ).permute(0, 3, 1, 2)
-        fused = up[:, :, 1:-1] + found if fusion.direct else found
+        fused = up[:, :, 1:-1] + attended if fusion.direct else attended
         strips.append(fused if fusion.classifier is None else fusion.classifier(fused))
     return torch.cat(strips, 2)
 

@@ -77,10 +77,10 @@ def chosen_rows(runs: Path, choice: Choice) -> tuple[list[Row], str]:
     from vssbench.report.rows import rows
     from vssbench.run.store import RunStore
 
-    found = chosen(rows(RunStore(runs).runs()), choice.datasets, choice.codecs, choice.methods)
+    asked_for = chosen(rows(RunStore(runs).runs()), choice.datasets, choice.codecs, choice.methods)
     if choice.older:
-        return found, ""
-    kept, count = newest(found)
+        return asked_for, ""
+    kept, count = newest(asked_for)
     noun = "run" if count == 1 else "runs"
     said = f"left out {count} older {noun} of the same experiments: --all shows them too"
     return kept, said if count else ""

@@ -50,15 +50,15 @@ def info(names: tuple[str, ...], as_json: bool) -> None:
     from vssbench.core import registry
     from vssbench.view.inspect import ability, estimated, ordered
 
-    found = [ability(name) for name in names or ordered(registry.plugins("codecs"))]
-    found += [] if names else [estimated()]
+    abilities = [ability(name) for name in names or ordered(registry.plugins("codecs"))]
+    abilities += [] if names else [estimated()]
     if as_json:
-        click.echo(json.dumps([asdict(each) for each in found], indent=2))
+        click.echo(json.dumps([asdict(each) for each in abilities], indent=2))
         return
-    _print_abilities(found)
+    _print_abilities(abilities)
 
 
-def _print_abilities(found: list[Ability]) -> None:
+def _print_abilities(abilities: list[Ability]) -> None:
     from rich import box
     from rich.table import Table
 
@@ -69,8 +69,8 @@ def _print_abilities(found: list[Ability]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for head in ("codec", "encoder", "decoder", "motion vectors", "options"):
         table.add_column(head, overflow="fold")
-    common = common_options(found)
-    for each in found:
+    common = common_options(abilities)
+    for each in abilities:
         shares = common and set(common) <= set(each.options)
         own = [
             f"{key}={format_value(value)}"
@@ -90,7 +90,7 @@ def _print_abilities(found: list[Ability]) -> None:
         click.echo(
             "common: " + ", ".join(f"{key}={format_value(value)}" for key, value in common.items())
         )
-    for each in found:
+    for each in abilities:
         if each.missing:
             click.echo(f"{each.codec}: {each.missing}")
 
@@ -120,26 +120,26 @@ def probe(what: tuple[str, ...], as_json: bool) -> None:
     from vssbench.view.inspect import ESTIMATED, ordered
     from vssbench.view.inspect import probe as self_test
 
-    found: list[Trial | Contents] = []
+    reports: list[Trial | Contents] = []
     asked = what or (*ordered(registry.plugins("codecs")), ESTIMATED)
     with track("codec probe", len(asked)) as tracker:
         for text in asked:
             file = Path(text).expanduser()
             if file.is_file():
-                found.append(contents(file, lambda name=file.name: tracker.advance(0, name)))  # type: ignore[misc]
+                reports.append(contents(file, lambda name=file.name: tracker.advance(0, name)))  # type: ignore[misc]
             else:
-                found.append(self_test(parse_variant(text)))
+                reports.append(self_test(parse_variant(text)))
             tracker.advance(note=text)
     if as_json:
-        click.echo(json.dumps([asdict(each) for each in found], indent=2))
+        click.echo(json.dumps([asdict(each) for each in reports], indent=2))
     else:
-        trials = [each for each in found if not isinstance(each, Contents)]
+        trials = [each for each in reports if not isinstance(each, Contents)]
         if trials:
             _print_trials(trials)
-        for each in found:
+        for each in reports:
             if isinstance(each, Contents):
                 _print_contents(each)
-    if what and any(each.reason for each in found if not isinstance(each, Contents)):
+    if what and any(each.reason for each in reports if not isinstance(each, Contents)):
         sys.exit(1)
 
 
@@ -174,30 +174,30 @@ def _verdict(trial: Trial) -> str:
     return "no vectors" if trial.right is None else "fails the test"
 
 
-def _print_contents(found: Contents) -> None:
+def _print_contents(contents: Contents) -> None:
     types = ", ".join(
-        f"{count} {kind} ({found.mean_bits[kind] / 1000:.1f} kbit each)"
-        for kind, count in found.types.items()
+        f"{count} {kind} ({contents.mean_bits[kind] / 1000:.1f} kbit each)"
+        for kind, count in contents.types.items()
     )
-    shortest, longest = min(found.gops), max(found.gops)
+    shortest, longest = min(contents.gops), max(contents.gops)
     gops = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
     share = (
         ""
-        if found.intra_share is None
-        else f"; {found.intra_share:.1%} of the blocks are intra between keyframes"
+        if contents.intra_share is None
+        else f"; {contents.intra_share:.1%} of the blocks are intra between keyframes"
     )
     lines = {
-        "codec": " ".join(filter(None, (found.codec, found.profile))),
-        "size": f"{found.width}x{found.height} at {found.fps:g} frames/s",
-        "frames": f"{found.frames}: {types}",
-        "GOPs": f"{len(found.gops)}, {gops} frames long",
-        "types": found.pattern + ("..." if found.frames > len(found.pattern) else ""),
-        "bits": f"{found.bits} ({found.bit_rate / 1e6:.3g} Mb/s)",
-        "vectors": f"cannot be read: {found.reason}"
-        if found.reason
-        else f"can be read, by {found.vectors}{share}",
+        "codec": " ".join(filter(None, (contents.codec, contents.profile))),
+        "size": f"{contents.width}x{contents.height} at {contents.fps:g} frames/s",
+        "frames": f"{contents.frames}: {types}",
+        "GOPs": f"{len(contents.gops)}, {gops} frames long",
+        "types": contents.pattern + ("..." if contents.frames > len(contents.pattern) else ""),
+        "bits": f"{contents.bits} ({contents.bit_rate / 1e6:.3g} Mb/s)",
+        "vectors": f"cannot be read: {contents.reason}"
+        if contents.reason
+        else f"can be read, by {contents.vectors}{share}",
     }
-    click.echo(found.path)
+    click.echo(contents.path)
     for name, words in lines.items():
         click.echo(f"  {name:<8} {words}")
 
@@ -324,13 +324,13 @@ def open_clip(text: str, data_root: Path | None) -> Clip:
     clips = open_dataset(parse_variant(name), data_root).scored_clips
     if not clips:
         raise DataError(f"{name} holds no clip")
-    found = [each for each in clips if each.name == wanted] if wanted else list(clips[:1])
-    if not found:
+    matching = [each for each in clips if each.name == wanted] if wanted else list(clips[:1])
+    if not matching:
         there = ", ".join(each.name for each in clips[:_LISTED]) + (
             ", ..." if len(clips) > _LISTED else ""
         )
         raise UsageError(f"{name} has no clip {wanted!r}; its {len(clips)} clips: {there}")
-    return found[0]
+    return matching[0]
 
 
 def _after_brackets(text: str) -> tuple[str, str, str]:

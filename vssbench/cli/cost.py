@@ -61,7 +61,7 @@ class _Wanted:
             from vssbench.cost.published import matching
 
             published = matching(variant, self.classes, self.size)
-            row["published"] = [found.record() for found in published]
+            row["published"] = [number.record() for number in published]
         return row
 
     def _memory(self, variant: Variant) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def data_status(name: str | None, data_root: Path | None, gop: int, as_json: boo
         registry.find("datasets", plain)
     if data_root is None:
         names = [plain] if plain is not None else list(registry.plugins("datasets"))
-        found = [status(each, None, gop) for each in names]
+        statuses = [status(each, None, gop) for each in names]
     else:
         places = find(data_root.expanduser(), plain)
         if not places:
@@ -76,38 +76,36 @@ def data_status(name: str | None, data_root: Path | None, gop: int, as_json: boo
                 f"one of {', '.join(registry.plugins('datasets'))}; python bench.py data status "
                 "says where to get them"
             )
-        found = [status(each, root, gop) for each, root in places]
+        statuses = [status(each, root, gop) for each, root in places]
     if as_json:
-        click.echo(json.dumps([each.record() for each in found], indent=2))
+        click.echo(json.dumps([each.record() for each in statuses], indent=2))
         return
-    click.echo("\n\n".join(_text(each, gop) for each in found))
+    click.echo("\n\n".join(_text(each, gop) for each in statuses))
 
 
-def _text(found: Status, gop: int) -> str:
+def _text(its: Status, gop: int) -> str:
     """A dataset's status for the terminal."""
-    lines = [
-        f"{found.name} ({found.title})" + (f" in {found.root}" if found.root is not None else "")
-    ]
-    if found.parts:
-        width = max(len(part.name) for part in found.parts)
+    lines = [f"{its.name} ({its.title})" + (f" in {its.root}" if its.root is not None else "")]
+    if its.parts:
+        width = max(len(part.name) for part in its.parts)
         lines += ["", "What is there:"]
-        for part in found.parts:
+        for part in its.parts:
             remedy = f"; {part.remedy}" if part.remedy else ""
             lines.append(f"  {part.name:<{width}}  {part.state:<8}  {part.found}{remedy}")
-    if found.offers:
+    if its.offers:
         lines += ["", f"What can be run (at a GOP of {gop}):"]
-        for offer in found.offers:
+        for offer in its.offers:
             lines.append(f"  {offer.variant}: {offer.clips or 'no: ' + offer.refused}")
             lines += [
                 f"    {answer.protocol:<{_PROTOCOL}}  {'yes' if answer.possible else 'no '}  "
                 f"{answer.words}"
                 for answer in offer.answers
             ]
-    if found.sources:
+    if its.sources:
         lines += ["", "Where to get it:"]
-        lines += [f"  {source.what}: {source.address} ({source.terms})" for source in found.sources]
-    if found.root is None and not found.offers:
-        lines += ["", f"In words: {found.where}"]
+        lines += [f"  {source.what}: {source.address} ({source.terms})" for source in its.sources]
+    if its.root is None and not its.offers:
+        lines += ["", f"In words: {its.where}"]
     return "\n".join(lines)
 
 

@@ -180,22 +180,22 @@ def _measure(
     # being told to end keeps what was measured, as Ctrl-C does
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with track("timing", settings.processes * settings.rounds * len(subjects)) as tracker:
-        found, samples = measure.measure(
+        finished, samples = measure.measure(
             settings,
             subjects,
             typed_command(),
             code_version(plugins, (*PACKAGES, "latency")),
             lambda note: tracker.advance(1, note),
         )
-    place = result.write(runs, found, samples)
-    click.echo(found.model_dump_json(indent=1) if as_json else report(found))
-    for remark in found.remarks:
+    place = result.write(runs, finished, samples)
+    click.echo(finished.model_dump_json(indent=1) if as_json else report(finished))
+    for remark in finished.remarks:
         console.print(f"note: {remark}")
-    console.print(f"{found.stream}; wrote {place}")
-    if found.status == "interrupted":
+    console.print(f"{finished.stream}; wrote {place}")
+    if finished.status == "interrupted":
         console.print("interrupted before the last round: what was measured until then is kept")
         sys.exit(130)
-    sys.exit(1 if found.status == "failed" else 0)
+    sys.exit(1 if finished.status == "failed" else 0)
 
 
 def _compare(folders: tuple[Path, ...], as_json: bool) -> None:

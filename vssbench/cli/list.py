@@ -22,10 +22,13 @@ def list_plugins(kind: str | None, as_json: bool) -> None:
     """
     kinds = [kind] if kind else list(registry.KINDS)
     if as_json:
-        found = [plugin for each in kinds for plugin in registry.plugins(each).values()]
+        plugins = [plugin for each in kinds for plugin in registry.plugins(each).values()]
         click.echo(
             json.dumps(
-                [{"name": item.name, "kind": item.kind, "summary": item.summary} for item in found],
+                [
+                    {"name": item.name, "kind": item.kind, "summary": item.summary}
+                    for item in plugins
+                ],
                 indent=2,
             )
         )

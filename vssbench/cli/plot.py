@@ -55,12 +55,12 @@ def plot(
             f"--quality is drawn against the rate alone: use plot rate in place of plot {kind}"
         )
     check_output(out, force=force)
-    found, remark = chosen_rows(runs, choice)
+    shown, remark = chosen_rows(runs, choice)
     if quality is not None:
-        left_out = rates.quality(found, out, quality)
+        left_out = rates.quality(shown, out, quality)
     else:
         left_out = {"pareto": plots.pareto, "distance": plots.distance, "rate": rates.rate}[kind](
-            found, out
+            shown, out
         )
     for name in left_out:
         messages().print(f"left out: {name}")

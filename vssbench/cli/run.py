@@ -91,20 +91,20 @@ def run(
     experiments = plan(grid, opened, runs / ".cache")
     store = RunStore(runs)
     measurements = sweep(experiments, store, typed_command(), force)
-    found = []
+    stored = []
     for measurement in measurements:
         with suppress(DataError):  # a full disk
-            found.append(store.get(measurement.run_id))
-    shown = rows(found)
+            stored.append(store.get(measurement.run_id))
+    shown = rows(stored)
     if shown:
         print_table(terminal(shown))
-    if len(found) < len(measurements):
+    if len(stored) < len(measurements):
         messages().print(
-            f"{len(measurements) - len(found)} of {len(measurements)} experiments could not be "
+            f"{len(measurements) - len(stored)} of {len(measurements)} experiments could not be "
             "stored: make room"
         )
     messages().print(
-        f"wrote {len(found)} runs to {runs}/ (`bench.py table --runs {runs}` shows all that are "
+        f"wrote {len(stored)} runs to {runs}/ (`bench.py table --runs {runs}` shows all that are "
         "there)"
     )
     damaged = sum(row["status"] == "damaged" for row in shown)

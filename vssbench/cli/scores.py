@@ -57,8 +57,8 @@ def scores(
     from vssbench.report.scores import Rules, blocks, grid, remarks, render
     from vssbench.run.store import RunStore
 
-    found, remark = chosen_rows(runs, choice)
-    scored = blocks(RunStore(runs), found, base, Rules(absent, left_out))
+    shown, remark = chosen_rows(runs, choice)
+    scored = blocks(RunStore(runs), shown, base, Rules(absent, left_out))
     if fmt is not None:
         click.echo(render(scored, fmt), nl=False)
     else:

@@ -63,15 +63,15 @@ def table(
         )
     if fmt == "parquet":
         _check_parquet(by)
-    found, remark = chosen_rows(runs, choice)
+    shown, remark = chosen_rows(runs, choice)
     if fmt is None and not per_class:
-        print_table(terminal_pivot(found, base) if by == "codec" else terminal(found))
+        print_table(terminal_pivot(shown, base) if by == "codec" else terminal(shown))
     elif fmt == "parquet":
-        click.echo(parquet_of(found, per_class), nl=False)
+        click.echo(parquet_of(shown, per_class), nl=False)
     elif by == "codec":
-        click.echo(render_pivot(found, fmt or "md", base), nl=False)
+        click.echo(render_pivot(shown, fmt or "md", base), nl=False)
     else:
-        click.echo(render(found, fmt or "md", per_class=per_class))
+        click.echo(render(shown, fmt or "md", per_class=per_class))
     if remark:
         messages().print(remark)
 

@@ -273,12 +273,12 @@ def info(file: Path, as_json: bool) -> None:
     """
     from vssbench.weights.account import describe
 
-    found = describe(file)
+    description = describe(file)
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(description, indent=2))
         return
-    width = max(len(key) for key in found)
-    for key, value in found.items():
+    width = max(len(key) for key in description)
+    for key, value in description.items():
         click.echo(f"{key:{width}}  {_text(value)}")
 
 

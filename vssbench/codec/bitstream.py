@@ -53,8 +53,8 @@ def bitstream(
             yield Bitstream(path, _write(clip, settings, path, fps))
         return
     key = cache_key(clip, settings, fps)
-    found = (_kept(path) for path in sorted(cache.glob(f"{key}.*{SUFFIX}")))
-    yield next(filter(None, found), None) or _encode_into(clip, settings, cache, key, fps)
+    cached = (_kept(path) for path in sorted(cache.glob(f"{key}.*{SUFFIX}")))
+    yield next(filter(None, cached), None) or _encode_into(clip, settings, cache, key, fps)
 
 
 def cache_key(clip: Clip, settings: EncoderSettings, fps: float) -> str:

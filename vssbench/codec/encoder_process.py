@@ -135,9 +135,9 @@ def give_up_real_time() -> None:
 def _may_be_real_time() -> bool:
     """Whether this thread has CAP_SYS_NICE; no where the system has no such rights."""
     try:
-        found = re.search(
+        match = re.search(
             r"^CapEff:\s*([0-9a-f]+)$", Path("/proc/thread-self/status").read_text(), re.MULTILINE
         )
     except OSError:
         return False
-    return found is not None and bool(int(found[1], 16) >> _CAP_SYS_NICE & 1)
+    return match is not None and bool(int(match[1], 16) >> _CAP_SYS_NICE & 1)

@@ -119,5 +119,5 @@ class _Meter:
             frame.pts, frame.time_base = self._count, self._time_base
             place.push(frame)
         self._count += 1
-        found = self._sink.pull().metadata
-        return float(found["lavfi.psnr.psnr.y"]), float(found["lavfi.ssim.Y"])
+        values = self._sink.pull().metadata
+        return float(values["lavfi.psnr.psnr.y"]), float(values["lavfi.ssim.Y"])

@@ -31,7 +31,7 @@ def reproducible(options: Mapping[str, str]) -> dict[str, str]:
 def processor() -> Mapping[str, bool] | None:
     """The instruction sets of this processor by name, as numpy found them; None where it does not
     say."""
-    found = getattr(
+    abilities = getattr(
         importlib.import_module("numpy._core._multiarray_umath"), "__cpu_features__", None
     )
-    return found if isinstance(found, dict) else None
+    return abilities if isinstance(abilities, dict) else None

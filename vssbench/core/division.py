@@ -90,12 +90,12 @@ def divided_by_name(clips: Sequence[Clip]) -> Division:
 def divided_by(clips: Sequence[Clip], part: Callable[[Clip], Part], rule: str) -> Division:
     """The clips divided by a dataset's own rule; by name where the rule would leave a part
     empty."""
-    found = {
+    parts = {
         name: [clip for clip in clips if part(clip) == name] for name in ("training", "validation")
     }
-    if not found["training"] or not found["validation"]:
+    if not parts["training"] or not parts["validation"]:
         return divided_by_name(clips)
-    return Division(found["training"], found["validation"], rule)
+    return Division(parts["training"], parts["validation"], rule)
 
 
 def _digest(text: str) -> str:

@@ -188,10 +188,10 @@ def set_aside(folder: Path) -> set[str]:
 
 def _set_aside_in(hidden: Path) -> list[Path]:
     """List what is set aside in a writer's hidden folder, which may go away meanwhile."""
-    found: list[Path] = []
+    folders: list[Path] = []
     with suppress(FileNotFoundError):
-        found.extend(hidden.glob(f"{_OLD}/*/*"))
-    return found
+        folders.extend(hidden.glob(f"{_OLD}/*/*"))
+    return folders
 
 
 def steady(folder: Path, read: Callable[[], T]) -> T:
@@ -202,9 +202,9 @@ def steady(folder: Path, read: Callable[[], T]) -> T:
     """
     for _ in range(_ATTEMPTS):
         before = _stamp(folder)
-        found, failed = None, None
+        value, failed = None, None
         try:
-            found = read()
+            value = read()
         except (OSError, VssbenchError) as error:
             failed = error
         if _stamp(folder) == before and (before is not None or not _returns(folder)):
@@ -212,7 +212,7 @@ def steady(folder: Path, read: Callable[[], T]) -> T:
         time.sleep(_PAUSE)
     if failed is not None:
         raise failed
-    return found  # type: ignore[return-value]
+    return value  # type: ignore[return-value]
 
 
 def check_output(
@@ -383,10 +383,10 @@ def _returns(folder: Path) -> bool:
 def _stamp(folder: Path) -> tuple[int, int, int] | None:
     """Return what tells a folder from the one that replaces it."""
     try:
-        found = folder.stat()
+        status = folder.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 def _exchange(first: Path, second: Path) -> bool:

@@ -77,14 +77,14 @@ def plugins(kind: str) -> dict[str, Plugin]:
     project's own stays that, and a line on stderr says so.
     """
     package, group, _ = KINDS[kind]
-    found: dict[str, Plugin] = {}
+    known: dict[str, Plugin] = {}
     spec = importlib.util.find_spec(package)
     for info in pkgutil.iter_modules(spec.submodule_search_locations if spec else []):
         if not info.name.startswith("_"):
-            found[info.name] = Plugin(info.name, kind, f"{package}.{info.name}")
+            known[info.name] = Plugin(info.name, kind, f"{package}.{info.name}")
     for point in entry_points(group=group):
         module = point.value.split(":")[0]
-        other = found.get(point.name)
+        other = known.get(point.name)
         # a plug-in file may name itself as an entry point, and a distribution may be found twice on
         # the path
         if other is not None and other.target not in (point.value, module):
@@ -95,10 +95,10 @@ def plugins(kind: str) -> dict[str, Plugin]:
             if other.entry_point is None:
                 leave_out(kind, f"{point.name!r} of an installed package", fault)
             else:
-                found[point.name] = replace(other, fault=fault)
+                known[point.name] = replace(other, fault=fault)
             continue
-        found[point.name] = Plugin(point.name, kind, module, point)
-    return dict(sorted(found.items()))
+        known[point.name] = Plugin(point.name, kind, module, point)
+    return dict(sorted(known.items()))
 
 
 def find(kind: str, name: str) -> Plugin:
@@ -154,25 +154,25 @@ def load(kind: str, name: str) -> type[Any]:
 def classes(kind: str) -> dict[str, type[Any]]:
     """Every plug-in's class by name; one that does not load is left out, and a line on stderr says
     why, once."""
-    found = {}
+    loaded = {}
     for name in plugins(kind):
         try:
-            found[name] = load(kind, name)
+            loaded[name] = load(kind, name)
         except UsageError as error:
             leave_out(kind, name, str(error))
-    return found
+    return loaded
 
 
 def answers(kind: str, attribute: str, check: Callable[[Any], Answer]) -> dict[str, Answer]:
     """Every plug-in's ``attribute``, as ``check`` returns it; left out where that raises anything,
     as in :func:`classes`."""
-    found = {}
+    answered = {}
     for name, cls in classes(kind).items():
         try:
-            found[name] = check(getattr(cls, attribute))
+            answered[name] = check(getattr(cls, attribute))
         except Exception as error:  # whatever a plug-in declares, the others stay in use
             leave_out(kind, name, f"its {attribute} cannot be used: {error}")
-    return found
+    return answered
 
 
 @cache
@@ -216,15 +216,15 @@ def resolved(kind: str, variant: Variant) -> dict[str, Any]:
 
 
 def _signature(cls: type[Any]) -> dict[str, inspect.Parameter]:
-    found: dict[str, inspect.Parameter] = {}
+    declared: dict[str, inspect.Parameter] = {}
     for arguments in reversed(list(_constructors(cls))):
-        found |= {
+        declared |= {
             item.name: item
             for item in arguments
             if item.kind is inspect.Parameter.KEYWORD_ONLY
             and item.default is not inspect.Parameter.empty
         }
-    return found
+    return declared
 
 
 def _constructors(cls: type[Any]) -> Iterator[Collection[inspect.Parameter]]:

@@ -51,13 +51,13 @@ ALIGN = ("left", "left", "right", "right", "right", "left", "left")
 
 def lines(method: str, check: CrossCheck, gop: int) -> list[list[str]]:
     """A method's lines: each frame that differs, and the GOP's mean."""
-    found = [_line(method, name, tallies) for name, tallies in check.frames().items()]
+    table = [_line(method, name, tallies) for name, tallies in check.frames().items()]
     if not check.per_frame:
         means = {tool: check.gop(tool, gop) for tool in check.key}
-        found.append(
+        table.append(
             [method, f"GOP {gop}", *_numbers(means), "as above" if _apart(means) else "", ""]
         )
-    return found
+    return table
 
 
 def _line(method: str, frame: str, tallies: dict[str, Tally]) -> list[str]:
@@ -90,21 +90,21 @@ def causes(tallies: dict[str, Tally]) -> list[str]:
 
     They are told by the operators that it misses, and what that leaves.
     """
-    found: dict[str, list[str]] = {}
+    by_cause: dict[str, list[str]] = {}
     ours = tallies["torch"].products
     for tool, tally in tallies.items():
         parts = [f"{name} x{calls} {amount:.3g}" for name, (calls, amount) in tally.missed.items()]
         if parts:
-            found.setdefault("no rule for " + ", ".join(parts), []).append(tool)
+            by_cause.setdefault("no rule for " + ", ".join(parts), []).append(tool)
         rest = tally.completed - ours
         if abs(rest) > 1e-6 * ours:
-            found.setdefault(f"{rest:+.3g} that nothing explains", []).append(tool)
+            by_cause.setdefault(f"{rest:+.3g} that nothing explains", []).append(tool)
         if tally.unknown:
             names = ", ".join(f"{name} x{calls}" for name, calls in tally.unknown.items())
-            found.setdefault(
+            by_cause.setdefault(
                 f"counted as nothing, since no formula is registered for {names}", []
             ).append(tool)
-    return [f"{' and '.join(tools)}: {cause}" for cause, tools in found.items()]
+    return [f"{' and '.join(tools)}: {cause}" for cause, tools in by_cause.items()]
 
 
 def additions(tallies: dict[str, Tally]) -> list[str]:
@@ -112,7 +112,7 @@ def additions(tallies: dict[str, Tally]) -> list[str]:
 
     Their share of them is given where that is over the tolerance.
     """
-    found = []
+    texts = []
     for tool, tally in tallies.items():
         parts = [
             f"{name} {amount:.3g}"
@@ -126,8 +126,8 @@ def additions(tallies: dict[str, Tally]) -> list[str]:
                 if share > TOLERANCE * tally.products > 0
                 else ""
             )
-            found.append(f"{tool}: {', '.join(parts)}{noted}")
-    return found
+            texts.append(f"{tool}: {', '.join(parts)}{noted}")
+    return texts
 
 
 def ignored(tally: Tally) -> str:

@@ -38,12 +38,12 @@ def flat(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _leaves(value: dict[str, Any], path: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+    leaves: list[tuple[str, Any]] = []
     for name, inner in value.items():
-        found += (
+        leaves += (
             _leaves(inner, f"{path}{name}.") if isinstance(inner, dict) else [(path + name, inner)]
         )
-    return found
+    return leaves
 
 
 def _counts(rows: Sequence[dict[str, Any]], gop: int, form: str) -> str:
@@ -124,19 +124,19 @@ def _published(rows: Sequence[dict[str, Any]], form: str) -> list[str]:
     )  # fmt: skip
     body, notes = [], []
     for row in rows:
-        for found in row["published"]:
+        for entry in row["published"]:
             mark = ""
-            if found["note"]:
-                notes += [] if found["note"] in notes else [found["note"]]
-                mark = f" [{notes.index(found['note']) + 1}]"
-            digits = ",.0f" if found["unit"] == "parameters" else ".2f"
+            if entry["note"]:
+                notes += [] if entry["note"] in notes else [entry["note"]]
+                mark = f" [{notes.index(entry['note']) + 1}]"
+            digits = ",.0f" if entry["unit"] == "parameters" else ".2f"
             body.append(
                 (
-                    row["method"], found["number"], found["convention"], found["counted"],
-                    found["auxiliary"], found["shape"],
-                    found["classes"], found["value"], format(found["ours"], digits),
-                    f"{found['difference']:+.2%}",
-                    found["source"] + mark,
+                    row["method"], entry["number"], entry["convention"], entry["counted"],
+                    entry["auxiliary"], entry["shape"],
+                    entry["classes"], entry["value"], format(entry["ours"], digits),
+                    f"{entry['difference']:+.2%}",
+                    entry["source"] + mark,
                 )
             )  # fmt: skip
         if not row["published"]:

@@ -77,7 +77,7 @@ def find(root: Path, name: str | None) -> list[tuple[str, Path]]:
     if name is not None:
         return [(name, root)]
     folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
-    found = [
+    places = [
         (name, folder)
         for folder in folders
         for name, cls in on_disk().items()
@@ -86,8 +86,8 @@ def find(root: Path, name: str | None) -> list[tuple[str, Path]]:
     # what is below a dataset's folder is that dataset's
     return [
         (name, folder)
-        for name, folder in found
-        if folder == root or not any(at == root for _, at in found)
+        for name, folder in places
+        if folder == root or not any(at == root for _, at in places)
     ]
 
 
@@ -149,18 +149,18 @@ def answers(outlines: Sequence[Outline], gop: int) -> tuple[Answer, ...]:
     clips = [_clip(outline) for outline in outlines]
     if not any(outline.labelled for outline in outlines):
         return tuple(Answer(name, False, "no frame carries a label") for name in PROTOCOLS)
-    found = []
+    answered = []
     for name, kind in PROTOCOLS.items():
         try:
             remarks = kind().remarks(clips, gop)
         except VssbenchError as error:
-            found.append(Answer(name, False, str(error)))
+            answered.append(Answer(name, False, str(error)))
         else:
             every = (
                 _dense(outlines, gop) if kind is Dense else "every labelled frame at every distance"
             )
-            found.append(Answer(name, True, "; ".join([every, *remarks])))
-    return tuple(found)
+            answered.append(Answer(name, True, "; ".join([every, *remarks])))
+    return tuple(answered)
 
 
 def _dense(outlines: Sequence[Outline], gop: int) -> str:

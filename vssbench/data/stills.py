@@ -141,7 +141,7 @@ def runs(stills: Iterable[Still], longest_gap: int) -> list[tuple[list[Still], i
     frame is further away. Where that spacing exceeds ``longest_gap`` nothing is video: every frame
     is a run by itself. Raises DataError where two stills claim the same frame.
     """
-    found: list[tuple[list[Still], int]] = []
+    its_runs: list[tuple[list[Still], int]] = []
     ordered = sorted(stills, key=lambda still: (still.sequence, still.number))
     for _, group in groupby(ordered, key=lambda still: still.sequence):
         frames = list(group)
@@ -157,11 +157,11 @@ def runs(stills: Iterable[Still], longest_gap: int) -> list[tuple[list[Still], i
         run = [frames[0]]
         for still in frames[1:]:
             if spacing > longest_gap or still.number - run[-1].number != spacing:
-                found.append((run, spacing))
+                its_runs.append((run, spacing))
                 run = []
             run.append(still)
-        found.append((run, spacing))
-    return found
+        its_runs.append((run, spacing))
+    return its_runs
 
 
 def clip_of(

@@ -127,19 +127,19 @@ class VideoFile:
 
     def remarks(self) -> list[str]:
         """Return the remarks for the user on how the file is taken."""
-        found = []
+        remarks = []
         if self.rotation:
-            found.append(f"it is turned by {-self.rotation % 360} degrees clockwise, as it says")
+            remarks.append(f"it is turned by {-self.rotation % 360} degrees clockwise, as it says")
         if self.mirrored:
-            found.append("it asks to be mirrored, which is not done")
+            remarks.append("it asks to be mirrored, which is not done")
         if self.interlaced:
-            found.append("it is interlaced: both fields of a frame are taken as one picture")
+            remarks.append("it is interlaced: both fields of a frame are taken as one picture")
         if self.hdr:
-            found.append(
+            remarks.append(
                 "it is HDR: its colours are taken as they are coded, and look pale to networks and "
                 "on most screens"
             )
-        return [*found, *self.timing]
+        return [*remarks, *self.timing]
 
     def tags(self, picture: av.VideoFrame) -> Tags:
         """Return the colour tags of one of its pictures."""

@@ -40,9 +40,9 @@ def machine_of(result: LatencyResult) -> dict[str, Any]:
     """Return the facts that must agree for two times to be ranked together."""
     environment = result.environment
     on_gpu = str(result.settings["device"]).startswith("cuda")
-    found = {"processor": environment["cpu"], "cores": environment["usable_cores"]}
-    found["threads"] = sorted({method.threads for method in result.methods if method.threads})
-    return {**found, "GPU": environment["gpu"]} if on_gpu else found
+    machine = {"processor": environment["cpu"], "cores": environment["usable_cores"]}
+    machine["threads"] = sorted({method.threads for method in result.methods if method.threads})
+    return {**machine, "GPU": environment["gpu"]} if on_gpu else machine
 
 
 def check_comparable(stored: Sequence[StoredLatency]) -> None:
@@ -83,13 +83,17 @@ def check_comparable(stored: Sequence[StoredLatency]) -> None:
 def ratios_again(stored: Sequence[StoredLatency], kind: str = "gop") -> list[RatioAgain]:
     """The ratios of a kind that more than one measurement has, whichever of the two methods it
     names first."""
-    found: dict[tuple[str, str], list[tuple[str, Ratio]]] = {}
+    by_pair: dict[tuple[str, str], list[tuple[str, Ratio]]] = {}
     for item in stored:
         for ratio in item.result.ratios:
             if ratio.kind == kind:
                 turned = ratio if ratio.first < ratio.second else _turned(ratio)
-                found.setdefault((turned.first, turned.second), []).append((item.result.id, turned))
-    return [RatioAgain(*names, kind, tuple(each)) for names, each in found.items() if len(each) > 1]
+                by_pair.setdefault((turned.first, turned.second), []).append(
+                    (item.result.id, turned)
+                )
+    return [
+        RatioAgain(*names, kind, tuple(each)) for names, each in by_pair.items() if len(each) > 1
+    ]
 
 
 def _turned(ratio: Ratio) -> Ratio:

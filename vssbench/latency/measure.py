@@ -111,15 +111,15 @@ def measure(
 
 def ratios(subjects: Sequence[Subject], samples: Samples, seed: int) -> list[Ratio]:
     """Return the ratio of every two methods, for every kind of frame."""
-    found = []
+    all_ratios = []
     for first, second in itertools.combinations(range(len(subjects)), 2):
         names = subjects[first].method, subjects[second].method
         each = (
             compare(samples.of_method(first), samples.of_method(second), names, kind, seed)
             for kind in KINDS
         )
-        found += [ratio for ratio in each if ratio is not None]
-    return found
+        all_ratios += [ratio for ratio in each if ratio is not None]
+    return all_ratios
 
 
 def _times(
@@ -171,10 +171,10 @@ def _status(campaign: Campaign) -> Literal["done", "interrupted", "failed"]:
 
 def _stored(settings: Settings) -> dict[str, Any]:
     """The settings as JSON values; of paths, which differ everywhere, the name alone."""
-    found = asdict(settings)
-    found.pop("cache")
+    stored = asdict(settings)
+    stored.pop("cache")
     return {
-        **found,
+        **stored,
         "size": list(settings.size),
         "clip": None if settings.clip is None else settings.clip.name,
     }
@@ -191,20 +191,20 @@ def _stream_words(settings: Settings) -> str:
 def _remarks(
     settings: Settings, subjects: Sequence[Subject], environment: dict[str, Any]
 ) -> list[str]:
-    found = []
+    remarks = []
     if any(subject.weights is None for subject in subjects):
-        found.append(
+        remarks.append(
             f"random weights of seed {settings.seed}: times depend on the network's form, not on "
             "their values"
         )
     if settings.processes < 3:
-        found.append(
+        remarks.append(
             "fewer than three processes: what differs from process to process is hardly seen; "
             "intervals are wide"
         )
     if environment["governor"] not in ("", "performance"):
-        found.append(
+        remarks.append(
             f"the processor's clock is governed by {environment['governor']!r}: 'performance' "
             "gives steadier times"
         )
-    return found
+    return remarks

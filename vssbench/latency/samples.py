@@ -79,13 +79,13 @@ def columns(samples: Samples) -> dict[str, npt.NDArray[np.generic]]:
 def joined(parts: Iterable[Samples]) -> Samples:
     """Join samples, one after the other."""
     listed = list(parts)
-    found: dict[str, npt.NDArray[np.generic]] = {}
+    arrays: dict[str, npt.NDArray[np.generic]] = {}
     for field in fields(Samples):
         kind = np.float64 if field.name.endswith("_ms") else np.int64
-        found[field.name] = np.concatenate(
+        arrays[field.name] = np.concatenate(
             [np.zeros(0, kind), *(getattr(part, field.name) for part in listed)]
         )
-    return Samples(**found)  # type: ignore[arg-type]
+    return Samples(**arrays)  # type: ignore[arg-type]
 
 
 def gop_means(samples: Samples, values: Floats) -> tuple[Floats, Ints, Ints]:

@@ -99,14 +99,14 @@ def disc(radius: float) -> list[int]:
 
 def _boundary(values: LabelMap, scored: Mask) -> Mask:
     """Scored pixels that have a scored neighbour of another value, of the four: bool (H, W)."""
-    found = np.zeros(values.shape, bool)
+    edges = np.zeros(values.shape, bool)
     for ahead, behind in ((np.s_[1:, :], np.s_[:-1, :]), (np.s_[:, 1:], np.s_[:, :-1])):
         differ = values[ahead] != values[behind]
         differ &= scored[ahead]
         differ &= scored[behind]
-        found[ahead] |= differ
-        found[behind] |= differ
-    return found
+        edges[ahead] |= differ
+        edges[behind] |= differ
+    return edges
 
 
 def _near(

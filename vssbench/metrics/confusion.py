@@ -61,11 +61,11 @@ def _of_bytes(
     counts = np.bincount(pairs.ravel(), minlength=_VALUES * _VALUES).reshape(_VALUES, _VALUES)
     if 0 <= ignore < _VALUES:
         counts[ignore] = 0
-    for what, hint, found in (
+    for what, hint, outside in (
         ("label", _label_hint(ignore), counts.any(axis=1)),
         ("prediction", _PREDICTION_HINT, counts.any(axis=0)),
     ):
-        _check_range(what, np.flatnonzero(found), classes, hint)
+        _check_range(what, np.flatnonzero(outside), classes, hint)
     return counts[:classes, :classes].astype(np.int64)
 
 

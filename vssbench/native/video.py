@@ -93,9 +93,11 @@ class VideoKernels:
     def distinct(self, numbers: Array) -> list[int]:
         """The distinct numbers of an int32 array, ascending."""
         numbers = _integers(numbers)
-        found = np.empty(_MOST_REFERENCES, np.int32)
-        count = self._library.motion_distinct(_at(numbers), numbers.size, _at(found), len(found))
-        return sorted(found[:count].tolist()) if count >= 0 else np.unique(numbers).tolist()
+        distinct = np.empty(_MOST_REFERENCES, np.int32)
+        count = self._library.motion_distinct(
+            _at(numbers), numbers.size, _at(distinct), len(distinct)
+        )
+        return sorted(distinct[:count].tolist()) if count >= 0 else np.unique(numbers).tolist()
 
     def settle(
         self, vectors: Array, references: Array, index: int, past: int, nearest: bool

@@ -183,11 +183,11 @@ def groups(rows: Sequence[Row]) -> list[Group]:
         parts.setdefault((*conditions(row), *codec_key(row), str(row["gop"])), []).append(row)
     ordered = sorted(parts, key=lambda key: (key[0], *_stream_order(parts[key]), key))
     names = headings(rows)
-    found = [Group(names[conditions(parts[key][0])], tuple(parts[key])) for key in ordered]
-    titles = Counter(group.title for group in found)
+    grouped = [Group(names[conditions(parts[key][0])], tuple(parts[key])) for key in ordered]
+    titles = Counter(group.title for group in grouped)
     return [
         replace(group, codec_note=group.rows[0]["codec"]) if titles[group.title] > 1 else group
-        for group in found
+        for group in grouped
     ]
 
 

@@ -239,7 +239,7 @@ def records(its: Tables) -> list[dict[str, Any]]:
     """
     curves: dict[Any, Any] = {at: part["miou"] for at, part in its.distances.groupby(level=0)}
     by_class: dict[Any, Any] = dict(iter(its.classes.groupby(level=0)))
-    found = []
+    described = []
     for place, line in enumerate(its.runs.astype(object).to_dict("records")):
         record = {str(name): _plain(str(name), value) for name, value in line.items()}
         record["miou_by_distance"] = [_number(value) for value in curves.get(place, ())]
@@ -249,8 +249,8 @@ def records(its: Tables) -> list[dict[str, Any]]:
             if part is None
             else {name: _number(v) for name, v in zip(part["class"], part["iou"], strict=True)}
         )
-        found.append(record)
-    return found
+        described.append(record)
+    return described
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -77,9 +77,9 @@ def _without(arrays: Arrays, left_out: Collection[int]) -> Arrays:
     return {**arrays, "counts": counts}
 
 
-def headings(found: Sequence[Further]) -> tuple[str, ...]:
+def headings(items: Sequence[Further]) -> tuple[str, ...]:
     """Return the headings of the columns that any run of a table fills."""
-    outlines, steadiness = any(item.boundary for item in found), any(item.tc for item in found)
+    outlines, steadiness = any(item.boundary for item in items), any(item.tc for item in items)
     return (*(BOUNDARY_HEADINGS if outlines else ()), *(CONSISTENCY_HEADINGS if steadiness else ()))
 
 
@@ -95,10 +95,10 @@ def cells(item: Further, wanted: Sequence[str]) -> tuple[Cell, ...]:
     return tuple(Cell(percent(known[name])) for name in wanted)
 
 
-def notes(found: Sequence[Further]) -> list[str]:
+def notes(items: Sequence[Further]) -> list[str]:
     """Explain the columns, and with which motion TC was measured."""
     said = []
-    tolerances = sorted({item.boundary.tolerance for item in found if item.boundary})
+    tolerances = sorted({item.boundary.tolerance for item in items if item.boundary})
     if tolerances:
         shares = ", ".join(f"{100 * value:.3g} %" for value in tolerances)
         said.append(
@@ -106,7 +106,7 @@ def notes(found: Sequence[Further]) -> list[str]:
             "al., BMVC 2013)."
         )
     pairs, exact = (
-        sum(getattr(item.tc, name) for item in found if item.tc) for name in ("pairs", "exact")
+        sum(getattr(item.tc, name) for item in items if item.tc) for name in ("pairs", "exact")
     )
     if pairs:
         motion = {0: "estimated (DIS) between source frames", pairs: "the dataset's exact one"}

@@ -198,19 +198,19 @@ def _ordered(lines: Sequence[dict[str, Row]], base: str | None) -> tuple[str, ..
     names = sorted(cost, key=lambda name: (-cost[name], name))
     if base is None:
         return tuple(names)
-    found = [
+    bases = [
         name
         for name in names
         if base in (name, variants[name]) or parse_variant(variants[name]) == _variant(base)
     ]
-    found = found or [name for name in names if matches(base, variants[name])]
-    if len(found) != 1:
-        problem = "several methods" if found else "no method"
+    bases = bases or [name for name in names if matches(base, variants[name])]
+    if len(bases) != 1:
+        problem = "several methods" if bases else "no method"
         raise UsageError(
             f"--base {base} names {problem} of this table: expected one of "
-            f"{', '.join(found or names)}"
+            f"{', '.join(bases or names)}"
         )
-    return (found[0], *(name for name in names if name != found[0]))
+    return (bases[0], *(name for name in names if name != bases[0]))
 
 
 def render_pivot(rows: Sequence[Row], format: str, base: str | None = None) -> str:

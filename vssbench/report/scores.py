@@ -82,11 +82,11 @@ def blocks(store: RunStore, rows: Sequence[Row], base: str | None, rules: Rules)
     ]
     if not parts:
         raise UsageError("no measured run to score: measure some first (see `run --help`)")
-    found = [_block(store, group.title, group.rows, base, rules) for group in parts]
-    if base is not None and not any(block.base for block in found):
+    scored = [_block(store, group.title, group.rows, base, rules) for group in parts]
+    if base is not None and not any(block.base for block in scored):
         names = ", ".join(sorted({row["method"] for group in parts for row in group.rows}))
         raise UsageError(f"--base {base!r} is none of the methods measured: {names}")
-    return found
+    return scored
 
 
 def _block(
@@ -196,15 +196,15 @@ def remarks(block: Block) -> list[str]:
     return [*compared, *block.notes]
 
 
-def render(found: Sequence[Block], format: str) -> str:
+def render(scored: Sequence[Block], format: str) -> str:
     """The blocks as Markdown, CSV or JSON (fractions, not per cent)."""
     if format == "md":
         parts = [
             f"### {markdown(b.title)}\n\n{markdown_grid(grid(b))}\n\n{markdown_list(remarks(b))}\n"
-            for b in found
+            for b in scored
         ]
         return "\n".join(parts)
-    records = [_record(block, line) for block in found for line in block.lines]
+    records = [_record(block, line) for block in scored for line in block.lines]
     if format == "json":
         return json_text(records)
     return csv_text(
@@ -220,8 +220,8 @@ def _record(block: Block, line: Line) -> dict[str, Any]:
         "run_id", "method", "dataset", "split", "classes", "codec", "protocol", "bitrate_kbps",
     )  # fmt: skip
     record = {name: line.row[name] for name in names} | {"base": block.base} | asdict(line.scores)
-    for name, found in (("miou", line.interval), ("gain", line.gain)):
-        value = None if found is None else found.miou
+    for name, interval in (("miou", line.interval), ("gain", line.gain)):
+        value = None if interval is None else interval.miou
         record |= {f"{name}_low": value and value.low, f"{name}_high": value and value.high}
         if name == "gain":
             record["gain"] = value and value.value

@@ -117,7 +117,9 @@ def sheet(path: Path, panels: int) -> Iterator[tuple[Figure, list[Axes]]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    across, height = next(found[1:] for found in ARRANGEMENTS if panels <= found[0])
+    across, height = next(
+        arrangement[1:] for arrangement in ARRANGEMENTS if panels <= arrangement[0]
+    )
     down = -(-panels // across)
     with rc_context(_SETTINGS):
         size = (SINGLE_WIDTH if across == 1 else DOUBLE_WIDTH, height * down + 0.4)
@@ -215,7 +217,7 @@ def wrapped_title(axes: Axes, lines: Sequence[str]) -> None:
     size = LABEL_SIZE if narrow(axes) else TEXT_SIZE
     letters = int((axes.figure.get_figwidth() / across - Y_AXIS_WIDTH) * 72 / (LETTER_WIDTH * size))  # type: ignore[union-attr]
     whole = [
-        re.sub(r"\([^()]*\)|\d kbit/s", lambda found: found[0].replace(" ", _HARD_SPACE), line)
+        re.sub(r"\([^()]*\)|\d kbit/s", lambda match: match[0].replace(" ", _HARD_SPACE), line)
         for line in lines
     ]
     pieces = [

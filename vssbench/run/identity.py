@@ -85,20 +85,20 @@ def sources(
 
     ``roots`` are the folders in which vssbench's packages are looked for.
     """
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     waiting = [each for part in packages for each in _under(part, roots)]
     for plugin in used:
         waiting += _of(plugin, roots)
     while waiting:
         name, path = waiting.pop()
-        if name in found or name in AFTERWARDS:
+        if name in files or name in AFTERWARDS:
             continue
-        found[name] = path
+        files[name] = path
         if path.suffix == ".py":
             for kind, module, modules in _OF_PLUGINS.findall(_text(path)):
                 for each in [module] if module else re.findall(r"\w+", modules):
                     waiting += _under(f"{kind}/{each}", roots)
-    return found
+    return files
 
 
 def _under(part: str, roots: Iterable[Path]) -> list[tuple[str, Path]]:
@@ -162,18 +162,18 @@ def _beside(place: Path, owner: Distribution | None) -> set[str]:
     listed = {path.parts[0].removesuffix(".py") for path in (owner and owner.files) or ()}
     listed |= set(((owner and owner.read_text("top_level.txt")) or "").split())
     shared = place.parent.name in ("site-packages", "dist-packages")
-    found: set[str] = set()
+    beside: set[str] = set()
     waiting = [place]
     while waiting:
         texts = (path for _, path in _files(waiting.pop()) if path.suffix == ".py")
         for name in {name for text in texts for name in _IMPORTED.findall(_text(text))}:
-            if name in found or name in sys.stdlib_module_names or name == "vssbench":
+            if name in beside or name in sys.stdlib_module_names or name == "vssbench":
                 continue
             other = _outermost(name) if name in listed or not shared else None
             if other is not None and (name in listed or other.parent == place.parent):
-                found.add(name)
+                beside.add(name)
                 waiting.append(other)
-    return found
+    return beside
 
 
 def distribution(plugin: Plugin) -> Distribution | None:
@@ -184,25 +184,25 @@ def distribution(plugin: Plugin) -> Distribution | None:
 def requirements(used: Iterable[Plugin]) -> dict[str, str]:
     """Return the versions of what the plug-ins' distributions require, such as a library of
     networks."""
-    found = {}
+    versions = {}
     for owner in filter(None, map(distribution, used)):
         for text in owner.requires or ():
             match = _REQUIREMENT.match(text)
             if match is not None and match[0].lower() != "vssbench":
-                found[match[0].lower()] = _version(match[0])
-    return found
+                versions[match[0].lower()] = _version(match[0])
+    return versions
 
 
 def origins(used: Iterable[Plugin]) -> list[dict[str, str]]:
     """Describe where plug-ins come from: kind, name, module, and the distribution with its
     version."""
-    found = []
+    records = []
     for plugin in used:
         owner = distribution(plugin)
         brought = ("vssbench", __version__) if owner is None else (owner.name, owner.version)
         described = {"kind": plugin.kind, "name": plugin.name, "module": plugin.target}
-        found.append(described | {"distribution": brought[0], "version": brought[1]})
-    return found
+        records.append(described | {"distribution": brought[0], "version": brought[1]})
+    return records
 
 
 def kernels() -> dict[str, Any]:

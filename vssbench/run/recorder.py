@@ -81,12 +81,12 @@ class Recorder:
         reading source frames, encoding, decoding and motion, as far as the network waited for them;
         ``network``; ``harness``: all else, input tensors, labels, scoring, writing.
         """
-        found = {
+        spent = {
             "setup": self.setup_seconds,
             "codec": self.codec_seconds,
             "network": self.network_seconds,
         }
-        return {**found, "harness": seconds - sum(found.values())}
+        return {**spent, "harness": seconds - sum(spent.values())}
 
     def time(self, clip: int, frame: Frame, model_seconds: float) -> None:
         """Note how long a frame of that clip took."""

@@ -212,8 +212,8 @@ class Run:
     def measures(self) -> tuple[str, ...]:
         """The meters whose arrays were stored (names of vssbench.metrics.meters)."""
         own = {CONFUSION, LATENCY, STREAM}
-        found = self._steady(lambda: list(self.path.glob("*.npz")))
-        return tuple(sorted(path.stem for path in found if path.name not in own))
+        arrays = self._steady(lambda: list(self.path.glob("*.npz")))
+        return tuple(sorted(path.stem for path in arrays if path.name not in own))
 
     def meter(self, name: str) -> dict[str, npt.NDArray] | None:
         """The arrays of a meter, None where it was not asked for. Raises DataError where they do
@@ -347,14 +347,14 @@ class RunStore:
     def runs(self) -> list[Run]:
         """Every readable run, sorted by dataset, codec, method and id; a damaged folder is logged
         and left out."""
-        found = []
+        runs = []
         files.adopt(self.root)
         for name in sorted(self._names() | files.set_aside(self.root) | self._names()):
             try:
-                found.append(self.get(name))
+                runs.append(self.get(name))
             except (DataError, UsageError) as error:
                 _logger.warning("left out a damaged run: %s", error)
-        return sorted(found, key=_order)
+        return sorted(runs, key=_order)
 
     def _names(self) -> set[str]:
         there = self.root.iterdir() if self.root.is_dir() else ()

@@ -234,14 +234,14 @@ class Work:
         """
         job, needs, pictures = self.job, self._network.model.needs, Pictures(self.job.source)
         if job.codec is not None:
-            found, rotation = recoded(job.source, job.codec, pictures, needs), 0
+            frames, rotation = recoded(job.source, job.codec, pictures, needs), 0
         else:
-            found, rotation = (
+            frames, rotation = (
                 coded(job.source, choice.source, pictures, job.max_gop),
                 job.source.rotation,
             )
         try:
-            for frame in found:
+            for frame in frames:
                 image: Image = turned(frame.image, rotation)
                 yield viewed(frame, image, rotation, job.network_size), image, pictures.next_time()
         except DataError as error:

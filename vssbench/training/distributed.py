@@ -114,10 +114,10 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     flat = torch.cat([used, *(_at_least_fp32(gradient).reshape(-1) for gradient in gradients)])
     dist.all_reduce(flat)
     anywhere, flat = flat[: len(members)].tolist(), flat[len(members) :] / dist.get_world_size()
-    for parameter, mean, found in zip(
+    for parameter, mean, trained in zip(
         members, flat.split([p.numel() for p in members]), anywhere, strict=True
     ):
-        if found:
+        if trained:
             parameter.grad = mean.view(parameter.shape).to(parameter.dtype)
 
 

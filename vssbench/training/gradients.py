@@ -321,9 +321,9 @@ def _layers(model: nn.Module, loss: Callable[[], Tensor]) -> tuple[list[_Layer],
         for handle in handles:
             handle.remove()
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    found = torch.autograd.grad(total, list(trained.values()), allow_unused=True)
+    gradients = torch.autograd.grad(total, list(trained.values()), allow_unused=True)
     used = sum_over_processes(
-        torch.tensor([float(g is not None) for g in found], device=total.device)
+        torch.tensor([float(g is not None) for g in gradients], device=total.device)
     ).tolist()
     owners: dict[str, list[nn.Parameter]] = {}
     unseen = []
@@ -425,14 +425,14 @@ class _Check:
                 values = [given.draw() for given in call.inputs()]
                 outer: list[Tensor] = []
                 draws.append(_Draw(values, outer, self._exact(layer, call, values, outer)))
-            found = self._as_trained(layer, call, draws[-1].values, draws[-1].outer)
-            if any(not bool(gradient.isfinite().all()) for gradient in found):
+            as_trained = self._as_trained(layer, call, draws[-1].values, draws[-1].outer)
+            if any(not bool(gradient.isfinite().all()) for gradient in as_trained):
                 return True
-            draws[-1].found.append(found)
+            draws[-1].found.append(as_trained)
         compared = len(draws[0].exact) - (1 if _cancels(layer.module, call) else 0)
         scales = [_scale([draw.exact[n] for draw in draws]) for n in range(compared)]
         for draw in draws:
-            if any(_differ(found, draw.exact, scales) for found in draw.found):
+            if any(_differ(as_trained, draw.exact, scales) for as_trained in draw.found):
                 # not wrong where rounding the arguments does as much
                 rough = [value * (1 + 2**-8 * torch.randn_like(value)) for value in draw.values]
                 if not _differ(self._exact(layer, call, rough, draw.outer), draw.exact, scales):
@@ -501,10 +501,10 @@ class _Check:
             *(p for p in layer.parameters if p.requires_grad),
             *(leaf for leaf in leaves if leaf.requires_grad),
         ]
-        found = torch.autograd.grad(results, wanted, given, allow_unused=True)
+        gradients = torch.autograd.grad(results, wanted, given, allow_unused=True)
         return [
             torch.zeros_like(w) if g is None else g.float()
-            for g, w in zip(found, wanted, strict=True)
+            for g, w in zip(gradients, wanted, strict=True)
         ]
 
 
@@ -532,10 +532,10 @@ def _scale(gradients: list[Tensor]) -> float:
     )
 
 
-def _differ(found: list[Tensor], exact: list[Tensor], scales: list[float]) -> bool:
+def _differ(gradients: list[Tensor], exact: list[Tensor], scales: list[float]) -> bool:
     """Whether any gradient is further from the exact one than rounding takes it."""
     # the last has no scale where it is not to be compared
-    for gradient, right, scale in zip(found, exact, scales, strict=False):
+    for gradient, right, scale in zip(gradients, exact, scales, strict=False):
         if not gradient.numel():
             continue
         if float((gradient - right).abs().max()) > LARGEST_ERROR * scale:

@@ -508,10 +508,10 @@ class Trainer:
         def loss() -> Tensor:
             return torch.stack(list(self._terms(number, sample).values())).sum()
 
-        found = right_gradients(self.model, loss, self.options.device, precision, known)
-        if line := found.line(precision):
+        checked = right_gradients(self.model, loss, self.options.device, precision, known)
+        if line := checked.line(precision):
             self.console.print(f"{self.variant} {phase}: {line}")
-        self.gradients[phase] = found.record()
+        self.gradients[phase] = checked.record()
 
     def _phase_recipe(self, number: int) -> PhaseRecipe:
         return self.recipe.of(self.phases[number].name)
@@ -696,17 +696,17 @@ class Trainer:
     def _bests(self) -> dict[str, dict[str, Any]]:
         """The best score of each phase that was judged, and whether the phase ended with that
         state."""
-        found = {}
+        bests = {}
         for number, phase in enumerate(self.phases):
             entry = best_entry(self.history, phase)
             if entry is not None:
                 state = {"epoch": entry["epoch"], "taken": self._takes_best(number)}
-                found[phase.name] = {
+                bests[phase.name] = {
                     "measure": measure_of(phase),
                     "score": entry["validation"],
                     **state,
                 }
-        return found
+        return bests
 
     def _record(self) -> dict[str, Any]:
         assert self.stills is not None
@@ -718,7 +718,7 @@ class Trainer:
             "options": self.identity(),
             "recipe": self.recipe.model_dump(mode="json"),
             "initial": self.initial_records,
-            "gradients": {phase: found for phase, found in self.gradients.items() if found},
+            "gradients": {phase: record for phase, record in self.gradients.items() if record},
             "seconds": round(self.seconds),
             "division": self.division.record(),
             "best": self._bests(),

@@ -63,8 +63,8 @@ class Memory:
             made = owned(make())
             self.keep(key, made)
             return made
-        found: Any = self.peek(key)
-        return found
+        kept: Any = self.peek(key)
+        return kept
 
     def has(self, key: Hashable) -> bool:
         """Whether the entry ``key`` is kept."""
@@ -120,12 +120,12 @@ def size_of(value: Kept) -> int:
 def owned(value: K) -> K:
     """The value with memory of its own: a piece of a larger array would keep all of that alive, a
     field its blocks."""
-    found: Any = value
-    if isinstance(found, MotionField):
-        found = replace(found, grid=owned(found.grid), blocks=None, step=None)
-    elif found is not None and found.base is not None:
-        found = found.copy()
-    return found
+    copied: Any = value
+    if isinstance(copied, MotionField):
+        copied = replace(copied, grid=owned(copied.grid), blocks=None, step=None)
+    elif copied is not None and copied.base is not None:
+        copied = copied.copy()
+    return copied
 
 
 def memory_of_process(gibibytes: float, processes: int) -> Memory:

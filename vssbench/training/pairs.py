@@ -325,7 +325,7 @@ class VideoPairs(Samples):
     def _again(self, pair: _Pair) -> _Shown:
         """Decode anew what the codec shows of a pair, and keep it if it fits."""
         with closing(self._decoded(pair.clip, pair.gop)) as decoded:
-            shown = next(shown for found, shown in decoded if found == pair)
+            shown = next(shown for drawn, shown in decoded if drawn == pair)
         self._keep(pair, shown)
         return shown
 
@@ -337,9 +337,9 @@ class VideoPairs(Samples):
         image_keys = [self._key("coded", clip, index) for index in (pair.keyframe, pair.frame)]
         keys = motion_keys if self.coding.original else [*image_keys, *motion_keys]
         if all(self.memory.has(key) for key in keys):
-            found: Any = {key: self.memory.peek(key) for key in keys}
-            motion = found[motion_keys[0]] if motion_keys else None
-            shown = _Shown(found.get(image_keys[0]), found.get(image_keys[1]), motion)
+            kept: Any = {key: self.memory.peek(key) for key in keys}
+            motion = kept[motion_keys[0]] if motion_keys else None
+            shown = _Shown(kept.get(image_keys[0]), kept.get(image_keys[1]), motion)
         else:
             shown = self._again(pair)
         if self.coding.original:

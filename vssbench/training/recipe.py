@@ -331,14 +331,14 @@ def _forget(content: dict[str, Any], key: str) -> None:
 
 
 def _flatten(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+    settings: list[tuple[str, Any]] = []
     for key, value in content.items():
-        found += (
+        settings += (
             _flatten(value, f"{prefix}{key}.")
             if isinstance(value, dict)
             else [(f"{prefix}{key}", value)]
         )
-    return found
+    return settings
 
 
 def _first_fault(error: ValidationError) -> str:

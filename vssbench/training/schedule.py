@@ -89,5 +89,5 @@ def _matching(name: str, keys: Iterable[str]) -> str:
 
     It is one segment or more.
     """
-    found = [key for key in keys if f".{key}." in f".{name}."]
-    return max(found, key=len, default=REST)
+    matching = [key for key in keys if f".{key}." in f".{name}."]
+    return max(matching, key=len, default=REST)

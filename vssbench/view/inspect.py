@@ -89,10 +89,10 @@ def ordered(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (name == _LAST, rank.get(name, len(rank)), name))
 
 
-def common_options(found: Sequence[Ability]) -> dict[str, Any]:
+def common_options(abilities: Sequence[Ability]) -> dict[str, Any]:
     """The options that more than half of the codecs with options have, with the default that most
     of these have."""
-    having = [each.options for each in found if each.options]
+    having = [each.options for each in abilities if each.options]
     names = dict.fromkeys(name for options in having for name in options)
     shared = {}
     for name in names:
@@ -259,16 +259,16 @@ def _estimating(codec: EncodedCodec) -> EncodedCodec:
 def _tried(name: str, codec: EncodedCodec) -> Trial:
     missing: list[str] = []
     vectors = _source(codec.reader, missing)
-    found = proof.prove(codec)
-    if not found.covered and found.reason:
-        return Trial(name, vectors, reason=found.reason)
+    proved = proof.prove(codec)
+    if not proved.covered and proved.reason:
+        return Trial(name, vectors, reason=proved.reason)
     return Trial(
         name,
         vectors,
-        found.right,
-        found.covered,
-        *_times(codec, not found.reason),
-        reason=found.reason,
+        proved.right,
+        proved.covered,
+        *_times(codec, not proved.reason),
+        reason=proved.reason,
     )
 
 

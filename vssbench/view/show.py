@@ -239,19 +239,19 @@ class Show:
         )
 
     def _survey(self) -> _Survey:
-        coded, lengths, found = [], [], set()
+        coded, lengths, references = [], [], set()
         for frame in self._frames(0, None):
             coded.append(Coded(frame.picture_type, frame.distance, frame.bits, frame.psnr_db))
             motion = frame.motion
             lengths.append(0.0 if motion is None else p95_length(motion, self.field))
             if motion is not None and motion.blocks is not None:
                 there = kinds(frame.index, motion.blocks.references)
-                found |= (
+                references |= (
                     {"keyframe"}
                     if self.field == "keyframe"
                     else {kind for kind, mask in there.items() if mask.any()}
                 )
-        return _Survey(coded, lengths, found)
+        return _Survey(coded, lengths, references)
 
     def _frames(self, first: int, end: int | None) -> Iterator[Frame]:
         """The frames from ``first`` up to ``end``, None for the last; decoding goes no further than

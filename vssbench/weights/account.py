@@ -47,7 +47,7 @@ def _describe_ours(path: Path) -> dict[str, Any]:
     tensors = file.tensors()
     mean, std = (value.flatten().tolist() for value in file.statistics)
     training = file.training
-    found: dict[str, Any] = {
+    described: dict[str, Any] = {
         "file": str(path),
         "method": str(file.variant),
         "classes": list(file.classes),
@@ -62,21 +62,21 @@ def _describe_ours(path: Path) -> dict[str, Any]:
         "vssbench": file.metadata.get("vssbench", "unknown"),
     }
     if file.packed is not None:
-        found["refers to"] = [
+        described["refers to"] = [
             f"{reference.file} ({len(reference.same)} entries equal, {len(reference.near)} as a "
             "difference)"
             for reference in file.packed.references
         ]
     if "imported from" in training:
-        found["imported from"] = training["imported from"]
-        found["entries not used"] = len(training.get("entries not used", []))
+        described["imported from"] = training["imported from"]
+        described["entries not used"] = len(training.get("entries not used", []))
     else:
-        found["trained on"] = training.get("dataset", file.dataset or "unknown")
-        found["trained for"] = (
+        described["trained on"] = training.get("dataset", file.dataset or "unknown")
+        described["trained for"] = (
             f"{len(training.get('history', []))} epochs, {training.get('seconds', 0)} s"
         )
-    found["command"] = training.get("command", "unknown")
-    return found
+    described["command"] = training.get("command", "unknown")
+    return described
 
 
 def _not_finite(state: Mapping[str, Tensor]) -> list[str]:

@@ -33,8 +33,8 @@ def of_method(method: str) -> tuple[Original, ...]:
 
 
 def _checked(declared: Any) -> tuple[Original, ...]:
-    found = tuple(declared)
-    for each in found:
+    originals = tuple(declared)
+    for each in originals:
         if not isinstance(each, Original):
             raise TypeError(f"expected objects of the class Original, found {each!r}")
-    return found
+    return originals

@@ -230,13 +230,13 @@ def not_finite(state: Mapping[str, Tensor]) -> dict[str, str]:
 
 def check_finite(path: Path, state: Mapping[str, Tensor]) -> None:
     """Raise WeightsError that names the tensors of a file with values that are not finite."""
-    found = [f"{name} ({count} values)" for name, count in not_finite(state).items()]
-    if found:
-        more = f" and {len(found) - 4} more tensors" if len(found) > 4 else ""
+    faulty = [f"{name} ({count} values)" for name, count in not_finite(state).items()]
+    if faulty:
+        more = f" and {len(faulty) - 4} more tensors" if len(faulty) > 4 else ""
         raise WeightsError(
-            f"{path} holds NaN or infinite values: {', '.join(found[:4])}{more}; no prediction can "
-            "come of them: the training that made it diverged, or the file is damaged; train anew "
-            "or fetch it again"
+            f"{path} holds NaN or infinite values: {', '.join(faulty[:4])}{more}; no prediction "
+            "can come of them: the training that made it diverged, or the file is damaged; train "
+            "anew or fetch it again"
         )
 
 

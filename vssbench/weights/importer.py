@@ -228,7 +228,7 @@ def match_entries(
     model: VideoSegmenter,
 ) -> tuple[dict[str, Tensor], list[Entry]]:
     expected = model.state_dict()
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     entries: list[Entry] = []
     wrong: list[str] = []
     for original, (path, state) in zip(chosen, files, strict=True):
@@ -243,12 +243,12 @@ def match_entries(
                 wrong.append(
                     f"{name} is {tuple(value.shape)} instead of {tuple(expected[ours].shape)}"
                 )
-            elif ours in found and not torch.equal(found[ours], value):
+            elif ours in tensors and not torch.equal(tensors[ours], value):
                 raise WeightsError(
                     f"{path}: {name} differs from the other file's, and both give our {ours}: "
                     "these two files do not belong together"
                 )
-            found[ours] = value
+            tensors[ours] = value
             entries.append(Entry(path.name, name, ours))
     for path, state in files:
         names = {entry.name for entry in entries if entry.file == path.name and entry.ours}
@@ -258,7 +258,7 @@ def match_entries(
             f"{files[0][0]} does not fit our network: {'; '.join(wrong[:3])} ({len(wrong)} entries "
             "in all)"
         )
-    return found, entries
+    return tensors, entries
 
 
 def missing(model: VideoSegmenter, state: dict[str, Tensor]) -> list[str]:

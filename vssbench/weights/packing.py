@@ -180,17 +180,17 @@ def unpack(
             tensors = read(reference)
             same |= {name: tensors[theirs] for name, theirs in reference.same.items()}
             near |= {name: tensors[theirs] for name, theirs in reference.near.items()}
-        found: dict[str, Tensor] = {}
+        restored: dict[str, Tensor] = {}
         for header in headers:
             for name, entry in json.loads(header).items():
                 if name == "__metadata__":
                     continue
-                found[name] = (
+                restored[name] = (
                     same[name]
                     if name in same
                     else _tensor(stored[name].numpy(), entry, near.get(name))
                 )
-        plain = Plain(headers, found)
+        plain = Plain(headers, restored)
         digest = plain.sha256
     except (KeyError, ValueError, TypeError, zlib.error, RuntimeError) as error:
         raise Damaged(f"its content cannot be read: {error!r}") from error

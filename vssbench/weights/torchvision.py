@@ -83,12 +83,12 @@ def _misfit(module: ResNet, state: State) -> str | None:
         if blocks == stages and (layers >= 50) == bottleneck
     ]
     if module.layers not in depths:
-        found = (
+        held = (
             f"a ResNet-{depths[0]}"
             if depths
             else f"a ResNet of {', '.join(map(str, stages))} blocks"
         )
-        return f"the file holds {found}, and the network's backbone is a ResNet-{module.layers}"
+        return f"the file holds {held}, and the network's backbone is a ResNet-{module.layers}"
     last = "layer4.0.conv2.weight"
     if module.state_dict()[last].shape != state[last].shape:
         return f"the network's backbone has other channels than the file (width {module.width:g})"

@@ -257,7 +257,7 @@ def short_references(
     ``hints`` are the order hints of the eight slots.
     """
     distance = [relative_distance(hint, order_hint, order_hint_bits) for hint in hints]
-    found = {_LAST: last, _GOLDEN: golden}
+    slots = {_LAST: last, _GOLDEN: golden}
     # in display order; of equals the last slot counts as the latest, the first as the earliest
     ordered = sorted(range(SLOTS), key=distance.__getitem__)
     later, earlier = (
@@ -266,11 +266,11 @@ def short_references(
     )
     for name, which in ((_ALTREF, -1), (_BWDREF, 0), (_ALTREF2, 0)):
         if later:
-            found[name] = later.pop(which)
+            slots[name] = later.pop(which)
     for name in (_LAST2, _LAST3, _BWDREF, _ALTREF2, _ALTREF):
-        if name not in found and earlier:
-            found[name] = earlier.pop()
-    return [found.get(name, ordered[0]) for name in range(REFERENCES)]
+        if name not in slots and earlier:
+            slots[name] = earlier.pop()
+    return [slots.get(name, ordered[0]) for name in range(REFERENCES)]
 
 
 class Follower:

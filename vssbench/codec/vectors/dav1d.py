@@ -178,10 +178,10 @@ class Dav1dVectors(VectorReader):
         if self._slots is None:
             self._slots = _find(wrapper, self._headers.slots, self._planes)
         slots = self._slots
-        found = memory.words(slots.address, slots.count)
-        _verify(found, slots, self._headers.slots, self._planes)
+        words = memory.words(slots.address, slots.count)
+        _verify(words, slots, self._headers.slots, self._planes)
         rows, columns = _stored_shape(coded)
-        address = memory.pointer(int(found[slots.position(kept[0]) + slots.vectors]))
+        address = memory.pointer(int(words[slots.position(kept[0]) + slots.vectors]))
         return self._blocks(index, coded, memory.array(address, (rows, columns), _BLOCK))
 
     def _blocks(self, index: int, coded: Picture, stored: npt.NDArray[np.void]) -> BlockVectors:
@@ -242,13 +242,13 @@ def _find(wrapper: int, held: list[Picture | None], planes: dict[Picture, int]) 
     for state in map(int, memory.words(wrapper, _WRAPPER_WORDS)):
         if not state or state % memory.WORD:
             continue
-        found = memory.words(state, _STATE_WORDS)
-        for start, stride in _rows_of_pictures(found, first):
+        words = memory.words(state, _STATE_WORDS)
+        for start, stride in _rows_of_pictures(words, first):
             fits = []
             for offset in range(1, stride):
                 slots = _Slots(state + start * memory.WORD, stride, offset)
                 try:
-                    _verify(found[start : start + slots.count], slots, held, planes)
+                    _verify(words[start : start + slots.count], slots, held, planes)
                 except (_Mismatch, memory.Unreadable):
                     continue
                 fits.append(slots)
@@ -259,13 +259,13 @@ def _find(wrapper: int, held: list[Picture | None], planes: dict[Picture, int]) 
     raise _Mismatch("nothing there is laid out as expected")
 
 
-def _rows_of_pictures(found: _Words, picture: Picture) -> Iterator[tuple[int, int]]:
+def _rows_of_pictures(words: _Words, picture: Picture) -> Iterator[tuple[int, int]]:
     """Where eight pictures of that size stand at equal distances: where the first begins and the
     distance, in words."""
-    sizes = found == np.uint64(picture.height << 32 | picture.width)
+    sizes = words == np.uint64(picture.height << 32 | picture.width)
     hits = [
         int(hit)
-        for hit in np.flatnonzero(sizes[:-1] & (found[1:] == _FORMAT))
+        for hit in np.flatnonzero(sizes[:-1] & (words[1:] == _FORMAT))
         if hit >= _PICTURE_HEAD
     ]
     there = set(hits)
@@ -276,24 +276,24 @@ def _rows_of_pictures(found: _Words, picture: Picture) -> Iterator[tuple[int, in
 
 
 def _verify(
-    found: _Words, slots: _Slots, held: list[Picture | None], planes: dict[Picture, int]
+    words: _Words, slots: _Slots, held: list[Picture | None], planes: dict[Picture, int]
 ) -> None:
     """Check that the slots hold what the headers put there: the pictures, by the addresses
     ``planes`` of the luma that came out and by their sizes; no vectors for an intra picture; for
     another those of the right size, the same for one picture, different for two. Raises _Mismatch
     or Unreadable."""
-    if len(found) < slots.count:
+    if len(words) < slots.count:
         raise _Mismatch("the memory ends within the slots")
     vectors: dict[Picture, int] = {}
     for slot, picture in enumerate(held):
         if picture is None:
             continue
         position = slots.position(slot)
-        if int(found[position]) != picture.height << 32 | picture.width:
+        if int(words[position]) != picture.height << 32 | picture.width:
             raise _Mismatch(f"slot {slot} does not hold a picture of the size that it should")
-        if picture in planes and planes[picture] not in found[position - _PICTURE_HEAD : position]:
+        if picture in planes and planes[picture] not in words[position - _PICTURE_HEAD : position]:
             raise _Mismatch(f"slot {slot} does not hold the picture that it should")
-        value = int(found[position + slots.vectors])
+        value = int(words[position + slots.vectors])
         if picture.intra:
             if value:
                 raise _Mismatch(f"slot {slot} holds vectors of an intra picture")

@@ -57,10 +57,10 @@ class ExportedVectors(VectorReader):
         self, index: int, picture: av.VideoFrame, context: av.VideoCodecContext
     ) -> Iterator[tuple[int, BlockVectors]]:
         """See VectorReader."""
-        kind, found = int(picture.pict_type), records(picture)
+        kind, exported = int(picture.pict_type), records(picture)
         if kind == _B:
             # a copy: the side data would keep the picture from being used again
-            self._between.append((index, found.copy()))
+            self._between.append((index, exported.copy()))
             return
         before, self._anchor = self._anchor, index
         waiting, self._between = self._between, []
@@ -69,7 +69,7 @@ class ExportedVectors(VectorReader):
         past = NONE if kind == _I else before
         yield (
             index,
-            BlockVectors(*rasterise(found, self.height, self.width, self.cell, [past]), past),
+            BlockVectors(*rasterise(exported, self.height, self.width, self.cell, [past]), past),
         )
 
     def finish(self) -> Iterator[tuple[int, BlockVectors]]:
@@ -77,9 +77,11 @@ class ExportedVectors(VectorReader):
         for number, its in self._between:
             yield number, self._blocks(its, self._anchor, NONE)
 
-    def _blocks(self, found: Records, before: int, after: int) -> BlockVectors:
+    def _blocks(self, exported: Records, before: int, after: int) -> BlockVectors:
         """Return the block vectors of a B-frame. With ``after`` NONE there is no future picture."""
-        vectors, references = rasterise(found, self.height, self.width, self.cell, [before, after])
+        vectors, references = rasterise(
+            exported, self.height, self.width, self.cell, [before, after]
+        )
         layers = 1 if after == NONE else 2
         return BlockVectors(vectors[:layers], references[:layers], before)
 
@@ -94,7 +96,7 @@ def records(picture: av.VideoFrame) -> Records:
 
 
 def rasterise(
-    found: Records, height: int, width: int, cell: int, names: Sequence[int]
+    exported: Records, height: int, width: int, cell: int, names: Sequence[int]
 ) -> tuple[Vectors, References]:
     """A decoder's block vectors on the grid: vectors (L, gh, gw, 2) and references (L, gh, gw).
 
@@ -104,16 +106,18 @@ def rasterise(
     """
     kernels = native.video_kernels()
     if kernels is None:
-        return plain_rasterise(found, height, width, cell, names)
-    return kernels.rasterise(found, grid_shape(height, width, cell), cell, names)
+        return plain_rasterise(exported, height, width, cell, names)
+    return kernels.rasterise(exported, grid_shape(height, width, cell), cell, names)
 
 
 def plain_rasterise(
-    found: Records, height: int, width: int, cell: int, names: Sequence[int]
+    exported: Records, height: int, width: int, cell: int, names: Sequence[int]
 ) -> tuple[Vectors, References]:
     """:func:`rasterise` in numpy."""
-    future = found["source"] >= 0
-    layers = [_scatter(found[future == layer], height, width, cell) for layer in range(len(names))]
+    future = exported["source"] >= 0
+    layers = [
+        _scatter(exported[future == layer], height, width, cell) for layer in range(len(names))
+    ]
     vectors, valid = np.stack([its[0] for its in layers]), np.stack([its[1] for its in layers])
     if len(names) == 2:
         # FFmpeg lists both directions for every part of a macroblock whose parts use one each: the
@@ -124,7 +128,7 @@ def plain_rasterise(
 
 
 def _scatter(
-    found: Records, height: int, width: int, cell: int
+    exported: Records, height: int, width: int, cell: int
 ) -> tuple[Vectors, npt.NDArray[np.bool_]]:
     """Return the vectors of one direction and their cells."""
     rows, columns = grid_shape(height, width, cell)
@@ -135,12 +139,12 @@ def _scatter(
     grid = np.zeros((padded_rows * padded_columns, 2), np.float32)
     valid = np.zeros(padded_rows * padded_columns, np.bool_)
     # src is cut to whole pixels: only motion / scale keeps the fractions
-    motion = np.stack([found["motion_x"], found["motion_y"]], -1).astype(np.float32)
-    motion /= found["motion_scale"].astype(np.float32)[:, None]
-    block_width, block_height = found["w"].astype(np.int32), found["h"].astype(np.int32)
+    motion = np.stack([exported["motion_x"], exported["motion_y"]], -1).astype(np.float32)
+    motion /= exported["motion_scale"].astype(np.float32)[:, None]
+    block_width, block_height = exported["w"].astype(np.int32), exported["h"].astype(np.int32)
     # dst is the block's centre
-    left = (found["dst_x"] - block_width // 2) // cell
-    top = (found["dst_y"] - block_height // 2) // cell
+    left = (exported["dst_x"] - block_width // 2) // cell
+    top = (exported["dst_y"] - block_height // 2) // cell
     corner = top * padded_columns + left
     shape = block_height * 256 + block_width
     for code in np.unique(shape):

@@ -112,9 +112,9 @@ class Headers:
         where they do not read."""
         units = _measured(packet, self._length_bytes) if self._length_bytes else _parted(packet)
         for unit in units:
-            found = self._take(unit)
-            if found is not None:
-                yield found
+            coded = self._take(unit)
+            if coded is not None:
+                yield coded
 
     def _take(self, unit: bytes) -> Slice | None:
         kind = unit[0] & 31 if unit else 0

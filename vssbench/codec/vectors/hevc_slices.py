@@ -391,20 +391,20 @@ class Pictures:
         span = 1 << segment.sequence.log2_lsb
         for entry in segment.long_term:
             if entry.cycles is None:
-                found = max(
+                referred = max(
                     (known for known in self._kept if known % span == entry.lsb), default=None
                 )
             else:
-                found = poc - poc % span - entry.cycles * span + entry.lsb
-            if found is None and entry.used:
+                referred = poc - poc % span - entry.cycles * span + entry.lsb
+            if referred is None and entry.used:
                 raise DataError(
                     f"picture {poc} of the HEVC stream refers to a long-term picture that is not "
                     "there; encode it again"
                 )
-            if found is not None:
-                kept.add(found)
+            if referred is not None:
+                kept.add(referred)
                 if entry.used:
-                    long_term.append(found)
+                    long_term.append(referred)
         return before, after, long_term, kept
 
     def _look_up(self, poc: int, slices: list[Slice]) -> None:

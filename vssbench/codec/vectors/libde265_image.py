@@ -82,14 +82,14 @@ def find(image: int, parameters: SequenceParameters) -> Layout:
     """
     content = memory.words(image, _SEARCHED).tobytes()
     wanted = _shapes(parameters)
-    found = {}
+    shapes = {}
     for offset in range(0, len(content) - _HEADER.size + 1, memory.WORD):
         address, length, *shape = _HEADER.unpack_from(content, offset)
         if address and length == shape[1] * shape[2]:
-            found[offset] = tuple(shape)
+            shapes[offset] = tuple(shape)
     size = _HEADER.size
-    for offset in found:
-        if tuple(found.get(offset + place * size) for place in range(3)) == wanted:
+    for offset in shapes:
+        if tuple(shapes.get(offset + place * size) for place in range(3)) == wanted:
             # further ones belong to another image behind this one
             return Layout(offset + size, offset + 2 * size)
     raise MotionUnavailable(
@@ -120,21 +120,21 @@ def read(
     if lists == 1 and (octets[..., 1] & inter).any():
         raise _unlike("a block of a P picture is predicted from list 1")
     slices, starts = _slices(picture, cell, rows, columns)
-    found = FoundVectors(np.empty((lists, rows, columns, 2), np.float32), [], [])
+    result = FoundVectors(np.empty((lists, rows, columns, 2), np.float32), [], [])
     for number in range(lists):
         known = [its[number] for its in slices]
         used, entries = octets[..., number] & inter, octets[..., 2 + number]
         if (used & (entries >= np.array([len(pocs) for pocs in known])[starts])).any():
             raise _unlike("a block refers beyond the reference lists")
-        found.pocs.append(
+        result.pocs.append(
             [poc for pocs in known for poc in (None, *pocs, *[None] * (PLACES - 1 - len(pocs)))]
         )
         places = (entries + 1) * used
-        found.places.append(places if len(known) == 1 else places + starts * PLACES)
+        result.places.append(places if len(known) == 1 else places + starts * PLACES)
         pairs = np.ascontiguousarray(blocks[..., 1 + number])
         pairs *= used
-        np.multiply(pairs.view("<i2").reshape(rows, columns, 2), _UNIT, out=found.vectors[number])
-    return found
+        np.multiply(pairs.view("<i2").reshape(rows, columns, 2), _UNIT, out=result.vectors[number])
+    return result
 
 
 def _blocks(

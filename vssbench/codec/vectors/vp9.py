@@ -116,12 +116,12 @@ class Vp9Vectors(VectorReader):
         try:
             down, across = (-(-side // SUPERBLOCK) for side in (picture.height, picture.width))
             state = memory.private_data(context)
-            found = find(memory.words(state, SEARCHED), PER_SUPERBLOCK * down * across)
-            if self._place == NONE and len(found) == 1:
-                (self._place,) = found
-            if self._place not in found or (key and len(found) > 1):
+            places = find(memory.words(state, SEARCHED), PER_SUPERBLOCK * down * across)
+            if self._place == NONE and len(places) == 1:
+                (self._place,) = places
+            if self._place not in places or (key and len(places) > 1):
                 raise MotionUnavailable(
-                    f"the motion vectors were found at {len(found)} places in the memory of "
+                    f"the motion vectors were found at {len(places)} places in the memory of "
                     f"FFmpeg's VP9 decoder, expected one that stays: PyAV {av.__version__} lays it "
                     f"out in another way; {_ADVICE}"
                 )
