@@ -1,0 +1,130 @@
+"""The reference page: what is measured, and sentences that follow from intervals."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.report.test_scores import record, write
+from tools import reference_results as tool
+from vssbench.core.registry import create
+from vssbench.core.variant import parse_variant
+from vssbench.metrics.bootstrap import Interval
+from vssbench.protocol import protocol
+from vssbench.run.store import RunStore
+
+PLAN: dict[str, Any] = tomllib.loads(tool.PLAN.read_text(encoding="utf-8"))
+
+SMALL: dict[str, Any] = {
+    "methods": {"main": ["good", "poor"]},
+    "data": {"here": "a folder"},
+    "measurements": [
+        {"name": "Everything", "dataset": "d", "methods": ["main"], "codecs": ["h264"]},
+        {"name": "Never made", "dataset": "e", "methods": ["main"], "codecs": ["h264"]},
+    ],
+    "figures": [],
+    "claims": [
+        {"first": "good", "second": "poor", "paper": "Theirs, Table 1", "expected": "better"},
+        {"first": "good", "second": "none", "paper": "Theirs, Table 2", "expected": "better"},
+    ],
+}
+
+
+def test_alternatives_are_written_out() -> None:
+    assert tool.expanded("raw") == ["raw"]
+    assert tool.expanded("{a,b}[rate={1M,3k}]") == [
+        "a[rate=1M]", "a[rate=3k]", "b[rate=1M]", "b[rate=3k]",
+    ]  # fmt: skip
+
+
+def test_everything_that_the_plan_measures_exists() -> None:
+    measurements = tool.measurements(PLAN)
+    assert len({item.name for item in measurements}) == len(measurements)
+    for item in measurements:
+        assert item.data in {*PLAN["data"], ""}
+        protocol(item.protocol)
+        for codec in item.codecs:
+            create("codecs", parse_variant(codec))
+    methods = {method for names in PLAN["methods"].values() for method in names}
+    for method in methods:
+        create("methods", parse_variant(method), classes=11)
+    assert {claim[name] for claim in PLAN["claims"] for name in ("first", "second")} <= methods
+
+
+def test_a_measurement_is_a_call_of_run() -> None:
+    item = tool.Measurement("x", "camvid", "here", ("m",), ("h264",), "dense")
+    command = item.command("DIR", "runs")
+    assert command[:2] == ["run", "-d"]
+    assert command[command.index("--data-root") :][:2] == ["--data-root", "DIR"]
+    assert "--data-root" not in tool.Measurement("x", "s", "", ("m",), ("c",), "dense").command(
+        "", "runs"
+    )
+
+
+ABOVE, OPEN, BELOW = (
+    Interval(0.02, 0.01, 0.03), Interval(0.0, -0.02, 0.02), Interval(-0.02, -0.03, -0.01),
+)  # fmt: skip
+NEAR = Interval(0.0, -0.004, 0.004)
+
+
+@pytest.mark.parametrize(
+    ("expected", "intervals", "said"),
+    [
+        ("better", [ABOVE, OPEN], "This agrees with the claim."),
+        ("better", [OPEN, OPEN], "These frames do not decide it."),
+        ("better", [BELOW, OPEN], "This does not agree with the claim."),
+        ("better", [BELOW, ABOVE], "agrees with the claim on some streams"),
+        ("worse", [BELOW], "This agrees with the claim."),
+        ("worse", [ABOVE], "This does not agree with the claim."),
+        ("no worse", [NEAR, ABOVE], "on 2 a loss of 1 points or more is excluded"),
+        ("no worse", [OPEN], "These frames do not decide it."),
+        ("no worse", [BELOW], "This does not agree with the claim."),
+        ("better", [], "Not measured."),
+    ],
+)
+def test_the_verdict_follows_from_the_intervals(
+    expected: str, intervals: list[Interval], said: str
+) -> None:
+    found = [tool.Judged("s", interval) for interval in intervals]
+    assert said in tool.verdict({"expected": expected, "margin": 1.0}, found)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    store = RunStore(tmp_path / "runs")
+    write(store, "good[width=0.5]", record(0.10, 1), 9.0, run_id="good", gmacs_key=9.0, params=1)
+    write(store, "poor[width=0.5]", record(0.20, 2), 1.0, run_id="poor", gmacs_key=9.0, params=1)
+    return tmp_path
+
+
+def test_the_page_is_made_of_the_stored_runs(out: Path) -> None:
+    text = tool.write_page(SMALL, out)
+    assert (out / tool.PAGE).read_text(encoding="utf-8") == text
+    assert "## Everything" in text
+    assert "Never made" not in text
+    assert "Theirs, Table 1. Of 1 stream it is better on 1, worse on 0" in text
+    assert "It costs 9.00 GMACs a frame, the other 1.00." in text
+    assert "Theirs, Table 2. Not measured." in text
+    assert text == tool.write_page(SMALL, out)
+
+
+def test_a_distance_is_compared_with_keyframes_of_the_same_frames(tmp_path: Path) -> None:
+    every = record(0.1, 1)
+    rows = list(range(len(every.frames)))
+    again = tool.replace(every, **{
+        name: getattr(every, name)[rows * 2] for name in ("matrices", "clips", "frames")
+    }, distances=tool.np.array([0] * len(rows) + [3] * len(rows)))  # fmt: skip
+    store = RunStore(tmp_path / "runs")
+    write(store, "m[width=0.5]", again, 1.0, run_id="m", protocol="every-distance")
+    (item,) = tool.judged(SMALL, {"first": "m", "second": "m", "distances": True}, tmp_path)
+    assert item.interval.value == 0.0  # each distance saw the same frames, and made the same of it
+
+
+def test_runs_of_two_versions_are_refused(out: Path) -> None:
+    store = RunStore(out / "runs")
+    write(store, "good[width=0.5]", record(0.1, 3), 9.0, run_id="new", version="2", codec="hevc")
+    with pytest.raises(SystemExit, match=r"good\[width=0.5\] were made by 2 versions"):
+        tool.write_page(SMALL, out)
