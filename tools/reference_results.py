@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import re
 import subprocess
 import sys
@@ -105,6 +106,91 @@ def measure(plan: dict[str, Any], folders: dict[str, Path], out: Path) -> list[s
         command = [sys.executable, str(ROOT / "bench.py"), *item.command(folder, str(out / "runs"))]
         subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
     return left_out
+
+
+def with_width(method: str, width: float) -> str:
+    """Return a method at a width: ``pspnet`` as ``pspnet[width=0.25]``."""
+    inside = "" if not method.endswith("]") else method[method.index("[") + 1 : -1] + ","
+    return f"{method.partition('[')[0]}[{inside}width={width:g}]"
+
+
+def measure_machine(plan: dict[str, Any], folders: dict[str, Path], out: Path, times: bool) -> None:
+    """Measure memory and, if ``times``, latencies, as far as they are not there; JSON files."""
+    for item in plan["machine"]:
+        methods = [
+            option
+            for name in item["methods"]
+            for method in plan["methods"][name]
+            for option in ("-m", with_width(method, item["width"]))
+        ]
+        shared = [*methods, "--size", item["size"], "--classes", str(item["classes"])]
+        shared += ["--gop", str(item["gop"]), "--json"]
+        commands = {out / f"cost-{item['file']}.json": ["cost", *shared, "--memory"]}
+        clip = item.get("clip", "")
+        if times and (not clip or clip in folders):
+            for codec in item["codecs"]:
+                name = f"latency-{item['file']}-{parse_variant(codec).name}.json"
+                commands[out / name] = ["latency", *shared, "--codec", codec] + (
+                    ["--clip", str(folders[clip])] if clip else []
+                )
+        for path, command in commands.items():
+            if not path.is_file():
+                print(path.name, flush=True)
+                arguments = [sys.executable, str(ROOT / "bench.py"), *command]
+                done = subprocess.run(arguments, check=True, stdout=subprocess.PIPE, text=True)
+                files.write_text(path, done.stdout)
+
+
+def machine_tables(plan: dict[str, Any], out: Path) -> Iterator[str]:
+    """Yield a section for each size: operations, memory and, where they were measured, times."""
+    for item in plan["machine"]:
+        path = out / f"cost-{item['file']}.json"
+        if not path.is_file():
+            continue
+        rows = {
+            cost["method"]: {
+                "method": cost["display"],
+                "GMACs key": quantity(cost["gmacs_key"]),
+                "GMACs other": quantity(cost["gmacs_nonkey"]),
+                "GMACs a frame": quantity(cost["gmacs_gop"]),
+                "MiB of a GOP": quantity(cost["memory"]["gop"] / 2**20),
+            }
+            for cost in json.loads(path.read_text(encoding="utf-8"))
+        }
+        notes = []
+        for codec in item["codecs"]:
+            name = parse_variant(codec).name
+            timed = out / f"latency-{item['file']}-{name}.json"
+            if timed.is_file():
+                notes.append(_add_times(rows, json.loads(timed.read_text(encoding="utf-8")), name))
+        yield f"## What a machine takes: {item['name']}\n"
+        if item["classes"] != 11:
+            yield "No weights are shipped for this size and these classes: there is no accuracy.\n"
+        yield _table(pd.DataFrame(list(rows.values()))) + "\n"
+        yield "\n".join(notes) + "\n"
+
+
+def _add_times(rows: dict[str, dict[str, str]], timed: dict[str, Any], codec: str) -> str:
+    """Add the times of one codec's stream to the rows; say how they were taken."""
+    doubts = []
+    for method in timed["methods"]:
+        row = rows[method["method"]]
+        for kind, said in (("key", "key"), ("nonkey", "other"), ("gop", "GOP mean")):
+            its = method["times"].get(kind) if method["status"] == "done" else None
+            row[f"{said} ms, {codec} [95 %]"] = (
+                f"{quantity(its['median_ms'])} [{quantity(its['low_ms'])}, "
+                f"{quantity(its['high_ms'])}]"
+                if its
+                else method["reason"] or "-"
+            )
+        if method["status"] == "done" and method["verdict"] != "stable":
+            doubts.append(f"{method['display']}: {method['verdict']}")
+    settings = timed["settings"]
+    said = (
+        f"* {codec}: {timed['stream']}; {settings['processes']} processes, {settings['rounds']} "
+        f"rounds, {settings['threads']} threads, {settings['precision']}."
+    )
+    return "\n".join([said, *(f"  * {markdown(doubt)}" for doubt in doubts)])
 
 
 def draw(plan: dict[str, Any], out: Path) -> None:
@@ -337,6 +423,7 @@ def sections(plan: dict[str, Any], out: Path) -> Iterator[str]:
         if (out / figure["file"]).is_file():
             yield f"![{figure['title']}]({figure['file']})\n"
     yield from _tables(plan, done, out)
+    yield from machine_tables(plan, out)
     claims = [sentence(plan, claim, out) for claim in plan["claims"]]
     yield "## What papers claim, and what is measured here\n"
     yield (
@@ -403,6 +490,7 @@ def main() -> None:
     parser.add_argument("--data", action="append", default=[], metavar="NAME=FOLDER")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--page", action="store_true", help="write the page alone")
+    parser.add_argument("--times", action="store_true", help="latencies too: on an idle machine")
     options = parser.parse_args()
     plan = tomllib.loads(PLAN.read_text(encoding="utf-8"))
     folders = {}
@@ -418,6 +506,7 @@ def main() -> None:
         left_out = measure(plan, folders, options.out)
         for name in left_out:
             print(f"left out, without its data: {name}")
+        measure_machine(plan, folders, options.out, options.times)
         draw(plan, options.out)
         repack(options.out)
     write_page(plan, options.out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ SMALL: dict[str, Any] = {
         {"name": "Never made", "dataset": "e", "methods": ["main"], "codecs": ["h264"]},
     ],
     "figures": [],
+    "machine": [],
     "claims": [
         {"first": "good", "second": "poor", "paper": "Theirs, Table 1", "expected": "better"},
         {"first": "good", "second": "none", "paper": "Theirs, Table 2", "expected": "better"},
@@ -109,6 +111,40 @@ def test_the_page_is_made_of_the_stored_runs(out: Path) -> None:
     assert "It costs 9.00 GMACs a frame, the other 1.00." in text
     assert "Theirs, Table 2. Not measured." in text
     assert text == tool.write_page(SMALL, out)
+
+
+def test_a_width_is_added_to_a_method() -> None:
+    assert tool.with_width("pspnet", 0.25) == "pspnet[width=0.25]"
+    assert tool.with_width("dff[motion=codec]", 0.5) == "dff[motion=codec,width=0.5]"
+    for item in PLAN["machine"]:
+        for name in item["methods"]:
+            for method in PLAN["methods"][name]:
+                create("methods", parse_variant(tool.with_width(method, item["width"])), classes=11)
+
+
+def test_times_stand_beside_the_costs(tmp_path: Path) -> None:
+    plan = {"machine": [{"name": "small", "file": "s", "classes": 19, "codecs": ["h264"]}]}
+    cost = {"method": "m", "display": "M", "gmacs_key": 2.0, "gmacs_nonkey": 1.0, "gmacs_gop": 1.5}
+    (tmp_path / "cost-s.json").write_text(json.dumps([cost | {"memory": {"gop": 3 << 20}}]))
+    (text,) = ["\n".join(tool.machine_tables(plan, tmp_path))]
+    assert "there is no accuracy" in text
+    assert "3.00" in text
+    time = {"median_ms": 5.0, "low_ms": 4.0, "high_ms": 6.0}
+    timed = {
+        "stream": "two GOPs",
+        "settings": {"processes": 3, "rounds": 4, "threads": 2, "precision": "fp32"},
+        "methods": [
+            {
+                "method": "m", "display": "M", "status": "done", "reason": "",
+                "verdict": "unstable: others", "times": {"key": time, "nonkey": time, "gop": time},
+            }
+        ],
+    }  # fmt: skip
+    (tmp_path / "latency-s-h264.json").write_text(json.dumps(timed))
+    text = "\n".join(tool.machine_tables(plan, tmp_path))
+    assert "5.00 [4.00, 6.00]" in text
+    assert "M: unstable: others" in text
+    assert "two GOPs; 3 processes" in text
 
 
 def test_a_distance_is_compared_with_keyframes_of_the_same_frames(tmp_path: Path) -> None:
