@@ -25,6 +25,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -111,9 +112,13 @@ class ArSegData(OnDisk):
     )  # fmt: skip
     offers = ({"split": "auto"},)
 
-    def __init__(self, *, root: str | Path = "", split: str = "auto", gop: int = 12) -> None:
-        if split not in ("auto", "train", "val", "test"):
-            raise UsageError(f"arsegdata has no split {split!r}: expected auto, train, val or test")
+    def __init__(
+        self,
+        *,
+        root: str | Path = "",
+        split: Literal["auto", "train", "val", "test"] = "auto",
+        gop: int = 12,
+    ) -> None:
         if gop < 1:
             raise UsageError(
                 f"arsegdata cannot have gop={gop}: expected the GOP length in the folders' names, "

@@ -207,7 +207,7 @@ def test_motion_that_cannot_be_had_is_refused_before_the_first_frame(
     path = make_video()
     for given, words in (
         ({"source": "guess"}, "source='guess' is unknown: expected codec or estimated"),
-        ({"cell": 16}, "cell=16 cannot be used"),
+        ({"cell": 16}, "unknown cell 16: expected 4 or 8"),
         ({"max_gop": 0}, "max_gop=0 cannot be used"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -219,5 +219,5 @@ def test_settings_that_do_not_exist_are_refused(tmp_path: Path) -> None:
         vssbench.run("copy", codec="raw")  # type: ignore[call-arg]
     with pytest.raises(UsageError, match="segment has no setting 'sizes': there are dataset"):
         vssbench.segment("a", "b", "copy", sizes=1)  # type: ignore[call-arg]
-    with pytest.raises(UsageError, match="output='film' is unknown: expected overlay"):
+    with pytest.raises(UsageError, match="unknown output 'film': expected overlay"):
         vssbench.segment("a", "b", "copy", output="film")  # type: ignore[arg-type]

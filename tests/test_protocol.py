@@ -142,7 +142,10 @@ def test_protocols_by_name() -> None:
     [
         ("sparse", "unknown protocol 'sparse'; available: dense, every-distance, pairs"),
         ("dense[until=gop]", "dense has no parameter 'until'"),
-        ("every-distance[until=end]", "until='end' is unknown: expected gop or label"),
+        (
+            "every-distance[until=end]",
+            "unknown until 'end' of every-distance: expected gop or label",
+        ),
     ],
 )
 def test_wrong_protocols(text: str, message: str) -> None:

@@ -161,7 +161,7 @@ def motion(
     path: str | Path,
     source: Literal["codec", "estimated"] = "codec",
     *,
-    cell: int = 8,
+    cell: Literal[4, 8] = 8,
     max_gop: int | None = None,
 ) -> Iterator[FrameMotion]:
     """Yield the frames of a video file with their motion to the keyframe and their block vectors.

@@ -12,15 +12,15 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from vssbench.core.errors import ExperimentRefused, UsageError
+from vssbench.core.parameters import check_choices
 from vssbench.core.variant import format_value, parse_variant
 from vssbench.core.video import Clip
 
 #: how mIoU comes of the confusion matrices
 MEAN_OF_DISTANCES, POOLED = "mean of mIoU_d", "pooled"
-UNTIL = ("gop", "label")
 #: the detail of a row that says over what its cost is averaged, where that is no whole GOP
 COST, KEYFRAMES_ALONE = "cost", "keyframes alone"
 
@@ -163,13 +163,12 @@ class EveryDistance(Protocol):
     UsageError.
     """
 
-    until: str = "gop"
+    until: Literal["gop", "label"] = "gop"
     name: ClassVar[str] = "every-distance"
     aggregate: ClassVar[str] = MEAN_OF_DISTANCES
 
     def __post_init__(self) -> None:
-        if self.until not in UNTIL:
-            raise UsageError(f"until={self.until!r} is unknown: expected {' or '.join(UNTIL)}")
+        check_choices(type(self), vars(self), self.name)
 
     def details(self) -> dict[str, Any]:
         """See Protocol."""

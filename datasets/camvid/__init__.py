@@ -29,10 +29,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Literal, get_args
 
 from vssbench.core.dataset import Preparation
 from vssbench.core.division import Division, divided_by_name
-from vssbench.core.errors import DataError, UsageError
+from vssbench.core.errors import DataError
 from vssbench.core.video import IGNORE, Clip
 from vssbench.data.faults import (
     complaint,
@@ -67,9 +68,8 @@ from vssbench.datasets.camvid.labels import (
 )
 from vssbench.datasets.camvid.raw_video import FOLDER, video_parts
 
-SPLITS = ("train", "val", "test")
-LABELS = ("auto", "ids", "colours")
-SEQUENCES = ("off", "on")
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 #: the frame numbers in the names count frames of this rate
 SOURCE_FPS = 30.0
@@ -114,31 +114,18 @@ class CamVid(OnDisk):
         "http://vis.cs.ucl.ac.uk/Download/G.Brostow/CamVid/", _TERMS),
     )  # fmt: skip
     offers = tuple(
-        {"split": split, "sequence": sequence} for sequence in SEQUENCES for split in SPLITS
+        {"split": split, "sequence": sequence} for sequence in ("off", "on") for split in SPLITS
     )
 
     def __init__(
         self,
         *,
         root: str | Path = "",
-        split: str = "val",
-        classes: int = 11,
-        labels: str = "auto",
-        sequence: str = "off",
+        split: Split = "val",
+        classes: Literal[11, 12] = 11,
+        labels: Literal["auto", "ids", "colours"] = "auto",
+        sequence: Literal["off", "on"] = "off",
     ) -> None:
-        if split not in SPLITS:
-            raise UsageError(f"camvid has no split {split!r}: expected one of {', '.join(SPLITS)}")
-        if classes not in (VOID, VOID + 1):
-            raise UsageError(
-                f"camvid cannot have classes={classes}: expected 11 (SegNet's) or 12 (AR-Seg's, "
-                "with Void)"
-            )
-        if labels not in LABELS:
-            raise UsageError(
-                f"camvid cannot read labels={labels!r}: expected one of {', '.join(LABELS)}"
-            )
-        if sequence not in SEQUENCES:
-            raise UsageError(f"camvid cannot have sequence={sequence}: expected on or off")
         self.root = path_or_none(root)
         self.split = split
         self.labels = labels

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from vssbench.core.division import Division, divided_by
 from vssbench.core.errors import DataError, UsageError
@@ -41,8 +42,6 @@ from vssbench.datasets.cityscapes import held_out
 from vssbench.datasets.cityscapes.labels import CLASSES, LISTS, PALETTE, read_labels
 
 SPLITS = ("train", "val")
-SEQUENCES = ("auto", "on", "off")
-LABELS = ("scaled", "full")
 IMAGES, LABELLED, VIDEO = "leftImg8bit", "gtFine", "leftImg8bit_sequence"
 FPS = 17.0
 #: frames of a snippet, and the place of the labelled one
@@ -98,25 +97,16 @@ class Cityscapes(OnDisk):
         self,
         *,
         root: str | Path = "",
-        split: str = "val",
-        sequence: str = "auto",
+        split: Literal["train", "val", "test"] = "val",
+        sequence: Literal["auto", "on", "off"] = "auto",
         size: str = "full",
-        labels: str = "scaled",
+        labels: Literal["scaled", "full"] = "scaled",
     ) -> None:
         if split == "test":
             raise UsageError(
                 "cityscapes cannot be scored on split=test: its labels are not published; use "
                 "split=val"
             )
-        for name, value, known in (
-            ("split", split, SPLITS),
-            ("sequence", sequence, SEQUENCES),
-            ("labels", labels, LABELS),
-        ):
-            if value not in known:
-                raise UsageError(
-                    f"cityscapes cannot have {name}={value}: expected one of {', '.join(known)}"
-                )
         self.root = path_or_none(root)
         self.split, self.sequence = split, sequence
         self.size, self.training_size = _size(size, labels == "scaled"), _size(size, True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from vssbench.core.dataset import Dataset
 from vssbench.core.division import Division
@@ -37,17 +38,13 @@ class Synthetic(Dataset):
     def __init__(
         self,
         *,
-        split: str = "test",
+        split: Literal["train", "test"] = "test",
         height: int = 360,
         width: int = 480,
         clips: int = 4,
         frames: int = 36,
         seed: int = 0,
     ) -> None:
-        if split not in SPLITS:
-            raise UsageError(
-                f"synthetic has no split {split!r}: expected one of {', '.join(SPLITS)}"
-            )
         for name, value, least in (
             ("height", height, 16),
             ("width", width, 16),

@@ -4,7 +4,7 @@ vectors (CVPR 2023)."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,17 +27,14 @@ from vssbench.nets.warp import resize_motion, resize_motion_paper, warp
 #: network)
 BACKBONES = {"psp18": ("PSP18", "pspnet"), "bise18": ("Bise18", "bisenet")}
 
-#: parameter -> its values; the first is what the published numbers were made with, but for ``warp``
-#: (see the class)
-CHOICES = {
-    "backbone": tuple(BACKBONES),
-    "style": ("upsample", "semseg"),
-    "fusion": (*KINDS, "none", "warp"),
-    "warp": ("exact", "paper", "off"),
-    "location": ("c1x1", "ntask", "nfeat"),
-    "fst": ("mse", "kl", "kl_predictions", "none"),
-    "start": ("hr", "own"),
-}
+# of the choices of a parameter the first is what the published numbers were made with, but for
+# ``warp`` (see the class)
+Backbone = Literal["psp18", "bise18"]
+Style = Literal["upsample", "semseg"]
+FusionName = Literal["local", "global", "conv", "none", "warp"]
+Warp = Literal["exact", "paper", "off"]
+Location = Literal["c1x1", "ntask", "nfeat"]
+FeatureSimilarity = Literal["mse", "kl", "kl_predictions", "none"]
 
 
 class ARSeg(VideoSegmenter):
@@ -74,32 +71,22 @@ class ARSeg(VideoSegmenter):
         self,
         classes: int,
         *,
-        backbone: str = "psp18",
-        style: str = "upsample",
+        backbone: Backbone = "psp18",
+        style: Style = "upsample",
         scale: float = 0.5,
         window: int = 7,
-        fusion: str = "local",
+        fusion: FusionName = "local",
         grouped: bool = True,
         direct: bool = True,
         scaled: bool = False,
-        location: str = "c1x1",
-        warp: str = "exact",
+        location: Location = "c1x1",
+        warp: Warp = "exact",
         shared: bool = True,
-        fst: str = "mse",
-        start: str = "hr",
+        fst: FeatureSimilarity = "mse",
+        start: Literal["hr", "own"] = "hr",
         width: float = 1.0,
     ) -> None:
         super().__init__(classes)
-        given = {
-            "backbone": backbone, "style": style, "fusion": fusion, "warp": warp,
-            "location": location, "fst": fst,
-            "start": start,
-        }  # fmt: skip
-        for key, value in given.items():
-            if value not in CHOICES[key]:
-                raise UsageError(
-                    f"arseg: unknown {key} {value!r}; expected one of {', '.join(CHOICES[key])}"
-                )
         _check_together(backbone, style, location, fusion, window)
         self.backbone, self.style, self.window, self.warp, self.width = (
             backbone,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor
 
 from vssbench.core.errors import UsageError
 from vssbench.core.segmenter import Batch, Phase
 from vssbench.methods.bisenet.figure import FigureBiSeNet
 from vssbench.methods.bisenet.originals import ORIGINALS
-from vssbench.nets.bisenet import FORMS, LOSSES, BiSeNet18
+from vssbench.nets.bisenet import FORMS, BiSeNet18, Loss
 from vssbench.nets.bisenet import BiSeNet as Network
 from vssbench.nets.perframe import PerFrameSegmenter
 from vssbench.nets.resize import resize, scaled_size
 
+Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "xception39"]
+Form = Literal["coincheung", "torchseg", "torchseg_speed", "mmseg", "ooooverflow"]
 #: form -> its backbones, the first of which is the default's
 BACKBONES = {name: tuple(form.channels) for name, form in FORMS.items()} | {
     "ooooverflow": ("resnet18", "resnet101")
@@ -40,23 +44,17 @@ class BiSeNet(PerFrameSegmenter):
         self,
         classes: int,
         *,
-        backbone: str = "resnet18",
-        form: str = "coincheung",
-        loss: str = "authors",
+        backbone: Backbone = "resnet18",
+        form: Form = "coincheung",
+        loss: Loss = "authors",
         scale: float = 1.0,
         width: float = 1.0,
     ) -> None:
-        if form not in BACKBONES:
-            raise UsageError(
-                f"bisenet: unknown form {form!r}; expected one of {', '.join(BACKBONES)}"
-            )
         if backbone not in BACKBONES[form]:
             raise UsageError(
                 f"bisenet: form={form} has no backbone {backbone!r}; expected one of "
                 f"{', '.join(BACKBONES[form])}"
             )
-        if loss not in LOSSES:
-            raise UsageError(f"bisenet: unknown loss {loss!r}; expected one of {', '.join(LOSSES)}")
         name = f"BiSeNet{NAMES[backbone]}" + ("" if form == "coincheung" else f" ({form})")
         super().__init__(
             name, _network(classes, width, backbone, form, loss), classes, scale, width

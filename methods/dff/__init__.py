@@ -4,12 +4,13 @@ al., CVPR 2017)."""
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from vssbench.core.errors import UsageError, WeightsError
+from vssbench.core.errors import WeightsError
 from vssbench.core.segmenter import Batch, Phase, VideoSegmenter, width_suffix
 from vssbench.methods.dff.deeplab import DeepLab
 from vssbench.methods.dff.flownet import FORMS, SETTINGS, FeatureFlow
@@ -18,6 +19,7 @@ from vssbench.nets.network import SegmentationNetwork
 from vssbench.nets.pspnet import STYLES
 from vssbench.nets.warp import resize_motion, warp
 
+Backbone = Literal["resnet18", "resnet50", "resnet101", "psp18", "psp50", "psp101"]
 #: backbone parameter -> (whether it is a PSPNet, layers of its ResNet, its name in display names)
 BACKBONES = {
     "resnet18": (False, 18, "R18"),
@@ -58,20 +60,15 @@ class DFF(VideoSegmenter):
         self,
         classes: int,
         *,
-        backbone: str = "resnet101",
-        style: str = "semseg",
-        motion: str = "flow",
-        flow: str = "flownets",
-        flow_form: str = "mxnet",
+        backbone: Backbone = "resnet101",
+        style: Literal["semseg", "upsample"] = "semseg",
+        motion: Literal["flow", "codec"] = "flow",
+        flow: Literal["flownets", "half", "inception", "narrow"] = "flownets",
+        flow_form: Literal["mxnet", "pytorch", "pytorch_bn"] = "mxnet",
         scale_field: bool = True,
         width: float = 1.0,
     ) -> None:
         super().__init__(classes)
-        _check("backbone", backbone, BACKBONES)
-        _check("style", style, _PSPNET_STRIDES)
-        _check("motion", motion, ("flow", "codec"))
-        _check("flow", flow, SETTINGS)
-        _check("flow_form", flow_form, FORMS)
         self.is_pspnet, self.layers, self._paper_name = BACKBONES[backbone]
         self.backbone, self.style, self.width = backbone, style, width
         self.net: SegmentationNetwork
@@ -192,10 +189,3 @@ class DFF(VideoSegmenter):
 
     def training_only(self) -> tuple[str, ...]:
         return tuple(f"net.{name}" for name in self.net.auxiliary)
-
-
-def _check(parameter: str, value: str, accepted: Collection[str]) -> None:
-    if value not in accepted:
-        raise UsageError(
-            f"dff: unknown {parameter} {value!r}; expected one of {', '.join(accepted)}"
-        )

@@ -3,6 +3,8 @@ al., CVPR 2020)."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -22,7 +24,8 @@ from vssbench.methods.dsrl.originals import ORIGINALS
 from vssbench.nets.perframe import PerFrameSegmenter
 from vssbench.nets.resize import resize, scaled_size
 
-FORMS = ("paper", "dootmaan")
+BaseName = Literal["espnetv2", "deeplabv3plus101", "pspnet18", "pspnet50", "pspnet101", "bisenet"]
+Form = Literal["paper", "dootmaan"]
 
 
 class DSRL(PerFrameSegmenter):
@@ -37,7 +40,8 @@ class DSRL(PerFrameSegmenter):
     free_parameters = ("scale", "w1", "w2")
 
     def __init__(
-        self, classes: int, *, base: str = "espnetv2", form: str = "paper", sssr: bool = True,
+        self, classes: int, *, base: BaseName = "espnetv2",
+        form: Form = "paper", sssr: bool = True,
         sisr: bool = True,
         fa: bool = True, w1: float = 0.1, w2: float = 1.0, scale: float = 0.5, width: float = 1.0,
     ) -> None:  # fmt: skip
@@ -118,10 +122,6 @@ class DSRL(PerFrameSegmenter):
 
 
 def _check(base: str, form: str, sssr: bool, sisr: bool, fa: bool, w1: float, w2: float) -> None:
-    if base not in BASES:
-        raise UsageError(f"dsrl: unknown base {base!r}; expected one of {', '.join(BASES)}")
-    if form not in FORMS:
-        raise UsageError(f"dsrl: unknown form {form!r}; expected one of {', '.join(FORMS)}")
     if form == "dootmaan" and base != "deeplabv3plus101":
         raise UsageError(
             f"dsrl: form=dootmaan is of base=deeplabv3plus101 alone, not of {base}; leave form out"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Literal
 
 from torch import Tensor
 
@@ -12,7 +12,7 @@ from vssbench.core.segmenter import Batch, Phase
 from vssbench.core.variant import format_value
 from vssbench.methods.icnet.conventions import CONVENTIONS
 from vssbench.methods.icnet.forms import LiminnICNet, MmsegICNet
-from vssbench.methods.icnet.network import BRANCHES, FUSIONS, PaperICNet
+from vssbench.methods.icnet.network import Branches, Fusion, PaperICNet
 from vssbench.methods.icnet.network import ICNet as Cascade
 from vssbench.methods.icnet.originals import ORIGINALS
 from vssbench.methods.icnet.pruning import pruned
@@ -49,22 +49,15 @@ class ICNet(PerFrameSegmenter):
         self,
         classes: int,
         *,
-        form: str = "paper",
-        backbone: str = "resnet50",
+        form: Literal["paper", "liminn", "mmseg"] = "paper",
+        backbone: Literal["resnet18", "resnet50", "resnet101"] = "resnet50",
         keep: float = 0.5,
-        branches: str = "sub124",
-        fusion: str = "cff",
+        branches: Branches = "sub124",
+        fusion: Fusion = "cff",
         guidance: bool = True,
         scale: float = 1.0,
         width: float = 1.0,
     ) -> None:
-        for name, value, known in (
-            ("form", form, FORMS),
-            ("backbone", backbone, BACKBONES),
-            ("branches", branches, BRANCHES),
-            ("fusion", fusion, FUSIONS),
-        ):
-            _check(name, value, known)
         if not 0 < keep <= 1:
             raise UsageError(
                 f"icnet: keep={keep:g} is not above 0 and at most 1 (0.5 is the paper's, 1 is "
@@ -152,11 +145,6 @@ class ICNet(PerFrameSegmenter):
 
     def training_only(self) -> tuple[str, ...]:
         return tuple(f"net.{name}" for name in self.net.idle())
-
-
-def _check(name: str, value: str, known: Iterable[str]) -> None:
-    if value not in known:
-        raise UsageError(f"icnet: unknown {name} {value!r}; expected one of {', '.join(known)}")
 
 
 def _name(form: str, layers: int, keep: float, branches: str, fusion: str, guidance: bool) -> str:

@@ -9,6 +9,7 @@ paper and of the authors' Caffe models (hszhao/ICNet). The two PyTorch ones are 
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -40,6 +41,7 @@ GUIDANCE_WEIGHT = 0.4
 PSPNET_STRIDES = (1, 2, 1, 1)
 PSPNET_DILATIONS = ((1,), (1,), (2,), (4,))
 
+Branches = Literal["sub4", "sub24", "sub124"]
 #: the last branch that predicts (Table 2) -> the submodules that it leaves idle
 BRANCHES = {
     "sub4": ("fusion24", "sub1", "fusion12", "guidance12", "final"),
@@ -47,6 +49,7 @@ BRANCHES = {
     "sub124": ("guidance24", "guidance12"),
 }
 
+Fusion = Literal["cff", "dc3", "dc5", "dc7"]
 #: what joins two branches: CFF, or Table 3's deconvolutions of 3, 5 and 7 pixels
 FUSIONS = {"cff": 0, "dc3": 3, "dc5": 5, "dc7": 7}
 

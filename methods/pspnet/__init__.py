@@ -3,6 +3,8 @@ baseline)."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from vssbench.methods.pspnet.mmseg import ORIGINALS as MMSEG
 from vssbench.methods.pspnet.originals import ORIGINALS
 from vssbench.nets.perframe import PerFrameSegmenter
@@ -20,10 +22,10 @@ class PSPNet(PerFrameSegmenter):
         self,
         classes: int,
         *,
-        layers: int = 18,
-        style: str = "upsample",
+        layers: Literal[18, 50, 101] = 18,
+        style: Literal["upsample", "semseg", "mmseg"] = "upsample",
         scale: float = 1.0,
         width: float = 1.0,
     ) -> None:
-        network, name = make_pspnet("pspnet", classes, layers, style, width)
+        network, name = make_pspnet(classes, layers, style, width)
         super().__init__(name, network, classes, scale, width)

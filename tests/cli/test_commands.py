@@ -52,6 +52,7 @@ def test_list_and_info():
     described = call("info", "arseg")
     assert described.exit_code == 0
     assert "scale=0.5" in described.stdout
+    assert "\n  warp=exact (exact, paper or off)\n" in described.stdout
     assert "--data-root" in call("info", "camvid").stdout
 
 

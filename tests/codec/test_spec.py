@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from vssbench.codec.rate import Rate, format_rate, parse_rate, rate_control, within
-from vssbench.codec.spec import check_gop, check_motion
+from vssbench.codec.spec import check_gop
+from vssbench.core import registry
 from vssbench.core.errors import UsageError
+from vssbench.core.variant import parse_variant
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,7 @@ def test_a_number_in_its_range() -> None:
 
 
 def test_an_unknown_source_of_motion() -> None:
-    assert check_motion("estimated") == "estimated"
-    with pytest.raises(UsageError, match="expected codec, estimated or none"):
-        check_motion("flow")
+    codec = parse_variant("h264[motion=estimated]")
+    assert registry.create("codecs", codec).source == "estimated"
+    with pytest.raises(UsageError, match="'flow' of h264: expected codec, estimated or none"):
+        registry.create("codecs", parse_variant("h264[motion=flow]"))

@@ -126,7 +126,7 @@ def test_bad_folders(tmp_path: Path) -> None:
         DataError, match=r"0001TP_001890\.png is missing: expected for .*0001TP_008550\.png"
     ):
         ArSegData(root=root, gop=4).clips()
-    with pytest.raises(UsageError, match="no split 'dev'"):
+    with pytest.raises(UsageError, match="unknown split 'dev'"):
         ArSegData(root=root, split="dev")
     with pytest.raises(UsageError, match="cannot have gop=0"):
         ArSegData(root=root, gop=0)

@@ -115,10 +115,10 @@ def test_train_ids_are_read_where_label_ids_are_missing(tmp_path: Path) -> None:
     ("parameters", "message"),
     [
         ({"split": "test"}, "its labels are not published"),
-        ({"split": "dev"}, "cannot have split=dev"),
-        ({"sequence": "yes"}, "cannot have sequence=yes"),
+        ({"split": "dev"}, "unknown split 'dev'"),
+        ({"sequence": "yes"}, "unknown sequence 'yes'"),
         ({"size": "12"}, "expected full or HEIGHTxWIDTH"),
-        ({"labels": "half"}, "cannot have labels=half"),
+        ({"labels": "half"}, "unknown labels 'half'"),
     ],
 )
 def test_bad_parameters(parameters: dict[str, str], message: str) -> None:

@@ -9,6 +9,7 @@ import rich_click as click
 
 from vssbench.core import registry
 from vssbench.core.errors import UsageError
+from vssbench.core.parameters import choices, either
 from vssbench.core.variant import format_value, parse_variant
 
 
@@ -38,8 +39,10 @@ def _describe(kind: str, name: str) -> None:
     click.echo(f"{name} ({kind[:-1]}): {plugin.summary}\n")
     click.echo(inspect.getdoc(cls) or "")
     click.echo("\nParameters and defaults:")
+    allowed = choices(cls)
     for key, default in registry.parameters(cls).items():
-        click.echo(f"  {key}={format_value(default)}")
+        named = either(format_value(value) for value in allowed[key]) if key in allowed else ""
+        click.echo(f"  {key}={format_value(default)}{named and f' ({named})'}")
     if kind == "methods":
         _describe_method(name, cls)
     if kind == "datasets":

@@ -16,9 +16,9 @@ from vssbench.codec.bitstream import bitstream, library_versions
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encode import EncoderSettings
 from vssbench.codec.gops import Gop, cut
-from vssbench.codec.motion import MotionSettings
+from vssbench.codec.motion import Cell, Fill, MotionSettings
 from vssbench.codec.rate import DEFAULT_BITRATE, UNUSED, rate_control, within
-from vssbench.codec.spec import Codec, check_gop, check_motion
+from vssbench.codec.spec import Codec, Motion, check_gop
 from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.codec.vectors.proof import prove
 from vssbench.codec.vectors.reader import VectorReader
@@ -38,8 +38,8 @@ class Options(TypedDict, total=False):
     qp: int
     bframes: int
     fps: float
-    motion: str
-    fill: str
+    motion: Motion
+    fill: Fill
     whole_pixels: bool
 
 
@@ -53,7 +53,7 @@ class SearchOptions(Options, total=False):
 class CellOptions(Options, total=False):
     """Those of a format that has its own ``preset`` and ``refs``."""
 
-    cell: int
+    cell: Cell
 
 
 class EncodedCodec(Codec):
@@ -88,9 +88,9 @@ class EncodedCodec(Codec):
         bframes: int = 0,
         refs: int = 1,
         fps: float = CLIPS_OWN,
-        motion: str = "codec",
-        cell: int = 8,
-        fill: str = "nearest",
+        motion: Motion = "codec",
+        cell: Cell = 8,
+        fill: Fill = "nearest",
         whole_pixels: bool = False,
     ) -> None:
         """``fps`` is what the encoder is told, on which its bit rate rests; CLIPS_OWN the clip's.
@@ -100,7 +100,7 @@ class EncodedCodec(Codec):
         self.bframes = self.checked_bframes(bframes)
         self.motion = MotionSettings(cell, fill, whole_pixels)
         self.gop = check_gop(gop)
-        self.source = check_motion(motion)
+        self.source = motion
         self.has_motion = motion != "none"
         if isinstance(fps, bool) or not (fps == CLIPS_OWN or 1 <= fps <= 1000):
             raise UsageError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,15 @@ from vssbench import native
 from vssbench.codec.vectors.reader import BlockVectors, distinct
 from vssbench.core.errors import UsageError
 from vssbench.core.motion import NONE, Grid, Step
+from vssbench.core.parameters import check_choices
 from vssbench.native.video import VideoKernels
 
 Mask = npt.NDArray[np.bool_]
 _Complex = npt.NDArray[np.complex64]
 
-CELLS = (4, 8)
-FILLS = ("nearest", "zero")
+#: side of a grid's cells in pixels, and what cells without a vector get
+Cell = Literal[4, 8]
+Fill = Literal["nearest", "zero"]
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,12 @@ class MotionSettings:
     precision. Raises UsageError.
     """
 
-    cell: int = 8
-    fill: str = "nearest"
+    cell: Cell = 8
+    fill: Fill = "nearest"
     whole_pixels: bool = False
 
     def __post_init__(self) -> None:
-        if self.cell not in CELLS:
-            raise UsageError(
-                f"cell={self.cell!r} cannot be used: expected a grid of "
-                f"{' or '.join(map(str, CELLS))} pixels"
-            )
-        if self.fill not in FILLS:
-            raise UsageError(f"fill={self.fill!r} is unknown: expected {' or '.join(FILLS)}")
+        check_choices(type(self), vars(self))
         if not isinstance(self.whole_pixels, bool):
             raise UsageError(
                 f"whole_pixels={self.whole_pixels!r} cannot be used: expected true or false"

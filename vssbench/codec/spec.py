@@ -6,16 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from vssbench.codec.gops import Gop
 from vssbench.core.errors import UsageError
+from vssbench.core.parameters import WithChoices
 from vssbench.core.video import Clip, Frame
 
-MOTIONS = ("codec", "estimated", "none")
+#: where motion comes from
+Motion = Literal["codec", "estimated", "none"]
 
 
-class Codec(ABC):
+class Codec(WithChoices, ABC):
     """One codec at one setting. A plug-in's keyword-only arguments are its parameters in the
     bracket grammar, and where it takes ``**options`` those of its base class too."""
 
@@ -79,12 +81,3 @@ def check_gop(gop: int) -> int:
             f"gop={gop!r} cannot be used: expected a whole number of frames from 1 up, as gop=12"
         )
     return gop
-
-
-def check_motion(motion: str) -> str:
-    """Where motion comes from: a name that can be used. Raises UsageError."""
-    if motion not in MOTIONS:
-        raise UsageError(
-            f"motion={motion!r} is unknown: expected {', '.join(MOTIONS[:-1])} or {MOTIONS[-1]}"
-        )
-    return motion

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from vssbench.core.division import Division, divided_by_name
 from vssbench.core.errors import UsageError
+from vssbench.core.parameters import WithChoices
 from vssbench.core.video import Clip
 
 Colour = tuple[int, int, int]
@@ -34,7 +35,7 @@ class Preparation:
     after: int = 11
 
 
-class Dataset(ABC):
+class Dataset(WithChoices, ABC):
     """One dataset. A plug-in's keyword-only arguments are its parameters in the bracket grammar."""
 
     #: shown in tables, in the field's own words

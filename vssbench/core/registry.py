@@ -16,7 +16,7 @@ import inspect
 import itertools
 import pkgutil
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
@@ -24,6 +24,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from vssbench.core.errors import UsageError
+from vssbench.core.parameters import converted, signature
 from vssbench.core.variant import Value, Variant, format_value
 
 #: kind -> (package that holds the files, entry point group, base class of its plug-ins as
@@ -185,8 +186,8 @@ def create(kind: str, variant: Variant, **given: Any) -> Any:
     """Instantiate a plug-in: the variant's parameters checked against the class's, ``given`` added
     by the harness.
 
-    Raises UsageError for a parameter that the class does not have, of another type, or given by the
-    harness too.
+    Raises UsageError for a parameter that the class does not have, of another type, none of its
+    choices, or given by the harness too.
     """
     cls = load(kind, variant.name)
     params = _typed(cls, variant)
@@ -205,7 +206,7 @@ def parameters(cls: type[Any]) -> dict[str, Any]:
     Where that takes ``**options`` too, the parameters of the class that it derives from are its own
     as well: these stand first, in their order, with the plug-in's defaults where it repeats one.
     """
-    return {name: item.default for name, item in _signature(cls).items()}
+    return {name: item.default for name, item in signature(cls).items()}
 
 
 def resolved(kind: str, variant: Variant) -> dict[str, Any]:
@@ -215,35 +216,10 @@ def resolved(kind: str, variant: Variant) -> dict[str, Any]:
     return {**parameters(cls), **_typed(cls, variant)}
 
 
-def _signature(cls: type[Any]) -> dict[str, inspect.Parameter]:
-    declared: dict[str, inspect.Parameter] = {}
-    for arguments in reversed(list(_constructors(cls))):
-        declared |= {
-            item.name: item
-            for item in arguments
-            if item.kind is inspect.Parameter.KEYWORD_ONLY
-            and item.default is not inspect.Parameter.empty
-        }
-    return declared
-
-
-def _constructors(cls: type[Any]) -> Iterator[Collection[inspect.Parameter]]:
-    """The arguments of the class's ``__init__``, and of the next in its MRO for as long as
-    ``**options`` pass the rest on."""
-    for base in cls.__mro__:
-        if "__init__" in vars(base):
-            arguments = inspect.signature(vars(base)["__init__"]).parameters.values()
-            yield arguments
-            if all(item.kind is not inspect.Parameter.VAR_KEYWORD for item in arguments):
-                return
-
-
 def _typed(cls: type[Any], variant: Variant) -> dict[str, Value]:
-    """The variant's own parameters in the types that the class declares: ``scale=1`` and
-    ``scale=1.0`` are the same."""
-    accepted = _signature(cls)
-    params: dict[str, Value] = {}
-    for key, value in variant.params.items():
+    """The variant's own parameters in the types that the class declares."""
+    accepted = signature(cls)
+    for key in variant.params:
         if key not in accepted:
             options = (
                 ", ".join(f"{name}={format_value(item.default)}" for name, item in accepted.items())
@@ -253,34 +229,7 @@ def _typed(cls: type[Any], variant: Variant) -> dict[str, Value]:
                 f"{variant.name} has no parameter {key!r}.{_hint(key, accepted)} Its parameters: "
                 f"{options}"
             )
-        annotation = accepted[key].annotation
-        declared = (
-            annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-        )
-        params[key] = _convert(f"{key} of {variant.name}", value, declared)
-    return params
-
-
-def _convert(what: str, value: Value, declared: str) -> Value:
-    """A value in its declared type. A type other than bool, int, float and str is the class's own
-    to check."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if declared == "str":
-        # the grammar reads `warp=off` as a boolean before it knows what is declared
-        if isinstance(value, bool):
-            return "on" if value else "off"
-        return format_value(value)
-    if declared == "float" and number:
-        return float(value)
-    fits = {
-        "bool": isinstance(value, bool),
-        "int": number and isinstance(value, int),
-        "float": number,
-    }
-    if not fits.get(declared, True):
-        expected = {"bool": "on or off", "int": "an integer", "float": "a number"}[declared]
-        raise UsageError(f"{what} is {format_value(value)!r}: expected {expected}")
-    return value
+    return converted(cls, variant.params, variant.name)
 
 
 def _hint(name: str, available: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vssbench.core import registry
 from vssbench.core.errors import DataError, UsageError, WeightsError
+from vssbench.core.parameters import check_choices
 from vssbench.core.variant import Variant, format_value
 from vssbench.core.video import IGNORE
 
@@ -122,6 +123,7 @@ class VideoSegmenter(nn.Module, ABC):
     _given: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        check_choices(cls, kwargs, cls.__name__)
         self = super().__new__(cls)
         self.__dict__["_given"] = kwargs
         return self

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +28,7 @@ Criterion = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 #: values of the parameter ``loss``: that of the published numbers, hard example mining as the
 #: form's code has it, cross-entropy of all pixels, dice
-LOSSES = ("authors", "ohem", "ce", "dice")
+Loss = Literal["authors", "ohem", "ce", "dice"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Form:
     loss: str = "ohem"
 
     def criterion(self, loss: str) -> Criterion:
-        """The function of a value of ``LOSSES``."""
+        """The function of a value of ``Loss``."""
         if loss == "authors":
             loss = self.loss
         return {"ohem": self.ohem, "ce": cross_entropy, "dice": dice_loss}[loss]
@@ -232,7 +233,7 @@ class AuxiliaryHead(nn.Sequential):
 
 class BiSeNet(SegmentationNetwork):
     """BiSeNet V1 in a form of ``FORMS`` with one of the form's backbones; ``loss`` is one of
-    ``LOSSES``.
+    ``Loss``.
 
     The feature enters the last 1x1 convolution: 256 or 64 channels at stride 8. ``label_stride`` is
     8 where the form trains with labels at stride 8.

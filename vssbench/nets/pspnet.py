@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vssbench.core.errors import UsageError
 from vssbench.core.segmenter import scaled_channels
 from vssbench.nets.losses import cross_entropy, presence_loss
 from vssbench.nets.network import TwoPartNetwork
@@ -257,15 +256,8 @@ STYLES: dict[str, type[UpsamplingPSPNet] | type[SemsegPSPNet]] = {
 }
 
 
-def make_pspnet(
-    method: str, classes: int, layers: int, style: str, width: float
-) -> tuple[TwoPartNetwork, str]:
-    """The PSPNet of a method's parameters, and what tables call it. Raises UsageError for one that
-    there is not."""
-    if style not in STYLES:
-        raise UsageError(f"{method}: unknown style {style!r}; expected one of {', '.join(STYLES)}")
-    if layers not in (18, 50, 101):
-        raise UsageError(f"{method}: layers={layers}; expected 18, 50 or 101")
+def make_pspnet(classes: int, layers: int, style: str, width: float) -> tuple[TwoPartNetwork, str]:
+    """The PSPNet of a method's parameters, and what tables call it."""
     return STYLES[style](classes, layers, width), f"PSPNet{layers}" + (
         "" if style == "upsample" else f" ({style})"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vssbench.codec.motion import Cell
 from vssbench.codec.vectors.reader import no_vectors
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.motion import MotionField
@@ -60,7 +61,7 @@ class FrameMotion:
 
 
 def motion_of(
-    path: Path, source: str = OWN, cell: int = 8, max_gop: int | None = None
+    path: Path, source: str = OWN, cell: Cell = 8, max_gop: int | None = None
 ) -> Iterator[FrameMotion]:
     """Yield the frames of a video file with their motion; memory does not grow with its length.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from vssbench.core import registry
 from vssbench.core.errors import UsageError
 from vssbench.core.machine import check_device
+from vssbench.core.parameters import check_choices
 from vssbench.core.variant import parse_variant
 from vssbench.data.videofile import open_videofile
 from vssbench.segment.drawing import Painter, palette_of
@@ -16,21 +18,17 @@ from vssbench.segment.job import Job, Work
 from vssbench.segment.weights import weights_for
 from vssbench.sweep.defaults import DEFAULT_SCENES
 
-#: choices of what is written and of where motion comes from
-OUTPUTS = ("overlay", "labels", "palette")
-MOTIONS = ("auto", "codec", "estimated")
-
 
 @dataclass(frozen=True)
 class Request:
     """A request to segment a video: the options of ``bench.py segment``, with its defaults."""
 
     dataset: str = DEFAULT_SCENES
-    output: str = "overlay"
+    output: Literal["overlay", "labels", "palette"] = "overlay"
     alpha: float = 0.5
     legend: bool = False
     size: tuple[int, int] | None = None
-    motion: str = "auto"
+    motion: Literal["auto", "codec", "estimated"] = "auto"
     reencode: str | None = None
     max_gop: int | None = None
     audio: bool = False
@@ -40,11 +38,7 @@ class Request:
     force: bool = False
 
     def __post_init__(self) -> None:
-        for name, choices in (("output", OUTPUTS), ("motion", MOTIONS)):
-            if getattr(self, name) not in choices:
-                raise UsageError(
-                    f"{name}={getattr(self, name)!r} is unknown: expected {', '.join(choices)}"
-                )
+        check_choices(type(self), vars(self))
         if self.reencode is not None and self.motion != "auto":
             raise UsageError(
                 "--motion is for a stream as it is; with --reencode, put motion=estimated into the "

@@ -188,7 +188,7 @@ def test_a_papers_encoding_is_x265s_default_but_for_what_it_says(pan: Pan, paper
         ("paper=arseg-camvid,rect=off", "rect=False contradicts"),
         (
             "paper=arseg",
-            "paper='arseg' is unknown: expected arseg-camvid, arseg-cityscapes or none",
+            "unknown paper 'arseg' of hevc: expected arseg-camvid, arseg-cityscapes or none",
         ),
         ("preset=quick", "unknown preset 'quick' of x265"),
         ("refs=9", "refs=9 cannot be used"),

@@ -188,5 +188,5 @@ def test_where_the_low_resolution_network_starts(start, copied):
     model.begin_phase(model.phases()[1])
     assert torch.equal(low, high) == copied
     assert low.abs().sum() == 0 or copied
-    with pytest.raises(UsageError, match="unknown start 'zero'; expected one of hr, own"):
+    with pytest.raises(UsageError, match="unknown start 'zero' of arseg: expected hr or own"):
         create("arseg[start=zero]")

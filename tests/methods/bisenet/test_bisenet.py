@@ -114,18 +114,18 @@ def test_real_time_form_trains_on_every_eighth_pixel_of_the_label():
     [
         (
             "bisenet[form=paper]",
-            "unknown form 'paper'; expected one of coincheung, torchseg, torchseg_speed, mmseg, "
-            "ooooverflow",
+            "unknown form 'paper' of bisenet: expected coincheung, torchseg, torchseg_speed, mmseg "
+            "or ooooverflow",
         ),
         (
             "bisenet[backbone=vgg16]",
-            "form=coincheung has no backbone 'vgg16'; expected one of resnet18, resnet34",
+            "unknown backbone 'vgg16' of bisenet: expected resnet18, resnet34",
         ),
         (
             "bisenet[form=mmseg,backbone=xception39]",
-            "expected one of resnet18, resnet50, resnet101",
+            "no backbone 'xception39'; expected one of resnet18, resnet50, resnet101",
         ),
-        ("bisenet[loss=focal]", "unknown loss 'focal'; expected one of authors, ohem, ce, dice"),
+        ("bisenet[loss=focal]", "unknown loss 'focal' of bisenet: expected authors, ohem"),
         ("bisenet[scale=2]", "scale=2 is not between"),
     ],
 )

@@ -297,7 +297,7 @@ def test_foreign_weights_are_refused_in_words(text, source, message):
     ],
 )
 def test_wrong_parameters_are_refused_in_words(text):
-    with pytest.raises(UsageError, match=r"dff: unknown \w+ '\w+'; expected one of"):
+    with pytest.raises(UsageError, match=r"unknown \w+ '\w+' of dff: expected \w+"):
         create(text)
 
 

@@ -232,9 +232,9 @@ def test_display(text, display):
     [
         (
             "base=vgg",
-            "dsrl: unknown base 'vgg'; expected one of espnetv2, deeplabv3plus101, pspnet18",
+            "unknown base 'vgg' of dsrl: expected espnetv2, deeplabv3plus101, pspnet18",
         ),
-        ("form=sanje2v", "dsrl: unknown form 'sanje2v'; expected one of paper, dootmaan"),
+        ("form=sanje2v", "unknown form 'sanje2v' of dsrl: expected paper or dootmaan"),
         ("form=dootmaan", "dsrl: form=dootmaan is of base=deeplabv3plus101 alone, not of espnetv2"),
         ("sssr=off", "with one of them off, add fa=off"),
         ("w1=-1", "weights of losses, 0 or more"),

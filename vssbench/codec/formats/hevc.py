@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from vssbench.codec.encode import EncoderSettings
 from vssbench.codec.encoded import CLIPS_OWN, SearchOptions
+from vssbench.codec.motion import Cell
 from vssbench.codec.rate import UNUSED, within
 from vssbench.codec.vectors.libde265 import LibDe265Vectors
 from vssbench.codec.x26x import X26xCodec
@@ -23,8 +24,8 @@ LEAST_WIDTH = 64
 #: threads of x265, which encode rows of one frame side by side; their number does not change the
 #: bits
 THREADS = 4
-#: no paper's encoding
-OWN = "none"
+#: papers whose encodings are known by name; none for one's own
+Paper = Literal["arseg-camvid", "arseg-cityscapes", "none"]
 #: AR-Seg (CVPR 2023), section 4.1 and its released commands: x265 --rect --amp --keyint 12
 #: --bframes 0 and x265's defaults, which are the preset medium with its 3 references
 _ARSEG: dict[str, Any] = {
@@ -68,9 +69,9 @@ class Hevc(X26xCodec):
     def __init__(
         self,
         *,
-        cell: int = 4,
+        cell: Cell = 4,
         rect: bool = True,
-        paper: str = OWN,
+        paper: Paper = "none",
         **options: Unpack[SearchOptions],
     ) -> None:
         if not isinstance(rect, bool):
@@ -83,7 +84,7 @@ class Hevc(X26xCodec):
     def spelled_out(cls, params: Mapping[str, Any]) -> dict[str, Any]:
         """See EncodedCodec: the encoding of ``paper``."""
         typed = {key: value for key, value in params.items() if key != "paper"}
-        encoding = _encoding(params.get("paper", OWN), typed)
+        encoding = _encoding(params.get("paper", "none"), typed)
         return {key: value for key, value in encoding.items() if value != UNUSED}
 
     def checked_bframes(self, bframes: int) -> int:
@@ -141,10 +142,8 @@ def _encoding(paper: str, typed: dict[str, Any]) -> dict[str, Any]:
 
     Raises UsageError where both speak of anything else and differ.
     """
-    if paper == OWN:
+    if paper == "none":
         return typed
-    if paper not in PAPERS:
-        raise UsageError(f"paper={paper!r} is unknown: expected {', '.join(PAPERS)} or {OWN}")
     chosen = PAPERS[paper]
     for key, value in typed.items():
         if key not in chosen or (key == "fps" and value == CLIPS_OWN):

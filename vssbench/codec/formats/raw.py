@@ -7,23 +7,22 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vssbench.codec.accumulate import Accumulator
 from vssbench.codec.gops import Gop
-from vssbench.codec.motion import MotionSettings
+from vssbench.codec.motion import Cell, Fill, MotionSettings
 from vssbench.codec.prediction import predict
 from vssbench.codec.prediction import residual as residual_of
 from vssbench.codec.spec import Codec, check_gop
 from vssbench.codec.vectors.estimated import EstimatedVectors
-from vssbench.core.errors import DataError, ExperimentRefused, MotionUnavailable, UsageError
+from vssbench.core.errors import DataError, ExperimentRefused, MotionUnavailable
 from vssbench.core.video import Clip, Frame, Image
 from vssbench.data.colour import grey
 from vssbench.data.given import given_frames
 
 #: three channels of 8 bits: the size of an uncompressed pixel, counted as the frame's bits
 BITS_PER_PIXEL = 24
-MOTIONS = ("none", "estimated", "given")
 LOSSLESS = (float("inf"), 1.0)
 
 
@@ -39,16 +38,12 @@ class Raw(Codec):
         self,
         *,
         gop: int = 12,
-        motion: str = "none",
-        cell: int = 8,
-        fill: str = "nearest",
+        motion: Literal["none", "estimated", "given"] = "none",
+        cell: Cell = 8,
+        fill: Fill = "nearest",
         whole_pixels: bool = False,
     ) -> None:
         self.gop = check_gop(gop)
-        if motion not in MOTIONS:
-            raise UsageError(
-                f"motion={motion!r} cannot be used: uncompressed video has {', '.join(MOTIONS)}"
-            )
         self.source = motion
         self.has_motion = motion != "none"
         self.motion = MotionSettings(cell, fill, whole_pixels)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Literal, Unpack
 
 from vssbench.codec.encode import EncoderSettings
 from vssbench.codec.encoded import CellOptions, EncodedCodec
@@ -15,7 +15,6 @@ REFS = 3
 #: cpu-used of libvpx by name; up to GOOD it works to the deadline "good", which has no faster ones
 PRESETS = {"slower": 0, "slow": 1, "medium": 2, "fast": 4, "faster": 5}
 GOOD, FASTEST = 5, 8
-CONTROLS = ("vbr", "cbr")
 
 
 class Vp9(EncodedCodec):
@@ -43,7 +42,7 @@ class Vp9(EncodedCodec):
         *,
         preset: str | int = "medium",
         refs: int = REFS,
-        control: str = "vbr",
+        control: Literal["vbr", "cbr"] = "vbr",
         **options: Unpack[CellOptions],
     ) -> None:
         self.speed = _speed(preset)
@@ -53,8 +52,6 @@ class Vp9(EncodedCodec):
                 f"crf={self.rate.crf!r} cannot be used: libvpx knows whole numbers only, from 0 to "
                 f"{self.crf_range[1]}"
             )
-        if control not in CONTROLS:
-            raise UsageError(f"control={control!r} is unknown: expected {' or '.join(CONTROLS)}")
         self.control = control
 
     def checked_bframes(self, bframes: int) -> int:
