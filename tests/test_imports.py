@@ -55,7 +55,6 @@ MAY_NAME = {
     "nets/keyframe_baseline.py": "a choice of one of these networks",
     "sweep/defaults.py": "what runs when nothing is asked for",
     "codec/formats/hevc.py": "encodings that are known by a paper and its data",
-    "cost/agreement.py": "the variants whose counters a table of the documentation compares",
 }
 #: files whose sentences may show a variant as one that a user can type
 EXAMPLES = ("cli/", "core/variant.py", "library.py", "segment/weights.py")
@@ -93,6 +92,18 @@ def test_plug_ins_build_on_the_foundations_alone(kind: str) -> None:
             own, its = plugin_of(module), plugin_of(other)
             fits = own == its or (own, its) in RELATED or package_of(other) in FOUNDATIONS[kind]
             assert fits, f"{module} imports {other}"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_what_is_installed_imports_nothing_that_is_not(folder: str) -> None:
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        names = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                names.add(node.module.split(".")[0])
+        assert not names & {"tools", "tests", "benchmarks", "bench"}, path
 
 
 def copied(folder: Path) -> Path:

@@ -9,12 +9,13 @@ import torch
 from click.testing import CliRunner
 from torch import nn
 
+from tools.counters import PLAIN, REUSING
 from vssbench.cli.cost import cost
 from vssbench.core import registry
 from vssbench.core.errors import UsageError
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import Variant, parse_variant
-from vssbench.cost.agreement import PLAIN, REUSING, additions, causes, lines
+from vssbench.cost.agreement import additions, causes, lines
 from vssbench.cost.crosscheck import TOOLS, _Frame, _tallies, cross_check
 from vssbench.cost.gmacs import count
 
