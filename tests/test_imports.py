@@ -46,7 +46,7 @@ RELATED = {
 #: ``warp`` and ``folder`` are words of the language, and are left out
 NAMED = (
     "arseg", "ar-seg", "bisenet", "dff", "dsrl", "icnet", "pspnet",
-    "arsegdata", "camvid", "cityscapes", "synthetic",
+    "arsegdata", "camvid", "cityscapes", "synthetic", "vspw",
 )  # fmt: skip
 #: files that name some all the same, and why
 MAY_NAME = {
@@ -55,6 +55,7 @@ MAY_NAME = {
     "nets/keyframe_baseline.py": "a choice of one of these networks",
     "sweep/defaults.py": "what runs when nothing is asked for",
     "codec/formats/hevc.py": "encodings that are known by a paper and its data",
+    "report/further.py": "a measure over time, counted as the script of its paper does",
 }
 #: files whose sentences may show a variant as one that a user can type
 EXAMPLES = ("cli/", "core/variant.py", "library.py", "segment/weights.py")

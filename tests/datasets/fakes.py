@@ -165,6 +165,31 @@ def arseg_cityscapes(root: Path) -> Path:
     return base.parent
 
 
+def vspw(root: Path, frames: int = 18) -> Path:
+    """VSPW_480p: two val videos, one of ``frames`` frames, one of four and of another width; one
+    train video. Masks hold a few of the 124 classes, others and void, and change at their middle
+    alone."""
+    base = root / "VSPW_480p"
+    base.mkdir(parents=True)
+    (base / "val.txt").write_text("1_wHveSGjXyDY\n3__7p1azZy2gA\n")
+    (base / "train.txt").write_text("0_0wqT_s\n")
+    for name, first, count, size in (
+        ("1_wHveSGjXyDY", 166, frames, SIZE),
+        ("3__7p1azZy2gA", 12, 4, (64, 64)),
+        ("0_0wqT_s", 1, 3, SIZE),
+    ):
+        still = np.sort(mask([0, 1, 2, 29, 124, 255], first, size), 1)
+        for number in range(first, first + count):
+            picture = scene(number - first, size, seed=first)
+            path = base / "data" / name / "origin" / f"{number:08d}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Pillow.fromarray(picture).save(path, quality=95)
+            labels = still.copy()
+            labels[:, size[0] // 2] = 1 + number % 7
+            save(base / "data" / name / "mask" / f"{number:08d}.png", labels)
+    return base
+
+
 def folder(root: Path) -> Path:
     """One's own: a clip of frames with two masks, a clip of a video file with one."""
     root.mkdir(parents=True, exist_ok=True)
