@@ -21,7 +21,6 @@ SHIPPED = dict(
     for line in """
 bb14c8da61655ab36ead5bf00f85a3a897d79f7a2e1b01d6ead628dfc36d8ebe arseg-s0.5-w0.25-synthetic
 64c4af94397ae599514eac9f0915586ca351589daccfd1c558e8667435349ec0 arseg-s0.5-w0.5-camvid
-9605a2af0f9cbd1dee97dd6cc5b0021915ac747ac1b602ca52e06487b958c063 bisenet-w0.25-synthetic
 e29dd199518a73227f0459c3b83098ac7bf9c96ca06b78918f69c5a865845b62 bisenet-w0.5-camvid
 f52b6148d65c99e928fa26ca104c2094038e2e7deec739b64c351008715c55db pspnet-s0.5-w0.25-synthetic
 36eacd15d2cd5fb77bdbbf13ace50638ef92846b1b9cce5f39fbd9a0ca771524 pspnet-s0.5-w0.5-camvid

@@ -1,0 +1,79 @@
+"""Shipped weights: packed beside what they started from, and listed as their records say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tools import ship_weights as tool
+from vssbench.core.variant import parse_variant
+from vssbench.weights.file import Origin, open_weights, save_state
+
+PLAN: dict[str, Any] = {
+    "width": 0.25,
+    "stages": [
+        {"name": "drawn", "variant": "synthetic"},
+        {"name": "again", "variant": "synthetic", "seed": 1},
+    ],
+    "trainings": {"base": {"file": "first"}, "user": {"init": ["base"]}},
+}
+RECORD = {
+    "command": "python bench.py train m --epochs 2 --out x.safetensors --device cpu --minutes 9.5",
+    "history": [{"phase": "task", "epoch": 1}, {"phase": "task", "epoch": 2}],
+    "best": {"task": {"measure": "mIoU", "score": 0.5, "epoch": 2, "taken": True}},
+    "seconds": 90,
+}
+
+
+def trained(work: Path, name: str, tensors: dict[str, torch.Tensor]) -> Path:
+    path = work / f"{name}.safetensors"
+    origin = Origin(parse_variant("pspnet"), ("road", "sky"), "synthetic", RECORD)
+    save_state(path, tensors, origin, {}, None)
+    return path
+
+
+def test_finished_trainings_are_packed_beside_their_base(tmp_path: Path) -> None:
+    work, folder = tmp_path / "work", tmp_path / "weights"
+    work.mkdir()
+    folder.mkdir()
+    torch.manual_seed(0)
+    shared = torch.randn(200, 100).half()
+    base = trained(work, "base-drawn", {"net.a": shared})
+    user = trained(work, "user-drawn", {"net.a": shared, "net.b": torch.randn(8).half()})
+    trained(work, "base-again", {"net.a": shared})
+    written = tool.ship(PLAN, work, folder)
+    names = ["first-w0.25-synthetic.safetensors", "user-w0.25-synthetic.safetensors"]
+    assert [path.name for path in written] == names
+    first, second = (open_weights(path) for path in written)
+    assert first.sha256 == open_weights(base).sha256
+    assert second.sha256 == open_weights(user).sha256
+    assert torch.equal(second.stored()["net.a"], shared)
+    assert written[1].stat().st_size < written[0].stat().st_size / 4
+    assert tool.ship(PLAN, work, folder) == []
+
+
+def test_what_others_refer_to_waits_for_them(tmp_path: Path) -> None:
+    work, folder = tmp_path / "work", tmp_path / "weights"
+    work.mkdir()
+    folder.mkdir()
+    base = trained(work, "base-drawn", {"net.a": torch.randn(20, 10).half()})
+    (folder / "user-w0.25-synthetic.safetensors").write_bytes(base.read_bytes())
+    assert tool.ship(PLAN, work, folder) == []
+    trained(work, "user-drawn", {"net.a": torch.randn(20, 10).half()})
+    assert len(tool.ship(PLAN, work, folder)) == 2
+
+
+def test_the_list_says_what_the_records_say(tmp_path: Path) -> None:
+    trained(tmp_path, "some", {"net.a": torch.zeros(2)})
+    line = tool.listed(tmp_path).splitlines()[-1]
+    assert line == (
+        "| some.safetensors | `python bench.py train m --epochs 2` | task 2 | mIoU 50.00, epoch 2 "
+        "| 2 |"
+    )
+
+
+def test_the_list_of_the_shipped_files_is_theirs() -> None:
+    page = tool.LIST.read_text(encoding="utf-8")
+    assert tool.listed() in page

@@ -1,0 +1,129 @@
+"""Put the weights of finished reference trainings into ``weights/``, packed, and list them there.
+
+    python tools/ship_weights.py WORK            # WORK is that of tools/reference_training.py
+    python tools/ship_weights.py                 # write the list in weights/README.md again
+
+A file that a training started from, and that is shipped too, is referred to, so that what both
+share is stored once. The list says of each file what its own record says.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from tools.reference_training import PLAN, ROOT
+from vssbench.core import files
+from vssbench.report.columns import percent
+from vssbench.weights.file import WeightFile, open_weights, pack
+
+WEIGHTS = ROOT / "weights"
+LIST = WEIGHTS / "README.md"
+#: the list stands between these
+BEGIN, END = "<!-- list: tools/ship_weights.py -->", "<!-- end of the list -->"
+#: options of a command that say where it ran and not what it made
+_OF_A_MACHINE = re.compile(
+    r" --(device|minutes|data-root|workers|frame-folder|out|memory) (?:'[^']*'|\S+)"
+)
+
+
+def shipped_name(plan: dict[str, Any], network: str, stage: dict[str, Any]) -> str:
+    """Return the name in ``weights/`` of a network trained in a stage of the plan."""
+    own = plan["trainings"][network]
+    return f"{own.get('file', network)}-w{plan['width']:g}-{stage['variant']}.safetensors"
+
+
+def ship(plan: dict[str, Any], work: Path, folder: Path = WEIGHTS) -> list[Path]:
+    """Pack every finished training of seed 0 into ``folder``; return what was written.
+
+    A file of the same content stays as it is; so does one that another shipped file refers to
+    whose own training has not come so far.
+    """
+    written: list[Path] = []
+    for stage in (stage for stage in plan["stages"] if not stage.get("seed")):
+        for network, own in plan["trainings"].items():
+            source = work / f"{network}-{stage['name']}.safetensors"
+            if not source.is_file() or waiting(plan, network, stage, work, folder):
+                continue
+            target = folder / shipped_name(plan, network, stage)
+            trained = open_weights(source)
+            if target.is_file() and open_weights(target).sha256 == trained.sha256:
+                continue
+            bases = [folder / shipped_name(plan, other, stage) for other in own.get("init", ())]
+            known = [open_weights(base) for base in bases if base.is_file()]
+            written += pack(target, trained, known)
+    return written
+
+
+def waiting(
+    plan: dict[str, Any], network: str, stage: dict[str, Any], work: Path, folder: Path
+) -> list[str]:
+    """Return the networks that are shipped, start from this one, and are not trained anew yet."""
+    return [
+        other
+        for other, own in plan["trainings"].items()
+        if network in own.get("init", ())
+        and (folder / shipped_name(plan, other, stage)).is_file()
+        and not (work / f"{other}-{stage['name']}.safetensors").is_file()
+    ]
+
+
+def listed(folder: Path = WEIGHTS) -> str:
+    """Return the shipped files as a table: command, epochs of each phase, held-out score, time."""
+    lines = [
+        "| file | command | epochs by phase | held-out | minutes |",
+        "|---|---|---|---|---|",
+    ]
+    for path in sorted(folder.glob("*.safetensors")):
+        if re.search(r"-\d+-of-\d+\.", path.name):
+            continue
+        lines.append(_line(path.name, open_weights(path)))
+    return "\n".join(lines)
+
+
+def _line(name: str, file: WeightFile) -> str:
+    record = dict(file.training)
+    epochs: dict[str, int] = {}
+    for entry in record.get("history", ()):
+        epochs[entry["phase"]] = max(epochs.get(entry["phase"], 0), entry["epoch"])
+    command = _OF_A_MACHINE.sub("", record["command"])
+    minutes = round(record.get("seconds", 0) / 60)
+    return (
+        f"| {name} | `{command}` | {', '.join(f'{phase} {n}' for phase, n in epochs.items())} | "
+        f"{_score(record)} | {minutes} |"
+    )
+
+
+def _score(record: dict[str, Any]) -> str:
+    """Return what the state that was kept was worth on held-out clips, of the last phase."""
+    best = list(record.get("best", {}).values())
+    if not best:
+        return "-"
+    last = best[-1]
+    score = percent(last["score"]) if last["measure"] == "mIoU" else f"{last['score']:.3f}"
+    return f"{last['measure']} {score}, epoch {last['epoch']}"
+
+
+def write_list(path: Path = LIST, folder: Path = WEIGHTS) -> None:
+    """Write the table into the page, in the place of the old one."""
+    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    files.write_text(path, f"{before}{BEGIN}\n{listed(folder)}\n{END}{after}")
+
+
+def main() -> None:
+    """Ship what WORK holds, if it is given, and write the list."""
+    if len(sys.argv) > 2 or (len(sys.argv) == 2 and not Path(sys.argv[1]).is_dir()):
+        sys.exit("usage: python tools/ship_weights.py [WORK], a folder of reference trainings")
+    if len(sys.argv) == 2:
+        plan = tomllib.loads(PLAN.read_text(encoding="utf-8"))
+        for path in ship(plan, Path(sys.argv[1])):
+            print(path)
+    write_list()
+
+
+if __name__ == "__main__":
+    main()
