@@ -55,6 +55,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "cost/test_memory.py": (),
     "cost/test_published.py": ("test_the_operations_of_a_source_are_those_that_come_near_ours",),
     "cost/test_shapes.py": ("test_counting_does_not_import_the_compiler",),
+    "cost/test_uncounted.py": ("test_cost_and_a_run_name_what_is_missing",),
     "datasets/test_camvid.py": (
         "test_real_twelve_classes_merge_nothing",
         "test_real_colours_and_ids_give_the_same_classes",

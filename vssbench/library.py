@@ -105,7 +105,8 @@ def cost(
     """Count what methods cost at an input size (height, width), without data or weights.
 
     Returns a row a method (all of them by default): ``params`` and ``params_training``, and in 1e9
-    multiply-accumulates ``gmacs_key``, ``gmacs_nonkey`` and ``gmacs_gop``, the mean over a GOP.
+    multiply-accumulates ``gmacs_key``, ``gmacs_nonkey`` and ``gmacs_gop``, the mean over a GOP;
+    ``uncounted`` lists the operators that may multiply and have no formula.
     Conventions: docs/cost.md. Raises UsageError for an unknown method or convention, and for a size
     that a method does not take.
     """

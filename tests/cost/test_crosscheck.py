@@ -99,7 +99,7 @@ def test_operators_without_a_rule_are_told_by_name_calls_and_gmacs():
 
 def test_attention_of_torch_is_unknown_to_fvcore_alone():
     check = cross_check(small("arseg[fusion=global]"), CLASSES, *SIZE)
-    assert "attention" in check.nonkey["fvcore"].missed
+    assert "aten.scaled_dot_product_attention" in check.nonkey["fvcore"].missed
     assert set(check.nonkey["ptflops"].missed) == {"vssbench.warp"}
 
 

@@ -23,16 +23,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
-from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from vssbench.core.errors import UsageError
 from vssbench.core.torchvision_guard import install
 from vssbench.core.variant import Variant
 from vssbench.cost import gmacs
+from vssbench.cost.formulas import COMPOSED, DISPATCHED
 from vssbench.cost.gmacs import REFUSALS, inputs, is_per_frame, meta_model
 from vssbench.cost.operators import Operators, watch
 from vssbench.cost.shapes import ResizingAlone, ShapesAlone
 from vssbench.cost.tracing import TracedConvolutions
+from vssbench.cost.uncounted import kind_left_out
 
 TOOLS = ("torch", "fvcore", "ptflops")
 #: tools that differ by no more than this share agree
@@ -40,16 +42,14 @@ TOLERANCE = 0.01
 
 #: fvcore's names of what multiplies and accumulates; all else that it counts is in addition
 _FVCORE_PRODUCTS = ("conv", "linear", "matmul", "bmm", "mm", "addmm", "einsum", "grid_sampler")
-#: what the tables call an operator, by a part of its name; whatever is not here is elementwise
-_KINDS = {
-    "batch_norm": "batch norm", "layer_norm": "layer norm", "group_norm": "group norm",
-    "upsample": "resizing",
-    "softmax": "softmax", "pool": "pooling", "mean": "pooling", "cat": "copying", "copy": "copying",
-    "clone": "copying",
-    "shuffle": "copying", "one_hot": "copying", "scatter": "copying", "gather": "copying",
-    "index": "copying", "pad": "copying",
-    "arg": "argmax", "grid_sampler": "warp",
-}  # fmt: skip
+#: torch's operators that fvcore has rules for, which are used but for three: that for matmul
+#: refuses vectors and takes one batch for the other's, that for einsum rounds to four digits, that
+#: for grid_sampler takes four taps in every mode
+_FVCORE_KNOWN = (
+    "_convolution", "adaptive_avg_pool2d", "addmm", "batch_norm", "bmm", "group_norm",
+    "instance_norm", "layer_norm", "linear", "mm", "upsample_bilinear2d", "upsample_nearest2d",
+)  # fmt: skip
+_FVCORE_CORRECTED = ("matmul", "einsum", "grid_sampler")
 
 
 @dataclass
@@ -58,9 +58,9 @@ class Tally:
 
     ``products``: multiply-accumulates, by the tool alone; ``beyond``: what it adds to them, by
     kind; ``missed``: operators that multiply and that it does not know, with their number of calls
-    and their products by the registered formulas; ``ignored``: torch's operators that it does not
-    count, nor does the convention ``macs``, with their number of calls; ``unknown``: operators of
-    plug-ins that have no formula, with theirs.
+    and their products by the registered formulas; ``ignored``: torch's operators that the
+    convention ``macs`` leaves out by rule, with their number of calls; ``unknown``: operators of
+    torch or of plug-ins that may multiply and have no formula, with theirs.
     """
 
     products: float
@@ -177,31 +177,30 @@ def _torch(seen: Operators, frame: _Frame, *given: Any) -> Tally:
     with ShapesAlone(), FlopCounterMode(display=False) as counter:
         frame(*given)
     ignored, unknown = _sorted(
-        {str(packet): calls for packet, calls in seen.calls.items() if packet not in flop_registry},
-        ".",
+        {str(packet): calls for packet, calls in seen.calls.items() if packet not in flop_registry}
     )
     return Tally(gmacs.total(counter), ignored=ignored, unknown=unknown)
 
 
-def _sorted(calls: Mapping[str, int], separator: str) -> tuple[dict[str, int], dict[str, int]]:
-    """Split calls into those of torch's own operators and of others.
+def _sorted(calls: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+    """Split calls into those that the convention leaves out by rule and others.
 
-    Torch's are told by their plain name, others by the whole of it.
+    The former are told by their plain name, others by the whole of it.
     """
     ignored: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     for name, number in calls.items():
-        namespace, _, plain = name.partition(separator)
-        if namespace in ("aten", "prims"):
-            ignored[plain] += number
+        whole = name.replace("::", ".")
+        if kind_left_out(whole) is None:
+            unknown[whole] += number
         else:
-            unknown[name] += number
+            ignored[whole.partition(".")[2]] += number
     return dict(ignored.most_common()), dict(unknown)
 
 
 def kind(name: str) -> str:
-    """Return the name of an operator in the tables."""
-    return next((kind for part, kind in _KINDS.items() if part in name), "elementwise")
+    """Return the kind of an operator of torch's in the tables, given its plain name."""
+    return kind_left_out(f"aten.{name}") or name
 
 
 class _Missed:
@@ -227,13 +226,10 @@ def _fvcore(frame: _Frame, *given: Any) -> Tally:
         .unsupported_ops_warnings(False)
         .uncalled_modules_warnings(False)
     )
-    for packet, formula in _own_formulas().items():
-        analysis.set_op_handle(
-            str(packet).replace(".", "::"), _traced_formula(missed, str(packet), formula)
-        )
-    analysis.set_op_handle(
-        "aten::scaled_dot_product_attention", _traced_formula(missed, "attention", _attention)
-    )
+    for name, formula in _formulas_beyond_fvcore().items():
+        analysis.set_op_handle(name, _traced_formula(missed, name.replace("::", "."), formula))
+    for plain in _FVCORE_CORRECTED:
+        analysis.set_op_handle(f"aten::{plain}", _products(COMPOSED[plain]))
     with TracedConvolutions():
         operators = analysis.by_operator()
     beyond: Counter[str] = Counter()
@@ -241,7 +237,7 @@ def _fvcore(frame: _Frame, *given: Any) -> Tally:
         if name not in _FVCORE_PRODUCTS and amount:
             beyond[kind(name)] += amount
     products = sum(amount for name, amount in operators.items() if name in _FVCORE_PRODUCTS)
-    ignored, unknown = _sorted(analysis.unsupported_ops(), "::")
+    ignored, unknown = _sorted(analysis.unsupported_ops())
     return Tally(
         products / 1e9,
         {name: amount / 1e9 for name, amount in beyond.items()},
@@ -251,17 +247,30 @@ def _fvcore(frame: _Frame, *given: Any) -> Tally:
     )
 
 
-def _own_formulas() -> dict[Any, Callable[..., int]]:
-    """Formulas registered with torch for operators that are not its own."""
-    return {
-        packet: formula
-        for packet, formula in flop_registry.items()
-        if not str(packet).startswith("aten.")
-    }
+def _formulas_beyond_fvcore() -> dict[str, Callable[..., int]]:
+    """Formulas for operators that fvcore has no rule for, by their name in a traced graph."""
+    known = {f"aten::{plain}" for plain in (*_FVCORE_KNOWN, *_FVCORE_CORRECTED)}
+    found = {str(packet).replace(".", "::"): formula for packet, formula in flop_registry.items()}
+    # torch's own take no more than the arguments that matter, a traced graph gives all
+    found = {name: formula for name, formula in found.items() if not name.startswith("aten::")}
+    found |= {f"aten::{plain}": formula for plain, formula in (DISPATCHED | COMPOSED).items()}
+    return {name: formula for name, formula in found.items() if name not in known}
 
 
-def _attention(query: Any, key: Any, value: Any, *_: Any, out_val: Any = None, **__: Any) -> int:
-    return sdpa_flop_count(query, key, value)
+def _plain(value: Any) -> Any:
+    """Return a value of a traced graph: a tensor as its shape, a list as a list."""
+    if value.node().kind() == "prim::ListConstruct":
+        return [_plain(each) for each in value.node().inputs()]
+    return value.type().sizes() if value.isCompleteTensor() else value.toIValue()
+
+
+def _products(formula: Callable[..., int]) -> Callable[[Any, Any], float]:
+    """Return a handle of fvcore's that counts as fvcore does, multiply-accumulates as 1."""
+
+    def handle(given: Any, output: Any) -> float:
+        return formula(*map(_plain, given)) / 2
+
+    return handle
 
 
 def _traced_formula(
@@ -272,11 +281,8 @@ def _traced_formula(
     It takes the shapes of values of a traced graph.
     """
 
-    def plain(value: Any) -> Any:
-        return value.type().sizes() if value.isCompleteTensor() else value.toIValue()
-
     def handle(given: Any, output: Any) -> int:
-        return missed.add(name, formula(*map(plain, given), out_val=plain(output[0])))
+        return missed.add(name, formula(*map(_plain, given), out_val=_plain(output[0])))
 
     return handle
 
@@ -311,5 +317,5 @@ def _ptflops(seen: Operators, frame: _Frame, *given: Any) -> Tally:
         float(counted) / 1e9 - biases,
         {"biases": biases} if biases else {},
         missed.found,
-        *_sorted(ours, "."),
+        *_sorted(ours),
     )

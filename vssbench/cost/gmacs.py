@@ -3,20 +3,19 @@ multiplication.
 
 The networks run on torch's meta device under FlopCounterMode, which sees every convolution and
 matrix product, functional calls among them; warping and local attention are counted by registered
-formulas. One multiply-accumulate is counted as 1 (the convention ``macs``); batch normalisation,
-activations, resizing and softmax are not counted. Papers in this field mostly print
-multiply-accumulates and call them FLOPs. Other conventions: :mod:`vssbench.cost.conventions`.
+formulas, and what may multiply without a formula is named (``Cost.uncounted``). One
+multiply-accumulate is counted as 1 (the convention ``macs``); batch normalisation, activations,
+resizing and softmax are not counted. Papers in this field mostly print multiply-accumulates and
+call them FLOPs. Other conventions: :mod:`vssbench.cost.conventions`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import prod
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 from torch.utils import flop_counter
-from torch.utils.flop_counter import FlopCounterMode, flop_registry, register_flop_formula
+from torch.utils.flop_counter import FlopCounterMode
 
 from vssbench.core import registry
 from vssbench.core.errors import UsageError
@@ -24,26 +23,13 @@ from vssbench.core.segmenter import VideoSegmenter, is_per_frame
 from vssbench.core.uncompiled import uncompiled
 from vssbench.core.variant import Variant
 from vssbench.cost.shapes import ShapesAlone, Unfilled
+from vssbench.cost.uncounted import Watch
 
 if hasattr(flop_counter, "_FlopCounterMode"):
     uncompiled(flop_counter._FlopCounterMode)
 
-#: of grid_sample's modes: bilinear, nearest (a look-up), bicubic
-_TAPS = {0: 4, 1: 0, 2: 16}
 #: what torch raises where a network cannot take an input
 REFUSALS = (RuntimeError, ValueError, IndexError)
-
-if torch.ops.aten.grid_sampler_2d not in flop_registry:  # torch may learn it one day
-
-    @register_flop_formula(torch.ops.aten.grid_sampler_2d)
-    def _grid_sample_flops(
-        image_shape: Any, grid_shape: Any, *args: Any, out_shape: Any = None, **kwargs: Any
-    ) -> int:
-        """A multiply-accumulate, 2 FLOPs, for each tap of a value: 4 bilinear, as the exact warp's
-        formula takes."""
-        mode = args[0] if args else kwargs.get("interpolation_mode", 0)
-        count, channels = image_shape[:2]
-        return 2 * _TAPS[mode] * count * channels * prod(grid_shape[1:3])
 
 
 @dataclass(frozen=True)
@@ -58,11 +44,13 @@ class Parameters:
 @dataclass(frozen=True)
 class Cost:
     """GMACs (1e9 multiply-accumulates) of one keyframe and of one other frame; parameters that
-    inference uses."""
+    inference uses. ``uncounted`` names the operators that ran, may multiply, and have no
+    formula."""
 
     params: int
     gmacs_key: float
     gmacs_nonkey: float
+    uncounted: tuple[str, ...] = field(default=(), kw_only=True)
 
     def gmacs_gop(self, gop: int) -> float:
         """Mean over a GOP of L frames: (key + (L-1) nonkey) / L, AR-Seg's average (papers' Table
@@ -90,7 +78,7 @@ def count(variant: Variant, classes: int, height: int, width: int) -> Cost:
     model = meta_model(variant, classes)
     image, motion = inputs(height, width)
     try:
-        with torch.no_grad(), ShapesAlone():
+        with torch.no_grad(), ShapesAlone(), Watch() as seen:
             with FlopCounterMode(display=False) as on_key:
                 _, reference = model.begin(image)
             if is_per_frame(model):
@@ -100,7 +88,9 @@ def count(variant: Variant, classes: int, height: int, width: int) -> Cost:
                     model.follow(image, motion, reference)
     except REFUSALS as error:
         raise UsageError(f"{variant} does not run at {height}x{width}: {error}") from error
-    return Cost(model.inference_parameters(), total(on_key), total(on_other))
+    return Cost(
+        model.inference_parameters(), total(on_key), total(on_other), uncounted=seen.names()
+    )
 
 
 def inputs(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:

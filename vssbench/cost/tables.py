@@ -10,13 +10,14 @@ from typing import Any
 from tabulate import tabulate
 
 from vssbench.cost.agreement import HEAD, ignored, lines
+from vssbench.cost.uncounted import remark
 
 _MEGA = 1e6
 
 
 def printed(rows: Sequence[dict[str, Any]], gop: int, form: str) -> str:
     """All tables that the rows hold, one under the other, in a form of tabulate's."""
-    parts = [_counts(rows, gop, form)]
+    parts = ["\n".join([_counts(rows, gop, form), *_uncounted(rows)])]
     if rows and "cross_check" in rows[0]:
         parts += _cross_check(rows, gop, form)
     if rows and "memory" in rows[0]:
@@ -64,6 +65,13 @@ def _counts(rows: Sequence[dict[str, Any]], gop: int, form: str) -> str:
         for row in rows
     ]  # fmt: skip
     return tabulate(body, head, floatfmt=".2f", tablefmt=form)
+
+
+def _uncounted(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a line, under an empty one, for each method whose operators lack a formula."""
+    said = [remark(row["method"], tuple(row["uncounted"])) for row in rows]
+    found = [line for line in said if line]
+    return ["", *found] if found else []
 
 
 def _cross_check(rows: Sequence[dict[str, Any]], gop: int, form: str) -> list[str]:

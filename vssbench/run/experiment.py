@@ -28,6 +28,7 @@ from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import Variant
 from vssbench.core.video import Clip, Frame
 from vssbench.cost.gmacs import meta_model
+from vssbench.cost.uncounted import remark
 from vssbench.fast.prepare import prepare
 from vssbench.metrics.meters import Meters
 from vssbench.metrics.meters import check as check_meters
@@ -285,9 +286,10 @@ def _run(
         experiment.codec.gop,
     )
     cost = sizes.mean_cost(costs, recorder.ran)
+    missing = [remark(model.display, cost.uncounted)] if cost.uncounted else []
     numbers = {
         "frames": len(recorder.matrices),
-        "remarks": [*remarks, *priced.remarks, *sizes.remarks],
+        "remarks": [*remarks, *priced.remarks, *sizes.remarks, *missing],
         "protocol_details": experiment.protocol.details() | priced.details,
         "params": cost.params,
         "gmacs_key": cost.gmacs_key,

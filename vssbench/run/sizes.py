@@ -68,4 +68,5 @@ class Sizes:
             shares[0][0].params,
             sum(share * cost.gmacs_key for cost, share in shares),
             sum(share * cost.gmacs_nonkey for cost, share in shares),
+            uncounted=tuple(dict.fromkeys(name for cost, _ in shares for name in cost.uncounted)),
         )

@@ -22,6 +22,7 @@ from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import Variant
 from vssbench.core.video import Frame, Image
 from vssbench.cost.gmacs import Cost, count
+from vssbench.cost.uncounted import remark
 from vssbench.data.videofile import VideoFile, turned
 from vssbench.fast.prepare import prepare
 from vssbench.run.experiment import FRAMES_AHEAD
@@ -211,6 +212,8 @@ class Work:
         summary.gmacs = (
             summary.keyframes * self.cost.gmacs_key + others * self.cost.gmacs_nonkey
         ) / summary.frames
+        if self.cost.uncounted:
+            self.say(remark(str(self.job.method), self.cost.uncounted))
         return summary
 
     def _compare(self, seconds: float) -> None:
