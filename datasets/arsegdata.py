@@ -97,6 +97,7 @@ class ArSegData(OnDisk):
     """
 
     title = "AR-Seg's data"
+    disjoint = True
     sources = (
         Source(
             "CamVid as processed by AR-Seg's authors",

@@ -26,7 +26,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -47,7 +47,7 @@ from vssbench.data.ondisk import (
     path_or_none,
     shown,
 )
-from vssbench.data.stills import Still, check_size, fingerprint
+from vssbench.data.stills import Still, check_size, content_of, fingerprint
 
 #: the list of clips that are held out of training
 VALIDATION = "validation"
@@ -300,11 +300,22 @@ class Filmed:
             self.fps or self.movie.fps or FPS,
             self.movie.image, partial(_label, labels=labelled, read_label=read_label),
             fingerprint(paths, str(self.first)), labelled=outline.labelled,
+            picture=partial(_picture, path=self.movie.path),
         )  # fmt: skip
 
 
 def _label(index: int, labels: dict[int, Path], read_label: partial[LabelMap]) -> LabelMap | None:
     return read_label(labels[index]) if index in labels else None
+
+
+@lru_cache(maxsize=64)
+def _content(path: Path) -> str:
+    return content_of(path)
+
+
+def _picture(index: int, path: Path) -> str:
+    """Tell a video's picture by the file's content and its number."""
+    return f"{_content(path)} {index}"
 
 
 def _folders(root: Path) -> list[Path]:

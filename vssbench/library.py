@@ -34,6 +34,8 @@ class RunSettings(TypedDict, total=False):
     device: str
     precision: Literal["fp32", "bf16"]
     seed: int
+    without: Sequence[str]
+    void: Literal["error", "masked"]
 
 
 class SegmentSettings(TypedDict, total=False):
@@ -121,15 +123,19 @@ def cost(
 
 
 def results(
-    path: str | Path = "results/runs", by: Literal["run", "distance", "class", "frame"] = "run"
+    path: str | Path = "results/runs",
+    by: Literal["run", "distance", "class", "frame"] = "run",
+    without: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Return the stored runs as one frame: a row a run, or a long form (docs/results.md).
+
+    Classes named by ``without`` are not scored, in any run that has them.
 
     Raises UsageError for an unknown form, DataError where there is no such folder.
     """
     from vssbench.report import frames
 
-    return frames.results(path, by)
+    return frames.results(path, by, without)
 
 
 def segment(

@@ -97,6 +97,7 @@ class CamVid(OnDisk):
     """
 
     title = "CamVid"
+    disjoint = True
     class_lists = LISTS
     prepared_from = "the raw videos"
     sources = (

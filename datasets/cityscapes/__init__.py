@@ -83,6 +83,7 @@ class Cityscapes(OnDisk):
     """
 
     title = "Cityscapes"
+    disjoint = True
     class_lists = LISTS
     sources = (
         Source("labels: gtFine_trainvaltest.zip, 241 MB", f"{_PACKAGE}1", _LICENCE),

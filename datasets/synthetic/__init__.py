@@ -34,6 +34,7 @@ class Synthetic(Dataset):
     """
 
     title = "Synthetic street"
+    disjoint = True
 
     def __init__(
         self,

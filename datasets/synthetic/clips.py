@@ -62,6 +62,7 @@ class Recipe:
             self.label,
             fingerprint,
             self.flow,
+            picture=self.picture,
         )
 
     def image(self, index: int) -> Image:
@@ -70,6 +71,10 @@ class Recipe:
         # drawn with it, and likely to be asked for when other frames have come between
         _packed_label(self, index)
         return image
+
+    def picture(self, index: int) -> str:
+        """Tell a frame by its street and its place, whatever its size."""
+        return f"synthetic {VERSION} {self.street_seed} {index}"
 
     def label(self, index: int) -> LabelMap:
         """The class of each pixel of frame ``index``, uint8 (H, W). Raises IndexError beyond the

@@ -47,6 +47,7 @@ class Vspw(OnDisk):
     """
 
     title = "VSPW"
+    disjoint = True
     class_lists = LISTS
     sources = (
         Source(

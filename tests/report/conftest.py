@@ -26,6 +26,7 @@ def make_row() -> MakeRow:
         row: Row = {
             "run_id": f"id-{display}", "method": "pspnet", "display": display, "dataset": "camvid",
             "dataset_title": "CamVid", "split": "val", "classes": 2, "data": "",
+            "without": "", "void": "", "seen": "none",
             "codec": "hevc[bitrate=3M]", "codec_title": "HEVC 3 Mb/s",
             "codec_name": "HEVC", "codec_rate": "3 Mb/s", "psnr_db": 38.25, "ssim": 0.9604,
             "protocol": "dense",
@@ -35,7 +36,7 @@ def make_row() -> MakeRow:
             "params": 11_700_000, "gmacs_key": 309.02, "gmacs_nonkey": 83.1, "gmacs_gop": 101.98,
             "bitrate_kbps": 3012.4,
             "precision": "fp32", "device": "cpu", "seed": 0, "created": "2026-01-01T00:00:00",
-            "version": "0.1.0",
+            "version": "0.1.0", "sources": {},
             "machine": "Xeon, 2 threads", "weights": "w.safetensors", "status": "done",
             "reason": "", "miou": 0.7008,
             "miou_by_distance": curve, "miou_0": curve[0], "miou_last": curve[-1],

@@ -118,3 +118,57 @@ def test_plots_are_written_of_the_newest_runs(
     assert str(tmp_path / "a.svg") in result.stdout
     assert "left out 1 older run" in result.stderr
     assert (tmp_path / "a.svg").read_text().startswith("<?xml")
+
+
+@pytest.fixture
+def with_void(runs: Path) -> Path:
+    """The store with a run that scores Void, which the others lack."""
+    matrix = np.array([[[8, 1, 1], [2, 7, 1], [3, 3, 4]]])
+    item = Measurement(
+        run_id="v", created="2026-01-03T00:00:00+00:00", status="done", method="pspnet",
+        display="PSPNet18", dataset="camvid[classes=12]", dataset_title="CamVid",
+        codec="h264[bitrate=1M]", codec_name="H.264", codec_rate="1 Mb/s", protocol="dense", gop=12,
+        classes=["a", "b", "Void"], height=720, width=960, bitrate_kbps=1111.7, gmacs_gop=9.0,
+        version="2",
+    )  # fmt: skip
+    zero = np.zeros(1, np.int64)
+    store = RunStore(runs)
+    store.write(item, ConfusionRecord(matrix, zero, zero, zero), None, {}, "")
+    return store.root
+
+
+def test_a_class_is_left_out_in_letters_of_either_case_by_every_command(
+    with_void: Path, tmp_path: Path
+) -> None:
+    """Runs that lack the class are shown as they are; what is predicted as it stays an error."""
+    expected = (8 / 12 + 7 / 11) / 2
+    given = ("--runs", with_void, "--without", "void")
+    for command in ("table", "scores"):
+        done = call(command, *given, "--format", "json")
+        assert done.exit_code == 0, done.output
+        rows = {row["run_id"]: row for row in json.loads(done.stdout)}
+        assert rows["v"]["miou"] == pytest.approx(expected)
+        assert (rows["v"]["classes"], rows["v"]["without"]) == (2, "Void")
+        assert (rows["r0"]["classes"], rows["r0"]["without"]) == (2, "")
+        text = call(command, *given, "--format", "md").stdout
+        assert "without Void" in text
+        wrong = call(command, "--runs", with_void, "--without", "sky")
+        assert "--without 'sky' is none of the classes" in str(wrong.exception)
+    for kind in ("pareto", "distance", "rate"):
+        done = call("plot", kind, *given, "-o", tmp_path / f"{kind}.png")
+        assert done.exit_code == 0, done.output
+    whole = {row["run_id"]: row for row in json.loads(
+        call("table", "--runs", with_void, "--format", "json").stdout)}  # fmt: skip
+    assert whole["v"]["miou"] == pytest.approx((8 / 15 + 7 / 14 + 4 / 12) / 3)
+    assert whole["v"]["classes"] == 3
+
+
+def test_a_published_page_refuses_several_versions_of_the_code(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.png"
+    for words in (("table",), ("scores",), ("plot", "pareto", "-o", out)):
+        wrong = call(*words, "--runs", runs, "--strict")
+        assert "2 versions of the code (1, 2)" in str(wrong.exception)
+        sound = call(*words, "--runs", runs, "--strict", "-c", "av1")
+        assert sound.exit_code == 0, sound.output
+    text = call("table", "--runs", runs, "--format", "md").stdout
+    assert text.count("Measured by 2 versions of the code, whose numbers may differ: 1, 2.") == 1

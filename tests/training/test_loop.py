@@ -9,6 +9,7 @@ import torch
 from vssbench.codec.encoded import EncodedCodec
 from vssbench.core.errors import MotionUnavailable, UsageError, WeightsError
 from vssbench.core.variant import parse_variant
+from vssbench.run.seen import Seen, seen
 from vssbench.training import loop
 from vssbench.training import recipe as recipes
 from vssbench.training.loop import Options, Trainer
@@ -28,6 +29,19 @@ def test_the_loss_falls_and_the_record_is_kept(stills, tmp_path):
     assert len(history) == 16
     assert history[-1]["task"] < 0.8 * history[0]["task"]
     assert not list(tmp_path.glob("*.checkpoint"))
+
+
+def test_weights_know_the_pictures_and_the_colours_that_they_were_trained_on(stills, tmp_path):
+    """Trained on train and val, they have seen val; of other frames none."""
+    path = trainer(stills, tmp_path / "w.safetensors", "pspnet[width=0.125]", TINY).run()[0]
+    file, variant = open_weights(path), parse_variant("patterns")
+    assert file.palette == stills.palette
+    trained = {mark for clip in stills.division().training for mark in clip.marks()}
+    other = type(stills)(frames=1, clips=3)
+    assert seen(file.training, variant, other) == Seen(0, 0, 3, True)
+    other.clips = lambda: [*stills.training_clips(), *stills.clips()[:1]]
+    del other.scored_clips, other.scored_marks
+    assert seen(file.training, variant, other) == Seen(len(trained), 0, len(trained) + 1, True)
 
 
 #: x264 at this preset has no macroblock tree, with which it rarely gives other bits for the same

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from vssbench.cli.options import without_option
+
 if TYPE_CHECKING:
     from vssbench.report.rows import Row
 
@@ -38,6 +40,12 @@ _OPTIONS = (
         is_flag=True,
         help="Older runs of the same experiments too, not the newest alone.",
     ),
+    without_option,
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="Refuse runs that different versions of the code measured, as a published page must.",
+    ),
 )
 
 
@@ -49,10 +57,13 @@ class Choice:
     datasets: tuple[str, ...]
     codecs: tuple[str, ...]
     older: bool
+    without: tuple[str, ...] = ()
+    strict: bool = False
 
 
 def choice_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add ``-m``, ``-d``, ``-c`` and ``--all`` to a command, which takes them as one ``choice``."""
+    """Add ``-m``, ``-d``, ``-c``, ``--all``, ``--without`` and ``--strict`` to a command, which
+    takes them as one ``choice``."""
 
     @wraps(command)
     def with_choice(
@@ -60,9 +71,12 @@ def choice_options(command: Callable[..., None]) -> Callable[..., None]:
         datasets: tuple[str, ...],
         codecs: tuple[str, ...],
         older: bool,
+        without: tuple[str, ...],
+        strict: bool,
         **given: Any,
     ) -> None:
-        command(choice=Choice(methods, datasets, codecs, older), **given)
+        choice = Choice(methods, datasets, codecs, older, without, strict)
+        command(choice=choice, **given)
 
     decorated: Callable[..., None] = with_choice
     for option in reversed(_OPTIONS):
@@ -74,13 +88,16 @@ def chosen_rows(runs: Path, choice: Choice) -> tuple[list[Row], str]:
     """The rows asked for, and what to say of those not shown. Raises UsageError where there are
     none."""
     from vssbench.report.choose import chosen, newest
-    from vssbench.report.rows import rows
+    from vssbench.report.footnotes import check_one_version
+    from vssbench.report.rows import check_left_out, rows
     from vssbench.run.store import RunStore
 
-    asked_for = chosen(rows(RunStore(runs).runs()), choice.datasets, choice.codecs, choice.methods)
-    if choice.older:
-        return asked_for, ""
-    kept, count = newest(asked_for)
+    stored = rows(RunStore(runs).runs(), choice.without)
+    asked_for = chosen(stored, choice.datasets, choice.codecs, choice.methods)
+    check_left_out(choice.without, asked_for)
+    kept, count = (asked_for, 0) if choice.older else newest(asked_for)
+    if choice.strict:
+        check_one_version(kept)
     noun = "run" if count == 1 else "runs"
     said = f"left out {count} older {noun} of the same experiments: --all shows them too"
     return kept, said if count else ""

@@ -26,13 +26,6 @@ from vssbench.cli.options import runs_option
     help="A class in neither truth nor prediction: left out of the mean, or counted as 0 or 1.",
 )  # fmt: skip
 @click.option(
-    "--without",
-    "left_out",
-    multiple=True,
-    metavar="CLASS",
-    help="A class whose pixels are not scored and that no mean holds. Repeatable.",
-)
-@click.option(
     "--format",
     "fmt",
     type=click.Choice(["md", "csv", "json"]),
@@ -45,7 +38,6 @@ def compare(
     choice: Choice,
     by: tuple[str, ...],
     absent: str,
-    left_out: tuple[str, ...],
     fmt: str | None,
 ) -> None:
     """Compare A and B on the same frames: the difference of their mIoU with its 95 % interval,
@@ -66,7 +58,7 @@ def compare(
     from vssbench.report.scores import Rules
     from vssbench.run.store import RunStore
 
-    rules = Rules(absent, left_out)
+    rules = Rules(absent, choice.without)
     folders = [Path(name) for name in (first, second)]
     if all(folder.is_dir() for folder in folders):
         chosen = [chosen_rows(folder, choice) for folder in folders]

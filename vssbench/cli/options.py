@@ -50,6 +50,14 @@ device_option = click.option(
 )
 
 
+#: the same in `run`, `table`, `plot` and `scores`
+without_option = click.option(
+    "--without", multiple=True, metavar="CLASS",
+    help="A class whose pixels are not scored and that no mean holds: 11 of CamVid's 12. "
+    "Repeatable.",
+)  # fmt: skip
+
+
 def precision_option(default: str) -> Callable[[Any], Any]:
     """``--precision``: fp32, or bf16 autocast."""
     return click.option(

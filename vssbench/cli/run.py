@@ -9,7 +9,13 @@ from typing import Any
 
 import rich_click as click
 
-from vssbench.cli.options import data_root_option, device_option, precision_option, runs_option
+from vssbench.cli.options import (
+    data_root_option,
+    device_option,
+    precision_option,
+    runs_option,
+    without_option,
+)
 
 
 @click.command()
@@ -48,6 +54,15 @@ from vssbench.cli.options import data_root_option, device_option, precision_opti
     multiple=True,
     help="Weight file; the shipped ones by default. Repeatable, each goes to the method it was "
     "trained for.",
+)
+@without_option
+@click.option(
+    "--void",
+    type=click.Choice(["error", "masked"]),
+    default="error",
+    show_default=True,
+    help="An output that stands for no scored class (the twelfth of CamVid's networks, or that of "
+    "a class left out): an error where it is the largest, or masked, so that the next counts.",
 )
 @runs_option
 @device_option

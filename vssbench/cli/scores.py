@@ -23,14 +23,6 @@ from vssbench.cli.options import runs_option
     help="A class in neither truth nor prediction: left out of the mean, or counted as 0 or 1.",
 )  # fmt: skip
 @click.option(
-    "--without",
-    "left_out",
-    multiple=True,
-    metavar="CLASS",
-    help="A class whose pixels are not scored and that no mean holds: 11 of CamVid's 12. "
-    "Repeatable.",
-)
-@click.option(
     "--format", "fmt", type=click.Choice(["md", "csv", "json"]), help="Default: for the terminal."
 )
 def scores(
@@ -38,7 +30,6 @@ def scores(
     choice: Choice,
     base: str | None,
     absent: str,
-    left_out: tuple[str, ...],
     fmt: str | None,
 ) -> None:
     """Print mIoU with its 95 % bootstrap interval, pooled and image-level mIoU, frequency-weighted
@@ -58,7 +49,7 @@ def scores(
     from vssbench.run.store import RunStore
 
     shown, remark = chosen_rows(runs, choice)
-    scored = blocks(RunStore(runs), shown, base, Rules(absent, left_out))
+    scored = blocks(RunStore(runs), shown, base, Rules(absent, choice.without))
     if fmt is not None:
         click.echo(render(scored, fmt), nl=False)
     else:

@@ -10,6 +10,8 @@ from vssbench.core.dataset import ClassList, Colour
 
 #: what labels of no class are drawn in; as a class's colour it tells nothing
 BLACK = (0, 0, 0)
+#: what datasets and weights call pixels of no class
+VOID_NAMES = frozenset({"void", "unlabelled", "unlabeled", "ignore", "ignored"})
 
 
 def class_lists() -> Iterator[ClassList]:
@@ -37,9 +39,9 @@ def other_order(own: Sequence[str], asked: Sequence[str]) -> str:
 
     Letters of either case, and spaces, hyphens and underscores, are the same.
     """
-    places = {_plain(name): place for place, name in enumerate(asked)}
+    places = {plain(name): place for place, name in enumerate(asked)}
     for place, name in enumerate(own):
-        theirs = places.get(_plain(name), place)
+        theirs = places.get(plain(name), place)
         if theirs != place:
             return f"{name!r} is class {place} there and {theirs} here"
     return ""
@@ -50,7 +52,7 @@ def other_names(own: Sequence[str], asked: Sequence[str]) -> list[str]:
     pairs = [
         f"{theirs!r} for {name!r}"
         for theirs, name in zip(own, asked, strict=True)
-        if _plain(theirs) != _plain(name)
+        if plain(theirs) != plain(name)
     ]
     if not pairs:
         return []
@@ -60,5 +62,29 @@ def other_names(own: Sequence[str], asked: Sequence[str]) -> list[str]:
     ]
 
 
-def _plain(name: str) -> str:
+def numbers_of(names: Sequence[str], classes: Sequence[str]) -> list[int]:
+    """Return the numbers of those of ``names`` that are among ``classes``, in order."""
+    wanted = {plain(name) for name in names}
+    return [number for number, name in enumerate(classes) if plain(name) in wanted]
+
+
+def beyond(own: Sequence[str], asked: Sequence[str], void: Sequence[str] = ()) -> list[int]:
+    """Return the numbers of a network's classes that a dataset lacks and that stand for no class.
+
+    They bear a name of :data:`VOID_NAMES`, or one of ``void``. Empty where the network has no more
+    classes than the dataset, or what is left is not as many.
+    """
+    names = VOID_NAMES | {plain(name) for name in void}
+    there = {plain(name) for name in asked}
+    found = [
+        number
+        for number, name in enumerate(own)
+        if plain(name) in names and plain(name) not in there
+    ]
+    return found if found and len(own) - len(found) == len(asked) else []
+
+
+def plain(name: str) -> str:
+    """Return a class's name as names are compared: letters of either case, and spaces, hyphens and
+    underscores, are the same."""
     return " ".join(name.lower().replace("_", " ").replace("-", " ").split())

@@ -48,6 +48,10 @@ class Dataset(WithChoices, ABC):
     #: the raw material that :meth:`prepare` takes frames from, in words; empty where there is none
     prepared_from: ClassVar[str] = ""
 
+    #: whether no frame of the training part is among those that methods are scored on, but in the
+    #: split ``train``; weights whose record names no frames are judged by it
+    disjoint: ClassVar[bool] = False
+
     #: the part that methods are scored on, where there are several; tables tell it
     split: str = ""
     classes: tuple[str, ...]
@@ -62,6 +66,11 @@ class Dataset(WithChoices, ABC):
     def scored_clips(self) -> Sequence[Clip]:
         """:meth:`clips`, asked for once: its checks read every file of a dataset on disk."""
         return self.clips()
+
+    @cached_property
+    def scored_marks(self) -> frozenset[str]:
+        """The digests of the pictures that methods are scored on (:meth:`Clip.marks`)."""
+        return frozenset(mark for clip in self.scored_clips for mark in clip.marks())
 
     @abstractmethod
     def training_clips(self) -> Sequence[Clip]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from vssbench.core.video import Clip
@@ -21,6 +22,8 @@ SHARE = 0.1
 _ROOM_FOR_A_GAP = 20
 #: held-out clips up to which a record lists their names
 _LISTED = 64
+#: digests of pictures that a record holds of a part; of more, the smallest ones
+MOST_MARKS = 5000
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,19 @@ class Division:
         """The division as a weight file's record states it: the rule, and each part by name."""
         parts = {"training": self.training, "validation": self.validation}
         return {"rule": self.rule, **{name: _described(clips) for name, clips in parts.items()}}
+
+    @cached_property
+    def pictures(self) -> dict[str, dict[str, Any]]:
+        """The labelled pictures of each part as a weight file's record states them: how many, and
+        one after the other their digests, by which it is known later whether a picture was among
+        them. Every one of them is read, once."""
+        parts = {"training": self.training, "validation": self.validation}
+        return {name: _pictures(clips) for name, clips in parts.items()}
+
+
+def _pictures(clips: Sequence[Clip]) -> dict[str, Any]:
+    marks = sorted({mark for clip in clips for mark in clip.marks()})
+    return {"frames": len(marks), "digests": "".join(marks[:MOST_MARKS])}
 
 
 def _described(clips: Sequence[Clip]) -> dict[str, Any]:

@@ -113,6 +113,9 @@ class VideoSegmenter(nn.Module, ABC):
     #: number of the output that stands for no class (Void), -1 for the last; the harness takes it
     #: out of the logits. Outputs beyond a dataset's classes are an error without it
     void: int | None = None
+    #: whether the output ``void`` is put behind the classes in place of being taken out: a run
+    #: does, that counts it as an error where it is the largest
+    keeps_void: bool = False
     #: what :meth:`initialise` did to the weights beside loading them, in words that the training
     #: prints
     remarks: tuple[str, ...] = ()
@@ -222,7 +225,8 @@ class VideoSegmenter(nn.Module, ABC):
         outputs = logits.shape[1]
         void = self.void
         if outputs == self.classes + 1 and void is not None and -outputs <= void < outputs:
-            return logits[:, [n for n in range(outputs) if n != void % outputs]]
+            kept = [n for n in range(outputs) if n != void % outputs]
+            return logits[:, [*kept, void % outputs] if self.keeps_void else kept]
         if outputs != self.classes:
             raise DataError(
                 f"{self.display} gives {outputs} outputs for {self.classes} classes: expected one "

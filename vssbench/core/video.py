@@ -12,6 +12,7 @@ Conventions, everywhere in the project:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,8 @@ from vssbench.core.motion import MotionField
 IGNORE = 255
 #: how the name of what stands in a codec's place begins where frames come coded
 GIVEN_FRAMES = "given frames"
+#: hexadecimal digits of a picture's digest: thousands of pictures against thousands are told apart
+MARK_DIGITS = 10
 
 Image = npt.NDArray[np.uint8]
 LabelMap = npt.NDArray[np.uint8]
@@ -92,6 +95,8 @@ class Clip:
     where frames were coded before they came here, is what came with them. ``fingerprint`` changes
     whenever any pixel of any frame would. ``group`` names what is drawn as one for an interval:
     clips of one drive, city or source frame are not independent; by default the clip's own name.
+    ``picture(i)`` tells frame i's picture from all others, in whatever clip, layout or size it
+    stands: by its file's content, say. None where its pixels must tell it.
     """
 
     name: str
@@ -106,6 +111,7 @@ class Clip:
     labelled: tuple[int, ...] | None = None
     given: Given | None = None
     group: str = ""
+    picture: Callable[[int], str] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "group", self.group or self.name)
@@ -119,7 +125,7 @@ class Clip:
     def part(self, first: int, length: int) -> Clip:
         """The clip's frames ``first`` to ``first + length - 1`` as a clip of their own, read from
         this one."""
-        flow, labelled = self.flow, self.labelled
+        flow, labelled, picture = self.flow, self.labelled, self.picture
         return replace(
             self,
             name=f"{self.name}[{first}:{first + length}]",
@@ -132,7 +138,19 @@ class Clip:
             else tuple(i - first for i in labelled if first <= i < first + length),
             given=None if self.given is None else self.given.part(first, length),
             fingerprint=f"{self.fingerprint}[{first}:{first + length}]",
+            picture=None if picture is None else lambda index: picture(first + index),
         )
+
+    def marks(self) -> list[str]:
+        """Return a digest of the picture of each frame that carries a label, or may."""
+        places = range(self.length) if self.labelled is None else self.labelled_frames()
+        return [self._mark(index) for index in places]
+
+    def _mark(self, index: int) -> str:
+        content = (
+            self.image(index).tobytes() if self.picture is None else self.picture(index).encode()
+        )
+        return hashlib.sha256(content).hexdigest()[:MARK_DIGITS]
 
     def images(self) -> Iterator[Image]:
         """The frames in order, one at a time."""

@@ -200,6 +200,7 @@ def clip_of(
         frames.label,
         _fingerprint(stills, size),
         labelled=labelled,
+        picture=frames.picture,
     )
 
 
@@ -227,6 +228,10 @@ class _Frames:
     def image(self, index: int) -> Image:
         pixels = read_image(self.stills[index].image)
         return pixels if self.size is None else self.size.image(pixels)
+
+    def picture(self, index: int) -> str:
+        """Return the digest of the image's file, whatever its name."""
+        return content_of(self.stills[index].image)
 
     def label(self, index: int) -> LabelMap | None:
         path = self.stills[index].label
@@ -326,6 +331,12 @@ def _fingerprint(stills: Sequence[Still], size: Size | None) -> str:
     size asked for."""
     paths = [path for still in stills for path in (still.image, still.label) if path is not None]
     return fingerprint(paths, "" if size is None else repr(size))
+
+
+def content_of(path: Path) -> str:
+    """Return the sha256 of a file's content."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def fingerprint(paths: Iterable[Path], more: str = "") -> str:

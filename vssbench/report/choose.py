@@ -25,6 +25,8 @@ _SAME = (
     "seed",
     "device",
     "machine",
+    "without",
+    "void",
 )
 #: a row's field -> the option that filters by it
 _OPTIONS = {"dataset": "-d", "codec": "-c", "method": "-m"}

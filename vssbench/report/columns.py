@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_uppercase
 
+from vssbench.report.footnotes import footnotes, marked, version_remarks
 from vssbench.report.headings import Heading, conditions, headings
 from vssbench.report.markup import DASH, Cell, Grid
 from vssbench.report.rows import Row
@@ -148,7 +149,8 @@ class Group:
         return (METHOD, *(Column(f"{name} %", _class_cell(name)) for name in self.classes))
 
     def remarks(self) -> list[str]:
-        """Return the remarks below the table: the machines, and why a row has no numbers."""
+        """Return the remarks below the table: the machines, why a row has no numbers, and what the
+        marks behind names say."""
         names = self.machines
         said = [f"Machine: {name}." for name in names] if len(names) == 1 else []
         if len(names) > 1:
@@ -161,7 +163,8 @@ class Group:
                 said.append(
                     f"{row['display']} {row['status']}: {row['reason'] or 'no reason was recorded'}"
                 )
-        return [*said, *dict.fromkeys(remark for row in self.rows for remark in row["remarks"])]
+        said += dict.fromkeys(remark for row in self.rows for remark in row["remarks"])
+        return [*said, *version_remarks(self.rows), *footnotes(self.rows)]
 
 
 def letter(names: Sequence[str], name: str) -> str:
@@ -197,13 +200,12 @@ def _stream_order(rows: Sequence[Row]) -> tuple[str, float]:
 
 
 def told_apart(part: Group) -> Group:
-    """Return the group with names told apart.
+    """Return the group with names told apart, and with the marks of footnotes.
 
     What differs stands behind the names of rows that would otherwise have the same one.
     """
-    return replace(
-        part, rows=tuple(row | {"display": _distinct_name(row, part.rows)} for row in part.rows)
-    )
+    named = [row | {"display": _distinct_name(row, part.rows)} for row in part.rows]
+    return replace(part, rows=tuple(row | {"display": marked(row)} for row in named))
 
 
 def _distinct_name(row: Row, rows: Sequence[Row]) -> str:

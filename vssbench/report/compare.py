@@ -11,8 +11,11 @@ from typing import Any
 from vssbench.core.errors import DataError, UsageError
 from vssbench.metrics.bootstrap import Interval, Intervals, class_differences, difference
 from vssbench.metrics.scores import scores
+from vssbench.report import counted
 from vssbench.report.choose import matches
 from vssbench.report.columns import DASH, groups, percent
+from vssbench.report.counted import widened
+from vssbench.report.footnotes import footnotes, marked, version_remarks
 from vssbench.report.headings import conditions
 from vssbench.report.markup import Cell, Grid, markdown, markdown_grid, markdown_list
 from vssbench.report.rows import Row
@@ -110,7 +113,7 @@ def pairs_of_methods(rows: Sequence[Row], first: str, second: str) -> list[Pair]
     for group in groups([row for row in rows if row["miou"] is not None]):
         both = [_only(group.rows, name, group.title) for name in (first, second)]
         if both[0] is not None and both[1] is not None:
-            pairs.append((both[0], both[1], (both[0]["display"], both[1]["display"])))
+            pairs.append((both[0], both[1], (marked(both[0]), marked(both[1]))))
     if not pairs:
         raise UsageError(
             f"{first} and {second} were never measured on the same data under the same codec and "
@@ -156,7 +159,7 @@ def pairs_of_stores(first: Sequence[Row], second: Sequence[Row], names: tuple[st
         for row in group.rows:
             others = of_second.get((_conditions(row), row["method"]), [])
             pairs += [
-                (row, other, (f"{row['display']}, {names[0]}", f"{other['display']}, {names[1]}"))
+                (row, other, (f"{marked(row)}, {names[0]}", f"{marked(other)}, {names[1]}"))
                 for other in others[:1]
             ]
     if not pairs:
@@ -178,7 +181,11 @@ def comparison(pair: Pair, stores: Sequence[RunStore], title: str, rules: Rules)
     if own is None or other is None:
         raise DataError(f"a run under {title} has no confusion matrices any more: measure it again")
     classes = runs[0].measurement.classes
-    aggregate, left_out = str(first["aggregate"]), rules.numbers(classes)
+    # an output of no class may be an error in one of the two
+    values = max(own.matrices.shape[1], other.matrices.shape[1])
+    own, other = widened(own, values), widened(other, values)
+    aggregate = str(first["aggregate"])
+    left_out = counted.left_out(runs[0].measurement, values, rules.left_out)
     each = [scores(record, aggregate, rules.absent, left_out) for record in (own, other)]
     notes: dict[str, None] = {}
     try:
@@ -190,6 +197,7 @@ def comparison(pair: Pair, stores: Sequence[RunStore], title: str, rules: Rules)
         notes[f"No interval: {error}"] = None
     if whole is not None:
         notes[whole.resampling.describe() + "."] = None
+    notes |= dict.fromkeys([*version_remarks([first, second]), *footnotes([first, second])])
     by_distance = whole.by_distance if whole else ()
     curves = [its.miou_by_distance for its in each]
     length = min(len(curve) for curve in curves)

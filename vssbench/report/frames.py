@@ -22,6 +22,9 @@ from vssbench.core.errors import DataError, UsageError
 from vssbench.core.variant import parse_variant
 from vssbench.metrics.iou import iou, mean_present
 from vssbench.metrics.scores import Scores, scores
+from vssbench.metrics.scores import without as scored_matrices
+from vssbench.report.counted import check_values, left_out, names_left_out
+from vssbench.report.footnotes import what_was_seen
 from vssbench.run.store import (
     CONFUSION,
     REMEDY,
@@ -58,7 +61,12 @@ RUN_FIELDS = (
     Field("dataset", _TEXT, "", "dataset as typed"),
     Field("dataset_title", _TEXT, "", "the dataset's name in tables"),
     Field("split", _TEXT, "", "part of the dataset that was scored, where it has several"),
-    Field("classes", _COUNT, "", "number of classes, 0 where it is not known"),
+    Field("classes", _COUNT, "", "number of classes that are scored, 0 where it is not known"),
+    Field("without", _TEXT, "", "names of classes that are not scored, a comma between them"),
+    Field("void", _TEXT, "",
+    "an output of no scored class: `error` or `masked`; empty where there is none"),
+    Field("seen", _TEXT, "",
+    "what the weights have seen of the scored frames: `training`, `selection`, `none`, `unknown`"),
     Field("data", _TEXT, "", "digest of the clips and classes that were scored"),
     Field("codec", _TEXT, "", "codec as typed"),
     Field("codec_title", _TEXT, "", "codec and rate in words"),
@@ -85,6 +93,7 @@ RUN_FIELDS = (
     Field("seed", _COUNT, "", "seed of the random numbers"),
     Field("created", _TIME, "", "when the run began"),
     Field("version", _TEXT, "", "version of vssbench and digest of the code that measured"),
+    Field("sources", _TEXT, "", "digests of that code as JSON: what is common, and each plug-in"),
     Field("machine", _TEXT, "", "processor of the network, with its number of threads"),
     Field("weights", _TEXT, "", "name of the weight file"),
     Field("psnr_db", _REAL, "dB", "PSNR of luma over all frames; infinite without loss"),
@@ -148,14 +157,17 @@ FIELDS: dict[str, tuple[Field, ...]] = {
 }  # fmt: skip
 
 #: columns that hold structure as text
-_JSON, _LINES = ("protocol_details",), ("remarks",)
+_JSON, _LINES = ("protocol_details", "sources"), ("remarks",)
 
 
-def results(path: str | Path = "results/runs", by: By = "run") -> pd.DataFrame:
+def results(
+    path: str | Path = "results/runs", by: By = "run", without: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return the runs stored under a folder as one frame.
 
     ``by`` is ``run`` for a row a run, or one of the long forms: ``distance`` (frames since the
-    keyframe), ``class``, ``frame``. Fractions, milliseconds; NaN where nothing was measured. A run
+    keyframe), ``class``, ``frame``. ``without`` names classes that are not scored, beside those
+    that a run left out. Fractions, milliseconds; NaN where nothing was measured. A run
     whose arrays do not read has the status ``damaged`` and no row in the long forms. Raises
     UsageError for an unknown form, DataError where there is no such folder.
     """
@@ -167,14 +179,15 @@ def results(path: str | Path = "results/runs", by: By = "run") -> pd.DataFrame:
             f"no folder {root}: expected a results store, as `bench.py run` writes into "
             "results/runs"
         )
-    return frame(RunStore(root).runs(), by)
+    return frame(RunStore(root).runs(), by, without)
 
 
-def frame(runs: Sequence[Run], by: By = "run") -> pd.DataFrame:
+def frame(runs: Sequence[Run], by: By = "run", without: Sequence[str] = ()) -> pd.DataFrame:
     """Return these runs as one frame, in the order given; see :func:`results`."""
     if by == "frame":
-        return typed((line for run in runs for line in _by_frame(run)), FIELDS["frame"])
-    its = tables(runs)
+        lines = (line for run in runs for line in _by_frame(run, without))
+        return typed(lines, FIELDS["frame"])
+    its = tables(runs, without)
     if by == "run":
         return its.runs
     return (its.distances if by == "distance" else its.classes).reset_index(drop=True)
@@ -192,13 +205,14 @@ class Tables:
     classes: pd.DataFrame
 
 
-def tables(runs: Sequence[Run]) -> Tables:
-    """Return the frames by run, distance and class of these runs, each read once.
+def tables(runs: Sequence[Run], without: Sequence[str] = ()) -> Tables:
+    """Return the frames by run, distance and class of these runs, each read once; classes named by
+    ``without`` are not scored.
 
     Where a dataset as typed stands for several data (two folders, or one that was changed), their
     digests tell them apart in ``dataset_title``.
     """
-    facts = [_facts(run) for run in runs]
+    facts = [_facts(run, without) for run in runs]
     _tell_data_apart([each.row for each in facts])
     longs = []
     for name in ("distances", "classes"):
@@ -289,16 +303,19 @@ class _Facts:
 _COPIED = tuple(
     field.name for field in RUN_FIELDS
     if field.name in Measurement.model_fields
-    and field.name not in ("weights", "machine", "classes")
+    and field.name not in ("weights", "machine", "classes", "without", "seen")
 )  # fmt: skip
 
 
-def _facts(run: Run) -> _Facts:
+def _facts(run: Run, without: Sequence[str]) -> _Facts:
     item = run.measurement
+    unscored = names_left_out(item, without)
     row = {name: getattr(item, name) for name in _COPIED}
     row |= {
         "split": item.split or _typed_split(item.dataset),
-        "classes": len(item.classes),
+        "classes": len(item.classes) - len(unscored),
+        "without": ", ".join(unscored),
+        "seen": what_was_seen(item),
         "bitrate_kbps": item.bitrate_kbps or None,  # old runs have 0 where it was not known
         "machine": machine_text(item),
         "weights": str(item.weights.get("file", "")),
@@ -308,7 +325,7 @@ def _facts(run: Run) -> _Facts:
         confusion, latency = run.confusion, run.latency
         if item.status == "done" and confusion is None:
             raise DataError(f"{run.path / CONFUSION} is missing; {REMEDY}")
-        its = None if confusion is None else _scores(confusion, item)
+        its = None if confusion is None else _scores(confusion, item, without)
     except DataError as error:
         return _Facts(row | {"status": "damaged", "reason": str(error)}, [], [])
     if latency is not None:
@@ -322,7 +339,7 @@ def _facts(run: Run) -> _Facts:
     name = {field.name: getattr(item, field.name) for field in _RUN}
     classes = [
         name | {"class": label, "iou": value}
-        for label, value in zip(item.classes, its.class_iou, strict=True)
+        for label, value in zip(item.classes, its.class_iou, strict=False)
     ]
     return _Facts(row, _by_distance(name, curve, confusion, latency), classes)
 
@@ -335,11 +352,10 @@ def _typed_split(dataset: str) -> str:
         return ""
 
 
-def _scores(record: ConfusionRecord, item: Measurement) -> Scores:
-    count = len(item.classes)
-    if record.matrices.shape[1:] != (count, count):
-        raise DataError(f"confusion matrices of shape {record.matrices.shape} for {count} classes")
-    return scores(record, item.aggregate)
+def _scores(record: ConfusionRecord, item: Measurement, without: Sequence[str]) -> Scores:
+    check_values(record, item)
+    unscored = left_out(item, record.matrices.shape[1], without)
+    return scores(record, item.aggregate, left_out=unscored)
 
 
 def _by_distance(
@@ -425,7 +441,7 @@ def _number(value: float | np.floating[Any]) -> float | None:
 _Key = tuple[int, int, int]
 
 
-def _by_frame(run: Run) -> list[dict[str, Any]]:
+def _by_frame(run: Run, without: Sequence[str]) -> list[dict[str, Any]]:
     """Return the lines of a run's frames: all that went through the network where the run tells
     which they were, else those that were scored."""
     item = run.measurement
@@ -433,10 +449,10 @@ def _by_frame(run: Run) -> list[dict[str, Any]]:
         confusion, latency, stream = run.confusion, run.latency, run.stream
         if confusion is None:
             return []
-        _scores(confusion, item)
+        check_values(confusion, item)
     except DataError:
         return []
-    scored = _scored(confusion)
+    scored = _scored(confusion, left_out(item, confusion.matrices.shape[1], without))
     passed = _passed(latency, stream)
     known = passed if set(scored) <= set(passed) else {}
     if not known and stream is not None:
@@ -453,11 +469,14 @@ def _by_frame(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _scored(record: ConfusionRecord) -> dict[_Key, dict[str, Any]]:
+def _scored(record: ConfusionRecord, unscored: Sequence[int]) -> dict[_Key, dict[str, Any]]:
     """Return the accuracy of each scored frame by clip, frame and distance."""
-    mious = mean_present(iou(record.matrices, "skip"))
-    right = np.trace(record.matrices, axis1=1, axis2=2)
-    counted = record.matrices.sum(axis=(1, 2))
+    matrices = scored_matrices(record.matrices, unscored)
+    per_class = iou(matrices, "skip")
+    per_class[:, list(unscored)] = np.nan
+    mious = mean_present(per_class)
+    right = np.trace(matrices, axis1=1, axis2=2)
+    counted = matrices.sum(axis=(1, 2))
     return {
         (int(clip), int(frame), int(distance)): {
             "scored": True,

@@ -73,7 +73,7 @@ def further(run: Run, absent: str, left_out: Collection[int]) -> Further:
 
 def _without(arrays: Arrays, left_out: Collection[int]) -> Arrays:
     counts = arrays["counts"].copy()
-    counts[:, :, sorted(left_out)] = 0
+    counts[:, :, [number for number in left_out if number < counts.shape[2]]] = 0
     return {**arrays, "counts": counts}
 
 

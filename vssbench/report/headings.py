@@ -30,8 +30,10 @@ def conditions(row: Row) -> Conditions:
 
     These are dataset, protocol, and frame size with the data's digest and the protocol's details.
     """
+    left_out = row.get("without", "")
     details = json.dumps(
-        [row["height"], row["width"], row["data"], row["protocol_details"]], sort_keys=True
+        [row["height"], row["width"], row["data"], row["protocol_details"], left_out],
+        sort_keys=True,
     )
     return _ordered(row["dataset"]), row["protocol"], details
 
@@ -56,9 +58,9 @@ def keyframes_alone(row: Row) -> bool:
 def headings(rows: Iterable[Row]) -> dict[Conditions, Heading]:
     """Return the heading of each set of conditions among the rows of one table or figure.
 
-    Split and number of classes stand in each where the rows have more than one. Where that leaves
-    two the same, the parameters that differ follow, then the data's digests, then the protocol's
-    settings.
+    Split and number of classes stand in each where the rows have more than one, and classes that
+    are not scored wherever there are such. Where that leaves two the same, the parameters that
+    differ follow, then the data's digests, then the protocol's settings.
     """
     first: dict[Conditions, Row] = {}
     for row in rows:
@@ -75,14 +77,16 @@ def headings(rows: Iterable[Row]) -> dict[Conditions, Heading]:
 
 
 def _counted(rows: Sequence[Row]) -> list[tuple[Row, list[str]]]:
-    """Pair each row with its split and its number of classes, as far as rows differ in them."""
+    """Pair each row with its split and its number of classes, as far as rows differ in them, and
+    with the classes that are not scored."""
     splits = {row["split"] for row in rows} - {""}
     counts = {row["classes"] for row in rows} - {0}
     return [
         (
             row,
             [row["split"]] * (len(splits) > 1 and bool(row["split"]))
-            + [f"{row['classes']} classes"] * (len(counts) > 1 and bool(row["classes"])),
+            + [f"{row['classes']} classes"] * (len(counts) > 1 and bool(row["classes"]))
+            + [f"without {row['without']}"] * bool(row.get("without")),
         )
         for row in rows
     ]

@@ -24,7 +24,8 @@ _LATEX = {
     "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}",
-    "|": r"\textbar{}",
+    "|": r"\textbar{}", "\u2020": r"\textdagger{}", "\u2021": r"\textdaggerdbl{}",
+    "\u00a7": r"\S{}", "\u00b6": r"\P{}",
 }  # fmt: skip
 
 #: words of a heading, and what stands in brackets as a whole

@@ -18,6 +18,7 @@ from vssbench.report.columns import (
     quantity,
     told_apart,
 )
+from vssbench.report.footnotes import footnotes, unmarked, version_remarks
 from vssbench.report.headings import Conditions, conditions
 from vssbench.report.markup import (
     DASH,
@@ -129,7 +130,8 @@ class Pivot:
                     reason = row["reason"] or "no reason was recorded"
                     stream = stream_title([row], gop=not self.gop)
                     said.append(f"{name} under {stream}, {row['status']}: {reason}")
-        return list(dict.fromkeys(said))
+        rows = [row for line in self.lines for row in line.values()]
+        return list(dict.fromkeys([*said, *version_remarks(rows), *footnotes(rows)]))
 
     def _cost(self, method: str) -> float | None:
         return _common(
@@ -201,7 +203,8 @@ def _ordered(lines: Sequence[dict[str, Row]], base: str | None) -> tuple[str, ..
     bases = [
         name
         for name in names
-        if base in (name, variants[name]) or parse_variant(variants[name]) == _variant(base)
+        if base in (name, unmarked(name), variants[name])
+        or parse_variant(variants[name]) == _variant(base)
     ]
     bases = bases or [name for name in names if matches(base, variants[name])]
     if len(bases) != 1:

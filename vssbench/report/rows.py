@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from vssbench.core.classes import VOID_NAMES, numbers_of
 from vssbench.core.errors import UsageError
 from vssbench.report.frames import records, tables
 from vssbench.run.store import Run
@@ -13,14 +14,26 @@ from vssbench.run.store import Run
 Row = dict[str, Any]
 
 
-def rows(runs: Sequence[Run]) -> list[Row]:
+def rows(runs: Sequence[Run], without: Sequence[str] = ()) -> list[Row]:
     """One dictionary a run, in the order given; None where a number was not measured.
 
     Its keys are the columns of the frame by run (:data:`vssbench.report.frames.RUN_FIELDS`) and
     ``miou_by_distance`` and ``per_class`` from the long forms: a list whose index is the distance,
-    and the IoU of each class by its name.
+    and the IoU of each class by its name. Classes named by ``without`` are not scored, in any run
+    that has them.
     """
-    return records(tables(runs))
+    return records(tables(runs, without))
+
+
+def check_left_out(without: Sequence[str], rows: Sequence[Row]) -> None:
+    """Raise UsageError for a class to leave out that no run has."""
+    classes = list(dict.fromkeys(name for row in rows for name in row["per_class"]))
+    known = [*classes, *(VOID_NAMES if any(row["void"] for row in rows) else ())]
+    for name in without:
+        if classes and not numbers_of([name], known):
+            raise UsageError(
+                f"--without {name!r} is none of the classes that were scored: {', '.join(classes)}"
+            )
 
 
 def require(rows: Sequence[Row]) -> None:

@@ -3,8 +3,8 @@ frames."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,11 +13,13 @@ from vssbench.metrics.bootstrap import Interval, Intervals, difference, interval
 from vssbench.metrics.scores import Scores, scores
 from vssbench.report import further
 from vssbench.report.columns import DASH, groups, percent, told_apart
+from vssbench.report.counted import left_out, names_left_out, widened
+from vssbench.report.footnotes import footnotes, unmarked, version_remarks
 from vssbench.report.further import Further
 from vssbench.report.markup import Cell, Grid, markdown, markdown_grid, markdown_list
-from vssbench.report.rows import Row
+from vssbench.report.rows import Row, check_left_out
 from vssbench.report.table import csv_text, json_text
-from vssbench.run.store import RunStore
+from vssbench.run.store import ConfusionRecord, Run, RunStore
 
 T = TypeVar("T")
 
@@ -53,30 +55,18 @@ class Rules:
     """The rules by which classes are counted.
 
     They are the rule for absent ones, as in :mod:`vssbench.metrics.iou`, and the names of those
-    left out.
+    left out, in letters of either case, beside those that a run left out itself.
     """
 
     absent: str = "skip"
     left_out: tuple[str, ...] = ()
-
-    def numbers(self, classes: Sequence[str]) -> list[int]:
-        """Return the numbers of the classes that are left out among ``classes``.
-
-        Raises UsageError where there is none of that name.
-        """
-        unknown = [name for name in self.left_out if name not in classes]
-        if unknown:
-            raise UsageError(
-                f"--without {unknown[0]!r} is none of the classes that were scored: "
-                f"{', '.join(classes)}"
-            )
-        return [classes.index(name) for name in self.left_out]
 
 
 def blocks(store: RunStore, rows: Sequence[Row], base: str | None, rules: Rules) -> list[Block]:
     """The scores of measured rows, a block for each set of conditions. ``base`` is a method or its
     beginning, by default the costliest. Raises UsageError where no row is measured, the base is in
     no block or a class is not known."""
+    check_left_out(rules.left_out, rows)
     parts = [
         told_apart(group) for group in groups([row for row in rows if row["miou"] is not None])
     ]
@@ -93,15 +83,16 @@ def _block(
     store: RunStore, title: str, rows: Sequence[Row], base: str | None, rules: Rules
 ) -> Block:
     runs = {row["run_id"]: store.get(row["run_id"]) for row in rows}
-    records = {name: run.confusion for name, run in runs.items()}
+    records = _of_one_width(runs)
     chosen = _base(rows, base)
     notes: dict[str, None] = {}
     lines = []
     for row in rows:
         record = records[row["run_id"]]
         assert record is not None  # a row without matrices has no mIoU
-        classes = runs[row["run_id"]].measurement.classes
-        how = (row["aggregate"], rules.absent, rules.numbers(classes))
+        item = runs[row["run_id"]].measurement
+        unscored = left_out(item, record.matrices.shape[1], rules.left_out)
+        how = (row["aggregate"], rules.absent, unscored)
         own = _tried(partial(intervals, record, *how), notes)
         gain = None
         if chosen is not None and chosen is not row:
@@ -112,24 +103,49 @@ def _block(
             _tried(partial(further.further, runs[row["run_id"]], rules.absent, how[2]), notes)
             or Further.nothing()
         )
-        lines.append(Line(row, scores(record, *how), own, gain, more))
+        lines.append(
+            Line(row, _of_classes(scores(record, *how), len(item.classes)), own, gain, more)
+        )
         notes |= dict.fromkeys(row["remarks"])
     notes |= dict.fromkeys(
         line.interval.resampling.describe() + "." for line in lines if line.interval
     )
     notes |= dict.fromkeys(further.notes([line.further for line in lines]))
-    if rules.left_out:
+    unscored_names = {
+        ", ".join(names_left_out(run.measurement, rules.left_out)) for run in runs.values()
+    }
+    for names in sorted(unscored_names - {""}):
         notes[
-            f"Pixels of {', '.join(rules.left_out)} are not scored, and no mean holds them (TC and "
-            "VC count them)."
+            f"Pixels of {names} are not scored, and no mean holds them (TC and VC count them)."
         ] = None
+    notes |= dict.fromkeys([*version_remarks(rows), *footnotes(rows)])
     return Block(title, chosen["display"] if chosen else "", tuple(lines), tuple(notes))
+
+
+def _of_one_width(runs: Mapping[str, Run]) -> dict[str, ConfusionRecord | None]:
+    """Return the matrices of runs on the same classes, of one of which an output of no class may be
+    an error, with as many values each: they can be compared."""
+    records = {name: run.confusion for name, run in runs.items()}
+    values = max((each.matrices.shape[1] for each in records.values() if each), default=0)
+    return {name: each and widened(each, values) for name, each in records.items()}
+
+
+def _of_classes(its: Scores, count: int) -> Scores:
+    """Return the scores of the classes alone, without that of an output of no class."""
+    return replace(
+        its,
+        class_iou=its.class_iou[:count],
+        class_accuracy=its.class_accuracy[:count],
+        left_out=tuple(number for number in its.left_out if number < count),
+    )
 
 
 def _base(rows: Sequence[Row], base: str | None) -> Row | None:
     if base is None:
         return max(rows, key=lambda row: row["gmacs_gop"] or 0.0)
-    named = [row for row in rows if base in (row["method"], row["display"])]
+    named = [
+        row for row in rows if base in (row["method"], row["display"], unmarked(row["display"]))
+    ]
     return next(iter(named or [row for row in rows if row["method"].startswith(base)]), None)
 
 
@@ -217,7 +233,8 @@ def render(scored: Sequence[Block], format: str) -> str:
 
 def _record(block: Block, line: Line) -> dict[str, Any]:
     names = (
-        "run_id", "method", "dataset", "split", "classes", "codec", "protocol", "bitrate_kbps",
+        "run_id", "method", "dataset", "split", "classes", "without", "void", "seen", "codec",
+        "protocol", "bitrate_kbps",
     )  # fmt: skip
     record = {name: line.row[name] for name in names} | {"base": block.base} | asdict(line.scores)
     for name, interval in (("miou", line.interval), ("gain", line.gain)):

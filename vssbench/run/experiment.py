@@ -21,6 +21,7 @@ from vssbench.codec.ahead import ahead
 from vssbench.codec.spec import Codec
 from vssbench.core import registry
 from vssbench.core.allocator import keep_freed_memory
+from vssbench.core.classes import numbers_of
 from vssbench.core.dataset import Dataset
 from vssbench.core.errors import DataError, ExperimentRefused
 from vssbench.core.machine import describe_environment, describe_machine
@@ -33,8 +34,17 @@ from vssbench.fast.prepare import prepare
 from vssbench.metrics.meters import Meters
 from vssbench.metrics.meters import check as check_meters
 from vssbench.protocol import Episode, Protocol, pricing, typed
-from vssbench.run.identity import code_version, kernels, origins, plugin_of, requirements
+from vssbench.run.identity import (
+    code_version,
+    digests,
+    kernels,
+    origins,
+    plugin_of,
+    requirements,
+)
+from vssbench.run.outputs import VOID, Outputs, Void, outputs_of
 from vssbench.run.recorder import Recorder
+from vssbench.run.seen import seen
 from vssbench.run.sizes import Sizes
 from vssbench.run.store import Measurement, RunStore, run_id
 from vssbench.run.stream import Stream
@@ -71,6 +81,10 @@ class Experiment:
     #: names of vssbench.metrics.meters; they change no number, so that they are no part of the
     #: identity
     measures: tuple[str, ...] = ()
+    #: names of classes that are not scored: their pixels are not counted, and no mean holds them
+    without: tuple[str, ...] = ()
+    #: what becomes of an output that stands for no class that is scored
+    void: Void = VOID
 
     @property
     def title(self) -> str:
@@ -89,6 +103,8 @@ class Experiment:
             "clips": [clip.fingerprint for clip in self.dataset.scored_clips],
             "codec": self.codec.settings(),
             "protocol": [typed(self.protocol), self.protocol.details()],
+            "without": self.left_out,
+            "void": self.outputs.void,
             "precision": self.precision,
             "seed": self.seed,
             "code": self.version,
@@ -124,7 +140,26 @@ class Experiment:
     @cached_property
     def needs(self) -> frozenset[str]:
         """Return what the method needs of a codec."""
-        return meta_model(self.method, len(self.dataset.classes)).needs
+        return meta_model(self.method, self.outputs.classes).needs
+
+    @cached_property
+    def outputs(self) -> Outputs:
+        """The network's outputs as the dataset's classes."""
+        declared = meta_model(self.method, len(self.dataset.classes)).void is not None
+        own, asked = self.weights.classes, self.dataset.classes
+        return outputs_of(own, asked, declared, self.without, self.void)
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """The classes of weights that fit: the dataset's, or more where the others are no class."""
+        own, asked = self.weights.classes, self.dataset.classes
+        return own if self.outputs.classes > len(asked) else asked
+
+    @property
+    def left_out(self) -> list[str]:
+        """The dataset's classes that are not scored, as it spells them."""
+        classes = self.dataset.classes
+        return [classes[number] for number in numbers_of(self.without, classes)]
 
     def environment(self) -> dict[str, Any]:
         """Describe what the experiment is measured with, for the record: machine and plug-ins."""
@@ -216,7 +251,7 @@ def _base(experiment: Experiment, command: str) -> dict[str, Any]:
         "run_id": experiment.run_id,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "method": str(experiment.method),
-        "display": meta_model(experiment.method, len(experiment.dataset.classes)).display,
+        "display": meta_model(experiment.method, experiment.outputs.classes).display,
         "dataset": str(experiment.dataset_variant),
         "dataset_title": sizes.title(experiment.dataset.title),
         "split": str(experiment.dataset.split or ""),
@@ -230,6 +265,8 @@ def _base(experiment: Experiment, command: str) -> dict[str, Any]:
         "protocol_details": experiment.protocol.details(),
         "gop": experiment.codec.gop,
         "classes": list(experiment.dataset.classes),
+        "without": experiment.left_out,
+        "void": experiment.outputs.void,
         "height": height,
         "width": width,
         "weights": {
@@ -238,7 +275,7 @@ def _base(experiment: Experiment, command: str) -> dict[str, Any]:
             "trained": {
                 key: value
                 for key, value in experiment.weights.training.items()
-                if key not in ("history", "initial")
+                if key not in ("history", "initial", "pictures")
             },
             "trained_as": experiment.weights.metadata["method"],
         },
@@ -248,6 +285,7 @@ def _base(experiment: Experiment, command: str) -> dict[str, Any]:
         "machine": describe_machine(experiment.device),
         "command": command,
         "version": experiment.version,
+        "sources": digests(experiment.plugins),
     }
 
 
@@ -263,17 +301,19 @@ def _run(
     check_meters(experiment.measures, experiment.protocol, experiment.dataset.scored_clips)
     keep_freed_memory()
     torch.manual_seed(experiment.seed)
-    model: VideoSegmenter = registry.create(
-        "methods", experiment.method, classes=len(experiment.dataset.classes)
-    )
-    load_into(model, experiment.method, experiment.dataset.classes, experiment.weights)
+    outputs = experiment.outputs
+    model: VideoSegmenter = registry.create("methods", experiment.method, classes=outputs.classes)
+    load_into(model, experiment.method, experiment.expected, experiment.weights)
+    model.keeps_void = outputs.keeps_void
     prepare(model.to(experiment.device))
     clips = experiment.dataset.scored_clips
-    recorder = Recorder(len(experiment.dataset.classes), _group_numbers(clips))
-    meters = Meters(experiment.measures, len(experiment.dataset.classes))
-    stream = Stream(model, experiment.device, experiment.precision, warm_up=WARM_UP)
+    recorder = Recorder(outputs.values, _group_numbers(clips))
+    meters = Meters(experiment.measures, outputs.values)
+    stream = Stream(
+        model, experiment.device, experiment.precision, warm_up=WARM_UP, outputs=outputs
+    )
     sizes = Sizes.of(clips)
-    costs = sizes.costs(experiment.method, len(experiment.dataset.classes))
+    costs = sizes.costs(experiment.method, outputs.classes)
     recorder.setup_seconds = time.perf_counter() - started
     for number, clip in enumerate(clips):
         _run_clip(experiment, stream, number, clip, recorder, meters, advance)
@@ -296,6 +336,9 @@ def _run(
         "gmacs_nonkey": cost.gmacs_nonkey,
         "gmacs_gop": cost.gmacs_gop(priced.gop),
         **recorder.rate(),
+        "seen": seen(
+            experiment.weights.training, experiment.dataset_variant, experiment.dataset
+        ).record(),
     }
     return recorder, meters, numbers
 

@@ -61,6 +61,17 @@ def code_version(used: Iterable[Plugin] = (), packages: tuple[str, ...] = PACKAG
     return f"{__version__}+{digest[:12]}"
 
 
+def digests(used: Iterable[Plugin] = (), packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+    """Return a digest of the source that makes numbers whatever the plug-ins, and of each plug-in
+    beside it, by kind and name: what two runs must share to be made by one version of the code."""
+    roots = tuple(map(Path, sys.modules["vssbench"].__path__))
+    common = {"vssbench": source_digest((), packages, roots)[:12]}
+    of_plugins = {
+        f"{plugin.kind}/{plugin.name}": source_digest((plugin,), (), roots)[:12] for plugin in used
+    }
+    return common | of_plugins
+
+
 @lru_cache
 def source_digest(
     used: tuple[Plugin, ...], packages: tuple[str, ...], roots: tuple[Path, ...]

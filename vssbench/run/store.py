@@ -60,8 +60,12 @@ class Measurement(BaseModel):
     frames; ``seconds`` is the wall time of the run, ``spent`` where it went
     (:meth:`vssbench.run.recorder.Recorder.spent`); ``codec_rate`` is what the encoder was asked
     for, ``bitrate_kbps`` what came of it, measured. ``psnr_db``, of the mean squared error, and
-    ``ssim`` are those of all frames' luma (None where nothing was encoded). Accuracy and
-    latency are derived from the run's arrays.
+    ``ssim`` are those of all frames' luma (None where nothing was encoded). ``without`` are the
+    classes that are not scored; ``void`` what became of an output that stands for no scored class:
+    ``error`` (it has a number behind the classes in the matrices, where it is not one of them),
+    ``masked``, or empty where there is none (:mod:`vssbench.run.outputs`). ``sources`` are digests
+    of the code by its parts, ``seen`` what the weights have seen of the frames
+    (:class:`vssbench.run.seen.Seen`). Accuracy and latency are derived from the run's arrays.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -87,6 +91,8 @@ class Measurement(BaseModel):
     remarks: list[str] = []
     gop: int = 0
     classes: list[str] = []
+    without: list[str] = []
+    void: str = ""
     frames: int = 0
     seconds: float = 0.0
     spent: dict[str, float] = {}
@@ -106,6 +112,8 @@ class Measurement(BaseModel):
     machine: dict[str, Any] = {}
     command: str = ""
     version: str = ""
+    sources: dict[str, str] = {}
+    seen: dict[str, Any] = {}
 
 
 def _arrays(record: Any) -> dict[str, npt.NDArray]:
@@ -126,7 +134,7 @@ def _same_length(record: Any) -> None:
 @dataclass(frozen=True, eq=False)
 class ConfusionRecord:
     """Confusion matrices of the scored frames: int64 (F, C, C), rows are the truth; the rest is
-    int64 (F,).
+    int64 (F,). A last row and column beyond the dataset's classes is an output of no class.
 
     ``distances`` counts frames since the keyframe; ``clips`` and ``frames`` index the clip and the
     frame in it. ``groups`` numbers what an interval draws as one (see

@@ -22,6 +22,7 @@ from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.video import Frame, LabelMap
 from vssbench.nets.resize import resize
 from vssbench.run.clock import Clock, WholeClock, synchronise
+from vssbench.run.outputs import Outputs
 
 #: what autocast computes in, of each precision but fp32, which is without it
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -45,7 +46,8 @@ class Stream:
 
     ``clock`` times each frame, without one as a whole. ``warm_up`` counts passes over the first
     frame, as a keyframe and as a later one, before it is timed. ``trained`` says that the weights
-    are no random ones: then a logit that is not finite is an error.
+    are no random ones: then a logit that is not finite is an error. ``outputs`` says which outputs
+    stand for no class, None where each is a class.
     """
 
     def __init__(
@@ -56,9 +58,11 @@ class Stream:
         clock: Clock | None = None,
         warm_up: int = 0,
         trained: bool = True,
+        outputs: Outputs | None = None,
     ) -> None:
         self.model, self.device, self.precision = model, device, precision
         self.clock, self.trained = clock or WholeClock(device), trained
+        self.outputs = outputs or Outputs(model.classes, model.classes)
         self.reference: Any = None
         self.warm_up_seconds = 0.0
         self._warm_up_passes = warm_up
@@ -81,7 +85,7 @@ class Stream:
             self.clock.mark()
             logits = self._logits(inputs, frame.distance == 0)
             self.clock.mark()
-            labels = _labels(logits, size)
+            labels = self._labels(logits, size)
             self.clock.mark()
             times = self.clock.stop()
             if self.trained:
@@ -108,8 +112,8 @@ class Stream:
         image = self._pixels(frame.image)
         motion = torch.zeros(1, 2, image.shape[-2], image.shape[-1], device=self.device)
         for _ in range(self._warm_up_passes):
-            _labels(self._logits(Inputs(image), True), size)
-            _labels(self._logits(Inputs(image, motion), False), size)
+            self._labels(self._logits(Inputs(image), True), size)
+            self._labels(self._logits(Inputs(image, motion), False), size)
         synchronise(self.device)
         self.reference, self._warm_up_passes = None, 0
         self.warm_up_seconds = time.perf_counter() - started
@@ -136,6 +140,10 @@ class Stream:
             .contiguous(memory_format=torch.channels_last)
         )
 
+    def _labels(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the value of each pixel, int64 (*size)."""
+        return self.outputs.predicted(resize(logits, size)[0])
+
     def _check(self, logits: Tensor, name: str) -> None:
         """Raise DataError where a logit is not finite: the largest of such is no class."""
         if torch.isfinite(logits).all():
@@ -155,8 +163,3 @@ class Stream:
         kind = self.device.split(":")[0]
         with torch.inference_mode(), torch.autocast(kind, dtype=dtype, enabled=dtype is not None):
             yield
-
-
-def _labels(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return the class of each pixel, int64 (*size)."""
-    return resize(logits, size)[0].argmax(0)

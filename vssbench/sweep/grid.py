@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from vssbench.core import registry
-from vssbench.core.classes import other_names
+from vssbench.core.classes import beyond, numbers_of, other_names
 from vssbench.core.dataset import Dataset
 from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.progress import messages, track
@@ -19,6 +19,7 @@ from vssbench.data.presence import absent_classes
 from vssbench.metrics.meters import METERS, named
 from vssbench.protocol import protocol as find_protocol
 from vssbench.run.experiment import Experiment, measure
+from vssbench.run.outputs import VOID, Void
 from vssbench.run.store import Measurement, RunStore
 from vssbench.sweep.defaults import DEFAULT_METHODS
 from vssbench.weights.file import (
@@ -44,6 +45,10 @@ class Grid:
     device: str = "cpu"
     seed: int = 0
     measures: Sequence[str] = ()
+    #: classes that are not scored
+    without: Sequence[str] = ()
+    #: what becomes of an output that stands for no scored class: ``error`` or ``masked``
+    void: Void = VOID
 
 
 def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -> list[Experiment]:
@@ -66,16 +71,32 @@ def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -
             messages().print(
                 f"{dataset_variant}: {line}", markup=False, highlight=False, soft_wrap=True
             )
-        chosen = [_weights_of(method, files, dataset_variant, dataset) for method in methods]
+        chosen = [
+            _weights_of(method, files, dataset_variant, dataset, grid.without) for method in methods
+        ]
         for codec_variant, codec in zip(codecs, coders, strict=True):
             for method, file in chosen:
                 experiments.append(
                     Experiment(
                         method, file, dataset_variant, dataset, codec_variant, codec, protocol,
                         grid.precision, grid.device, grid.seed, cache, measures,
+                        tuple(grid.without), grid.void,
                     )
                 )  # fmt: skip
+    _check_without(grid.without, experiments)
     return experiments
+
+
+def _check_without(names: Sequence[str], experiments: Sequence[Experiment]) -> None:
+    """Raise UsageError for a class to leave out that neither a dataset nor weights have."""
+    known = dict.fromkeys(
+        name for each in experiments for name in (*each.dataset.classes, *each.weights.classes)
+    )
+    for name in names:
+        if not numbers_of([name], tuple(known)):
+            raise UsageError(
+                f"--without {name!r} is no class of the datasets and weights: {', '.join(known)}"
+            )
 
 
 def _default_methods(files: list[WeightFile]) -> list[Variant]:
@@ -99,18 +120,25 @@ def _with_gop(codec: Variant, gop: int | None) -> Variant:
 
 
 def _weights_of(
-    method: Variant, files: list[WeightFile], dataset_variant: Variant, dataset: Dataset
+    method: Variant,
+    files: list[WeightFile],
+    dataset_variant: Variant,
+    dataset: Dataset,
+    without: Sequence[str],
 ) -> tuple[Variant, WeightFile]:
-    """Return the weights of a method: a given file must fit it as typed.
+    """Return the weights of a method: a given file must fit it as typed, whose classes may be more
+    than the dataset's by such that stand for none.
 
     Else the shipped weights settle what was left open.
     """
     # refuses parameters that the method does not have or allow
-    meta_model(method, len(dataset.classes))
+    declared = meta_model(method, len(dataset.classes)).void is not None
     best = closest(method, files, len(dataset.classes))
     if best is not None:
-        check_fit(method, dataset.classes, best)
-        for line in other_names(best.classes, dataset.classes):
+        extra = [] if declared else beyond(best.classes, dataset.classes, without)
+        kept = [name for number, name in enumerate(best.classes) if number not in extra]
+        check_fit(method, dataset.classes, best, kept)
+        for line in other_names(kept, dataset.classes):
             messages().print(f"{best.path}: {line}", markup=False, highlight=False, soft_wrap=True)
         return method, best
     settled, file = choose_shipped(method, dataset_variant.name, dataset.classes)

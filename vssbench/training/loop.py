@@ -714,6 +714,9 @@ class Trainer:
         return {
             "command": typed_command(),
             "dataset": str(self.dataset_variant),
+            "palette": [
+                [int(part) for part in colour] for colour in getattr(self.dataset, "palette", ())
+            ],
             "frames": len(self.stills),
             "options": self.identity(),
             "recipe": self.recipe.model_dump(mode="json"),
@@ -721,6 +724,7 @@ class Trainer:
             "gradients": {phase: record for phase, record in self.gradients.items() if record},
             "seconds": round(self.seconds),
             "division": self.division.record(),
+            "pictures": self.division.pictures,
             "best": self._bests(),
             "history": self.history,
             "torch": torch.__version__,

@@ -64,6 +64,13 @@ class WeightFile:
         return json.loads(self.metadata.get("training", "{}"))
 
     @property
+    def palette(self) -> tuple[tuple[int, int, int], ...]:
+        """The colours of the classes in the dataset that the weights were trained on; empty where
+        the record does not say them of each class."""
+        stated = self.training.get("palette", [])
+        return tuple(map(tuple, stated)) if len(stated) == len(self.classes) else ()
+
+    @property
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the RGB values in [0, 1] that the weights were trained
         with, (1, 3, 1, 1) each."""
@@ -524,9 +531,14 @@ def set_statistics(model: VideoSegmenter, file: WeightFile) -> None:
         buffer.copy_(value)
 
 
-def check_fit(variant: Variant, classes: tuple[str, ...], file: WeightFile) -> None:
+def check_fit(
+    variant: Variant,
+    classes: tuple[str, ...],
+    file: WeightFile,
+    scored: Sequence[str] | None = None,
+) -> None:
     """Compare method, parameters and classes of a file with what is asked for, before a network is
-    built."""
+    built. ``scored`` are its classes without those that stand for no class, where it has such."""
     held = file.variant
     if file.missing:
         raise WeightsError(
@@ -549,12 +561,18 @@ def check_fit(variant: Variant, classes: tuple[str, ...], file: WeightFile) -> N
                 f"has {key}={format_value(value)}: ask for -m '{fitting(variant, file)}', or train "
                 f"weights of that {key}"
             )
-    if len(file.classes) != len(classes):
-        raise WeightsError(
-            f"{file.path} was trained on {len(file.classes)} classes ({', '.join(file.classes)}), "
-            f"and the dataset has {len(classes)} ({', '.join(classes)})"
+    classified = file.classes if scored is None else scored
+    if len(classified) != len(classes):
+        hint = (
+            "; if an output stands for no class, name it: --without NAME"
+            if len(classified) > len(classes)
+            else ""
         )
-    wrong = other_order(file.classes, classes)
+        raise WeightsError(
+            f"{file.path} was trained on {len(classified)} classes ({', '.join(classified)}), and "
+            f"the dataset has {len(classes)} ({', '.join(classes)}){hint}"
+        )
+    wrong = other_order(classified, classes)
     if wrong:
         raise WeightsError(
             f"{file.path} has the dataset's classes in another order: {wrong}. Scores would be "

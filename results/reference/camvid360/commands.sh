@@ -21,6 +21,6 @@ train 'bisenet[width=0.5]' --epochs 20 --out weights/bisenet-w0.5-camvid.safeten
 python bench.py run -d camvid --data-root "$DIR" -c 'h264[bitrate=1M]' -c 'h264[bitrate=300k]' --gop 12 \
     -m 'pspnet[width=0.5]' -m 'pspnet[scale=0.5,width=0.5]' -m 'arseg[scale=0.5,width=0.5]' -m 'bisenet[width=0.5]' \
     -m 'copy[width=0.5]' -m 'warp[width=0.5]' --runs $OUT/runs
-for format in md csv json; do python bench.py table --runs $OUT/runs --format $format --per-class > $OUT/table.$format; done
-python bench.py plot distance --runs $OUT/runs -o $OUT/distance.png
-python bench.py plot pareto --runs $OUT/runs -o $OUT/pareto.png
+for format in md csv json; do python bench.py table --runs $OUT/runs --strict --format $format --per-class > $OUT/table.$format; done
+python bench.py plot distance --runs $OUT/runs --strict -o $OUT/distance.png
+python bench.py plot pareto --runs $OUT/runs --strict -o $OUT/pareto.png

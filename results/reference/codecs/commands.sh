@@ -12,7 +12,7 @@ python bench.py run -d camvid --data-root "$DIR" "${methods[@]}" "${codecs[@]}" 
 python bench.py run -d synthetic "${methods[@]}" "${codecs[@]}" --runs $OUT/runs
 
 for format in md csv; do
-    python bench.py table --by codec --runs $OUT/runs --format $format > $OUT/table.$format
+    python bench.py table --by codec --runs $OUT/runs --strict --format $format > $OUT/table.$format
 done
-python bench.py plot rate --runs $OUT/runs -o $OUT/rate.png
-python bench.py plot rate --quality psnr --runs $OUT/runs -o $OUT/psnr.png
+python bench.py plot rate --runs $OUT/runs --strict -o $OUT/rate.png
+python bench.py plot rate --quality psnr --runs $OUT/runs --strict -o $OUT/psnr.png

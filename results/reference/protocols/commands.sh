@@ -11,6 +11,6 @@ for protocol in every-distance 'every-distance[until=label]'; do
 done
 
 for format in md csv; do
-    python bench.py scores --base pspnet --runs $OUT/runs --format $format > $OUT/scores.$format
+    python bench.py scores --base pspnet --runs $OUT/runs --strict --format $format > $OUT/scores.$format
 done
-python bench.py plot distance --runs $OUT/runs -o $OUT/distance.png
+python bench.py plot distance --runs $OUT/runs --strict -o $OUT/distance.png

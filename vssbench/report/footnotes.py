@@ -1,0 +1,132 @@
+"""Marks behind the names of methods and what they say below a table or figure; and whether rows
+were measured by one version of the code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vssbench.core import registry
+from vssbench.core.errors import UsageError
+from vssbench.core.variant import parse_variant
+from vssbench.run.store import Measurement
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Footnote:
+    """A mark, the rows that bear it, and what it says."""
+
+    mark: str
+    applies: Callable[[Row], bool]
+    text: str
+
+
+def _is(field: str, *values: str) -> Callable[[Row], bool]:
+    return lambda row: row.get(field, "") in values
+
+
+FOOTNOTES = (
+    Footnote(
+        "\u2020", _is("seen", "training", "selection"),
+        "its weights were trained, or their best state chosen, on frames that are scored here",
+    ),
+    Footnote(
+        "\u2021", _is("seen", "unknown"),
+        "it is not recorded on what its weights were trained: frames scored here may be among it",
+    ),
+    Footnote(
+        "\u00a7", _is("void", "error"),
+        "where its output of no scored class (Void) is the largest, the pixel is an error",
+    ),
+    Footnote(
+        "\u00b6", _is("void", "masked"),
+        "its output of no scored class (Void) is masked, so that the largest of the others counts",
+    ),
+)  # fmt: skip
+_MARKS = "".join(note.mark for note in FOOTNOTES)
+
+
+def marked(row: Row) -> str:
+    """Return the row's name with its marks behind it."""
+    marks = "".join(note.mark for note in FOOTNOTES if note.applies(row))
+    return f"{row['display']} {marks}" if marks else str(row["display"])
+
+
+def unmarked(name: str) -> str:
+    """Return a name without the marks of :func:`marked`."""
+    return name.rstrip(_MARKS).rstrip() if name[-1:] in _MARKS else name
+
+
+def footnotes(rows: Sequence[Row]) -> list[str]:
+    """Return what the marks of these rows say, a line each."""
+    return [
+        f"{note.mark} {note.text}." for note in FOOTNOTES if any(note.applies(row) for row in rows)
+    ]
+
+
+def what_was_seen(item: Measurement) -> str:
+    """Return what a run's weights have seen of the frames that it scored: ``training``,
+    ``selection``, ``none`` or ``unknown``. Empty where nothing is known of weights at all."""
+    found = item.seen
+    if found:
+        if found["training"]:
+            return "training"
+        if not found["known"]:
+            return "unknown"
+        return "selection" if found["selection"] else "none"
+    return _by_dataset(item) if item.weights else ""
+
+
+def _by_dataset(item: Measurement) -> str:
+    """Return the same of a run that was stored before frames were compared."""
+    trained = item.weights.get("trained") or {}
+    try:
+        dataset = parse_variant(item.dataset)
+        same = parse_variant(str(trained.get("dataset"))).name == dataset.name
+        disjoint = same and registry.load("datasets", dataset.name).disjoint
+    except UsageError:
+        return "unknown"
+    if not disjoint:
+        return "unknown"
+    split = item.split or dataset.params.get("split")
+    return "training" if split == "train" else "none"
+
+
+def versions(rows: Sequence[Row]) -> list[str]:
+    """Return the versions of the code that measured these rows, in order; of runs whose code's
+    parts are known, one for all where no part differs."""
+    done = [row for row in rows if row["status"] == "done"]
+    parts: dict[str, set[str]] = {}
+    for row in done:
+        for name, digest in (row.get("sources") or {}).items():
+            parts.setdefault(name, set()).add(digest)
+    whole = {row["version"] for row in done}
+    known = [bool(row.get("sources")) for row in done]
+    if all(known) and all(len(digests) == 1 for digests in parts.values()):
+        return sorted(whole)[:1]
+    return sorted(whole)
+
+
+def version_remarks(rows: Sequence[Row]) -> list[str]:
+    """Return the remark that rows of one table were measured by different versions, else none."""
+    found = versions(rows)
+    if len(found) < 2:
+        return []
+    return [
+        f"Measured by {len(found)} versions of the code, whose numbers may differ: "
+        f"{', '.join(found)}."
+    ]
+
+
+def check_one_version(rows: Sequence[Row]) -> None:
+    """Raise UsageError where rows were measured by different versions of the code."""
+    found = versions(rows)
+    if len(found) > 1:
+        raise UsageError(
+            f"--strict: these runs were measured by {len(found)} versions of the code "
+            f"({', '.join(found)}): measure the older ones again, or choose runs of one version by "
+            "-d, -c and -m"
+        )
