@@ -172,8 +172,8 @@ def test_what_cannot_be_drawn_is_refused_in_words(make_row: MakeRow, tmp_path: P
         match="9 codec settings cannot be told apart in one figure: choose at most 8 by -c",
     ):
         rate([make_row(codec=f"hevc[refs={n}]") for n in range(9)], tmp_path / "a.png")
-    with pytest.raises(UsageError, match=r"10 methods .* at most 9 by -m"):
-        rate([make_row(f"M{n}") for n in range(10)], tmp_path / "a.png")
+    with pytest.raises(UsageError, match=r"37 methods .* at most 36 by -m"):
+        rate([make_row(f"M{n}") for n in range(37)], tmp_path / "a.png")
 
 
 def test_uncompressed_video_alone_is_drawn(

@@ -13,13 +13,17 @@ import numpy.typing as npt
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import parse_variant
 from vssbench.report.columns import Group, groups, told_apart
+from vssbench.report.footnotes import footnotes, version_remarks
 from vssbench.report.headings import keyframes_alone
 from vssbench.report.placement import place_labels
 from vssbench.report.rows import Row, require
 from vssbench.report.style import (
     GREY,
     LABEL_SIZE,
+    LETTER_WIDTH,
     TEXT_SIZE,
+    Y_AXIS_WIDTH,
+    Lettering,
     Look,
     label_axes,
     legend_outside,
@@ -41,6 +45,8 @@ LOG_FROM = 8.0
 _MARGIN = 0.16
 #: the same where a legend names the points
 _BARE_MARGIN = 0.07
+#: part of a panel's width that a label may have, and of about its area that all have together
+LONGEST_LABEL, LABELLED = 0.45, 0.16
 #: distances marked on the axis, at most, and in a narrow panel
 _TICKS, _NARROW_TICKS = 12, 6
 
@@ -49,19 +55,21 @@ def pareto(rows: Sequence[Row], path: Path) -> list[str]:
     """Draw mIoU (%) against GMACs a frame (mean over a GOP), a panel for each dataset, codec and
     protocol.
 
-    Points are labelled; where panels are narrow the legend names them instead. The format follows
+    Points are labelled; where panels are narrow, or have no room for the labels, the legend names
+    them instead. The format follows
     the file's ending: .png, .pdf or .svg. Returns the rows left out, in words: those without
     accuracy or without a cost. Raises UsageError where no row can be drawn, the ending is another
     or there are too many panels.
     """
     drawn, left_out = drawable(rows, {"miou": "accuracy", "gmacs_gop": "GMACs"})
-    parts = [told_apart(part) for part in groups(drawn)]
+    names = Lettering.of(drawn)
+    parts = [told_apart(part) for part in groups(names.rows)]
     logarithmic = any(_spread([row["gmacs_gop"] for row in part.rows]) > LOG_FROM for part in parts)
-    with sheet(Path(path), len(parts)) as (figure, panels):
+    with sheet(Path(path), len(parts), names.fonts) as (figure, panels):
         from matplotlib.lines import Line2D
 
         share_y(panels, [part.rows[0]["dataset"] for part in parts])
-        labelled = not narrow(panels[0])
+        labelled = not narrow(panels[0]) and all(map(_room_for_labels, panels, parts))
         name: Callable[[Row], str] = _family if labelled else _display
         named = looks(sorted({name(row) for part in parts for row in part.rows}))
         fronts = []
@@ -75,14 +83,13 @@ def pareto(rows: Sequence[Row], path: Path) -> list[str]:
             Line2D([], [], linestyle="", marker=look.marker, color=look.colour, label=text)
             for text, look in named.items()
         ]
-        legend_outside(
-            figure, [*handles, Line2D([], [], color=GREY, label="Pareto front")], heading
-        )
+        front = Line2D([], [], color=GREY, label="Pareto front")
+        legend_outside(figure, [*handles, front], heading, notes=_notes(parts))
         settle(figure)
-        for axes, part, front in zip(panels, parts, fronts, strict=True) if labelled else ():
+        for axes, part, line in zip(panels, parts, fronts, strict=True) if labelled else ():
             cost, accuracy = _coordinates(part.rows)
             place_labels(
-                axes, cost, accuracy, [row["display"] for row in part.rows], LABEL_SIZE, front
+                axes, cost, accuracy, [row["display"] for row in part.rows], LABEL_SIZE, line
             )
     return left_out
 
@@ -95,9 +102,10 @@ def distance(rows: Sequence[Row], path: Path) -> list[str]:
     without accuracy.
     """
     drawn, left_out = drawable(rows, {"miou": "accuracy"})
-    parts = [told_apart(part) for part in groups(drawn)]
+    names = Lettering.of(drawn)
+    parts = [told_apart(part) for part in groups(names.rows)]
     lines = looks(sorted({row["display"] for part in parts for row in part.rows}))
-    with sheet(Path(path), len(parts)) as (figure, panels):
+    with sheet(Path(path), len(parts), names.fonts) as (figure, panels):
         share_y(panels, [part.rows[0]["dataset"] for part in parts])
         handles = {}
         for axes, part in zip(panels, parts, strict=True):
@@ -115,7 +123,7 @@ def distance(rows: Sequence[Row], path: Path) -> list[str]:
                 )  # fmt: skip
             _distance_ticks(axes, max(len(row["miou_by_distance"]) for row in part.rows))
         heading = _name_panels(panels, parts, "distance from the keyframe (frames)")
-        legend_outside(figure, [handles[name] for name in lines], heading)
+        legend_outside(figure, [handles[name] for name in lines], heading, notes=_notes(parts))
         settle(figure)
     return left_out
 
@@ -160,6 +168,21 @@ def nothing_to_draw(left_out: Sequence[str]) -> UsageError:
     return UsageError(
         f"nothing to draw: {left_out[0]}{more}; measure some first (see `run --help`)"
     )
+
+
+def _room_for_labels(axes: Axes, part: Group) -> bool:
+    """Return whether a panel's labels are few and short enough to stand beside their points."""
+    across = axes.get_gridspec().ncols  # type: ignore[union-attr]
+    width = axes.figure.get_figwidth() / across - Y_AXIS_WIDTH  # type: ignore[union-attr]
+    lengths = [len(row["display"]) * LETTER_WIDTH * LABEL_SIZE / 72 for row in part.rows]
+    area = sum(lengths) * LABEL_SIZE / 72
+    return max(lengths) < LONGEST_LABEL * width and area < LABELLED * width * width / 2
+
+
+def _notes(parts: Sequence[Group]) -> list[str]:
+    """Return what marks behind names say, and whether several versions of the code measured."""
+    rows = [row for part in parts for row in part.rows]
+    return [*version_remarks(rows), *footnotes(rows)]
 
 
 def _cost_axis(rows: Sequence[Row]) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from vssbench.core.errors import UsageError
 from vssbench.report.columns import groups, told_apart
+from vssbench.report.footnotes import footnotes, version_remarks
 from vssbench.report.headings import Conditions, Heading, conditions, headings
 from vssbench.report.plots import drawable, nothing_to_draw
 from vssbench.report.rows import Row
@@ -19,6 +21,7 @@ from vssbench.report.style import (
     GREY,
     MARKERS,
     PALETTE,
+    Lettering,
     Look,
     label_axes,
     legend_outside,
@@ -33,6 +36,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
+T = TypeVar("T")
+
+#: markers and dashes of methods; every other one is drawn hollow, too
+LOOKS = tuple(
+    Look(GREY, MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)])
+    for place in range(len(MARKERS) * len(DASHES))
+)
 XLABEL = "measured bit rate (kbit/s)"
 QUALITIES = {"psnr": ("psnr_db", "PSNR of luma (dB)"), "ssim": ("ssim", "SSIM of luma")}
 #: part of the axis's length left free beside the first and the last rate
@@ -43,31 +53,35 @@ def rate(rows: Sequence[Row], path: Path) -> list[str]:
     """Draw mIoU (%) against the measured rate (kbit/s, logarithmic), a line for each method and
     codec setting.
 
-    Colours are codecs, markers and dashes methods; a panel for each dataset and protocol.
-    Uncompressed video is a level line: its rate is that of pixels. The format follows the file's
-    ending, as in `vssbench.report.plots.pareto`. Returns the rows left out, in words. Raises
-    UsageError where none can be drawn or there are more lines than can be told apart.
+    Colours are codecs (of a single codec setting: methods), markers and dashes methods; a panel for
+    each dataset and protocol. Uncompressed video is a level line: its rate is that of pixels. The
+    format follows the file's ending, as in `vssbench.report.plots.pareto`. Returns the rows left
+    out, in words. Raises UsageError where none can be drawn or there are more lines than can be
+    told apart.
     """
     drawn, left_out = drawable(
         rows, {"miou": "accuracy", "bitrate_kbps": "measured rate"}, unless=uncompressed
     )
-    named = [row for part in groups(drawn) for row in told_apart(part).rows]
+    lettering = Lettering.of(drawn)
+    named = [row for part in groups(lettering.rows) for row in told_apart(part).rows]
     levels, coded = _parted(named)
     gop = len({row["gop"] for row in coded}) > 1
     colours = _assigned("codec settings", {curve(row, gop) for row in coded}, PALETTE, "-c")
-    marks = _assigned("methods", {row["display"] for row in named}, MARKERS, "-m")
-    styles = {
-        name: Look(GREY, mark, DASHES[place % len(DASHES)])
-        for place, (name, mark) in enumerate(marks.items())
-    }
+    styles = _assigned("methods", {row["display"] for row in named}, LOOKS, "-m")
+    if len(colours) == 1:  # colours are free for the methods
+        colours = dict.fromkeys(colours, GREY)
+        styles = {
+            name: replace(look, colour=PALETTE[place % len(PALETTE)])
+            for place, (name, look) in enumerate(styles.items())
+        }
     panels = _panels(named)
-    with sheet(Path(path), len(panels)) as (figure, all_axes):
+    with sheet(Path(path), len(panels), lettering.fonts) as (figure, all_axes):
         for axes, (heading, members) in zip(all_axes, panels, strict=True):
             for (setting, method), points in _lines(_parted(members)[1], gop).items():
                 _draw(
                     axes,
                     points,
-                    colours[setting],
+                    colours[setting] if len(colours) > 1 else styles[method].colour,
                     styles[method],
                     list(styles).index(method) % 2 == 1,
                 )
@@ -81,7 +95,10 @@ def rate(rows: Sequence[Row], path: Path) -> list[str]:
             _finish(axes, heading, members)
         label_axes(all_axes, "mIoU (%)", XLABEL)
         legend_outside(figure, _method_handles(styles), place="upper")
-        legend_outside(figure, _codec_handles(colours, bool(levels)), _heading(all_axes))
+        notes = [*version_remarks(named), *footnotes(named)]
+        legend_outside(
+            figure, _codec_handles(colours, bool(levels)), _heading(all_axes), notes=notes
+        )
         settle(figure)
     return left_out
 
@@ -99,6 +116,8 @@ def quality(rows: Sequence[Row], path: Path, measure: str = "psnr") -> list[str]
     known, left_out = drawable(
         rows, {field: ylabel.partition(" ")[0], "bitrate_kbps": "measured rate"}
     )
+    lettering = Lettering.of(known)
+    known = lettering.rows
     lossless = [row for row in known if uncompressed(row) or math.isinf(row[field])]
     left_out += list(
         dict.fromkeys(f"{row['codec']} on {row['dataset']} (nothing is lost)" for row in lossless)
@@ -109,7 +128,7 @@ def quality(rows: Sequence[Row], path: Path, measure: str = "psnr") -> list[str]
     gop = len({row["gop"] for row in drawn}) > 1
     colours = _assigned("codec settings", {curve(row, gop) for row in drawn}, PALETTE, "-c")
     panels = _panels(drawn)
-    with sheet(Path(path), len(panels)) as (figure, all_axes):
+    with sheet(Path(path), len(panels), lettering.fonts) as (figure, all_axes):
         for axes, (heading, members) in zip(all_axes, panels, strict=True):
             for place, (setting, colour) in enumerate(colours.items()):
                 points = sorted(
@@ -153,7 +172,7 @@ def _lines(rows: Sequence[Row], gop: bool) -> dict[tuple[str, str], list[tuple[f
     return {key: sorted(lines[key]) for key in sorted(lines)}
 
 
-def _assigned(what: str, names: set[str], signs: Sequence[str], option: str) -> dict[str, str]:
+def _assigned(what: str, names: set[str], signs: Sequence[T], option: str) -> dict[str, T]:
     if len(names) > len(signs):
         raise UsageError(
             f"{len(names)} {what} cannot be told apart in one figure: choose at most {len(signs)} "
@@ -174,11 +193,11 @@ def _draw(
 
 def _level(axes: Axes, value: float, look: Look, hollow: bool) -> None:
     """Draw a line from edge to edge, with the method's marker at its end."""
-    axes.axhline(value, color=GREY, linestyle=look.dash, linewidth=1.0, zorder=1)
+    axes.axhline(value, color=look.colour, linestyle=look.dash, linewidth=1.0, zorder=1)
     axes.plot(
-        [1.0], [value], transform=axes.get_yaxis_transform(), color=GREY, marker=look.marker,
+        [1.0], [value], transform=axes.get_yaxis_transform(), color=look.colour, marker=look.marker,
         linestyle="", clip_on=False,
-        markerfacecolor="white" if hollow else GREY, zorder=4, scalex=False,
+        markerfacecolor="white" if hollow else look.colour, zorder=4, scalex=False,
     )  # fmt: skip
 
 
@@ -202,9 +221,9 @@ def _method_handles(styles: dict[str, Look]) -> list[Line2D]:
 
     return [
         Line2D(
-            [], [], color=GREY, marker=look.marker, label=name,
+            [], [], color=look.colour, marker=look.marker, label=name,
             linestyle=look.dash,  # type: ignore[arg-type]
-            markerfacecolor="white" if place % 2 else GREY,
+            markerfacecolor="white" if place % 2 else look.colour,
         )
         for place, (name, look) in enumerate(styles.items())
     ]  # fmt: skip

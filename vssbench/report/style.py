@@ -11,9 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import east_asian_width
 
 from vssbench.core import files
 from vssbench.core.errors import UsageError
+from vssbench.core.progress import messages
+from vssbench.lettering import FAMILY, complaint, families, matplotlib_ready, spelt, style
+from vssbench.report.rows import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +46,8 @@ MAX_PANELS = ARRANGEMENTS[-1][0]
 #: panels beside each other from which on axes are named once a figure and titles are short
 NARROW_FROM = 3
 DPI = 200
+#: inches of a legend that a figure has room for; and letters that a legend's signs take
+LEGEND_HEIGHT, _LEGEND_SIGN = 0.9, 6
 
 #: file ending -> metadata without dates or versions, so that equal data gives equal files
 METADATA: dict[str, dict[str, Any]] = {
@@ -51,7 +57,7 @@ METADATA: dict[str, dict[str, Any]] = {
 }
 
 _SETTINGS: dict[Any, Any] = {
-    "font.family": "DejaVu Sans", "font.size": TEXT_SIZE, "axes.titlesize": TEXT_SIZE,
+    "font.family": [FAMILY], "font.size": TEXT_SIZE, "axes.titlesize": TEXT_SIZE,
     "axes.labelsize": TEXT_SIZE,
     "xtick.labelsize": LABEL_SIZE, "ytick.labelsize": LABEL_SIZE, "legend.fontsize": LABEL_SIZE,
     "pdf.fonttype": 42,
@@ -61,6 +67,9 @@ _SETTINGS: dict[Any, Any] = {
     "lines.markersize": 5.0, "legend.frameon": False, "figure.dpi": DPI, "savefig.dpi": DPI,
 }  # fmt: skip
 
+
+#: fields of a row that figures show
+_NAMES = ("display", "dataset", "dataset_title", "codec_name", "codec_title", "without", "split")
 
 #: numbers marked in a decade of a logarithmic axis, from few to many
 _SUBDIVISIONS = (
@@ -96,9 +105,35 @@ def looks(names: Sequence[str]) -> dict[str, Look]:
     }
 
 
+@dataclass(frozen=True)
+class Lettering:
+    """Fonts for the names of a figure's rows, and the rows with names that these can write."""
+
+    fonts: tuple[str, ...]
+    rows: list[Row]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Lettering:
+        """Find fonts for every name. Letters that no installed font has are written as their
+        numbers, and a line on stderr says so."""
+        fonts, lacking = families(str(row[name]) for row in rows for name in _NAMES if name in row)
+        if lacking:
+            messages().print(complaint(lacking), markup=False, highlight=False, soft_wrap=True)
+        written = [
+            row | {name: spelt(str(row[name]), lacking) for name in _NAMES if name in row}
+            for row in rows
+        ]
+        return cls(tuple(fonts), written if lacking else list(rows))
+
+
 @contextmanager
-def sheet(path: Path, panels: int) -> Iterator[tuple[Figure, list[Axes]]]:
+def sheet(
+    path: Path, panels: int, fonts: Sequence[str] = (FAMILY,)
+) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure of ``panels`` axes, some beside each other; written to ``path`` when the block ends.
+
+    ``fonts`` are asked for each letter in turn. Backend and style are this project's, whatever the
+    user's own figures have.
 
     Raises UsageError where the file's ending is none of .png, .pdf and .svg, or where there are too
     many panels.
@@ -113,7 +148,7 @@ def sheet(path: Path, panels: int) -> Iterator[tuple[Figure, list[Axes]]]:
             f"{panels} panels do not fit a figure: choose what makes at most {MAX_PANELS}, by -d, "
             "-c and -m"
         )
-    from matplotlib import rc_context
+    matplotlib_ready()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -121,7 +156,7 @@ def sheet(path: Path, panels: int) -> Iterator[tuple[Figure, list[Axes]]]:
         arrangement[1:] for arrangement in ARRANGEMENTS if panels <= arrangement[0]
     )
     down = -(-panels // across)
-    with rc_context(_SETTINGS):
+    with style({**_SETTINGS, "font.family": list(fonts)}):
         size = (SINGLE_WIDTH if across == 1 else DOUBLE_WIDTH, height * down + 0.4)
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
@@ -189,10 +224,21 @@ def _marks(low: float, high: float, subs: Sequence[float]) -> list[float]:
 
 
 def legend_outside(
-    figure: Figure, handles: Sequence[Any], heading: str = "", place: str = "lower"
+    figure: Figure,
+    handles: Sequence[Any],
+    heading: str = "",
+    place: str = "lower",
+    notes: Sequence[str] = (),
 ) -> None:
     """A legend below (``upper``: above) all panels, in as few lines as the figure's width allows,
-    about equally full."""
+    about equally full, below ``heading`` and ``notes``. Names wider than the figure are wrapped;
+    the figure grows by what a legend needs beyond :data:`LEGEND_HEIGHT`."""
+    letters = int(figure.get_figwidth() * 72 / (LETTER_WIDTH * LABEL_SIZE)) - _LEGEND_SIGN
+    for handle in handles:
+        handle.set_label(_wrapped(handle.get_label(), letters))
+    engine = figure.get_layout_engine()
+    figure.set_layout_engine("none")  # the panels have no room beside a legend not yet grown for
+    title = "\n".join(filter(None, [heading, *(_wrapped(note, letters) for note in notes)]))
     for lines in range(1, len(handles) + 1):
         columns = -(-len(handles) // lines)
         where: Any = f"outside {place} center"
@@ -201,13 +247,32 @@ def legend_outside(
             loc=where,
             ncols=columns,
             columnspacing=1.4,
-            title=heading or None,
+            title=title or None,
         )
-        legend.get_title().set_fontsize(TEXT_SIZE)
+        legend.get_title().set_fontsize(LABEL_SIZE if notes else TEXT_SIZE)
         figure.draw_without_rendering()
-        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
-            return
+        extent = legend.get_window_extent()
+        if columns == 1 or extent.width <= figure.bbox.width:
+            figure.set_figheight(figure.get_figheight() + _growth(figure, extent.height))
+            break
         legend.remove()
+    figure.set_layout_engine(engine)
+
+
+def _growth(figure: Figure, added: float) -> float:
+    """Return the inches by which a figure must grow for its latest legend, of that height in
+    pixels, beside those that it grew for before."""
+    heights = [legend.get_window_extent().height for legend in figure.legends]
+    whole, before = sum(heights) / figure.dpi, (sum(heights) - added) / figure.dpi
+    return max(0.0, whole - LEGEND_HEIGHT) - max(0.0, before - LEGEND_HEIGHT)
+
+
+def _wrapped(text: str, letters: int) -> str:
+    """Return a text in lines of at most so many letters, of those that are twice as wide half as
+    many."""
+    wide = sum(east_asian_width(letter) in "WF" for letter in text) / max(1, len(text))
+    room = max(8, int(letters / (1 + wide)))
+    return "\n".join(textwrap.wrap(text, room, break_on_hyphens=False) or [text])
 
 
 def wrapped_title(axes: Axes, lines: Sequence[str]) -> None:

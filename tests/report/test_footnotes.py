@@ -1,0 +1,85 @@
+"""Marks behind names and their footnotes in tables and figures; versions of the code in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from vssbench.core.errors import UsageError
+from vssbench.report import footnotes, plots, rates
+from vssbench.report.pivot import render_pivot
+from vssbench.report.rows import Row
+from vssbench.report.table import render
+
+MakeRow = Callable[..., Row]
+
+
+@pytest.fixture
+def three(make_row: MakeRow) -> list[Row]:
+    """A method that has seen what it is scored on, one of which that is not known, a sound one."""
+    return [
+        make_row("Seen", method="pspnet", seen="training", gmacs_gop=300.0),
+        make_row("Chosen", method="dff", seen="selection", gmacs_gop=200.0, miou=0.65),
+        make_row("Unknown", method="bisenet", seen="unknown", gmacs_gop=100.0, miou=0.6),
+        make_row("Sound", method="icnet", gmacs_gop=50.0, miou=0.5),
+    ]
+
+
+def test_every_table_marks_them(three: list[Row]) -> None:
+    for text in (render(three, "md"), render_pivot(three, "md")):
+        for words in (
+            "Seen †",
+            "Chosen †",
+            "Unknown ‡",
+            "† its weights were trained",
+            "‡ it is not",
+        ):
+            assert words in text, (words, text)
+        assert "Sound †" not in text
+        assert "Sound ‡" not in text
+    latex = render(three, "latex")
+    assert r"Seen \textdagger{}" in latex
+    assert "†" not in latex
+    assert render_pivot(three, "md", base="Seen").startswith("### CamVid")  # without its mark
+    assert "†" not in render(three[3:], "md")
+
+
+@pytest.mark.parametrize("draw", [plots.pareto, plots.distance, rates.rate])
+def test_every_figure_marks_them(
+    three: list[Row],
+    tmp_path: Path,
+    figures: list[Figure],
+    draw: Callable[[list[Row], Path], list[str]],
+) -> None:
+    draw(three, tmp_path / "a.png")
+    (figure,) = figures
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    for legend in figure.legends:
+        texts += [text.get_text() for text in legend.get_texts()]
+        texts += [legend.get_title().get_text()]
+    texts += [text.get_text() for text in figure.texts]
+    said = " ".join(texts).replace("\n", " ")
+    for words in ("Seen †", "Chosen †", "Unknown ‡", "Sound"):
+        assert words in said, said
+    for line in footnotes.footnotes(three):
+        assert line in said, said
+
+
+def test_versions_of_the_code_are_told_and_can_be_refused(make_row: MakeRow) -> None:
+    """By the digests of its parts: two plug-ins make two versions of one state of the code."""
+    first = make_row("A", version="0.1.0+a", sources={"vssbench": "1", "methods/a": "2"})
+    second = make_row("B", version="0.1.0+b", sources={"vssbench": "1", "methods/b": "3"})
+    assert footnotes.version_remarks([first, second]) == []
+    footnotes.check_one_version([first, second])
+    for other in (
+        {"sources": {"vssbench": "9", "methods/b": "3"}},
+        {"sources": {"vssbench": "1", "methods/a": "9"}},
+        {"sources": {}},
+    ):
+        rows = [first, {**second, **other}]
+        assert "Measured by 2 versions of the code" in render(rows, "md")
+        with pytest.raises(UsageError, match=r"--strict: .*0\.1\.0\+a, 0\.1\.0\+b"):
+            footnotes.check_one_version(rows)
