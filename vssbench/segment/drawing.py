@@ -14,6 +14,7 @@ from PIL import ImageDraw, ImageFont
 from vssbench.core.classes import known_colours
 from vssbench.core.dataset import Colour
 from vssbench.core.video import Image, LabelMap
+from vssbench.lettering import complaint, font_file, has_all, spelt
 
 Palette = npt.NDArray[np.uint8]
 
@@ -25,13 +26,15 @@ GROUND, LETTERS, SHARE, LEAST = (28, 28, 28), (235, 235, 235), 1 / 68, 10
 OUTLINE, WIDE = 0.65, 1000
 
 
-def palette_of(classes: Sequence[str]) -> Palette:
-    """Return the colours of the classes, uint8 (256, 3).
+def palette_of(classes: Sequence[str], own: Sequence[Colour] = ()) -> Palette:
+    """Return the colours of the classes, uint8 (256, 3): their ``own`` where they are known.
 
-    They are those of the datasets that name the classes, PASCAL VOC's colour map for others.
+    Else they are those of the datasets that name the classes, PASCAL VOC's colour map for others.
 
     A colour that is taken already is passed over; values that stand for no class are black.
     """
+    if own:
+        return np.pad(np.array(own, np.uint8), ((0, 256 - len(own)), (0, 0)))
     known = known_colours()
     colours = [known.get(name) for name in classes]
     spare = (colour for colour in map(_spread_bits, range(1, 256)) if colour not in colours)
@@ -117,11 +120,28 @@ def outline(labels: LabelMap, wide: bool = False) -> npt.NDArray[np.bool_]:
     return edge
 
 
+def legible(classes: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """Return the classes' names as the legend's font can write them, and what is to be said of
+    letters that it lacks: they are written as their numbers."""
+    if all(map(str.isascii, classes)):
+        return tuple(classes), ""
+    path = font_file(classes)
+    lacking = {letter for letter in "".join(classes) if not has_all(path, letter)}
+    return tuple(spelt(name, lacking) for name in classes), complaint(lacking) if lacking else ""
+
+
+def _font(classes: Sequence[str], size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return Pillow's own font, or one that has the letters of the names beyond ASCII."""
+    if all(map(str.isascii, classes)):
+        return ImageFont.load_default(size)
+    return ImageFont.truetype(font_file(classes), size)
+
+
 def legend(classes: Sequence[str], palette: Palette, width: int) -> Image:
     """A strip (h, width, 3): a patch of colour and the name of each class, in columns of equal
     width."""
     size = max(LEAST, round(width * SHARE))
-    font = ImageFont.load_default(size)
+    font = _font(classes, size)
     patch, gap = size, round(0.6 * size)
     longest = max(font.getlength(name) for name in classes)
     cell = int(patch + gap + longest + 2 * gap)

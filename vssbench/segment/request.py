@@ -13,7 +13,7 @@ from vssbench.core.machine import check_device
 from vssbench.core.parameters import check_choices
 from vssbench.core.variant import parse_variant
 from vssbench.data.videofile import open_videofile
-from vssbench.segment.drawing import Painter, palette_of
+from vssbench.segment.drawing import Painter, legible, palette_of
 from vssbench.segment.job import Job, Work
 from vssbench.segment.weights import weights_for
 from vssbench.sweep.defaults import DEFAULT_SCENES
@@ -62,6 +62,10 @@ def prepared(
     """
     check_device(wanted.device)
     variant, file = weights_for(method, weights, wanted.dataset, say)
+    names, remark = legible(file.classes) if wanted.legend else (file.classes, "")
+    if remark:
+        say(remark)
+    palette = palette_of(file.classes, file.palette)
     codec = wanted.reencode
     job = Job(
         source=open_videofile(video.expanduser()),
@@ -69,7 +73,7 @@ def prepared(
         weights=file,
         out=out.expanduser(),
         output=wanted.output,
-        painter=Painter(file.classes, palette_of(file.classes), wanted.alpha, wanted.legend),
+        painter=Painter(names, palette, wanted.alpha, wanted.legend),
         size=wanted.size,
         motion=wanted.motion,
         codec=None if codec is None else registry.create("codecs", parse_variant(codec)),

@@ -122,6 +122,10 @@ def _triple(least: float) -> Fits:
     )
 
 
+def _colour(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(each in range(256) for each in value)
+
+
 def _object(value: Any) -> bool:
     return isinstance(value, dict)
 
@@ -146,4 +150,5 @@ _TRAINING: dict[str, tuple[Fits, str]] = {
     "imported from": (_texts, "a list of texts"),
     "entries not used": (_list_of(lambda value: isinstance(value, list)), "a list of lists"),
     "options": (_object, "an object"),
+    "palette": (_list_of(_colour), "a list of colours, three whole numbers up to 255 each"),
 }
