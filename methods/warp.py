@@ -40,4 +40,5 @@ class Warp(KeyframeBaseline):
             .gather(1, (row * width + column).flatten(1))
             .view(count, height, width)
         )
-        return F.one_hot(labels, self.classes).permute(0, 3, 1, 2).float()
+        outputs = self.classes + (self.void is not None and self.keeps_void)
+        return F.one_hot(labels, outputs).permute(0, 3, 1, 2).float()

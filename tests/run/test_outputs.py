@@ -66,7 +66,8 @@ def methods(monkeypatch: pytest.MonkeyPatch) -> None:
     """The two networks as plug-ins."""
     own = {name: Plugin(name, "methods", __name__) for name in ("twelfth", "declared")}
     classes = {"twelfth": Twelfth, "declared": Declared}
-    find, load = registry.find, registry.load
+    find, load, plugins = registry.find, registry.load, registry.plugins
+    monkeypatch.setattr(registry, "plugins", lambda kind: {**plugins(kind), **own})
     monkeypatch.setattr(registry, "find", lambda kind, name: own.get(name) or find(kind, name))
     monkeypatch.setattr(registry, "load", lambda kind, name: classes.get(name) or load(kind, name))
 
@@ -92,6 +93,31 @@ def make(methods: None, tmp_path: Path) -> Make:
         return replace(experiment, **given)
 
     return made
+
+
+@pytest.mark.parametrize("rule", ["error", "masked"])
+@pytest.mark.parametrize("network", ["declared", "twelfth"])
+@pytest.mark.parametrize("method", ["copy", "warp"])
+def test_what_baselines_take_from_a_keyframe_follows_the_rule(
+    make: Make, method: str, network: str, rule: str
+) -> None:
+    """What stands still has the keyframe's labels at every later frame."""
+    own = CLASSES if network == "declared" else (*CLASSES, "Void")
+    outputs = make(f"{method}[network={network}]", own, void=rule).outputs
+    variant = parse_variant(f"{method}[network={network}]")
+    model = registry.create("methods", variant, classes=outputs.classes)
+    outputs.prepare(model)
+    image = torch.from_numpy(Patterns().scored_clips[0].image(0)).permute(2, 0, 1)[None] / 255
+    with torch.inference_mode():
+        logits, reference = model.begin(image)
+        key = outputs.predicted(logits[0])
+        later = outputs.predicted(
+            model.follow(image, torch.zeros(1, 2, *image.shape[-2:]), reference)[0]
+        )
+    assert torch.equal(later, key)
+    assert set(key.unique().tolist()) <= set(range(outputs.values))
+    assert (3 in key) == (rule == "error")
+    assert outputs.void == rule
 
 
 def by_hand(dataset: Patterns, rule: str) -> float:
@@ -177,7 +203,7 @@ def test_a_class_that_is_left_out_of_a_run(make: Make, tmp_path: Path) -> None:
         assert measure(experiment, store, "test").status == "done"
     everything, error, masked = (
         next(row for row in rows(store.runs()) if (row["without"], row["void"]) == key)
-        for key in (("", ""), ("blue", "error"), ("blue", "masked"))
+        for key in (("", ""), ("blue", ""), ("blue", "masked"))
     )
     assert error["per_class"]["blue"] is None
     assert error["classes"] == 2

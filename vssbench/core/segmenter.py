@@ -116,6 +116,8 @@ class VideoSegmenter(nn.Module, ABC):
     #: whether the output ``void`` is put behind the classes in place of being taken out: a run
     #: does, that counts it as an error where it is the largest
     keeps_void: bool = False
+    #: numbers of outputs that are made so small that they are never the largest
+    masked: tuple[int, ...] = ()
     #: what :meth:`initialise` did to the weights beside loading them, in words that the training
     #: prints
     remarks: tuple[str, ...] = ()
@@ -226,12 +228,16 @@ class VideoSegmenter(nn.Module, ABC):
         void = self.void
         if outputs == self.classes + 1 and void is not None and -outputs <= void < outputs:
             kept = [n for n in range(outputs) if n != void % outputs]
-            return logits[:, [*kept, void % outputs] if self.keeps_void else kept]
-        if outputs != self.classes:
+            logits = logits[:, [*kept, void % outputs] if self.keeps_void else kept]
+        elif outputs != self.classes:
             raise DataError(
                 f"{self.display} gives {outputs} outputs for {self.classes} classes: expected one "
                 "a class, or one more that the method's class declares (void = its number)"
             )
+        if self.masked:
+            masked = torch.tensor(self.masked, device=logits.device)
+            # finite, so that resizing keeps it, and whatever is checked of logits holds
+            logits = logits.index_fill(1, masked, torch.finfo(logits.dtype).min / 2)
         return logits
 
     def phases(self) -> Sequence[Phase]:

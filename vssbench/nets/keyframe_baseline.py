@@ -53,6 +53,7 @@ class KeyframeBaseline(VideoSegmenter):
             self.__dict__[shared] = per_frame.__dict__[shared]
         self.scale = float(getattr(per_frame, "scale", 1.0))
         self.fast_forms = per_frame.fast_forms
+        self.void = None if per_frame.void is None else -1
 
     @classmethod
     def lender(cls, variant: Variant) -> Variant:
@@ -115,7 +116,9 @@ class KeyframeBaseline(VideoSegmenter):
         return super().train(mode)
 
     def keyframe(self, image: Tensor) -> tuple[Tensor, Any]:
-        return self._network.begin(image)
+        network = self._network
+        network.keeps_void, network.masked = self.keeps_void, self.masked
+        return network.begin(image)
 
     def phases(self) -> Sequence[Phase]:
         return self._network.phases()

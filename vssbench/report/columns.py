@@ -84,8 +84,8 @@ TERMINAL = (
 
 #: what tells rows of the same name apart, in the order in which it is tried
 _DISTINCTIONS = (
-    ("method", "{}"), ("precision", "{}"), ("weights", "{}"), ("seed", "seed {}"), ("device", "{}"),
-    ("machine", "{}"), ("version", "version {}"), ("created", "{}"), ("run_id", "run {}"),
+    ("method", "{}"), ("void", "Void {}"), ("precision", "{}"), ("weights", "{}"),
+    ("seed", "seed {}"), ("device", "{}"), ("machine", "{}"), ("version", "version {}"), ("created", "{}"), ("run_id", "run {}"),
 )  # fmt: skip
 
 
@@ -212,9 +212,9 @@ def _distinct_name(row: Row, rows: Sequence[Row]) -> str:
     namesakes = [other for other in rows if other["display"] == row["display"]]
     notes: list[str] = []
     for field, note in _DISTINCTIONS:
-        same = [other for other in namesakes if other[field] == row[field]]
+        same = [other for other in namesakes if other.get(field) == row.get(field)]
         if len(same) < len(namesakes):
-            notes.append(note.format(row[field]))
+            notes.append(note.format(row.get(field) or "none"))
             namesakes = same
     return f"{row['display']} ({', '.join(notes)})" if notes else row["display"]
 

@@ -39,11 +39,11 @@ FOOTNOTES = (
     ),
     Footnote(
         "\u00a7", _is("void", "error"),
-        "where its output of no scored class (Void) is the largest, the pixel is an error",
+        "where its output of no scored class, as Void, is the largest, the pixel is an error",
     ),
     Footnote(
         "\u00b6", _is("void", "masked"),
-        "its output of no scored class (Void) is masked, so that the largest of the others counts",
+        "its output of no scored class, as Void, is masked: the largest of the others counts",
     ),
 )  # fmt: skip
 _MARKS = "".join(note.mark for note in FOOTNOTES)

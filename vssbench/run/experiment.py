@@ -304,7 +304,7 @@ def _run(
     outputs = experiment.outputs
     model: VideoSegmenter = registry.create("methods", experiment.method, classes=outputs.classes)
     load_into(model, experiment.method, experiment.expected, experiment.weights)
-    model.keeps_void = outputs.keeps_void
+    outputs.prepare(model)
     prepare(model.to(experiment.device))
     clips = experiment.dataset.scored_clips
     recorder = Recorder(outputs.values, _group_numbers(clips))

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vssbench.core.classes import beyond, numbers_of
 from vssbench.core.errors import UsageError
+from vssbench.core.segmenter import VideoSegmenter
 
 Void = Literal["error", "masked"]
 VOID: Void = "error"
@@ -40,16 +41,12 @@ class Outputs:
     masked: tuple[int, ...] = ()
     void: Void | Literal[""] = ""
 
-    @property
-    def keeps_void(self) -> bool:
-        """Whether a method that declares an output of no class must not take it out."""
-        return self.values > self.classes
+    def prepare(self, model: VideoSegmenter) -> None:
+        """Let a method give its logits by the rule, and those that its later frames are made of."""
+        model.keeps_void, model.masked = self.values > self.classes, self.masked
 
     def predicted(self, logits: Tensor) -> Tensor:
         """Return the value of each pixel, int64 (H, W), of logits (outputs, H, W)."""
-        if self.masked:
-            masked = torch.tensor(self.masked, device=logits.device)
-            logits = logits.index_fill(0, masked, float("-inf"))
         largest = logits.argmax(0)
         if not self.places:
             return largest
@@ -75,7 +72,8 @@ def outputs_of(
     masked = void == "masked"
     if not extra:
         more = int(declared and not masked)
-        rule: Void | Literal[""] = void if declared or unscored else ""
+        # a class that is left out is an error where it is predicted, as when a table leaves it out
+        rule: Void | Literal[""] = void if declared or (unscored and masked) else ""
         return Outputs(count, count + more, (), tuple(unscored) if masked else (), rule)
     kept = [number for number in range(len(own)) if number not in extra]
     places = [kept.index(number) if number in kept else count for number in range(len(own))]
