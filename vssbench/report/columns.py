@@ -85,7 +85,8 @@ TERMINAL = (
 #: what tells rows of the same name apart, in the order in which it is tried
 _DISTINCTIONS = (
     ("method", "{}"), ("void", "Void {}"), ("precision", "{}"), ("weights", "{}"),
-    ("seed", "seed {}"), ("device", "{}"), ("machine", "{}"), ("version", "version {}"), ("created", "{}"), ("run_id", "run {}"),
+    ("seed", "seed {}"), ("device", "{}"), ("machine", "{}"), ("version", "version {}"),
+    ("created", "{}"), ("run_id", "run {}"),
 )  # fmt: skip
 
 
