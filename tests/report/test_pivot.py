@@ -213,7 +213,7 @@ def test_the_terminal_table_fits_100_columns_and_loses_no_number(sweep: Sweep) -
 
 
 def test_what_cannot_be_rendered_is_refused_in_words(make_row: MakeRow) -> None:
-    with pytest.raises(UsageError, match="'xml': expected md, csv, latex, json"):
+    with pytest.raises(UsageError, match="'xml': expected md, csv, latex, html, json"):
         render_pivot([make_row()], "xml")
     with pytest.raises(UsageError, match="no results to show"):
         render_pivot([], "md")

@@ -268,7 +268,7 @@ def test_letters_go_on_after_z() -> None:
 
 
 def test_what_cannot_be_rendered_is_refused_in_words(make_row: MakeRow) -> None:
-    with pytest.raises(UsageError, match="'xml': expected md, csv, latex, json"):
+    with pytest.raises(UsageError, match="'xml': expected md, csv, latex, html, json"):
         render([make_row()], "xml")
     for format in FORMATS:
         with pytest.raises(UsageError, match="no results to show"):

@@ -3,6 +3,7 @@ it."""
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,20 @@ def latex_grid(grid: Grid, title: str) -> str:
         column_format="l" * grid.left + "r" * (len(grid.headings) - grid.left),
         multicolumn_format="l",
     ).rstrip("\n")
+
+
+def html_list(remarks: Sequence[str]) -> str:
+    """The remarks as an HTML list; nothing of none."""
+    items = "\n".join(f"<li>{html.escape(remark)}</li>" for remark in remarks)
+    return f"<ul>\n{items}\n</ul>" if remarks else ""
+
+
+def html_grid(grid: Grid, title: str) -> str:
+    """An HTML table with its title as the caption, to be put into a page."""
+    table = _frame(grid, html.escape, "<strong>{}</strong>")
+    text = table.to_html(index=False, escape=False, border=0)
+    head, _, rest = text.partition("\n")
+    return f"{head}\n<caption>{html.escape(title)}</caption>\n{rest}"
 
 
 def _frame(grid: Grid, escape: Callable[[str], str], bold: str) -> pd.DataFrame:

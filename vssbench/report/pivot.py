@@ -24,6 +24,8 @@ from vssbench.report.markup import (
     DASH,
     Cell,
     Grid,
+    html_grid,
+    html_list,
     latex_grid,
     latex_list,
     markdown,
@@ -230,6 +232,8 @@ def render_pivot(rows: Sequence[Row], format: str, base: str | None = None) -> s
         grid = table.grid(table.methods)
         if format == "latex":
             blocks += [latex_grid(grid, table.heading), latex_list(table.remarks())]
+        elif format == "html":
+            blocks += [html_grid(grid, table.heading), html_list(table.remarks())]
         else:
             blocks += [
                 f"### {markdown(table.heading)}",

@@ -1,5 +1,5 @@
-"""Tables of results, a line a method: Markdown, CSV, LaTeX and JSON as text, and a compact one for
-the terminal."""
+"""Tables of results, a line a method: Markdown, CSV, LaTeX, HTML and JSON as text, and a compact
+one for the terminal."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from vssbench.report.columns import FULL, PRINTED, TERMINAL, Group, groups, told
 from vssbench.report.frames import RUN_FIELDS, parquet, typed
 from vssbench.report.markup import (
     NAME_WIDTH,
+    html_grid,
+    html_list,
     latex_grid,
     latex_list,
     markdown,
@@ -32,13 +34,13 @@ LATEX_NEEDS = "% needs \\usepackage{booktabs}"
 
 
 def render(rows: Sequence[Row], format: str, per_class: bool = False) -> str:
-    """The rows as text in ``md``, ``csv``, ``latex`` (booktabs) or ``json``; ``per_class`` adds
-    each class's IoU.
+    """The rows as text in ``md``, ``csv``, ``latex`` (booktabs), ``html`` or ``json``;
+    ``per_class`` adds each class's IoU.
 
     Rows are grouped by dataset, frame size, codec, GOP and protocol, best mIoU first, whatever
-    order they come in; names that occur twice in a group are told apart by what differs. Markdown
-    and LaTeX print percentages; CSV and JSON hold every field as it is in the row (fractions), and
-    JSON always has ``per_class``; an infinite PSNR is null in JSON.
+    order they come in; names that occur twice in a group are told apart by what differs. Markdown,
+    LaTeX and HTML print percentages; CSV and JSON hold every field as it is in the row (fractions),
+    and JSON always has ``per_class``; an infinite PSNR is null in JSON.
     """
     check_format(format)
     require(rows)
@@ -131,6 +133,17 @@ def _latex(parts: Sequence[Group], per_class: bool) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def _html(parts: Sequence[Group], per_class: bool) -> str:
+    blocks = []
+    for group in map(told_apart, parts):
+        blocks += [html_grid(group.grid(group.columns(FULL)), group.title)]
+        if per_class and group.classes:
+            title = f"{group.title}: IoU of each class"
+            blocks += [html_grid(group.grid(group.class_columns()), title)]
+        blocks += [html_list(group.remarks())]
+    return "\n".join(filter(None, blocks)) + "\n"
+
+
 def terminal(rows: Sequence[Row]) -> Table:
     """A compact table for a terminal of 100 columns: a part for each dataset, codec and protocol,
     best mIoU bold."""
@@ -155,5 +168,6 @@ FORMATS: dict[str, Callable[[Sequence[Group], bool], str]] = {
     "md": _markdown,
     "csv": _csv,
     "latex": _latex,
+    "html": _html,
     "json": _json,
 }
