@@ -6,6 +6,7 @@
 #: folders and files whose tests run real encoders and decoders
 CODEC = (
     "cli/test_codec.py",
+    "cli/test_reproduce.py",
     "cli/test_segment.py",
     "codec/formats",
     "codec/test_accumulate.py",
@@ -43,6 +44,7 @@ SLOW: dict[str, tuple[str, ...]] = {
         "test_force_replaces_a_file",
     ),
     "cli/test_data.py": ("test_verify_of_sound_data_exits_0",),
+    "cli/test_reproduce.py": (),
     "core/test_allocator.py": (),
     "core/test_division.py": ("test_camvids_held_out_stills",),
     "core/test_files.py": (
@@ -96,6 +98,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "native/test_native.py": ("test_is_built_once_by_many_at_a_time_and_leaves_one_file",),
     "nets/test_bisenet.py": ("test_cost_is_the_originals",),
     "nets/test_xception39.py": ("test_cost_is_the_papers",),
+    "report/test_paper_tables.py": ("test_the_frame_has_the_declared_columns_and_dtypes",),
     "report/test_placement.py": ("test_eight_close_points",),
     "report/test_plots.py": (),
     "report/test_rates.py": (),

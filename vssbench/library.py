@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vssbench.segment.job import Summary
     from vssbench.segment.motion import FrameMotion
 
-__all__ = ["cost", "motion", "results", "run", "segment"]
+__all__ = ["cost", "motion", "published", "results", "run", "segment"]
 
 #: one text, or several
 Texts = str | Sequence[str]
@@ -136,6 +136,17 @@ def results(
     from vssbench.report import frames
 
     return frames.results(path, by, without)
+
+
+def published(paper: str | None = None) -> pd.DataFrame:
+    """Return the numbers that papers and official code print, one row each (docs/published.md).
+
+    ``paper`` takes those of one alone. Raises UsageError for an unknown paper, DataError where the
+    numbers are not there: they come with a checkout.
+    """
+    from vssbench.report.paper import numbers
+
+    return numbers.published(paper)
 
 
 def segment(

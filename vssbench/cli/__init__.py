@@ -16,6 +16,7 @@ from vssbench.cli.info import info
 from vssbench.cli.latency import latency
 from vssbench.cli.list import list_plugins
 from vssbench.cli.plot import plot
+from vssbench.cli.reproduce import reproduce
 from vssbench.cli.run import run
 from vssbench.cli.scores import scores
 from vssbench.cli.segment import segment
@@ -63,6 +64,7 @@ for _command in (
     weights,
     codec,
     table,
+    reproduce,
     scores,
     compare,
     plot,

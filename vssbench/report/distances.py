@@ -67,10 +67,10 @@ def terminal_distances(rows: Sequence[Row]) -> Table:
 
 def _parts(rows: Sequence[Row]) -> list[Group]:
     require(rows)
-    found = [told_apart(group) for group in groups(rows)]
-    if not any(_distances(part) for part in found):
+    parts = [told_apart(group) for group in groups(rows)]
+    if not any(_distances(part) for part in parts):
         raise UsageError("no measured run has a mIoU by distance: leave --by distance out")
-    return found
+    return parts
 
 
 def _title(part: Group) -> str:

@@ -1,0 +1,386 @@
+"""A paper's table: published numbers and ours side by side, what differs and what is missing said,
+sound markup in every format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from vssbench.cli.run import print_table
+from vssbench.core.errors import UsageError
+from vssbench.report.markup import latex
+from vssbench.report.paper import ours
+from vssbench.report.paper.cells import FIELDS, cells
+from vssbench.report.paper.layout import Layout, find, layouts
+from vssbench.report.paper.ours import Ours, Store
+from vssbench.report.paper.render import parquet_of, render
+from vssbench.report.paper.sheet import (
+    Body,
+    Entry,
+    Head,
+    Notes,
+    Sheet,
+    html_sheet,
+    latex_sheet,
+    markdown_sheet,
+    sheet,
+    terminal_sheet,
+)
+from vssbench.report.rows import Row
+
+MakeRow = Callable[..., Row]
+LAYOUTS = list(layouts().values())
+#: conditions of AR-Seg's Table 1 on CamVid, as a row of ours has them
+EXACT = {
+    "dataset": "camvid[split=test,classes=12,sequence=on]", "split": "test", "classes": 12,
+    "codec": "hevc[paper=arseg-camvid,fill=zero,whole_pixels=true,cell=4]",
+    "protocol": "every-distance", "gop": 12, "height": 720, "width": 960,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Costs that need no network: those that are published, a little more."""
+    monkeypatch.setattr(
+        ours, "counted", lambda number: Ours(number["value"] + 0.5, same=True, counted=1.0)
+    )
+
+
+def cell(frame: pd.DataFrame, line: str, column: str, group: str = "CamVid") -> pd.Series:
+    its = frame[(frame["line"] == line) & (frame["column"] == column) & (frame["group"] == group)]
+    assert len(its) == 1
+    return its.iloc[0]
+
+
+def table1(*rows: Row, exact: bool = False) -> pd.DataFrame:
+    return cells(find("arseg-1"), Store(rows, exact=exact))
+
+
+def test_a_run_under_the_paper_s_conditions_has_a_difference(make_row: MakeRow) -> None:
+    row = make_row(method="arseg[scale=0.7]", miou=0.70, **EXACT)
+    frame = table1(row)
+    its = cell(frame, "AR0.7-PSP18", "mIoU %")
+    assert (its["published"], its["ours"], its["same"]) == (71.23, 70.0, True)
+    assert its["difference"] == pytest.approx(-1.23)
+    assert its["reason"] == ""
+    assert its["run_id"] == row["run_id"]
+    other = cell(frame, "AR0.6-PSP18", "mIoU %")
+    assert pd.isna(other["ours"])
+    assert other["reason"] == "no run of this method on CamVid under HEVC@3Mbps is in the store"
+
+
+def test_parameters_may_be_typed_in_any_way_and_the_paper_s_warp_is_its_own(
+    make_row: MakeRow,
+) -> None:
+    typed = "arseg[warp=paper,backbone=psp18,scale=0.5]"
+    assert cell(table1(make_row(method=typed, **EXACT)), "AR0.5-PSP18", "mIoU %")["same"]
+    moved = table1(make_row(method="arseg[warp=off]", **EXACT))
+    assert moved.loc[moved["metric"] == "miou", "ours"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"method": "arseg[width=0.5]"}, "width=0.5"),
+        ({"split": "val"}, "split val, not test"),
+        ({"classes": 11}, "11 classes, not 12"),
+        ({"height": 360, "width": 480}, "360x480, not 720x960"),
+        ({"codec": "h264[bitrate=1M]"}, "h264[bitrate=1M], not HEVC@3Mbps"),
+        ({"protocol": "dense"}, "protocol dense, not every-distance"),
+    ],
+)
+def test_what_differs_is_said_and_takes_the_difference_away(
+    given: dict[str, object], reason: str, make_row: MakeRow
+) -> None:
+    row = make_row(**{"method": "arseg", "miou": 0.6} | EXACT | given)
+    its = cell(table1(row), "AR0.5-PSP18", "mIoU %")
+    assert (its["ours"], its["reason"], its["same"]) == (60.0, reason, False)
+    assert pd.isna(its["difference"])
+    assert pd.isna(cell(table1(row, exact=True), "AR0.5-PSP18", "mIoU %")["ours"])
+
+
+@pytest.mark.parametrize("given", [{"gop": 15}, {"dataset": "cityscapes"}, {"method": "pspnet"}])
+def test_another_gop_dataset_or_method_does_not_stand_there(
+    given: dict[str, object], make_row: MakeRow
+) -> None:
+    row = make_row(**{"method": "arseg"} | EXACT | given)
+    assert pd.isna(cell(table1(row), "AR0.5-PSP18", "mIoU %")["ours"])
+
+
+def test_the_run_that_differs_least_is_taken_then_the_newest(make_row: MakeRow) -> None:
+    far = make_row("far", method="arseg", miou=0.5, **EXACT | {"split": "val", "classes": 11})
+    near = make_row("near", method="arseg", miou=0.6, **EXACT | {"split": "val"})
+    new = make_row(
+        "new", method="arseg", miou=0.7, created="2027-01-01", **EXACT | {"split": "val"}
+    )
+    for rows in ((far, near, new), (new, near, far)):
+        assert cell(table1(*rows), "AR0.5-PSP18", "mIoU %")["run_id"] == "id-new"
+    assert cell(table1(far, near), "AR0.5-PSP18", "mIoU %")["run_id"] == "id-near"
+
+
+def test_a_table_of_codecs_takes_no_run_of_another_codec(make_row: MakeRow) -> None:
+    row = make_row(method="pspnet", **EXACT)
+    frame = cells(find("arseg-4"), Store([row]))
+    its = frame[frame["column"] == "PSPNet18 1.0x"].set_index("line")["ours"]
+    assert its.notna().to_dict() == {
+        "HEVC@3Mbps": True, "HEVC@1Mbps": False, "x265-medium@3Mbps": False,
+        "x265-ultrafast@3Mbps": False,
+    }  # fmt: skip
+
+
+def test_distances_classes_and_times_come_from_the_run(make_row: MakeRow) -> None:
+    curve = [0.7, 0.71, None, 0.73]
+    row = make_row(method="arseg", miou_by_distance=curve, **EXACT)
+    frame = cells(find("arseg-fig4b"), Store([row])).set_index(["line", "column"])
+    assert frame.loc[("AR0.5-PSP18", "d=1"), "ours"] == pytest.approx(71.0)
+    assert frame.loc["AR0.5-PSP18"]["ours"].notna().sum() == 3
+
+    timed = cells(find("arseg-5"), Store([make_row(method="arseg", **EXACT)]))
+    its = timed[(timed["line"] == "AR0.5-PSP18") & (timed["group"] == "CamVid")]
+    mean = (812.3 + 11 * 301.9) / 12
+    assert its["ours"].tolist() == pytest.approx([mean, 1000 / mean])
+    assert its["reason"].iloc[0].startswith("timed on Xeon, 2 threads, not RTX 3090")
+
+    classes = {"Pavement": 0.8, "SignSymbol": 0.4, "Building": 0.9}
+    data = {"dataset": "camvid[split=test]", "codec": "raw", "split": "test", "classes": 11}
+    row = make_row(method="bisenet[form=torchseg]", per_class=classes, **EXACT | data)
+    frame = cells(find("bisenet-8"), Store([row]))
+    shown = frame[frame["ours"].notna() & (frame["metric"] == "iou")]
+    assert shown.set_index("column")["ours"].to_dict() == pytest.approx(
+        {"Building": 90.0, "Sign": 40.0, "Sidewalk": 80.0}
+    )
+
+
+def test_the_best_and_the_second_of_a_column() -> None:
+    frame = table1()
+    camvid = frame[frame["group"] == "CamVid"]
+    best = camvid[camvid["rank_published"] == 1].set_index("column")["line"].to_dict()
+    second = camvid[camvid["rank_published"] == 2].set_index("column")["line"].to_dict()
+    assert best == {"mIoU %": "AR0.7-Bise18", "GFLOPs": "AR0.5-Bise18"}
+    assert second == {"mIoU %": "AR0.6-Bise18", "GFLOPs": "AR0.6-Bise18"}
+    counted = camvid[camvid["metric"] == "gmacs"]
+    assert counted["rank_ours"].equals(counted["rank_published"].rename("rank_ours"))
+
+
+def test_a_misprint_is_never_the_best() -> None:
+    frame = cells(find("arseg-2"), Store())
+    its = frame[(frame["group"] == "CamVid") & (frame["metric"] == "gmacs")].set_index("line")
+    assert its.loc["AR0.6-PSP18", "status"] == "misprint"
+    assert pd.isna(its.loc["AR0.6-PSP18", "rank_published"])
+    assert its.loc["BlockCopy", "rank_published"] == 2
+
+
+def test_ours_are_ranked_among_numbers_of_the_same_conditions(make_row: MakeRow) -> None:
+    exact = make_row("a", method="arseg", miou=0.5, **EXACT)
+    other = make_row("b", method="pspnet", miou=0.9, **EXACT | {"split": "val"})
+    alike = make_row("c", method="bisenet", miou=0.4, **EXACT)
+    frame = table1(exact, other, alike)
+    its = frame[(frame["group"] == "CamVid") & (frame["metric"] == "miou")].set_index("line")
+    ranks = its["rank_ours"]
+    assert (ranks["AR0.5-PSP18"], ranks["BiseNet18"]) == (1, 2)
+    assert pd.isna(ranks["PSPNet18"])
+
+
+def test_a_line_is_ranked_where_columns_are_methods() -> None:
+    frame = cells(find("icnet-2"), Store())
+    time = frame[frame["line"] == "Time (ms)"].set_index("group")
+    assert frame.loc[
+        (frame["line"] == "Time (ms)") & (frame["rank_published"] == 1), "column"
+    ].tolist() == ["sub4"]
+    assert len(time) == 4
+
+
+def test_the_frame_has_the_declared_columns_and_dtypes() -> None:
+    for layout in LAYOUTS:
+        frame = cells(layout, Store())
+        assert [(name, str(dtype)) for name, dtype in frame.dtypes.items()] == [
+            (field.name, field.dtype) for field in FIELDS
+        ]
+        assert len(frame) == len(layout.lines) * len(layout.columns)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_empty_cells_have_a_reason(layout: Layout) -> None:
+    frame = cells(layout, Store())
+    asked = frame[(frame["metric"] != "") & frame["same"].notna()]
+    assert (asked["reason"] != "")[asked["ours"].isna()].all()
+    shown = sheet(layout, frame)
+    dashes = [entry for line in shown.lines for entry in line.entries if entry.text == "-"]
+    assert len(dashes) == asked["ours"].isna().sum()
+    assert all(entry.marks for entry in dashes)
+    letters = {mark for mark, _ in shown.notes}
+    used = {mark for line in shown.lines for e in line.entries for mark in e.marks.split(",")}
+    assert used - {""} == letters
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_latex_is_balanced_and_every_line_has_every_column(layout: Layout) -> None:
+    text = render(layout, cells(layout, Store()), "latex")
+    assert text.startswith(r"% needs \usepackage{booktabs}")
+    assert re.findall(r"\\(begin|end)\{(\w+)\}", text) == [("begin", "tabular"), ("end", "tabular")]
+    assert all(text.count(rule) == 1 for rule in (r"\toprule", r"\bottomrule"))
+    columns = len(re.search(r"\\begin\{tabular\}\{(\w+)\}", text)[1])  # type: ignore[index]
+    body = text.partition(r"\toprule")[2].partition(r"\bottomrule")[0]
+    lines = [line for line in body.splitlines() if line.endswith(r"\\")]
+    assert {spanned(line) for line in lines} == {columns}
+    assert len(lines) >= len(layout.lines) + 1
+    for first, last in re.findall(r"\\cmidrule\(lr\)\{(\d+)-(\d+)\}", body):
+        assert 2 <= int(first) <= int(last) <= columns
+    assert depth(text) == 0
+    assert unescaped(text) == []
+    assert text.isascii()
+
+
+def spanned(line: str) -> int:
+    """The columns that a line of a tabular fills."""
+    parts = re.split(r"(?<!\\)&", line.removesuffix(r"\\"))
+    spans = [re.match(r"\s*\\multicolumn\{(\d+)\}", part) for part in parts]
+    return sum(int(span[1]) if span else 1 for span in spans)
+
+
+def depth(text: str) -> int:
+    """The braces that are left open at the end; a negative number where one is closed too soon."""
+    open_ones = 0
+    for mark in re.findall(r"(?<!\\)[{}]", text):
+        open_ones += 1 if mark == "{" else -1
+        if open_ones < 0:
+            return open_ones
+    return open_ones
+
+
+def unescaped(text: str) -> list[str]:
+    """Marks that LaTeX would read as its own, outside of what the table is made of."""
+    plain = re.sub(r"^%.*$|\$-\$|(?<!\\)&|\\cmidrule\(lr\)", "", text, flags=re.MULTILINE)
+    return re.findall(r"(?<!\\)[%$#_~^<>|]", plain)
+
+
+def test_the_checks_of_latex_see_what_is_wrong() -> None:
+    assert unescaped("50 % of a_b") == ["%", "_"]
+    assert depth("{a}}") == -1
+    assert depth("{a") == 1
+    assert spanned(r"a & \multicolumn{3}{c}{b} \\") == 4
+
+
+NASTY = "a_b & <i>50 %</i> | $x^2$ #1 {~} \\"
+
+
+def nasty() -> Sheet:
+    """A sheet whose every text is markup in one format or another."""
+    heads = (Head(NASTY, NASTY, "published"), Head(NASTY, NASTY, "ours"))
+    entries = (Entry(NASTY, bold=True), Entry(NASTY, underline=True, marks="a"))
+    return Sheet(NASTY, NASTY, heads, (Body(NASTY, NASTY, entries),), (("a", NASTY),), (NASTY,))
+
+
+def test_texts_are_escaped_in_every_format() -> None:
+    text = latex_sheet(nasty())
+    assert unescaped(text) == []
+    assert depth(re.sub(r"\\[{}]", "", text)) == 0
+    assert text.count(latex(NASTY)) == 10
+    page = html_sheet(nasty())
+    assert "<i>" not in page
+    assert page.count("&lt;i&gt;50 %&lt;/i&gt;") == 10
+    assert Tags.of(page) == []
+    lines = [line for line in markdown_sheet(nasty()).splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {4}
+    assert all("<i>" not in line.replace("\\<i\\>", "") for line in lines)
+
+
+class Tags(HTMLParser):
+    """Follows the tags of a page; ``wrong`` are those that do not fit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.wrong: list[str] = []
+
+    @classmethod
+    def of(cls, page: str) -> list[str]:
+        """Return the tags that do not fit, and those left open."""
+        parser = cls()
+        parser.feed(page)
+        return [*parser.wrong, *parser.open]
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_html_and_markdown_are_sound(layout: Layout) -> None:
+    frame = cells(layout, Store())
+    page = render(layout, frame, "html")
+    assert Tags.of(page) == []
+    body = page.partition("<tbody>")[2].partition("</tbody>")[0].splitlines()
+    assert len({line.count("<td>") for line in body if "<td>" in line}) == 1
+    text = render(layout, frame, "md")
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
+    assert "published" in lines[0]
+
+
+def test_machine_readable_forms_hold_every_cell() -> None:
+    layout = find("arseg-1")
+    frame = cells(layout, Store())
+    records = json.loads(render(layout, frame, "json"))
+    assert [record["published"] for record in records] == frame["published"].tolist()
+    assert records[0]["ours"] is None
+    lines = list(csv.DictReader(io.StringIO(render(layout, frame, "csv"))))
+    assert [line["printed"] for line in lines] == frame["printed"].tolist()
+    pytest.importorskip("pyarrow")
+    back = pd.read_parquet(io.BytesIO(parquet_of(frame)))
+    assert back["published"].tolist() == frame["published"].tolist()
+    with pytest.raises(UsageError, match="'xml': expected md, csv"):
+        render(layout, frame, "xml")
+
+
+def test_numbers_have_the_digits_that_are_printed_and_intervals_where_drawn(
+    make_row: MakeRow,
+) -> None:
+    frame = table1(make_row(method="arseg", miou=0.70482, **EXACT))
+    place = frame.index[frame["same"].fillna(False) & (frame["metric"] == "miou")][0]
+    frame.loc[place, ["low", "high"]] = [69.123, 71.987]
+    text = markdown_sheet(sheet(find("arseg-1"), frame))
+    assert "70.48 [69.12, 71.99]" in text.replace("\\", "")
+    assert "| 0.00 |" in text or "| +0.00 |" in text
+    assert "-0.00" not in text
+
+
+def test_what_holds_for_every_published_number_is_said_once() -> None:
+    shown = sheet(find("bisenet-8"), cells(find("bisenet-8"), Store()))
+    assert "Trained on train and val." in shown.remarks
+    assert not any("Trained" in note for _, note in shown.notes)
+
+
+def test_letters_go_on_after_z() -> None:
+    notes = Notes(["left out"])
+    marks = [notes.mark(f"note {number}") for number in range(28)]
+    assert (marks[0], marks[25], marks[26], marks[27]) == ("a", "z", "aa", "ab")
+    assert notes.mark("note 0", "", "left out", "note 1") == "a,b"
+    assert len(notes.all()) == 28
+
+
+def test_the_terminal_shows_every_published_number(capsys: pytest.CaptureFixture[str]) -> None:
+    layout = find("arseg-1")
+    frame = cells(layout, Store())
+    print_table(terminal_sheet(sheet(layout, frame)))
+    shown = capsys.readouterr().out
+    assert all(printed in shown for printed in frame["printed"])
+
+
+def test_the_authors_own_files_are_the_paper_s_conditions_too(make_row: MakeRow) -> None:
+    given = {"dataset": "arsegdata", "codec": "raw[motion=given]", "protocol": "dense"}
+    row = make_row(method="arseg[warp=paper]", miou=0.7048, **EXACT | given)
+    its = cell(table1(row, exact=True), "AR0.5-PSP18", "mIoU %")
+    assert (its["same"], its["difference"]) == (True, pytest.approx(0.0))
+    coded = make_row(method="arseg[warp=paper]", **EXACT | given | {"codec": "h264[bitrate=1M]"})
+    assert not cell(table1(coded), "AR0.5-PSP18", "mIoU %")["same"]
