@@ -6,7 +6,6 @@ Times are ratios of forms timed in turns.
 from __future__ import annotations
 
 import hashlib
-import json
 import statistics
 import tempfile
 import time
@@ -17,10 +16,10 @@ from typing import Any
 import av
 import click
 import numpy as np
+from common import Forms, benchmark, figures, in_turns, ratios, spread
 from PIL import Image as Pillow
 
 from vssbench import native
-from vssbench.cli.options import Size, check_json
 from vssbench.codec.accumulate import Accumulator
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encode import encode
@@ -28,8 +27,7 @@ from vssbench.codec.formats.h264 import H264
 from vssbench.codec.motion import MotionSettings
 from vssbench.codec.vectors.exported import ExportedVectors, Records, rasterise, records
 from vssbench.codec.vectors.reader import BlockVectors, no_vectors
-from vssbench.core import files, registry
-from vssbench.core.machine import describe_machine
+from vssbench.core import registry
 from vssbench.core.motion import NONE, dense, grid_shape
 from vssbench.core.video import Image
 from vssbench.data.footage import footage
@@ -50,21 +48,13 @@ MOST_REFERENCES = 3
 
 #: seconds: by the clock, and of all threads of the process
 Times = dict[str, list[tuple[float, float]]]
-Forms = dict[str, Callable[[], Any]]
 
 
-@click.command()
+@benchmark(GROUPS, rounds=7, of="the pictures, to which the clip is resized")
 @click.option(
     "--clip",
     type=click.Path(exists=True, path_type=Path),
     help="A video or a folder of pictures; else a drawn street.",
-)
-@click.option(
-    "--size",
-    type=Size(),
-    default="720x960",
-    show_default=True,
-    help="Height x width to which the clip is resized.",
 )
 @click.option(
     "--frames",
@@ -74,27 +64,6 @@ Forms = dict[str, Callable[[], Any]]
     help="Frames of the clip, at most.",
 )
 @click.option("--bitrate", default="3M", show_default=True)
-@click.option(
-    "--rounds",
-    type=click.IntRange(1),
-    default=7,
-    show_default=True,
-    help="Rounds; each runs every form once.",
-)
-@click.option(
-    "--group",
-    "groups",
-    type=click.Choice(GROUPS),
-    multiple=True,
-    help="What to measure; all if left out.",
-)
-@click.option(
-    "--json",
-    "output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write every time of every round here.",
-)
-@click.option("--force", is_flag=True, help="Replace the file of --json where it is there.")
 def main(
     clip: Path | None,
     size: tuple[int, int],
@@ -113,9 +82,32 @@ def main(
     against AR-Seg's, pixel by pixel. repeat: whether a stream with B-frames gives the same vectors
     every time.
     """
-    check_json(output, force)
-    machine = describe_machine("cpu")
     kernels = "yes" if native.video_kernels() else "no"
+    with figures(output, force, size=size, rounds=rounds, native=kernels) as measured:
+        announce(measured["machine"], size, rounds, kernels)
+        with tempfile.TemporaryDirectory(prefix="vssbench-") as folder:
+            wanted = groups or GROUPS
+            bframes = {0} if set(wanted) - {"repeat"} else set()
+            bframes |= {BFRAMES} if "repeat" in wanted else set()
+            streams = {
+                count: encoded(source(clip, size, frames), Path(folder), bitrate, count)
+                for count in sorted(bframes)
+            }
+            for group in wanted:
+                compare = {
+                    "grid": compare_grid,
+                    "rgb": compare_rgb,
+                    "accumulate": compare_accumulation,
+                }.get(group)
+                measured[group] = (
+                    compare(streams[0], size, rounds)
+                    if compare
+                    else compare_repeats(streams[BFRAMES])
+                )
+
+
+def announce(machine: dict[str, Any], size: tuple[int, int], rounds: int, kernels: str) -> None:
+    """Print what is measured with."""
     print(
         f"{machine['cpu']}, {machine['threads']} threads, PyAV {av.__version__}, "
         f"{size[0]}x{size[1]}, {rounds} rounds"
@@ -124,37 +116,16 @@ def main(
         f"compiled kernels: {kernels}; motion-vector-extractor: "
         f"{'yes' if VideoCap else 'not installed'}"
     )
-    results: dict[str, Any] = {
-        "machine": machine,
-        "size": size,
-        "rounds": rounds,
-        "native": kernels,
-    }
-    with tempfile.TemporaryDirectory(prefix="vssbench-") as folder:
-        wanted = groups or GROUPS
-        bframes = {0} if set(wanted) - {"repeat"} else set()
-        bframes |= {BFRAMES} if "repeat" in wanted else set()
-        streams = {}
-        for count in sorted(bframes):
-            streams[count] = Path(folder) / f"{count}.mkv"
-            settings = H264(gop=GOP, bitrate=bitrate, bframes=count).encoder()
-            coded = len(encode(source(clip, size, frames), streams[count], settings, FPS))
-            rate = streams[count].stat().st_size * BITS / coded * FPS / 1e6
-            print(
-                f"{coded} frames, {count} B-frames between anchors: {rate:.2f} Mb/s at {FPS} "
-                "frames/s"
-            )
-        for group in wanted:
-            compare = {
-                "grid": compare_grid,
-                "rgb": compare_rgb,
-                "accumulate": compare_accumulation,
-            }.get(group)
-            results[group] = (
-                compare(streams[0], size, rounds) if compare else compare_repeats(streams[BFRAMES])
-            )
-    if output:
-        files.write_text(output, json.dumps(results, indent=1) + "\n")
+
+
+def encoded(images: Iterator[Image], folder: Path, bitrate: str, bframes: int) -> Path:
+    """The images as an H.264 stream with so many B-frames between anchors."""
+    stream = folder / f"{bframes}.mkv"
+    settings = H264(gop=GOP, bitrate=bitrate, bframes=bframes).encoder()
+    coded = len(encode(images, stream, settings, FPS))
+    rate = stream.stat().st_size * BITS / coded * FPS / 1e6
+    print(f"{coded} frames, {bframes} B-frames between anchors: {rate:.2f} Mb/s at {FPS} frames/s")
+    return stream
 
 
 def source(clip: Path | None, size: tuple[int, int], frames: int) -> Iterator[Image]:
@@ -170,16 +141,11 @@ def source(clip: Path | None, size: tuple[int, int], frames: int) -> Iterator[Im
         yield np.asarray(Pillow.fromarray(image).resize((width, height), Pillow.Resampling.BICUBIC))
 
 
-def in_turns(forms: Forms, rounds: int) -> Times:
-    """Seconds of every form in every round, after one round that does not count."""
-    times: Times = {name: [] for name in forms}
-    for number in range(rounds + 1):
-        for name, form in forms.items():
-            clock, processor = time.perf_counter(), time.process_time()
-            form()
-            if number:
-                times[name].append((time.perf_counter() - clock, time.process_time() - processor))
-    return times
+def seconds(form: Callable[[], Any]) -> tuple[float, float]:
+    """Seconds of a form: by the clock, and of all threads of the process."""
+    clock, processor = time.perf_counter(), time.process_time()
+    form()
+    return time.perf_counter() - clock, time.process_time() - processor
 
 
 def show(times: Times, frames: int) -> None:
@@ -193,12 +159,8 @@ def show(times: Times, frames: int) -> None:
 def show_ratio(times: Times, form: str, base: str) -> None:
     """Median, least and most of the rounds' ratios, by the clock and of processor time."""
     for kind, name in enumerate(("clock", "processor")):
-        ratios = [a[kind] / b[kind] for a, b in zip(times[form], times[base], strict=True)]
-        title = f"{form} / {base}, {name}"
-        print(
-            f"  {title:90} {statistics.median(ratios):7.3f}   {min(ratios):.3f} to "
-            f"{max(ratios):.3f}"
-        )
+        each = ratios(*([spent[kind] for spent in times[which]] for which in (form, base)))
+        print(f"  {f'{form} / {base}, {name}':90}{spread(each)}")
 
 
 def pictures(
@@ -230,7 +192,7 @@ def compare_grid(stream: Path, size: tuple[int, int], rounds: int) -> Times:
         forms[f"decode, {name}"] = lambda threads=threads: sum(1 for _ in pictures(stream, threads))
         forms[f"decode and fields, {name}"] = lambda threads=threads: fields(stream, size, threads)
     count = fields(stream, size, "SLICE")
-    times = in_turns(forms, rounds)
+    times = in_turns(forms, rounds, seconds)
     print("\ngrid")
     show(times, count)
     for name in ("one thread", "frame threads"):
@@ -263,7 +225,7 @@ def compare_rgb(stream: Path, size: tuple[int, int], rounds: int) -> Times:
     if VideoCap is not None:
         forms["motion-vector-extractor"] = lambda: sum(1 for _ in extract(stream))
     count = sum(1 for _ in pictures(stream, "SLICE"))
-    times = in_turns(forms, rounds)
+    times = in_turns(forms, rounds, seconds)
     print("\nrgb")
     show(times, count)
     if VideoCap is None:
@@ -334,7 +296,7 @@ def compare_accumulation(stream: Path, size: tuple[int, int], rounds: int) -> Ti
         "on the grid, zero fill, whole pixels": lambda: ours(likewise),
         "AR-Seg's form, pixel by pixel": lambda: merge_per_pixel(as_pixels, *size),
     }
-    times = in_turns(forms, rounds)
+    times = in_turns(forms, rounds, seconds)
     apart = np.linalg.norm(
         dense(ours(likewise), CELL, *size) - merge_per_pixel(as_pixels, *size), axis=-1
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
@@ -16,10 +15,8 @@ from typing import Any
 
 import click
 import numpy as np
+from common import benchmark, figures, in_turns
 
-from vssbench.cli.options import Size, check_json
-from vssbench.core import files
-from vssbench.core.machine import describe_machine
 from vssbench.core.video import IGNORE
 from vssbench.metrics.boundary import boundary_counts
 from vssbench.metrics.confusion import confusion_matrix
@@ -31,14 +28,7 @@ GROUPS = ("scoring", "share", "memory")
 BENCH = Path(__file__).parent.parent / "bench.py"
 
 
-@click.command()
-@click.option(
-    "--size",
-    type=Size(),
-    default="720x960",
-    show_default=True,
-    help="Height x width of the scored frames.",
-)
+@benchmark(GROUPS, rounds=9, of="the scored frames")
 @click.option(
     "--method",
     default="pspnet",
@@ -51,21 +41,6 @@ BENCH = Path(__file__).parent.parent / "bench.py"
     show_default=True,
     help="Lengths of the clips whose memory is compared.",
 )
-@click.option("--rounds", type=click.IntRange(1), default=9, show_default=True)
-@click.option(
-    "--group",
-    "groups",
-    type=click.Choice(GROUPS),
-    multiple=True,
-    help="What to measure; all if left out.",
-)
-@click.option(
-    "--json",
-    "output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write all figures here.",
-)
-@click.option("--force", is_flag=True, help="Replace the file of --json where it is there.")
 def main(
     size: tuple[int, int],
     method: str,
@@ -76,25 +51,22 @@ def main(
     force: bool,
 ) -> None:
     """Measure the harness, not the methods."""
-    check_json(output, force)
-    measured: dict[str, Any] = {"machine": describe_machine("cpu")}
     wanted = groups or GROUPS
-    if "scoring" in wanted:
-        measured["scoring_ms"] = scoring(size, rounds)
-        click.echo(f"A frame of {size[0]}x{size[1]}, median of {rounds} rounds:")
-        for what, milliseconds in measured["scoring_ms"].items():
-            click.echo(f"  {what}: {milliseconds:.2f} ms")
-    if "share" in wanted:
-        measured["share"] = share(method)
-        click.echo(f"Shares of a run of {method} on the synthetic street, 360x480, 144 frames:")
-        for what, part in measured["share"].items():
-            click.echo(f"  {what}: {part:.1%}")
-    if "memory" in wanted:
-        measured["memory_mb"] = {length: memory(int(length)) for length in frames.split(",")}
-        for length, megabytes in measured["memory_mb"].items():
-            click.echo(f"Peak memory of bisenet over a clip of {length} frames: {megabytes:.0f} MB")
-    if output is not None:
-        files.write_text(output, json.dumps(measured, indent=1) + "\n")
+    with figures(output, force) as measured:
+        if "scoring" in wanted:
+            measured["scoring_ms"] = scoring(size, rounds)
+            click.echo(f"A frame of {size[0]}x{size[1]}, median of {rounds} rounds:")
+            for what, milliseconds in measured["scoring_ms"].items():
+                click.echo(f"  {what}: {milliseconds:.2f} ms")
+        if "share" in wanted:
+            measured["share"] = share(method)
+            click.echo(f"Shares of a run of {method} on the synthetic street, 360x480, 144 frames:")
+            for what, part in measured["share"].items():
+                click.echo(f"  {what}: {part:.1%}")
+        if "memory" in wanted:
+            measured["memory_mb"] = {length: memory(int(length)) for length in frames.split(",")}
+            for length, peak in measured["memory_mb"].items():
+                click.echo(f"Peak memory of bisenet over a clip of {length} frames: {peak:.0f} MB")
 
 
 def scoring(size: tuple[int, int], rounds: int) -> dict[str, float]:
@@ -115,13 +87,14 @@ def scoring(size: tuple[int, int], rounds: int) -> dict[str, float]:
     forms["TC and VC, 11 classes, known motion"] = lambda: meter.add(
         Seen(prediction, label, 0, 0, next(places), 1, flow=lambda: flow)
     )
-    times: dict[str, list[float]] = {name: [] for name in forms}
-    for _ in range(rounds):
-        for name, form in forms.items():
-            started = time.perf_counter()
-            form()
-            times[name].append(1000 * (time.perf_counter() - started))
+    times = in_turns(forms, rounds, _milliseconds)
     return {name: statistics.median(each) for name, each in times.items()}
+
+
+def _milliseconds(form: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    form()
+    return 1000 * (time.perf_counter() - started)
 
 
 def _maps(size: tuple[int, int], classes: int) -> tuple[np.ndarray, np.ndarray]:

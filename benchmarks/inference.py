@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import statistics
 import subprocess
 import sys
 import time
@@ -13,13 +11,11 @@ from typing import Any
 
 import click
 import torch
+from common import Forms, benchmark, figures, in_turns, ratios, spread
 from forms import CLASSES, Frames, PlainForm, fast, peak_of
 from torch import nn
 
 from vssbench import native
-from vssbench.cli.options import Size, check_json
-from vssbench.core import files
-from vssbench.core.machine import describe_machine
 from vssbench.methods.arseg.fused_creff import Fusion, compiled_creff, strip_creff, whole_creff
 from vssbench.methods.arseg.local_attention import local_attention
 from vssbench.nets.resize import resize
@@ -28,28 +24,10 @@ from vssbench.nets.warp import warp
 GROUPS = ("forms", "gop", "creff", "memory")
 GOP = 12
 
-Forms = dict[str, Callable[[], Any]]
 Times = dict[str, list[float]]
 
 
-@click.command()
-@click.option(
-    "--size", type=Size(), default="720x960", show_default=True, help="Height x width of the image."
-)
-@click.option(
-    "--rounds",
-    type=click.IntRange(1),
-    default=5,
-    show_default=True,
-    help="Rounds; each runs every form once.",
-)
-@click.option(
-    "--group",
-    "groups",
-    type=click.Choice(GROUPS),
-    multiple=True,
-    help="What to measure; all if left out.",
-)
+@benchmark(GROUPS, rounds=5)
 @click.option(
     "--method",
     "methods",
@@ -68,13 +46,6 @@ Times = dict[str, list[float]]
 @click.option(
     "--threads", type=click.IntRange(1), help="PyTorch's threads; its own choice if left out."
 )
-@click.option(
-    "--json",
-    "output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write every time of every round here.",
-)
-@click.option("--force", is_flag=True, help="Replace the file of --json where it is there.")
 @click.option(
     "--peak",
     nargs=2,
@@ -100,62 +71,46 @@ def main(
     GOP of 12 against PSPNet on every frame. creff: CReFF with warp and last convolution, and its
     steps one by one. memory: peak of a fresh process.
     """
-    check_json(output, force)
     if threads:
         torch.set_num_threads(threads)
     if peak:
         print(peak_of(peak[0], peak[1], size))
         return
-    machine = describe_machine("cpu")
-    print(
-        f"{machine['cpu']}, {machine['threads']} threads, torch {machine['torch']}, "
-        f"{size[0]}x{size[1]}, {rounds} rounds"
-    )
-    print(f"compiled kernels: {'yes' if native.available() else 'no'}\n")
-    results: dict[str, Any] = {
-        "machine": machine,
-        "size": size,
-        "rounds": rounds,
-        "native": native.available(),
-    }
-    for group in groups or GROUPS:
-        if group == "forms":
-            results[group] = {
-                method: compare_forms(method, size, rounds, precision) for method in methods
-            }
-        elif group == "gop":
-            results[group] = {kind: compare_gop(size, rounds, kind) for kind in precision}
-        elif group == "creff":
-            results[group] = compare_creff(size, rounds)
-        else:
-            results[group] = compare_memory(size)
-    if output:
-        files.write_text(output, json.dumps(results, indent=1) + "\n")
+    with figures(output, force, size=size, rounds=rounds, native=native.available()) as measured:
+        machine = measured["machine"]
+        print(
+            f"{machine['cpu']}, {machine['threads']} threads, torch {machine['torch']}, "
+            f"{size[0]}x{size[1]}, {rounds} rounds"
+        )
+        print(f"compiled kernels: {'yes' if native.available() else 'no'}\n")
+        for group in groups or GROUPS:
+            if group == "forms":
+                measured[group] = {
+                    method: compare_forms(method, size, rounds, precision) for method in methods
+                }
+            elif group == "gop":
+                measured[group] = {kind: compare_gop(size, rounds, kind) for kind in precision}
+            elif group == "creff":
+                measured[group] = compare_creff(size, rounds)
+            else:
+                measured[group] = compare_memory(size)
 
 
-def in_turns(forms: Forms, rounds: int) -> Times:
-    """Seconds of every form in every round, after one round that does not count."""
-    times: Times = {name: [] for name in forms}
-    with torch.inference_mode():
-        for number in range(rounds + 1):
-            for name, form in forms.items():
-                started = time.perf_counter()
-                form()
-                if number:
-                    times[name].append(time.perf_counter() - started)
-    return times
+@torch.inference_mode()
+def seconds(form: Callable[[], Any]) -> float:
+    """Seconds of one inference."""
+    started = time.perf_counter()
+    form()
+    return time.perf_counter() - started
 
 
 def show(title: str, values: list[float], unit: str = "") -> None:
     """A line of the table: median, least and most."""
-    print(
-        f"  {title:44} {statistics.median(values):8.3f}{unit}   {min(values):.3f} to "
-        f"{max(values):.3f}"
-    )
+    print(f"  {title:44} {spread(values, unit)}")
 
 
 def show_ratio(title: str, times: list[float], base: list[float]) -> None:
-    show(title, [a / b for a, b in zip(times, base, strict=True)])
+    show(title, ratios(times, base))
 
 
 def autocast(form: Callable[[], Any], precision: str) -> Callable[[], Any]:
@@ -175,7 +130,7 @@ def compare_forms(
     forms: Forms = {"plain fp32": lambda: plain(frames.image)[0][0].argmax(0)}
     for kind in precision:
         forms[f"ours {kind}"] = autocast(lambda: ours.keyframe(last.image)[0][0].argmax(0), kind)
-    times = in_turns(forms, rounds)
+    times = in_turns(forms, rounds, seconds)
     print(method)
     for name, values in times.items():
         show(name, values, " s")
@@ -208,7 +163,9 @@ def compare_gop(size: tuple[int, int], rounds: int, precision: str) -> Times:
             0
         ].argmax(0),
     }
-    times = in_turns({name: autocast(form, precision) for name, form in forms.items()}, rounds)
+    times = in_turns(
+        {name: autocast(form, precision) for name, form in forms.items()}, rounds, seconds
+    )
     print(f"AR-Seg, {precision}")
     for name, values in times.items():
         show(name, values, " s")
@@ -247,7 +204,7 @@ def compare_creff(size: tuple[int, int], rounds: int) -> Times:
     kernels = native.library()
     if kernels is not None:
         forms = {"compiled, in tiles": lambda: compiled_creff(kernels, *case), **forms}
-    times = in_turns(forms, rounds)
+    times = in_turns(forms, rounds, seconds)
     print("CReFF, 64 channels, 7x7, with warp and last convolution")
     for name, values in times.items():
         show(name, values, " s")

@@ -3,7 +3,6 @@ the processor."""
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import time
@@ -15,13 +14,12 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from common import benchmark, figures, ratios
 from PIL import Image as Pillow
 from torch import Tensor
 
-from vssbench.cli.options import Size, check_json
-from vssbench.core import files
+from vssbench.cli.options import Size
 from vssbench.core.dataset import Dataset
-from vssbench.core.machine import describe_machine
 from vssbench.core.segmenter import Batch
 from vssbench.core.variant import parse_variant
 from vssbench.core.video import Clip, Image
@@ -48,7 +46,7 @@ class Settings:
     precision: str
 
 
-@click.command()
+@benchmark(GROUPS, rounds=3, size="360x480", of="the stills")
 @click.option(
     "--method",
     "methods",
@@ -56,13 +54,6 @@ class Settings:
     default=("pspnet[width=0.5]", "pspnet[width=0.25]", "bisenet[width=0.5]"),
     show_default=True,
     help="What is trained.",
-)
-@click.option(
-    "--size",
-    type=Size(),
-    default="360x480",
-    show_default=True,
-    help="Height x width of the stills.",
 )
 @click.option("--crop", type=Size(), default="240x320", show_default=True)
 @click.option("--batch", type=click.IntRange(2), default=8, show_default=True)
@@ -88,27 +79,6 @@ class Settings:
     help="Processes that load data.",
 )
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="bf16", show_default=True)
-@click.option(
-    "--rounds",
-    type=click.IntRange(1),
-    default=3,
-    show_default=True,
-    help="Rounds; each runs both loops once.",
-)
-@click.option(
-    "--group",
-    "groups",
-    type=click.Choice(GROUPS),
-    multiple=True,
-    help="What to measure; all if left out.",
-)
-@click.option(
-    "--json",
-    "output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write all figures here.",
-)
-@click.option("--force", is_flag=True, help="Replace the file of --json where it is there.")
 def main(
     methods: tuple[str, ...],
     rounds: int,
@@ -124,22 +94,18 @@ def main(
     lie in memory, cropped. A ratio is taken within a round. sample: milliseconds of processor time
     for one sample, augmented, and for joining it to a batch.
     """
-    check_json(output, force)
-    settings = Settings(**given)
-    measured: dict[str, Any] = {"machine": describe_machine("cpu"), "settings": vars(settings)}
-    wanted = groups or GROUPS
-    if "loop" in wanted:
-        measured["images_per_second"] = {
-            method: loops(method, settings, rounds) for method in methods
-        }
-    if "sample" in wanted:
-        measured["sample_cpu_ms"] = {
-            f"{size} to {crop}": sample_cost(size, crop) for size, crop in SAMPLES
-        }
-        for what, milliseconds in measured["sample_cpu_ms"].items():
-            click.echo(f"A sample, {what}: {milliseconds:.2f} ms of processor time")
-    if output is not None:
-        files.write_text(output, json.dumps(measured, indent=1) + "\n")
+    settings, wanted = Settings(**given), groups or GROUPS
+    with figures(output, force, settings=vars(settings)) as measured:
+        if "loop" in wanted:
+            measured["images_per_second"] = {
+                method: loops(method, settings, rounds) for method in methods
+            }
+        if "sample" in wanted:
+            measured["sample_cpu_ms"] = {
+                f"{size} to {crop}": sample_cost(size, crop) for size, crop in SAMPLES
+            }
+            for what, milliseconds in measured["sample_cpu_ms"].items():
+                click.echo(f"A sample, {what}: {milliseconds:.2f} ms of processor time")
 
 
 def loops(method: str, settings: Settings, rounds: int) -> dict[str, list[float]]:
@@ -150,13 +116,13 @@ def loops(method: str, settings: Settings, rounds: int) -> dict[str, list[float]
             trainer = TimedTrainer(method, settings, Path(folder))
             rates["ours"].append(trainer.rate())
             rates["plain"].append(PlainLoop(trainer, settings).rate())
-    ratios = [one / other for one, other in zip(rates["ours"], rates["plain"], strict=True)]
+    each = ratios(rates["ours"], rates["plain"])
     ours, plain = (statistics.median(rates[name]) for name in ("ours", "plain"))
     click.echo(
         f"{method}: {ours:.1f} images a second, plain loop {plain:.1f}, ratio "
-        f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
+        f"{statistics.median(each):.3f} ({min(each):.3f} to {max(each):.3f})"
     )
-    return {**rates, "ratio": ratios}
+    return {**rates, "ratio": each}
 
 
 def still(size: tuple[int, int], number: int) -> tuple[Image, Image]:
