@@ -14,10 +14,12 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.* ## /  make \1\t/p' $(MAKEFILE_LIST)
 
-run: $(RUN_STAMP) ## measure the default experiments, print the table, draw the plots
+run: $(RUN_STAMP) ## measure the default experiments, print the table, draw the plots, write the report
 	$(BIN)/python bench.py run
 	$(BIN)/python bench.py plot pareto -o results/pareto.png --force
 	$(BIN)/python bench.py plot distance -o results/distance.png --force
+	$(BIN)/python bench.py report --pictures 2 -o results/report.html --force
+	@echo "The report lies in file://$(CURDIR)/results/report.html"
 
 format: $(DEV_STAMP) ## put the code into the house's form, mend what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -16,6 +16,7 @@ from vssbench.cli.info import info
 from vssbench.cli.latency import latency
 from vssbench.cli.list import list_plugins
 from vssbench.cli.plot import plot
+from vssbench.cli.report import report
 from vssbench.cli.reproduce import reproduce
 from vssbench.cli.run import run
 from vssbench.cli.scores import scores
@@ -68,6 +69,7 @@ for _command in (
     scores,
     compare,
     plot,
+    report,
 ):
     bench.add_command(_command)
 

@@ -109,14 +109,15 @@ def json_text(value: Any) -> str:
 
     pandas' ``to_json`` rounds to 15 decimals: what is read back would not be what was measured.
     """
-    return json.dumps(_finite(value), indent=1, allow_nan=False) + "\n"
+    return json.dumps(finite(value), indent=1, allow_nan=False) + "\n"
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return a structure with None for NaN and infinities, which JSON has no numbers for."""
     if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
+        return {name: finite(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

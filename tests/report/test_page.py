@@ -1,0 +1,270 @@
+"""The page of results: what it says, and that texts of files stay texts in it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import subprocess
+from datetime import datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tests.report.test_scores import record, write
+from vssbench.cli import bench
+from vssbench.core.errors import UsageError
+from vssbench.report.columns import groups, told_apart
+from vssbench.report.page.content import Content, content, plotted
+from vssbench.report.page.document import embedded, render
+from vssbench.report.page.verdicts import overall, verdict
+from vssbench.report.rows import rows
+from vssbench.run.store import ConfusionRecord, RunStore
+
+ROOT = Path(__file__).resolve().parents[2]
+EVIL = "<script>alert(1)</script>"
+MADE = datetime(2026, 1, 2, 3, 4)
+MOST_BYTES = 12_000_000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RunStore:
+    made = RunStore(tmp_path / "runs")
+    for codec, more in (("h264[bitrate=1M]", 0.0), ("h264[bitrate=300k]", 0.05)):
+        rate = {"codec": codec, "codec_rate": codec[-3:-1], "bitrate_kbps": 900 - 9000 * more}
+        write(made, "good", record(0.10 + more, 1), 9.0, run_id=f"good{more}", **rate)
+        write(made, "like", record(0.10 + more, 7), 5.0, run_id=f"like{more}", **rate)
+        write(made, "poor", record(0.20 + more, 2), 1.0, run_id=f"poor{more}", **rate)
+    return made
+
+
+def page_of(store: RunStore) -> Content:
+    return content(store, rows(store.runs()))
+
+
+def html_of(store: RunStore) -> str:
+    return render(page_of(store), "A title", MADE)
+
+
+class Reader(HTMLParser):
+    """The tags of a page with their attributes, and the text of each script."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1][0] == "script" and self.cdata_elem == "script":
+            self.scripts[-1] += data
+
+
+def test_verdicts_come_from_paired_intervals(store: RunStore) -> None:
+    page = page_of(store)
+    first = page.verdicts[0]
+    assert first is not None
+    names = [row["display"] for row in first.rows]
+    assert names[2] == "POOR"
+    said = first.sentences
+    assert "has the greatest mIoU" in said[0]
+    assert "is not told apart from 1 of 2 others" in said[0]
+    assert [item.names[1] for item in first.worse] == ["POOR"]
+    interval = first.worse[0].whole.interval
+    assert interval is not None
+    assert f"POOR by {100 * interval.value:+.2f} [{100 * interval.low:+.2f}" in said[1]
+    assert said[2].startswith(f"It is not told apart from {names[1]} (")
+    assert any("The cheapest is POOR: 1.00 GMACs a frame" in each for each in said)
+    assert any(each.startswith("POOR: worse than the greatest under 2 of 2") for each in
+               page.overall)  # fmt: skip
+
+
+def test_a_decided_verdict_and_one_without_others(tmp_path: Path) -> None:
+    made = RunStore(tmp_path)
+    write(made, "good", record(0.10, 1), 1.0)
+    write(made, "poor", record(0.20, 2), 9.0)
+    (part,) = map(told_apart, groups(rows(made.runs())))
+    both = verdict(made, part)
+    assert both is not None
+    assert both.sentences[0].endswith("better than the other method.")
+    assert "It is the cheapest, too: 1.00 GMACs a frame." in both.sentences
+    (alone,) = map(told_apart, groups(rows([made.get("good")])))
+    one = verdict(made, alone)
+    assert one is not None
+    assert one.sentences == [
+        "GOOD has a mIoU of "
+        f"{100 * rows([made.get('good')])[0]['miou']:.2f} %. It was measured alone here: there is "
+        "nothing to compare it with."
+    ]
+    assert overall([both, one]) == []
+
+
+def test_methods_that_cannot_be_compared_are_said(tmp_path: Path) -> None:
+    made = RunStore(tmp_path)
+    write(made, "good", record(0.10, 1), 1.0)
+    write(made, "other", record(0.20, 2, frames=24), 9.0)
+    page = page_of(made)
+    assert page.verdicts[0] is not None
+    assert any("OTHER" in each and "different frames" in each for each in
+               page.verdicts[0].sentences)  # fmt: skip
+
+
+def test_facets_are_what_runs_differ_in(store: RunStore) -> None:
+    page = page_of(store)
+    facets = {facet.name: facet.values for facet in page.facets}
+    assert facets["Method"] == ("GOOD", "LIKE", "POOR")
+    assert set(facets["Rate asked"]) == {"1M", "0k"}
+    assert "Dataset" not in facets
+    assert "Dataset: d." in page.table.notes
+    rate = next(facet for facet in page.facets if facet.name == "Rate asked")
+    for each in page.shown:
+        assert rate.values[rate.places[each.number]] == each.row["codec_rate"]
+
+
+def test_plots_hold_the_numbers_of_the_frames(store: RunStore) -> None:
+    page = page_of(store)
+    data = plotted(page, ["first", "second"])
+    assert [item["run"] for item in data["runs"]] == list(range(6))
+    for item, each in zip(data["runs"], page.shown, strict=True):
+        assert item["miou"] == pytest.approx(100 * each.row["miou"])
+        assert item["gmacs"] == each.row["gmacs_gop"]
+        assert each.interval is not None
+        assert item["bounds"] == pytest.approx(
+            [100 * each.interval.miou.low, 100 * each.interval.miou.high], abs=1e-4
+        )
+        assert data["names"][item["look"]] == each.name
+        assert len(item["curve"]) == len(each.row["miou_by_distance"]) == 4
+
+
+def test_runs_without_numbers_are_lines_with_their_reason(store: RunStore) -> None:
+    write(store, "lost", None, 1.0, status="refused", reason="no vectors")
+    html = html_of(store)
+    page = page_of(store)
+    (lost,) = [each for each in page.shown if each.row["method"] == "lost"]
+    line = next(line for line in page.table.lines if line.run == lost.number)
+    assert "refused" in [cell.text for cell in line.cells]
+    assert "no vectors" in html
+    assert lost.number not in [item["run"] for item in plotted(page, [""] * 9)["runs"]]
+
+
+def test_texts_of_files_stay_texts(tmp_path: Path) -> None:
+    made = RunStore(tmp_path)
+    for number, method in enumerate(("good", "poor")):
+        write(
+            made, method, record(0.1 + 0.1 * number, number), 2.0, classes=[EVIL, 'b"\u2028</th>'],
+            display=f"{EVIL}{method}", dataset_title=f'"{EVIL}', remarks=[f"'{EVIL}"],
+            command=f"bench {EVIL} --x", codec_rate=EVIL, protocol_details={EVIL: EVIL},
+        )  # fmt: skip
+    html = render(page_of(made), EVIL, MADE)
+    assert html.count("<script>alert") == 0
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    reader = Reader(html)
+    assert sum(tag == "script" for tag, _ in reader.tags) == 3
+    assert not [name for _, its in reader.tags for name in its if name.startswith("on")]
+    data = json.loads(reader.scripts[0])
+    assert data["names"] == [f"{EVIL}good", f"{EVIL}poor"]
+
+
+def test_embedded_json_reads_as_what_it_was() -> None:
+    value = {"a": [f"{EVIL}\u2028&'", None, 1.5], "<!--": float("nan")}
+    text = embedded(value)
+    assert not set("<>&'\u2028") & set(text)
+    assert json.loads(text) == value | {"<!--": None}
+
+
+def test_nothing_is_asked_of_anywhere_and_no_other_script_runs(store: RunStore) -> None:
+    html = html_of(store)
+    reader = Reader(html)
+    policy = next(its["content"] for tag, its in reader.tags if its.get("http-equiv"))
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe-inline" not in policy.split("style-src")[0]
+    for script in reader.scripts[1:]:
+        digest = hashlib.sha256(script.encode()).digest()
+        assert base64.b64encode(digest).decode() in policy
+    for tag, its in reader.tags:
+        for name in ("src", "href", "srcset", "action", "data"):
+            value = its.get(name)
+            assert value is None or value.startswith(("#", "data:")), (tag, name, value)
+    assert len(html.encode()) < MOST_BYTES
+    assert html.count("plotly.js v") <= 2  # inlined once
+
+
+def test_every_run_has_its_origin(store: RunStore) -> None:
+    write(
+        store, "known", record(0.1, 3), 1.0, command="bench.py run -m known", seed=7,
+        weights={"file": "w.safetensors", "sha256": "abc", "trained": {"command": "train it"}},
+    )  # fmt: skip
+    facts = {item.run: item for item in page_of(store).facts}
+    assert len(facts) == 7
+    known = next(item for item in facts.values() if item.command)
+    assert known.command == "bench.py run -m known"
+    entries = dict(known.entries)
+    assert (entries["seed"], entries["weights"]) == ("7", "w.safetensors")
+    assert entries["weights trained by"] == "train it"
+    assert entries["protocol"] == "dense"
+
+
+def test_absent_classes_and_few_frames_are_no_fault(tmp_path: Path) -> None:
+    made = RunStore(tmp_path)
+    matrices = np.zeros((2, 2, 2), np.int64)
+    matrices[:, 0, 0] = 5
+    at = np.arange(2)
+    write(made, "one", ConfusionRecord(matrices, at, at * 0, at), 1.0)
+    page = page_of(made)
+    (sheet,) = page.classes
+    assert [cell.text for cell in sheet.lines[0].cells] == ["ONE", "100.00", "-"]
+    assert sheet.lines[0].cells[2].order == sheet.lines[0].cells[2].share == ""
+    assert any(note.startswith("ONE: ") for note in page.notes)
+
+
+def test_no_rows_no_page(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no results to show"):
+        content(RunStore(tmp_path), [])
+
+
+def test_the_command_writes_the_page(store: RunStore, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    arguments = ["report", "--runs", str(store.root), "-o", str(out)]
+    done = CliRunner().invoke(bench, [*arguments, "-m", "good", "--title", "Two & more"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[-1] == str(out)
+    html = out.read_text(encoding="utf-8")
+    assert "<title>Two &amp; more</title>" in html
+    assert "bench.py report --pictures 2" in html
+    assert len(re.findall(r'<tr data-run="', html)) == 2 * 2  # results and classes
+    again = CliRunner().invoke(bench, arguments)
+    assert isinstance(again.exception, UsageError)
+    assert "is there already" in str(again.exception)
+    lone = CliRunner().invoke(bench, [*arguments, "--force", "--distance", "3"])
+    assert isinstance(lone.exception, UsageError)
+    assert "--pictures" in str(lone.exception)
+
+
+def test_the_page_is_not_written_into_what_is_read(store: RunStore) -> None:
+    target = store.root / "good0.0" / "result.json"
+    arguments = ["report", "--runs", str(store.root), "-o", str(target), "--force"]
+    done = CliRunner().invoke(bench, arguments)
+    assert isinstance(done.exception, UsageError)
+    assert "never written over" in str(done.exception)
+    assert json.loads(target.read_text())["method"] == "good"
+
+
+def test_make_run_ends_by_saying_where_the_report_lies() -> None:
+    planned = subprocess.run(
+        ["make", "-n", "run"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    lines = planned.stdout.splitlines()
+    assert "bench.py report" in lines[-2]
+    assert lines[-1].startswith("echo ")
+    (written,) = re.findall(r"-o (\S+)", lines[-2])
+    assert f"{ROOT}/{written}" in lines[-1]

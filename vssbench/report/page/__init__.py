@@ -1,0 +1,1 @@
+"""``bench.py report``: stored results as one self-contained HTML page."""

@@ -1,0 +1,202 @@
+"""Sentences that say what paired intervals decide between methods measured under the same
+conditions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from vssbench.core.errors import DataError
+from vssbench.metrics.bootstrap import Interval
+from vssbench.report.columns import Group, percent, quantity
+from vssbench.report.compare import Comparison, comparison
+from vssbench.report.headings import keyframes_alone
+from vssbench.report.rows import Row
+from vssbench.report.scores import Rules, interval_text
+from vssbench.run.store import RunStore
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One set of conditions: its methods, best mIoU first, the best compared with each other one.
+
+    ``unsaid`` says of methods that could not be compared why not.
+    """
+
+    title: str
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+    unsaid: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> Row:
+        """The method of the greatest mIoU."""
+        return self.rows[0]
+
+    @cached_property
+    def worse(self) -> tuple[Comparison, ...]:
+        """The comparisons whose interval says that the best is better."""
+        return tuple(item for item in self.comparisons if _decided(item.whole.interval))
+
+    @cached_property
+    def even(self) -> tuple[Comparison, ...]:
+        """The comparisons whose interval does not tell the two methods apart."""
+        return tuple(item for item in self.comparisons if not _decided(item.whole.interval))
+
+    @property
+    def sentences(self) -> list[str]:
+        """Say in words what is decided: accuracy, then cost, then the distance."""
+        if not self.comparisons:
+            only = f"{self.best['display']} has a mIoU of {percent(self.best['miou'])} %."
+            return [only, *self.unsaid] if self.unsaid else [
+                f"{only} It was measured alone here: there is nothing to compare it with."
+            ]  # fmt: skip
+        said = [self.headline, *self._accuracy(), *self._open(), *self._cost(), *self._distance()]
+        return [*said, *self.unsaid]
+
+    @property
+    def headline(self) -> str:
+        """Name the best method, and say whether its intervals exclude all others."""
+        name, score = self.best["display"], percent(self.best["miou"])
+        others = len(self.rows) - 1
+        if len(self.worse) == others:
+            whom = "the other method" if others == 1 else f"all {others} others"
+            return f"{name} is the most accurate, {score} %: better than {whom}."
+        whom = (
+            "the other method" if others == 1 else f"{others - len(self.worse)} of {others} others"
+        )
+        return f"{name} has the greatest mIoU, {score} %, but is not told apart from {whom}."
+
+    def _accuracy(self) -> list[str]:
+        """Say by how much the best is better than others, and from which it is not told apart."""
+        said = [f"It is better than {_differences(self.worse)}."] if self.worse else []
+        if self.even:
+            said.append(f"It is not told apart from {_differences(self.even, brackets=True)}.")
+        return said
+
+    def _open(self) -> list[str]:
+        """Say how many more frames would tell apart what is not."""
+        settled = [(item.names[1], item.frames_to_settle) for item in self.even]
+        known = [f"about {more:,} for {name}" for name, more in settled if more]
+        if not known:
+            return []
+        return [
+            "Labelled frames like these that would settle it, beside the "
+            f"{self.even[0].frames} scored: {_listed(known)}."
+        ]
+
+    def _cost(self) -> list[str]:
+        """Say what the cheapest method that is as good costs, and what the cheapest of all does."""
+        costs = {row["display"]: row["gmacs_gop"] for row in self.rows if row["gmacs_gop"]}
+        own = costs.get(self.best["display"])
+        if own is None or len(costs) < 2:
+            return []
+        unit = "GMACs a keyframe" if keyframes_alone(self.best) else "GMACs a frame"
+        said = []
+        equal = [name for name in (item.names[1] for item in self.even) if name in costs]
+        like = min(equal, key=costs.__getitem__, default=None)
+        if like is not None and costs[like] < own:
+            said.append(
+                f"The cheapest of those not told apart from it is {like}: "
+                f"{_work(costs[like], own, unit)}."
+            )
+        cheapest = min(costs, key=costs.__getitem__)
+        if cheapest == self.best["display"]:
+            said.append(f"It is the cheapest, too: {quantity(own)} {unit}.")
+        elif cheapest != like:
+            lost = next(
+                (
+                    100 * item.whole.interval.value
+                    for item in self.comparisons
+                    if item.names[1] == cheapest and item.whole.interval
+                ),
+                None,
+            )
+            behind = "" if lost is None else f", {lost:.2f} points behind"
+            said.append(f"The cheapest is {cheapest}: {_work(costs[cheapest], own, unit)}{behind}.")
+        return said
+
+    def _distance(self) -> list[str]:
+        """Say what the methods lose from the keyframe to the greatest distance."""
+        lost = {
+            row["display"]: 100 * (row["miou_0"] - row["miou_last"])
+            for row in self.rows
+            if row["miou_0"] is not None and row["miou_last"] is not None
+        }
+        last = max((len(row["miou_by_distance"]) for row in self.rows), default=1) - 1
+        if last < 1 or len(lost) < 2:
+            return []
+        least, most = min(lost, key=lost.__getitem__), max(lost, key=lost.__getitem__)
+        return [
+            f"From the keyframe to {last} frames after it {most} changes most, by "
+            f"{-lost[most]:+.2f} points, and {least} by {-lost[least]:+.2f}."
+        ]
+
+
+def _decided(interval: Interval | None) -> bool:
+    return interval is not None and interval.excludes_zero
+
+
+def _differences(items: Sequence[Comparison], brackets: bool = False) -> str:
+    """Name methods with how far they lie behind, in points, and its interval."""
+    texts = []
+    for item in items:
+        name, interval = item.names[1], item.whole.interval
+        points = "no interval" if interval is None else f"{interval_text(interval, '+')} points"
+        texts.append(f"{name} ({points})" if brackets or not interval else f"{name} by {points}")
+    return _listed(texts)
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return texts[0] if len(texts) == 1 else f"{'; '.join(texts[:-1])}; and {texts[-1]}"
+
+
+def _work(cost: float, own: float, unit: str) -> str:
+    return f"{quantity(cost)} {unit}, {100 * cost / own:.0f} % of the best's work"
+
+
+def verdict(store: RunStore, part: Group) -> Verdict | None:
+    """Compare the best method under some conditions with each other one; None where none ran.
+
+    ``part`` has its names told apart.
+    """
+    measured = tuple(row for row in part.rows if row["miou"] is not None)
+    if not measured:
+        return None
+    best, found, unsaid = measured[0], [], []
+    for row in measured[1:]:
+        names = (best["display"], row["display"])
+        try:
+            item = comparison((best, row, names), (store, store), part.title, Rules())
+        except DataError as error:
+            unsaid.append(f"{names[1]} is not compared: {error}")
+            continue
+        found.append(item)
+        if item.whole.interval is None:
+            unsaid += [f"{names[1]}: {note}" for note in item.notes]
+    return Verdict(part.title, measured, tuple(found), tuple(dict.fromkeys(unsaid)))
+
+
+def overall(found: Sequence[Verdict]) -> list[str]:
+    """Say over several sets of conditions how often each method was the best, or not told apart
+    from it."""
+    contested = [item for item in found if item.comparisons]
+    if len(contested) < 2:
+        return []
+    best = Counter(item.best["display"] for item in contested)
+    even = Counter(each.names[1] for item in contested for each in item.even)
+    worse = Counter(each.names[1] for item in contested for each in item.worse)
+    names = sorted({*best, *even, *worse}, key=lambda name: (-best[name], -even[name], name))
+    said = []
+    for name in names:
+        met = best[name] + even[name] + worse[name]
+        counts = {
+            "the greatest mIoU": best[name],
+            "not told apart from the greatest": even[name],
+            "worse than the greatest": worse[name],
+        }
+        parts = [f"{words} under {count}" for words, count in counts.items() if count]
+        said.append(f"{name}: {', '.join(parts)} of {met} sets of conditions.")
+    return said
