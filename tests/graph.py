@@ -115,3 +115,37 @@ def plugin_of(module: str) -> str:
     """Return the plug-in that a module belongs to, as ``methods.copy``; its package otherwise."""
     parts = module.split(".")[1:]
     return ".".join(parts[:2]) if parts and parts[0] in PLUGINS else ".".join(parts[:1])
+
+
+def package_graph(graph: Graph) -> Graph:
+    """Return the packages that each package imports; vssbench itself, which offers all, left
+    out."""
+    packages: dict[str, set[str]] = {}
+    for module, imported in graph.items():
+        own = package_of(module)
+        packages.setdefault(own, set()).update({package_of(other) for other in imported} - {own})
+    return {own: frozenset(its - {""}) for own, its in packages.items() if own}
+
+
+def picture(graph: Graph) -> str:
+    """The packages' imports as a Mermaid diagram, without the arrows that others imply. A ring has
+    no such form: ValueError."""
+    below: dict[str, frozenset[str]] = {}
+
+    def reached(name: str, above: tuple[str, ...] = ()) -> frozenset[str]:
+        if name in above:
+            raise ValueError(f"a ring of imports: {' -> '.join([*above, name])}")
+        if name not in below:
+            deeper = (reached(other, (*above, name)) for other in graph[name])
+            below[name] = graph[name].union(*deeper)
+        return below[name]
+
+    for name in graph:
+        reached(name)
+    arrows = [
+        f"    {own} --> {other}"
+        for own in sorted(graph)
+        for other in sorted(graph[own])
+        if not any(other in below[between] for between in graph[own] - {other})
+    ]
+    return "\n".join(["```mermaid", "graph TD", *arrows, "```"])

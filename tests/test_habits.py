@@ -10,6 +10,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,10 +36,13 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def parsed(*folders: str) -> list[tuple[str, ast.Module]]:
     """Return the Python files of the project's folders, by their paths, as trees."""
     paths = (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
-    return [
-        (path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8")))
-        for path in paths
-    ]
+    return [(path.relative_to(ROOT).as_posix(), tree_of(path)) for path in paths]
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """Return a file as a tree, read once for all tests."""
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def documented(tree: ast.Module) -> list[str]:

@@ -21,7 +21,9 @@ from tests.graph import (
     import_graph,
     layers,
     modules,
+    package_graph,
     package_of,
+    picture,
     plugin_of,
     wrong_arrows,
 )
@@ -93,6 +95,19 @@ def test_plug_ins_build_on_the_foundations_alone(kind: str) -> None:
             own, its = plugin_of(module), plugin_of(other)
             fits = own == its or (own, its) in RELATED or package_of(other) in FOUNDATIONS[kind]
             assert fits, f"{module} imports {other}"
+
+
+def test_the_picture_of_the_imports_is_true() -> None:
+    drawn = picture(package_graph(graph()))
+    assert f"\n{drawn}\n" in (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+
+
+def test_a_picture_leaves_out_what_other_arrows_imply() -> None:
+    names = {"a": {"b", "c"}, "b": {"c"}, "c": set()}
+    drawn = picture({name: frozenset(others) for name, others in names.items()})
+    assert drawn == "```mermaid\ngraph TD\n    a --> b\n    b --> c\n```"
+    with pytest.raises(ValueError, match="a -> b -> a"):
+        picture({"a": frozenset({"b"}), "b": frozenset({"a"})})
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
