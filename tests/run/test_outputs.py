@@ -101,7 +101,7 @@ def make(methods: None, tmp_path: Path) -> Make:
 def test_what_baselines_take_from_a_keyframe_follows_the_rule(
     make: Make, method: str, network: str, rule: str
 ) -> None:
-    """What stands still has the keyframe's labels at every later frame."""
+    """Check that what stands still has the keyframe's labels at every later frame."""
     own = CLASSES if network == "declared" else (*CLASSES, "Void")
     outputs = make(f"{method}[network={network}]", own, void=rule).outputs
     variant = parse_variant(f"{method}[network={network}]")
