@@ -236,3 +236,5 @@ def test_weights_with_a_further_class_need_its_name(make: Make, tmp_path: Path) 
     assert planned.outputs.classes == 4
     with pytest.raises(UsageError, match="'mauve' is no class of the datasets and weights: ground"):
         grid.plan(replace(asked, without=("green", "mauve")), datasets, tmp_path)
+    with pytest.raises(UsageError, match="leaves no class of patterns to score"):
+        grid.plan(replace(asked, without=("green", *CLASSES)), datasets, tmp_path)

@@ -132,7 +132,7 @@ def _only(rows: Sequence[Row], name: str, title: str) -> Row | None:
     if len(fitting) > 1:
         differ = [
             field
-            for field in ("precision", "weights", "seed", "device", "machine", "version")
+            for field in ("void", "precision", "weights", "seed", "device", "machine", "version")
             if len({str(row[field]) for row in fitting}) > 1
         ]
         raise UsageError(

@@ -88,7 +88,14 @@ def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -
 
 
 def _check_without(names: Sequence[str], experiments: Sequence[Experiment]) -> None:
-    """Raise UsageError for a class to leave out that neither a dataset nor weights have."""
+    """Raise UsageError for a class to leave out that neither a dataset nor weights have, and where
+    no class of a dataset would be left to score."""
+    for each in experiments:
+        if len(each.left_out) == len(each.dataset.classes):
+            raise UsageError(
+                f"--without {', '.join(names)} leaves no class of {each.dataset_variant} to score: "
+                "leave out fewer"
+            )
     known = dict.fromkeys(
         name for each in experiments for name in (*each.dataset.classes, *each.weights.classes)
     )
