@@ -10,6 +10,7 @@ import pytest
 
 from vssbench.core.errors import UsageError
 from vssbench.metrics.bootstrap import difference, intervals
+from vssbench.report.counted import unscored_of
 from vssbench.report.markup import DASH
 from vssbench.report.rows import rows
 from vssbench.report.scores import Rules, blocks, grid, remarks, render
@@ -206,3 +207,29 @@ def test_nothing_to_score(store: RunStore) -> None:
         blocks(store, [], None, Rules())
     with pytest.raises(UsageError, match="'icnet' is none of the methods measured: cheap, dear"):
         blocks(store, rows(store.runs()), "icnet", Rules())
+
+
+def test_an_output_of_no_class_is_in_no_mean(tmp_path: Path) -> None:
+    """Its column behind the classes makes errors, and no class of IoU 0."""
+    store = RunStore(tmp_path)
+    plain = record(0.10, 1)
+    wider = np.zeros((FRAMES, 3, 3), np.int64)
+    wider[:, :2, :2] = plain.matrices
+    wider[:, 0, 0] -= 100
+    wider[:, 0, 2] += 100
+    other = ConfusionRecord(wider, plain.distances, plain.clips, plain.frames)
+    write(store, "plain", plain, 9.0)
+    write(store, "void", other, 1.0, void="error")
+    shown = {row["run_id"]: row for row in rows(store.runs())}
+    run = store.get("void")
+    assert unscored_of(run, shown["void"]) == [2]
+    assert unscored_of(run, shown["void"] | {"without": "b"}) == [1, 2]
+    own = intervals(other, left_out=unscored_of(run, shown["void"])).miou
+    assert own.value == shown["void"]["miou"]
+    assert 0.7 < own.value < shown["plain"]["miou"]
+    (block,) = blocks(store, list(shown.values()), "plain", Rules())
+    (line,) = [line for line in block.lines if line.row["run_id"] == "void"]
+    assert line.interval is not None
+    assert line.interval.miou == own
+    assert line.gain is not None
+    assert line.gain.miou.high < 0

@@ -3,14 +3,15 @@ out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from vssbench.core.classes import numbers_of
 from vssbench.core.errors import DataError
-from vssbench.run.store import ConfusionRecord, Measurement
+from vssbench.run.store import ConfusionRecord, Measurement, Run
 
 
 def left_out(item: Measurement, values: int, without: Sequence[str] = ()) -> list[int]:
@@ -21,6 +22,18 @@ def left_out(item: Measurement, values: int, without: Sequence[str] = ()) -> lis
     """
     unscored = numbers_of([*item.without, *without], item.classes)
     return [*unscored, *range(len(item.classes), values)]
+
+
+def unscored_of(run: Run, row: Mapping[str, Any]) -> list[int]:
+    """Return the numbers that no mean of a row holds among the values of its run's matrices."""
+    record = run.confusion
+    values = len(run.measurement.classes) if record is None else record.matrices.shape[1]
+    return left_out(run.measurement, values, names_of_row(row))
+
+
+def names_of_row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the classes that a row leaves out."""
+    return tuple(filter(None, str(row.get("without", "")).split(", ")))
 
 
 def names_left_out(item: Measurement, without: Sequence[str] = ()) -> list[str]:

@@ -14,6 +14,7 @@ import pandas as pd
 from vssbench.core.errors import DataError
 from vssbench.metrics.bootstrap import Interval, Intervals, intervals
 from vssbench.report.columns import DASH, Group, groups, percent, quantity, told_apart
+from vssbench.report.counted import unscored_of
 from vssbench.report.frames import frame
 from vssbench.report.page.verdicts import Verdict, overall, verdict
 from vssbench.report.rows import Row, require
@@ -155,7 +156,8 @@ def _interval(run: Run, row: Row, notes: dict[str, None]) -> Intervals | None:
     if row["miou"] is None or run.confusion is None:
         return None
     try:
-        found = intervals(run.confusion, row["aggregate"])
+        unscored = unscored_of(run, row)
+        found = intervals(run.confusion, row["aggregate"], left_out=unscored)
     except DataError as error:
         notes[f"{row['display']}: {error}"] = None
         return None

@@ -12,6 +12,7 @@ from vssbench.core.errors import DataError
 from vssbench.metrics.bootstrap import Interval
 from vssbench.report.columns import Group, percent, quantity
 from vssbench.report.compare import Comparison, comparison
+from vssbench.report.counted import names_of_row
 from vssbench.report.headings import keyframes_alone
 from vssbench.report.rows import Row
 from vssbench.report.scores import Rules, interval_text
@@ -166,10 +167,11 @@ def verdict(store: RunStore, part: Group) -> Verdict | None:
     if not measured:
         return None
     best, found, unsaid = measured[0], [], []
+    rules = Rules(left_out=names_of_row(best))
     for row in measured[1:]:
         names = (best["display"], row["display"])
         try:
-            item = comparison((best, row, names), (store, store), part.title, Rules())
+            item = comparison((best, row, names), (store, store), part.title, rules)
         except DataError as error:
             unsaid.append(f"{names[1]} is not compared: {error}")
             continue

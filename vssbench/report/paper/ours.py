@@ -15,6 +15,8 @@ from vssbench.cost import published as costs
 from vssbench.cost.conventions import conventions
 from vssbench.cost.gmacs import meta_model, parameters
 from vssbench.metrics.bootstrap import intervals
+from vssbench.report.counted import unscored_of
+from vssbench.report.footnotes import footnotes
 from vssbench.report.paper.layout import Paper, Setting
 from vssbench.report.rows import Row
 from vssbench.run.store import RunStore
@@ -97,7 +99,10 @@ class Store:
         if not candidates:
             return Ours(reason=f"no run of this method{_where(number)} is in the store")
         *_, value, apart, row = max(candidates, key=lambda each: each[:3])
-        note = f"With the weights {row['weights']}" if row["weights"] else ""
+        note = "; ".join(
+            [f"With the weights {row['weights']}"] * bool(row["weights"])
+            + [line.rstrip(".") for line in footnotes([row])]
+        )
         chosen = Ours(value, "; ".join(apart), not apart, run_id=row["run_id"], note=note)
         return self._with_interval(chosen, number, row) if self.intervals else chosen
 
@@ -117,8 +122,11 @@ class Store:
 
 def _intervals(store: RunStore, row: Row) -> Any:
     try:
-        record = store.get(row["run_id"]).confusion
-        return None if record is None else intervals(record, row["aggregate"])
+        run = store.get(row["run_id"])
+        if run.confusion is None:
+            return None
+        unscored = unscored_of(run, row)
+        return intervals(run.confusion, row["aggregate"], left_out=unscored)
     except DataError:  # too few frames, or arrays that do not read
         return None
 
