@@ -199,7 +199,7 @@ class Replay:
         )
         if not here.any():
             return None
-        again = confusion_matrix(label, prediction, len(self.dataset.classes))
+        again = confusion_matrix(label, prediction, record.matrices.shape[1])
         moved = np.abs(again - record.matrices[here][0]).sum() / 2
         return float(moved / max(again.sum(), 1))
 
