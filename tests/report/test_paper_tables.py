@@ -369,12 +369,19 @@ def test_letters_go_on_after_z() -> None:
     assert len(notes.all()) == 28
 
 
-def test_the_terminal_shows_every_published_number(capsys: pytest.CaptureFixture[str]) -> None:
-    layout = find("arseg-1")
+@pytest.mark.parametrize("name", ["arseg-1", "dsrl-readme", "bisenet-8"])
+def test_the_terminal_shows_every_number_and_every_heading(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout = find(name)
     frame = cells(layout, Store())
-    print_table(terminal_sheet(sheet(layout, frame)))
+    its = sheet(layout, frame)
+    print_table(terminal_sheet(its))
     shown = capsys.readouterr().out
     assert all(printed in shown for printed in frame["printed"])
+    for kind in ("ours", "difference"):
+        headings = shown.partition("─")[0].split()
+        assert headings.count(kind) == sum(head.kind == kind for head in its.heads)
 
 
 def test_the_authors_own_files_are_the_paper_s_conditions_too(make_row: MakeRow) -> None:

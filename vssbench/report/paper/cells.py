@@ -137,7 +137,8 @@ def decimals(printed: str) -> int:
 def tolerance(cell: Mapping[str, Any]) -> float:
     """Return how far a number may lie from the printed one that it reproduces.
 
-    Half of the last printed digit; more of a count of operations and of what was digitised.
+    Half of the last printed digit; of a count of operations at least 0.02 G, or half a per cent
+    where that is less; of what was digitised 0.05.
     """
     least = 0.5 * 10.0 ** -decimals(cell["printed"])
     if cell["status"] == "digitised":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from vssbench.report.markup import DASH, latex, markdown
+from vssbench.report.markup import DASH, NAME_WIDTH, latex, markdown
 from vssbench.report.paper.cells import agrees, decimals, plain
 from vssbench.report.paper.layout import Layout
 from vssbench.report.paper.numbers import STATUS
@@ -320,10 +320,15 @@ def terminal_sheet(its: Sheet) -> Table:
         return shown.append(f" {entry.marks}", style="dim") if entry.marks else shown
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column(Text(its.heading), overflow="fold", min_width=12)
-    for head in its.heads:
-        title = "\n".join(filter(None, _titles(head)))
-        table.add_column(Text(title), justify="right", no_wrap=True, vertical="top")
+    longest = max(len(line.label) for line in its.lines)
+    table.add_column(Text(its.heading), overflow="fold", min_width=min(NAME_WIDTH, longest))
+    for place, head in enumerate(its.heads):
+        titles = list(filter(None, _titles(head)))
+        numbers = [text(line.entries[place]).plain for line in its.lines]
+        table.add_column(
+            Text("\n".join(titles)), justify="right", no_wrap=True, vertical="top",
+            min_width=max(map(len, [*titles, *numbers])),
+        )  # fmt: skip
     for part, lines in its.parts():
         if part:
             table.add_row(Text(part, style="cyan"))
