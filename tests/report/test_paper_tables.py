@@ -369,7 +369,7 @@ def test_letters_go_on_after_z() -> None:
     assert len(notes.all()) == 28
 
 
-@pytest.mark.parametrize("name", ["arseg-1", "dsrl-readme", "bisenet-8"])
+@pytest.mark.parametrize("name", ["arseg-1", "arseg-2", "dsrl-readme", "bisenet-8"])
 def test_the_terminal_shows_every_number_and_every_heading(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -223,6 +223,10 @@ def _layout(text: dict[str, Any], paper: Paper, file: Path) -> Layout:
             )
             for each in text["columns"]
         ]  # fmt: skip
+        titles = [column.title for column in columns]
+        if len(set(titles)) < len(titles):
+            twice = next(title for title in titles if titles.count(title) > 1)
+            raise DataError(f"{file.name}: two columns of a table have the headings {twice!r}")
         return Layout(
             f"{paper.key}-{text['name']}", paper, text["table"], text["title"],
             text.get("heading", "Method"), tuple(lines), tuple(columns),
