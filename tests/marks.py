@@ -86,6 +86,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "methods/icnet/test_network.py": (),
     "methods/icnet/test_originals.py": (),
     "methods/icnet/test_pruning.py": (),
+    "methods/test_third_party_package.py": (),
     "methods/test_conformance.py": (
         "test_a_third_party_plug_in_passes_the_suite",
         "test_cost_counts_both_kinds_of_frame",

@@ -34,13 +34,18 @@ def info(name: str) -> None:
 
 
 def _describe(kind: str, name: str) -> None:
+    from vssbench.run.identity import origins
+
     cls: Any = registry.load(kind, name)
     plugin = registry.find(kind, name)
     click.echo(f"{name} ({kind[:-1]}): {plugin.summary}\n")
     click.echo(inspect.getdoc(cls) or "")
-    click.echo("\nParameters and defaults:")
-    allowed = choices(cls)
-    for key, default in registry.parameters(cls).items():
+    if plugin.entry_point is not None:
+        (origin,) = origins([plugin])
+        click.echo(f"\nFrom the installed package {origin['distribution']} {origin['version']}")
+    parameters, allowed = registry.parameters(cls), choices(cls)
+    click.echo("\nParameters and defaults:" if parameters else "\nNo parameters.")
+    for key, default in parameters.items():
         named = either(format_value(value) for value in allowed[key]) if key in allowed else ""
         click.echo(f"  {key}={format_value(default)}{named and f' ({named})'}")
     if kind == "methods":
