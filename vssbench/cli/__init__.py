@@ -8,6 +8,7 @@ import sys
 
 import rich_click as click
 
+from vssbench.cli.cache import cache
 from vssbench.cli.codec import codec
 from vssbench.cli.compare import compare
 from vssbench.cli.cost import cost
@@ -70,6 +71,7 @@ for _command in (
     compare,
     plot,
     report,
+    cache,
 ):
     bench.add_command(_command)
 

@@ -15,6 +15,9 @@ from typing import Any
 
 import av
 
+from vssbench.codec import cache as caches
+from vssbench.codec.ahead import raise_if_unwanted
+from vssbench.codec.cache import RECORD_SUFFIX, SUFFIX
 from vssbench.codec.encode import EncoderSettings, encode
 from vssbench.codec.quality import CodedFrame
 from vssbench.core import files
@@ -23,7 +26,6 @@ from vssbench.core.video import Clip, Image
 
 _logger = logging.getLogger(__name__)
 
-SUFFIX, RECORD_SUFFIX = ".mkv", ".json"
 CHECKSUM_DIGITS = 16
 
 
@@ -42,8 +44,9 @@ def bitstream(
     """The clip's bitstream, encoded now unless the folder ``cache`` holds it. ``fps`` 0 is the
     clip's own.
 
-    Safe under many processes: each writes under a name of its own and renames it. A kept stream
-    that was damaged on disk is encoded again. Raises DataError where the clip's frames are not what
+    Safe under many processes: one encodes, under a name of its own that is renamed, and the others
+    wait for it. A kept stream that was damaged on disk is encoded again, and none is removed while
+    it is in use. Raises DataError where the clip's frames are not what
     it says, or the cache cannot be written.
     """
     fps = fps or clip.fps
@@ -53,8 +56,19 @@ def bitstream(
             yield Bitstream(path, _write(clip, settings, path, fps))
         return
     key = cache_key(clip, settings, fps)
+    with caches.in_use(cache, key):
+        stream = _find(cache, key)
+        if stream is None:
+            with caches.encoding(cache, key, raise_if_unwanted):
+                stream = _find(cache, key) or _encode_into(clip, settings, cache, key, fps)
+            caches.trim(cache)
+        caches.touch(stream.path)
+        yield stream
+
+
+def _find(cache: Path, key: str) -> Bitstream | None:
     cached = (_kept(path) for path in sorted(cache.glob(f"{key}.*{SUFFIX}")))
-    yield next(filter(None, cached), None) or _encode_into(clip, settings, cache, key, fps)
+    return next(filter(None, cached), None)
 
 
 def cache_key(clip: Clip, settings: EncoderSettings, fps: float) -> str:

@@ -1,0 +1,35 @@
+"""Times and sizes as they are typed: ``90``, ``45m``, ``2h``; ``500M``, ``4G``."""
+
+from __future__ import annotations
+
+import re
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]?)")
+
+
+def seconds(text: str | float) -> float:
+    """Return a time in seconds. Raises ValueError for what is no time above 0."""
+    return _read(text, _SECONDS, "a time as 90, 45m or 2h")
+
+
+def size(text: str | float) -> int:
+    """Return a number of bytes. Raises ValueError for what is no size above 0."""
+    return round(_read(text, _BYTES, "a size as 500M or 4G"))
+
+
+def size_in_words(count: float) -> str:
+    """Return a number of bytes for people: ``12 kB``, ``3.4 GB``."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def _read(text: str | float, units: dict[str, int], expected: str) -> float:
+    match = _QUANTITY.fullmatch(str(text).strip().lower())
+    if match is None or match[2] not in units or isinstance(text, bool) or float(match[1]) == 0:
+        raise ValueError(f"{text!r} is not {expected}")
+    return float(match[1]) * units[match[2]]
