@@ -92,7 +92,8 @@ class Clip:
     labels. ``flow(i, j)``, where a dataset knows it, is the exact backward motion ``(H, W, 2)``
     from frame i to frame j with NaN where frame j does not show that point. ``labelled`` are the
     frames that carry labels, in order, None where that is known only by asking for each. ``given``,
-    where frames were coded before they came here, is what came with them. ``fingerprint`` changes
+    where frames were coded before they came here, is what came with them. ``names`` are the names
+    of the frames' files without their endings, where they have any. ``fingerprint`` changes
     whenever any pixel of any frame would. ``group`` names what is drawn as one for an interval:
     clips of one drive, city or source frame are not independent; by default the clip's own name.
     ``picture(i)`` tells frame i's picture from all others, in whatever clip, layout or size it
@@ -110,6 +111,7 @@ class Clip:
     flow: Callable[[int, int], npt.NDArray[np.float32]] | None = None
     labelled: tuple[int, ...] | None = None
     given: Given | None = None
+    names: tuple[str, ...] = ()
     group: str = ""
     picture: Callable[[int], str] | None = None
 
@@ -121,6 +123,11 @@ class Clip:
         if self.labelled is not None:
             return tuple(index for index in self.labelled if index < self.length)
         return tuple(index for index in range(self.length) if self.label(index) is not None)
+
+    def frame_name(self, index: int) -> str:
+        """Return the name of a frame: its file's without the ending, else its number in the clip,
+        from 0, as six digits."""
+        return self.names[index] if self.names else f"{index:06d}"
 
     def part(self, first: int, length: int) -> Clip:
         """The clip's frames ``first`` to ``first + length - 1`` as a clip of their own, read from
@@ -137,6 +144,7 @@ class Clip:
             if labelled is None
             else tuple(i - first for i in labelled if first <= i < first + length),
             given=None if self.given is None else self.given.part(first, length),
+            names=self.names[first : first + length],
             fingerprint=f"{self.fingerprint}[{first}:{first + length}]",
             picture=None if picture is None else lambda index: picture(first + index),
         )

@@ -201,6 +201,7 @@ def clip_of(
         _fingerprint(stills, size),
         labelled=labelled,
         picture=frames.picture,
+        names=tuple(still.image.stem for still in stills),
     )
 
 

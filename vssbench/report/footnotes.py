@@ -28,6 +28,11 @@ def _is(field: str, *values: str) -> Callable[[Row], bool]:
     return lambda row: row.get(field, "") in values
 
 
+def _is_typed(*beginnings: str) -> Callable[[Row], bool]:
+    """Return whether columns whose names begin so were typed in."""
+    return lambda row: any(name.startswith(beginnings) for name in row.get("typed", "").split(", "))
+
+
 FOOTNOTES = (
     Footnote(
         "\u2020", _is("seen", "training", "selection"),
@@ -45,6 +50,8 @@ FOOTNOTES = (
         "\u00b6", _is("void", "masked"),
         "its output of no scored class, as Void, is masked: the largest of the others counts",
     ),
+    Footnote("*", _is_typed("gmacs", "params"), "its cost was typed in, not measured"),
+    Footnote("\u2016", _is_typed("latency"), "its latency was typed in, not measured"),
 )  # fmt: skip
 _MARKS = "".join(note.mark for note in FOOTNOTES)
 

@@ -96,6 +96,9 @@ RUN_FIELDS = (
     Field("sources", _TEXT, "", "digests of that code as JSON: what is common, and each plug-in"),
     Field("machine", _TEXT, "", "processor of the network, with its number of threads"),
     Field("weights", _TEXT, "", "name of the weight file"),
+    Field("predictions", _TEXT, "",
+    "digest of another program's predictions, where these were scored"),
+    Field("typed", _TEXT, "", "columns whose numbers were typed in, not measured, comma between"),
     Field("psnr_db", _REAL, "dB", "PSNR of luma over all frames; infinite without loss"),
     Field("status", _TEXT, "", "`done`, `failed`, `refused`, or `damaged` where files do not read"),
     Field("reason", _TEXT, "", "why it is not `done`"),
@@ -303,8 +306,10 @@ class _Facts:
 _COPIED = tuple(
     field.name for field in RUN_FIELDS
     if field.name in Measurement.model_fields
-    and field.name not in ("weights", "machine", "classes", "without", "seen")
+    and field.name not in ("weights", "machine", "classes", "without", "seen", "typed")
 )  # fmt: skip
+
+_NAMES = tuple(field.name for field in RUN_FIELDS)
 
 
 def _facts(run: Run, without: Sequence[str]) -> _Facts:
@@ -319,8 +324,10 @@ def _facts(run: Run, without: Sequence[str]) -> _Facts:
         "bitrate_kbps": item.bitrate_kbps or None,  # old runs have 0 where it was not known
         "machine": machine_text(item),
         "weights": str(item.weights.get("file", "")),
+        "typed": ", ".join(name for name in _NAMES if name in item.typed),
         "psnr_db": _psnr(item),
     }
+    row |= {name: value for name, value in item.typed.items() if name in _NAMES}
     try:
         confusion, latency = run.confusion, run.latency
         if item.status == "done" and confusion is None:

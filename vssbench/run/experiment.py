@@ -307,7 +307,7 @@ def _run(
     outputs.prepare(model)
     prepare(model.to(experiment.device))
     clips = experiment.dataset.scored_clips
-    recorder = Recorder(outputs.values, _group_numbers(clips))
+    recorder = Recorder(outputs.values, group_numbers(clips))
     meters = Meters(experiment.measures, outputs.values)
     stream = Stream(
         model, experiment.device, experiment.precision, warm_up=WARM_UP, outputs=outputs
@@ -343,7 +343,7 @@ def _run(
     return recorder, meters, numbers
 
 
-def _group_numbers(clips: Sequence[Clip]) -> list[int]:
+def group_numbers(clips: Sequence[Clip]) -> list[int]:
     """Number the groups of the clips as they come, and return each clip's."""
     numbers: dict[str, int] = {}
     return [numbers.setdefault(clip.group, len(numbers)) for clip in clips]

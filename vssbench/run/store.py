@@ -65,7 +65,10 @@ class Measurement(BaseModel):
     ``error`` (it has a number behind the classes in the matrices, where it is not one of them),
     ``masked``, or empty where there is none (:mod:`vssbench.run.outputs`). ``sources`` are digests
     of the code by its parts, ``seen`` what the weights have seen of the frames
-    (:class:`vssbench.run.seen.Seen`). Accuracy and latency are derived from the run's arrays.
+    (:class:`vssbench.run.seen.Seen`). ``predictions`` is the digest of another program's
+    predictions where these were scored (:mod:`vssbench.exchange`); ``typed`` are numbers that were
+    then stated, not measured, by their columns' names. Accuracy and latency are derived from the
+    run's arrays.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -106,6 +109,8 @@ class Measurement(BaseModel):
     psnr_db: float | None = None
     ssim: float | None = None
     weights: dict[str, Any] = {}
+    predictions: str = ""
+    typed: dict[str, float] = {}
     precision: str = "fp32"
     device: str = "cpu"
     seed: int = 0
