@@ -13,6 +13,7 @@ from vssbench.cli.codec import codec
 from vssbench.cli.compare import compare
 from vssbench.cli.cost import cost
 from vssbench.cli.data import data
+from vssbench.cli.export import export
 from vssbench.cli.info import info
 from vssbench.cli.latency import latency
 from vssbench.cli.list import list_plugins
@@ -20,6 +21,7 @@ from vssbench.cli.plot import plot
 from vssbench.cli.report import report
 from vssbench.cli.reproduce import reproduce
 from vssbench.cli.run import run
+from vssbench.cli.score import score
 from vssbench.cli.scores import scores
 from vssbench.cli.segment import segment
 from vssbench.cli.table import table
@@ -67,6 +69,8 @@ for _command in (
     codec,
     table,
     reproduce,
+    export,
+    score,
     scores,
     compare,
     plot,

@@ -1,0 +1,130 @@
+"""``bench.py score``: predictions of another program, scored like a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from vssbench.cli.options import data_root_option, runs_option
+
+_TYPED = (
+    click.option("--params", type=click.IntRange(0), help="Parameters, as 17461979. Typed in."),
+    click.option("--gmacs-key", type=click.FloatRange(0), help="GMACs of a keyframe. Typed in."),
+    click.option(
+        "--gmacs-nonkey",
+        type=click.FloatRange(0),
+        help="GMACs of another frame; a keyframe's by default. Typed in.",
+    ),
+    click.option(
+        "--latency-key",
+        "latency_key_ms",
+        type=click.FloatRange(0),
+        metavar="MS",
+        help="Milliseconds of a keyframe. Typed in; needs --machine.",
+    ),
+    click.option(
+        "--latency-nonkey",
+        "latency_nonkey_ms",
+        type=click.FloatRange(0),
+        metavar="MS",
+        help="Milliseconds of another frame; a keyframe's by default. Typed in.",
+    ),
+    click.option("--machine", default="", help="On what the latency was measured, in words."),
+)
+
+
+def _typed_options(command: Any) -> Any:
+    """Add the options of what is typed in."""
+    for option in reversed(_TYPED):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("predictions", type=click.Path(path_type=Path))
+@click.option("-d", "--dataset", required=True, help="Dataset, as camvid[split=test].")
+@data_root_option
+@click.option(
+    "-c",
+    "--codec",
+    default="raw",
+    show_default=True,
+    help="Codec that the frames went through, as h264[bitrate=1M,gop=12].",
+)
+@click.option(
+    "--gop",
+    type=click.IntRange(1),
+    help="Frames of a GOP, where the codec's brackets do not say (12).",
+)
+@click.option(
+    "--protocol",
+    default="dense",
+    show_default=True,
+    help="Which frame is scored at which distance.",
+)
+@click.option(
+    "--measure",
+    "measures",
+    multiple=True,
+    metavar="NAME",
+    help="Beside mIoU: boundary, consistency; `scores` shows them. Repeatable.",
+)
+@click.option("--name", help="The method's name, as segnext[size=b]; the folder's by default.")
+@click.option("--display", default="", help="The name in tables; --name by default.")
+@_typed_options
+@runs_option
+@click.option("--force", is_flag=True, help="Score again what is scored already.")
+def score(predictions: Path, runs: Path, force: bool, **given: Any) -> None:
+    """Score PREDICTIONS of another program: they stand in the same tables and plots as runs.
+
+    The folder holds a PNG of class indices (grey or palette) or an array (.npy) a frame, at the
+    label's size: CLIP/FRAME.png, as `bench.py export` names them and lists them in frames.csv;
+    under every-distance and pairs dDISTANCE/CLIP/FRAME.png. One is needed for each frame that
+    carries a label. Cost and latency are what is typed in, and are marked so. For example:
+
+    \b
+        python bench.py export camvid --data-root ~/CamVid -c 'h264[bitrate=1M]' -o frames
+        python bench.py score predictions -d camvid --data-root ~/CamVid -c 'h264[bitrate=1M]'
+            --name segnext --gmacs-key 15.9 --params 4300000
+
+    Exit status: 0, or 2 for bad input, of which nothing is stored.
+    """
+    from vssbench.cli.run import print_table
+    from vssbench.core.machine import typed_command
+    from vssbench.core.progress import messages, track
+    from vssbench.exchange.input import SOURCE, open_input
+    from vssbench.exchange.score import Scoring, Typed, is_stored, method_name
+    from vssbench.exchange.score import score as score_them
+    from vssbench.metrics.meters import named
+    from vssbench.report.rows import rows
+    from vssbench.report.table import terminal
+    from vssbench.run.store import RunStore, run_id
+
+    source = {name: given.pop(name) for name in SOURCE}
+    name, display, measures = (given.pop(each) for each in ("name", "display", "measures"))
+    scoring = Scoring(
+        predictions,
+        method_name(name, predictions),
+        open_input(**source),
+        display,
+        Typed(**given),
+        named(measures),
+        runs / ".cache",
+    )
+    store, console = RunStore(runs), messages()
+    scoring.check()
+    with track("checking predictions", len(scoring.predictions.files)) as tracker:
+        digest = scoring.predictions.digest(tracker.advance)
+    if not force and is_stored(scoring, store, digest):
+        console.print("these predictions are scored already (--force scores them again)")
+    else:
+        store.check_writable()
+        with track("scoring", scoring.input.frames()) as tracker:
+            score_them(scoring, store, typed_command(), digest, tracker.advance)
+    found = store.get(run_id(scoring.identity(digest)))
+    print_table(terminal(rows([found])))
+    console.print(
+        f"the row is in {runs}/ (`bench.py table --runs {runs}` shows all that are there)"
+    )
