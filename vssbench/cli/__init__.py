@@ -10,6 +10,7 @@ import rich_click as click
 
 from vssbench.cli.cache import cache
 from vssbench.cli.codec import codec
+from vssbench.cli.collect import collect
 from vssbench.cli.compare import compare
 from vssbench.cli.cost import cost
 from vssbench.cli.data import data
@@ -17,7 +18,9 @@ from vssbench.cli.export import export
 from vssbench.cli.info import info
 from vssbench.cli.latency import latency
 from vssbench.cli.list import list_plugins
+from vssbench.cli.merge import merge
 from vssbench.cli.plot import plot
+from vssbench.cli.prune import prune
 from vssbench.cli.report import report
 from vssbench.cli.reproduce import reproduce
 from vssbench.cli.run import run
@@ -75,6 +78,9 @@ for _command in (
     compare,
     plot,
     report,
+    merge,
+    collect,
+    prune,
     cache,
 ):
     bench.add_command(_command)

@@ -89,10 +89,10 @@ def chosen_rows(runs: Path, choice: Choice) -> tuple[list[Row], str]:
     none."""
     from vssbench.report.choose import chosen, newest
     from vssbench.report.footnotes import check_one_version
-    from vssbench.report.rows import check_left_out, rows
+    from vssbench.report.rows import check_left_out, stored_rows
     from vssbench.run.store import RunStore
 
-    stored = rows(RunStore(runs).runs(), choice.without)
+    stored = stored_rows(RunStore(runs), choice.without)
     asked_for = chosen(stored, choice.datasets, choice.codecs, choice.methods)
     check_left_out(choice.without, asked_for)
     kept, count = (asked_for, 0) if choice.older else newest(asked_for)

@@ -215,6 +215,15 @@ def steady(folder: Path, read: Callable[[], T]) -> T:
     return value  # type: ignore[return-value]
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all that is in it; whoever looks sees all of it or nothing.
+
+    Raises DataError where that fails.
+    """
+    with _told(folder), drafts(folder.parent) as under_way:
+        os.rename(folder, under_way.path / folder.name)
+
+
 def check_output(
     path: Path, inputs: Iterable[Path] = (), force: bool = False, option: str = "-o"
 ) -> None:

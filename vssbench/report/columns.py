@@ -4,9 +4,11 @@ format."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from string import ascii_uppercase
+from typing import Any
 
 from vssbench.report.footnotes import footnotes, marked, version_remarks
 from vssbench.report.headings import Heading, conditions, headings
@@ -112,12 +114,17 @@ class Group:
 
     def is_best(self, row: Row, column: Column) -> bool:
         """Return whether this row holds the column's greatest value, of two values at least."""
-        values = [
-            other[column.best]
-            for other in self.rows
-            if column.best and other[column.best] is not None
-        ]
-        return len(values) > 1 and column.best is not None and row[column.best] == max(values)
+        best = self._best.get(column.best or "")
+        return best is not None and row[column.best or ""] == best
+
+    @cached_property
+    def _best(self) -> dict[str, float]:
+        """The greatest value of each column that has a best one, of two values at least."""
+        names = {column.best for column in (*FULL, *TERMINAL) if column.best}
+        values = {
+            name: [row[name] for row in self.rows if row.get(name) is not None] for name in names
+        }
+        return {name: max(several) for name, several in values.items() if len(several) > 1}
 
     @property
     def machines(self) -> tuple[str, ...]:
@@ -205,19 +212,39 @@ def told_apart(part: Group) -> Group:
 
     What differs stands behind the names of rows that would otherwise have the same one.
     """
-    named = [row | {"display": _distinct_name(row, part.rows)} for row in part.rows]
-    return replace(part, rows=tuple(row | {"display": marked(row)} for row in named))
+    names = [""] * len(part.rows)
+    for display, places in _parted(range(len(part.rows)), "display", part.rows).items():
+        _name_apart(str(display), places, part.rows, names)
+    return replace(
+        part,
+        rows=tuple(row | {"display": marked(row | {"display": name})}
+            for row, name in zip(part.rows, names, strict=True)),
+    )
 
 
-def _distinct_name(row: Row, rows: Sequence[Row]) -> str:
-    namesakes = [other for other in rows if other["display"] == row["display"]]
-    notes: list[str] = []
+def _name_apart(
+    display: str, namesakes: Sequence[int], rows: Sequence[Row], names: list[str]
+) -> None:
+    """Fill in the names of rows that have the same one, given by their places."""
+    alike: list[tuple[list[str], list[int]]] = [([], list(namesakes))]
     for field, note in _DISTINCTIONS:
-        same = [other for other in namesakes if other.get(field) == row.get(field)]
-        if len(same) < len(namesakes):
-            notes.append(note.format(row.get(field) or "none"))
-            namesakes = same
-    return f"{row['display']} ({', '.join(notes)})" if notes else row["display"]
+        parts = []
+        for notes, places in alike:
+            values = _parted(places, field, rows)
+            for value, part in values.items():
+                parts.append(([*notes, note.format(value or "none")] if len(values) > 1 else notes, part))
+        alike = parts
+    for notes, places in alike:
+        for place in places:
+            names[place] = f"{display} ({', '.join(notes)})" if notes else display
+
+
+def _parted(places: Iterable[int], field: str, rows: Sequence[Row]) -> dict[Any, list[int]]:
+    """Return the places of rows by their value of a field."""
+    parts: dict[Any, list[int]] = {}
+    for place in places:
+        parts.setdefault(rows[place].get(field), []).append(place)
+    return parts
 
 
 def _rank(row: Row) -> tuple[bool, float, str, str, str]:

@@ -215,7 +215,11 @@ def tables(runs: Sequence[Run], without: Sequence[str] = ()) -> Tables:
     Where a dataset as typed stands for several data (two folders, or one that was changed), their
     digests tell them apart in ``dataset_title``.
     """
-    facts = [_facts(run, without) for run in runs]
+    return tables_of([facts_of(run, without) for run in runs])
+
+
+def tables_of(facts: Sequence[Facts]) -> Tables:
+    """Return the frames of some runs' facts; see :func:`tables`."""
     _tell_data_apart([each.row for each in facts])
     longs = []
     for name in ("distances", "classes"):
@@ -254,20 +258,20 @@ def records(its: Tables) -> list[dict[str, Any]]:
     ``miou_by_distance`` (a list, its index the distance) and ``per_class`` (by the class's name)
     come from the long forms.
     """
-    curves: dict[Any, Any] = {at: part["miou"] for at, part in its.distances.groupby(level=0)}
-    by_class: dict[Any, Any] = dict(iter(its.classes.groupby(level=0)))
-    described = []
+    curves: dict[int, list[float | None]] = {}
+    for place, miou in zip(its.distances.index, its.distances["miou"].tolist(), strict=True):
+        curves.setdefault(place, []).append(_number(miou))
+    by_class: dict[int, dict[str, float | None]] = {}
+    ious = zip(its.classes.index, its.classes["class"], its.classes["iou"].tolist(), strict=True)
+    for place, name, iou_of_class in ious:
+        by_class.setdefault(place, {})[name] = _number(iou_of_class)
+    lines = []
     for place, line in enumerate(its.runs.astype(object).to_dict("records")):
         record = {str(name): _plain(str(name), value) for name, value in line.items()}
-        record["miou_by_distance"] = [_number(value) for value in curves.get(place, ())]
-        part = by_class.get(place)
-        record["per_class"] = (
-            {}
-            if part is None
-            else {name: _number(v) for name, v in zip(part["class"], part["iou"], strict=True)}
-        )
-        described.append(record)
-    return described
+        record["miou_by_distance"] = curves.get(place, [])
+        record["per_class"] = by_class.get(place, {})
+        lines.append(record)
+    return lines
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -294,8 +298,8 @@ def parquet(table: pd.DataFrame) -> bytes:
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """One run in tables: its row, and its lines of the long forms."""
+class Facts:
+    """One run in tables: its row, and its lines of the long forms; plain values, as of JSON."""
 
     row: dict[str, Any]
     distances: list[dict[str, Any]]
@@ -312,7 +316,8 @@ _COPIED = tuple(
 _NAMES = tuple(field.name for field in RUN_FIELDS)
 
 
-def _facts(run: Run, without: Sequence[str]) -> _Facts:
+def facts_of(run: Run, without: Sequence[str] = ()) -> Facts:
+    """Return what tables and figures are made of, out of a run's arrays."""
     item = run.measurement
     unscored = names_left_out(item, without)
     row = {name: getattr(item, name) for name in _COPIED}
@@ -334,11 +339,11 @@ def _facts(run: Run, without: Sequence[str]) -> _Facts:
             raise DataError(f"{run.path / CONFUSION} is missing; {REMEDY}")
         its = None if confusion is None else _scores(confusion, item, without)
     except DataError as error:
-        return _Facts(row | {"status": "damaged", "reason": str(error)}, [], [])
+        return Facts(row | {"status": "damaged", "reason": str(error)}, [], [])
     if latency is not None:
         row |= _latency(latency)
     if its is None or confusion is None:
-        return _Facts(row, [], [])
+        return Facts(row, [], [])
     curve = its.miou_by_distance
     row |= {"miou": its.miou} | (
         {"miou_0": curve[0], "miou_last": curve[-1]} if curve else {}
@@ -348,7 +353,7 @@ def _facts(run: Run, without: Sequence[str]) -> _Facts:
         name | {"class": label, "iou": value}
         for label, value in zip(item.classes, its.class_iou, strict=False)
     ]
-    return _Facts(row, _by_distance(name, curve, confusion, latency), classes)
+    return Facts(row, _by_distance(name, curve, confusion, latency), classes)
 
 
 def _typed_split(dataset: str) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 
 from vssbench.core.classes import VOID_NAMES, numbers_of
 from vssbench.core.errors import UsageError
-from vssbench.report.frames import records, tables
-from vssbench.run.store import Run
+from vssbench.report.frames import records, tables, tables_of
+from vssbench.report.index import facts
+from vssbench.run.store import Run, RunStore
 
 Row = dict[str, Any]
 
@@ -34,6 +35,14 @@ def check_left_out(without: Sequence[str], rows: Sequence[Row]) -> None:
             raise UsageError(
                 f"--without {name!r} is none of the classes that were scored: {', '.join(classes)}"
             )
+
+
+def stored_rows(store: RunStore, without: Sequence[str] = ()) -> list[Row]:
+    """Return the rows of every run of a store; those that its index knows are not read again.
+
+    ``without`` as in :func:`rows`: the index does not know what other classes would give.
+    """
+    return rows(store.runs(), without) if without else records(tables_of(facts(store)))
 
 
 def require(rows: Sequence[Row]) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
 import shutil
 import zipfile
@@ -228,6 +229,16 @@ class Run:
         arrays = self._steady(lambda: list(self.path.glob("*.npz")))
         return tuple(sorted(path.stem for path in arrays if path.name not in own))
 
+    @property
+    def timed(self) -> bool:
+        """Whether the run has latencies; one that ran beside others has none."""
+        return self._steady(lambda: (self.path / LATENCY).exists())
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The names of the run's arrays on disk."""
+        return frozenset(self._steady(lambda: [path.name for path in self.path.glob("*.npz")]))
+
     def meter(self, name: str) -> dict[str, npt.NDArray] | None:
         """The arrays of a meter, None where it was not asked for. Raises DataError where they do
         not read."""
@@ -286,6 +297,14 @@ class RunStore:
             return False
         return run.measurement.status == "done" and set(measures) <= set(run.measures)
 
+    def holds(self, run_id: str) -> bool:
+        """Return whether there is a readable run of that id, whatever became of it."""
+        try:
+            self.get(run_id)
+        except DataError:
+            return False
+        return True
+
     def get(self, run_id: str) -> Run:
         """The run of that id. Raises DataError where there is none or its files do not read."""
         path = self._place(run_id)
@@ -324,8 +343,9 @@ class RunStore:
         meters: Mapping[str, Mapping[str, npt.NDArray]] | None = None,
     ) -> Path:
         """Store a run, and the arrays of its meters by their names; returns its folder. An earlier
-        run of the same id is replaced as a whole, but meters that it alone has are kept: the same
-        id has the same predictions, and another process may have been asked for them meanwhile.
+        run of the same id is replaced as a whole, but meters and latencies that it alone has are
+        kept: the same id has the same predictions, and another process may have been asked for them
+        meanwhile.
 
         Raises DataError where the folder cannot be written.
         """
@@ -347,22 +367,57 @@ class RunStore:
             # until the draft has taken its place, which it does before the stack is closed
             others_wait.enter_context(files.alone(self.root))
             if measurement.status == "done" and self.has(measurement.run_id):
-                for name in self.get(measurement.run_id).measures:
-                    if name not in (meters or {}):
-                        shutil.copyfile(place / f"{name}.npz", draft / f"{name}.npz")
+                kept = [f"{name}.npz" for name in self.get(measurement.run_id).measures]
+                for name in (*kept, LATENCY):
+                    if not (draft / name).exists() and (place / name).exists():
+                        shutil.copyfile(place / name, draft / name)
         return place
+
+    def take(self, run: Run) -> None:
+        """Copy a run of another store, in the place of one of its id. Raises DataError where the
+        folder cannot be written."""
+        with files.draft(self._place(run.measurement.run_id)) as draft:
+            shutil.copytree(run.path, draft)
+
+    def complete(self, run: Run) -> None:
+        """Give a stored run the arrays that it lacks and the same run of another store has. Raises
+        DataError where the folder cannot be written."""
+        place = self._place(run.measurement.run_id)
+        with ExitStack() as others_wait, files.draft(place) as draft:
+            others_wait.enter_context(files.alone(self.root))
+            shutil.copytree(place, draft)
+            for name in run.files - self.get(run.measurement.run_id).files:
+                shutil.copyfile(run.path / name, draft / name)
+
+    def remove(self, run_id: str) -> None:
+        """Remove a run, as a whole. Raises DataError where the folder cannot be written."""
+        files.remove_folder(self._place(run_id))
 
     def check_writable(self) -> None:
         """Make the folder where it is missing, and raise DataError where no run can be written into
         it."""
         files.check_folder(self.root)
 
+    def ids(self) -> list[str]:
+        """Return the ids of every run that is there, whether it reads or not."""
+        files.adopt(self.root)
+        return sorted(self._names() | files.set_aside(self.root) | self._names())
+
+    def stamp(self, run_id: str) -> list[list[str | int]]:
+        """Return what tells a run's files from any that replace or damage them: names, sizes and
+        times; empty where there is none."""
+        try:
+            with os.scandir(self._place(run_id)) as entries:
+                seen = [(entry.name, entry.stat()) for entry in entries]
+        except OSError:
+            return []
+        return sorted([name, status.st_size, status.st_mtime_ns] for name, status in seen)
+
     def runs(self) -> list[Run]:
         """Every readable run, sorted by dataset, codec, method and id; a damaged folder is logged
         and left out."""
         runs = []
-        files.adopt(self.root)
-        for name in sorted(self._names() | files.set_aside(self.root) | self._names()):
+        for name in self.ids():
             try:
                 runs.append(self.get(name))
             except (DataError, UsageError) as error:

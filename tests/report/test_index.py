@@ -1,0 +1,97 @@
+"""The index of a store: it spares reading thousands of runs, and is never trusted for one that is
+another than it knows."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from tests.sweep.stored import write
+from vssbench.report import index
+from vssbench.report.index import INDEX
+from vssbench.report.rows import rows, stored_rows
+from vssbench.run.store import RunStore
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "WORTH", 2)
+    for number in range(12):
+        write(tmp_path, f"run{number:02}", value=number, seed=number)
+    write(tmp_path, "torn", codec="raw")
+    (tmp_path / "torn" / "confusion.npz").unlink()
+    return RunStore(tmp_path)
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Note the runs that are opened."""
+    opened = []
+    get = RunStore.get
+
+    def noted(self, run_id):
+        opened.append(run_id)
+        return get(self, run_id)
+
+    monkeypatch.setattr(RunStore, "get", noted)
+    return opened
+
+
+def test_the_rows_are_those_of_the_runs_and_no_run_is_opened_twice(store, reads):
+    expected = rows(store.runs())
+    reads.clear()
+    assert stored_rows(store) == expected
+    assert len(reads) == 13
+    reads.clear()
+    assert stored_rows(store) == expected
+    assert reads == []
+    assert [row["status"] for row in expected].count("damaged") == 1
+
+
+def test_what_was_replaced_damaged_added_or_removed_is_seen(store, reads):
+    stored_rows(store)
+    reads.clear()
+    write(store.root, "run03", value=99)
+    write(store.root, "new")
+    shutil.rmtree(store.root / "run05")
+    path = store.root / "run07" / "confusion.npz"
+    content = bytearray(path.read_bytes())
+    content[60:90] = bytes(30)
+    path.write_bytes(content)
+    reads.clear()
+    seen = {row["run_id"]: row for row in stored_rows(store)}
+    assert sorted(reads) == ["new", "run03", "run07"]
+    assert "run05" not in seen
+    assert seen["run07"]["status"] == "damaged"
+    assert list(seen.values()) == rows(store.runs())
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"version": "another", "runs": {}}', '{"runs": 3}']
+)
+def test_an_index_that_does_not_read_is_made_anew(store, content):
+    expected = stored_rows(store)
+    (store.root / INDEX).write_text(content, encoding="utf-8")
+    assert stored_rows(store) == expected
+    assert len(json.loads((store.root / INDEX).read_text(encoding="utf-8"))["runs"]) == 13
+    (store.root / INDEX).unlink()
+    assert stored_rows(store) == expected
+
+
+def test_an_index_of_other_entries_is_not_used(store, reads):
+    expected = stored_rows(store)
+    path = store.root / INDEX
+    content = json.loads(path.read_text(encoding="utf-8"))
+    del content["runs"]["run00"]["row"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    reads.clear()
+    assert stored_rows(store) == expected
+    assert reads == ["run00"]
+
+
+def test_a_small_store_gets_no_index(tmp_path):
+    write(tmp_path, "one")
+    assert len(stored_rows(RunStore(tmp_path))) == 1
+    assert not (tmp_path / INDEX).exists()

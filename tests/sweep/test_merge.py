@@ -1,0 +1,101 @@
+"""Stores joined, pruned and collected: what is copied, what is in conflict, what goes."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from tests.sweep.stored import write
+from vssbench.cli import bench
+from vssbench.core.errors import DataError, UsageError
+from vssbench.run.store import RunStore
+from vssbench.sweep.merge import merge
+
+
+def call(*arguments: object):
+    return CliRunner().invoke(bench, [str(each) for each in arguments])
+
+
+def test_runs_of_two_machines_are_joined_and_conflicts_named(tmp_path):
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    write(ours, "same")
+    write(theirs, "same", created="2026-02-02T00:00:00+00:00")
+    write(ours, "untimed", timed=False)
+    write(theirs, "untimed")
+    write(ours, "other", value=1)
+    write(theirs, "other", value=2)
+    write(ours, "mended", status="failed", reason="no")
+    write(theirs, "mended")
+    write(ours, "kept")
+    write(theirs, "kept", status="failed", reason="no")
+    write(theirs, "new")
+    write(theirs, "torn")
+    (theirs / "torn" / "confusion.npz").write_bytes(b"PK")
+    result = call("merge", theirs, "--runs", ours)
+    assert result.exit_code == 1
+    assert "2 runs copied, 1 completed, 2 were there" in result.stdout
+    assert "3 of 3 frames differ" in result.stderr
+    assert "other" in result.stderr
+    assert "torn" in result.stderr
+    store = RunStore(ours)
+    assert [run.measurement.run_id for run in store.runs()] == [
+        "kept", "mended", "new", "other", "same", "untimed",
+    ]  # fmt: skip
+    assert {run.measurement.status for run in store.runs()} == {"done"}
+    assert store.get("untimed").timed
+    assert store.get("other").confusion.matrices[0, 0, 1] == 1
+    assert store.get("same").measurement.created.startswith("2026-01-01")
+    shutil.rmtree(theirs / "torn")
+    shutil.rmtree(theirs / "other")
+    again = call("merge", theirs, "--runs", ours)
+    assert (again.exit_code, again.stderr) == (0, "")
+    assert "0 runs copied, 0 completed, 5 were there" in again.stdout
+
+
+def test_a_store_that_is_missing_or_the_target_itself_is_said(tmp_path):
+    write(tmp_path / "ours", "a")
+    with pytest.raises(DataError, match=r"no folder .*absent"):
+        merge([tmp_path / "absent"], RunStore(tmp_path / "ours"))
+    with pytest.raises(UsageError, match="is the store that is merged into"):
+        merge([tmp_path / "ours"], RunStore(tmp_path / "ours"))
+
+
+def test_what_is_pruned_is_listed_first(tmp_path):
+    write(tmp_path, "old")
+    write(tmp_path, "new", created="2026-03-03T00:00:00+00:00")
+    write(tmp_path, "torn")
+    (tmp_path / "torn" / "result.json").write_text("{", encoding="utf-8")
+    write(tmp_path, "broken", codec="raw", status="failed", reason="it crashed")
+    listed = call("prune", "older", "failed", "damaged", "--runs", tmp_path)
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["old", "broken", "torn"]
+    assert "it crashed" in listed.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"old", "new", "torn", "broken"}
+    assert call("prune", "failed", "--yes", "--runs", tmp_path).exit_code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"old", "new", "torn"}
+    call("prune", "older", "damaged", "--yes", "--runs", tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"new"}
+
+
+def test_everything_is_collected_in_one_file(tmp_path):
+    pytest.importorskip("pyarrow")
+    for name, value in (("one", 1), ("two", 2)):
+        write(tmp_path / name, "a", value=value)
+    write(tmp_path / "two", "b", codec="raw", status="failed", reason="it crashed")
+    out = tmp_path / "all.parquet"
+    result = call("collect", tmp_path / "one", tmp_path / "two", "-o", out)
+    assert result.exit_code == 0, result.stderr
+    table = pd.read_parquet(io.BytesIO(out.read_bytes()))
+    assert [Path(name).name for name in table["store"]] == ["one", "two", "two"]
+    assert list(table["status"]) == ["done", "done", "failed"]
+    assert table["miou"][0] == pytest.approx(sum(table["miou_by_distance"][0]) / 3)
+    assert list(table["class_names"][1]) == ["road", "sky"]
+    assert len(table["class_iou"][2]) == 0
+    again = call("collect", tmp_path / "one", "-o", out)
+    assert isinstance(again.exception, UsageError)
+    assert json.loads(call("table", "--runs", tmp_path / "one", "--format", "json").stdout)

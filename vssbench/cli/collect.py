@@ -1,0 +1,37 @@
+"""``bench.py collect``: everything that stores hold, in one Parquet file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from vssbench.cli.options import force_option
+
+
+@click.command()
+@click.argument(
+    "stores", nargs=-1, metavar="[DIR...]", type=click.Path(path_type=Path, file_okay=False)
+)
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write."
+)
+@force_option
+def collect(stores: tuple[Path, ...], out: Path, force: bool) -> None:
+    """Write the runs of the stores DIR... (results/runs) to one Parquet file: a row a run, its
+    mIoU by distance and its classes' IoU as lists.
+
+    For example:
+
+    \b
+        python bench.py collect -o everything.parquet
+        python bench.py collect laptop/runs server/runs -o everything.parquet
+    """
+    from vssbench.core import files
+    from vssbench.report.collect import collected
+    from vssbench.report.frames import parquet
+
+    files.check_output(out, force=force)
+    table = collected(stores or (Path("results/runs"),))
+    files.write_bytes(out, parquet(table))
+    click.echo(f"{out}: {len(table)} runs")

@@ -1,0 +1,48 @@
+"""``bench.py merge``: stores of several machines joined."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import rich_click as click
+
+from vssbench.cli.options import runs_option
+
+
+@click.command()
+@click.argument(
+    "stores", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path)
+)
+@runs_option
+def merge(stores: tuple[Path, ...], runs: Path) -> None:
+    """Copy the runs of the stores DIR... into --runs. What was measured twice with other results is
+    named, and neither is taken for the other.
+
+    For example:
+
+    \b
+        python bench.py merge laptop/runs server/runs --runs results/runs
+
+    Exit status: 0, or 1 if runs are in conflict or do not read.
+    """
+    from vssbench.core.progress import messages
+    from vssbench.run.store import RunStore
+    from vssbench.sweep.merge import merge as join
+
+    merged = join(stores, RunStore(runs))
+    click.echo(
+        f"{runs}: {merged.copied} runs copied, {merged.completed} completed, {merged.same} were "
+        "there"
+    )
+    console = messages()
+    for line in merged.damaged:
+        console.print(f"left out: {line}")
+    for line in merged.conflicts:
+        console.print(f"conflict: {line}")
+    if merged.conflicts:
+        console.print(
+            f"{len(merged.conflicts)} in conflict stay as they are in {runs}/: remove the wrong one"
+        )
+    if merged.conflicts or merged.damaged:
+        sys.exit(1)

@@ -1,0 +1,37 @@
+"""Runs of a store that nobody needs, each with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+
+from vssbench.core.errors import UsageError
+from vssbench.report.choose import newest
+from vssbench.report.rows import stored_rows
+from vssbench.run.store import RunStore
+
+
+def superfluous(store: RunStore, kinds: Collection[str]) -> dict[str, str]:
+    """Return the ids of runs of these kinds, and why each is one: ``older`` than another of the
+    same experiment, ``failed``, ``refused``, ``damaged``."""
+    rows = stored_rows(store)
+    reasons: dict[str, str] = {}
+    if "older" in kinds:
+        kept = {row["run_id"] for row in newest(rows)[0]}
+        for row in rows:
+            if row["run_id"] not in kept:
+                reasons[row["run_id"]] = f"older: {_title(row)}, of {row['created']}"
+    for row in rows:
+        if row["status"] in kinds:
+            reasons[row["run_id"]] = f"{row['status']}: {_title(row)}: {row['reason']}"
+    if "damaged" in kinds:
+        read = {row["run_id"] for row in rows}
+        for name in store.ids():
+            with suppress(UsageError):  # a folder that no run could have
+                if name not in read and store.stamp(name):
+                    reasons[name] = "damaged: its result does not read"
+    return reasons
+
+
+def _title(row: dict[str, object]) -> str:
+    return f"{row['method']} on {row['dataset']} under {row['codec']}"
