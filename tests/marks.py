@@ -109,11 +109,18 @@ SLOW: dict[str, tuple[str, ...]] = {
     "report/test_placement.py": ("test_eight_close_points",),
     "report/test_plots.py": (),
     "report/test_rates.py": (),
+    "report/test_index.py": (),
     "report/test_replay.py": (),
     "run/test_store.py": (
         "test_many_writers_at_once",
         "test_readers_find_every_run_while_four_processes_replace_them",
     ),
+    "sweep/test_conduct.py": (),
+    "sweep/test_costs.py": (),
+    "sweep/test_dask.py": (),
+    "sweep/test_merge.py": (),
+    "sweep/test_points.py": ("test_an_example_is_a_grid_of_variants_that_are_there",),
+    "sweep/test_workers.py": (),
     "test_fidelity.py": (),
     "test_habits.py": (
         "test_a_test_that_hangs_in_compiled_code_fails_alone",

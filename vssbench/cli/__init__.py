@@ -19,6 +19,7 @@ from vssbench.cli.info import info
 from vssbench.cli.latency import latency
 from vssbench.cli.list import list_plugins
 from vssbench.cli.merge import merge
+from vssbench.cli.plan import plan
 from vssbench.cli.plot import plot
 from vssbench.cli.prune import prune
 from vssbench.cli.report import report
@@ -27,6 +28,7 @@ from vssbench.cli.run import run
 from vssbench.cli.score import score
 from vssbench.cli.scores import scores
 from vssbench.cli.segment import segment
+from vssbench.cli.sweep import sweep
 from vssbench.cli.table import table
 from vssbench.cli.train import train
 from vssbench.cli.weights import weights
@@ -64,6 +66,8 @@ for _command in (
     info,
     data,
     run,
+    sweep,
+    plan,
     segment,
     cost,
     latency,

@@ -34,6 +34,20 @@ class Size(click.ParamType):
 
 SIZE = Size()
 
+
+class Quantity(click.ParamType):
+    """A time or a size, as it is typed, which ``read`` turns into a number."""
+
+    def __init__(self, name: str, read: Callable[[str], float]) -> None:
+        self.name, self.read = name, read
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        try:
+            return self.read(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 data_root_option = click.option(
     "--data-root", type=click.Path(path_type=Path), help="Folder that holds the dataset's files."
 )

@@ -197,6 +197,7 @@ def _usable_cores() -> int | None:
     return os.cpu_count()
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return version(package)

@@ -1,9 +1,9 @@
 """Finds plug-ins: a file of ``methods/`` or ``datasets/``, a codec of ``vssbench/codec/formats/``,
-or an entry point.
+an executor of ``vssbench/sweep/executors/``, or an entry point.
 
 A plug-in's name is its file's name or its entry point's name (groups ``vssbench.methods``,
-``vssbench.datasets``, ``vssbench.codecs``). Nothing is imported before :func:`load`, so that
-listing never loads torch. A file holds one class.
+``vssbench.datasets``, ``vssbench.codecs``, ``vssbench.executors``). Nothing is imported before
+:func:`load`, so that listing never loads torch. A file holds one class.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "methods": ("vssbench.methods", "vssbench.methods", "vssbench.core.segmenter:VideoSegmenter"),
     "datasets": ("vssbench.datasets", "vssbench.datasets", "vssbench.core.dataset:Dataset"),
     "codecs": ("vssbench.codec.formats", "vssbench.codecs", "vssbench.codec.spec:Codec"),
+    "executors": (
+        "vssbench.sweep.executors",
+        "vssbench.executors",
+        "vssbench.sweep.executor:Executor",
+    ),
 }
 
 

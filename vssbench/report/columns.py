@@ -217,8 +217,10 @@ def told_apart(part: Group) -> Group:
         _name_apart(str(display), places, part.rows, names)
     return replace(
         part,
-        rows=tuple(row | {"display": marked(row | {"display": name})}
-            for row, name in zip(part.rows, names, strict=True)),
+        rows=tuple(
+            row | {"display": marked(row | {"display": name})}
+            for row, name in zip(part.rows, names, strict=True)
+        ),
     )
 
 
@@ -232,7 +234,8 @@ def _name_apart(
         for notes, places in alike:
             values = _parted(places, field, rows)
             for value, part in values.items():
-                parts.append(([*notes, note.format(value or "none")] if len(values) > 1 else notes, part))
+                said = note.format("none" if value in (None, "") else value)
+                parts.append(([*notes, said] if len(values) > 1 else notes, part))
         alike = parts
     for notes, places in alike:
         for place in places:

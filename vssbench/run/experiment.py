@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -140,14 +140,19 @@ class Experiment:
     @cached_property
     def needs(self) -> frozenset[str]:
         """Return what the method needs of a codec."""
-        return meta_model(self.method, self.outputs.classes).needs
+        return self._traits(self.outputs.classes)[1]
 
     @cached_property
     def outputs(self) -> Outputs:
         """The network's outputs as the dataset's classes."""
-        declared = meta_model(self.method, len(self.dataset.classes)).void is not None
+        declared, _ = self._traits(len(self.dataset.classes))
         own, asked = self.weights.classes, self.dataset.classes
         return outputs_of(own, asked, declared, self.without, self.void)
+
+    def _traits(self, classes: int) -> tuple[bool, frozenset[str]]:
+        """Return whether the method has an output beside so many classes, and what it needs."""
+        cls = registry.load("methods", self.method.name)
+        return _traits_of(cls, self.method, classes)  # type: ignore[arg-type]
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -175,27 +180,47 @@ class Experiment:
         return sum(episode.clip.length for episode in episodes)
 
 
-def measure(
-    experiment: Experiment,
-    store: RunStore,
-    command: str,
-    advance: Callable[[], None] = lambda: None,
-) -> Measurement:
+@lru_cache
+def _traits_of(
+    cls: type[VideoSegmenter], method: Variant, classes: int
+) -> tuple[bool, frozenset[str]]:
+    """Build the network of a method once for all experiments of a grid; ``cls`` is its class."""
+    model = meta_model(method, classes)
+    return model.void is not None, model.needs
+
+
+@dataclass(frozen=True)
+class Way:
+    """The way in which an experiment is run, which changes nothing of its accuracy.
+
+    ``advance`` is called once a frame. ``said`` returns what was printed meanwhile, for the log.
+    An experiment that is not ``timed``, since others run beside it, stores no latency.
+    """
+
+    advance: Callable[[], None] = lambda: None
+    said: Callable[[], str] = str
+    timed: bool = True
+
+
+#: an experiment by itself
+ALONE = Way()
+
+
+def measure(experiment: Experiment, store: RunStore, command: str, way: Way = ALONE) -> Measurement:
     """Run an experiment and store it, whatever comes of it: one that fails is a row too, with its
     reason.
 
-    ``advance`` is called once a frame. KeyboardInterrupt passes through: an interrupted experiment
-    leaves nothing behind.
+    KeyboardInterrupt passes through: an interrupted experiment leaves nothing behind.
     """
     started = time.perf_counter()
     base = _base(experiment, command)
     try:
-        recorder, meters, numbers = _run(experiment, started, advance)
+        recorder, meters, numbers = _run(experiment, started, way)
     except ExperimentRefused as error:
         measurement = Measurement(
             **base, status="refused", reason=str(error), seconds=time.perf_counter() - started
         )
-        _store_failure(experiment, store, measurement, str(error))
+        _store_failure(experiment, store, measurement, f"{error}\n{way.said()}")
         return measurement
     except Exception as error:  # the sweep goes on with the others; the row says what happened
         reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
@@ -207,14 +232,15 @@ def measure(
             traceback=trace,
             seconds=time.perf_counter() - started,
         )
-        _store_failure(experiment, store, measurement, trace)
+        _store_failure(experiment, store, measurement, f"{trace}{way.said()}")
         return measurement
     seconds = time.perf_counter() - started
     spent = recorder.spent(seconds)
     measurement = Measurement(**{**base, **numbers}, status="done", seconds=seconds, spent=spent)
     shares = ", ".join(f"{name} {part / seconds:.1%}" for name, part in spent.items())
     log = f"{experiment.title}: {measurement.frames} frames scored in {seconds:.1f} s ({shares})\n"
-    records = recorder.confusion(), recorder.latency()
+    log += way.said()
+    records = recorder.confusion(), recorder.latency() if way.timed else None
     try:
         store.write(
             measurement,
@@ -227,6 +253,15 @@ def measure(
     except DataError as error:  # a full disk: a row that says so takes less room
         measurement = Measurement(**base, status="failed", reason=str(error), seconds=seconds)
         _store_failure(experiment, store, measurement, f"{log}{error}\n")
+    return measurement
+
+
+def fail(
+    experiment: Experiment, store: RunStore, command: str, reason: str, log: str
+) -> Measurement:
+    """Store an experiment that failed with its process, for a reason in words."""
+    measurement = Measurement(**_base(experiment, command), status="failed", reason=reason)
+    _store_failure(experiment, store, measurement, f"{reason}\n{log}")
     return measurement
 
 
@@ -290,7 +325,7 @@ def _base(experiment: Experiment, command: str) -> dict[str, Any]:
 
 
 def _run(
-    experiment: Experiment, started: float, advance: Callable[[], None]
+    experiment: Experiment, started: float, way: Way
 ) -> tuple[Recorder, Meters, dict[str, Any]]:
     if experiment.needs & MOTION and not experiment.codec.has_motion:
         raise ExperimentRefused(
@@ -316,7 +351,7 @@ def _run(
     costs = sizes.costs(experiment.method, outputs.classes)
     recorder.setup_seconds = time.perf_counter() - started
     for number, clip in enumerate(clips):
-        _run_clip(experiment, stream, number, clip, recorder, meters, advance)
+        _run_clip(experiment, stream, number, clip, recorder, meters, way)
     recorder.network_seconds += stream.warm_up_seconds
     if not recorder.matrices:
         raise DataError(f"{experiment.dataset_variant} holds no labelled frame: nothing to score")
@@ -356,7 +391,7 @@ def _run_clip(
     clip: Clip,
     recorder: Recorder,
     meters: Meters,
-    advance: Callable[[], None],
+    way: Way,
 ) -> None:
     # on a CPU the decoder stands still while a frame is timed: it would take the network's cores
     gate = threading.Lock()
@@ -365,7 +400,7 @@ def _run_clip(
     with ahead(
         _episodes(experiment, stream, clip),
         FRAMES_AHEAD,
-        gate if experiment.device == "cpu" else None,
+        gate if experiment.device == "cpu" and way.timed else None,
     ) as decoded:
         for episode, frame in recorder.waiting(decoded):
             keyframe = frame.image if frame.distance == 0 else keyframe
@@ -382,7 +417,7 @@ def _run_clip(
                         number, episode.first + frame.index, frame.distance, label, prediction
                     )
                 meters.add(number, episode, frame.index, frame.distance, label, prediction)
-            advance()
+            way.advance()
 
 
 def _episodes(

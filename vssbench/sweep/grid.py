@@ -18,7 +18,7 @@ from vssbench.cost.gmacs import meta_model
 from vssbench.data.presence import absent_classes
 from vssbench.metrics.meters import METERS, named
 from vssbench.protocol import protocol as find_protocol
-from vssbench.run.experiment import Experiment, measure
+from vssbench.run.experiment import Experiment, Way, measure
 from vssbench.run.outputs import VOID, Void
 from vssbench.run.store import Measurement, RunStore
 from vssbench.sweep.defaults import DEFAULT_METHODS
@@ -61,18 +61,14 @@ def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -
     protocol, measures = find_protocol(grid.protocol), named(grid.measures)
     files = [open_weights(path) for path in grid.weights]
     methods = [parse_variant(text) for text in grid.methods] or _default_methods(files)
-    _check_used(files, methods)
-    codecs = [_with_gop(parse_variant(text), grid.gop) for text in grid.codecs]
+    check_used(files, methods)
+    codecs = [with_gop(parse_variant(text), grid.gop) for text in grid.codecs]
     coders = [registry.create("codecs", codec) for codec in codecs]
     experiments = []
     for dataset_variant, dataset in datasets:
-        # its checks come before anything is measured
-        for line in absent_classes(dataset.scored_clips, dataset.classes):
-            messages().print(
-                f"{dataset_variant}: {line}", markup=False, highlight=False, soft_wrap=True
-            )
+        say_absent(dataset_variant, dataset)  # its checks come before anything is measured
         chosen = [
-            _weights_of(method, files, dataset_variant, dataset, grid.without) for method in methods
+            weights_of(method, files, dataset_variant, dataset, grid.without) for method in methods
         ]
         for codec_variant, codec in zip(codecs, coders, strict=True):
             for method, file in chosen:
@@ -83,11 +79,11 @@ def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -
                         tuple(grid.without), grid.void,
                     )
                 )  # fmt: skip
-    _check_without(grid.without, experiments)
+    check_without(grid.without, experiments)
     return experiments
 
 
-def _check_without(names: Sequence[str], experiments: Sequence[Experiment]) -> None:
+def check_without(names: Sequence[str], experiments: Sequence[Experiment]) -> None:
     """Raise UsageError for a class to leave out that neither a dataset nor weights have, and where
     no class of a dataset would be left to score."""
     for each in experiments:
@@ -110,7 +106,14 @@ def _default_methods(files: list[WeightFile]) -> list[Variant]:
     return [file.variant for file in files] or [parse_variant(text) for text in DEFAULT_METHODS]
 
 
-def _check_used(files: list[WeightFile], methods: list[Variant]) -> None:
+def say_absent(variant: Variant, dataset: Dataset) -> None:
+    """Say which classes no mask of a dataset holds."""
+    for line in absent_classes(dataset.scored_clips, dataset.classes):
+        messages().print(f"{variant}: {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def check_used(files: list[WeightFile], methods: list[Variant]) -> None:
+    """Raise WeightsError for a weight file that none of the methods can use."""
     names = {name for method in methods for name in (method.name, weights_name(method))}
     for file in files:
         if file.variant.name not in names:
@@ -120,13 +123,14 @@ def _check_used(files: list[WeightFile], methods: list[Variant]) -> None:
             )
 
 
-def _with_gop(codec: Variant, gop: int | None) -> Variant:
+def with_gop(codec: Variant, gop: int | None) -> Variant:
+    """Return a codec with that GOP, unless its brackets say another."""
     if gop is None or "gop" in codec.params:
         return codec
     return Variant(codec.name, {**codec.params, "gop": gop})
 
 
-def _weights_of(
+def weights_of(
     method: Variant,
     files: list[WeightFile],
     dataset_variant: Variant,
@@ -162,14 +166,14 @@ def sweep(
     if not experiments:
         raise UsageError("nothing to run: give at least one method, dataset and codec")
     console = messages()
-    asked, experiments = len(experiments), _distinct(experiments)
+    asked, experiments = len(experiments), distinct(experiments)
     if len(experiments) < asked:
         console.print(
             f"{asked - len(experiments)} of {asked} experiments are the same as others: "
             "each is measured once"
         )
     todo = [
-        _keeping(experiment, store)
+        keeping(experiment, store)
         for experiment in experiments
         if force or not store.has(experiment.run_id, experiment.measures)
     ]
@@ -184,9 +188,8 @@ def sweep(
     with track("measuring", sum(experiment.frames() for experiment in todo)) as tracker:
         for number, experiment in enumerate(todo, 1):
             console.print(f"[{number}/{len(todo)}] {experiment.title}")
-            result = measure(
-                experiment, store, command, partial(tracker.advance, 1, f"[{number}/{len(todo)}]")
-            )
+            way = Way(partial(tracker.advance, 1, f"[{number}/{len(todo)}]"))
+            result = measure(experiment, store, command, way)
             if result.status != "done":
                 console.print(f"  {result.status}: {result.reason}")
             results[experiment.run_id] = result
@@ -196,7 +199,7 @@ def sweep(
     ]
 
 
-def _distinct(experiments: Sequence[Experiment]) -> list[Experiment]:
+def distinct(experiments: Sequence[Experiment]) -> list[Experiment]:
     """Return the first of those that are the same, with the meters of all of them."""
     firsts: dict[str, Experiment] = {}
     for experiment in experiments:
@@ -211,7 +214,7 @@ def _with_meters(experiment: Experiment, names: Sequence[str]) -> Experiment:
     return replace(experiment, measures=tuple(name for name in METERS if name in both))
 
 
-def _keeping(experiment: Experiment, store: RunStore) -> Experiment:
+def keeping(experiment: Experiment, store: RunStore) -> Experiment:
     """Return the experiment with the meters that the stored run has, too.
 
     Measuring it again loses none.

@@ -105,7 +105,7 @@ class WeightFile:
         count = int(self.metadata.get("parts", "1")) if packed is None else packed.files
         return [self.path, *(part_path(self.path, number) for number in range(2, count + 1))]
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """SHA-256 of the file, and of its parts one after the other.
 

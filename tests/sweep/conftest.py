@@ -1,0 +1,173 @@
+"""A codec that fails in every way and a method that is nearly nothing, as installed plug-ins, and
+sweeps of them as a user starts them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+#: one small clip
+STREET = "synthetic[height=32,width=48,clips=1,frames=3]"
+FAULTY = '''
+"""Uncompressed video that fails on its way."""
+import ctypes, os, time
+from pathlib import Path
+from vssbench.core import registry
+
+Raw = registry.load("codecs", "raw")
+
+
+class Faulty(Raw):
+    """Fails as ``kind`` says, and notes each time it is asked in the file FAULTY_NOTES."""
+
+    def __init__(self, *, kind: str = "none", gop: int = 3) -> None:
+        super().__init__(gop=gop)
+        self.kind = kind
+
+    def frames(self, clip, cache=None, motion=True, residual=False):
+        with open(os.environ["FAULTY_NOTES"], "a") as file:
+            file.write(self.kind + "\\n")
+        print("this codec was asked for", self.kind, flush=True)
+        if self.kind == "abort":
+            os.abort()
+        if self.kind == "crash":
+            ctypes.string_at(0)
+        if self.kind == "slow":
+            time.sleep(2)
+        if self.kind == "hang":
+            time.sleep(600)
+        taken = []
+        while self.kind == "memory":
+            if len(taken) < 40:
+                taken.append(b"x" * 100_000_000)
+            time.sleep(0.02)
+        return super().frames(clip, cache, motion, residual)
+
+    def settings(self):
+        return {**super().settings(), "kind": self.kind}
+'''
+
+TINY = '''
+"""One convolution of one pixel."""
+import torch
+from vssbench.core.segmenter import VideoSegmenter
+
+
+class Tiny(VideoSegmenter):
+    """Classifies each pixel by its colour."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__(classes)
+        self.layer = torch.nn.Conv2d(3, classes, 1)
+
+    def keyframe(self, image):
+        return self.layer(image), None
+'''
+
+POINTS = """
+[vssbench.codecs]
+faulty = faulty:Faulty
+[vssbench.methods]
+tiny = tiny:Tiny
+"""
+#: writes the weights of the small method, with random values
+SAVE = f"""
+import sys, torch
+from pathlib import Path
+from vssbench.core import registry
+from vssbench.core.variant import parse_variant
+from vssbench.weights.file import save_weights
+
+torch.manual_seed(0)
+classes = registry.create("datasets", parse_variant("{STREET}")).classes
+variant = parse_variant("tiny")
+model = registry.create("methods", variant, classes=len(classes))
+save_weights(Path(sys.argv[1]), model, variant, classes, "synthetic", {{}})
+"""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The environment that has the plug-ins, and the weights of the small method."""
+
+    environment: dict[str, str]
+    weights: Path
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    folder = tmp_path_factory.mktemp("installed")
+    info = folder / "faulty-1.0.dist-info"
+    info.mkdir()
+    for path, text in (
+        (folder / "faulty.py", FAULTY),
+        (folder / "tiny.py", TINY),
+        (info / "METADATA", "Metadata-Version: 2.1\nName: faulty\nVersion: 1.0\n"),
+        (info / "entry_points.txt", POINTS),
+    ):
+        path.write_text(text, encoding="utf-8")
+    paths = [str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    environment = {
+        **os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    weights = folder / "tiny.safetensors"
+    subprocess.run([sys.executable, "-c", SAVE, str(weights)], env=environment, check=True)
+    return Installed(environment, weights)
+
+
+class Sweeps:
+    """Starts sweeps into one store, with the plug-ins installed."""
+
+    def __init__(self, folder: Path, installed: Installed) -> None:
+        folder.mkdir(exist_ok=True)
+        self.runs, self.notes = folder / "runs", folder / "notes.txt"
+        self.weights = installed.weights
+        self.environment = {**installed.environment, "FAULTY_NOTES": str(self.notes)}
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Start a sweep of the small street."""
+        command = [
+            sys.executable, "bench.py", "sweep", "-d", STREET, "-m", "tiny",
+            "--weights", str(self.weights), "--runs", str(self.runs), *options,
+        ]  # fmt: skip
+        return subprocess.Popen(
+            command, cwd=ROOT, env=self.environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, *options: str) -> tuple[int, str]:
+        """Run a sweep to its end; returns its exit status and what it said."""
+        process = self.start(*options)
+        said, _ = process.communicate(timeout=300)
+        return process.returncode, said
+
+    def asked(self) -> list[str]:
+        """List the kinds of which the codec was asked for frames, each time."""
+        return self.notes.read_text(encoding="utf-8").split() if self.notes.exists() else []
+
+
+@pytest.fixture
+def sweeps(tmp_path: Path, installed: Installed) -> Sweeps:
+    return Sweeps(tmp_path, installed)
+
+
+@pytest.fixture
+def wait() -> Callable[[Callable[[], bool]], None]:
+    """Wait until something is so."""
+    import time
+
+    def waited(is_so: Callable[[], bool], seconds: float = 120.0) -> None:
+        for _ in range(int(seconds / 0.02)):
+            if is_so():
+                return
+            time.sleep(0.02)
+        raise AssertionError("it never came")
+
+    return waited

@@ -1,0 +1,136 @@
+"""A scheduler and workers on this machine: a worker that is lost, a client that is killed, workers
+that cannot run the experiments."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.sweep.conftest import ROOT, Installed, Sweeps
+from vssbench.run.store import RunStore
+
+pytest.importorskip("distributed")
+
+
+class Cluster:
+    """A scheduler, and workers that are added one by one."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder, self.environment = folder, environment
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.file = folder / "scheduler.json"
+        self.start("scheduler", "--port", "0", "--no-dashboard", "--host", "127.0.0.1")
+
+    def start(self, *words: str, **variables: str) -> subprocess.Popen[bytes]:
+        """Start the scheduler or a worker."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dask", *words, "--scheduler-file", str(self.file)],
+            cwd=ROOT, env={**self.environment, **variables}, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.processes.append(process)
+        return process
+
+    def worker(self, **variables: str) -> subprocess.Popen[bytes]:
+        """Start a worker that runs one experiment at a time."""
+        return self.start(
+            "worker", "--nthreads", "1", "--no-nanny", "--no-dashboard",
+            "--local-directory", str(self.folder), **variables,
+        )  # fmt: skip
+
+    @property
+    def address(self) -> str:
+        return json.loads(self.file.read_text(encoding="utf-8"))["address"]
+
+    def workers(self) -> int:
+        """Count the workers that the scheduler has."""
+        import distributed
+
+        with distributed.Client(self.address, set_as_default=False) as client:
+            return len(client.scheduler_info(n_workers=-1)["workers"])
+
+    def end(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, installed: Installed, wait) -> Iterator[Cluster]:
+    environment = {**installed.environment, "FAULTY_NOTES": str(tmp_path / "notes.txt")}
+    started = Cluster(tmp_path, environment)
+    try:
+        wait(started.file.exists)
+        yield started
+    finally:
+        started.end()
+
+
+def seeds(count: int) -> list[str]:
+    return [text for seed in range(count) for text in ("--seed", str(seed))]
+
+
+def matrices(runs: Path) -> dict[int, np.ndarray]:
+    return {run.measurement.seed: run.confusion.matrices for run in RunStore(runs).runs()}
+
+
+def test_a_lost_worker_and_a_killed_client_lose_nothing(
+    cluster: Cluster, sweeps: Sweeps, wait, tmp_path: Path, installed: Installed
+) -> None:
+    lost = cluster.worker()
+    cluster.worker()
+    wait(lambda: cluster.workers() == 2)
+    options = [*seeds(6), "-c", "faulty[kind=slow]", "--scheduler", cluster.address]
+    process = sweeps.start(*options)
+    wait(lambda: len(list(sweeps.runs.glob("[!.]*"))) >= 1 or process.poll() is not None)
+    lost.kill()
+    wait(lambda: len(list(sweeps.runs.glob("[!.]*"))) >= 3 or process.poll() is not None)
+    process.kill()
+    process.communicate()
+    before = {path.name: (path / "result.json").stat().st_ino for path in sweeps.runs.glob("[!.]*")}
+    status, said = sweeps.run(*options)
+    assert status == 0, said
+    assert "6 of 6 experiments are done" in said
+    after = {path.name: (path / "result.json").stat().st_ino for path in sweeps.runs.glob("[!.]*")}
+    assert len(after) == 6
+    assert {name: after[name] for name in before} == before
+    local = Sweeps(tmp_path / "local", installed)
+    assert local.run(*seeds(6), "-c", "faulty[kind=slow]")[0] == 0
+    there, here = matrices(sweeps.runs), matrices(local.runs)
+    assert there.keys() == here.keys()
+    assert all(np.array_equal(there[seed], here[seed]) for seed in here)
+    # what the cluster did is done here, too
+    asked = len(sweeps.asked())
+    assert sweeps.run(*seeds(6), "-c", "faulty[kind=slow]")[0] == 0
+    assert len(sweeps.asked()) == asked
+
+
+def test_workers_that_cannot_run_them_are_left_out_in_words(
+    cluster: Cluster, sweeps: Sweeps, wait, tmp_path: Path
+) -> None:
+    cluster.worker(PYTHONPATH=str(ROOT))  # without the plug-ins
+    wait(lambda: cluster.workers() == 1)
+    options = [*seeds(1), "-c", "faulty", "--scheduler", cluster.address]
+    status, said = sweeps.run(*options)
+    assert status == 2
+    assert "no worker can run these experiments" in said
+    assert "unknown method 'tiny'" in said or "unknown codec 'faulty'" in said
+    cluster.worker()
+    wait(lambda: cluster.workers() == 2)
+    status, said = sweeps.run(*options)
+    assert status == 0, said
+    assert "is left out" in said
+
+
+def test_an_address_without_a_scheduler_and_latencies_are_refused(sweeps: Sweeps) -> None:
+    status, said = sweeps.run("--scheduler", "tcp://127.0.0.1:9", "--latency")
+    assert (status, "leave one out" in said) == (2, True)

@@ -1,0 +1,157 @@
+"""Worker processes: a codec that crashes, hangs or takes all memory is one failed row; sweeps that
+are killed or stopped go on, and lose and repeat nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from vssbench.run.store import RunStore
+
+#: kills of the long form: VSSBENCH_TEST_KILLS=50
+KILLS = int(os.environ.get("VSSBENCH_TEST_KILLS", "4"))
+#: what a store holds beside its runs
+KEPT = {".cache", ".claims"}
+
+
+def seeds(count: int) -> list[str]:
+    return [text for seed in range(count) for text in ("--seed", str(seed))]
+
+
+def workers(process) -> list[psutil.Process]:
+    """Return the worker processes of a sweep that is under way."""
+    try:
+        children = psutil.Process(process.pid).children()
+        return [each for each in children if "spawn_main" in " ".join(each.cmdline())]
+    except psutil.Error:
+        return []
+
+
+def stamps(runs: Path) -> dict[str, tuple[int, int]]:
+    """Return what tells the results that are done from any that replace them."""
+    store = RunStore(runs)
+    return {
+        path.name: ((path / "result.json").stat().st_ino, (path / "result.json").stat().st_mtime_ns)
+        for path in (runs.iterdir() if runs.exists() else ())
+        if not path.name.startswith(".") and store.has(path.name)
+    }
+
+
+def come_so_far(process, runs: Path, enough: int) -> bool:
+    """Return whether a sweep has that many results, or has ended."""
+    return len(stamps(runs)) >= enough or process.poll() is not None
+
+
+def test_whatever_a_codec_does_is_one_failed_row(sweeps):
+    kinds = ("abort", "crash", "memory", "hang", "none")
+    options = [text for kind in kinds for text in ("-c", f"faulty[kind={kind}]")]
+    options += ["-c", "raw", "--workers", "2", "--memory-limit", "1.5G"]
+    # the one that hangs by itself, so that no load makes another one late
+    hanging = ("--only", "faulty[kind=hang]", "--time-limit", "3")
+    status, said = sweeps.run(*options, *hanging)
+    assert status == 1, said
+    status, said = sweeps.run(*options)
+    assert status == 1, said
+    runs = {run.measurement.codec: run for run in RunStore(sweeps.runs).runs()}
+    assert len(runs) == len(kinds) + 1
+    for codec, reason in (
+        ("abort", r"its process crashed (SIGABRT)"),
+        ("crash", r"its process crashed (SIGSEGV)"),
+        ("memory", "more than 1.5 GB"),
+        ("hang", "took longer than 3 s"),
+    ):
+        run = runs[f"faulty[kind={codec}]"]
+        assert run.measurement.status == "failed"
+        assert reason in run.measurement.reason
+        assert f"this codec was asked for {codec}" in run.log
+    assert "Fatal Python error" in runs["faulty[kind=crash]"].log
+    assert runs["faulty[kind=none]"].measurement.status == "done"
+    assert "this codec was asked for none" in runs["faulty[kind=none]"].log
+    assert runs["raw"].measurement.status == "done"
+    assert "4 failed: --retry failed tries them again" in said
+    # they stay failed until they are asked for again
+    before = sweeps.asked()
+    status, said = sweeps.run(*options)
+    assert (status, sweeps.asked()) == (1, before)
+    assert "failed before" in said
+    status, said = sweeps.run(*options, "--only", "faulty[kind=abort]", "--retry", "failed")
+    assert (status, Counter(sweeps.asked())["abort"]) == (1, 2)
+    assert {path.name for path in sweeps.runs.iterdir() if path.name.startswith(".")} <= KEPT
+
+
+def test_killed_at_random_moments_nothing_is_lost_or_repeated(sweeps, wait):
+    """SIGKILL of a worker or of the sweep, and the sweep begun again: 60 results, none of which was
+    measured again once it was stored, and nothing else."""
+    draw = random.Random(0)
+    options = [*seeds(60), "-c", "faulty", "--workers", "2", "--retry", "failed"]
+    process, seen = sweeps.start(*options), {}
+    for kill in range(KILLS):
+        enough = len(stamps(sweeps.runs)) + draw.randrange(60 // KILLS)
+        wait(partial(come_so_far, process, sweeps.runs, enough))
+        time.sleep(draw.random() / 4)
+        seen |= stamps(sweeps.runs)
+        if process.poll() is None and kill % 2:
+            for each in draw.sample(workers(process), min(1, len(workers(process)))):
+                each.kill()
+            continue
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+        process = sweeps.start(*options)
+    said, _ = process.communicate(timeout=300)
+    status, said = sweeps.run(*options)
+    assert status == 0, said
+    assert "60 of 60 experiments are done" in said
+    after = stamps(sweeps.runs)
+    assert len(after) == 60
+    assert {name: after[name] for name in seen} == seen
+    assert len(RunStore(sweeps.runs).runs()) == 60
+    assert {path.name for path in sweeps.runs.iterdir()} - KEPT == set(after)
+
+
+def test_sweeps_at_once_share_the_work(sweeps):
+    options = [*seeds(12), "-c", "faulty"]
+    processes = [sweeps.start(*options) for _ in range(3)]
+    said = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], said
+    assert len(sweeps.asked()) == len(stamps(sweeps.runs)) == 12
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_finishes_what_runs_and_twice_abandons_it(sweeps, wait, times):
+    options = [*seeds(3), "-c", "faulty[kind=slow]"]
+    process = sweeps.start(*options)
+    wait(lambda: len(sweeps.asked()) == 1)
+    for number in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3 * (number < times - 1))
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in said
+    assert len(stamps(sweeps.runs)) == 2 - times
+    status, said = sweeps.run(*options)
+    assert status == 0, said
+    assert len(stamps(sweeps.runs)) == 3
+    assert len(sweeps.asked()) == 2 + times
+    assert {path.name for path in sweeps.runs.iterdir()} - KEPT == set(stamps(sweeps.runs))
+
+
+def test_accuracy_in_parallel_and_latency_alone(sweeps):
+    options = [*seeds(2), "-c", "raw", "--workers", "2"]
+    assert sweeps.run(*options)[0] == 0
+    runs = RunStore(sweeps.runs).runs()
+    assert [run.timed for run in runs] == [False, False]
+    before = stamps(sweeps.runs)
+    assert sweeps.run(*options)[0] == 0
+    assert stamps(sweeps.runs) == before
+    status, said = sweeps.run(*options, "--latency")
+    assert status == 0, said
+    assert [run.timed for run in RunStore(sweeps.runs).runs()] == [True, True]

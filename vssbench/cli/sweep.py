@@ -1,0 +1,248 @@
+"""``bench.py sweep``: any number of experiments, in worker processes, killed and resumed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from vssbench.cli.options import Quantity, without_option
+from vssbench.sweep import quantities
+
+if TYPE_CHECKING:
+    from vssbench.core.variant import Variant
+    from vssbench.run.store import RunStore
+    from vssbench.sweep.conduct import Planned, Report, Wishes
+    from vssbench.sweep.executor import Site
+    from vssbench.sweep.points import Point, Sweep
+
+#: options that are no key of the file: they say what is done with it now
+NOW = ("only", "dry_run", "retry", "force")
+#: exit status of a sweep that was stopped, as of a program that Ctrl-C ends
+STOPPED = 130
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.option("-m", "--method", multiple=True, help="Method, as arseg[scale=0.5]. Repeatable.")
+@click.option("-d", "--dataset", multiple=True, help="Dataset. Repeatable.")
+@click.option("-c", "--codec", multiple=True, help="Codec, as h264[bitrate=1M]. Repeatable.")
+@click.option("--protocol", multiple=True, help="Protocol (dense). Repeatable.")
+@click.option("--gop", type=click.IntRange(1), multiple=True, help="Frames of a GOP. Repeatable.")
+@click.option("--seed", type=int, multiple=True, help="Seed (0). Repeatable.")
+@click.option(
+    "--precision", type=click.Choice(["fp32", "bf16"]), multiple=True,
+    help="Arithmetic of the network (fp32). Repeatable.",
+)  # fmt: skip
+@click.option("--weights", multiple=True, help="Weight file, as of `run`. Repeatable.")
+@click.option("--measure", multiple=True, help="boundary, consistency. Repeatable.")
+@without_option
+@click.option(
+    "--void", type=click.Choice(["error", "masked"]),
+    help="An output that stands for no scored class, as of `run` (error).",
+)  # fmt: skip
+@click.option("--data-root", help="Folder that holds the dataset's files.")
+@click.option("--device", help="cpu, cuda or cuda:N (cpu).")
+@click.option("--runs", help="Folder of the results store (results/runs).")
+@click.option("--executor", help="Where experiments run: an executor, as processes.")
+@click.option("--scheduler", help="Dask's, as tcp://HOST:PORT: experiments run on its workers.")
+@click.option("--workers", type=click.IntRange(1), help="Experiments at a time (1).")
+@click.option("--threads", type=click.IntRange(1), help="Threads of each experiment.")
+@click.option(
+    "--time-limit", type=Quantity("time", quantities.seconds), help="Most of an experiment: 90, 2h."
+)
+@click.option(
+    "--memory-limit", type=Quantity("size", quantities.size),
+    help="Most memory of an experiment and what it starts, as 4G.",
+)  # fmt: skip
+@click.option(
+    "--latency/--no-latency", default=None,
+    help="With several workers: time the experiments afterwards, each alone on the machine.",
+)  # fmt: skip
+@click.option(
+    "--only", multiple=True, help="Only this method, dataset or codec of the grid. Repeatable."
+)
+@click.option(
+    "--retry", type=click.Choice(["failed", "refused"]), multiple=True,
+    help="Try again what failed, or was refused. Repeatable.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Measure again what is done already.")
+@click.option("--dry-run", is_flag=True, help="List the experiments and what they take; run none.")
+def sweep(file: Path | None, **given: Any) -> None:
+    """Run the experiments of a grid, written in FILE.toml or as options, and go on where it was
+    stopped.
+
+    A key of the file is an option's name; several values make an axis. Options win over the file.
+    For example:
+
+    \b
+        python bench.py sweep examples/arseg-table1.toml --data-root ~/CamVid --dry-run
+        python bench.py sweep examples/arseg-table1.toml --data-root ~/CamVid --workers 4
+        python bench.py sweep -m pspnet -m warp --gop 12 --gop 30 --seed 0 --seed 1
+
+    Ctrl-C once finishes what runs, twice abandons it; the same command goes on. Exit status: 0 if
+    every experiment is done, 1 if one failed or was refused, 2 for bad input, 130 if it was
+    stopped.
+    """
+    from vssbench.core.machine import typed_command
+    from vssbench.run.store import RunStore
+    from vssbench.sweep.conduct import Wishes, planned
+    from vssbench.sweep.planner import Planner
+    from vssbench.sweep.points import chosen, points, read
+
+    asked = read(file, _options(given))
+    wanted = chosen(points(asked), given["only"])
+    _set_threads(asked)
+    store = RunStore(Path(asked.runs))
+    experiments = Planner(store.root / ".cache").experiments(wanted)
+    plan = planned(wanted, experiments, store, asked.latency, asked.scheduler is not None)
+    wishes = Wishes(typed_command(), given["force"], given["retry"], True, asked.latency)
+    if given["dry_run"]:
+        _show(plan, store, wishes, asked.workers)
+        return
+    report, plan = _run(asked, plan, wanted, store, wishes)
+    _tell(report, plan, store)
+
+
+def _options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given, by the names of a file's keys."""
+    return {
+        name.replace("_", "-"): value
+        for name, value in given.items()
+        if name not in NOW and value not in (None, ())
+    }
+
+
+def _set_threads(asked: Sweep) -> None:
+    """Take as many threads as the workers, since their number is part of what a run is."""
+    if asked.threads is not None:
+        import torch
+
+        torch.set_num_threads(asked.threads)
+
+
+def _run(
+    asked: Sweep, plan: list[Planned], wanted: list[Point], store: RunStore, wishes: Wishes
+) -> tuple[Report, list[Planned]]:
+    """Run accuracy in parallel, then latency alone on the machine if that is wanted."""
+    from dataclasses import replace
+
+    from vssbench.core import registry
+    from vssbench.sweep.conduct import conduct, planned
+
+    executor = registry.create("executors", _executor(asked))
+    alone = asked.workers == 1 and asked.scheduler is None
+    site = _site(asked, store)
+    if alone or not asked.latency:
+        return conduct(plan, store, executor, site, replace(wishes, timed=alone)), plan
+    experiments = [each.experiment for each in plan]
+    own = [each.point for each in plan]
+    first = planned(own, experiments, store)
+    report = conduct(first, store, executor, site, replace(wishes, timed=False, latency=False))
+    if site.stop.wished:
+        return report, first
+    second = planned(own, experiments, store, latency=True)
+    timed = conduct(
+        second, store, executor, replace(site, workers=1), replace(wishes, force=False, retry=())
+    )
+    report.outcomes |= timed.outcomes
+    report.left += timed.left
+    return report, first
+
+
+def _executor(asked: Sweep) -> Variant:
+    """The executor that was asked for; a scheduler's address stands for Dask.
+
+    Raises UsageError where latencies are asked of a cluster.
+    """
+    from vssbench.core.errors import UsageError
+    from vssbench.core.variant import Variant, parse_variant
+
+    if asked.scheduler is None:
+        return parse_variant(asked.executor)
+    if asked.latency:
+        raise UsageError(
+            "--latency times experiments alone on this machine, --scheduler runs them on others: "
+            "leave one out"
+        )
+    return Variant("dask", {"scheduler": asked.scheduler})
+
+
+def _site(asked: Sweep, store: RunStore) -> Site:
+    import torch
+
+    from vssbench.core.progress import messages
+    from vssbench.sweep.executor import Limits, Site, Stop
+
+    return Site(
+        store.root,
+        store.root / ".cache",
+        asked.workers,
+        torch.get_num_threads(),
+        Limits(asked.time_limit, asked.memory_limit),
+        Stop(messages().print),
+    )
+
+
+def _show(plan: list[Planned], store: RunStore, wishes: Wishes, workers: int) -> None:
+    """Print the experiments, what is done, and what the rest takes."""
+    from tabulate import tabulate
+
+    from vssbench.core.progress import messages
+    from vssbench.sweep.conduct import todo
+    from vssbench.sweep.estimate import Estimator, in_words, total
+
+    seconds = Estimator(store.runs()).seconds
+    work = todo(plan, wishes)
+    waiting = {each.run_id for each in work}
+    lines = []
+    for each in plan:
+        item = each.experiment
+        takes = seconds(item) if each.run_id in waiting else None
+        lines.append(
+            [
+                str(item.method), str(item.dataset_variant), str(item.codec_variant),
+                each.point.protocol, item.precision, item.seed, each.state,
+                "" if takes is None else in_words(takes),
+            ]
+        )  # fmt: skip
+    names = ("method", "dataset", "codec", "protocol", "precision", "seed", "state", "takes")
+    click.echo(tabulate(lines, names, disable_numparse=True))
+    known, unknown = total((each.experiment for each in work), seconds)
+    console = messages()
+    console.print(f"{len(plan)} experiments, {len(work)} to run")
+    if len(work) > unknown:
+        console.print(
+            f"{in_words(known / workers)} with {workers} at a time, by past runs of this machine"
+        )
+    if unknown:
+        console.print(f"{unknown} are like no past run: nothing is known of their time")
+
+
+def _tell(report: Report, plan: list[Planned], store: RunStore) -> None:
+    """Say what came of it and how to go on, and leave with the exit status."""
+    from vssbench.core.progress import messages
+
+    console = messages()
+    before = [each for each in plan if each.run_id not in report.outcomes]
+    left = {each.run_id for each in report.left}
+    settled = [each for each in before if each.run_id not in left]
+    done = report.counts["done"] + sum(each.state == "done" for each in settled)
+    console.print(f"{done} of {len(plan)} experiments are done, in {store.root}/")
+    wrong = [each for each in settled if each.state in ("failed", "refused")]
+    for each in wrong:
+        console.print(f"  {each.state} before: {each.experiment.title}: {each.reason}")
+    failed = report.counts["failed"] + sum(each.state == "failed" for each in wrong)
+    refused = report.counts["refused"] + sum(each.state == "refused" for each in wrong)
+    if failed:
+        console.print(f"{failed} failed: --retry failed tries them again")
+    if refused:
+        console.print(f"{refused} were refused, each for the reason that its row gives")
+    if report.left:
+        console.print(f"{len(report.left)} are left: the same command goes on with them")
+        sys.exit(STOPPED)
+    if done < len(plan):
+        sys.exit(1)

@@ -1,0 +1,187 @@
+"""A sweep from its experiments to their rows: what is done already, what an executor runs, what is
+stored of those whose process failed."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.progress import messages, track
+from vssbench.run.experiment import PEERS, Experiment, fail
+from vssbench.run.store import RunStore, run_id
+from vssbench.sweep.executor import Executor, Job, Outcome, Site
+from vssbench.sweep.grid import distinct, keeping
+from vssbench.sweep.performing import is_done
+from vssbench.sweep.points import Point
+
+State = Literal["done", "failed", "refused", "damaged", "to do"]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """The user's wishes beside the experiments themselves.
+
+    ``retry`` holds the states that are tried again (``failed``, ``refused``). What is ``timed``
+    stores its latencies; with ``latency`` a run that has none is not done.
+    """
+
+    command: str
+    force: bool = False
+    retry: Collection[str] = ()
+    timed: bool = True
+    latency: bool = False
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An experiment of a sweep, and what became of it by now."""
+
+    experiment: Experiment
+    point: Point
+    state: State
+    reason: str = ""
+
+    @property
+    def run_id(self) -> str:
+        """The id that it has when it is measured here."""
+        return self.experiment.run_id
+
+
+@dataclass
+class Report:
+    """The end of a sweep: the outcomes by run id, and what was not begun or not finished."""
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    left: list[Planned] = field(default_factory=list)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Count how many ended in each way."""
+        return Counter(outcome.status for outcome in self.outcomes.values())
+
+
+def planned(
+    points: Sequence[Point],
+    experiments: Sequence[Experiment],
+    store: RunStore,
+    latency: bool = False,
+    anywhere: bool = False,
+) -> list[Planned]:
+    """Return the experiments, each once, with what the store says of them.
+
+    ``anywhere``: what another machine measured is done, too.
+    """
+    machines = _machines(store) if anywhere else []
+    point_of = {each.run_id: point for each, point in zip(experiments, points, strict=True)}
+    plan = []
+    for experiment in distinct(experiments):
+        state, reason = _state(experiment, store, latency)
+        if state == "to do" and _measured_elsewhere(experiment, store, machines):
+            state = "done"
+        plan.append(Planned(experiment, point_of[experiment.run_id], state, reason))
+    return plan
+
+
+def _machines(store: RunStore) -> list[dict[str, Any]]:
+    """Return the machines of a store's runs, each once."""
+    machines = {
+        json.dumps(run.measurement.machine, sort_keys=True): run.measurement.machine
+        for run in store.runs()
+    }
+    return [
+        {name: value for name, value in machine.items() if name not in PEERS}
+        for machine in machines.values()
+    ]
+
+
+def _measured_elsewhere(
+    experiment: Experiment, store: RunStore, machines: Sequence[dict[str, Any]]
+) -> bool:
+    """Return whether one of these machines has measured the experiment."""
+    identities = ({**experiment.identity, "machine": machine} for machine in machines)
+    return any(store.has(run_id(each), experiment.measures) for each in identities)
+
+
+def _state(experiment: Experiment, store: RunStore, latency: bool) -> tuple[State, str]:
+    if is_done(store, experiment, latency):
+        return "done", ""
+    try:
+        item = store.get(experiment.run_id).measurement
+    except DataError as error:
+        there = (store.root / experiment.run_id).exists()
+        return ("damaged", str(error)) if there else ("to do", "")
+    return ("to do", "") if item.status == "done" else (item.status, item.reason)
+
+
+def todo(plan: Sequence[Planned], wishes: Wishes) -> list[Planned]:
+    """Return those that are to be run: what has no row, and what is wished for again."""
+    again = {"to do", "damaged", *wishes.retry}
+    return [each for each in plan if wishes.force or each.state in again]
+
+
+def conduct(
+    plan: Sequence[Planned], store: RunStore, executor: Executor, site: Site, wishes: Wishes
+) -> Report:
+    """Run what is to be run, and store it. Raises UsageError where there is no experiment,
+    DataError where the store cannot be written."""
+    if not plan:
+        raise UsageError("nothing to run: give at least one method, dataset and codec")
+    work = todo(plan, wishes)
+    report = Report()
+    if not work:
+        return report
+    store.check_writable()
+    by_id = {each.run_id: each for each in work}
+    jobs = [_job(each, store, wishes) for each in work]
+    console, number = messages(), 0
+    with track("measuring", sum(job.frames for job in jobs)) as tracker:
+        told = replace(site, advance=tracker.advance, say=console.print)
+        with site.stop.listening(), closing(_outcomes(executor, jobs, told)) as outcomes:
+            for outcome in outcomes:
+                number += 1
+                outcome = _recorded(by_id[outcome.job.run_id], outcome, store)
+                report.outcomes[outcome.job.run_id] = outcome
+                reason = f": {outcome.reason}" if outcome.reason else ""
+                console.print(
+                    f"[{number}/{len(jobs)}] {outcome.job.title}: {outcome.status}{reason}"
+                )
+    report.left = [each for each in work if each.run_id not in report.outcomes]
+    return report
+
+
+def _outcomes(executor: Executor, jobs: Sequence[Job], site: Site) -> Any:
+    """The outcomes as a generator, which an executor's iterator need not be."""
+    yield from executor.run(jobs, site)
+
+
+def _job(each: Planned, store: RunStore, wishes: Wishes) -> Job:
+    experiment = each.experiment if each.state == "to do" else keeping(each.experiment, store)
+    return Job(
+        replace(each.point, measure=tuple(experiment.measures)),
+        experiment.run_id,
+        experiment.identity,
+        experiment.title,
+        experiment.frames(),
+        wishes.command,
+        wishes.timed,
+        wishes.latency,
+        wishes.force,
+    )
+
+
+def _recorded(each: Planned, outcome: Outcome, store: RunStore) -> Outcome:
+    """Store the failure of an experiment whose process could not do so itself.
+
+    A process may end after it has stored all: then the experiment is done.
+    """
+    if outcome.stored:
+        return outcome
+    if not outcome.job.force and is_done(store, each.experiment, outcome.job.latency):
+        return Outcome(outcome.job, "done")
+    fail(each.experiment, store, outcome.job.command, outcome.reason, outcome.log)
+    return outcome

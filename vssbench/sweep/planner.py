@@ -1,0 +1,108 @@
+"""Experiments made of the points of a grid, each part opened and checked once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from vssbench.codec.spec import Codec
+from vssbench.core import registry
+from vssbench.core.dataset import Dataset
+from vssbench.core.machine import check_device
+from vssbench.core.opening import open_dataset
+from vssbench.core.variant import Variant, parse_variant
+from vssbench.metrics.meters import named
+from vssbench.protocol import Protocol
+from vssbench.protocol import protocol as find_protocol
+from vssbench.run.experiment import Experiment
+from vssbench.sweep.grid import check_used, check_without, say_absent, weights_of, with_gop
+from vssbench.sweep.points import Point
+from vssbench.weights.file import WeightFile, open_weights
+
+#: parts that are kept open at a time, such as datasets
+_KEPT = 64
+
+
+class Planner:
+    """Makes experiments of points; ``cache`` is the folder of the bitstreams.
+
+    Raises UsageError, DataError and WeightsError for what cannot be begun.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self.cache = cache
+        self._dataset = lru_cache(_KEPT)(_opened)
+        self._files = lru_cache(_KEPT)(_weight_files)
+        self._protocol = lru_cache(_KEPT)(_protocol)
+        self._codec = lru_cache(_KEPT)(_codec)
+        self._settled = lru_cache(None)(self._weights_of)
+
+    def experiments(self, points: Iterable[Point]) -> list[Experiment]:
+        """Return the experiments of a grid, checked before anything is measured."""
+        every = list(points)
+        for device in dict.fromkeys(point.device for point in every):
+            check_device(device)
+        for weights in dict.fromkeys(point.weights for point in every):
+            texts = dict.fromkeys(each.method for each in every if each.weights == weights)
+            check_used(self._files(weights), [parse_variant(text) for text in texts])
+        experiments = [self.experiment(point) for point in every]
+        for without in dict.fromkeys(point.without for point in every):
+            alike = zip(every, experiments, strict=True)
+            check_without(without, [each for point, each in alike if point.without == without])
+        return experiments
+
+    def experiment(self, point: Point) -> Experiment:
+        """Return the experiment of a point."""
+        method, file = self._settled(
+            point.method, point.weights, point.dataset, point.data_root, point.without
+        )
+        codec = with_gop(parse_variant(point.codec), point.gop)
+        return Experiment(
+            method,
+            file,
+            parse_variant(point.dataset),
+            self._dataset(point.dataset, point.data_root),
+            codec,
+            self._codec(str(codec)),
+            self._protocol(point.protocol),
+            point.precision,
+            point.device,
+            point.seed,
+            self.cache,
+            named(point.measure),
+            point.without,
+            point.void,
+        )
+
+    def _weights_of(
+        self,
+        method: str,
+        weights: tuple[str, ...],
+        dataset: str,
+        root: str | None,
+        without: tuple[str, ...],
+    ) -> tuple[Variant, WeightFile]:
+        opened = self._dataset(dataset, root)
+        return weights_of(
+            parse_variant(method), self._files(weights), parse_variant(dataset), opened, without
+        )
+
+
+def _opened(text: str, root: str | None) -> Dataset:
+    variant = parse_variant(text)
+    dataset = open_dataset(variant, None if root is None else Path(root))
+    say_absent(variant, dataset)
+    return dataset
+
+
+def _weight_files(paths: tuple[str, ...]) -> list[WeightFile]:
+    return [open_weights(Path(path)) for path in paths]
+
+
+def _protocol(text: str) -> Protocol:
+    return find_protocol(text)
+
+
+def _codec(text: str) -> Codec:
+    return registry.create("codecs", parse_variant(text))
