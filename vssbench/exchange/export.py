@@ -34,7 +34,7 @@ _MOTION_BYTES = 8 / 64
 
 @dataclass(frozen=True)
 class Estimate:
-    """What an export will hold, and about how many bytes that is."""
+    """The contents of an export before it is written, and about how many bytes they take."""
 
     images: int
     motion: int
