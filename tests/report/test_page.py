@@ -227,6 +227,30 @@ def test_absent_classes_and_few_frames_are_no_fault(tmp_path: Path) -> None:
     assert any(note.startswith("ONE: ") for note in page.notes)
 
 
+def test_runs_of_several_versions_of_the_code_are_said(store: RunStore) -> None:
+    assert not any("versions of the code" in note for note in page_of(store).notes)
+    write(store, "newer", record(0.1, 3), 1.0, version="0.2.0+abc")
+    assert any("2 versions of the code" in note for note in page_of(store).notes)
+
+
+def test_the_command_leaves_classes_out_everywhere(store: RunStore, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    arguments = ["report", "--runs", str(store.root), "-o", str(out), "--without", "A"]
+    done = CliRunner().invoke(bench, arguments)
+    assert done.exit_code == 0, done.output
+    html = out.read_text(encoding="utf-8")
+    kept = rows(store.runs(), ["a"])
+    data = json.loads(Reader(html).scripts[0])
+    assert sorted(item["miou"] for item in data["runs"]) == pytest.approx(
+        sorted(100 * row["miou"] for row in kept)
+    )
+    for item in data["runs"]:
+        assert item["bounds"][0] < item["miou"] < item["bounds"][1]
+    best = max(kept, key=lambda row: row["miou"])
+    assert f"{100 * best['miou']:.2f} %" in html
+    assert "without a" in html
+
+
 def test_no_rows_no_page(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no results to show"):
         content(RunStore(tmp_path), [])

@@ -38,7 +38,11 @@ def measured(patterns: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """A store with runs of small networks on the patterns, whose weights lie beside it."""
     monkeypatch.setattr(module, "open_dataset", lambda variant, root: patterns)
 
-    def make(protocol: Protocol | None = None, methods: tuple[str, ...] = ("bisenet",)) -> RunStore:
+    def make(
+        protocol: Protocol | None = None,
+        methods: tuple[str, ...] = ("bisenet",),
+        without: tuple[str, ...] = (),
+    ) -> RunStore:
         store = RunStore(tmp_path / "runs")
         for seed, method in enumerate(methods):
             torch.manual_seed(seed)
@@ -50,6 +54,7 @@ def measured(patterns: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             experiment = Experiment(
                 variant, open_weights(path), parse_variant("patterns"), patterns, codec,
                 registry.create("codecs", codec), protocol or Dense(),
+                without=without,
             )  # fmt: skip
             assert measure(experiment, store, "test").status == "done"
         return store
@@ -78,6 +83,19 @@ def test_predictions_are_those_that_were_scored(measured: Measured, protocol: Pr
         assert seen.image.shape == (64, 96, 3)
         assert seen.label is not None
         assert seen.prediction.shape == seen.label.shape, place
+
+
+def test_classes_that_are_not_scored_are_ignored_in_labels(measured: Measured) -> None:
+    store = measured(without=("red",))
+    (run,) = store.runs()
+    record = run.confusion
+    assert record is not None
+    place = Place(int(record.clips[0]), int(record.frames[0]), int(record.distances[0]))
+    for further, values in (((), {0, 2, 255}), (("BLUE",), {0, 255})):
+        seen = Replay(run, sources(store), further).frames([place])[place]
+        assert seen.differing == 0.0
+        assert seen.label is not None
+        assert set(np.unique(seen.label)) == values
 
 
 def test_a_prediction_that_is_another_is_counted(measured: Measured) -> None:

@@ -15,6 +15,7 @@ from vssbench.core.errors import DataError
 from vssbench.metrics.bootstrap import Interval, Intervals, intervals
 from vssbench.report.columns import DASH, Group, groups, percent, quantity, told_apart
 from vssbench.report.counted import unscored_of
+from vssbench.report.footnotes import footnotes, version_remarks
 from vssbench.report.frames import frame
 from vssbench.report.page.verdicts import Verdict, overall, verdict
 from vssbench.report.rows import Row, require
@@ -137,6 +138,7 @@ def content(store: RunStore, rows: Sequence[Row]) -> Content:
             interval = _interval(runs[row["run_id"]], row, notes)
             shown.append(Shown(len(shown), number, row, interval, times.get(row["run_id"])))
     verdicts = tuple(verdict(store, part) for part in parts)
+    notes |= dict.fromkeys([*version_remarks(rows), *footnotes(rows)])
     shared, facts = _facts(shown, runs)
     return Content(
         parts,
@@ -304,8 +306,9 @@ def _facts(
 
 def _identity(row: Row) -> dict[str, str]:
     names = (
-        "run_id", "status", "reason", "method", "dataset", "split", "data", "codec", "gop",
-        "frames", "seed", "precision", "device", "machine", "version", "created", "seconds",
+        "run_id", "status", "reason", "method", "dataset", "split", "data", "without", "void",
+        "seen", "codec", "gop", "frames", "seed", "precision", "device", "machine", "version",
+        "created", "seconds",
     )  # fmt: skip
     return {name.replace("_", " "): _text(row[name]) for name in names if row[name] is not None}
 

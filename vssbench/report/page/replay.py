@@ -11,18 +11,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vssbench.codec.spec import Codec
 from vssbench.core import registry
+from vssbench.core.classes import numbers_of
 from vssbench.core.dataset import Dataset
 from vssbench.core.errors import DataError, UsageError, VssbenchError, WeightsError
 from vssbench.core.machine import check_device
 from vssbench.core.opening import open_dataset
 from vssbench.core.variant import parse_variant
-from vssbench.core.video import Frame, Image, LabelMap
+from vssbench.core.video import IGNORE, Frame, Image, LabelMap
 from vssbench.fast.prepare import prepare
 from vssbench.metrics.confusion import confusion_matrix
-from vssbench.protocol import Episode, Protocol
+from vssbench.protocol import Episode
 from vssbench.protocol import protocol as find_protocol
+from vssbench.report.counted import widened
+from vssbench.run.experiment import Experiment
+from vssbench.run.outputs import VOID
 from vssbench.run.store import Run, run_id
 from vssbench.run.stream import Stream
 from vssbench.weights.file import WeightFile, load_into, open_weights, shipped, weights_name
@@ -39,7 +42,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Seen:
-    """A frame as a method saw it, its label (None where it carries none) and the prediction.
+    """A frame as a method saw it, its label (None where it carries none; what is not scored is
+    ignored in it) and the prediction.
 
     ``differing`` is the share of a scored frame's pixels by which the prediction's confusion matrix
     is not the stored one, None where none is stored.
@@ -108,27 +112,28 @@ class Sources:
 
 
 class Replay:
-    """A stored run that can be asked for its predictions again.
+    """A stored run that can be asked for its predictions again; classes named by ``without`` are
+    not scored, beside those that it left out itself.
 
     Raises a VssbenchError where its data, weights or plug-ins are not here.
     """
 
-    def __init__(self, run: Run, sources: Sources) -> None:
+    def __init__(self, run: Run, sources: Sources, without: Sequence[str] = ()) -> None:
         item = run.measurement
-        self.run, self.cache = run, sources.cache
-        device = _device(item.device)
-        self.dataset = sources.dataset(run)
-        self.codec: Codec = registry.create("codecs", parse_variant(item.codec))
-        if self.codec.gop != item.gop:
-            raise UsageError(f"{item.codec} has a GOP of {self.codec.gop} now, not {item.gop}")
-        self.protocol: Protocol = find_protocol(item.protocol)
-        method = parse_variant(item.method)
-        file = sources.weight_file(run, self.dataset)
-        torch.manual_seed(item.seed)
-        model = registry.create("methods", method, classes=len(self.dataset.classes))
-        load_into(model, method, self.dataset.classes, file)
-        prepare(model.to(device))
-        self.stream = Stream(model, device, item.precision)
+        self.run, self.dataset = run, sources.dataset(run)
+        codec = parse_variant(item.codec)
+        self.experiment = Experiment(
+            parse_variant(item.method), sources.weight_file(run, self.dataset),
+            parse_variant(item.dataset), self.dataset, codec, registry.create("codecs", codec),
+            find_protocol(item.protocol), item.precision, _device(item.device), item.seed,
+            sources.cache, without=tuple(item.without),
+            void="masked" if item.void == "masked" else VOID,
+        )  # fmt: skip
+        self.gop = self.experiment.codec.gop
+        if self.gop != item.gop:
+            raise UsageError(f"{item.codec} has a GOP of {self.gop} now, not {item.gop}")
+        self.left_out = numbers_of([*item.without, *without], item.classes)
+        self.stream = _stream(self.experiment)
 
     def frames(
         self, wanted: Sequence[Place], advance: Callable[[], None] = lambda: None
@@ -147,8 +152,8 @@ class Replay:
 
     def _episodes(self, clip: int, wanted: set[Place]) -> Iterator[Episode]:
         """Yield the episodes of a clip that show some wanted frame at its distance."""
-        left = set(wanted)
-        for episode in self.protocol.episodes(self.dataset.scored_clips[clip], self.codec.gop):
+        left, clips = set(wanted), self.dataset.scored_clips
+        for episode in self.experiment.protocol.episodes(clips[clip], self.gop):
             if not left:
                 return
             here = {place for place in left if _shows(episode, place)}
@@ -164,8 +169,8 @@ class Replay:
         keys = {place.frame - place.distance for place in its}
         last = max((place.frame for place in its), default=-1)
         needs = self.stream.model.needs
-        decoded = self.codec.frames(
-            episode.clip, self.cache, "motion" in needs, residual="residual" in needs
+        decoded = self.experiment.codec.frames(
+            episode.clip, self.experiment.cache, "motion" in needs, residual="residual" in needs
         )
         for frame in decoded:
             number = episode.first + frame.index
@@ -183,7 +188,10 @@ class Replay:
         label = episode.clip.label(frame.index)
         size = None if label is None else (label.shape[0], label.shape[1])
         prediction, _ = self.stream.segment(frame, size)
-        return Seen(frame.image, label, prediction, self._differing(place, label, prediction))
+        differing = self._differing(place, label, prediction)
+        if label is not None and self.left_out:
+            label = np.where(np.isin(label, self.left_out), np.uint8(IGNORE), label)
+        return Seen(frame.image, label, prediction, differing)
 
     def _differing(
         self, place: Place, label: LabelMap | None, prediction: LabelMap
@@ -199,9 +207,21 @@ class Replay:
         )
         if not here.any():
             return None
-        again = confusion_matrix(label, prediction, record.matrices.shape[1])
-        moved = np.abs(again - record.matrices[here][0]).sum() / 2
+        values = max(self.experiment.outputs.values, record.matrices.shape[1])
+        again = confusion_matrix(label, prediction, values)
+        moved = np.abs(again - widened(record, values).matrices[here][0]).sum() / 2
         return float(moved / max(again.sum(), 1))
+
+
+def _stream(experiment: Experiment) -> Stream:
+    """Return the method of an experiment at work, as it is when it is measured."""
+    torch.manual_seed(experiment.seed)
+    outputs = experiment.outputs
+    model = registry.create("methods", experiment.method, classes=outputs.classes)
+    load_into(model, experiment.method, experiment.expected, experiment.weights)
+    outputs.prepare(model)
+    prepare(model.to(experiment.device))
+    return Stream(model, experiment.device, experiment.precision, outputs=outputs)
 
 
 def _device(measured: str) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from vssbench.core.errors import VssbenchError
 from vssbench.report.columns import percent
+from vssbench.report.counted import names_of_row
 from vssbench.report.frames import frame
 from vssbench.report.page.content import Content, Shown
 from vssbench.report.page.pictures import (
@@ -93,7 +94,8 @@ def pictures(
         for each in its:
             advance(each.name)
             try:
-                made.add(each, Replay(runs[each.number], sources))
+                without = names_of_row(each.row)
+                made.add(each, Replay(runs[each.number], sources, without))
             except VssbenchError as error:
                 missing.setdefault(str(error), []).append(each.name)
         scenes += made.finished()
@@ -127,7 +129,7 @@ class Chosen:
 def _chosen(its: Sequence[Shown], runs: dict[int, Run], wish: Wish) -> list[Chosen]:
     """Choose the frames on which the methods' mean mIoU is least, at each distance."""
     measured = [runs[each.number] for each in its if each.row["miou"] is not None]
-    frames = frame(measured, "frame")
+    frames = frame(measured, "frame", names_of_row(its[0].row))
     frames = frames[frames["scored"] & frames["miou"].notna()]
     if frames.empty:
         return []
@@ -169,7 +171,7 @@ class _Scene:
 
     def add(self, each: Shown, replay: Replay) -> None:
         """Segment the frames by one run's method, and draw them."""
-        gop = replay.codec.gop
+        gop = replay.gop
         length = replay.dataset.scored_clips[self.loop[0].clip].length
         loop = [place for place in self.loop if place.distance < gop and place.frame < length]
         wanted = [*self.strips, *(place for place in loop if place not in self.strips)]
@@ -196,7 +198,7 @@ class _Scene:
             Picture(drawing(seen.prediction, self.palette), f"Prediction of {each.name}"),
             Picture(errors(seen.image, seen.label, seen.prediction), f"Errors of {each.name}"),
         )
-        note = f"mIoU {percent(_miou(run, place))} %"
+        note = f"mIoU {percent(_miou(run, place, names_of_row(each.row)))} %"
         if seen.differing:
             note += f"; {100 * seen.differing:.2f} % of its pixels are not as measured"
         drawn.own[each.number] = Tile(each.name, made, each.number, note)
@@ -255,9 +257,9 @@ class _Scene:
         return Loop(title, tuple(series), *drawn[0].size)
 
 
-def _miou(run: Run, place: Place) -> float | None:
-    """Return the stored mIoU of one frame."""
-    frames = frame([run], "frame")
+def _miou(run: Run, place: Place, without: Sequence[str]) -> float | None:
+    """Return the mIoU of one stored frame without some classes."""
+    frames = frame([run], "frame", without)
     here = (
         (frames["clip"] == place.clip)
         & (frames["frame"] == place.frame)

@@ -18,6 +18,9 @@ from vssbench.report.rows import Row
 from vssbench.report.scores import Rules, interval_text
 from vssbench.run.store import RunStore
 
+#: how a comparison's note begins that says why it has no interval
+NO_INTERVAL = "No interval"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -177,7 +180,8 @@ def verdict(store: RunStore, part: Group) -> Verdict | None:
             continue
         found.append(item)
         if item.whole.interval is None:
-            unsaid += [f"{names[1]}: {note}" for note in item.notes]
+            why = (note for note in item.notes if note.startswith(NO_INTERVAL))
+            unsaid += [f"{names[1]}: {note}" for note in why]
     return Verdict(part.title, measured, tuple(found), tuple(dict.fromkeys(unsaid)))
 
 
