@@ -145,6 +145,16 @@ def test_plots_hold_the_numbers_of_the_frames(store: RunStore) -> None:
         assert len(item["curve"]) == len(each.row["miou_by_distance"]) == 4
 
 
+def test_times_that_were_typed_in_stand_in_the_plot(store: RunStore) -> None:
+    times = {"latency_key_ms": 40.0, "latency_nonkey_ms": 10.0}
+    write(store, "elsewhere", record(0.1, 3), 1.0, typed=times)
+    page = page_of(store)
+    (each,) = [each for each in page.shown if each.row["method"] == "elsewhere"]
+    assert each.latency == pytest.approx((40 + 3 * 10) / 4)
+    assert dict(page.facts[each.number].entries)["typed"] == "latency_key_ms, latency_nonkey_ms"
+    assert all(other.latency is None for other in page.shown if other is not each)
+
+
 def test_runs_without_numbers_are_lines_with_their_reason(store: RunStore) -> None:
     write(store, "lost", None, 1.0, status="refused", reason="no vectors")
     html = html_of(store)

@@ -136,7 +136,8 @@ def content(store: RunStore, rows: Sequence[Row]) -> Content:
     for number, part in enumerate(parts):
         for row in part.rows:
             interval = _interval(runs[row["run_id"]], row, notes)
-            shown.append(Shown(len(shown), number, row, interval, times.get(row["run_id"])))
+            latency = times.get(row["run_id"], _typed_latency(row))
+            shown.append(Shown(len(shown), number, row, interval, latency))
     verdicts = tuple(verdict(store, part) for part in parts)
     notes |= dict.fromkeys([*version_remarks(rows), *footnotes(rows)])
     shared, facts = _facts(shown, runs)
@@ -171,6 +172,17 @@ def _latencies(distances: pd.DataFrame) -> dict[str, float]:
     """Return the network's time on a frame of each run, over the distances that were scored."""
     means = distances.groupby("run_id")["latency_ms"].mean().dropna()
     return {str(name): float(value) for name, value in means.items()}
+
+
+def _typed_latency(row: Row) -> float | None:
+    """Return the same of a run whose times were typed in: those of a keyframe and of the others,
+    over the distances that were scored."""
+    key, later, distances = (
+        row["latency_key_ms"], row["latency_nonkey_ms"], len(row["miou_by_distance"]),
+    )  # fmt: skip
+    if key is None or distances < 2:
+        return None if key is None else float(key)
+    return None if later is None else float((key + (distances - 1) * later) / distances)
 
 
 def _facets(shown: Sequence[Shown], parts: Sequence[Group]) -> tuple[Facet, ...]:
@@ -307,7 +319,8 @@ def _facts(
 def _identity(row: Row) -> dict[str, str]:
     names = (
         "run_id", "status", "reason", "method", "dataset", "split", "data", "without", "void",
-        "seen", "codec", "gop", "frames", "seed", "precision", "device", "machine", "version",
+        "seen", "predictions", "typed", "codec", "gop", "frames", "seed", "precision",
+        "device", "machine", "version",
         "created", "seconds",
     )  # fmt: skip
     return {name.replace("_", " "): _text(row[name]) for name in names if row[name] is not None}
