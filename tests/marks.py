@@ -45,6 +45,7 @@ SLOW: dict[str, tuple[str, ...]] = {
         "test_a_link_to_a_full_device_is_said_and_stays",
         "test_force_replaces_a_file",
     ),
+    "cli/test_new.py": ("test_a_package_passes_its_tests_and_the_suite_as_generated",),
     "cli/test_data.py": ("test_verify_of_sound_data_exits_0",),
     "cli/test_reproduce.py": (),
     "core/test_allocator.py": (),

@@ -33,6 +33,10 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
     "folder": fakes.folder,
     "vspw": fakes.vspw,
 }
+# a dataset of an installed package, or one that was begun with `bench.py new`, brings its example
+for _name in registry.plugins("datasets"):
+    if _name not in (*MAKERS, "synthetic"):
+        MAKERS[_name] = registry.load("datasets", _name).example
 SMALL_STREET = "synthetic[height=64,width=96,clips=2,frames=3]"
 CASES = [*MAKERS, SMALL_STREET]
 

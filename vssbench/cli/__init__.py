@@ -20,6 +20,7 @@ from vssbench.cli.latency import latency
 from vssbench.cli.list import list_plugins
 from vssbench.cli.merge import merge
 from vssbench.cli.plan import plan
+from vssbench.cli.new import new
 from vssbench.cli.plot import plot
 from vssbench.cli.prune import prune
 from vssbench.cli.report import report
@@ -86,6 +87,7 @@ for _command in (
     collect,
     prune,
     cache,
+    new,
 ):
     bench.add_command(_command)
 
