@@ -58,12 +58,17 @@ class Training:
 
 def plan(content: dict[str, Any], width: float) -> list[Training]:
     """Return every training of the plan: stage by stage, in the file's order."""
-    networks = content["trainings"].items()
-    return [
-        _training(content["recipe"], stage, name, own, width)
-        for stage in content["stages"]
-        for name, own in networks
-    ]
+    trainings = []
+    for stage in content["stages"]:
+        there = {
+            name: own
+            for name, own in content["trainings"].items()
+            if stage["name"] in own.get("stages", [stage["name"]])
+        }
+        for name, own in there.items():
+            own = own | {"init": [other for other in own.get("init", ()) if other in there]}
+            trainings.append(_training(content["recipe"], stage, name, own, width))
+    return trainings
 
 
 def _training(
@@ -77,6 +82,7 @@ def _training(
     arguments = [own["method"].format(width=f"{width:g}"), "-d", stage["variant"]]
     arguments += ["--recipe", recipe, "--epochs", str(epochs), "--seed", str(stage.get("seed", 0))]
     arguments += ["--out", f"{name}.safetensors", *stage.get("options", ())]
+    arguments += own.get("options", ())
     for other in initial:
         arguments += ["--init", f"{other}.safetensors"]
     for phase in own.get("phases", {}).get(stage["variant"], ()):

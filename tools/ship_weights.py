@@ -32,8 +32,12 @@ _OF_A_MACHINE = re.compile(
 
 def shipped_name(plan: dict[str, Any], network: str, stage: dict[str, Any]) -> str:
     """Return the name in ``weights/`` of a network trained in a stage of the plan."""
-    own = plan["trainings"][network]
-    return f"{own.get('file', network)}-w{plan['width']:g}-{stage['variant']}.safetensors"
+    return f"{plan['trainings'][network]['file']}-w{plan['width']:g}-{stage['variant']}.safetensors"
+
+
+def shipped(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the trainings whose weights are shipped."""
+    return {name: own for name, own in plan["trainings"].items() if "file" in own}
 
 
 def ship(plan: dict[str, Any], work: Path, folder: Path = WEIGHTS) -> list[Path]:
@@ -44,7 +48,7 @@ def ship(plan: dict[str, Any], work: Path, folder: Path = WEIGHTS) -> list[Path]
     """
     written: list[Path] = []
     for stage in (stage for stage in plan["stages"] if not stage.get("seed")):
-        for network, own in plan["trainings"].items():
+        for network, own in shipped(plan).items():
             source = work / f"{network}-{stage['name']}.safetensors"
             if not source.is_file() or waiting(plan, network, stage, work, folder):
                 continue
@@ -52,7 +56,11 @@ def ship(plan: dict[str, Any], work: Path, folder: Path = WEIGHTS) -> list[Path]
             trained = open_weights(source)
             if target.is_file() and open_weights(target).sha256 == trained.sha256:
                 continue
-            bases = [folder / shipped_name(plan, other, stage) for other in own.get("init", ())]
+            bases = [
+                folder / shipped_name(plan, other, stage)
+                for other in own.get("init", ())
+                if other in shipped(plan)
+            ]
             known = [open_weights(base) for base in bases if base.is_file()]
             written += pack(target, trained, known)
     return written
@@ -64,7 +72,7 @@ def waiting(
     """Return the networks that are shipped, start from this one, and are not trained anew yet."""
     return [
         other
-        for other, own in plan["trainings"].items()
+        for other, own in shipped(plan).items()
         if network in own.get("init", ())
         and (folder / shipped_name(plan, other, stage)).is_file()
         and not (work / f"{other}-{stage['name']}.safetensors").is_file()

@@ -17,7 +17,11 @@ PLAN: dict[str, Any] = {
         {"name": "drawn", "variant": "synthetic"},
         {"name": "again", "variant": "synthetic", "seed": 1},
     ],
-    "trainings": {"base": {"file": "first"}, "user": {"init": ["base"]}},
+    "trainings": {
+        "base": {"file": "first"},
+        "user": {"file": "user", "init": ["part", "base"]},
+        "part": {},
+    },
 }
 RECORD = {
     "command": "python bench.py train m --epochs 2 --out x.safetensors --device cpu --minutes 9.5",
@@ -43,6 +47,7 @@ def test_finished_trainings_are_packed_beside_their_base(tmp_path: Path) -> None
     base = trained(work, "base-drawn", {"net.a": shared})
     user = trained(work, "user-drawn", {"net.a": shared, "net.b": torch.randn(8).half()})
     trained(work, "base-again", {"net.a": shared})
+    trained(work, "part-drawn", {"net.a": shared})
     written = tool.ship(PLAN, work, folder)
     names = ["first-w0.25-synthetic.safetensors", "user-w0.25-synthetic.safetensors"]
     assert [path.name for path in written] == names

@@ -19,12 +19,9 @@ CLASSES = ("road", "sky", "car")
 SHIPPED = dict(
     reversed(line.split())
     for line in """
-bb14c8da61655ab36ead5bf00f85a3a897d79f7a2e1b01d6ead628dfc36d8ebe arseg-s0.5-w0.25-synthetic
 64c4af94397ae599514eac9f0915586ca351589daccfd1c558e8667435349ec0 arseg-s0.5-w0.5-camvid
 e29dd199518a73227f0459c3b83098ac7bf9c96ca06b78918f69c5a865845b62 bisenet-w0.5-camvid
-f52b6148d65c99e928fa26ca104c2094038e2e7deec739b64c351008715c55db pspnet-s0.5-w0.25-synthetic
 36eacd15d2cd5fb77bdbbf13ace50638ef92846b1b9cce5f39fbd9a0ca771524 pspnet-s0.5-w0.5-camvid
-8b25d2b64b347fea40bfae9fbc09c13ceded3f15d33260deed9640c9cebfc484 pspnet-w0.25-synthetic
 8137c3ab75e3915f7c4ba8352569bf2ecdee894950cf172624109a668ed1af94 pspnet-w0.5-camvid
 """.strip().splitlines()
 )
@@ -225,6 +222,14 @@ def test_shipped_files_hold_what_they_held(name: str) -> None:
     assert file.sha256 == SHIPPED[name]
     # of the very bytes that the plain file had, not only as recorded
     assert file.plain().sha256 == SHIPPED[name]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(weights.shipped_folder().glob("*.safetensors")), ids=lambda path: path.stem
+)
+def test_every_shipped_file_holds_what_its_sha256_says(path) -> None:
+    file = weights.open_weights(path)
+    assert file.plain().sha256 == file.sha256
 
 
 def test_shipped_arseg_refers_to_its_pspnet() -> None:

@@ -19,8 +19,8 @@ from vssbench.cli.info import info
 from vssbench.cli.latency import latency
 from vssbench.cli.list import list_plugins
 from vssbench.cli.merge import merge
-from vssbench.cli.plan import plan
 from vssbench.cli.new import new
+from vssbench.cli.plan import plan
 from vssbench.cli.plot import plot
 from vssbench.cli.prune import prune
 from vssbench.cli.report import report

@@ -9,7 +9,6 @@ for codec in h264 hevc mpeg4 mpeg2 vp9 av1; do
 done
 methods=(-m pspnet -m 'arseg[scale=0.5]')
 python bench.py run -d camvid --data-root "$DIR" "${methods[@]}" "${codecs[@]}" --runs $OUT/runs
-python bench.py run -d synthetic "${methods[@]}" "${codecs[@]}" --runs $OUT/runs
 
 for format in md csv; do
     python bench.py table --by codec --runs $OUT/runs --strict --format $format > $OUT/table.$format
