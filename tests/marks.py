@@ -40,6 +40,11 @@ TRAINING = ("training",)
 #: tests of more than about a second: of a file all, or those named
 SLOW: dict[str, tuple[str, ...]] = {
     "cli/test_commands.py": (),
+    "cli/test_completion.py": ("test_bash", "test_zsh_and_fish"),
+    "cli/test_doctor.py": (
+        "test_a_sound_installation",
+        "test_nothing_is_written_by_the_checks",
+    ),
     "cli/test_latency.py": (),
     "cli/test_output.py": (
         "test_a_link_to_a_full_device_is_said_and_stays",

@@ -12,8 +12,10 @@ from vssbench.cli.cache import cache
 from vssbench.cli.codec import codec
 from vssbench.cli.collect import collect
 from vssbench.cli.compare import compare
+from vssbench.cli.completion import VARIABLE, completion, register
 from vssbench.cli.cost import cost
 from vssbench.cli.data import data
+from vssbench.cli.doctor import doctor
 from vssbench.cli.export import export
 from vssbench.cli.info import info
 from vssbench.cli.latency import latency
@@ -88,6 +90,8 @@ for _command in (
     prune,
     cache,
     new,
+    doctor,
+    completion,
 ):
     bench.add_command(_command)
 
@@ -95,6 +99,8 @@ for _command in (
 def main() -> None:
     """Run the command line. Errors that are the user's to mend are one message and exit status
     2."""
+    if VARIABLE in os.environ:
+        register(bench)
     try:
         bench(prog_name="bench.py" if sys.argv[0].endswith("bench.py") else None)
     except VssbenchError as error:
