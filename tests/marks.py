@@ -106,6 +106,7 @@ SLOW: dict[str, tuple[str, ...]] = {
         "test_what_a_codec_cannot_give_is_refused_in_words",
     ),
     "metrics/test_bootstrap.py": (),
+    "metrics/test_bjontegaard.py": ("test_the_published_case", "test_equal_to_the_librarys"),
     "metrics/test_scores.py": ("test_equal_to_torchmetrics",),
     "native/test_native.py": ("test_is_built_once_by_many_at_a_time_and_leaves_one_file",),
     "nets/test_bisenet.py": ("test_cost_is_the_originals",),

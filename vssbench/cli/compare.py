@@ -26,6 +26,12 @@ from vssbench.cli.options import runs_option
     help="A class in neither truth nor prediction: left out of the mean, or counted as 0 or 1.",
 )  # fmt: skip
 @click.option(
+    "--bd",
+    is_flag=True,
+    help="Bjontegaard deltas in place of differences: BD-mIoU and BD-rate over the measured rates "
+    "of a codec, BD-GMACs over the scales of a family of methods; four points of each at least.",
+)
+@click.option(
     "--format",
     "fmt",
     type=click.Choice(["md", "csv", "json"]),
@@ -38,6 +44,7 @@ def compare(
     choice: Choice,
     by: tuple[str, ...],
     absent: str,
+    bd: bool,
     fmt: str | None,
 ) -> None:
     """Compare A and B on the same frames: the difference of their mIoU with its 95 % interval,
@@ -50,7 +57,11 @@ def compare(
     \b
         python bench.py compare 'arseg[scale=0.5]' pspnet --by distance
         python bench.py compare results/before results/after -m bisenet
+        python bench.py compare arseg pspnet --bd
     """
+    if bd:
+        _deltas(first, second, runs, choice, (by, absent), fmt)
+        return
     from vssbench.cli.run import print_table
     from vssbench.core.progress import messages
     from vssbench.report import compare as report
@@ -82,6 +93,40 @@ def compare(
                 click.echo(f"{item.title}")
                 print_table(terminal_grid(report.detail(lines, kind, item.names), fold=True))
         click.echo("\n".join(report.remarks(comparisons)))
+    for _, remark in chosen:
+        if remark:
+            messages().print(remark)
+
+
+def _deltas(
+    first: str,
+    second: str,
+    runs: Path,
+    choice: Choice,
+    unused: tuple[tuple[str, ...], str],
+    fmt: str | None,
+) -> None:
+    """Print the Bjontegaard deltas of two methods or two stores."""
+    from vssbench.cli.run import print_table
+    from vssbench.core.errors import UsageError
+    from vssbench.core.progress import messages
+    from vssbench.report import deltas
+    from vssbench.report.markup import terminal_grid
+
+    if unused != ((), "skip"):
+        raise UsageError("--bd compares whole curves: leave --by and --absent out")
+    folders = [Path(name) for name in (first, second)]
+    if all(folder.is_dir() for folder in folders):
+        chosen = [chosen_rows(folder, choice) for folder in folders]
+        lines = deltas.of_stores(chosen[0][0], chosen[1][0], (first, second))
+    else:
+        chosen = [chosen_rows(runs, choice)]
+        lines = deltas.of_methods(chosen[0][0], first, second)
+    if fmt is not None:
+        click.echo(deltas.render(lines, fmt), nl=False)
+    else:
+        print_table(terminal_grid(deltas.grid(lines), fold=True))
+        click.echo("\n".join(deltas.remarks(lines)))
     for _, remark in chosen:
         if remark:
             messages().print(remark)
