@@ -20,7 +20,6 @@ SHIPPED = dict(
     reversed(line.split())
     for line in """
 64c4af94397ae599514eac9f0915586ca351589daccfd1c558e8667435349ec0 arseg-s0.5-w0.5-camvid
-e29dd199518a73227f0459c3b83098ac7bf9c96ca06b78918f69c5a865845b62 bisenet-w0.5-camvid
 36eacd15d2cd5fb77bdbbf13ace50638ef92846b1b9cce5f39fbd9a0ca771524 pspnet-s0.5-w0.5-camvid
 8137c3ab75e3915f7c4ba8352569bf2ecdee894950cf172624109a668ed1af94 pspnet-w0.5-camvid
 """.strip().splitlines()

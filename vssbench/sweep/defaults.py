@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-DEFAULT_METHODS = ("pspnet", "pspnet[scale=0.5]", "arseg[scale=0.5]", "bisenet")
+DEFAULT_METHODS = (
+    "pspnet",
+    "pspnet[scale=0.5]",
+    "arseg[scale=0.5]",
+    "dff[backbone=resnet18,motion=codec]",
+    "icnet",
+    "bisenet",
+    "warp",
+    "copy",
+)
 #: a dataset that needs no files; latency is measured on its frames, too
 DEFAULT_DATASET = "synthetic"
 #: the dataset whose shipped weights segment a user's own video
