@@ -279,5 +279,6 @@ def completion(shell: str) -> None:
         eval "$(vssbench completion bash)"                      # in ~/.bashrc
         eval "$(vssbench completion zsh)"                       # in ~/.zshrc, after compinit
         vssbench completion fish > ~/.config/fish/completions/vssbench.fish
+        python bench.py completion bash                         # to look at it
     """
     click.echo(SHELLS[shell](click.Group(), {}, "vssbench", VARIABLE).source())
