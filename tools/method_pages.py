@@ -1,0 +1,135 @@
+"""The written parts of the pages on methods: ``python -m tools.method_pages --write`` puts options,
+checks, departures and results into ``docs/methods/NAME.md``."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from vssbench.core import files, registry
+from vssbench.core.parameters import choices, either
+from vssbench.core.variant import format_value, parse_variant
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ROOT / "docs" / "methods"
+RESULTS = ROOT / "results" / "reference" / "camvid360" / "table.csv"
+COSTS = ROOT / "results" / "published" / "costs.csv"
+BEGIN = "<!-- facts: written by python -m tools.method_pages --write -->"
+END = "<!-- facts end -->"
+
+
+def block(name: str) -> str:
+    """The written part of a method's page."""
+    parts = [_options(name), _checked(name), _departures(name), _results(name)]
+    return "\n\n".join([BEGIN, *filter(None, parts), END])
+
+
+def filled(text: str, name: str) -> str:
+    """A page with its written part anew. Raises ValueError where the page has no place for it."""
+    head, tail = text.split(BEGIN)[0], text.split(END)[1]
+    return head + block(name) + tail
+
+
+def names() -> list[str]:
+    """The methods that have a page: all of this project's own."""
+    return [name for name, each in registry.plugins("methods").items() if not each.entry_point]
+
+
+def _options(name: str) -> str:
+    cls = registry.load("methods", name)
+    allowed = choices(cls)
+    lines = ["## Options", "", "| option | default | choices |", "|---|---|---|"]
+    for key, default in registry.parameters(cls).items():
+        words = (
+            either(f"`{format_value(value)}`" for value in allowed[key]) if key in allowed else ""
+        )
+        lines.append(f"| `{key}` | `{format_value(default)}` | {words} |")
+    return "\n".join([*lines, "", f"`python bench.py info {name}` says what each means."])
+
+
+def _checked(name: str) -> str:
+    rows = [row for row in _rows(COSTS) if parse_variant(row["variant"]).name == name]
+    originals = registry.load("methods", name).originals
+    if not rows and not originals:
+        return ""
+    lines = ["## Checked", ""]
+    if rows:
+        sources = sorted({row["source"].split(", Table")[0].split(", Figure")[0] for row in rows})
+        lines += [
+            f"* {len(rows)} published numbers of its parameters and cost, each beside ours in "
+            f"[fidelity](../fidelity.md): {'; '.join(sources)}."
+        ]
+    if originals:
+        sources = list(dict.fromkeys(each.source for each in originals))
+        lines += [
+            f"* `weights import` knows {len(originals)} networks of {', '.join(sources)} by their "
+            "checkpoints; with the same weights ours give the outputs that "
+            "[fidelity](../fidelity.md) lists."
+        ]
+    return "\n".join(lines)
+
+
+def _departures(name: str) -> str:
+    path = ROOT / "methods" / name / "recipe.toml"
+    if not path.is_file():
+        return ""
+    recipes: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    lines = ["## Known deviations of the training", ""]
+    for title, recipe in recipes.items():
+        departures = recipe.get("departures", [])
+        if departures:
+            lines += [f"`--recipe {title}`:", "", *(f"* {each}" for each in departures), ""]
+    return "\n".join(lines).rstrip() if len(lines) > 2 else ""
+
+
+def _results(name: str) -> str:
+    rows = [
+        row
+        for row in _rows(RESULTS)
+        if row["status"] == "done" and parse_variant(row["method"]).name == name
+    ]
+    if not rows:
+        return ""
+    lines = [
+        "## Results here",
+        "",
+        "CamVid's validation clip at 480x360, weights of half the papers' channels that this "
+        "project trained briefly; not the papers' models.",
+        "",
+        "| | codec | mIoU % | GMACs a frame |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['display']} | {row['codec_title']} | {100 * float(row['miou']):.1f} | "
+        f"{float(row['gmacs_gop']):.2f} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def main() -> None:
+    """Print the written parts, or put them into the pages."""
+    parser = argparse.ArgumentParser(description="Facts of the pages on methods.")
+    parser.add_argument("--write", action="store_true", help="write them into docs/methods")
+    write = parser.parse_args().write
+    for name in names():
+        path = PAGES / f"{name}.md"
+        if not write:
+            print(block(name))
+        elif path.is_file():
+            files.write_text(path, filled(path.read_text(encoding="utf-8"), name))
+        else:
+            sys.exit(f"{path} is missing: write the page, with the marks {BEGIN} and {END}")
+
+
+if __name__ == "__main__":
+    main()
