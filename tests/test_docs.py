@@ -101,11 +101,12 @@ def shims(folder: Path) -> dict[str, str]:
     programs.mkdir()
     main = "import sys; sys.argv[0] = 'vssbench'; from vssbench.cli import main; main()"
     pip = (
-        "import glob, subprocess, sys, zipfile\n"
+        "import glob, os, subprocess, sys, zipfile\n"
         "assert sys.argv[1:3] == ['install', '-e'], sys.argv\n"
         f"target = {str(folder / 'wheels')!r}\n"
         "subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps',\n"
-        "                '--no-build-isolation', '-w', target, sys.argv[3]], check=True)\n"
+        "                '--no-build-isolation', '-w', target, os.path.abspath(sys.argv[3])],\n"
+        "               check=True)\n"
         "for wheel in glob.glob(target + '/*.whl'):\n"
         f"    zipfile.ZipFile(wheel).extractall({str(site)!r})\n"
     )
