@@ -8,8 +8,6 @@ nothing. Every measurement has an id of its own: two of the same methods stay si
 from __future__ import annotations
 
 import uuid
-import zipfile
-import zlib
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
@@ -23,6 +21,7 @@ from vssbench.core import files
 from vssbench.core.errors import DataError
 from vssbench.latency.samples import Samples, columns
 from vssbench.latency.statistics import Ratio, Summary
+from vssbench.run.arrays import read_arrays
 
 RESULT, LATENCY = "result.json", "latency.npz"
 
@@ -103,9 +102,11 @@ class StoredLatency:
         """Every frame's times. Raises DataError where the file does not read."""
         path = self.path / LATENCY
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return Samples(**{field.name: arrays[field.name] for field in fields(Samples)})
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            arrays = read_arrays(path, lambda _: None)
+            if arrays is None:
+                raise DataError("it is missing")
+            return Samples(**{field.name: arrays[field.name] for field in fields(Samples)})
+        except (KeyError, DataError) as error:
             raise DataError(f"{path} does not read: {error}; measure again") from error
 
 
@@ -130,7 +131,7 @@ def read(folder: Path) -> StoredLatency:
     """The measurement in a folder. Raises DataError where there is none or it does not read."""
     path = folder / RESULT
     try:
-        return StoredLatency(LatencyResult.model_validate_json(path.read_bytes()), folder)
+        return StoredLatency(LatencyResult.model_validate_json(files.read_bytes(path)), folder)
     except OSError as error:
         raise DataError(f"no measurement in {folder}: {error.strerror} for {RESULT}") from error
     except ValidationError as error:

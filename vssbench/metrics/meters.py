@@ -6,16 +6,35 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from vssbench.core.errors import ExperimentRefused, UsageError
+from vssbench.core.errors import DataError, ExperimentRefused, UsageError
 from vssbench.core.video import Clip, LabelMap
 from vssbench.metrics.boundary import BoundaryMeter
 from vssbench.metrics.consistency import ConsistencyMeter
+from vssbench.metrics.expected import MOST_DISTANCE, Expected, check_headers, checked
 from vssbench.metrics.meter import Arrays, Meter, Seen
 from vssbench.protocol import Episode, Protocol
 
 BOUNDARY, CONSISTENCY = "boundary", "consistency"
 #: made of the number of classes
 METERS: dict[str, Callable[[int], Meter]] = {BOUNDARY: BoundaryMeter, CONSISTENCY: ConsistencyMeter}
+#: those of their stored arrays that are computed with; C is a class, the other letters are frames,
+#: pairs and windows
+EXPECTED: dict[str, dict[str, Expected]] = {
+    BOUNDARY: {
+        "counts": Expected("F4C"),
+        "distances": Expected("F", most=MOST_DISTANCE),
+        "tolerance": Expected("", "n", most=1),
+    },
+    CONSISTENCY: {
+        "tc_matrices": Expected("PCC"),
+        "tc_distances": Expected("P", most=MOST_DISTANCE),
+        "tc_exact": Expected("P", "b"),
+        **{
+            f"vc_{name}": Expected("W", "n")
+            for name in ("lengths", "episodes", "steady", "kept", "unscored", "unscored_kept")
+        },
+    },
+}
 
 
 def named(texts: Sequence[str]) -> tuple[str, ...]:
@@ -26,6 +45,17 @@ def named(texts: Sequence[str]) -> tuple[str, ...]:
     if unknown:
         raise UsageError(f"--measure {unknown[0]!r} is unknown; available: {', '.join(METERS)}")
     return tuple(name for name in METERS if name in names)
+
+
+def fitting(name: str, arrays: Arrays, classes: int) -> Arrays:
+    """Return a meter's stored arrays of so many classes or one more, checked. Raises DataError
+    where they do not fit."""
+    found = {each: (values.shape, values.dtype) for each, values in arrays.items()}
+    try:
+        check_headers(found, EXPECTED[name], {"C": (classes, classes + 1)})
+        return checked(arrays, EXPECTED[name])
+    except DataError as error:
+        raise DataError(f"the arrays of {name} do not read: {error}; measure it again") from error
 
 
 def check(names: Sequence[str], protocol: Protocol, clips: Sequence[Clip]) -> None:

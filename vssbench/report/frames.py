@@ -334,7 +334,8 @@ def facts_of(run: Run, without: Sequence[str] = ()) -> Facts:
     }
     row |= {name: value for name, value in item.typed.items() if name in _NAMES}
     try:
-        confusion, latency = run.confusion, run.latency
+        # of the streams, too: who reads them later has no place to say that they do not read
+        confusion, latency, _ = run.confusion, run.latency, run.stream
         if item.status == "done" and confusion is None:
             raise DataError(f"{run.path / CONFUSION} is missing; {REMEDY}")
         its = None if confusion is None else _scores(confusion, item, without)

@@ -9,7 +9,7 @@ from typing import Any
 from vssbench.metrics.boundary import BoundaryScores, boundary_scores
 from vssbench.metrics.consistency import WINDOWS, TemporalConsistency, tc, vc
 from vssbench.metrics.meter import Arrays
-from vssbench.metrics.meters import BOUNDARY, CONSISTENCY
+from vssbench.metrics.meters import BOUNDARY, CONSISTENCY, fitting
 from vssbench.report.columns import percent
 from vssbench.report.markup import Cell
 from vssbench.run.store import Run
@@ -57,7 +57,7 @@ class Further:
 def further(run: Run, absent: str, left_out: Collection[int]) -> Further:
     """The numbers of a run's meters, under the rules of its mIoU; classes that are left out have no
     part in the boundary F-score's mean. Raises DataError where arrays do not read."""
-    outlines, steadiness = run.meter(BOUNDARY), run.meter(CONSISTENCY)
+    outlines, steadiness = _arrays(run, BOUNDARY), _arrays(run, CONSISTENCY)
     chosen = None if outlines is None else _without(outlines, left_out)
     dataset, image = (
         None if chosen is None else boundary_scores(chosen, level, run.measurement.aggregate)
@@ -69,6 +69,11 @@ def further(run: Run, absent: str, left_out: Collection[int]) -> Further:
         tc=None if steadiness is None else tc(steadiness, absent),
         vc={} if steadiness is None else {length: vc(steadiness, length) for length in WINDOWS},
     )
+
+
+def _arrays(run: Run, name: str) -> Arrays | None:
+    arrays = run.meter(name)
+    return None if arrays is None else fitting(name, arrays, len(run.measurement.classes))
 
 
 def _without(arrays: Arrays, left_out: Collection[int]) -> Arrays:

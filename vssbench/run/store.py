@@ -16,20 +16,24 @@ import os
 import re
 import shutil
 import zipfile
-import zlib
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import MISSING, dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from vssbench.core import files
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.shown import message
+from vssbench.core.variant import parse_variant
+from vssbench.metrics.expected import MOST_DISTANCE, Expected, check_headers, checked
+from vssbench.protocol import MEAN_OF_DISTANCES, POOLED
+from vssbench.run.arrays import read_arrays
 
 RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG = (
     "result.json", "confusion.npz", "latency.npz", "stream.npz", "environment.json", "log.txt",
@@ -46,6 +50,41 @@ _logger = logging.getLogger(__name__)
 Status = Literal["done", "failed", "refused"]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+
+
+def _typed(text: str) -> str:
+    """Check that a text can be typed again."""
+    try:
+        parse_variant(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+def _seen(record: dict[str, Any]) -> dict[str, Any]:
+    if record and not all(
+        isinstance(record.get(name), int) for name in ("training", "selection", "known")
+    ):
+        raise ValueError("expected the counts training and selection, and whether they are known")
+    return record
+
+
+def _weights(record: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(record.get("trained") or {}, dict):
+        raise ValueError("expected an object for what is known of the training")
+    return record
+
+
+def _summed(text: str) -> str:
+    if text not in (MEAN_OF_DISTANCES, POOLED):
+        raise ValueError(f"expected {MEAN_OF_DISTANCES!r} or {POOLED!r}")
+    return text
+
+
+Typed = Annotated[str, AfterValidator(_typed)]
+#: what fits into the whole numbers of frames and their sums
+Count = Annotated[int, Field(ge=0, le=1 << 53)]
+Real = Annotated[float, Field(ge=0, le=1e18)]
 
 
 class Measurement(BaseModel):
@@ -79,47 +118,47 @@ class Measurement(BaseModel):
     status: Status
     reason: str = ""
     traceback: str = ""
-    method: str
+    method: Typed
     display: str
     dataset: str
     dataset_title: str = ""
     split: str = ""
     data: str = ""
-    codec: str
+    codec: Typed
     codec_title: str = ""
     codec_name: str = ""
     codec_rate: str = ""
     protocol: str
     protocol_details: dict[str, Any] = {}
-    aggregate: str = "mean of mIoU_d"
+    aggregate: Annotated[str, AfterValidator(_summed)] = MEAN_OF_DISTANCES
     remarks: list[str] = []
-    gop: int = 0
-    classes: list[str] = []
+    gop: Count = 0
+    classes: Annotated[list[str], Field(max_length=256)] = []
     without: list[str] = []
     void: str = ""
-    frames: int = 0
-    seconds: float = 0.0
+    frames: Count = 0
+    seconds: Real = 0.0
     spent: dict[str, float] = {}
-    width: int = 0
-    height: int = 0
-    params: int | None = None
-    gmacs_key: float | None = None
-    gmacs_nonkey: float | None = None
-    gmacs_gop: float | None = None
-    bitrate_kbps: float | None = None
+    width: Count = 0
+    height: Count = 0
+    params: Count | None = None
+    gmacs_key: Real | None = None
+    gmacs_nonkey: Real | None = None
+    gmacs_gop: Real | None = None
+    bitrate_kbps: Real | None = None
     psnr_db: float | None = None
     ssim: float | None = None
-    weights: dict[str, Any] = {}
     predictions: str = ""
     typed: dict[str, float] = {}
+    weights: Annotated[dict[str, Any], AfterValidator(_weights)] = {}
     precision: str = "fp32"
     device: str = "cpu"
-    seed: int = 0
+    seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] = 0
     machine: dict[str, Any] = {}
     command: str = ""
     version: str = ""
     sources: dict[str, str] = {}
-    seen: dict[str, Any] = {}
+    seen: Annotated[dict[str, Any], AfterValidator(_seen)] = {}
 
 
 def _arrays(record: Any) -> dict[str, npt.NDArray]:
@@ -212,7 +251,7 @@ class Run:
 
     @cached_property
     def confusion(self) -> ConfusionRecord | None:
-        return self._steady(lambda: _load(self.path / CONFUSION, ConfusionRecord))
+        return self._steady(lambda: _load(self.path / CONFUSION, ConfusionRecord, self._lengths))
 
     @cached_property
     def latency(self) -> LatencyRecord | None:
@@ -242,28 +281,45 @@ class Run:
     def meter(self, name: str) -> dict[str, npt.NDArray] | None:
         """The arrays of a meter, None where it was not asked for. Raises DataError where they do
         not read."""
-        return self._steady(lambda: _read(self.path / f"{name}.npz"))
+        path = self.path / f"{name}.npz"
+        try:
+            return self._steady(lambda: read_arrays(path, lambda _: None))
+        except DataError as error:
+            raise _unreadable(path, error) from error
+
+    @property
+    def _lengths(self) -> dict[str, tuple[int, ...]]:
+        """How long the axes of the run's arrays are, by their letters."""
+        item = self.measurement
+        values = len(item.classes)
+        lengths: dict[str, tuple[int, ...]] = {
+            "C": (values, values + 1) if item.void == "error" else (values,)
+        }
+        if item.frames:
+            lengths["F"] = (item.frames,)
+        return lengths
 
     @cached_property
     def environment(self) -> dict[str, Any]:
         """Versions and settings of the machine that ran it. Raises DataError where the file does
         not read."""
+        path = self.path / ENVIRONMENT
         try:
-            return json.loads(
-                self._steady(lambda: (self.path / ENVIRONMENT).read_text(encoding="utf-8"))
-            )
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"{self.path / ENVIRONMENT} does not read: {error}; {REMEDY}"
-            ) from error
+            content = json.loads(self._steady(lambda: files.read_text(path)))
+        except (OSError, ValueError, RecursionError, DataError) as error:
+            raise _unreadable(path, error) from error
+        if not isinstance(content, dict):
+            raise _unreadable(path, "expected an object")
+        return content
 
     @cached_property
     def log(self) -> str:
         """The run's messages. Raises DataError where the file does not read."""
+        path = self.path / LOG
         try:
-            return self._steady(lambda: (self.path / LOG).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{self.path / LOG} does not read: {error}; {REMEDY}") from error
+            return self._steady(lambda: files.read_text(path))
+        except (OSError, ValueError, DataError) as error:
+            raise _unreadable(path, error) from error
 
     def _steady(self, read: Callable[[], _T]) -> _T:
         """A file of the run that is there now: one that replaces it has the same id, and so the
@@ -312,7 +368,7 @@ class RunStore:
 
     def _run(self, run_id: str, path: Path) -> Run:
         try:
-            measurement = Measurement.model_validate_json((path / RESULT).read_bytes())
+            measurement = Measurement.model_validate_json(files.read_bytes(path / RESULT))
         except OSError as error:
             raise DataError(
                 f"no run {run_id!r} in {self.root}: {error.strerror} for {RESULT}"
@@ -328,7 +384,7 @@ class RunStore:
                 f"{path} holds the run {measurement.run_id!r}: rename the folder to that"
             )
         for file in sorted(path.glob("*.npz")):
-            if not zipfile.is_zipfile(file):
+            if not file.is_file() or not zipfile.is_zipfile(file):
                 raise DataError(f"{file} is no complete .npz file; {REMEDY}")
         return Run(measurement, path)
 
@@ -421,7 +477,7 @@ class RunStore:
             try:
                 runs.append(self.get(name))
             except (DataError, UsageError) as error:
-                _logger.warning("left out a damaged run: %s", error)
+                _logger.warning("left out a damaged run: %s", message(str(error)))
         return sorted(runs, key=_order)
 
     def _names(self) -> set[str]:
@@ -439,23 +495,59 @@ def _order(run: Run) -> tuple[str, ...]:
     return item.dataset, item.codec, item.method, item.run_id
 
 
-def _load(path: Path, kind: type[_Record]) -> _Record | None:
-    arrays = _read(path)
-    if arrays is None:
-        return None
-    names = [field.name for field in fields(kind)]
-    needed = [field.name for field in fields(kind) if field.default is MISSING]
-    missing = [name for name in needed if name not in arrays]
-    if missing:
-        raise DataError(f"{path} does not read: it lacks {', '.join(missing)}; {REMEDY}")
-    return kind(**{name: arrays[name] for name in names if name in arrays})
+#: the arrays of records as they are stored; F is a scored frame, T a timed one, S a decoded one
+_EXPECTED: dict[type, dict[str, Expected]] = {
+    ConfusionRecord: {
+        "matrices": Expected("FCC"),
+        "distances": Expected("F", most=MOST_DISTANCE),
+        "clips": Expected("F"),
+        "frames": Expected("F"),
+        "groups": Expected("F"),
+    },
+    LatencyRecord: {
+        "distances": Expected("T", most=MOST_DISTANCE),
+        "key": Expected("T", "b"),
+        "decode_ms": Expected("T", "f", most=1e12),
+        "motion_ms": Expected("T", "f", most=1e12),
+        "model_ms": Expected("T", "f", most=1e12),
+    },
+    StreamRecord: {
+        "clips": Expected("S"),
+        "frames": Expected("S"),
+        "types": Expected("S", least=ord(" "), most=ord("~")),
+        "bits": Expected("S"),
+        **{
+            name: Expected("S", "f", least=-1e12, most=1e12, finite=False)
+            for name in (
+                "psnr_db", "ssim", "intra_share", "mean_vector", "p95_vector", "warp_error",
+            )
+        },
+    },
+}  # fmt: skip
 
 
-def _read(path: Path) -> dict[str, npt.NDArray] | None:
+def _load(
+    path: Path, kind: type[_Record], lengths: Mapping[str, tuple[int, ...]] | None = None
+) -> _Record | None:
+    optional = tuple(field.name for field in fields(kind) if field.default is not MISSING)
+    arrays = _read(path, _EXPECTED[kind], lengths or {}, optional)
+    return None if arrays is None else kind(**arrays)
+
+
+def _read(
+    path: Path,
+    expected: Mapping[str, Expected],
+    lengths: Mapping[str, tuple[int, ...]],
+    optional: tuple[str, ...],
+) -> dict[str, npt.NDArray] | None:
+    """Read arrays that were stored as expected, and leave out others. Raises DataError."""
+    fits = partial(check_headers, expected=expected, lengths=lengths, optional=optional)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} does not read: {error}; {REMEDY}") from error
+        arrays = read_arrays(path, fits)
+        return None if arrays is None else checked(arrays, expected)
+    except DataError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception | str) -> DataError:
+    return DataError(f"{path} does not read: {error}; {REMEDY}")
