@@ -3,23 +3,20 @@ executed."""
 
 from __future__ import annotations
 
-import lzma
 import pickle
 import re
-import struct
 import tarfile
 import warnings
 import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from vssbench.core.bounds import WEIGHTS
 from vssbench.core.errors import WeightsError
 
 #: where training scripts keep the state_dict inside a checkpoint
@@ -27,13 +24,8 @@ _HOLDERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "ne
 #: what wrappers put before every name: DataParallel, torch.compile
 _PREFIXES = ("module.", "_orig_mod.")
 
-#: what a damaged archive gives: RuntimeError and NotImplementedError where a bit says that it is
-#: encrypted, or packed in another way
-_ARCHIVE_ERRORS = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError, ValueError,
-    OverflowError, RuntimeError, NotImplementedError,
-)  # fmt: skip
-
+#: dictionaries within one another before a state_dict; a pickle can hold one within itself
+_DEPTH = 8
 #: the mark of a folder in what an archive states of a member
 _FOLDER = 0x10
 
@@ -53,6 +45,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         )
     content = _load_safetensors(path) if path.suffix == ".safetensors" else _load_torch(path)
     state = _named_tensors(content)
+    _check_tensors(path, state)
     if not state:
         raise WeightsError(
             f"{path} holds no named tensors ({_describe(content)}): expected a state_dict, or a "
@@ -63,13 +56,18 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 def _load_safetensors(path: Path) -> Any:
     try:
+        WEIGHTS.check(path.stat().st_size, str(path), WeightsError)
         return load_file(path)
-    except (SafetensorError, OSError) as error:
+    except WeightsError:
+        raise
+    except Exception as error:  # of what kind is the library's affair
         raise WeightsError(f"{path} is not a safetensors file: {error}") from error
 
 
 def _load_torch(path: Path) -> Any:
-    start = path.read_bytes()[:40]
+    WEIGHTS.check(path.stat().st_size, str(path), WeightsError)
+    with path.open("rb") as file:
+        start = file.read(40)
     if start.startswith(b"version https://git-lfs"):
         raise WeightsError(
             f"{path} is a Git LFS pointer, not the checkpoint: fetch the file itself (git lfs pull)"
@@ -94,7 +92,7 @@ def _load_torch(path: Path) -> Any:
             f"{path} holds more than tensors ({refused[1]}), and nothing in a checkpoint is "
             "executed here: save its state_dict alone with the authors' code, then import that"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # torch's unpickler may raise anything where a pickle is odd
         message = (str(error).strip() or type(error).__name__).split("\n", 1)[0][:200]
         raise WeightsError(f"{path} is not a torch checkpoint, or damaged: {message}") from error
 
@@ -106,6 +104,8 @@ def _check_archive(path: Path) -> None:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            expanded = sum(each.file_size for each in archive.infolist())
+            WEIGHTS.check(expanded, f"{path}, expanded", WeightsError)
             # of a folder torch would read nothing, and take what lies in memory for the tensor
             folders = (
                 each.filename
@@ -113,7 +113,9 @@ def _check_archive(path: Path) -> None:
                 if each.file_size and (each.external_attr & _FOLDER or each.is_dir())
             )
             damaged = archive.testzip() or next(folders, None)
-    except _ARCHIVE_ERRORS as error:
+    except WeightsError:
+        raise
+    except Exception as error:  # a damaged archive may be anything to zipfile
         raise WeightsError(
             f"{path} is not a torch checkpoint, or damaged: {error}; fetch it again"
         ) from error
@@ -130,24 +132,41 @@ def _is_tar(path: Path) -> bool:
     return path.stat().st_size > 0 and tarfile.is_tarfile(path)
 
 
-def _named_tensors(content: Any) -> dict[str, Tensor]:
+def _named_tensors(content: Any, depth: int = _DEPTH) -> dict[str, Tensor]:
     """The state_dict, under one of the usual names (a tensor beside it is not one of its own) or at
     the top."""
-    if not isinstance(content, Mapping):
+    if not isinstance(content, Mapping) or not depth:
         return {}
     for holder in _HOLDERS:
         if isinstance(content.get(holder), Mapping):
-            return _named_tensors(content[holder])
+            return _named_tensors(content[holder], depth - 1)
     return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
 
 
-def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in state):
-            return _without_prefix(
-                {name.removeprefix(prefix): value for name, value in state.items()}
+def _check_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Raise WeightsError for tensors of a kind that no network has, or that are larger than their
+    bytes in the file and than the bound."""
+    expanded = 0
+    for name, value in state.items():
+        strided = value.layout == torch.strided and value.device.type == "cpu"
+        if not strided or value.is_quantized or value.is_nested or value.is_complex():
+            kind = f"{value.layout} on {value.device.type}, {value.dtype}".replace("torch.", "")
+            raise WeightsError(
+                f"{path} holds {name} as a tensor of another kind ({kind}): expected dense real "
+                "numbers; save it again with value.to_dense() or value.dequantize()"
             )
+        expanded += value.numel() * max(value.element_size(), 4)
+    WEIGHTS.check(expanded, f"{path}, its tensors in float32", WeightsError)
+
+
+def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    while prefix := next((each for each in _PREFIXES if all(map(_begins(each), state))), ""):
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
     return state
+
+
+def _begins(prefix: str) -> Callable[[str], bool]:
+    return lambda name: name.startswith(prefix)
 
 
 def _float32(value: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vssbench.core import registry
-from vssbench.core.errors import WeightsError
+from vssbench.core import files, registry
+from vssbench.core.errors import DataError, WeightsError
 from vssbench.core.segmenter import IMAGENET_MEAN, IMAGENET_STD, VideoSegmenter
 from vssbench.core.variant import Variant
 from vssbench.weights.checkpoint import read_checkpoint
@@ -35,8 +35,8 @@ class Rules:
 def read_rules(path: Path) -> Rules:
     """Read a TOML file of rules. Raises WeightsError that names the first fault."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        content = tomllib.loads(files.read_text(path))
+    except (OSError, ValueError, RecursionError, DataError) as error:
         raise WeightsError(f"--map {path} cannot be read as TOML: {error}") from error
     unknown = sorted(set(content) - set(KEYS))
     if unknown:
@@ -58,7 +58,7 @@ def _pairs(path: Path, key: str, value: Any) -> tuple[tuple[str, str], ...]:
             )
         try:
             re.sub(pair[0], pair[1] if key == "rename" else "", "")
-        except (re.error, IndexError) as error:
+        except (re.error, IndexError, OverflowError, RecursionError) as error:
             raise WeightsError(
                 f"--map {path}: {pair!r} is no regular expression: {error}"
             ) from error

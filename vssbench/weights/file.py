@@ -33,6 +33,8 @@ IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
 
 #: tensors of fewer values stay in float32: batch normalisation's statistics, biases
 _HALF_FROM = 4096
+#: bytes read at a time
+_PIECE = 1 << 20
 #: the key by which the parts of a file know one another: the same text in each of them
 IDENTITY = "identity"
 
@@ -116,7 +118,12 @@ class WeightFile:
             return self.packed.sha256
         digest = hashlib.sha256()
         for path in self.parts:
-            digest.update(path.read_bytes())
+            try:
+                with path.open("rb") as content:
+                    while piece := content.read(_PIECE):
+                        digest.update(piece)
+            except OSError as error:
+                raise _missing(path, error) from error
         return digest.hexdigest()
 
     def tensors(self) -> dict[str, Tensor]:
@@ -215,10 +222,22 @@ def _read(path: Path, identity: str | None) -> dict[str, Tensor]:
                     "together"
                 )
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"{path} is missing or damaged: {error}; the parts of a weight file belong together"
-        ) from error
+    except WeightsError:
+        raise
+    except Exception as error:  # of what kind is the library's affair
+        raise _missing(path, error) from error
+
+
+def _missing(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"{path} is missing or damaged: {_first_line(error)}; the parts of a weight file belong "
+        "together"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0]
+    return reason[:200] or type(error).__name__
 
 
 def _float32(value: Tensor) -> Tensor:
@@ -258,8 +277,8 @@ def open_weights(path: Path) -> WeightFile:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is not a safetensors file: {error}") from error
+    except Exception as error:  # of what kind is the library's affair
+        raise WeightsError(f"{path} is not a safetensors file: {_first_line(error)}") from error
     if "method" not in metadata or "classes" not in metadata:
         raise WeightsError(
             f"{path} does not say which method its weights belong to (no 'method' in its "
@@ -279,7 +298,7 @@ def is_ours(path: Path) -> bool:
     try:
         with safe_open(path, framework="pt") as file:
             return "method" in (file.metadata() or {})
-    except (SafetensorError, OSError):
+    except Exception:  # of what kind is the library's affair
         return False
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,10 +24,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vssbench.core.bounds import WEIGHTS
+from vssbench.core.errors import VssbenchError
 from vssbench.weights.record import MOST_PARTS
 
 #: the key of a packed file's own record in its metadata
 KEY = "packed"
+#: bytes of the headers of a plain file's parts, each of which safetensors bounds
+_HEADERS = 100_000_000
 
 _DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -173,7 +178,7 @@ def unpack(
     Raises Damaged where the bytes are not those that were packed.
     """
     try:
-        headers = _split(zlib.decompress(stored[""].numpy().tobytes()))
+        headers = _split(_inflated(stored[""].numpy().tobytes(), _HEADERS))
         same: dict[str, Tensor] = {}
         near: dict[str, Tensor] = {}
         for reference in record.references:
@@ -192,11 +197,23 @@ def unpack(
                 )
         plain = Plain(headers, restored)
         digest = plain.sha256
-    except (KeyError, ValueError, TypeError, zlib.error, RuntimeError) as error:
+    except VssbenchError:  # a reference's own
+        raise
+    except Exception as error:  # damaged bytes may be anything in every step
         raise Damaged(f"its content cannot be read: {error!r}") from error
     if digest != record.sha256:
         raise Damaged(f"its content has SHA-256 {digest} instead of {record.sha256}")
     return plain
+
+
+def _inflated(packed: bytes, most: int) -> bytes:
+    """Return what a zlib stream holds. Raises ValueError where that is more than ``most`` bytes, or
+    the stream is cut."""
+    stream = zlib.decompressobj()
+    content = stream.decompress(packed, most + 1)
+    if len(content) > most or not stream.eof:
+        raise ValueError(f"a stream that does not end after {most} bytes")
+    return content
 
 
 def _candidates(tensors: Mapping[str, Tensor], name: str) -> Iterator[str]:
@@ -216,10 +233,14 @@ def _tensor(packed: Any, entry: Mapping[str, Any], base: Tensor | None) -> Tenso
     """Return a tensor of its planes and its entry in the plain file's header."""
     dtype, shape = _DTYPES[entry["dtype"]], entry["shape"]
     size = torch.empty(0, dtype=dtype).element_size()
-    count = int(np.prod(shape, dtype=np.int64))
+    if not all(isinstance(each, int) and each >= 0 for each in shape):
+        raise ValueError(f"a tensor of shape {shape}")
+    count = math.prod(shape)
     if not count:
         return torch.zeros(shape, dtype=dtype)
-    planes = np.frombuffer(zlib.decompress(packed.tobytes()), np.uint8).reshape(size, count)
+    WEIGHTS.check(size * count, f"a tensor of shape {shape}", ValueError)
+    planes = np.frombuffer(_inflated(packed.tobytes(), size * count), np.uint8)
+    planes = planes.reshape(size, count)
     values = np.ascontiguousarray(planes.T).reshape(-1)
     if base is not None:
         values = _sum(values.view(np.uint16), _words(base)).view(np.uint8)

@@ -15,6 +15,7 @@ from typing import Any
 
 from vssbench.core import registry
 from vssbench.core.errors import UsageError, WeightsError
+from vssbench.core.shown import plain
 from vssbench.core.variant import Variant, format_value, parse_variant
 
 #: files that one weight file may be split into: more than any network has tensors
@@ -111,7 +112,11 @@ def _texts(value: Any) -> bool:
 
 
 def _class_names(value: Any) -> bool:
-    return _texts(value) and len(value) <= MOST_CLASSES and all(name.strip() for name in value)
+    return (
+        _texts(value)
+        and len(value) <= MOST_CLASSES
+        and all(name.strip() and name == plain(name) for name in value)
+    )
 
 
 def _triple(least: float) -> Fits:
