@@ -36,6 +36,28 @@ def test_is_built_once_by_many_at_a_time_and_leaves_one_file(fresh):
     assert first.stat().st_mtime_ns == written
 
 
+@pytest.mark.parametrize("damage", ["cut", "empty", "changed"])
+def test_a_damaged_library_in_the_cache_is_built_anew(fresh, damage, monkeypatch):
+    """One that is cut short kills the process which loads it (SIGBUS)."""
+    built = []
+    monkeypatch.setattr(compiler, "_compiler", lambda: ["cc"])
+    monkeypatch.setattr(compiler, "_fingerprint", lambda folder, compiler: "x")
+    monkeypatch.setattr(
+        compiler,
+        "_compile",
+        lambda compiler, folder, made: built.append(made.write_bytes(b"library" * 999)),
+    )
+    path = build()
+    whole = path.read_bytes()
+    assert build() == path
+    assert len(built) == 1
+    path.write_bytes({"cut": whole[:4096], "empty": b"", "changed": bytes(9) + whole[9:]}[damage])
+
+    assert build() == path
+    assert path.read_bytes() == whole
+    assert len(built) == 2
+
+
 @needs_compiler
 def test_another_compiler_or_flag_is_another_file(fresh, monkeypatch):
     first = compiler._fingerprint(compiler.Path(compiler.__file__).parent, ["cc"])

@@ -21,6 +21,8 @@ FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapp
 #: how compilers are told to use all of this processor's instructions, most usual first
 NATIVE = (("-march=native",), ("-mcpu=native",), ())
 TIMEOUT = 120  # seconds
+#: characters of the digest behind a library
+_DIGEST = 64
 
 
 class BuildError(Exception):
@@ -32,18 +34,35 @@ def build() -> Path:
     compiler = _compiler()
     folder = Path(__file__).parent
     target = cache_folder() / f"native-{_fingerprint(folder, compiler)}.so"
-    if target.exists():
+    if _is_whole(target):
         return target
     try:
         # a process that compiles at the same time replaces the file by an equal one
         with files.draft(target) as made:
             _compile(compiler, folder, made)
+            with made.open("r+b") as library:
+                library.write(_digest(library.read()))
     except DataError as error:
         raise BuildError(
             f"cannot write to {target.parent} ({error.__cause__}); set XDG_CACHE_HOME to a folder "
             "that can be written"
         ) from error
     return target
+
+
+def _is_whole(target: Path) -> bool:
+    """Whether a compiled library is as it was written: one that is cut short kills the process
+    which loads it. Behind it in its file stands its digest, which the loader passes over."""
+    try:
+        files.check_readable(target)
+        content = target.read_bytes()
+    except (OSError, DataError):
+        return False
+    return content[-_DIGEST:] == _digest(content[:-_DIGEST])
+
+
+def _digest(library: bytes) -> bytes:
+    return hashlib.sha256(library).hexdigest().encode()
 
 
 def cache_folder() -> Path:
