@@ -330,7 +330,7 @@ def test_a_process_that_is_told_to_end_leaves_nothing(make, tmp_path, monkeypatc
 
     monkeypatch.setattr(VideoWriter, "write", interrupted)
     video = make("a.mp4")
-    ends = {signal.SIGINT: 1, signal.SIGTERM: 128 + signal.SIGTERM}
+    ends = {signal.SIGINT: 130, signal.SIGTERM: 128 + signal.SIGTERM}
     result = call(
         video,
         *WARP,

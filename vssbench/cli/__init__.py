@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 import rich_click as click
 
@@ -35,14 +38,50 @@ from vssbench.cli.sweep import sweep
 from vssbench.cli.table import table
 from vssbench.cli.train import train
 from vssbench.cli.weights import weights
-from vssbench.core.errors import VssbenchError
+from vssbench.core.errors import UsageError, VssbenchError
+from vssbench.core.shown import Guarded, message
 from vssbench.core.version import __version__
 
 click.rich_click.TEXT_MARKUP = "ansi"
 click.rich_click.MAX_WIDTH = 110
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+#: characters of one argument: as many as a path has in Linux, and more
+LONGEST_ARGUMENT = 16_384
+#: exit status after Ctrl-C: 128 and the number of the signal
+INTERRUPTED = 130
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Shorten click's messages, which quote what was typed, and end after Ctrl-C as shells
+    expect."""
+    try:
+        yield
+    except click.ClickException as error:
+        vars(error)["message"] = message(error.message)
+        raise
+    except KeyboardInterrupt as error:
+        notes = getattr(error, "__notes__", None) or ["files that were not finished are not kept"]
+        click.echo(f"\nInterrupted: {message('; '.join(notes))}", err=True)
+        sys.exit(INTERRUPTED)
+
+
+class _Bench(click.RichGroup):
+    """The command with all verbs."""
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        """Read the arguments before the verb."""
+        with _told():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb."""
+        with _told():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Bench, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vssbench")
 def bench() -> None:
     """Compare efficient video semantic segmentation methods on compressed video.
@@ -101,11 +140,49 @@ def main() -> None:
     2."""
     if VARIABLE in os.environ:
         register(bench)
+    if sys.stdout is not None and sys.stdout.isatty():
+        sys.stdout = cast(Any, Guarded(sys.stdout))
+    status: Any = 0
     try:
-        bench(prog_name="bench.py" if sys.argv[0].endswith("bench.py") else None)
+        try:
+            _check_arguments(sys.argv[1:])
+            bench(prog_name="bench.py" if sys.argv[0].endswith("bench.py") else None)
+        except SystemExit as end:
+            status = end.code
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here a full disk is one message
     except VssbenchError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+        status = _failed(str(error))
     except BrokenPipeError:  # the reader of a pipe has gone, as in `bench.py list | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        _drop_output()
+        status = 141
+    except OSError as error:
+        _drop_output()
+        what = f"{error.filename}: " if error.filename else "the output cannot be written: "
+        status = _failed(f"{what}{error.strerror or error}; check the disk and the folder")
+    except MemoryError as error:
+        more = f" ({error})" if str(error) else ""
+        status = _failed(
+            f"memory ran out{more}: take smaller frames, fewer clips or a smaller model"
+        )
+    sys.exit(status)
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    """Raise UsageError for an argument that no option can mean."""
+    for text in arguments:
+        if len(text) > LONGEST_ARGUMENT:
+            raise UsageError(
+                f"an argument has {len(text)} characters (it begins {text[:40]!r}): at most "
+                f"{LONGEST_ARGUMENT} are taken"
+            )
+
+
+def _failed(text: str) -> int:
+    click.echo(f"Error: {message(text)}", err=True)
+    return 2
+
+
+def _drop_output() -> None:
+    """Let what is not written yet go nowhere: the interpreter would try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -125,7 +125,7 @@ def probe(what: tuple[str, ...], as_json: bool) -> None:
     with track("codec probe", len(asked)) as tracker:
         for text in asked:
             file = Path(text).expanduser()
-            if file.is_file():
+            if file.exists() or _names_file(text):
                 reports.append(contents(file, lambda name=file.name: tracker.advance(0, name)))  # type: ignore[misc]
             else:
                 reports.append(self_test(parse_variant(text)))
@@ -141,6 +141,11 @@ def probe(what: tuple[str, ...], as_json: bool) -> None:
                 _print_contents(each)
     if what and any(each.reason for each in reports if not isinstance(each, Contents)):
         sys.exit(1)
+
+
+def _names_file(text: str) -> bool:
+    """Whether a text that is no file's name here was meant as one."""
+    return "[" not in text and ("/" in text or bool(Path(text).suffix))
 
 
 def _print_trials(trials: list[Trial]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from vssbench.cli.options import SIZE, device_option
+from vssbench.cli.options import SIZE, Whole, device_option
 from vssbench.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,12 +80,8 @@ class _Wanted:
 @click.option(
     "--size", type=SIZE, required=True, metavar="HxW", help="Input size in pixels, height first."
 )
-@click.option(
-    "--classes", type=click.IntRange(2), default=11, show_default=True, help="Number of classes."
-)
-@click.option(
-    "--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames of a GOP."
-)
+@click.option("--classes", type=Whole(2), default=11, show_default=True, help="Number of classes.")
+@click.option("--gop", type=Whole(1), default=12, show_default=True, help="Frames of a GOP.")
 @click.option(
     "--convention",
     type=_Convention(),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from vssbench.cli.options import data_root_option
+from vssbench.cli.options import Whole, data_root_option
 
 if TYPE_CHECKING:
     from vssbench.data.status import Status
@@ -41,7 +41,7 @@ def data() -> None:
 @data_root_option
 @click.option(
     "--gop",
-    type=click.IntRange(1),
+    type=Whole(1),
     default=12,
     show_default=True,
     help="Frames of a GOP, for what can be run.",
@@ -125,14 +125,14 @@ def _text(its: Status, gop: int) -> str:
 )
 @click.option(
     "--before",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=11,
     show_default=True,
     help="Frames taken before each label.",
 )
 @click.option(
     "--after",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=11,
     show_default=True,
     help="Frames taken after each label.",

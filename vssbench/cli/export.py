@@ -7,7 +7,7 @@ from typing import Any
 
 import rich_click as click
 
-from vssbench.cli.options import data_root_option, runs_option
+from vssbench.cli.options import Whole, data_root_option, runs_option
 
 
 @click.command()
@@ -22,7 +22,7 @@ from vssbench.cli.options import data_root_option, runs_option
 )
 @click.option(
     "--gop",
-    type=click.IntRange(1),
+    type=Whole(1),
     help="Frames of a GOP, where the codec's brackets do not say (12).",
 )
 @click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from vssbench.cli.options import SIZE, device_option
+from vssbench.cli.options import SIZE, Finite, Whole, device_option
 
 if TYPE_CHECKING:
     from vssbench.latency.settings import Settings
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--size", type=SIZE, metavar="HxW", help="Size of the frames in pixels, height first."
 )
-@click.option(
-    "--classes", type=click.IntRange(2), default=11, show_default=True, help="Number of classes."
-)
+@click.option("--classes", type=Whole(2), default=11, show_default=True, help="Number of classes.")
 @device_option
 @click.option(
     "--precision",
@@ -40,33 +38,31 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--threads",
-    type=click.IntRange(1),
+    type=Whole(1),
     help="Threads of PyTorch on the CPU; its own choice by default.",
 )
 @click.option(
     "--processes",
-    type=click.IntRange(1),
+    type=Whole(1),
     default=3,
     show_default=True,
     help="Fresh processes of each method.",
 )
 @click.option(
     "--rounds",
-    type=click.IntRange(1),
+    type=Whole(1),
     default=40,
     show_default=True,
     help="Interleaved rounds of each process.",
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     default=10.0,
     show_default=True,
     help="Counted time of a method in each process; a round is at least one GOP.",
 )
-@click.option(
-    "--gop", type=click.IntRange(1), default=12, show_default=True, help="Frames of a GOP."
-)
+@click.option("--gop", type=Whole(1), default=12, show_default=True, help="Frames of a GOP.")
 @click.option(
     "--codec", default="h264", show_default=True, help="Codec of the stream, as h264[bitrate=300k]."
 )
@@ -83,7 +79,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=0,
     show_default=True,
     help="Of the rounds' order and random weights.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 import rich_click as click
 
-from vssbench.core.errors import VssbenchError
+from vssbench.core.bounds import PIXELS
+from vssbench.core.errors import UsageError, VssbenchError
 from vssbench.core.machine import check_device
 from vssbench.core.opening import open_dataset
 
@@ -24,12 +26,17 @@ class Size(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
         if isinstance(value, tuple):
             return value
-        match = re.fullmatch(r"(\d+)[xX](\d+)", value)
+        match = re.fullmatch(r"([0-9]{1,6})[xX]([0-9]{1,6})", value)
         if match is None or 0 in (int(part) for part in match.groups()):
             self.fail(
                 f"{value!r} is not a size: expected HEIGHTxWIDTH in pixels, as 720x960", param, ctx
             )
-        return int(match[1]), int(match[2])
+        height, width = int(match[1]), int(match[2])
+        try:
+            PIXELS.check(height * width, f"a size of {height}x{width}", UsageError)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+        return height, width
 
 
 SIZE = Size()
@@ -47,6 +54,33 @@ class Quantity(click.ParamType):
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
+
+class Whole(click.IntRange):
+    """A whole number of a range that fits into 31 bits, as all counts here do."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        number = super().convert(value, param, ctx)
+        if number > _LARGEST:
+            self.fail(f"{str(value)[:24]} is too large: expected at most {_LARGEST}", param, ctx)
+        return number
+
+
+class Finite(click.FloatRange):
+    """A number of a range, neither infinite nor NaN."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number", param, ctx)
+        return number
+
+
+_LARGEST = (1 << 31) - 1
+#: MiB; a file of a part is a file of the system
+part_size_option = click.option(
+    "--part-size", type=Finite(0, 1 << 24, min_open=True), metavar="MIB",
+    help="Split the weights into files of at most this many MiB.",
+)  # fmt: skip
 
 data_root_option = click.option(
     "--data-root", type=click.Path(path_type=Path), help="Folder that holds the dataset's files."

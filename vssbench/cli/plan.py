@@ -6,6 +6,8 @@ from pathlib import Path
 
 import rich_click as click
 
+from vssbench.cli.options import Whole
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
@@ -13,7 +15,7 @@ import rich_click as click
     "--machine", default="", metavar="NAME",
     help="A part of the name of the processor or GPU whose past runs count; any by default.",
 )  # fmt: skip
-@click.option("--workers", type=click.IntRange(1), help="Experiments at a time; the file's (1).")
+@click.option("--workers", type=Whole(1), help="Experiments at a time; the file's (1).")
 @click.option("--data-root", help="Folder that holds the dataset's files.")
 @click.option("--runs", help="Folder of the results store; the file's (results/runs).")
 def plan(file: Path, machine: str, workers: int | None, **given: str | None) -> None:

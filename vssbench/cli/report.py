@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from vssbench.cli.choice import Choice, choice_options, chosen_rows
-from vssbench.cli.options import data_root_option, force_option, runs_option
+from vssbench.cli.options import Whole, data_root_option, force_option, runs_option
 
 if TYPE_CHECKING:
     from vssbench.report.page.content import Content
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--title", help="Title of the page; the folder of the results by default.")
 @click.option(
     "--pictures",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=0,
     show_default=True,
     metavar="N",
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--distance",
     "distances",
-    type=click.IntRange(0),
+    type=Whole(0),
     multiple=True,
     metavar="D",
     help="With --pictures: frames at this distance from the keyframe; the greatest by default. "

@@ -10,6 +10,7 @@ from typing import Any
 import rich_click as click
 
 from vssbench.cli.options import (
+    Whole,
     data_root_option,
     device_option,
     precision_option,
@@ -31,7 +32,7 @@ from vssbench.cli.options import (
 @data_root_option
 @click.option(
     "--gop",
-    type=click.IntRange(1),
+    type=Whole(1),
     help="Frames of a GOP, where a codec's brackets do not say (12).",
 )
 @click.option(
@@ -116,7 +117,7 @@ def run(
     if len(stored) < len(measurements):
         messages().print(
             f"{len(measurements) - len(stored)} of {len(measurements)} experiments could not be "
-            "stored: make room"
+            f"stored: look at the free space and the permissions of {runs}"
         )
     messages().print(
         f"wrote {len(stored)} runs to {runs}/ (`bench.py table --runs {runs}` shows all that are "

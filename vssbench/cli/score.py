@@ -7,27 +7,27 @@ from typing import Any
 
 import rich_click as click
 
-from vssbench.cli.options import data_root_option, runs_option
+from vssbench.cli.options import Finite, Whole, data_root_option, runs_option
 
 _TYPED = (
-    click.option("--params", type=click.IntRange(0), help="Parameters, as 17461979. Typed in."),
-    click.option("--gmacs-key", type=click.FloatRange(0), help="GMACs of a keyframe. Typed in."),
+    click.option("--params", type=Whole(0), help="Parameters, as 17461979. Typed in."),
+    click.option("--gmacs-key", type=Finite(0), help="GMACs of a keyframe. Typed in."),
     click.option(
         "--gmacs-nonkey",
-        type=click.FloatRange(0),
+        type=Finite(0),
         help="GMACs of another frame; a keyframe's by default. Typed in.",
     ),
     click.option(
         "--latency-key",
         "latency_key_ms",
-        type=click.FloatRange(0),
+        type=Finite(0),
         metavar="MS",
         help="Milliseconds of a keyframe. Typed in; needs --machine.",
     ),
     click.option(
         "--latency-nonkey",
         "latency_nonkey_ms",
-        type=click.FloatRange(0),
+        type=Finite(0),
         metavar="MS",
         help="Milliseconds of another frame; a keyframe's by default. Typed in.",
     ),
@@ -55,7 +55,7 @@ def _typed_options(command: Any) -> Any:
 )
 @click.option(
     "--gop",
-    type=click.IntRange(1),
+    type=Whole(1),
     help="Frames of a GOP, where the codec's brackets do not say (12).",
 )
 @click.option(

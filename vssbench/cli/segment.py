@@ -7,7 +7,7 @@ from typing import Any
 
 import rich_click as click
 
-from vssbench.cli.options import SIZE, device_option, force_option, precision_option
+from vssbench.cli.options import SIZE, Finite, Whole, device_option, force_option, precision_option
 from vssbench.sweep.defaults import DEFAULT_SCENES
 
 
@@ -32,7 +32,7 @@ from vssbench.sweep.defaults import DEFAULT_SCENES
 )
 @click.option(
     "--alpha",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     default=0.5,
     show_default=True,
     help="Weight of the colours in an overlay.",
@@ -64,7 +64,7 @@ from vssbench.sweep.defaults import DEFAULT_SCENES
 )
 @click.option(
     "--max-gop",
-    type=click.IntRange(1),
+    type=Whole(1),
     metavar="N",
     help="Full work after N frames without a keyframe.",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from vssbench.cli.options import Quantity, without_option
+from vssbench.cli.options import Quantity, Whole, without_option
 from vssbench.sweep import quantities
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ STOPPED = 130
 @click.option("-d", "--dataset", multiple=True, help="Dataset. Repeatable.")
 @click.option("-c", "--codec", multiple=True, help="Codec, as h264[bitrate=1M]. Repeatable.")
 @click.option("--protocol", multiple=True, help="Protocol (dense). Repeatable.")
-@click.option("--gop", type=click.IntRange(1), multiple=True, help="Frames of a GOP. Repeatable.")
-@click.option("--seed", type=int, multiple=True, help="Seed (0). Repeatable.")
+@click.option("--gop", type=Whole(1), multiple=True, help="Frames of a GOP. Repeatable.")
+@click.option("--seed", type=Whole(0), multiple=True, help="Seed (0). Repeatable.")
 @click.option(
     "--precision", type=click.Choice(["fp32", "bf16"]), multiple=True,
     help="Arithmetic of the network (fp32). Repeatable.",
@@ -49,8 +49,8 @@ STOPPED = 130
 @click.option("--runs", help="Folder of the results store (results/runs).")
 @click.option("--executor", help="Where experiments run: an executor, as processes.")
 @click.option("--scheduler", help="Dask's, as tcp://HOST:PORT: experiments run on its workers.")
-@click.option("--workers", type=click.IntRange(1), help="Experiments at a time (1).")
-@click.option("--threads", type=click.IntRange(1), help="Threads of each experiment.")
+@click.option("--workers", type=Whole(1), help="Experiments at a time (1).")
+@click.option("--threads", type=Whole(1), help="Threads of each experiment.")
 @click.option(
     "--time-limit", type=Quantity("time", quantities.seconds), help="Most of an experiment: 90, 2h."
 )

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from vssbench.cli.options import SIZE, data_root_option, device_option, force_option
+from vssbench.cli.options import (
+    SIZE,
+    Finite,
+    Whole,
+    data_root_option,
+    device_option,
+    force_option,
+    part_size_option,
+)
 
 if TYPE_CHECKING:
     from vssbench.core.segmenter import Phase
@@ -51,23 +59,19 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     help="Stop after so many minutes, at the end of an epoch; --resume goes on.",
 )
-@click.option(
-    "--epochs", type=click.IntRange(1), help="Epochs of the main phase, instead of the recipe's."
-)
-@click.option(
-    "--iterations", type=click.IntRange(1), help="Steps of the main phase, instead of epochs."
-)
+@click.option("--epochs", type=Whole(1), help="Epochs of the main phase, instead of the recipe's.")
+@click.option("--iterations", type=Whole(1), help="Steps of the main phase, instead of epochs.")
 @click.option(
     "--batch",
-    type=click.IntRange(1),
+    type=Whole(1),
     help="Images a pass, over all processes, instead of the recipe's.",
 )
 @click.option(
     "--accumulate",
-    type=click.IntRange(1),
+    type=Whole(1),
     default=1,
     show_default=True,
     help="Passes a step: the gradient of a batch so many times as large.",
@@ -78,7 +82,7 @@ if TYPE_CHECKING:
 @click.option(
     "--lr",
     "learning_rate",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     help="Peak learning rate, instead of the recipe's.",
 )
 @click.option(
@@ -95,7 +99,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--validate-every",
-    type=click.IntRange(0),
+    type=Whole(0),
     metavar="N",
     help="Judge the state on held-out clips every N epochs, instead of the recipe's; 0 is never.",
 )
@@ -111,22 +115,20 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--frames",
-    type=click.IntRange(1),
+    type=Whole(1),
     help="Frames an epoch, and a validation, at most; all by default.",
 )
-@click.option(
-    "--part-size", type=float, help="Split the weights into files of at most this many MiB."
-)
+@part_size_option
 @click.option(
     "--workers",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=1,
     show_default=True,
     help="Processes that load data.",
 )
 @click.option(
     "--memory",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     default=4.0,
     show_default=True,
     metavar="GIB",
@@ -137,7 +139,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep training frames here, raw: drawn ones of synthetic take minutes at every start.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=Whole(0), default=0, show_default=True)
 @force_option
 @device_option
 def train(
@@ -184,10 +186,24 @@ def train(
     check_beside(target, inputs, force or resume)
     world, device = join(options.device)
     what = Assignment(variant, dataset_variant, opened, replace(options, device=device), target)
-    for path in train_in_stages(what, world, resume):
-        messages().print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
-        click.echo(path)
+    try:
+        for path in train_in_stages(what, world, resume):
+            messages().print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
+            click.echo(path)
+    except KeyboardInterrupt as error:
+        error.add_note(_kept(target))
+        raise
     leave()
+
+
+def _kept(target: Path) -> str:
+    """Say what an interrupted training leaves, and how to go on."""
+    from vssbench.training.checkpoint import checkpoint_path
+
+    there = sorted(target.parent.glob(f"*{checkpoint_path(target).suffix}"))
+    if not there:
+        return "no epoch was at its end, and nothing is kept; the same command begins anew"
+    return f"{there[-1]} has all epochs but the last; the same command with --resume goes on"
 
 
 def _options(all_training_data: bool, **given: Any) -> Options:

@@ -9,7 +9,7 @@ from typing import Any
 
 import rich_click as click
 
-from vssbench.cli.options import force_option
+from vssbench.cli.options import force_option, part_size_option
 
 
 @click.group()
@@ -56,9 +56,7 @@ class _Import:
     help="Names of the classes, separated by commas; known for CamVid (11, 12) and Cityscapes "
     "(19).",
 )
-@click.option(
-    "--part-size", type=float, help="Split the weights into files of at most this many MiB."
-)
+@part_size_option
 @force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the account as JSON.")
 def import_weights(
@@ -206,9 +204,7 @@ def _account_lines(report: dict[str, Any]) -> list[str]:
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write, beside every OTHER.",
 )
-@click.option(
-    "--part-size", type=float, help="Split the packed file into files of at most this many MiB."
-)
+@part_size_option
 @force_option
 def pack(
     file: Path, refer: tuple[Path, ...], out: Path, part_size: float | None, force: bool

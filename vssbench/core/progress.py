@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -18,13 +19,25 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from vssbench.core.shown import message, plain
+
 #: seconds between two lines where stderr is not a terminal
 LINE_EVERY = 30.0
 
 
+class _Messages(Console):
+    """A console that shows foreign text as it is, and nothing of it steers the terminal."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print texts and what else rich can."""
+        super().print(
+            *(message(each) if isinstance(each, str) else each for each in objects), **how
+        )
+
+
 def messages() -> Console:
     """The console for everything that is not a command's result."""
-    return Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    return _Messages(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
 class Tracker:
@@ -43,7 +56,7 @@ class Tracker:
         if self._bar is not None:
             progress, task = self._bar
             progress.update(
-                task, completed=self._done, description=f"{self._label} {note}".rstrip()
+                task, completed=self._done, description=plain(f"{self._label} {note}".rstrip())
             )
             return
         now = time.monotonic()

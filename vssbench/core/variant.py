@@ -23,6 +23,8 @@ _VARIANT = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(?:\[(.*)\])?\s*", re.DOTALL)
 #: a word, or a variant with brackets of its own
 _VALUE = re.compile(r"[^\[\]=]*|[A-Za-z_][\w.-]*\s*\[.*\]", re.DOTALL)
 _INTEGER = re.compile(r"[+-]?\d+")
+#: what 64 bits hold, and digits that it can have
+_LARGEST, _DIGITS = (1 << 63) - 1, 20
 _NUMBER = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+)([eE][+-]?\d+)?")
 
 
@@ -99,10 +101,18 @@ def parse_value(text: str) -> Value:
     if lowered in ("false", "off", "no"):
         return False
     if _INTEGER.fullmatch(text):
-        return int(text)
+        return _bounded(text, int(text) if len(text) <= _DIGITS else None)
     if _NUMBER.fullmatch(text):
-        return float(text)
+        return _bounded(text, float(text))
     return text
+
+
+def _bounded(text: str, number: float | None) -> int | float:
+    """A number that fits into 64 bits. Raises UsageError for one that does not."""
+    if number is None or abs(number) > _LARGEST:
+        shown = text if len(text) <= _DIGITS else f"{text[:8]}... ({len(text)} digits)"
+        raise UsageError(f"the number {shown} is too large: expected at most {_LARGEST}")
+    return number
 
 
 def format_value(value: Any) -> str:

@@ -18,6 +18,7 @@ from torch.utils import flop_counter
 from torch.utils.flop_counter import FlopCounterMode
 
 from vssbench.core import registry
+from vssbench.core.bounds import WEIGHTS
 from vssbench.core.errors import UsageError
 from vssbench.core.segmenter import VideoSegmenter, is_per_frame
 from vssbench.core.uncompiled import uncompiled
@@ -62,6 +63,10 @@ def meta_model(variant: Variant, classes: int) -> VideoSegmenter:
     """The method's network without storage, in evaluation mode."""
     with torch.device("meta"), Unfilled():
         model: VideoSegmenter = registry.create("methods", variant, classes=classes)
+    # before anything of it is made: on the meta device a tensor is of any size
+    WEIGHTS.check(
+        sum(4 * tensor.numel() for tensor in model.state_dict().values()), str(variant), UsageError
+    )
     return model.eval()
 
 

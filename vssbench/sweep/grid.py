@@ -3,7 +3,8 @@ became of the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -189,7 +190,8 @@ def sweep(
         for number, experiment in enumerate(todo, 1):
             console.print(f"[{number}/{len(todo)}] {experiment.title}")
             way = Way(partial(tracker.advance, 1, f"[{number}/{len(todo)}]"))
-            result = measure(experiment, store, command, way)
+            with _kept_of(number - 1, len(todo), store):
+                result = measure(experiment, store, command, way)
             if result.status != "done":
                 console.print(f"  {result.status}: {result.reason}")
             results[experiment.run_id] = result
@@ -197,6 +199,19 @@ def sweep(
         results.get(experiment.run_id) or store.get(experiment.run_id).measurement
         for experiment in experiments
     ]
+
+
+@contextmanager
+def _kept_of(done: int, count: int, store: RunStore) -> Iterator[None]:
+    """Let Ctrl-C say what is kept, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.add_note(
+            f"{done} of {count} experiments are kept in {store.root}, the one under way is not; "
+            "the same command goes on with the others"
+        )
+        raise
 
 
 def distinct(experiments: Sequence[Experiment]) -> list[Experiment]:
