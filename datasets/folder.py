@@ -30,6 +30,7 @@ from functools import cached_property, lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 
+from vssbench.core import files
 from vssbench.core.division import Division, divided_by_name
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Clip, LabelMap
@@ -48,6 +49,7 @@ from vssbench.data.ondisk import (
     shown,
 )
 from vssbench.data.stills import Still, check_size, content_of, fingerprint
+from vssbench.data.videofile import MOST_RATE
 
 #: the list of clips that are held out of training
 VALIDATION = "validation"
@@ -78,9 +80,10 @@ class Folder(OnDisk):
     def __init__(
         self, *, root: str | Path = "", split: str = "all", fps: float = 0.0, first: int = 0
     ) -> None:
-        if fps < 0 or first < 0:
+        if not 0 <= fps <= MOST_RATE or first < 0:
             raise UsageError(
-                f"folder cannot have fps={fps:g} and first={first}: expected numbers of 0 or more"
+                f"folder cannot have fps={fps:g} and first={first}: expected numbers of 0 or more, "
+                f"and at most {MOST_RATE} frames a second"
             )
         self.root = path_or_none(root)
         self.split, self.fps, self.first = split, fps, first
@@ -214,11 +217,8 @@ class Folder(OnDisk):
         if split == "all":
             paths = _folders(root)
         else:
-            lines = (
-                line.partition("#")[0].strip()
-                for line in listing.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-            )
-            paths = [root / line for line in lines if line]
+            lines = (line.partition("#")[0].strip() for line in files.read_lines(listing))
+            paths = [files.inside(root, Path(line)) for line in lines if line]
             for path in paths:
                 if not path.is_dir():
                     raise DataError(

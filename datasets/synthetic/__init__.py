@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from vssbench.core.bounds import CLIPS, FRAMES, PIXELS
 from vssbench.core.dataset import Dataset
 from vssbench.core.division import Division
 from vssbench.core.errors import UsageError
@@ -58,6 +59,9 @@ class Synthetic(Dataset):
                     f"synthetic cannot have {name}={value}: expected a whole number of {least} or "
                     "more"
                 )
+        FRAMES.check(frames, f"synthetic with frames={frames}", UsageError)
+        CLIPS.check(clips, f"synthetic with clips={clips}", UsageError)
+        PIXELS.check(height * width, f"synthetic of {height}x{width}", UsageError)
         if height % 2 or width % 2:
             raise UsageError(
                 f"synthetic cannot be {width}x{height}: video needs an even width and height"

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from vssbench.core import files
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Clip
 from vssbench.data.faults import missing_files, repeated_images, wrong_files
@@ -232,5 +233,7 @@ def _base(root: Path) -> Path:
 
 
 def _listed(listing: Path) -> list[str]:
-    lines = listing.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    return [line.strip() for line in lines if line.strip()]
+    names = [line.strip() for line in files.read_lines(listing) if line.strip()]
+    for name in names:
+        files.inside(listing.parent, Path(name))
+    return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -24,10 +25,15 @@ from vssbench.codec.quality import Checker, CodedFrame
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Image
 from vssbench.data.colour import BT601, PIXEL_FORMAT
+from vssbench.data.videofile import MOST_RATE
 
 CONTAINER = "matroska"
 #: the same images give the same bytes; otherwise a file holds a random number
 CONTAINER_OPTIONS = {"fflags": "+bitexact"}
+#: errors of the disk, not of the encoder
+_OF_THE_SYSTEM = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
+)  # fmt: skip
 #: planes are 4:2:0: width and height must be even; without loss, colours keep their resolution too
 LOSSLESS_PIXEL_FORMAT = "yuv444p"
 #: code point of BT.601 (625 lines) in a stream's header
@@ -80,6 +86,11 @@ def encode(
     it. Raises DataError for no image, an image of another shape or type, or an encoder that fails,
     crashes, hangs or leaves the GOP; UsageError where FFmpeg lacks the encoder.
     """
+    if not 0 < fps <= MOST_RATE:
+        raise DataError(
+            f"the clip has {fps:g} frames/s, at which video is not written: expected at most "
+            f"{MOST_RATE}; give the codec's fps, as h264[fps=30], or the dataset's"
+        )
     with ahead(images, IMAGES_AHEAD) as source, _file(destination) as path:
         first = next(source, None)
         if first is None or first.size == 0:
@@ -137,9 +148,14 @@ def encode_here(
     except av.FFmpegError as error:
         raise DataError(
             f"{settings.encoder} could not encode {first.shape[1]}x{first.shape[0]} frames at "
-            f"{fps:g} frames/s: {error.strerror}; check the codec's parameters "
-            f"{dict(settings.options)} and the free disk space"
+            f"{fps:g} frames/s: {error.strerror}; {_remedy(error, path, settings)}"
         ) from error
+
+
+def _remedy(error: av.FFmpegError, path: Path, settings: EncoderSettings) -> str:
+    if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
+        return f"make room in {path.parent}, or look at the folder's permissions"
+    return f"check the codec's parameters {dict(settings.options)}"
 
 
 def _encode(

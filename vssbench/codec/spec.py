@@ -74,10 +74,15 @@ class Codec(WithChoices, ABC):
         return f"{self.title} {self.asked()}".strip()
 
 
+#: frames of a GOP: an hour at 25 frames a second, beyond which nothing is read at random
+LONGEST_GOP = 90_000
+
+
 def check_gop(gop: int) -> int:
     """A GOP length that can be used. Raises UsageError."""
-    if isinstance(gop, bool) or not isinstance(gop, int) or gop < 1:
+    if isinstance(gop, bool) or not isinstance(gop, int) or not 1 <= gop <= LONGEST_GOP:
         raise UsageError(
-            f"gop={gop!r} cannot be used: expected a whole number of frames from 1 up, as gop=12"
+            f"gop={gop!r} cannot be used: expected a whole number of frames from 1 to "
+            f"{LONGEST_GOP}, as gop=12"
         )
     return gop

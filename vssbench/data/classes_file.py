@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pillow
 
+from vssbench.core import files
 from vssbench.core.errors import DataError
+from vssbench.core.shown import plain
 from vssbench.core.video import IGNORE, LabelMap
 from vssbench.data.stills import read_ids
 
@@ -19,6 +22,8 @@ Colour = tuple[int, int, int]
 _IGNORE = "ignore:"
 #: in place of a name: the value stands for no class
 _NO_CLASS = "-"
+#: values of a mask of 8 bits
+_MOST_VALUES = 256
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,12 @@ def read_classes(path: Path) -> ClassList:
     colours: list[Colour | None] = []
     ignored: list[int] = []
     value = 0
-    for number, line in enumerate(
-        path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1
-    ):
+    for number, line in enumerate(files.read_lines(path), start=1):
+        if value > _MOST_VALUES:
+            raise DataError(
+                f"{path} names more than {_MOST_VALUES} values: masks of 8 bits hold {IGNORE} "
+                "classes at most"
+            )
         text = line.partition("#")[0].strip()
         if text.lower().startswith(_IGNORE):
             ignored += [_byte(entry, path, number) for entry in text[len(_IGNORE) :].split(",")]
@@ -84,9 +92,9 @@ def read_classes(path: Path) -> ClassList:
 
 def _entry(text: str, path: Path, number: int) -> tuple[str, Colour | None]:
     name, *values = (piece.strip() for piece in text.split(","))
-    if not name or len(values) not in (0, 3):
+    if not name or len(values) not in (0, 3) or name != plain(name):
         raise DataError(
-            f"{path} line {number} reads {text!r}: expected NAME or NAME, RED, GREEN, BLUE"
+            f"{path} line {number} reads {text[:80]!r}: expected NAME or NAME, RED, GREEN, BLUE"
         )
     if not values:
         return name, None
@@ -95,9 +103,9 @@ def _entry(text: str, path: Path, number: int) -> tuple[str, Colour | None]:
 
 
 def _byte(text: str, path: Path, number: int) -> int:
-    if not text.strip().isdecimal() or int(text) > 255:
+    if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or int(text) > 255:
         raise DataError(
-            f"{path} line {number} has {text.strip()!r}: expected a whole number from 0 to 255"
+            f"{path} line {number} has {text.strip()[:80]!r}: expected a whole number from 0 to 255"
         )
     return int(text)
 

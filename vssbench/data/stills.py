@@ -10,7 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -18,9 +23,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
-from PIL import UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
+from vssbench.core import files
+from vssbench.core.bounds import PIXELS
 from vssbench.core.errors import DataError
 from vssbench.core.video import Clip, Image, LabelMap
 
@@ -30,6 +36,13 @@ _LOSSLESS = ("PNG", "BMP", "DIB", "PPM", "GIF", "TGA", "PCX", "TIFF")
 _LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 #: formats whose 32-bit pixels of Pillow are of 16 bits in the file
 _SIXTEEN_BITS = ("PNG", "PPM")
+#: what damaged files give in Pillow: SyntaxError for a broken PNG chunk, struct.error for a header
+#: that is cut, others from its plug-ins
+_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError,
+    AttributeError, NotImplementedError, MemoryError, RuntimeError, ZeroDivisionError, struct.error,
+    zlib.error, Pillow.DecompressionBombError,
+)  # fmt: skip
 #: bytes read at a time
 _CHUNK = 1 << 20
 
@@ -262,13 +275,37 @@ class _Header:
 def _header(path: Path) -> _Header:
     """Read an image's header, without decoding."""
     try:
-        with Pillow.open(path) as file:
+        files.check_readable(path)
+        with _opened(path) as file:
             compression = str(file.info.get("compression", ""))
             return _Header(file.size, file.mode, file.format or "", compression)
-    except (OSError, UnidentifiedImageError) as error:
+    except _ERRORS as error:
         raise DataError(
-            f"{path} cannot be read as an image ({error}): copy it again from the source"
+            f"{path} cannot be read as an image ({_first_line(error)}): copy it again from the "
+            "source"
         ) from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile]:
+    """Open an image of no more pixels than the bound; nothing is decoded yet."""
+    with warnings.catch_warnings():
+        # Pillow's own bound, which knows two steps and no setting; ours stands below it
+        warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+        try:
+            file = Pillow.open(path)
+        except Pillow.DecompressionBombError as error:
+            found = re.search(r"\((\d+) pixels\)", str(error))
+            PIXELS.check(int(found[1]) if found else 0, str(path))
+            raise
+        with file:
+            width, height = file.size
+            PIXELS.check(height * width, f"{path} is {width}x{height}")
+            yield file
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200] or type(error).__name__
 
 
 def _check_lossless(path: Path) -> str:
@@ -302,15 +339,12 @@ def _pixels(
     path: Path, convert: Callable[[ImageFile], npt.NDArray[np.uint8]]
 ) -> npt.NDArray[np.uint8]:
     try:
-        with Pillow.open(path) as file:
+        with _opened(path) as file:
             return convert(file)
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-    ) as error:  # Pillow raises SyntaxError for a broken PNG chunk
+    except _ERRORS as error:
         raise DataError(
-            f"{path} cannot be read as an image ({error}): copy it again from the source"
+            f"{path} cannot be read as an image ({_first_line(error)}): copy it again from the "
+            "source"
         ) from error
 
 

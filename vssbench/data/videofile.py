@@ -23,12 +23,16 @@ from av.buffer import Buffer
 from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 
+from vssbench.core import files
+from vssbench.core.bounds import PIXELS
 from vssbench.core.errors import DataError
 from vssbench.data.colour import Tags, ToRgb, tags_of
 from vssbench.data.opening import open_video
 
 #: frames a second where a file does not say
 DEFAULT_RATE = Fraction(25)
+#: frames a second that are taken
+MOST_RATE = 1000
 #: code points of FFmpeg: transfer functions of HDR (PQ and HLG)
 HDR = (16, 18)
 #: containers whose packets tell when they are decoded, not when they are shown
@@ -157,13 +161,38 @@ def open_videofile(path: Path) -> VideoFile:
         raise DataError(f"no file {path}: expected a video file")
     if path.is_dir():
         raise DataError(f"{path} is a folder: expected a video file")
+    files.check_readable(path)
+    _check_whole(path)
     try:
         with open_video(str(path)) as container:
-            return _source(path, container)
+            source = _source(path, container)
     except (av.FFmpegError, OSError) as error:
         raise DataError(
             f"{path} cannot be read as a video: {error.strerror or error}. Expected a video file"
         ) from error
+    if not 0 < source.rate <= MOST_RATE:
+        raise DataError(
+            f"{path} has {float(source.rate):g} frames/s by its time stamps: expected at most "
+            f"{MOST_RATE}; write it anew with their true times (ffmpeg -r RATE -i FILE ...)"
+        )
+    PIXELS.check(source.height * source.width, f"{path} is {source.width}x{source.height}")
+    return source
+
+
+def _check_whole(path: Path) -> None:
+    """Raise DataError for an AVI that is shorter than it says: FFmpeg takes what is left for
+    all."""
+    with path.open("rb") as file:
+        start = file.read(12)
+    if start[:4] != b"RIFF" or start[8:] != b"AVI ":
+        return
+    stated, there = int.from_bytes(start[4:8], "little") + 8, path.stat().st_size
+    # a file that was written to a pipe does not know its length
+    if start[4:8] not in (bytes(4), b"\xff" * 4) and there < stated:
+        raise DataError(
+            f"{path} has {there} of the {stated} bytes that it states: it is cut short; copy it "
+            "again from the source, or convert what is left of it"
+        )
 
 
 def _source(path: Path, container: av.container.InputContainer) -> VideoFile:

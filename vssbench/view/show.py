@@ -4,6 +4,7 @@ the whole clip."""
 from __future__ import annotations
 
 import csv
+import math
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -19,6 +20,7 @@ from vssbench.codec.prediction import statistics
 from vssbench.codec.spec import Codec
 from vssbench.codec.vectors.exported import MACROBLOCK, ExportedVectors
 from vssbench.core import files
+from vssbench.core.bounds import PIXELS
 from vssbench.core.errors import MotionUnavailable, UsageError
 from vssbench.core.video import Clip, Frame, Image
 from vssbench.view.moviefile import MOVIE_SUFFIXES, write_movie
@@ -29,6 +31,8 @@ STILL_SUFFIXES = (".png", ".jpg", ".jpeg")
 SUFFIXES = (*STILL_SUFFIXES, *MOVIE_SUFFIXES, ".csv")
 #: frames of a contact sheet at most
 MOST_TILES = 36
+#: pixels of an enlarged frame at most
+MOST_DRAWN = 16_000_000
 #: displayed pixels: what small frames are enlarged to, by whole factors; a frame on a contact sheet
 WIDTH, TILE_WIDTH = 960, 640
 CSV_FIELDS = (
@@ -189,7 +193,9 @@ class Show:
         survey = self._survey()
         single = selection.frame if selection.frame is not None else default_frame(survey.coded)
         first, end = selection.span or (single, single + 1)
-        scale = _whole_scale(self.clip.width) if end - first == 1 else TILE_WIDTH / self.clip.width
+        scale = self._scale() if end - first == 1 else TILE_WIDTH / self.clip.width
+        drawn = round(self.clip.height * self.clip.width * scale * scale) * (end - first)
+        PIXELS.check(drawn, f"a picture of {end - first} frames", UsageError)
         sheet = self._sheet(survey, scale, first, end)
         frames = []
         for frame in self._frames(first, end):
@@ -199,7 +205,7 @@ class Show:
 
     def _write_movie(self, out: Path, selection: Selection) -> None:
         first, end = selection.span or (0, self.clip.length)
-        sheet = self._sheet(self._survey(), _whole_scale(self.clip.width), first, end)
+        sheet = self._sheet(self._survey(), self._scale(), first, end)
 
         def pictures() -> Iterator[Pillow.Image]:
             for frame in self._frames(first, end):
@@ -226,6 +232,12 @@ class Show:
             overlay,
             None if self.without_motion else survey.kinds,
         )
+
+    def _scale(self) -> int:
+        """Return the whole factor by which frames are enlarged: less for tall ones, whose page
+        would be of any length."""
+        height, width = self.clip.height, self.clip.width
+        return max(1, min(round(WIDTH / width), math.isqrt(MOST_DRAWN // (height * width))))
 
     def _largest(self) -> int:
         """Side of the codec's largest blocks in pixels."""
@@ -286,10 +298,6 @@ class Show:
             self._read = index + 1
             self.advance("encode")
         return self.clip.image(index)
-
-
-def _whole_scale(width: int) -> int:
-    return max(1, round(WIDTH / width))
 
 
 def _save(picture: Pillow.Image, out: Path) -> None:

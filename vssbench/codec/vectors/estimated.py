@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vssbench.codec.vectors.reader import BlockVectors, VectorReader, no_vectors
-from vssbench.core.errors import MotionUnavailable
+from vssbench.core.errors import DataError, MotionUnavailable
 from vssbench.core.motion import NONE, grid_shape
 from vssbench.data.colour import luma
 
@@ -24,6 +24,10 @@ _PACKAGES = (
     "opencv-contrib-python-headless",
     "opencv-contrib-python",
 )
+
+#: pixels of a side below which OpenCV's search raises errors or reads beyond the picture: its
+#: patches have 8, at a quarter of the size
+_LEAST = 32
 
 
 class EstimatedVectors(VectorReader):
@@ -70,10 +74,16 @@ class EstimatedVectors(VectorReader):
     def follow(self, index: int, grey: npt.NDArray[np.uint8]) -> BlockVectors:
         """The vectors of the next picture, uint8 (H, W), to the one before it; none in the
         first."""
-        before, self._before = self._before, np.ascontiguousarray(grey)
+        if grey.shape != (self.height, self.width):
+            raise DataError(
+                f"picture {index} is {grey.shape[1]}x{grey.shape[0]}, those before it "
+                f"{self.width}x{self.height}: motion is estimated between pictures of one size; "
+                "cut the video in two there, or convert it"
+            )
+        before, self._before = self._before, _large_enough(grey)
         if before is None:
             return no_vectors(self.height, self.width, self.cell)
-        flow = self._flow.calc(self._before, before, None)
+        flow = self._flow.calc(self._before, before, None)[: self.height, : self.width]
         rows, columns = grid_shape(self.height, self.width, self.cell)
         padding = (
             (0, rows * self.cell - self.height),
@@ -84,6 +94,13 @@ class EstimatedVectors(VectorReader):
         grid = whole.reshape(rows, self.cell, columns, self.cell, 2).mean((1, 3), dtype=np.float32)
         references = np.full((1, rows, columns), index - 1 if index else NONE, np.int32)
         return BlockVectors(grid[None], references, index - 1)
+
+
+def _large_enough(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The picture, a small one with its last rows and columns repeated."""
+    more = [(0, max(0, _LEAST - length)) for length in grey.shape]
+    whole = np.pad(grey, more, mode="edge") if max(more) > (0, 0) else grey
+    return np.ascontiguousarray(whole)
 
 
 def _estimator() -> Any:
