@@ -79,7 +79,7 @@ def test_figure_4a_of_arseg(first: str, second: str, points: float, percent: flo
 
 
 def test_parallel_curves() -> None:
-    """Of a curve and the same at half the cost, or ten points higher, both deltas are known."""
+    """Both deltas are known of a curve at half the cost, or ten points higher."""
     curve = [(float(2**step), 10.0 * step) for step in range(6)]
     half = [(cost / 2, miou) for cost, miou in curve]
     assert bd_cost(half, curve).value == pytest.approx(-0.5)

@@ -11,8 +11,7 @@ from vssbench.cli.options import runs_option
 
 
 @click.command()
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
+@click.argument("pair", nargs=2, metavar="A B")
 @runs_option
 @choice_options
 @click.option(
@@ -38,8 +37,7 @@ from vssbench.cli.options import runs_option
     help="Default: for the terminal. All three hold every distance and class.",
 )
 def compare(
-    first: str,
-    second: str,
+    pair: tuple[str, str],
     runs: Path,
     choice: Choice,
     by: tuple[str, ...],
@@ -60,7 +58,7 @@ def compare(
         python bench.py compare arseg pspnet --bd
     """
     if bd:
-        _deltas(first, second, runs, choice, (by, absent), fmt)
+        _deltas(pair, runs, choice, (by, absent), fmt)
         return
     from vssbench.cli.run import print_table
     from vssbench.core.progress import messages
@@ -70,18 +68,18 @@ def compare(
     from vssbench.run.store import RunStore
 
     rules = Rules(absent, choice.without)
-    folders = [Path(name) for name in (first, second)]
+    folders = [Path(name) for name in pair]
     if all(folder.is_dir() for folder in folders):
         chosen = [chosen_rows(folder, choice) for folder in folders]
-        pairs = report.pairs_of_stores(chosen[0][0], chosen[1][0], (first, second))
+        pairs = report.pairs_of_stores(chosen[0][0], chosen[1][0], pair)
         stores = [RunStore(folder) for folder in folders]
     else:
         chosen = [chosen_rows(runs, choice)]
-        pairs = report.pairs_of_methods(chosen[0][0], first, second)
+        pairs = report.pairs_of_methods(chosen[0][0], *pair)
         stores = [RunStore(runs)] * 2
     comparisons = [
-        report.comparison(pair, stores, title, rules)
-        for pair, title in zip(pairs, report.titles(pairs), strict=True)
+        report.comparison(each, stores, title, rules)
+        for each, title in zip(pairs, report.titles(pairs), strict=True)
     ]
     if fmt is not None:
         click.echo(report.render(comparisons, fmt), nl=False)
@@ -99,8 +97,7 @@ def compare(
 
 
 def _deltas(
-    first: str,
-    second: str,
+    pair: tuple[str, str],
     runs: Path,
     choice: Choice,
     unused: tuple[tuple[str, ...], str],
@@ -115,13 +112,13 @@ def _deltas(
 
     if unused != ((), "skip"):
         raise UsageError("--bd compares whole curves: leave --by and --absent out")
-    folders = [Path(name) for name in (first, second)]
+    folders = [Path(name) for name in pair]
     if all(folder.is_dir() for folder in folders):
         chosen = [chosen_rows(folder, choice) for folder in folders]
-        lines = deltas.of_stores(chosen[0][0], chosen[1][0], (first, second))
+        lines = deltas.of_stores(chosen[0][0], chosen[1][0], pair)
     else:
         chosen = [chosen_rows(runs, choice)]
-        lines = deltas.of_methods(chosen[0][0], first, second)
+        lines = deltas.of_methods(chosen[0][0], *pair)
     if fmt is not None:
         click.echo(deltas.render(lines, fmt), nl=False)
     else:
