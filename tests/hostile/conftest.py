@@ -1,4 +1,4 @@
-"""How many mutated inputs are tried, and how a fault is told: by its seed, with which it comes
+"""The number of mutated inputs, and how a fault is told: by its seed, with which it comes
 again."""
 
 from __future__ import annotations

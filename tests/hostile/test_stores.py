@@ -64,7 +64,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(root: Path) -> dict[str, dict]:
-    """What tables and scores make of a store, by the run's name."""
+    """Return what tables and scores make of a store, by the run's name."""
     there = RunStore(root)
     runs = there.runs()
     shown = rows(runs)

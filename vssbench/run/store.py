@@ -289,7 +289,7 @@ class Run:
 
     @property
     def _lengths(self) -> dict[str, tuple[int, ...]]:
-        """How long the axes of the run's arrays are, by their letters."""
+        """Return the lengths of the axes of the run's arrays, by their letters."""
         item = self.measurement
         values = len(item.classes)
         lengths: dict[str, tuple[int, ...]] = {
