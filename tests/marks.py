@@ -121,6 +121,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "native/test_native.py": ("test_is_built_once_by_many_at_a_time_and_leaves_one_file",),
     "nets/test_bisenet.py": ("test_cost_is_the_originals",),
     "nets/test_xception39.py": ("test_cost_is_the_papers",),
+    "report/test_more_plots.py": (),
     "report/test_page_browser.py": (),
     "report/test_paper_tables.py": ("test_the_frame_has_the_declared_columns_and_dtypes",),
     "report/test_placement.py": ("test_eight_close_points",),

@@ -144,7 +144,7 @@ def failed(make_row: MakeRow) -> Row:
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that the code under test makes."""
-    from vssbench.report import plots, rates, style
+    from vssbench.report import frame_times, heat_map, plots, rates, series, style
 
     made: list[Figure] = []
 
@@ -154,6 +154,6 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
             made.append(figure)
             yield figure, axes
 
-    for module in (plots, rates):
+    for module in (plots, rates, series, frame_times, heat_map):
         monkeypatch.setattr(module, "sheet", watched)
     return made

@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from vssbench import lettering
-from vssbench.report import plots, rates
+from vssbench.report import heat_map, plots, rates
 from vssbench.report.rows import Row
 
 MakeRow = Callable[..., Row]
 Draw = Callable[[list[Row], Path], list[str]]
-DRAWS = (plots.pareto, plots.distance, rates.rate)
+DRAWS = (plots.pareto, plots.distance, rates.rate, heat_map.classes)
 #: inches that a panel keeps, however large the legend is
 LEAST = 1.3
 #: a letter that DejaVu Sans lacks and a font that comes with matplotlib has

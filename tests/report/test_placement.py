@@ -116,7 +116,7 @@ def test_a_label_away_from_its_point_has_a_leader_and_limits_stay(axes: Axes) ->
 def test_a_label_keeps_off_the_line(axes: Axes) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1))
     line = np.array([(0.5, 0.5), (1.0, 0.5)])
-    (text,) = place_labels(axes, [0.5], [0.5], ["PSPNet18"], 8, line)
+    (text,) = place_labels(axes, [0.5], [0.5], ["PSPNet18"], 8, [line])
     box, (_, y) = text.get_window_extent(), axes.transData.transform((0.5, 0.5))
     assert box.y0 > y or box.y1 < y or box.x1 < axes.transData.transform((0.5, 0.5))[0]
 

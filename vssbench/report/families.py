@@ -39,11 +39,12 @@ def scale_of(method: str) -> float | None:
 def family_name(rows: Sequence[Row]) -> str:
     """Return the name of a family: its members' without the scale (AR-PSP18 of AR0.5-PSP18 and
     AR0.6-PSP18), or as typed where these differ in more."""
-    names = {_unscaled(row) for row in rows}
+    names = {unscaled(row) for row in rows}
     return names.pop() if len(names) == 1 else str(family_of(rows[0]["method"]))
 
 
-def _unscaled(row: Row) -> str:
+def unscaled(row: Row) -> str:
+    """Return the name of a row's method without its scale."""
     name, scale = str(row["display"]), scale_of(row["method"])
     for text in () if scale is None else (f" {scale:g}x", f" {scale:.1f}x", f"{scale:.1f}"):
         if text in name:

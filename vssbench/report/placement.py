@@ -42,17 +42,18 @@ def place_labels(
     y: Sequence[float],
     labels: Sequence[str],
     size: float,
-    lines: Floats | None = None,
+    lines: Sequence[Floats] = (),
 ) -> list[Annotation]:
     """Write one label a point (data coordinates) and return the texts, in order.
 
-    The axes' layout and limits must be final. ``lines`` are points (N, 2), in data coordinates, of
-    a line that labels avoid where they can. Deterministic.
+    The axes' layout and limits must be final. ``lines`` are each points (N, 2), in data
+    coordinates, of a line that labels avoid where they can. Deterministic.
     """
     figure = axes.figure
     unit = 72.0 / figure.dpi  # pixels to points
     points = axes.transData.transform(np.column_stack([x, y])) * unit
-    avoid = np.empty((0, 2)) if lines is None else _dense(axes.transData.transform(lines) * unit)
+    dense = [_dense(axes.transData.transform(line) * unit) for line in lines]
+    avoid = np.concatenate([np.empty((0, 2)), *dense])
     texts = [
         axes.annotate(
             label,

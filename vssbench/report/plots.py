@@ -4,6 +4,7 @@ keyframe."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,11 @@ import numpy.typing as npt
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import parse_variant
 from vssbench.report.columns import Group, groups, told_apart
+from vssbench.report.costs import COST, COSTS, CostName, with_cost
 from vssbench.report.footnotes import footnotes, version_remarks
-from vssbench.report.headings import keyframes_alone
 from vssbench.report.placement import place_labels
 from vssbench.report.rows import Row, require
+from vssbench.report.spread import BANDS, BARS, MOST_BANDS, NO_BANDS, Spread, band, bar
 from vssbench.report.style import (
     GREY,
     LABEL_SIZE,
@@ -51,20 +53,26 @@ LONGEST_LABEL, LABELLED = 0.45, 0.16
 _TICKS, _NARROW_TICKS = 12, 6
 
 
-def pareto(rows: Sequence[Row], path: Path) -> list[str]:
-    """Draw mIoU (%) against GMACs a frame (mean over a GOP), a panel for each dataset, codec and
-    protocol.
+def pareto(
+    rows: Sequence[Row], path: Path, cost: CostName = "gmacs", spread: Spread | None = None
+) -> list[str]:
+    """Draw mIoU (%) against a cost of a frame, a panel for each dataset, codec and protocol, and
+    for each machine where the cost is a latency.
 
     Points are labelled; where panels are narrow, or have no room for the labels, the legend names
-    them instead. The format follows
+    them instead. ``spread`` are intervals of mIoU, drawn as bars. The format follows
     the file's ending: .png, .pdf or .svg. Returns the rows left out, in words: those without
     accuracy or without a cost. Raises UsageError where no row can be drawn, the ending is another
     or there are too many panels.
     """
-    drawn, left_out = drawable(rows, {"miou": "accuracy", "gmacs_gop": "GMACs"})
+    axis = COSTS[cost]
+    drawn, left_out = drawable(with_cost(rows, cost), {"miou": "accuracy", COST: axis.lacking})
     names = Lettering.of(drawn)
     parts = [told_apart(part) for part in groups(names.rows)]
-    logarithmic = any(_spread([row["gmacs_gop"] for row in part.rows]) > LOG_FROM for part in parts)
+    if cost == "latency":
+        parts = [each for part in parts for each in by_machine(part)]
+    spread = spread or {}
+    logarithmic = any(spread_over([row[COST] for row in part.rows]) > LOG_FROM for part in parts)
     with sheet(Path(path), len(parts), names.fonts) as (figure, panels):
         from matplotlib.lines import Line2D
 
@@ -75,35 +83,37 @@ def pareto(rows: Sequence[Row], path: Path) -> list[str]:
         fronts = []
         for axes, part in zip(panels, parts, strict=True):
             axes.margins(_MARGIN if labelled else _BARE_MARGIN)
-            fronts.append(
-                _scatter(axes, part, [named[name(row)] for row in part.rows], logarithmic)
-            )
-        heading = _name_panels(panels, parts, _cost_axis(drawn))
+            its = [named[name(row)] for row in part.rows]
+            bars = _bars(axes, part, its, spread)
+            fronts.append([_scatter(axes, part, its, logarithmic), *bars])
+        heading = name_panels(panels, parts, axis.axis(drawn))
         handles = [
             Line2D([], [], linestyle="", marker=look.marker, color=look.colour, label=text)
             for text, look in named.items()
         ]
         front = Line2D([], [], color=GREY, label="Pareto front")
-        legend_outside(figure, [*handles, front], heading, notes=_notes(parts))
+        legend_outside(figure, [*handles, front], heading, notes=notes_of(parts, spread))
         settle(figure)
-        for axes, part, line in zip(panels, parts, fronts, strict=True) if labelled else ():
-            cost, accuracy = _coordinates(part.rows)
-            place_labels(
-                axes, cost, accuracy, [row["display"] for row in part.rows], LABEL_SIZE, line
-            )
+        for axes, part, lines in zip(panels, parts, fronts, strict=True) if labelled else ():
+            x, y = _coordinates(part.rows)
+            place_labels(axes, x, y, [row["display"] for row in part.rows], LABEL_SIZE, lines)
     return left_out
 
 
-def distance(rows: Sequence[Row], path: Path) -> list[str]:
+def distance(rows: Sequence[Row], path: Path, spread: Spread | None = None) -> list[str]:
     """Draw mIoU (%) against the distance from the keyframe (frames), a line a method, panels and
     files as in `pareto`.
 
-    Distances at which nothing was scored have no marker. Returns the rows left out, in words: those
+    Distances at which nothing was scored have no marker. ``spread`` are intervals, drawn as bands
+    where a panel has few enough methods. Returns the rows left out, in words: those
     without accuracy.
     """
     drawn, left_out = drawable(rows, {"miou": "accuracy"})
     names = Lettering.of(drawn)
     parts = [told_apart(part) for part in groups(names.rows)]
+    many = any(len(part.rows) > MOST_BANDS for part in parts)
+    notes = notes_of(parts, spread or {}, NO_BANDS if many else BANDS)
+    spread = {} if many or spread is None else spread
     lines = looks(sorted({row["display"] for part in parts for row in part.rows}))
     with sheet(Path(path), len(parts), names.fonts) as (figure, panels):
         share_y(panels, [part.rows[0]["dataset"] for part in parts])
@@ -111,6 +121,8 @@ def distance(rows: Sequence[Row], path: Path) -> list[str]:
         for axes, part in zip(panels, parts, strict=True):
             for row in part.rows:
                 look = lines[row["display"]]
+                if row["run_id"] in spread:
+                    band(axes, spread[row["run_id"]].by_distance, look.colour)
                 scored = [
                     (d, 100 * value)
                     for d, value in enumerate(row["miou_by_distance"])
@@ -122,8 +134,8 @@ def distance(rows: Sequence[Row], path: Path) -> list[str]:
                     markersize=3 if narrow(axes) else 4, label=row["display"],
                 )  # fmt: skip
             _distance_ticks(axes, max(len(row["miou_by_distance"]) for row in part.rows))
-        heading = _name_panels(panels, parts, "distance from the keyframe (frames)")
-        legend_outside(figure, [handles[name] for name in lines], heading, notes=_notes(parts))
+        heading = name_panels(panels, parts, "distance from the keyframe (frames)")
+        legend_outside(figure, [handles[name] for name in lines], heading, notes=notes)
         settle(figure)
     return left_out
 
@@ -154,12 +166,34 @@ def drawable(
                 if row["status"] != "done"
                 else f"no {' and no '.join(missing)}"
             )
-            left_out.append(f"{row['display']} on {row['dataset']} through {row['codec']} ({why})")
+            left_out.append(f"{words_of(row)} ({why})")
         else:
             drawn.append(row)
     if not drawn:
         raise nothing_to_draw(left_out)
     return drawn, left_out
+
+
+def words_of(row: Row) -> str:
+    """Name a row by its method, dataset and codec."""
+    return f"{row['display']} on {row['dataset']} through {row['codec']}"
+
+
+def by_machine(part: Group) -> list[Group]:
+    """Part a group's rows by the machine that timed them: their latencies must not be compared."""
+    machines = sorted({row["machine"] for row in part.rows})
+    if len(machines) < 2:
+        return [part]
+    return [
+        replace(
+            part,
+            heading=replace(
+                part.heading, protocol=f"{part.heading.protocol}, {machine or 'unknown machine'}"
+            ),
+            rows=tuple(row for row in part.rows if row["machine"] == machine),
+        )
+        for machine in machines
+    ]
 
 
 def nothing_to_draw(left_out: Sequence[str]) -> UsageError:
@@ -179,17 +213,12 @@ def _room_for_labels(axes: Axes, part: Group) -> bool:
     return max(lengths) < LONGEST_LABEL * width and area < LABELLED * width * width / 2
 
 
-def _notes(parts: Sequence[Group]) -> list[str]:
-    """Return what marks behind names say, and whether several versions of the code measured."""
+def notes_of(parts: Sequence[Group], spread: Spread, said: str = BARS) -> list[str]:
+    """Return what marks behind names say, whether several versions of the code measured, and what
+    is ``said`` where rows have intervals."""
     rows = [row for part in parts for row in part.rows]
-    return [*version_remarks(rows), *footnotes(rows)]
-
-
-def _cost_axis(rows: Sequence[Row]) -> str:
-    """The name of the cost's axis: where keyframes alone are scored, it is a keyframe's."""
-    if all(map(keyframes_alone, rows)):
-        return "GMACs per keyframe (keyframes alone are scored)"
-    return "GMACs per frame (mean over a GOP)"
+    known = any(row["run_id"] in spread for row in rows)
+    return [*([said] if known else []), *version_remarks(rows), *footnotes(rows)]
 
 
 def _family(row: Row) -> str:
@@ -200,12 +229,25 @@ def _display(row: Row) -> str:
     return str(row["display"])
 
 
-def _spread(values: Sequence[float]) -> float:
+def spread_over(values: Sequence[float]) -> float:
+    """Return the greatest of some values over the smallest, 1 where that is 0."""
     return max(values) / min(values) if min(values) > 0 else 1.0
 
 
 def _coordinates(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
-    return [row["gmacs_gop"] for row in rows], [100 * row["miou"] for row in rows]
+    return [row[COST] for row in rows], [100 * row["miou"] for row in rows]
+
+
+def _bars(
+    axes: Axes, part: Group, looks: Sequence[Look], spread: Spread
+) -> list[npt.NDArray[np.float64]]:
+    """Draw the intervals of a panel's rows; return them as lines in data coordinates."""
+    lines = []
+    for row, look, x, y in zip(part.rows, looks, *_coordinates(part.rows), strict=True):
+        its = spread.get(row["run_id"])
+        ends = bar(axes, (x, y), its.miou if its else None, look.colour)
+        lines += [] if ends is None else [ends]
+    return lines
 
 
 def _scatter(
@@ -235,7 +277,7 @@ def _distance_ticks(axes: Axes, length: int) -> None:
     axes.xaxis.set_major_locator(MultipleLocator(max(1, -(-length // most))))
 
 
-def _name_panels(panels: Sequence[Axes], parts: Sequence[Group], xlabel: str) -> str:
+def name_panels(panels: Sequence[Axes], parts: Sequence[Group], xlabel: str) -> str:
     """Title panels by what differs between them, the figure by what all share; name the axes,
     return the legend's heading."""
     short = narrow(panels[0])
@@ -258,6 +300,12 @@ def _conditions(part: Group, short: bool) -> tuple[str, ...]:
     return (
         part.heading.dataset,
         part.stream(gop=False, short=short),
-        f"GOP {part.rows[0]['gop']}",
+        gop_text(part.rows),
         part.heading.protocol,
     )
+
+
+def gop_text(rows: Sequence[Row]) -> str:
+    """Return the rows' GOP in words, or from which to which they are."""
+    gops = sorted({row["gop"] for row in rows})
+    return f"GOP {gops[0]}" if len(gops) == 1 else f"GOP {gops[0]} to {gops[-1]}"

@@ -128,12 +128,16 @@ class Lettering:
 
 @contextmanager
 def sheet(
-    path: Path, panels: int, fonts: Sequence[str] = (FAMILY,)
+    path: Path,
+    panels: int,
+    fonts: Sequence[str] = (FAMILY,),
+    arrangement: tuple[int, float, float] | None = None,
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure of ``panels`` axes, some beside each other; written to ``path`` when the block ends.
 
-    ``fonts`` are asked for each letter in turn. Backend and style are this project's, whatever the
-    user's own figures have.
+    ``arrangement`` says how many stand beside each other, and the inches that the figure is wide
+    and a panel high. ``fonts`` are asked for each letter in turn. Backend and style are this
+    project's, whatever the user's own figures have.
 
     Raises UsageError where the file's ending is none of .png, .pdf and .svg, or where there are too
     many panels.
@@ -152,13 +156,13 @@ def sheet(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    across, height = next(
-        arrangement[1:] for arrangement in ARRANGEMENTS if panels <= arrangement[0]
-    )
+    if arrangement is None:
+        across, height = next(known[1:] for known in ARRANGEMENTS if panels <= known[0])
+        arrangement = (across, SINGLE_WIDTH if across == 1 else DOUBLE_WIDTH, height)
+    across, width, height = arrangement
     down = -(-panels // across)
     with style({**_SETTINGS, "font.family": list(fonts)}):
-        size = (SINGLE_WIDTH if across == 1 else DOUBLE_WIDTH, height * down + 0.4)
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=(width, height * down + 0.4), layout="constrained")
         FigureCanvasAgg(figure)
         grid = figure.subplots(down, across, squeeze=False)
         axes = list(grid.flat)
