@@ -36,6 +36,7 @@ class Synthetic(Dataset):
 
     title = "Synthetic street"
     disjoint = True
+    drawn = True
 
     def __init__(
         self,

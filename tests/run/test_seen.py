@@ -69,6 +69,15 @@ def test_a_record_of_a_published_part_tells_by_the_split() -> None:
     assert not seen({"dataset": "patterns"}, VARIANT, Patterns()).known
 
 
+def test_what_another_dataset_draws_is_in_no_other() -> None:
+    """Weights that were first trained on the drawn street, before pictures were recorded."""
+    start = {"training": {"dataset": "synthetic[seed=3]"}}
+    given = record(list(Patterns().training_clips()), initial=[start])
+    assert seen(given, VARIANT, Patterns()).known
+    start["training"]["dataset"] = "camvid"
+    assert not seen(given, VARIANT, Patterns()).known
+
+
 def test_of_many_pictures_the_share_is_told_by_the_smallest_digests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

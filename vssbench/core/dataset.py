@@ -52,6 +52,9 @@ class Dataset(WithChoices, ABC):
     #: split ``train``; weights whose record names no frames are judged by it
     disjoint: ClassVar[bool] = False
 
+    #: whether its frames are drawn by its own code, so that no other dataset can hold any of them
+    drawn: ClassVar[bool] = False
+
     #: the part that methods are scored on, where there are several; tables tell it
     split: str = ""
     classes: tuple[str, ...]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vssbench.core import registry
 from vssbench.core.dataset import Dataset
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import Variant, parse_variant
@@ -89,11 +90,15 @@ def _by_split(record: Mapping[str, Any], variant: Variant, dataset: Dataset) -> 
 
 def _is_apart(record: Mapping[str, Any], variant: Variant, dataset: Dataset) -> bool:
     """Return whether a record without pictures is of frames that are surely not scored: a published
-    training part, or ImageNet."""
+    training part, what another dataset draws, or ImageNet."""
     sources = record.get("imported from")
     if isinstance(sources, list) and sources and all("ImageNet" in str(text) for text in sources):
         return True
-    return _name(record.get("dataset")) == variant.name and dataset.disjoint
+    name = _name(record.get("dataset"))
+    if name == variant.name:
+        return dataset.disjoint
+    known = name in registry.plugins("datasets")
+    return known and bool(registry.load("datasets", name).drawn)
 
 
 def _name(text: object) -> str:
