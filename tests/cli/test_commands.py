@@ -114,7 +114,7 @@ def test_experiments_that_cannot_be_stored_are_said_and_end_in_status_1(
     result = call(*command, "-c", "raw", "--runs", tmp_path)
     assert result.exit_code == 1
     assert "No space left on device" in result.stderr
-    assert "2 of 2 experiments could not be stored: make room" in result.stderr
+    assert "2 of 2 experiments could not be stored: look at the free space" in result.stderr
 
 
 def test_a_run_that_does_not_read_is_said_and_ends_in_status_1(measured, tmp_path):

@@ -83,7 +83,8 @@ def test_what_was_damaged_in_the_cache_is_encoded_again(
 
 def test_a_kept_stream_is_for_all_users_of_the_cache(pan: Pan, tmp_path: Path) -> None:
     list(H264().frames(pan(64, 96, 2, (2, 1)), tmp_path))
-    modes = {path.suffix: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    kept = [path for path in tmp_path.iterdir() if path.name != "locks"]
+    modes = {path.suffix: path.stat().st_mode & 0o777 for path in kept}
     other = tmp_path / "other"
     other.touch()
     assert modes == dict.fromkeys((".mkv", ".json"), other.stat().st_mode & 0o777)

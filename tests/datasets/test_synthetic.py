@@ -307,7 +307,7 @@ def test_a_texture_is_averaged_at_the_scale_it_is_seen_at() -> None:
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"split": "val"}, "train, test"),
+        ({"split": "val"}, "train or test"),
         ({"height": 63}, "even"),
         ({"width": 63}, "even"),
         ({"height": 0}, "height=0"),

@@ -79,6 +79,10 @@ def draft(path: Path) -> Iterator[Path]:
             under_way.publish(made, target)
 
 
+#: bytes that are read of a file whose size is not told, as in /proc
+_LEAST_READ = 1 << 16
+
+
 def check_readable(path: Path) -> None:
     """Check that a path is a file that ends: reading a pipe or a device may never.
 
@@ -94,9 +98,11 @@ def read_bytes(path: Path, bound: Bound = TEXT) -> bytes:
     """Return a file's content. Raises OSError, and DataError for what is no file or larger than the
     bound."""
     check_readable(path)
-    bound.check(path.stat().st_size, f"{path} is too large")
+    size = path.stat().st_size
+    bound.check(size, f"{path} is too large")
     with path.open("rb") as file:
-        return file.read(bound.most)
+        # as much as there is: room for all that is asked for is taken at once
+        return file.read(min(bound.most, max(size, _LEAST_READ)))
 
 
 def read_text(path: Path, errors: str = "strict", encoding: str = "utf-8") -> str:

@@ -10,7 +10,9 @@ kept as a word for the codec to read.
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,17 +103,18 @@ def parse_value(text: str) -> Value:
     if lowered in ("false", "off", "no"):
         return False
     if _INTEGER.fullmatch(text):
-        return _bounded(text, int(text) if len(text) <= _DIGITS else None)
+        number = int(text) if len(text) <= _DIGITS else math.inf
+        return int(_bounded(text, number, _LARGEST))
     if _NUMBER.fullmatch(text):
-        return _bounded(text, float(text))
+        return _bounded(text, float(text), sys.float_info.max)
     return text
 
 
-def _bounded(text: str, number: float | None) -> int | float:
-    """A number that fits into 64 bits. Raises UsageError for one that does not."""
-    if number is None or abs(number) > _LARGEST:
+def _bounded(text: str, number: float, largest: float) -> float:
+    """Return a number that its type holds. Raises UsageError for one that it does not."""
+    if abs(number) > largest:
         shown = text if len(text) <= _DIGITS else f"{text[:8]}... ({len(text)} digits)"
-        raise UsageError(f"the number {shown} is too large: expected at most {_LARGEST}")
+        raise UsageError(f"the number {shown} is too large: expected at most {largest:g}")
     return number
 
 

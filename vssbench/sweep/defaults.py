@@ -7,6 +7,7 @@ DEFAULT_METHODS = (
     "pspnet[scale=0.5]",
     "arseg[scale=0.5]",
     "dff[backbone=resnet18,motion=codec]",
+    "dsrl[base=bisenet]",
     "icnet",
     "bisenet",
     "warp",

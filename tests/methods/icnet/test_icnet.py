@@ -133,10 +133,10 @@ def test_an_even_guess_costs_the_logarithm_of_the_classes():
 @pytest.mark.parametrize(
     ("variant", "words"),
     [
-        ("icnet[form=caffe]", "paper, liminn, mmseg"),
-        ("icnet[backbone=resnet34]", "resnet18, resnet50, resnet101"),
-        ("icnet[branches=sub1]", "sub4, sub24, sub124"),
-        ("icnet[fusion=dc9]", "cff, dc3, dc5, dc7"),
+        ("icnet[form=caffe]", "paper, liminn or mmseg"),
+        ("icnet[backbone=resnet34]", "resnet18, resnet50 or resnet101"),
+        ("icnet[branches=sub1]", "sub4, sub24 or sub124"),
+        ("icnet[fusion=dc9]", "cff, dc3, dc5 or dc7"),
         ("icnet[keep=0]", "at most 1"),
         ("icnet[form=liminn,keep=0.25]", "no choice of keep: .* form=paper"),
         ("icnet[form=mmseg,branches=sub4,fusion=dc3]", "no choice of branches and fusion"),
