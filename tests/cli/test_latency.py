@@ -236,6 +236,7 @@ def test_interruption_leaves_no_process_and_keeps_what_was_measured(tmp_path):
     assert process.returncode != 0
     assert "Traceback" not in messages
     assert wait_until(lambda: not alive(process.pid), 10), "a process of the group is left"
-    for stored in store.find(tmp_path) if process.returncode == 130 else []:
+    # it may have been stopped before anything was measured
+    for stored in store.find(tmp_path) if any(tmp_path.glob(f"*/{store.RESULT}")) else []:
         assert stored.result.status == "interrupted"
         assert len(stored.samples)

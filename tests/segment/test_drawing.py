@@ -18,7 +18,7 @@ def test_palettes() -> None:
     ]
     assert palette_of(CITYSCAPES_CLASSES)[13].tolist() == [0, 0, 142]
     # PASCAL VOC's, those passed over that are taken
-    other = palette_of(("Building", "cat", "dog"))
+    other = palette_of(("Building", "wombat", "numbat"))
     assert other[:3].tolist() == [[128, 0, 0], [0, 128, 0], [128, 128, 0]]
     assert not other[3:].any()
     many = palette_of([f"class {index}" for index in range(150)])
