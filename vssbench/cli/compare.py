@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from vssbench.cli.choice import Choice, choice_options, chosen_rows
-from vssbench.cli.options import runs_option
+from vssbench.cli.options import absent_option, runs_option
 
 
 @click.command()
@@ -20,10 +20,7 @@ from vssbench.cli.options import runs_option
     multiple=True,
     help="Show each distance from the keyframe, or each class, too. Repeatable.",
 )
-@click.option(
-    "--absent", type=click.Choice(["skip", "zero", "one"]), default="skip", show_default=True,
-    help="A class in neither truth nor prediction: left out of the mean, or counted as 0 or 1.",
-)  # fmt: skip
+@absent_option
 @click.option(
     "--bd",
     is_flag=True,

@@ -7,30 +7,21 @@ from typing import Any
 
 import rich_click as click
 
-from vssbench.cli.options import Whole, data_root_option, runs_option
+from vssbench.cli.options import (
+    codec_option,
+    data_root_option,
+    gop_option,
+    protocol_option,
+    runs_option,
+)
 
 
 @click.command()
 @click.argument("dataset")
 @data_root_option
-@click.option(
-    "-c",
-    "--codec",
-    default="raw",
-    show_default=True,
-    help="Codec that the frames go through, as h264[bitrate=1M,gop=12].",
-)
-@click.option(
-    "--gop",
-    type=Whole(1),
-    help="Frames of a GOP, where the codec's brackets do not say (12).",
-)
-@click.option(
-    "--protocol",
-    default="dense",
-    show_default=True,
-    help="Which frame is scored at which distance.",
-)
+@codec_option
+@gop_option
+@protocol_option
 @click.option(
     "-o",
     "--out",

@@ -96,7 +96,29 @@ force_option = click.option(
 device_option = click.option(
     "--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N."
 )
-
+gop_option = click.option(
+    "--gop",
+    type=Whole(1),
+    help="Frames of a GOP, where a codec's brackets do not say (12).",
+)
+protocol_option = click.option(
+    "--protocol",
+    default="dense",
+    show_default=True,
+    help="Which frame is scored at which distance.",
+)
+#: the one codec of `export` and `score`
+codec_option = click.option(
+    "-c",
+    "--codec",
+    default="raw",
+    show_default=True,
+    help="Codec that the frames go through, as h264[bitrate=1M,gop=12].",
+)
+absent_option = click.option(
+    "--absent", type=click.Choice(["skip", "zero", "one"]), default="skip", show_default=True,
+    help="A class in neither truth nor prediction: left out of the mean, or counted as 0 or 1.",
+)  # fmt: skip
 
 #: the same in `run`, `table`, `plot` and `scores`
 without_option = click.option(

@@ -10,10 +10,11 @@ from typing import Any
 import rich_click as click
 
 from vssbench.cli.options import (
-    Whole,
     data_root_option,
     device_option,
+    gop_option,
     precision_option,
+    protocol_option,
     runs_option,
     without_option,
 )
@@ -30,17 +31,8 @@ from vssbench.cli.options import (
     "-c", "--codec", "codecs", multiple=True, help="Codec, as h264[bitrate=1M,gop=12]. Repeatable."
 )
 @data_root_option
-@click.option(
-    "--gop",
-    type=Whole(1),
-    help="Frames of a GOP, where a codec's brackets do not say (12).",
-)
-@click.option(
-    "--protocol",
-    default="dense",
-    show_default=True,
-    help="Which frame is scored at which distance.",
-)
+@gop_option
+@protocol_option
 @click.option(
     "--measure",
     "measures",

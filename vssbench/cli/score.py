@@ -7,7 +7,15 @@ from typing import Any
 
 import rich_click as click
 
-from vssbench.cli.options import Finite, Whole, data_root_option, runs_option
+from vssbench.cli.options import (
+    Finite,
+    Whole,
+    codec_option,
+    data_root_option,
+    gop_option,
+    protocol_option,
+    runs_option,
+)
 
 _TYPED = (
     click.option("--params", type=Whole(0), help="Parameters, as 17461979. Typed in."),
@@ -46,24 +54,9 @@ def _typed_options(command: Any) -> Any:
 @click.argument("predictions", type=click.Path(path_type=Path))
 @click.option("-d", "--dataset", required=True, help="Dataset, as camvid[split=test].")
 @data_root_option
-@click.option(
-    "-c",
-    "--codec",
-    default="raw",
-    show_default=True,
-    help="Codec that the frames went through, as h264[bitrate=1M,gop=12].",
-)
-@click.option(
-    "--gop",
-    type=Whole(1),
-    help="Frames of a GOP, where the codec's brackets do not say (12).",
-)
-@click.option(
-    "--protocol",
-    default="dense",
-    show_default=True,
-    help="Which frame is scored at which distance.",
-)
+@codec_option
+@gop_option
+@protocol_option
 @click.option(
     "--measure",
     "measures",

@@ -8,7 +8,7 @@ from pathlib import Path
 import rich_click as click
 
 from vssbench.cli.choice import Choice, choice_options, chosen_rows
-from vssbench.cli.options import runs_option
+from vssbench.cli.options import absent_option, runs_option
 
 
 @click.command()
@@ -18,10 +18,7 @@ from vssbench.cli.options import runs_option
     "--base",
     help="The method with which others are compared on the same frames; the costliest by default.",
 )
-@click.option(
-    "--absent", type=click.Choice(["skip", "zero", "one"]), default="skip", show_default=True,
-    help="A class in neither truth nor prediction: left out of the mean, or counted as 0 or 1.",
-)  # fmt: skip
+@absent_option
 @click.option(
     "--format", "fmt", type=click.Choice(["md", "csv", "json"]), help="Default: for the terminal."
 )
