@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -10,18 +10,7 @@ import pandas as pd
 from vssbench.core.errors import UsageError
 from vssbench.report.columns import METHOD, Group, groups, percent, told_apart
 from vssbench.report.frames import FIELDS, parquet, typed
-from vssbench.report.markup import (
-    Cell,
-    Grid,
-    html_grid,
-    html_list,
-    latex_grid,
-    latex_list,
-    markdown,
-    markdown_grid,
-    markdown_list,
-    terminal_grid,
-)
+from vssbench.report.markup import PARTS, Cell, Grid, terminal_grid
 from vssbench.report.rows import Row, require
 from vssbench.report.table import LATEX_NEEDS, check_format, csv_text, json_text
 
@@ -43,7 +32,7 @@ def render_distances(rows: Sequence[Row], format: str) -> str:
         return (csv_text if format == "csv" else json_text)(_records(parts))
     blocks = [LATEX_NEEDS] if format == "latex" else []
     for part in parts:
-        blocks += _WRITERS[format](_grid(part), _title(part), _remarks(part))
+        blocks += PARTS[format](_grid(part), _title(part), _remarks(part))
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 
@@ -123,21 +112,3 @@ def _records(parts: Sequence[Group]) -> list[dict[str, Any]]:
 
 def _frame(parts: Sequence[Group]) -> pd.DataFrame:
     return typed(_records(parts), _KNOWN)
-
-
-_Writer = Callable[[Grid, str, Sequence[str]], list[str]]
-
-
-def _markdown(grid: Grid, title: str, remarks: Sequence[str]) -> list[str]:
-    return [f"### {markdown(title)}", markdown_grid(grid), markdown_list(remarks)]
-
-
-def _latex(grid: Grid, title: str, remarks: Sequence[str]) -> list[str]:
-    return [latex_grid(grid, title), *([latex_list(remarks)] if remarks else [])]
-
-
-def _html(grid: Grid, title: str, remarks: Sequence[str]) -> list[str]:
-    return [html_grid(grid, title), html_list(remarks)]
-
-
-_WRITERS: dict[str, _Writer] = {"md": _markdown, "latex": _latex, "html": _html}

@@ -116,6 +116,25 @@ def html_grid(grid: Grid, title: str) -> str:
     return f"{head}\n<caption>{html.escape(title)}</caption>\n{rest}"
 
 
+def markdown_part(grid: Grid, title: str, remarks: Sequence[str]) -> list[str]:
+    """A table with its heading above and the remarks below, in paragraphs of Markdown."""
+    return [f"### {markdown(title)}", markdown_grid(grid), markdown_list(remarks)]
+
+
+def latex_part(grid: Grid, title: str, remarks: Sequence[str]) -> list[str]:
+    """A table with its title and the remarks below, in blocks of LaTeX."""
+    return [latex_grid(grid, title), *([latex_list(remarks)] if remarks else [])]
+
+
+def html_part(grid: Grid, title: str, remarks: Sequence[str]) -> list[str]:
+    """A table with its caption and the remarks below, in elements of HTML."""
+    return [html_grid(grid, title), html_list(remarks)]
+
+
+#: how a part of a document is written in each format
+PARTS = {"md": markdown_part, "latex": latex_part, "html": html_part}
+
+
 def _frame(grid: Grid, escape: Callable[[str], str], bold: str) -> pd.DataFrame:
     """The grid's texts as a frame, ready for one of pandas' writers."""
     import pandas as pd

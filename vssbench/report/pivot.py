@@ -20,19 +20,7 @@ from vssbench.report.columns import (
 )
 from vssbench.report.footnotes import footnotes, unmarked, version_remarks
 from vssbench.report.headings import Conditions, conditions
-from vssbench.report.markup import (
-    DASH,
-    Cell,
-    Grid,
-    html_grid,
-    html_list,
-    latex_grid,
-    latex_list,
-    markdown,
-    markdown_grid,
-    markdown_list,
-    terminal_grid,
-)
+from vssbench.report.markup import DASH, PARTS, Cell, Grid, terminal_grid
 from vssbench.report.rows import Row, require
 from vssbench.report.streams import codec_title, measured_rate, quality_text, stream_title
 from vssbench.report.table import LATEX_NEEDS, check_format, csv_text, json_text
@@ -230,16 +218,7 @@ def render_pivot(rows: Sequence[Row], format: str, base: str | None = None) -> s
     blocks = [LATEX_NEEDS] if format == "latex" else []
     for table in tables:
         grid = table.grid(table.methods)
-        if format == "latex":
-            blocks += [latex_grid(grid, table.heading), latex_list(table.remarks())]
-        elif format == "html":
-            blocks += [html_grid(grid, table.heading), html_list(table.remarks())]
-        else:
-            blocks += [
-                f"### {markdown(table.heading)}",
-                markdown_grid(grid),
-                markdown_list(table.remarks()),
-            ]
+        blocks += PARTS[format](grid, table.heading, table.remarks())
     return "\n\n".join(blocks) + "\n"
 
 

@@ -16,7 +16,7 @@ from vssbench.report.columns import DASH, groups, percent, told_apart
 from vssbench.report.counted import left_out, names_left_out, widened
 from vssbench.report.footnotes import footnotes, unmarked, version_remarks
 from vssbench.report.further import Further
-from vssbench.report.markup import Cell, Grid, markdown, markdown_grid, markdown_list
+from vssbench.report.markup import Cell, Grid, markdown_part
 from vssbench.report.rows import Row, check_left_out
 from vssbench.report.table import csv_text, json_text
 from vssbench.run.store import ConfusionRecord, Run, RunStore
@@ -215,10 +215,7 @@ def remarks(block: Block) -> list[str]:
 def render(scored: Sequence[Block], format: str) -> str:
     """The blocks as Markdown, CSV or JSON (fractions, not per cent)."""
     if format == "md":
-        parts = [
-            f"### {markdown(b.title)}\n\n{markdown_grid(grid(b))}\n\n{markdown_list(remarks(b))}\n"
-            for b in scored
-        ]
+        parts = ["\n\n".join(markdown_part(grid(b), b.title, remarks(b))) + "\n" for b in scored]
         return "\n".join(parts)
     records = [_record(block, line) for block in scored for line in block.lines]
     if format == "json":
