@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from vssbench.exchange.predictions import Predictions, find
 from vssbench.metrics.meters import CONSISTENCY, Meters
 from vssbench.metrics.meters import check as check_meters
 from vssbench.protocol import Pricing, pricing, typed
+from vssbench.run.described import described
 from vssbench.run.experiment import group_numbers
 from vssbench.run.identity import PACKAGES, code_version, digests, origins
 from vssbench.run.recorder import Recorder
@@ -212,28 +212,9 @@ def is_stored(scoring: Scoring, store: RunStore, digest: str) -> bool:
 def _base(scoring: Scoring, digest: str, command: str) -> dict[str, Any]:
     """The part of a Measurement that is known before anything is scored."""
     identity, source = scoring.identity(digest), scoring.input
-    sizes = Sizes.of(source.clips)
-    height, width = sizes.common
-    given = source.clips[0].given
-    return {
-        "run_id": run_id(identity),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    return described(source, identity) | {
         "method": str(scoring.name),
         "display": scoring.display,
-        "dataset": str(source.dataset_variant),
-        "dataset_title": sizes.title(source.dataset.title),
-        "split": str(source.dataset.split or ""),
-        "data": run_id({name: identity[name] for name in ("classes", "clips")}),
-        "codec": str(source.codec_variant),
-        "codec_title": source.codec.describe() if given is None else given.title,
-        "codec_name": source.codec.title if given is None else given.title,
-        "codec_rate": source.codec.asked(),
-        "protocol": typed(source.protocol),
-        "aggregate": source.protocol.aggregate,
-        "gop": source.codec.gop,
-        "classes": list(source.dataset.classes),
-        "height": height,
-        "width": width,
         "predictions": digest,
         "precision": "",
         "device": "",

@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from vssbench.fast.prepare import prepare
 from vssbench.metrics.meters import Meters
 from vssbench.metrics.meters import check as check_meters
 from vssbench.protocol import Episode, Protocol, pricing, typed
+from vssbench.run.described import described
 from vssbench.run.identity import (
     code_version,
     digests,
@@ -279,31 +279,12 @@ def _store_failure(
 
 def _base(experiment: Experiment, command: str) -> dict[str, Any]:
     """The part of a Measurement that is known before anything runs."""
-    sizes = Sizes.of(experiment.dataset.scored_clips)
-    height, width = sizes.common
-    given = experiment.dataset.scored_clips[0].given
-    return {
-        "run_id": experiment.run_id,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    return described(experiment, experiment.identity) | {
         "method": str(experiment.method),
         "display": meta_model(experiment.method, experiment.outputs.classes).display,
-        "dataset": str(experiment.dataset_variant),
-        "dataset_title": sizes.title(experiment.dataset.title),
-        "split": str(experiment.dataset.split or ""),
-        "data": run_id({name: experiment.identity[name] for name in ("classes", "clips")}),
-        "codec": str(experiment.codec_variant),
-        "codec_title": experiment.codec.describe() if given is None else given.title,
-        "codec_name": experiment.codec.title if given is None else given.title,
-        "codec_rate": experiment.codec.asked(),
-        "protocol": typed(experiment.protocol),
-        "aggregate": experiment.protocol.aggregate,
         "protocol_details": experiment.protocol.details(),
-        "gop": experiment.codec.gop,
-        "classes": list(experiment.dataset.classes),
         "without": experiment.left_out,
         "void": experiment.outputs.void,
-        "height": height,
-        "width": width,
         "weights": {
             "file": experiment.weights.path.name,
             "sha256": experiment.weights.sha256,
