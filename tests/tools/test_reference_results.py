@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.report.test_scores import record, write
+from tools import reference_page as page
 from tools import reference_results as tool
 from vssbench.core.registry import create
 from vssbench.core.variant import parse_variant
@@ -90,8 +91,8 @@ NEAR = Interval(0.0, -0.004, 0.004)
 def test_the_verdict_follows_from_the_intervals(
     expected: str, intervals: list[Interval], said: str
 ) -> None:
-    found = [tool.Judged("s", interval) for interval in intervals]
-    assert said in tool.verdict({"expected": expected, "margin": 1.0}, found)
+    found = [page.Judged("s", interval) for interval in intervals]
+    assert said in page.verdict({"expected": expected, "margin": 1.0}, found)
 
 
 @pytest.fixture
@@ -103,14 +104,14 @@ def out(tmp_path: Path) -> Path:
 
 
 def test_the_page_is_made_of_the_stored_runs(out: Path) -> None:
-    text = tool.write_page(SMALL, out)
-    assert (out / tool.PAGE).read_text(encoding="utf-8") == text
+    text = page.write_page(SMALL, tool.measurements(SMALL), out)
+    assert (out / page.PAGE).read_text(encoding="utf-8") == text
     assert "## Everything" in text
     assert "Never made" not in text
     assert "Theirs, Table 1. Of 1 stream it is better on 1, worse on 0" in text
     assert "It costs 9.00 GMACs a frame, the other 1.00." in text
     assert "Theirs, Table 2. Not measured." in text
-    assert text == tool.write_page(SMALL, out)
+    assert text == page.write_page(SMALL, tool.measurements(SMALL), out)
 
 
 def test_a_width_is_added_to_a_method() -> None:
@@ -126,7 +127,7 @@ def test_times_stand_beside_the_costs(tmp_path: Path) -> None:
     plan = {"machine": [{"name": "small", "file": "s", "classes": 19, "codecs": ["h264"]}]}
     cost = {"method": "m", "display": "M", "gmacs_key": 2.0, "gmacs_nonkey": 1.0, "gmacs_gop": 1.5}
     (tmp_path / "cost-s.json").write_text(json.dumps([cost | {"memory": {"gop": 3 << 20}}]))
-    (text,) = ["\n".join(tool.machine_tables(plan, tmp_path))]
+    (text,) = ["\n".join(page.machine_tables(plan, tmp_path))]
     assert "there is no accuracy" in text
     assert "3.00" in text
     time = {"median_ms": 5.0, "low_ms": 4.0, "high_ms": 6.0}
@@ -141,8 +142,8 @@ def test_times_stand_beside_the_costs(tmp_path: Path) -> None:
         ],
     }  # fmt: skip
     (tmp_path / "latency-s-h264.json").write_text(json.dumps(timed))
-    text = "\n".join(tool.machine_tables(plan, tmp_path))
-    assert "5.00 [4.00, 6.00]" in text
+    text = "\n".join(page.machine_tables(plan, tmp_path))
+    assert r"5.00 \[4.00, 6.00\]" in text
     assert "M: unstable: others" in text
     assert "two GOPs; 3 processes" in text
 
@@ -150,17 +151,19 @@ def test_times_stand_beside_the_costs(tmp_path: Path) -> None:
 def test_a_distance_is_compared_with_keyframes_of_the_same_frames(tmp_path: Path) -> None:
     every = record(0.1, 1)
     rows = list(range(len(every.frames)))
-    again = tool.replace(every, **{
+    again = page.replace(every, **{
         name: getattr(every, name)[rows * 2] for name in ("matrices", "clips", "frames")
-    }, distances=tool.np.array([0] * len(rows) + [3] * len(rows)))  # fmt: skip
+    }, distances=page.np.array([0] * len(rows) + [3] * len(rows)))  # fmt: skip
     store = RunStore(tmp_path / "runs")
     write(store, "m[width=0.5]", again, 1.0, run_id="m", protocol="every-distance")
-    (item,) = tool.judged(SMALL, {"first": "m", "second": "m", "distances": True}, tmp_path)
+    (item,) = page.judged(
+        page.Reference.read(tmp_path), {"first": "m", "second": "m", "distances": True}
+    )
     assert item.interval.value == 0.0  # each distance saw the same frames, and made the same of it
 
 
 def test_runs_of_two_versions_are_refused(out: Path) -> None:
     store = RunStore(out / "runs")
     write(store, "good[width=0.5]", record(0.1, 3), 9.0, run_id="new", version="2", codec="hevc")
-    with pytest.raises(SystemExit, match=r"good\[width=0.5\] were made by 2 versions"):
-        tool.write_page(SMALL, out)
+    with pytest.raises(SystemExit, match="measured by 2 versions of the code"):
+        page.write_page(SMALL, tool.measurements(SMALL), out)

@@ -1,0 +1,386 @@
+"""Write the page of results/reference from stored runs: its tables, and sentences that follow from
+intervals."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from vssbench.core import files
+from vssbench.core.errors import UsageError
+from vssbench.core.variant import parse_variant
+from vssbench.metrics.bootstrap import Interval, difference
+from vssbench.metrics.resampling import plural
+from vssbench.protocol import POOLED
+from vssbench.report import footnotes
+from vssbench.report.columns import percent, quantity
+from vssbench.report.frames import Tables, records, tables
+from vssbench.report.markup import Cell, Grid, markdown, markdown_grid
+from vssbench.report.scores import interval_text
+from vssbench.run.store import ConfusionRecord, Run, RunStore
+
+if TYPE_CHECKING:
+    from tools.reference_results import Measurement
+
+PAGE = "README.md"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The stored runs of a page, each read once."""
+
+    stored: tuple[Run, ...]
+
+    @classmethod
+    def read(cls, out: Path) -> Reference:
+        """Read the runs of a page's folder.
+
+        Exits with a message where they were made by several versions of the code.
+        """
+        reference = cls(tuple(RunStore(out / "runs").runs()))
+        try:
+            footnotes.check_one_version(records(reference.tables))
+        except UsageError as error:
+            sys.exit(f"a page holds runs of one version of the code: {error}")
+        return reference
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The runs as frames: by run, distance and class."""
+        return tables(self.stored)
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """The frame with a row a run."""
+        return self.tables.runs
+
+    @property
+    def done(self) -> pd.DataFrame:
+        """The rows that were measured."""
+        return self.runs[self.runs["status"] == "done"]
+
+    @cached_property
+    def confusion(self) -> dict[str, ConfusionRecord]:
+        """The scored frames of each run, by its id."""
+        every = {run.measurement.run_id: run.confusion for run in self.stored}
+        return {name: record for name, record in every.items() if record is not None}
+
+
+def settled(runs: pd.DataFrame, method: str) -> str | None:
+    """Return the measured variant that a method of the plan stands for: with the width of its
+    weights. None where it was not measured."""
+    wanted = parse_variant(method)
+    for known in runs["method"].unique():
+        variant = parse_variant(known)
+        rest = {name: value for name, value in variant.params.items() if name != "width"}
+        if variant.name == wanted.name and rest == dict(wanted.params):
+            return str(known)
+    return None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim's difference on one stream."""
+
+    stream: str
+    interval: Interval
+
+
+def judged(reference: Reference, claim: dict[str, Any]) -> list[Judged]:
+    """Return the claim's difference on every stream on which both methods were measured."""
+    done = reference.done
+    first, second = (settled(done, claim[name]) for name in ("first", "second"))
+    protocol = "every-distance" if claim.get("distances") else "dense"
+    done = done[done["protocol"] == protocol]
+    keys = ["dataset", "data", "codec", "gop"]
+    found = []
+    for _, group in done.groupby(keys, sort=False):
+        both = [group[group["method"] == name] for name in (first, second)]
+        if any(len(rows) != 1 for rows in both):
+            continue
+        own, other = (reference.confusion[rows["run_id"].iloc[0]] for rows in both)
+        if claim.get("distances"):
+            own, other = at_distance(own, int(own.distances.max())), at_distance(other, 0)
+        aggregate = POOLED if claim.get("distances") else both[0]["aggregate"].iloc[0]
+        interval = difference(own, other, aggregate).miou
+        found.append(Judged(stream(both[0].iloc[0]), interval))
+    return found
+
+
+def at_distance(record: ConfusionRecord, distance: int) -> ConfusionRecord:
+    """Return the rows of one distance, for a comparison of distances on the same frames."""
+    rows = record.distances == distance
+    groups = None if record.groups is None else record.groups[rows]
+    return replace(
+        record,
+        matrices=record.matrices[rows],
+        distances=np.zeros(int(rows.sum()), np.int64),
+        clips=record.clips[rows],
+        frames=record.frames[rows],
+        groups=groups,
+    )
+
+
+def stream(run: pd.Series) -> str:
+    """Return a run's data and stream in words: ``CamVid 360x480, H.264 1 Mb/s, GOP 12``."""
+    split = f" {run['split']}" if run["split"] not in ("", "val") else ""
+    return (
+        f"{run['dataset_title']} {run['height']}x{run['width']}{split}, "
+        f"{run['codec_title']}, GOP {run['gop']}"
+    )
+
+
+def verdict(claim: dict[str, Any], found: Sequence[Judged]) -> str:
+    """Say whether the intervals agree with what a claim expects of the first method.
+
+    ``better`` and ``worse`` need an interval that excludes zero; ``no worse`` one that excludes a
+    loss of ``margin`` points. A claim holds where some stream decides for it and none against it.
+    """
+    if not found:
+        return "Not measured."
+    better = sum(item.interval.low > 0 for item in found)
+    worse = sum(item.interval.high < 0 for item in found)
+    counts = (
+        f"Of {plural(len(found), 'stream')} it is better on {better}, worse on {worse}, not told "
+        f"apart on {len(found) - better - worse}"
+    )
+    wanted, against = {
+        "better": (better, worse),
+        "worse": (worse, better),
+        "no worse": (
+            sum(100 * item.interval.low > -claim.get("margin", 0.0) for item in found),
+            worse,
+        ),
+    }[claim["expected"]]
+    if claim["expected"] == "no worse":
+        counts += f"; on {wanted} a loss of {claim['margin']:g} points or more is excluded"
+    if wanted and against:
+        said = "This agrees with the claim on some streams, and not on others."
+    elif against:
+        said = "This does not agree with the claim."
+    elif wanted:
+        said = "This agrees with the claim."
+    else:
+        said = "These frames do not decide it."
+    return f"{counts}. **{said}**"
+
+
+def sentence(reference: Reference, claim: dict[str, Any]) -> str:
+    """Return a claim as an item of the page: what the paper says, our differences, the verdict."""
+    runs = reference.runs
+    names = [_display(runs, claim[name]) for name in ("first", "second")]
+    title = (
+        f"{names[0]} at its greatest distance against its own keyframes"
+        if claim.get("distances")
+        else f"{names[0]} against {names[1]}"
+    )
+    found = judged(reference, claim)
+    lines = [f"* **{markdown(title)}.** {claim['paper']}. {verdict(claim, found)}"]
+    lines += [
+        f"  * {markdown(item.stream)}: {interval_text(item.interval, sign='+')} points"
+        for item in found
+    ]
+    cost = "" if claim.get("distances") else _cost(reference.done, claim)
+    return "\n".join([lines[0] + cost, *lines[1:]])
+
+
+def _cost(done: pd.DataFrame, claim: dict[str, Any]) -> str:
+    """Say what the first method costs of the second's multiplications, on the first data."""
+    for _, group in done.groupby(["dataset", "data", "codec", "gop", "protocol"], sort=False):
+        gmacs = [
+            group.loc[group["method"] == settled(done, claim[name]), "gmacs_gop"]
+            for name in ("first", "second")
+        ]
+        if all(len(each) for each in gmacs):
+            first, second = (float(each.iloc[0]) for each in gmacs)
+            return f" It costs {quantity(first)} GMACs a frame, the other {quantity(second)}."
+    return ""
+
+
+def _display(runs: pd.DataFrame, method: str) -> str:
+    known = runs[runs["method"] == settled(runs, method)]
+    return str(known["display"].iloc[0]) if len(known) else method
+
+
+def pivot(runs: pd.DataFrame, columns: str) -> str:
+    """Return the mIoU of each method (a line each, the first column's best first) by a column."""
+    wide = runs.pivot_table(
+        index="display", columns=columns, values="miou", sort=False, aggfunc="first"
+    )
+    wide = wide.sort_values(wide.columns[0], ascending=False)
+    texts = wide.map(lambda value: percent(None if pd.isna(value) else value))
+    texts.index.name, texts.columns.name = "mIoU %", None
+    return _table(texts.reset_index())
+
+
+def _table(frame: pd.DataFrame) -> str:
+    """Return a frame of texts as Markdown, the first column to the left."""
+    lines = [tuple(Cell(str(text)) for text in line) for line in frame.itertuples(index=False)]
+    return markdown_grid(Grid(tuple(map(str, frame.columns)), tuple(lines)))
+
+
+def overview(runs: pd.DataFrame) -> str:
+    """Return accuracy and cost of every method on one stream, best first."""
+    ordered = runs.sort_values("miou", ascending=False)
+    rows = {
+        "method": ordered["display"],
+        "mIoU %": ordered["miou"].map(percent),
+        "d = 0 %": ordered["miou_0"].map(percent),
+        "greatest d %": ordered["miou_last"].map(percent),
+        "GMACs key": ordered["gmacs_key"].map(quantity),
+        "GMACs other": ordered["gmacs_nonkey"].map(
+            lambda value: quantity(None if pd.isna(value) else value)
+        ),
+        "GMACs a frame": ordered["gmacs_gop"].map(quantity),
+        "M parameters": (ordered["params"].astype(float) / 1e6).map(quantity),
+    }
+    return _table(pd.DataFrame(rows))
+
+
+def _long(runs: pd.DataFrame, long: pd.DataFrame, line: str, value: str) -> str:
+    """Return a long form's numbers for these runs: a line a class or distance, a column a run."""
+    own = long[long["run_id"].isin(runs["run_id"])]
+    wide = own.pivot_table(index=line, columns="display", values=value, sort=False, aggfunc="first")
+    texts = wide.map(lambda number: percent(None if pd.isna(number) else number))
+    texts.index.name, texts.columns.name = f"{line}, %", None
+    return _table(texts.reset_index().astype({f"{line}, %": str}))
+
+
+def sections(
+    plan: dict[str, Any], planned: Sequence[Measurement], reference: Reference, out: Path
+) -> Iterator[str]:
+    """Yield the page, part by part."""
+    done = reference.done
+    yield "# Reference results: five methods and their baselines, on compressed video\n"
+    yield (
+        f"{len(done)} runs with the [shipped weights](../../weights/README.md), made, drawn and "
+        "written by `python tools/reference_results.py` ([plan](../../tools/"
+        "reference_results.toml)); confusion matrices of every frame: `runs/`, all numbers: "
+        "[table.csv](table.csv). mIoU is the mean over distances from the keyframe unless it says "
+        "otherwise; rates are those asked for, measured ones are in the table. Networks have a "
+        "quarter of the papers' channels and were trained by this project ([how]"
+        "(../../docs/training.md)); they are not the papers' models.\n"
+    )
+    for figure in plan["figures"]:
+        if (out / figure["file"]).is_file():
+            yield f"![{figure['title']}]({figure['file']})\n"
+    yield from _tables(planned, reference)
+    yield from machine_tables(plan, out)
+    claims = [sentence(reference, claim) for claim in plan["claims"]]
+    yield "## What papers claim, and what is measured here\n"
+    yield (
+        "Each item follows from paired 95 % intervals of the difference on the same frames, the "
+        "first minus the second ([how](../../docs/scores.md)).\n"
+    )
+    yield "\n".join(claims) + "\n"
+    failed = reference.runs[reference.runs["status"] != "done"]
+    if len(failed):
+        yield "## Not measured\n"
+        yield "\n".join(
+            f"* {markdown(row['display'])}, {markdown(stream(row))}: {markdown(row['reason'])}"
+            for _, row in failed.iterrows()
+        ) + "\n"  # fmt: skip
+    yield "## Again\n"
+    yield _again(plan)
+
+
+def _tables(planned: Sequence[Measurement], reference: Reference) -> Iterator[str]:
+    """Yield a section for each measurement of which there are runs."""
+    done = reference.done
+    for item in planned:
+        part = done[(done["dataset"] == item.dataset) & (done["protocol"] == item.protocol)]
+        part = part[part["codec"].isin(item.codecs)]
+        wide = part["width"] >= 960 if item.data == "camvid720" else part["width"] < 960
+        part = part[wide]
+        if not len(part):
+            continue
+        yield f"## {item.name}\n"
+        first = part[part["codec"] == part["codec"].iloc[0]]
+        yield f"{markdown(stream(first.iloc[0]))}, {item.protocol}:\n"
+        yield overview(first) + "\n"
+        if part["codec"].nunique() > 1:
+            yield pivot(part, "codec") + "\n"
+        yield "<details><summary>IoU of each class</summary>\n"
+        yield _long(first, reference.tables.classes, "class", "iou") + "\n"
+        yield "</details>\n"
+        if item.protocol == "every-distance":
+            yield _long(first, reference.tables.distances, "distance", "miou") + "\n"
+
+
+def _again(plan: dict[str, Any]) -> str:
+    folders = " ".join(f"--data {name}=DIR" for name in plan["data"])
+    said = [f"* `{name}`: {what}" for name, what in plan["data"].items()]
+    return (
+        f"```\npython tools/reference_results.py {folders}\n```\n\n"
+        + "\n".join(said)
+        + "\n\nOn the same machine with the same libraries the confusion matrices are equal.\n"
+    )
+
+
+def write_page(plan: dict[str, Any], planned: Sequence[Measurement], out: Path) -> str:
+    """Write the page and the table of all runs; return the page."""
+    reference = Reference.read(out)
+    text = "\n".join(sections(plan, planned, reference, out))
+    files.write_text(out / PAGE, text)
+    files.write_text(out / "table.csv", reference.runs.to_csv(index=False))
+    return text
+
+
+def machine_tables(plan: dict[str, Any], out: Path) -> Iterator[str]:
+    """Yield a section for each size: operations, memory and, where they were measured, times."""
+    for item in plan["machine"]:
+        path = out / f"cost-{item['file']}.json"
+        if not path.is_file():
+            continue
+        rows = {
+            cost["method"]: {
+                "method": cost["display"],
+                "GMACs key": quantity(cost["gmacs_key"]),
+                "GMACs other": quantity(cost["gmacs_nonkey"]),
+                "GMACs a frame": quantity(cost["gmacs_gop"]),
+                "MiB of a GOP": quantity(cost["memory"]["gop"] / 2**20),
+            }
+            for cost in json.loads(path.read_text(encoding="utf-8"))
+        }
+        notes = []
+        for codec in item["codecs"]:
+            name = parse_variant(codec).name
+            timed = out / f"latency-{item['file']}-{name}.json"
+            if timed.is_file():
+                notes.append(_add_times(rows, json.loads(timed.read_text(encoding="utf-8")), name))
+        yield f"## What a machine takes: {item['name']}\n"
+        if item["classes"] != 11:
+            yield "No weights are shipped for this size and these classes: there is no accuracy.\n"
+        yield _table(pd.DataFrame(list(rows.values()))) + "\n"
+        yield "\n".join(notes) + "\n"
+
+
+def _add_times(rows: dict[str, dict[str, str]], timed: dict[str, Any], codec: str) -> str:
+    """Add the times of one codec's stream to the rows; say how they were taken."""
+    doubts = []
+    for method in timed["methods"]:
+        row = rows[method["method"]]
+        for kind, said in (("key", "key"), ("nonkey", "other"), ("gop", "GOP mean")):
+            its = method["times"].get(kind) if method["status"] == "done" else None
+            row[f"{said} ms, {codec} [95 %]"] = (
+                f"{quantity(its['median_ms'])} [{quantity(its['low_ms'])}, "
+                f"{quantity(its['high_ms'])}]"
+                if its
+                else method["reason"] or "-"
+            )
+        if method["status"] == "done" and method["verdict"] != "stable":
+            doubts.append(f"{method['display']}: {method['verdict']}")
+    settings = timed["settings"]
+    said = (
+        f"* {codec}: {timed['stream']}; {settings['processes']} processes, {settings['rounds']} "
+        f"rounds, {settings['threads']} threads, {settings['precision']}."
+    )
+    return "\n".join([said, *(f"  * {markdown(doubt)}" for doubt in doubts)])
