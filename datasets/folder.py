@@ -30,7 +30,7 @@ from functools import cached_property, lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 
-from vssbench.core import files
+from vssbench.core import reading
 from vssbench.core.division import Division, divided_by_name
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Clip, LabelMap
@@ -217,8 +217,8 @@ class Folder(OnDisk):
         if split == "all":
             paths = _folders(root)
         else:
-            lines = (line.partition("#")[0].strip() for line in files.read_lines(listing))
-            paths = [files.inside(root, Path(line)) for line in lines if line]
+            lines = (line.partition("#")[0].strip() for line in reading.read_lines(listing))
+            paths = [reading.inside(root, Path(line)) for line in lines if line]
             for path in paths:
                 if not path.is_dir():
                     raise DataError(

@@ -6,7 +6,7 @@ from an interval.
 
 ``reference_results.toml`` says what is measured, drawn and claimed. What is measured already is not
 measured again, so that a call goes on where the last one stopped; measurements whose data are not
-given are left out, and the page says so. All runs of a page come from one version of the code: the
+given are left out, which is printed. All runs of a page come from one version of the code: the
 page is refused otherwise.
 """
 

@@ -31,7 +31,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
-from vssbench.core import files
+from vssbench.core import reading
 from vssbench.core.dataset import Preparation
 from vssbench.core.division import Division, divided_by_name
 from vssbench.core.errors import DataError
@@ -384,7 +384,7 @@ def _listed_pairs(root: Path, split: str) -> list[tuple[Path, Path]] | None:
     if not listing.is_file():
         return None
     pairs = []
-    for number, line in enumerate(files.read_lines(listing), start=1):
+    for number, line in enumerate(reading.read_lines(listing), start=1):
         entries = line.split()
         if len(entries) not in (0, 2):
             raise DataError(
@@ -403,7 +403,7 @@ def _inside(root: Path, entry: str) -> Path:
     """
     path = PurePosixPath(entry)
     shortened = Path(*path.parts[-2:]) if path.is_absolute() else Path(path)
-    return files.inside(root, shortened)
+    return reading.inside(root, shortened)
 
 
 def _colour_pairs(root: Path, split: str) -> list[tuple[Path, Path]] | None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from vssbench.core import files
+from vssbench.core import reading
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Clip
 from vssbench.data.faults import missing_files, repeated_images, wrong_files
@@ -233,7 +233,7 @@ def _base(root: Path) -> Path:
 
 
 def _listed(listing: Path) -> list[str]:
-    names = [line.strip() for line in files.read_lines(listing) if line.strip()]
+    names = [line.strip() for line in reading.read_lines(listing) if line.strip()]
     for name in names:
-        files.inside(listing.parent, Path(name))
+        reading.inside(listing.parent, Path(name))
     return names

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,18 +143,19 @@ def test_what_a_killed_writer_leaves_is_not_seen(tmp_path: Path) -> None:
     assert not store.has("a1")
 
 
-def test_many_writers_at_once(tmp_path: Path) -> None:
+def at_once(write: Callable[[str, int], None], root: Path) -> list[int | None]:
+    """Run several writers of one store, each in a process; return their exit codes."""
     context = multiprocessing.get_context("spawn")
-    writers = [
-        context.Process(target=write_many, args=(str(tmp_path), number))
-        for number in range(WRITERS)
-    ]
+    writers = [context.Process(target=write, args=(str(root), number)) for number in range(WRITERS)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
+    return [writer.exitcode for writer in writers]
 
-    assert [writer.exitcode for writer in writers] == [0] * WRITERS
+
+def test_many_writers_at_once(tmp_path: Path) -> None:
+    assert at_once(write_many, tmp_path) == [0] * WRITERS
     assert hidden(tmp_path) == []
     assert {run.measurement.run_id for run in RunStore(tmp_path).runs()} == {
         "shared",
@@ -193,16 +195,7 @@ def write_meters(root: str, number: int) -> None:
 
 
 def test_no_meter_of_many_writers_at_once_is_lost(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    writers = [
-        context.Process(target=write_meters, args=(str(tmp_path), number))
-        for number in range(WRITERS)
-    ]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert [writer.exitcode for writer in writers] == [0] * WRITERS
+    assert at_once(write_meters, tmp_path) == [0] * WRITERS
     assert RunStore(tmp_path).get("shared").measures == ("meter0", "meter1", "meter2")
 
 

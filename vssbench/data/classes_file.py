@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Pillow
 
-from vssbench.core import files
+from vssbench.core import reading
 from vssbench.core.errors import DataError
 from vssbench.core.shown import plain
 from vssbench.core.video import IGNORE, LabelMap
@@ -60,7 +60,7 @@ def read_classes(path: Path) -> ClassList:
     colours: list[Colour | None] = []
     ignored: list[int] = []
     value = 0
-    for number, line in enumerate(files.read_lines(path), start=1):
+    for number, line in enumerate(reading.read_lines(path), start=1):
         if value > _MOST_VALUES:
             raise DataError(
                 f"{path} names more than {_MOST_VALUES} values: masks of 8 bits hold {IGNORE} "

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL.ImageFile import ImageFile
 
-from vssbench.core import files
+from vssbench.core import reading
 from vssbench.core.bounds import PIXELS
 from vssbench.core.errors import DataError
 from vssbench.core.video import Clip, Image, LabelMap
@@ -275,7 +275,7 @@ class _Header:
 def _header(path: Path) -> _Header:
     """Read an image's header, without decoding."""
     try:
-        files.check_readable(path)
+        reading.check_readable(path)
         with _opened(path) as file:
             compression = str(file.info.get("compression", ""))
             return _Header(file.size, file.mode, file.format or "", compression)

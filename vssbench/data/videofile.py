@@ -23,7 +23,7 @@ from av.buffer import Buffer
 from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 
-from vssbench.core import files
+from vssbench.core import reading
 from vssbench.core.bounds import PIXELS
 from vssbench.core.errors import DataError
 from vssbench.data.colour import Tags, ToRgb, tags_of
@@ -161,7 +161,7 @@ def open_videofile(path: Path) -> VideoFile:
         raise DataError(f"no file {path}: expected a video file")
     if path.is_dir():
         raise DataError(f"{path} is a folder: expected a video file")
-    files.check_readable(path)
+    reading.check_readable(path)
     _check_whole(path)
     try:
         with open_video(str(path)) as container:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from vssbench.core import files
+from vssbench.core import files, reading
 from vssbench.core.errors import DataError
 from vssbench.latency.samples import Samples, columns
 from vssbench.latency.statistics import Ratio, Summary
@@ -131,7 +131,7 @@ def read(folder: Path) -> StoredLatency:
     """The measurement in a folder. Raises DataError where there is none or it does not read."""
     path = folder / RESULT
     try:
-        return StoredLatency(LatencyResult.model_validate_json(files.read_bytes(path)), folder)
+        return StoredLatency(LatencyResult.model_validate_json(reading.read_bytes(path)), folder)
     except OSError as error:
         raise DataError(f"no measurement in {folder}: {error.strerror} for {RESULT}") from error
     except ValidationError as error:

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from vssbench.core import files
+from vssbench.core import files, reading
 from vssbench.core.errors import DataError
 
 SOURCES = ("colour.c", "creff.c", "motion.c", "upsampled_conv.c")
@@ -54,7 +54,7 @@ def _is_whole(target: Path) -> bool:
     """Whether a compiled library is as it was written: one that is cut short kills the process
     which loads it. Behind it in its file stands its digest, which the loader passes over."""
     try:
-        files.check_readable(target)
+        reading.check_readable(target)
         content = target.read_bytes()
     except (OSError, DataError):
         return False

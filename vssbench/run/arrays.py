@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vssbench.core import files
+from vssbench.core import reading
 from vssbench.core.bounds import ARRAYS
 from vssbench.core.errors import DataError
 from vssbench.metrics.expected import Header
@@ -36,7 +36,7 @@ def read_arrays(
     ``fits`` is shown their types and shapes first. Raises DataError.
     """
     try:
-        files.check_readable(path)
+        reading.check_readable(path)
         with zipfile.ZipFile(path) as archive:
             found = {info.filename: info for info in archive.infolist()}
             ARRAYS.check(sum(info.file_size for info in found.values()), "its arrays")

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from vssbench.core import files
+from vssbench.core import files, reading
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.shown import message
 from vssbench.core.variant import parse_variant
@@ -305,7 +305,7 @@ class Run:
         not read."""
         path = self.path / ENVIRONMENT
         try:
-            content = json.loads(self._steady(lambda: files.read_text(path)))
+            content = json.loads(self._steady(lambda: reading.read_text(path)))
         except (OSError, ValueError, RecursionError, DataError) as error:
             raise _unreadable(path, error) from error
         if not isinstance(content, dict):
@@ -317,7 +317,7 @@ class Run:
         """The run's messages. Raises DataError where the file does not read."""
         path = self.path / LOG
         try:
-            return self._steady(lambda: files.read_text(path))
+            return self._steady(lambda: reading.read_text(path))
         except (OSError, ValueError, DataError) as error:
             raise _unreadable(path, error) from error
 
@@ -368,7 +368,7 @@ class RunStore:
 
     def _run(self, run_id: str, path: Path) -> Run:
         try:
-            measurement = Measurement.model_validate_json(files.read_bytes(path / RESULT))
+            measurement = Measurement.model_validate_json(reading.read_bytes(path / RESULT))
         except OSError as error:
             raise DataError(
                 f"no run {run_id!r} in {self.root}: {error.strerror} for {RESULT}"

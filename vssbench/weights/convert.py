@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vssbench.core import files, registry
+from vssbench.core import reading, registry
 from vssbench.core.errors import DataError, WeightsError
 from vssbench.core.segmenter import IMAGENET_MEAN, IMAGENET_STD, VideoSegmenter
 from vssbench.core.variant import Variant
@@ -35,7 +35,7 @@ class Rules:
 def read_rules(path: Path) -> Rules:
     """Read a TOML file of rules. Raises WeightsError that names the first fault."""
     try:
-        content = tomllib.loads(files.read_text(path))
+        content = tomllib.loads(reading.read_text(path))
     except (OSError, ValueError, RecursionError, DataError) as error:
         raise WeightsError(f"--map {path} cannot be read as TOML: {error}") from error
     unknown = sorted(set(content) - set(KEYS))

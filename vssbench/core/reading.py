@@ -1,0 +1,66 @@
+"""Files that others wrote: read within bounds, and only where they end."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from vssbench.core.bounds import LINE, LINES, TEXT, Bound
+from vssbench.core.errors import DataError
+
+#: bytes that are read of a file whose size is not told, as in /proc
+_LEAST_READ = 1 << 16
+
+
+def check_readable(path: Path) -> None:
+    """Check that a path is a file that ends: reading a pipe or a device may never.
+
+    Raises FileNotFoundError where there is nothing, DataError for what is no file.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
+        raise DataError(f"{path} is {kind}: expected a file")
+
+
+def read_bytes(path: Path, bound: Bound = TEXT) -> bytes:
+    """Return a file's content. Raises OSError, and DataError for what is no file or larger than the
+    bound."""
+    check_readable(path)
+    size = path.stat().st_size
+    bound.check(size, f"{path} is too large")
+    with path.open("rb") as file:
+        # as much as there is: room for all that is asked for is taken at once
+        return file.read(min(bound.most, max(size, _LEAST_READ)))
+
+
+def read_text(path: Path, errors: str = "strict", encoding: str = "utf-8") -> str:
+    """Return a file's text with line ends as they are in it; raises what :func:`read_bytes` does,
+    and UnicodeDecodeError."""
+    return read_bytes(path).decode(encoding, errors)
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a list, each of a bounded length, and as many of them.
+
+    What is not UTF-8 is replaced by a mark. Raises what :func:`read_bytes` does, and DataError that
+    names a line which is too long.
+    """
+    lines = read_text(path, "replace", "utf-8-sig").splitlines()
+    LINES.check(len(lines), f"{path} is too long")
+    for number, line in enumerate(lines, start=1):
+        LINE.check(len(line), f"{path} line {number} is too long")
+    return lines
+
+
+def inside(root: Path, path: Path) -> Path:
+    """Return a path that a list names, which must lie in a folder as it is written.
+
+    Links that the folder's owner made are followed. Raises DataError for ``..`` and absolute paths
+    that lead out.
+    """
+    written = Path(os.path.normpath(root / path))
+    if not written.is_relative_to(os.path.normpath(root)):
+        raise DataError(f"{str(path)!r} leads out of {root}: expected a path below that folder")
+    return root / path
