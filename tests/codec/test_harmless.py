@@ -80,8 +80,12 @@ def everyone() -> list[int]:
     while waiting:
         tasks = Path(f"/proc/{waiting.pop()}/task")
         for thread in tasks.iterdir():
+            try:
+                children = (thread / "children").read_text().split()
+            except FileNotFoundError:  # it ended since the threads were listed
+                continue
             found.append(int(thread.name))
-            waiting += map(int, (thread / "children").read_text().split())
+            waiting += map(int, children)
     return found
 
 

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-#: inches of a class's line, of what stands above and below the lines, and of a figure at the most
-_LINE, _AROUND, _TALLEST = 0.165, 1.0, 60.0
+#: inches of a class's line, of all lines at the least, of what stands above and below them, and of
+#: a figure at the most
+_LINE, _LEAST, _AROUND, _TALLEST = 0.165, 1.4, 1.0, 60.0
 #: letters of a name that stands on its side above its column
 _UPRIGHT = 22
 #: methods from which on a panel takes the figure's whole width
@@ -81,7 +82,8 @@ def _arrangement(parts: Sequence[Group], headings: dict[str, str]) -> tuple[int,
     across = 1 if len(parts) == 1 or methods >= _WIDE_FROM else 2
     letters = max(map(len, headings.values()))
     above = letters * LETTER_WIDTH * LABEL_SIZE / 72
-    height = _LINE * (1 + max(len(part.classes) for part in parts)) + _AROUND + above
+    lines = _LINE * (1 + max(len(part.classes) for part in parts))
+    height = max(lines, _LEAST) + _AROUND + above
     if height * -(-len(parts) // across) > _TALLEST:
         raise UsageError(
             f"the classes of {len(parts)} panels do not fit a figure: choose fewer by -d and -c"
