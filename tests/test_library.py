@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -214,9 +215,34 @@ def test_motion_that_cannot_be_had_is_refused_before_the_first_frame(
             vssbench.motion(path, **given)  # type: ignore[arg-type]
 
 
+def test_predictions_are_scored_once_and_listed_frames_are_typed(tmp_path: Path) -> None:
+    street = "synthetic[clips=1,frames=4,height=64,width=96]"
+    given: dict[str, Any] = {"gop": 2, "runs": tmp_path / "runs"}
+    frames = vssbench.export(street, tmp_path / "frames", **given)
+    assert frames["distance"].tolist() == [0, 1, 0, 1]
+    assert frames["scored"].all()
+    assert str(frames["bits"].dtype) == "Int64"
+    for name, label in zip(frames["prediction"], frames["label"], strict=True):
+        path = tmp_path / "labels" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((tmp_path / "frames" / label).read_bytes())
+    with pytest.raises(UsageError, match="holds an export"):
+        vssbench.export(street, tmp_path / "frames", **given)
+    rows = [vssbench.score(tmp_path / "labels", street, params=7, **given) for _ in range(2)]
+    assert rows[0]["created"].tolist() == rows[1]["created"].tolist()
+    assert rows[0][["method", "miou", "params", "typed"]].values.tolist() == [
+        ["labels", 1.0, 7, "params"]
+    ]
+    assert len(vssbench.results(tmp_path / "runs")) == 1
+
+
 def test_settings_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="run has no setting 'codec': there are protocol"):
         vssbench.run("copy", codec="raw")  # type: ignore[call-arg]
+    with pytest.raises(UsageError, match="export has no setting 'name': there are data_root, gop"):
+        vssbench.export("synthetic", tmp_path, name="x")  # type: ignore[call-arg]
+    with pytest.raises(UsageError, match="score has no setting 'gmacs': there are data_root, gop"):
+        vssbench.score(tmp_path, "synthetic", gmacs=1)  # type: ignore[call-arg]
     with pytest.raises(UsageError, match="segment has no setting 'sizes': there are dataset"):
         vssbench.segment("a", "b", "copy", sizes=1)  # type: ignore[call-arg]
     with pytest.raises(UsageError, match="unknown output 'film': expected overlay"):

@@ -4,9 +4,9 @@ The plug-in folders ``methods/`` and ``datasets/`` lie beside this package in a 
 they are always imported as ``vssbench.methods.<name>`` and ``vssbench.datasets.<name>``, so that no
 top-level ``datasets`` package ever exists.
 
-As a library it has ``run``, ``cost``, ``results``, ``published``, ``segment`` and ``motion``
-(docs/library.md). They are imported when they are first asked for: ``import vssbench`` loads
-neither torch nor pandas.
+As a library it has ``run``, ``cost``, ``results``, ``published``, ``export``, ``score``,
+``segment`` and ``motion`` (docs/library.md). They are imported when they are first asked for:
+``import vssbench`` loads neither torch nor pandas.
 """
 
 from importlib import import_module
@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vssbench.library import cost, motion, published, results, run, segment
+    from vssbench.library import cost, export, motion, published, results, run, score, segment
 
 from vssbench.core.version import __version__
 
-__all__ = ["__version__", "cost", "motion", "published", "results", "run", "segment"]
+__all__ = [
+    "__version__", "cost", "export", "motion", "published", "results", "run", "score", "segment",
+]  # fmt: skip
 
 #: functions that share their name with a package, which is callable for that reason
 _PACKAGES = ("cost", "run", "segment")
-_FUNCTIONS = ("motion", "published", "results")
+_FUNCTIONS = ("export", "motion", "published", "results", "score")
 
 _checkout = Path(__file__).resolve().parent.parent
 # a source checkout: the plug-in folders lie beside this package

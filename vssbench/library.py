@@ -6,9 +6,9 @@ functions here (:mod:`vssbench.core.callable`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from vssbench.core.errors import UsageError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vssbench.segment.job import Summary
     from vssbench.segment.motion import FrameMotion
 
-__all__ = ["cost", "motion", "published", "results", "run", "segment"]
+__all__ = ["cost", "export", "motion", "published", "results", "run", "score", "segment"]
 
 #: one text, or several
 Texts = str | Sequence[str]
@@ -36,6 +36,28 @@ class RunSettings(TypedDict, total=False):
     seed: int
     without: Sequence[str]
     void: Literal["error", "masked"]
+
+
+class InputSettings(TypedDict, total=False):
+    """Settings of :func:`export`: those of ``bench.py export``, with its defaults."""
+
+    data_root: str | Path | None
+    gop: int | None
+    protocol: str
+
+
+class ScoreSettings(InputSettings, total=False):
+    """Settings of :func:`score`: those of ``bench.py score``, with its defaults."""
+
+    name: str
+    display: str
+    measures: Sequence[str]
+    params: int
+    gmacs_key: float
+    gmacs_nonkey: float
+    latency_key_ms: float
+    latency_nonkey_ms: float
+    machine: str
 
 
 class SegmentSettings(TypedDict, total=False):
@@ -81,12 +103,8 @@ def run(
     from vssbench.sweep.defaults import DEFAULT_CODECS, DEFAULT_DATASET
     from vssbench.sweep.grid import Grid, plan, sweep
 
+    _check_settings("run", settings, RunSettings)
     check_device(settings.get("device", "cpu"))
-    unknown = sorted(settings.keys() - RunSettings.__annotations__)
-    if unknown:
-        raise UsageError(
-            f"run has no setting {unknown[0]!r}: there are {', '.join(RunSettings.__annotations__)}"
-        )
     root = None if data_root is None else Path(data_root)
     variants = [parse_variant(text) for text in _texts(datasets) or (DEFAULT_DATASET,)]
     grid = Grid(_texts(methods), _texts(codecs) or DEFAULT_CODECS, **settings)
@@ -149,6 +167,77 @@ def published(paper: str | None = None) -> pd.DataFrame:
     return numbers.published(paper)
 
 
+def export(
+    dataset: str,
+    out: str | Path,
+    codec: str = "raw",
+    *,
+    runs: str | Path = "results/runs",
+    force: bool = False,
+    **settings: Unpack[InputSettings],
+) -> pd.DataFrame:
+    """Write a dataset's frames as they come out of a codec, for a program elsewhere.
+
+    ``out`` gets images, motion to the keyframe, labels and their list (docs/elsewhere.md), whole
+    or not at all; ``runs`` is the store whose cache keeps bitstreams. Returns the list, a row a
+    frame: paths in it are relative to ``out``. Raises UsageError for a folder that holds something
+    else than an export that ``force`` replaces, and DataError where the disk has no room.
+    """
+    from vssbench.core.progress import track
+    from vssbench.exchange.export import Export, listed
+    from vssbench.exchange.input import open_input
+
+    _check_settings("export", settings, InputSettings)
+    wanted = Export(open_input(dataset, codec=codec, **settings), Path(out), Path(runs) / ".cache")
+    wanted.check(force)
+    wanted.estimate()
+    with track("exporting", wanted.input.frames()) as tracker:
+        return listed(wanted.write(tracker.advance))
+
+
+def score(
+    predictions: str | Path,
+    dataset: str,
+    codec: str = "raw",
+    *,
+    runs: str | Path = "results/runs",
+    force: bool = False,
+    **settings: Unpack[ScoreSettings],
+) -> pd.DataFrame:
+    """Score predictions of another program and store the row, as ``bench.py score`` does.
+
+    ``predictions`` is a folder of label images or arrays (docs/elsewhere.md); dataset, codec, GOP
+    and protocol are those of the export. Cost and latency are what is given, and marked so. Returns
+    the row as :func:`results` does. Raises UsageError, DataError and ExperimentRefused; nothing is
+    stored then.
+    """
+    from vssbench.exchange.input import open_input
+    from vssbench.exchange.score import Scoring, Typed, method_name, scored
+    from vssbench.metrics.meters import named
+    from vssbench.report.frames import frame
+    from vssbench.run.store import RunStore
+
+    _check_settings("score", settings, ScoreSettings)
+    given: dict[str, Any] = dict(settings)
+    source = {each: given.pop(each) for each in InputSettings.__annotations__ if each in given}
+    name, display = given.pop("name", None), given.pop("display", "")
+    measures, folder, store = (
+        named(given.pop("measures", ())),
+        Path(predictions),
+        RunStore(Path(runs)),
+    )
+    scoring = Scoring(
+        folder,
+        method_name(name, folder),
+        open_input(dataset, codec=codec, **source),
+        display,
+        Typed(**given),
+        measures,
+        store.root / ".cache",
+    )
+    return frame([scored(scoring, store, "vssbench.score", force)])
+
+
 def segment(
     video: str | Path,
     out: str | Path,
@@ -166,10 +255,7 @@ def segment(
     from vssbench.core.progress import messages
     from vssbench.segment.request import Request, prepared
 
-    unknown = sorted(settings.keys() - SegmentSettings.__annotations__)
-    if unknown:
-        names = ", ".join(SegmentSettings.__annotations__)
-        raise UsageError(f"segment has no setting {unknown[0]!r}: there are {names}")
+    _check_settings("segment", settings, SegmentSettings)
     file = None if weights is None else Path(weights)
     wanted = Request(**settings)
     return prepared(Path(video), Path(out), method, file, wanted, messages().print).run()
@@ -192,6 +278,14 @@ def motion(
     from vssbench.segment.motion import motion_of
 
     return motion_of(Path(path).expanduser(), source, cell, max_gop)
+
+
+def _check_settings(function: str, given: Mapping[str, object], known: type) -> None:
+    """Raise UsageError for a setting that a function does not have."""
+    unknown = sorted(given.keys() - known.__annotations__)
+    if unknown:
+        names = ", ".join(known.__annotations__)
+        raise UsageError(f"{function} has no setting {unknown[0]!r}: there are {names}")
 
 
 def _texts(given: Texts) -> tuple[str, ...]:

@@ -86,14 +86,13 @@ def score(predictions: Path, runs: Path, force: bool, **given: Any) -> None:
     """
     from vssbench.cli.run import print_table
     from vssbench.core.machine import typed_command
-    from vssbench.core.progress import messages, track
+    from vssbench.core.progress import messages
     from vssbench.exchange.input import SOURCE, open_input
-    from vssbench.exchange.score import Scoring, Typed, is_stored, method_name
-    from vssbench.exchange.score import score as score_them
+    from vssbench.exchange.score import Scoring, Typed, method_name, scored
     from vssbench.metrics.meters import named
     from vssbench.report.rows import rows
     from vssbench.report.table import terminal
-    from vssbench.run.store import RunStore, run_id
+    from vssbench.run.store import RunStore
 
     source = {name: given.pop(name) for name in SOURCE}
     name, display, measures = (given.pop(each) for each in ("name", "display", "measures"))
@@ -106,18 +105,8 @@ def score(predictions: Path, runs: Path, force: bool, **given: Any) -> None:
         named(measures),
         runs / ".cache",
     )
-    store, console = RunStore(runs), messages()
-    scoring.check()
-    with track("checking predictions", len(scoring.predictions.files)) as tracker:
-        digest = scoring.predictions.digest(tracker.advance)
-    if not force and is_stored(scoring, store, digest):
-        console.print("these predictions are scored already (--force scores them again)")
-    else:
-        store.check_writable()
-        with track("scoring", scoring.input.frames()) as tracker:
-            score_them(scoring, store, typed_command(), digest, tracker.advance)
-    found = store.get(run_id(scoring.identity(digest)))
+    found = scored(scoring, RunStore(runs), typed_command(), force)
     print_table(terminal(rows([found])))
-    console.print(
+    messages().print(
         f"the row is in {runs}/ (`bench.py table --runs {runs}` shows all that are there)"
     )

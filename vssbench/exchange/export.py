@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image as Pillow
@@ -20,6 +21,9 @@ from vssbench.core.version import __version__
 from vssbench.core.video import Clip, Frame, Image, LabelMap
 from vssbench.exchange.input import Input
 from vssbench.protocol import Episode, typed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: the list of the frames, that of the classes, and the record by which an export is known
 FRAMES, CLASSES, RECORD = "frames.csv", "classes.csv", "export.json"
@@ -193,6 +197,19 @@ class Export:
         labelled = clip.labelled_frames()
         label = clip.label(labelled[0]) if labelled else None
         return _png_bytes(clip.image(0)), 0.0 if label is None else _png_bytes(label)
+
+
+def listed(folder: Path) -> pd.DataFrame:
+    """Return the list of an export's frames, a row a frame."""
+    import pandas as pd
+
+    whole = {"frame": "int64", "distance": "int64", "keyframe": "int64", "bits": "Int64"}
+    types = dict.fromkeys(COLUMNS, "string") | whole | {"scored": "int64"}
+    # a clip may have the name "NA"
+    frames = pd.read_csv(
+        folder / FRAMES, dtype=types, keep_default_na=False, na_values={"bits": [""]}
+    )
+    return frames.astype({"scored": bool})
 
 
 def _png_bytes(pixels: Image | LabelMap) -> float:

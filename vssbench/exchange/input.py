@@ -65,13 +65,18 @@ class Input:
 
 
 def open_input(
-    dataset: str, data_root: Path | None, codec: str, gop: int | None, protocol: str
+    dataset: str,
+    data_root: str | Path | None = None,
+    codec: str = "raw",
+    gop: int | None = None,
+    protocol: str = "dense",
 ) -> Input:
     """Open what is typed; ``gop`` is that of a codec whose brackets do not say. Raises UsageError,
     and DataError where a dataset's files are not given."""
+    root = None if data_root is None else Path(data_root)
     variant, coder = parse_variant(dataset), parse_variant(codec)
     if gop is not None and "gop" not in coder.params:
         coder = Variant(coder.name, {**coder.params, "gop": gop})
     opened = registry.create("codecs", coder)
     chosen = find_protocol(protocol)
-    return Input(variant, open_dataset(variant, data_root), coder, opened, chosen)
+    return Input(variant, open_dataset(variant, root), coder, opened, chosen)

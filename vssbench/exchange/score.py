@@ -15,6 +15,7 @@ import numpy as np
 from vssbench.core import registry
 from vssbench.core.errors import UsageError
 from vssbench.core.machine import describe_environment
+from vssbench.core.progress import messages, track
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.core.video import Clip
 from vssbench.cost.gmacs import Cost
@@ -28,7 +29,7 @@ from vssbench.run.experiment import group_numbers
 from vssbench.run.identity import PACKAGES, code_version, digests, origins
 from vssbench.run.recorder import Recorder
 from vssbench.run.sizes import Sizes
-from vssbench.run.store import Measurement, RunStore, run_id
+from vssbench.run.store import Measurement, Run, RunStore, run_id
 
 #: packages whose source makes the numbers of scored predictions
 SOURCES = (*PACKAGES, "exchange")
@@ -194,6 +195,23 @@ def score(
         meters.arrays(),
     )
     return measurement
+
+
+def scored(scoring: Scoring, store: RunStore, command: str, force: bool = False) -> Run:
+    """Return the stored row of predictions, scored now unless they are scored already.
+
+    ``force`` scores them again. Raises DataError and ExperimentRefused; nothing is stored then.
+    """
+    scoring.check()
+    with track("checking predictions", len(scoring.predictions.files)) as tracker:
+        digest = scoring.predictions.digest(tracker.advance)
+    if not force and is_stored(scoring, store, digest):
+        messages().print("these predictions are scored already (--force scores them again)")
+    else:
+        store.check_writable()
+        with track("scoring", scoring.input.frames()) as tracker:
+            score(scoring, store, command, digest, tracker.advance)
+    return store.get(run_id(scoring.identity(digest)))
 
 
 def is_stored(scoring: Scoring, store: RunStore, digest: str) -> bool:
