@@ -41,6 +41,7 @@ TRAINING = ("training",)
 #: tests of more than about a second: of a file all, or those named
 SLOW: dict[str, tuple[str, ...]] = {
     "test_docs.py": ("test_a_tutorial_runs_as_it_stands",),
+    "tools/test_reference_results.py": ("test_everything_is_made_by_the_commands",),
     "tools/test_release.py": ("test_a_release",),
     "cli/test_commands.py": (),
     "cli/test_completion.py": ("test_bash", "test_zsh_and_fish"),

@@ -4,8 +4,10 @@ intervals."""
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +17,13 @@ import numpy as np
 import pandas as pd
 
 from vssbench.core import files
-from vssbench.core.errors import UsageError
+from vssbench.core.errors import DataError, UsageError
 from vssbench.core.variant import parse_variant
 from vssbench.metrics.bootstrap import Interval, difference
 from vssbench.metrics.resampling import plural
 from vssbench.protocol import POOLED
 from vssbench.report import footnotes
-from vssbench.report.columns import percent, quantity
+from vssbench.report.columns import quantity
 from vssbench.report.frames import Tables, records, tables
 from vssbench.report.markup import Cell, Grid, markdown, markdown_grid
 from vssbench.report.scores import interval_text
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from tools.reference_results import Measurement
 
 PAGE = "README.md"
+_WIDTH = re.compile(r" \(width [0-9.]+\)")
+#: streams of a claim that are shown without being asked for
+STREAMS = 4
 
 
 @dataclass(frozen=True)
@@ -97,21 +102,26 @@ class Judged:
 def judged(reference: Reference, claim: dict[str, Any]) -> list[Judged]:
     """Return the claim's difference on every stream on which both methods were measured."""
     done = reference.done
-    first, second = (settled(done, claim[name]) for name in ("first", "second"))
     protocol = "every-distance" if claim.get("distances") else "dense"
     done = done[done["protocol"] == protocol]
     keys = ["dataset", "data", "codec", "gop"]
     found = []
     for _, group in done.groupby(keys, sort=False):
-        both = [group[group["method"] == name] for name in (first, second)]
+        # weights of another dataset may have another width
+        both = [
+            group[group["method"] == settled(group, claim[name])] for name in ("first", "second")
+        ]
         if any(len(rows) != 1 for rows in both):
             continue
         own, other = (reference.confusion[rows["run_id"].iloc[0]] for rows in both)
         if claim.get("distances"):
             own, other = at_distance(own, int(own.distances.max())), at_distance(other, 0)
         aggregate = POOLED if claim.get("distances") else both[0]["aggregate"].iloc[0]
-        interval = difference(own, other, aggregate).miou
-        found.append(Judged(stream(both[0].iloc[0]), interval))
+        where = stream(both[0].iloc[0])
+        try:
+            found.append(Judged(where, difference(own, other, aggregate).miou))
+        except DataError as error:  # too few frames
+            print(f"{where} is not judged: {error}")
     return found
 
 
@@ -183,20 +193,24 @@ def sentence(reference: Reference, claim: dict[str, Any]) -> str:
         else f"{names[0]} against {names[1]}"
     )
     found = judged(reference, claim)
-    lines = [f"* **{markdown(title)}.** {claim['paper']}. {verdict(claim, found)}"]
-    lines += [
+    cost = "" if claim.get("distances") else _cost(reference.done, claim)
+    said = f"* **{markdown(title)}.** {claim['paper']}. {verdict(claim, found)}{cost}"
+    lines = [
         f"  * {markdown(item.stream)}: {interval_text(item.interval, sign='+')} points"
         for item in found
     ]
-    cost = "" if claim.get("distances") else _cost(reference.done, claim)
-    return "\n".join([lines[0] + cost, *lines[1:]])
+    if len(lines) > STREAMS:
+        count = plural(len(lines), "stream")
+        opened, closed = f"\n  <details><summary>{count}</summary>\n", "\n  </details>"
+        lines = [opened, *lines, closed]
+    return "\n".join([said, *lines])
 
 
 def _cost(done: pd.DataFrame, claim: dict[str, Any]) -> str:
     """Say what the first method costs of the second's multiplications, on the first data."""
     for _, group in done.groupby(["dataset", "data", "codec", "gop", "protocol"], sort=False):
         gmacs = [
-            group.loc[group["method"] == settled(done, claim[name]), "gmacs_gop"]
+            group.loc[group["method"] == settled(group, claim[name]), "gmacs_gop"]
             for name in ("first", "second")
         ]
         if all(len(each) for each in gmacs):
@@ -207,18 +221,8 @@ def _cost(done: pd.DataFrame, claim: dict[str, Any]) -> str:
 
 def _display(runs: pd.DataFrame, method: str) -> str:
     known = runs[runs["method"] == settled(runs, method)]
-    return str(known["display"].iloc[0]) if len(known) else method
-
-
-def pivot(runs: pd.DataFrame, columns: str) -> str:
-    """Return the mIoU of each method (a line each, the first column's best first) by a column."""
-    wide = runs.pivot_table(
-        index="display", columns=columns, values="miou", sort=False, aggfunc="first"
-    )
-    wide = wide.sort_values(wide.columns[0], ascending=False)
-    texts = wide.map(lambda value: percent(None if pd.isna(value) else value))
-    texts.index.name, texts.columns.name = "mIoU %", None
-    return _table(texts.reset_index())
+    # of one width or of several
+    return _WIDTH.sub("", str(known["display"].iloc[0])) if len(known) else method
 
 
 def _table(frame: pd.DataFrame) -> str:
@@ -227,110 +231,109 @@ def _table(frame: pd.DataFrame) -> str:
     return markdown_grid(Grid(tuple(map(str, frame.columns)), tuple(lines)))
 
 
-def overview(runs: pd.DataFrame) -> str:
-    """Return accuracy and cost of every method on one stream, best first."""
-    ordered = runs.sort_values("miou", ascending=False)
-    rows = {
-        "method": ordered["display"],
-        "mIoU %": ordered["miou"].map(percent),
-        "d = 0 %": ordered["miou_0"].map(percent),
-        "greatest d %": ordered["miou_last"].map(percent),
-        "GMACs key": ordered["gmacs_key"].map(quantity),
-        "GMACs other": ordered["gmacs_nonkey"].map(
-            lambda value: quantity(None if pd.isna(value) else value)
-        ),
-        "GMACs a frame": ordered["gmacs_gop"].map(quantity),
-        "M parameters": (ordered["params"].astype(float) / 1e6).map(quantity),
-    }
-    return _table(pd.DataFrame(rows))
-
-
-def _long(runs: pd.DataFrame, long: pd.DataFrame, line: str, value: str) -> str:
-    """Return a long form's numbers for these runs: a line a class or distance, a column a run."""
-    own = long[long["run_id"].isin(runs["run_id"])]
-    wide = own.pivot_table(index=line, columns="display", values=value, sort=False, aggfunc="first")
-    texts = wide.map(lambda number: percent(None if pd.isna(number) else number))
-    texts.index.name, texts.columns.name = f"{line}, %", None
-    return _table(texts.reset_index().astype({f"{line}, %": str}))
+def shown_command(arguments: Sequence[str]) -> str:
+    """Return a call of ``bench.py`` on the page's runs as it is typed."""
+    return f"python bench.py {shlex.join(arguments)} --runs results/reference/runs"
 
 
 def sections(
-    plan: dict[str, Any], planned: Sequence[Measurement], reference: Reference, out: Path
+    plan: dict[str, Any],
+    planned: Sequence[Measurement],
+    reference: Reference,
+    out: Path,
+    made: Mapping[str, str],
 ) -> Iterator[str]:
-    """Yield the page, part by part."""
+    """Yield the page, part by part; ``made`` are the tables by the arguments that made them."""
     done = reference.done
     yield "# Reference results: five methods and their baselines, on compressed video\n"
     yield (
         f"{len(done)} runs with the [shipped weights](../../weights/README.md), made, drawn and "
-        "written by `python tools/reference_results.py` ([plan](../../tools/"
+        "written by `python -m tools.reference_results` ([plan](../../tools/"
         "reference_results.toml)); confusion matrices of every frame: `runs/`, all numbers: "
-        "[table.csv](table.csv). mIoU is the mean over distances from the keyframe unless it says "
-        "otherwise; rates are those asked for, measured ones are in the table. Networks have a "
-        "quarter of the papers' channels and were trained by this project ([how]"
-        "(../../docs/training.md)); they are not the papers' models.\n"
+        "[table.csv](table.csv). Above each table and figure stands the command that makes it. "
+        "mIoU is the mean over distances from the keyframe unless it says otherwise; times in the "
+        "tables of runs are those of the runs, one after the other, and serve no comparison. "
+        f"{widths(done)}\n"
     )
     for figure in plan["figures"]:
         if (out / figure["file"]).is_file():
+            place = ["--strict", "-o", f"results/reference/{figure['file']}"]
+            yield f"`{shown_command(['plot', *figure['arguments'], *place])}`:\n"
             yield f"![{figure['title']}]({figure['file']})\n"
-    yield from _tables(planned, reference)
+    for section in plan["tables"]:
+        there = [text for text in section["arguments"] if made.get(text)]
+        if there:
+            yield f"## {section['title']}\n"
+        for text in there:
+            yield f"`{shown_command(['table', *shlex.split(text), '--strict'])}`:\n"
+            yield made[text]
     yield from machine_tables(plan, out)
     claims = [sentence(reference, claim) for claim in plan["claims"]]
     yield "## What papers claim, and what is measured here\n"
     yield (
         "Each item follows from paired 95 % intervals of the difference on the same frames, the "
-        "first minus the second ([how](../../docs/scores.md)).\n"
+        "first minus the second ([how](../../docs/scores.md)), as `python bench.py compare FIRST "
+        "SECOND --runs results/reference/runs` gives them.\n"
     )
     yield "\n".join(claims) + "\n"
-    failed = reference.runs[reference.runs["status"] != "done"]
-    if len(failed):
+    missing = [*not_run(planned, reference.runs), *_failed(reference.runs)]
+    if missing:
         yield "## Not measured\n"
-        yield "\n".join(
-            f"* {markdown(row['display'])}, {markdown(stream(row))}: {markdown(row['reason'])}"
-            for _, row in failed.iterrows()
-        ) + "\n"  # fmt: skip
+        yield "\n".join(missing) + "\n"
     yield "## Again\n"
     yield _again(plan)
 
 
-def _tables(planned: Sequence[Measurement], reference: Reference) -> Iterator[str]:
-    """Yield a section for each measurement of which there are runs."""
-    done = reference.done
-    for item in planned:
-        part = done[(done["dataset"] == item.dataset) & (done["protocol"] == item.protocol)]
-        part = part[part["codec"].isin(item.codecs)]
-        wide = part["width"] >= 960 if item.data == "camvid720" else part["width"] < 960
-        part = part[wide]
-        if not len(part):
-            continue
-        yield f"## {item.name}\n"
-        first = part[part["codec"] == part["codec"].iloc[0]]
-        yield f"{markdown(stream(first.iloc[0]))}, {item.protocol}:\n"
-        yield overview(first) + "\n"
-        if part["codec"].nunique() > 1:
-            yield pivot(part, "codec") + "\n"
-        yield "<details><summary>IoU of each class</summary>\n"
-        yield _long(first, reference.tables.classes, "class", "iou") + "\n"
-        yield "</details>\n"
-        if item.protocol == "every-distance":
-            yield _long(first, reference.tables.distances, "distance", "miou") + "\n"
+def widths(done: pd.DataFrame) -> str:
+    """Say how wide the measured networks are beside the papers'."""
+    found = {float(parse_variant(text).params.get("width", 1)) for text in done["method"].unique()}
+    listed = " and ".join(f"{width:g}" for width in sorted(found))
+    return (
+        f"Networks have {listed} of the papers' channels and were trained by this project ([how]"
+        "(../../docs/training.md)); they are not the papers' models."
+    )
+
+
+def not_run(planned: Sequence[Measurement], runs: pd.DataFrame) -> list[str]:
+    """Return an item for each method and dataset of the plan that has no run at all."""
+    pairs = dict.fromkeys((item.dataset, method) for item in planned for method in item.methods)
+    return [
+        f"* {markdown(method)} on {markdown(dataset)}: no weights are shipped, or no data were "
+        "given."
+        for dataset, method in pairs
+        if settled(runs[runs["dataset"] == dataset], method) is None
+    ]
+
+
+def _failed(runs: pd.DataFrame) -> list[str]:
+    """Return an item for each reason for which runs have no numbers."""
+    failed = runs[runs["status"] != "done"]
+    return [
+        f"* {markdown(name)}, {markdown(stream(group.iloc[0]))}: {markdown(reason)}"
+        for (name, _, reason), group in failed.groupby(["display", "data", "reason"], sort=False)
+    ]
 
 
 def _again(plan: dict[str, Any]) -> str:
     folders = " ".join(f"--data {name}=DIR" for name in plan["data"])
     said = [f"* `{name}`: {what}" for name, what in plan["data"].items()]
     return (
-        f"```\npython tools/reference_results.py {folders}\n```\n\n"
+        f"```\npython -m tools.reference_results {folders}\n```\n\n"
         + "\n".join(said)
         + "\n\nOn the same machine with the same libraries the confusion matrices are equal.\n"
     )
 
 
-def write_page(plan: dict[str, Any], planned: Sequence[Measurement], out: Path) -> str:
-    """Write the page and the table of all runs; return the page."""
+def write_page(
+    plan: dict[str, Any],
+    planned: Sequence[Measurement],
+    out: Path,
+    made: Mapping[str, str],
+) -> str:
+    """Write the page; return it."""
     reference = Reference.read(out)
-    text = "\n".join(sections(plan, planned, reference, out))
+    text = "\n".join(sections(plan, planned, reference, out, made))
     files.write_text(out / PAGE, text)
-    files.write_text(out / "table.csv", reference.runs.to_csv(index=False))
     return text
 
 
@@ -357,10 +360,16 @@ def machine_tables(plan: dict[str, Any], out: Path) -> Iterator[str]:
             if timed.is_file():
                 notes.append(_add_times(rows, json.loads(timed.read_text(encoding="utf-8")), name))
         yield f"## What a machine takes: {item['name']}\n"
+        yield (
+            f"Operations and memory are those of `python bench.py cost --memory`, times those of "
+            f"`python bench.py latency`, of each method with width={item['width']:g}, `--size "
+            f"{item['size']} --classes {item['classes']} --gop {item['gop']}`:\n"
+        )
         if item["classes"] != 11:
             yield "No weights are shipped for this size and these classes: there is no accuracy.\n"
-        yield _table(pd.DataFrame(list(rows.values()))) + "\n"
-        yield "\n".join(notes) + "\n"
+        yield _table(pd.DataFrame(list(rows.values())).fillna("-")) + "\n"
+        if notes:
+            yield "\n".join(notes) + "\n"
 
 
 def _add_times(rows: dict[str, dict[str, str]], timed: dict[str, Any], codec: str) -> str:

@@ -1,13 +1,13 @@
 """Measure the shipped weights and write the page of results/reference, whose every sentence follows
 from an interval.
 
-    python tools/reference_results.py --data camvid360=DIR --data camvid720=DIR
-    python tools/reference_results.py --page     # write the page again from the stored runs
+    python -m tools.reference_results --data camvid360=DIR --data camvid720=DIR
+    python -m tools.reference_results --page     # write the page again from the stored runs
 
-``reference_results.toml`` says what is measured, drawn and claimed. What is measured already is not
-measured again, so that a call goes on where the last one stopped; measurements whose data are not
-given are left out, which is printed. All runs of a page come from one version of the code: the
-page is refused otherwise.
+``reference_results.toml`` says what is measured, drawn, tabled and claimed. What is measured
+already is not measured again, so that a call goes on where the last one stopped; measurements whose
+data are not given, and methods without shipped weights, are left out, which is printed. All runs of
+a page come from one version of the code: the page is refused otherwise.
 """
 
 from __future__ import annotations
@@ -15,17 +15,22 @@ from __future__ import annotations
 import argparse
 import itertools
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tools.reference_page import write_page
 from tools.repack_results import main as repack
 from vssbench.core import files
+from vssbench.core.errors import WeightsError
+from vssbench.core.opening import open_dataset
 from vssbench.core.variant import parse_variant
+from vssbench.weights.file import choose_shipped
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAN = Path(__file__).with_suffix(".toml")
@@ -81,17 +86,47 @@ def measurements(plan: dict[str, Any]) -> list[Measurement]:
     ]
 
 
+def call(arguments: Sequence[str]) -> tuple[int, str]:
+    """Run ``bench.py`` in a process of its own; return its exit status and what it wrote to stdout.
+
+    Its messages go where this program's go.
+    """
+    command = [sys.executable, str(ROOT / "bench.py"), *arguments]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    return done.returncode, done.stdout
+
+
+def with_weights(item: Measurement, folder: Path | None) -> tuple[Measurement, list[str]]:
+    """Return the measurement with those methods for which weights are shipped, and of the others
+    the reasons."""
+    variant, known, reasons = parse_variant(item.dataset), [], []
+    dataset = open_dataset(variant, folder)
+    for method in item.methods:
+        try:
+            choose_shipped(parse_variant(method), variant.name, dataset.classes)
+            known.append(method)
+        except WeightsError as error:
+            reasons.append(f"{item.name}: {method} is left out: {error}")
+    return replace(item, methods=tuple(known)), reasons
+
+
 def measure(plan: dict[str, Any], folders: dict[str, Path], out: Path) -> list[str]:
-    """Make every measurement whose data are given; return the names of those left out."""
+    """Make every measurement whose data and weights are there; return what was left out and why."""
     left_out = []
-    for item in measurements(plan):
-        if item.data and item.data not in folders:
-            left_out.append(item.name)
+    for whole in measurements(plan):
+        if whole.data and whole.data not in folders:
+            left_out.append(f"{whole.name}: no --data {whole.data}=DIR")
+            continue
+        folder = folders.get(whole.data)
+        item, reasons = with_weights(whole, folder)
+        left_out += reasons
+        if not item.methods:
             continue
         print(f"{item.name}: {len(item.methods) * len(item.codecs)} experiments", flush=True)
-        folder = str(folders.get(item.data, ""))
-        command = [sys.executable, str(ROOT / "bench.py"), *item.command(folder, str(out / "runs"))]
-        subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+        status, _ = call(item.command(str(folder or ""), str(out / "runs")))
+        # 1: some are rows with their reason
+        if status not in (0, 1):
+            left_out.append(f"{item.name}: bench.py run ended with status {status}")
     return left_out
 
 
@@ -101,8 +136,14 @@ def with_width(method: str, width: float) -> str:
     return f"{method.partition('[')[0]}[{inside}width={width:g}]"
 
 
-def measure_machine(plan: dict[str, Any], folders: dict[str, Path], out: Path, times: bool) -> None:
-    """Measure memory and, if ``times``, latencies, as far as they are not there; JSON files."""
+def measure_machine(
+    plan: dict[str, Any], folders: dict[str, Path], out: Path, times: bool
+) -> list[str]:
+    """Measure memory and, if ``times``, latencies, as far as they are not there, into JSON files.
+
+    Returns what could not be measured.
+    """
+    failed: list[str] = []
     for item in plan["machine"]:
         methods = [
             option
@@ -123,21 +164,54 @@ def measure_machine(plan: dict[str, Any], folders: dict[str, Path], out: Path, t
         for path, command in commands.items():
             if not path.is_file():
                 print(path.name, flush=True)
-                arguments = [sys.executable, str(ROOT / "bench.py"), *command]
-                done = subprocess.run(arguments, check=True, stdout=subprocess.PIPE, text=True)
-                files.write_text(path, done.stdout)
+                status, text = call(command)
+                if status:
+                    failed.append(f"{path.name}: bench.py {command[0]} ended with status {status}")
+                else:
+                    files.write_text(path, text)
+    return failed
 
 
-def draw(plan: dict[str, Any], out: Path) -> None:
-    """Draw every figure of the plan."""
+def draw(plan: dict[str, Any], out: Path) -> list[str]:
+    """Draw every figure of the plan; return those that could not be drawn."""
+    failed = []
     for figure in plan["figures"]:
-        command = [sys.executable, str(ROOT / "bench.py"), "plot", *figure["arguments"]]
-        command += ["--runs", str(out / "runs"), "-o", str(out / figure["file"]), "--force"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        command = ["plot", *figure["arguments"], "--strict", "--runs", str(out / "runs")]
+        status, _ = call([*command, "-o", str(out / figure["file"]), "--force"])
+        if status:
+            failed.append(f"{figure['file']}: bench.py plot ended with status {status}")
+    return failed
+
+
+def tabled(plan: dict[str, Any], out: Path) -> dict[str, str]:
+    """Make every table of the plan; return each as Markdown by its arguments, empty where nothing
+    of it was measured. All numbers go into table.csv."""
+    made = {}
+    for text in (text for section in plan["tables"] for text in section["arguments"]):
+        command = ["table", *shlex.split(text), "--strict", "--format", "md"]
+        status, made[text] = call([*command, "--runs", str(out / "runs")])
+        if status:
+            print(f"left out: table {text}: bench.py table ended with status {status}")
+    status, numbers = call(["table", "--format", "csv", "--runs", str(out / "runs")])
+    if not status:
+        files.write_text(out / "table.csv", numbers)
+    return made
+
+
+def make(plan: dict[str, Any], folders: dict[str, Path], out: Path, times: bool = False) -> None:
+    """Measure, draw, and write the page; say what was left out, and why."""
+    out.mkdir(parents=True, exist_ok=True)
+    left_out = measure(plan, folders, out)
+    left_out += measure_machine(plan, folders, out, times)
+    left_out += draw(plan, out)
+    repack(out)
+    for line in left_out:
+        print(f"left out: {line}")
+    write_page(plan, measurements(plan), out, tabled(plan, out))
 
 
 def main() -> None:
-    """Measure, draw, and write the page."""
+    """Read the command line and make the page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -156,14 +230,10 @@ def main() -> None:
                 "and a folder that is there"
             )
         folders[name] = Path(folder)
-    if not options.page:
-        left_out = measure(plan, folders, options.out)
-        for name in left_out:
-            print(f"left out, without its data: {name}")
-        measure_machine(plan, folders, options.out, options.times)
-        draw(plan, options.out)
-        repack(options.out)
-    write_page(plan, measurements(plan), options.out)
+    if options.page:
+        write_page(plan, measurements(plan), options.out, tabled(plan, options.out))
+    else:
+        make(plan, folders, options.out, options.times)
 
 
 if __name__ == "__main__":

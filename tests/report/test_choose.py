@@ -59,10 +59,24 @@ def test_a_filter_that_finds_nothing_lists_what_there_is(make_row: MakeRow) -> N
         chosen(rows, datasets=["citys"])
     with pytest.raises(UsageError, match=r"-c vp9: .* hevc\[bitrate=3M\], raw"):
         chosen(rows, codecs=["raw", "vp9"])
-    with pytest.raises(UsageError, match="all of -d, -c and -m together"):
+    with pytest.raises(UsageError, match="all of -d and -c together: leave one"):
         chosen(rows, datasets=["camvid"], codecs=["raw"])
     with pytest.raises(UsageError, match="no results to show"):
         chosen([])
+
+
+def test_a_protocol_and_a_gop_narrow(make_row: MakeRow) -> None:
+    rows = [
+        make_row(protocol=protocol, gop=gop)
+        for protocol in ("dense", "every-distance[until=label]")
+        for gop in (6, 12)
+    ]
+    assert chosen(rows, protocols=["every-distance"], gops=[12]) == [rows[3]]
+    assert chosen(rows, gops=[6, 12]) == rows
+    with pytest.raises(UsageError, match="--gop 1: no result has such a gop; there are 6, 12"):
+        chosen(rows, gops=[1])
+    with pytest.raises(UsageError, match="--protocol pairs: no result has such a protocol"):
+        chosen(rows, protocols=["pairs"])
 
 
 def test_the_newest_of_each_experiment_stays(make_row: MakeRow) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from tests.report.test_scores import record, write
 from tools import reference_page as page
 from tools import reference_results as tool
+from vssbench.cli import bench
 from vssbench.core.registry import create
 from vssbench.core.variant import parse_variant
 from vssbench.metrics.bootstrap import Interval
@@ -28,6 +32,7 @@ SMALL: dict[str, Any] = {
         {"name": "Never made", "dataset": "e", "methods": ["main"], "codecs": ["h264"]},
     ],
     "figures": [],
+    "tables": [{"title": "Everything", "arguments": ["-d d", "-d e"]}],
     "machine": [],
     "claims": [
         {"first": "good", "second": "poor", "paper": "Theirs, Table 1", "expected": "better"},
@@ -103,15 +108,116 @@ def out(tmp_path: Path) -> Path:
     return tmp_path
 
 
+MADE = {"-d d": "### A table\n", "-d e": ""}
+
+
 def test_the_page_is_made_of_the_stored_runs(out: Path) -> None:
-    text = page.write_page(SMALL, tool.measurements(SMALL), out)
+    text = page.write_page(SMALL, tool.measurements(SMALL), out, MADE)
     assert (out / page.PAGE).read_text(encoding="utf-8") == text
     assert "## Everything" in text
-    assert "Never made" not in text
+    assert "table -d d --strict --runs results/reference/runs`:\n\n### A table" in text
+    assert "table -d e" not in text
+    assert "Networks have 0.5 of the papers' channels" in text
     assert "Theirs, Table 1. Of 1 stream it is better on 1, worse on 0" in text
     assert "It costs 9.00 GMACs a frame, the other 1.00." in text
     assert "Theirs, Table 2. Not measured." in text
-    assert text == page.write_page(SMALL, tool.measurements(SMALL), out)
+    assert "* good on e: no weights are shipped, or no data were given." in text
+    assert text == page.write_page(SMALL, tool.measurements(SMALL), out, MADE)
+
+
+def test_a_claim_is_judged_at_the_width_of_each_dataset(out: Path) -> None:
+    store = RunStore(out / "runs")
+    for name, wrong in (("good", 0.1), ("poor", 0.2)):
+        given: dict[str, Any] = {"run_id": f"{name}-e", "dataset": "e", "data": "e"}
+        write(store, f"{name}[width=0.25]", record(wrong, 5), 1.0, **given)
+    found = page.judged(page.Reference.read(out), SMALL["claims"][0])
+    assert len(found) == 2
+    assert all(item.interval.low > 0 for item in found)
+
+
+def in_this_process(arguments: Sequence[str]) -> tuple[int, str]:
+    """``tool.call``, without the seconds that a process takes to begin."""
+    result = CliRunner().invoke(bench, list(arguments))
+    return result.exit_code, result.stdout
+
+
+STREET = "synthetic[clips=1,frames=24,height=64,width=96]"
+RAW = "raw[gop=4]"
+
+
+def test_everything_is_made_by_the_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unknown = "dsrl[base=bisenet,width=0.75]"
+    plan: dict[str, Any] = {
+        "methods": {"main": ["copy", "icnet", "warp", unknown]},
+        "data": {"far": "a folder"},
+        "measurements": [
+            {"name": "Street", "dataset": STREET, "methods": ["main"], "codecs": [RAW]},
+            {"name": "Far", "dataset": "camvid", "data": "far", "methods": ["main"], "codecs": []},
+        ],
+        "machine": [],
+        "figures": [
+            {"file": "pareto.png", "title": "Costs", "arguments": ["pareto", "-c", RAW]},
+            {"file": "none.png", "title": "None", "arguments": ["rate", "-c", "vp9"]},
+        ],
+        "tables": [
+            {"title": "Street", "arguments": [f"-c '{RAW}' --per-class", "--by distance"]},
+            {"title": "Far", "arguments": ["-d camvid"]},
+        ],
+        "claims": [{"first": "icnet", "second": "copy", "paper": "P", "expected": "better"}],
+    }
+    monkeypatch.setattr(tool, "call", in_this_process)
+    tool.make(plan, {}, tmp_path)
+    said = capsys.readouterr().out
+    assert f"left out: Street: {unknown} is left out: no weights of" in said
+    assert "left out: Far: no --data far=DIR" in said
+    assert "left out: none.png: bench.py plot ended with status" in said
+    assert "left out: table -d camvid" in said
+    text = (tmp_path / page.PAGE).read_text(encoding="utf-8")
+    assert "![Costs](pareto.png)" in text
+    assert (tmp_path / "pareto.png").is_file()
+    assert "none.png" not in text
+    assert "| ICNet (width 0.25)" in text
+    assert "IoU of each class:" in text
+    assert "mIoU % by distance" in text
+    assert "**ICNet against Copy PSPNet18.** P. Of 1 stream" in text
+    assert "Warp PSPNet18 (width 0.25)" in text.partition("## Not measured")[2]
+    assert "## Far" not in text
+    assert len((tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()) == 4
+    # again: nothing is measured a second time
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*/result.json")}
+    monkeypatch.setattr(tool, "draw", lambda plan, out: [])
+    tool.make(plan, {}, tmp_path)
+    assert (tmp_path / page.PAGE).read_text(encoding="utf-8") == text
+    done = [path for path in before if json.loads(path.read_text())["status"] == "done"]
+    assert len(done) == 2
+    assert all(path.stat().st_mtime_ns == before[path] for path in done)
+
+
+PICTURE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
+REFERENCE = Path(tool.OUT)
+
+
+@pytest.mark.parametrize(
+    "name", [path.parent.name for path in sorted(REFERENCE.rglob("README.md"))]
+)
+def test_every_picture_and_table_has_the_command_that_makes_it(name: str) -> None:
+    folder = REFERENCE if name == REFERENCE.name else REFERENCE / name
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    script = folder / "commands.sh"
+    commands = script.read_text(encoding="utf-8") if script.is_file() else text
+    pictures = PICTURE.findall(text)
+    assert pictures
+    assert sorted(pictures) == sorted(path.name for path in folder.glob("*.png"))
+    for picture in pictures:
+        assert re.search(rf"bench\.py plot .*{re.escape(picture)}", commands), picture
+    for table in [*folder.glob("*.csv"), *folder.glob("table.md"), *folder.glob("scores.md")]:
+        if script.is_file():
+            made = table.name in commands or f"{table.stem}.$format" in commands
+        else:
+            made = f"[{table.name}]({table.name})" in commands
+        assert made, table
 
 
 def test_a_width_is_added_to_a_method() -> None:
@@ -124,7 +230,8 @@ def test_a_width_is_added_to_a_method() -> None:
 
 
 def test_times_stand_beside_the_costs(tmp_path: Path) -> None:
-    plan = {"machine": [{"name": "small", "file": "s", "classes": 19, "codecs": ["h264"]}]}
+    item = {"name": "small", "file": "s", "classes": 19, "codecs": ["h264"]}
+    plan = {"machine": [item | {"width": 0.25, "size": "96x128", "gop": 3}]}
     cost = {"method": "m", "display": "M", "gmacs_key": 2.0, "gmacs_nonkey": 1.0, "gmacs_gop": 1.5}
     (tmp_path / "cost-s.json").write_text(json.dumps([cost | {"memory": {"gop": 3 << 20}}]))
     (text,) = ["\n".join(page.machine_tables(plan, tmp_path))]
@@ -166,4 +273,4 @@ def test_runs_of_two_versions_are_refused(out: Path) -> None:
     store = RunStore(out / "runs")
     write(store, "good[width=0.5]", record(0.1, 3), 9.0, run_id="new", version="2", codec="hevc")
     with pytest.raises(SystemExit, match="measured by 2 versions of the code"):
-        page.write_page(SMALL, tool.measurements(SMALL), out)
+        page.write_page(SMALL, tool.measurements(SMALL), out, MADE)

@@ -4,14 +4,14 @@ choose."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from vssbench.cli.options import without_option
+from vssbench.cli.options import Whole, without_option
 
 if TYPE_CHECKING:
     from vssbench.report.rows import Row
@@ -33,6 +33,15 @@ _OPTIONS = (
         "codecs",
         multiple=True,
         help="Only this codec, as h264[bitrate=1M]. Repeatable.",
+    ),
+    click.option(
+        "--protocol",
+        "protocols",
+        multiple=True,
+        help="Only this protocol, as every-distance. Repeatable.",
+    ),
+    click.option(
+        "--gop", "gops", type=Whole(1), multiple=True, help="Only this GOP, in frames. Repeatable."
     ),
     click.option(
         "--all",
@@ -59,24 +68,17 @@ class Choice:
     older: bool
     without: tuple[str, ...] = ()
     strict: bool = False
+    protocols: tuple[str, ...] = ()
+    gops: tuple[int, ...] = ()
 
 
 def choice_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add ``-m``, ``-d``, ``-c``, ``--all``, ``--without`` and ``--strict`` to a command, which
-    takes them as one ``choice``."""
+    """Add the options of a :class:`Choice` to a command, which takes them as one ``choice``."""
 
     @wraps(command)
-    def with_choice(
-        methods: tuple[str, ...],
-        datasets: tuple[str, ...],
-        codecs: tuple[str, ...],
-        older: bool,
-        without: tuple[str, ...],
-        strict: bool,
-        **given: Any,
-    ) -> None:
-        choice = Choice(methods, datasets, codecs, older, without, strict)
-        command(choice=choice, **given)
+    def with_choice(**given: Any) -> None:
+        own = {field.name: given.pop(field.name) for field in fields(Choice)}
+        command(choice=Choice(**own), **given)
 
     decorated: Callable[..., None] = with_choice
     for option in reversed(_OPTIONS):
@@ -93,7 +95,9 @@ def chosen_rows(runs: Path, choice: Choice) -> tuple[list[Row], str]:
     from vssbench.run.store import RunStore
 
     stored = stored_rows(RunStore(runs), choice.without)
-    asked_for = chosen(stored, choice.datasets, choice.codecs, choice.methods)
+    asked_for = chosen(
+        stored, choice.datasets, choice.codecs, choice.methods, choice.protocols, choice.gops
+    )
     check_left_out(choice.without, asked_for)
     kept, count = (asked_for, 0) if choice.older else newest(asked_for)
     if choice.strict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import Variant, parse_variant
@@ -29,7 +30,9 @@ _SAME = (
     "void",
 )
 #: a row's field -> the option that filters by it
-_OPTIONS = {"dataset": "-d", "codec": "-c", "method": "-m"}
+_OPTIONS = {
+    "dataset": "-d", "codec": "-c", "method": "-m", "protocol": "--protocol", "gop": "--gop",
+}  # fmt: skip
 
 
 def chosen(
@@ -37,27 +40,39 @@ def chosen(
     datasets: Sequence[str] = (),
     codecs: Sequence[str] = (),
     methods: Sequence[str] = (),
+    protocols: Sequence[str] = (),
+    gops: Sequence[int] = (),
 ) -> list[Row]:
-    """The rows that match one of each kind of variant; an empty kind lets all pass. See `matches`.
+    """The rows that match one of each kind of variant, and have one of the GOPs; an empty kind lets
+    all pass. See `matches`.
 
     Raises UsageError, listing what there is, where a variant matches no row, or no row matches all
     kinds.
     """
     require(rows)
     kept = list(rows)
-    for field, wanted in (("dataset", datasets), ("codec", codecs), ("method", methods)):
-        for text in wanted:
-            if not any(matches(text, row[field]) for row in rows):
-                present = ", ".join(sorted({row[field] for row in rows}))
+    asked: dict[str, Sequence[Any]] = {
+        "dataset": datasets, "codec": codecs, "method": methods, "protocol": protocols, "gop": gops,
+    }  # fmt: skip
+    for field, wanted in asked.items():
+        for value in wanted:
+            if not any(_has(row[field], value) for row in rows):
+                present = ", ".join(map(str, sorted({row[field] for row in rows})))
                 raise UsageError(
-                    f"{_OPTIONS[field]} {text}: no result has such a {field}; there are {present}"
+                    f"{_OPTIONS[field]} {value}: no result has such a {field}; there are {present}"
                 )
         kept = [
-            row for row in kept if not wanted or any(matches(text, row[field]) for text in wanted)
+            row for row in kept if not wanted or any(_has(row[field], value) for value in wanted)
         ]
     if not kept:
-        raise UsageError("no result matches all of -d, -c and -m together: leave one of them out")
+        used = [_OPTIONS[field] for field, wanted in asked.items() if wanted]
+        listed = f"{', '.join(used[:-1])} and {used[-1]}"
+        raise UsageError(f"no result matches all of {listed} together: leave one of them out")
     return kept
+
+
+def _has(value: Any, wanted: Any) -> bool:
+    return matches(wanted, value) if isinstance(wanted, str) else bool(value == wanted)
 
 
 def matches(text: str, variant: str) -> bool:
