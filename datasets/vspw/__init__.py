@@ -34,7 +34,8 @@ from vssbench.data.stills import Still
 from vssbench.datasets.vspw.labels import CLASSES, LISTS, PALETTE, read_labels
 
 DATA, IMAGES, MASKS = "data", "origin", "mask"
-#: videos of each split
+#: videos of each split: Zhou et al., "A Survey on Deep Learning Technique for Video Segmentation",
+#: arXiv 2107.01153, table of datasets; their sum with 387 of the test is the paper's 3,536
 COUNTS = {"train": 2806, "val": 343}
 FPS = 15.0
 #: folders by which the data are given out
