@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from tests.marks import CODEC, SLOW, TRAINING
+from vssbench.core import apart
 from vssbench.core.dataset import Dataset
 from vssbench.core.division import Division
 from vssbench.core.video import Clip
@@ -106,6 +107,13 @@ def usual_scheduling() -> Iterator[None]:
     if hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
         for thread in os.listdir("/proc/self/task"):
             os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
+
+
+@pytest.fixture
+def decoded_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Videos are decoded in this process, where readers and decoders can be replaced."""
+    monkeypatch.setattr(apart, "each", lambda what, function, *given: function(*given))
+    monkeypatch.setattr(apart, "call", lambda what, function, *given: function(*given))
 
 
 @pytest.fixture

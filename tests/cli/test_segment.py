@@ -118,6 +118,7 @@ def test_motion_codec_and_reencode(make, tmp_path) -> None:
     assert len(pictures(out)) == 9
 
 
+@pytest.mark.usefixtures("decoded_here")
 def test_the_stream_is_refused_on_the_way(make, tmp_path, monkeypatch) -> None:
     """A stream refused by a late reader is begun anew with estimated motion, with a message."""
     from vssbench.codec.vectors.mpeg import Mpeg4Vectors

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 from vssbench.codec import apart
-from vssbench.codec.ahead import ahead
 from vssbench.codec.encode import EncoderSettings, encode, encode_here
 from vssbench.codec.formats.av1 import Av1
 from vssbench.codec.formats.h264 import H264
 from vssbench.codec.vectors.proof import pan
+from vssbench.core.ahead import ahead
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Image
 
@@ -44,7 +44,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
             super().__init__(*arguments, **keywords)  # type: ignore[call-overload]
             found.append(self)
 
-    monkeypatch.setattr(apart.subprocess, "Popen", Popen)
+    monkeypatch.setattr(subprocess, "Popen", Popen)
     return found
 
 
@@ -269,8 +269,8 @@ def test_a_process_ends_with_the_one_that_it_serves() -> None:
         f"import sys, os, signal; sys.path[:] = {sys.path!r}\n"
         "from vssbench.codec import apart\n"
         "apart._PROGRAM = apart._PROGRAM.replace('; serve()', '; import threading, time; from "
-        "vssbench.codec.encoder_process import _end_with_input; "
-        "threading.Thread(target=_end_with_input, daemon=True).start(); time.sleep(1e6)')\n"
+        "vssbench.core.apart_process import end_with_input; "
+        "threading.Thread(target=end_with_input, daemon=True).start(); time.sleep(1e6)')\n"
         "process = apart._Process(); print(process._child.pid, flush=True); os.kill(os.getpid(), "
         "signal.SIGKILL)"
     )

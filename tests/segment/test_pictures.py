@@ -14,8 +14,8 @@ from vssbench.codec.decode import Foreign, decode
 from vssbench.core.motion import MotionField
 from vssbench.core.video import Frame
 from vssbench.data.videofile import VideoFile, open_videofile, turned
+from vssbench.segment.frames import Pictures
 from vssbench.segment.pictures import (
-    Pictures,
     resized_motion,
     resized_residual,
     turned_motion,

@@ -11,7 +11,7 @@ from vssbench.codec.decode import Foreign, MotionSource, decode
 from vssbench.codec.vectors.h264 import H264Vectors
 from vssbench.data.movie import Movie
 from vssbench.data.videofile import open_videofile
-from vssbench.segment.pictures import Pictures
+from vssbench.segment.frames import Pictures
 
 FIRST = 2
 BFRAMES = {

@@ -68,6 +68,7 @@ def test_without_opencv(make, monkeypatch: pytest.MonkeyPatch) -> None:
         "broken: why; encode it again",
     ],
 )
+@pytest.mark.usefixtures("decoded_here")
 def test_nobody_is_told_to_remove_his_own_video(
     make, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:

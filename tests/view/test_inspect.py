@@ -156,6 +156,7 @@ def test_contents_of_a_stream_of_ours(pan, tmp_path):
     assert 0 <= found.intra_share < 0.5
 
 
+@pytest.mark.usefixtures("decoded_here")
 def test_contents_without_vectors_say_why(pan, tmp_path, monkeypatch):
     path = tmp_path / "clip.mkv"
     encode(pan(96, 128, 6, (2, 1)).images(), path, H264(gop=4, refs=3, crf=23).encoder(), 30.0)

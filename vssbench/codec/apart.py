@@ -12,9 +12,6 @@ import math
 import os
 import pickle
 import select
-import signal
-import struct
-import subprocess
 import sys
 import tempfile
 from collections import deque
@@ -27,12 +24,11 @@ from typing import IO, Any
 
 import numpy as np
 
-from vssbench.codec.ahead import raise_if_unwanted
+from vssbench.core.ahead import raise_if_unwanted
+from vssbench.core.apart import LENGTH, death, start
 from vssbench.core.errors import DataError, VssbenchError
 from vssbench.core.video import Image
 
-#: before each message, how many bytes it has; a message without any ends the images
-LENGTH = struct.Struct("<Q")
 #: bytes that are given at a time
 _PIECE = 1 << 20
 #: a process that has encoded no more bytes of images than this is kept for the next encode
@@ -154,20 +150,7 @@ class _Process:
 
     def __init__(self) -> None:
         self.bytes_given, self._still = 0, STILL
-        command = [sys.executable, "-c", _PROGRAM.format(path=sys.path)]
-        # Ctrl-C reaches all processes of a terminal; what to do on it is decided here
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            self._child = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-            )
-        except OSError as error:
-            raise DataError(
-                f"no process for the encoder could be started: {error.strerror or error}; close "
-                "other programs, or try again"
-            ) from error
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._child = start(_PROGRAM.format(path=sys.path), "encoder")
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._images, self._answers = self._child.stdin.fileno(), self._child.stdout.fileno()
@@ -229,7 +212,7 @@ class _Process:
             piece = os.read(self._answers, size - len(data))
             if not piece:
                 raise DataError(
-                    f"{task.title}, {_death(self._child.wait())}: choose other parameters or "
+                    f"{task.title}, {death(self._child.wait())}: choose other parameters or "
                     "another codec"
                 )
             data += piece
@@ -295,15 +278,3 @@ def _waiting() -> _Process:
 def _end_all() -> None:
     while _idle():
         _idle().pop().end()
-
-
-def _death(status: int) -> str:
-    """Say in words how a process ended that gave no answer."""
-    if status >= 0:
-        return f"left its process (exit status {status})"
-    name = signal.Signals(-status).name if -status in list(signal.Signals) else f"signal {-status}"
-    return (
-        "was killed (SIGKILL), as happens where memory runs out"
-        if name == "SIGKILL"
-        else f"crashed ({name})"
-    )

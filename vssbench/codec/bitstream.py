@@ -16,11 +16,11 @@ from typing import Any
 import av
 
 from vssbench.codec import cache as caches
-from vssbench.codec.ahead import raise_if_unwanted
 from vssbench.codec.cache import RECORD_SUFFIX, SUFFIX
 from vssbench.codec.encode import EncoderSettings, encode
 from vssbench.codec.quality import CodedFrame
 from vssbench.core import files
+from vssbench.core.ahead import raise_if_unwanted
 from vssbench.core.errors import DataError
 from vssbench.core.video import Clip, Image
 

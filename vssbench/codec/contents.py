@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,12 +14,12 @@ import av
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encoded import EncodedCodec
 from vssbench.codec.vectors.proof import prove
-from vssbench.core import registry
+from vssbench.core import apart, registry
 from vssbench.core.errors import DataError, MotionUnavailable
 from vssbench.core.variant import Variant
 from vssbench.core.video import Frame
 from vssbench.data.opening import open_video
-from vssbench.data.videofile import open_videofile
+from vssbench.data.videofile import VideoFile, open_videofile
 
 #: picture types that are written out at most
 _PATTERN = 64
@@ -53,9 +53,18 @@ class Contents:
 def contents(path: Path, advance: Callable[[], object] = lambda: None) -> Contents:
     """Decode a file and say what it holds; ``advance`` is called for each frame. Raises DataError
     where it is no video."""
-    name, profile, fps = _header(path)
-    codec = codec_of(name)
-    vectors, reason = "", "" if codec else f"no codec here reads the motion vectors of {name}"
+    header = open_videofile(path)
+    for item in apart.each(str(path), _contents_here, header):
+        if item is not None:
+            return item
+        advance()
+    raise AssertionError("the contents come last")
+
+
+def _contents_here(file: VideoFile) -> Iterator[Contents | None]:
+    """Yield None for each frame that is decoded, then what the file holds."""
+    path, codec = file.path, codec_of(file.codec)
+    vectors, reason = "", "" if codec else f"no codec here reads the motion vectors of {file.codec}"
     frames: list[tuple[str, int, int, float | None]] = []
     size = (0, 0)
     if codec is not None:
@@ -64,7 +73,7 @@ def contents(path: Path, advance: Callable[[], object] = lambda: None) -> Conten
             for frame in decode(path, None, MotionSource(codec.reader, codec.motion)):
                 frames.append(_facts(frame))
                 size = frame.image.shape[:2]
-                advance()
+                yield None
         except (MotionUnavailable, DataError) as error:
             reason = str(error)
     if reason:
@@ -73,17 +82,16 @@ def contents(path: Path, advance: Callable[[], object] = lambda: None) -> Conten
         for frame in decode(path, None):
             frames.append(_facts(frame))
             size = frame.image.shape[:2]
-            advance()
+            yield None
     if not frames:
         raise DataError(f"{path} holds no frame that can be decoded; it is empty or broken")
-    return _summary(path, (name, profile, fps), size, frames, vectors, reason)
+    header = file.codec, _profile(path), float(file.rate)
+    yield _summary(path, header, size, frames, vectors, reason)
 
 
-def _header(path: Path) -> tuple[str, str, float]:
-    file = open_videofile(path)
+def _profile(path: Path) -> str:
     with open_video(str(path)) as container:
-        profile = container.streams.video[0].codec_context.profile
-    return file.codec, str(profile or ""), float(file.rate)
+        return str(container.streams.video[0].codec_context.profile or "")
 
 
 def codec_of(canonical: str) -> EncodedCodec | None:

@@ -19,9 +19,9 @@ from av.video.frame import PictureType
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from vssbench.codec import x264
-from vssbench.codec.ahead import ahead
 from vssbench.codec.apart import Task, encode_apart
 from vssbench.codec.quality import Checker, CodedFrame
+from vssbench.core.ahead import ahead
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Image
 from vssbench.data.colour import BT601, PIXEL_FORMAT

@@ -9,7 +9,6 @@ import os
 import pickle
 import re
 import resource
-import select
 import struct
 import sys
 import threading
@@ -20,8 +19,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from vssbench.codec.apart import LENGTH, Answer, Task
+from vssbench.codec.apart import Answer, Task
 from vssbench.codec.encode import encode_here
+from vssbench.core.apart import LENGTH
+from vssbench.core.apart_process import end_with_input
 from vssbench.core.errors import DataError
 from vssbench.core.video import Image
 
@@ -43,7 +44,7 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     os.environ.setdefault(LOG_VARIABLE, LOG_FATAL)
-    threading.Thread(target=_end_with_input, daemon=True).start()
+    threading.Thread(target=end_with_input, daemon=True).start()
     source = sys.stdin.buffer
     try:
         give_up_real_time()
@@ -94,14 +95,6 @@ def _put(answers: BinaryIO, answer: Answer) -> None:
         )
     answers.write(LENGTH.pack(len(data)) + data)
     answers.flush()
-
-
-def _end_with_input() -> None:
-    """End this process when the other side has gone, even in the midst of an encode."""
-    poll = select.poll()
-    poll.register(0, 0)
-    poll.poll()
-    os._exit(1)
 
 
 def give_up_real_time() -> None:

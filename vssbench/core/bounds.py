@@ -68,3 +68,5 @@ CLIPS = Bound("VSSBENCH_MAX_CLIPS", 10_000, 1, "clips")
 LINES = Bound("VSSBENCH_MAX_LINES", 1_000_000, 1, "lines")
 #: characters of one line of a list
 LINE = Bound("VSSBENCH_MAX_LINE", 8192, 1, "characters")
+#: in which a decoder gives no picture and no sign of life
+SILENCE = Bound("VSSBENCH_MAX_DECODE_SECONDS", 300, 1, "seconds")

@@ -1,17 +1,17 @@
-"""A video file read by the numbers of its pictures."""
+"""A video file read by the numbers of its pictures, in a process that may die (core/apart.py)."""
 
 from __future__ import annotations
 
 import logging
-import os
-import threading
+import uuid
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import av
 
+from vssbench.core import apart
 from vssbench.core.errors import DataError
 from vssbench.core.video import Image
 from vssbench.data.opening import open_video
@@ -20,36 +20,31 @@ from vssbench.data.videofile import VideoFile, open_videofile, pictures, turned
 log = logging.getLogger(__name__)
 #: so many pictures ahead are decoded through rather than sought
 _NEAR = 32
+#: files that are open at a time
+_MOST_OPEN = 16
 
 
 @dataclass
 class Movie:
     """A video file whose pictures are asked for by number: fast in order, by seeking otherwise.
 
-    A class that pickles, and opens the file anew in every process: data loaders fork. Pictures are
-    the right way up. ``times`` are their time stamps; a file whose pictures have none, or none that
-    ascend, is read from its beginning in place of sought. All pictures are decoded once, before the
-    first is given, and remarks on the file are logged. Raises DataError for a file that is no
-    video or is damaged, or a picture that is not there.
+    A class that pickles: every process reads by a process of its own, since data loaders fork.
+    Pictures are the right way up. ``times`` are their time stamps; a file whose pictures have none,
+    or none that ascend, is read from its beginning in place of sought. All pictures are decoded
+    once, before the first is given, and remarks on the file are logged. Raises DataError for a file
+    that is no video or is damaged, or a picture that is not there.
     """
 
     path: Path
     file: VideoFile = field(init=False)
     times: tuple[int | None, ...] = field(init=False)
-    _open: _Reading | None = field(default=None, repr=False, compare=False)
-    _lock: Any = field(default_factory=threading.Lock, repr=False, compare=False)
+    _name: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.file = open_videofile(self.path)
-        self.times = _survey(self.path)
+        self.times = apart.call(str(self.path), _survey, self.path)
         for remark in self.file.remarks():
             log.warning("%s: %s", self.path, remark)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": None, "_lock": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=threading.Lock())
 
     @property
     def size(self) -> tuple[int, int]:
@@ -70,17 +65,42 @@ class Movie:
             raise DataError(
                 f"{self.path} holds {len(self.times)} pictures; picture {index} is not there"
             )
-        with self._lock:
-            if self._open is None or self._open.process != os.getpid():
-                self._open = _Reading(self.file, self.times)
-            return self._open.image(index)
+        what = f"picture {index} of {self.path}"
+        with _reader.lock():
+            _reader.renew()
+            if self._name not in _open:
+                if len(_open) >= _MOST_OPEN:
+                    _reader.call(what, _close_here, _open.popitem(last=False)[0])
+                _reader.call(what, _open_here, self._name, self.file, self.times)
+                _open[self._name] = None
+            _open.move_to_end(self._name)
+            return _reader.call(what, _image_here, self._name, index)
+
+
+#: names of the files that are open in the reader's process, the one that was read last at the end
+_open: OrderedDict[str, None] = OrderedDict()
+_reader = apart.Shared(_open.clear)
+#: in that process: the open files
+_readings: dict[str, _Reading] = {}
+
+
+def _open_here(name: str, file: VideoFile, times: tuple[int | None, ...]) -> None:
+    _readings[name] = _Reading(file, times)
+
+
+def _close_here(name: str) -> None:
+    _readings.pop(name).container.close()
+
+
+def _image_here(name: str, index: int) -> Image:
+    return _readings[name].image(index)
 
 
 class _Reading:
     """An open file, and where in it the reading stands."""
 
     def __init__(self, file: VideoFile, times: tuple[int | None, ...]) -> None:
-        self.path, self.times, self.process = file.path, times, os.getpid()
+        self.path, self.times = file.path, times
         self.rotation, self.to_rgb = file.rotation, file.to_rgb()
         self.places = {time: place for place, time in enumerate(times) if time is not None}
         self.held: tuple[int, Image] | None = None
@@ -161,6 +181,7 @@ def _survey(path: Path) -> tuple[int | None, ...]:
     times: list[int | None] = []
     size = (0, 0)
     for picture in pictures(path):
+        apart.tick()
         times.append(picture.pts)
         size = size if size[0] else (picture.height, picture.width)
         if (picture.height, picture.width) != size:

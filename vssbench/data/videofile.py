@@ -2,7 +2,8 @@
 pictures in order.
 
 Every command that takes a video file reads it by this module, so that it means the same in all of
-them; docs/data.md has the rules.
+them; docs/data.md has the rules. A file is opened in a process that may die (core/apart.py);
+:func:`pictures` decodes in the one that calls it, which should be such a process too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from av.buffer import Buffer
 from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 
-from vssbench.core import reading
+from vssbench.core import apart, reading
 from vssbench.core.bounds import PIXELS
 from vssbench.core.errors import DataError
 from vssbench.data.colour import Tags, ToRgb, tags_of
@@ -163,13 +164,7 @@ def open_videofile(path: Path) -> VideoFile:
         raise DataError(f"{path} is a folder: expected a video file")
     reading.check_readable(path)
     _check_whole(path)
-    try:
-        with open_video(str(path)) as container:
-            source = _source(path, container)
-    except (av.FFmpegError, OSError) as error:
-        raise DataError(
-            f"{path} cannot be read as a video: {error.strerror or error}. Expected a video file"
-        ) from error
+    source = apart.call(str(path), read_header_here, path)
     if not 0 < source.rate <= MOST_RATE:
         raise DataError(
             f"{path} has {float(source.rate):g} frames/s by its time stamps: expected at most "
@@ -177,6 +172,17 @@ def open_videofile(path: Path) -> VideoFile:
         )
     PIXELS.check(source.height * source.width, f"{path} is {source.width}x{source.height}")
     return source
+
+
+def read_header_here(path: Path) -> VideoFile:
+    """Read a file's header, first picture and time stamps; see :func:`open_videofile`."""
+    try:
+        with open_video(str(path)) as container:
+            return _source(path, container)
+    except (av.FFmpegError, OSError) as error:
+        raise DataError(
+            f"{path} cannot be read as a video: {error.strerror or error}. Expected a video file"
+        ) from error
 
 
 def _check_whole(path: Path) -> None:
@@ -265,6 +271,7 @@ def _times(path: Path) -> list[int]:
     try:
         with open_video(str(path)) as container:
             for packet in container.demux(container.streams.video[0]):
+                apart.tick()
                 if packet.size:
                     decoded.append(packet.dts)
                     shown += [] if packet.is_discard else [packet.pts]

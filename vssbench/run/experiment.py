@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from vssbench.codec.ahead import ahead
 from vssbench.codec.spec import Codec
 from vssbench.core import registry
+from vssbench.core.ahead import ahead
 from vssbench.core.allocator import keep_freed_memory
 from vssbench.core.classes import numbers_of
 from vssbench.core.dataset import Dataset

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vssbench.codec.ahead import ahead
 from vssbench.codec.spec import Codec
 from vssbench.core import registry
+from vssbench.core.ahead import ahead
 from vssbench.core.allocator import keep_freed_memory
 from vssbench.core.errors import DataError, MotionUnavailable, UsageError
 from vssbench.core.files import check_output, is_special
@@ -30,7 +30,7 @@ from vssbench.run.stream import Stream
 from vssbench.segment.drawing import Painter
 from vssbench.segment.frames import coded, recoded
 from vssbench.segment.output import FolderWriter, VideoWriter, Writer, check_out, drafted, is_folder
-from vssbench.segment.pictures import Pictures, viewed
+from vssbench.segment.pictures import viewed
 from vssbench.segment.vectors import AUTO, OWN, Choice, choose, instead
 from vssbench.weights.file import WeightFile, load_into
 
@@ -235,18 +235,16 @@ class Work:
         Raises DataError; MotionUnavailable where it may be the stream's own vectors alone that
         cannot be read.
         """
-        job, needs, pictures = self.job, self._network.model.needs, Pictures(self.job.source)
+        job, needs = self.job, self._network.model.needs
         if job.codec is not None:
-            frames, rotation = recoded(job.source, job.codec, pictures, needs), 0
+            frames, rotation = recoded(job.source, job.codec, needs), 0
         else:
-            frames, rotation = (
-                coded(job.source, choice.source, pictures, job.max_gop),
-                job.source.rotation,
-            )
+            frames = coded(job.source, choice.source, job.max_gop)
+            rotation = job.source.rotation
         try:
-            for frame in frames:
+            for frame, stamp in frames:
                 image: Image = turned(frame.image, rotation)
-                yield viewed(frame, image, rotation, job.network_size), image, pictures.next_time()
+                yield viewed(frame, image, rotation, job.network_size), image, stamp
         except DataError as error:
             if choice.source is None or choice.name != OWN:
                 raise

@@ -16,7 +16,6 @@ from vssbench.core.motion import MotionField
 from vssbench.core.video import Frame, Image
 from vssbench.data.videofile import VideoFile, open_videofile
 from vssbench.segment.frames import coded
-from vssbench.segment.pictures import Pictures
 from vssbench.segment.vectors import ESTIMATED, OWN, Choice, choose
 
 SOURCES = (OWN, ESTIMATED)
@@ -82,11 +81,10 @@ def motion_of(
 
 
 def _frames(file: VideoFile, choice: Choice, max_gop: int | None) -> Iterator[FrameMotion]:
-    pictures = Pictures(file)
     count = 0
-    for frame in coded(file, choice.source, pictures, max_gop):
+    for frame, stamp in coded(file, choice.source, max_gop):
         count += 1
-        yield _with_motion(frame, float(pictures.next_time() * file.time_base))
+        yield _with_motion(frame, float(stamp * file.time_base))
     if not count:
         raise DataError(f"{file.path} holds no frame that can be decoded; it is empty or broken")
 

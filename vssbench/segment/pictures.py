@@ -1,12 +1,9 @@
-"""Pictures of a stream from elsewhere: RGB by their colour tags, the right way up, at the network's
-size, with their time."""
+"""Frames of a stream from elsewhere as a network sees them: the right way up, at its size."""
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import av
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -14,54 +11,7 @@ from PIL import Image as Pillow
 
 from vssbench.core.motion import MotionField
 from vssbench.core.video import Frame, Image
-from vssbench.data.videofile import VideoFile, turned
-
-#: seconds by which time stamps of one recording never go back
-_STEP_BACK = 1
-
-
-@dataclass
-class Pictures:
-    """Converts the pictures of a source in display order, and keeps their times until they are
-    asked for.
-
-    A picture without a time stamp, or with one that is not behind the last, comes one frame (or
-    tick) after that. Where the clock goes back by more than a second it begins anew, as in files
-    that were joined: one frame after the last.
-    """
-
-    source: VideoFile
-    _times: deque[int] = field(default_factory=deque)
-    _first: int | None = None
-    _last: int = -1
-
-    def __post_init__(self) -> None:
-        self._to_rgb = self.source.to_rgb()
-
-    def __call__(self, picture: av.VideoFrame, height: int, width: int) -> Image:
-        """uint8 RGB (height, width, 3), the upper left pixels of the picture, as it lies in the
-        stream."""
-        self._times.append(self._time(picture.dts if self.source.decode_times else picture.pts))
-        return self._to_rgb(picture, height, width)
-
-    def next_time(self) -> int:
-        """Return the time of the next frame, in the source's time base, from 0 for the first."""
-        return self._times.popleft()
-
-    def _time(self, stamp: int | None) -> int:
-        step = max(1, round(1 / (self.source.rate * self.source.time_base)))
-        following = self._last + step if self._last >= 0 else 0
-        if stamp is None:
-            time = following
-        else:
-            if (
-                self._first is None
-                or (self._last - (stamp - self._first)) * self.source.time_base > _STEP_BACK
-            ):
-                self._first = stamp - following
-            time = max(stamp - self._first, self._last + 1)
-        self._last = time
-        return time
+from vssbench.data.videofile import turned
 
 
 @dataclass

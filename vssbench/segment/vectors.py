@@ -13,6 +13,7 @@ from vssbench.codec.decode import MotionSource
 from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.codec.vectors.h264 import H264Vectors
 from vssbench.codec.vectors.reader import VectorReader
+from vssbench.core import apart
 from vssbench.core.errors import DataError, MotionUnavailable
 from vssbench.data.opening import open_video
 from vssbench.data.videofile import VideoFile
@@ -42,7 +43,7 @@ def choose(source: VideoFile, needs: frozenset[str], wanted: str) -> Choice:
     if wanted == ESTIMATED:
         return estimated("residual" in needs, "")
     try:
-        return _own(source, "residual" in needs)
+        return apart.call(str(source.path), _own, source, "residual" in needs)
     except (MotionUnavailable, DataError) as reason:
         return instead(source, needs, wanted, reason)
 
@@ -83,6 +84,7 @@ def estimated(residual: bool, reason: str) -> Choice:
 
 
 def _own(source: VideoFile, residual: bool) -> Choice:
+    """Choose the stream's own vectors, in a process that may die."""
     codec = codec_of(source.codec)
     if codec is None:
         raise MotionUnavailable(f"no reader here knows the motion vectors of {source.codec}")
@@ -107,6 +109,7 @@ def _examine(source: VideoFile, reader: type[VectorReader]) -> None:
             stream = container.streams.video[0]
             headers.prepare(stream.codec_context)
             for packet in container.demux(stream):
+                apart.tick()
                 if packet.size:
                     headers.packet(packet)
     except av.FFmpegError as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vssbench.codec.ahead import ahead
+from vssbench.core.ahead import ahead
 
 
 def test_items_come_in_order() -> None:
