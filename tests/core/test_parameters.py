@@ -127,3 +127,17 @@ def test_choices_are_those_that_there_is_something_for(
     cls: type[Any], parameter: str, table: Collection[Value]
 ) -> None:
     assert set(choices(cls)[parameter]) == set(table)
+
+
+def _broken() -> object:
+    raise RuntimeError("a fault of the plug-in's own")
+
+
+class _Faulty:
+    def __init__(self, *, size: "_broken()" = 1) -> None: ...  # type: ignore[valid-type] # noqa: UP037
+
+
+def test_a_fault_in_an_annotation_is_not_hidden() -> None:
+    """A name for type checkers alone is no fault; code that fails is."""
+    with pytest.raises(RuntimeError, match="of the plug-in's own"):
+        choices(_Faulty)

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from tests.hostile.conftest import Campaign
 from tests.hostile.mutators import of_arrays, of_json
+from vssbench.cli import bench
 from vssbench.core.errors import DataError
 from vssbench.metrics.meters import BOUNDARY, CONSISTENCY, METERS
 from vssbench.report.frames import frame
@@ -101,6 +103,27 @@ def test_mutated_runs_leave_the_others(store: Path, campaign: Campaign, tmp_path
 def damaged(store: Path, tmp_path: Path) -> Path:
     shutil.copytree(store, tmp_path / "runs")
     return tmp_path / "runs"
+
+
+@pytest.mark.parametrize(
+    "command", [["table"], ["table", "--format", "csv"], ["scores"], ["plot", "pareto"]]
+)
+@pytest.mark.parametrize("file", ["result.json", "confusion.npz"])
+def test_commands_name_a_damaged_run_and_end_in_status_1(
+    command: list[str], file: str, damaged: Path, tmp_path: Path
+) -> None:
+    given = [*command, "--runs", str(damaged)]
+    given += ["-o", str(tmp_path / "plot.png"), "--no-intervals"] if "plot" in command else []
+    sound = CliRunner().invoke(bench, [*given, *(["--force"] if "plot" in command else [])])
+    assert sound.exit_code == 0, sound.output
+    (damaged / OTHER / file).write_text('{"run_id": ')
+
+    found = CliRunner().invoke(bench, [*given, *(["--force"] if "plot" in command else [])])
+
+    assert found.exit_code == 1, found.output
+    assert f"damaged: {damaged / OTHER}" in found.stderr
+    assert "1 run does not read, and the numbers are without them" in found.stderr
+    assert found.stdout, "the sound run is shown"
 
 
 def archive(path: Path, **arrays: np.ndarray) -> None:

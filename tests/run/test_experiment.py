@@ -19,10 +19,12 @@ from vssbench.cost.gmacs import count
 from vssbench.protocol import Dense, EveryDistance
 from vssbench.report.columns import groups
 from vssbench.report.frames import results
+from vssbench.report.pivot import render_pivot
 from vssbench.report.rows import rows
 from vssbench.report.streams import stream_title
+from vssbench.report.table import render
 from vssbench.run.experiment import Experiment, measure
-from vssbench.run.store import RunStore
+from vssbench.run.store import NON_DETERMINISTIC, RunStore
 from vssbench.run.stream import Stream
 from vssbench.sweep import grid
 from vssbench.sweep.grid import sweep
@@ -84,6 +86,49 @@ def test_accuracy_by_hand(make_experiment, patterns, tmp_path):
     assert row["miou"] == pytest.approx(np.mean(by_distance), abs=1e-3)
     assert row["frames"] == 12
     assert list(run.latency.distances) == [0, 1, 2, 3, 0, 1] * 2
+
+
+@pytest.mark.parametrize("method", ["bisenet[width=0.125]", "pspnet[width=0.125]"])
+def test_the_same_experiment_gives_equal_matrices_at_one_thread_and_two(
+    make_experiment, tmp_path, method
+):
+    """What torch allows on a CPU: convolutions and resizing sum in an order of their own."""
+    found = []
+    for number, threads in enumerate((1, 2, 2, 1)):
+        torch.set_num_threads(threads)
+        try:
+            store = RunStore(tmp_path / f"runs{number}")
+            result = measure(make_experiment(method), store, "test")
+        finally:
+            torch.set_num_threads(1)
+        assert result.remarks == []
+        found.append(store.get(result.run_id).confusion.matrices)
+    assert found[0].sum() > 0
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0], other)
+
+
+def test_a_method_that_is_not_deterministic_says_so_in_its_row(
+    make_experiment, tmp_path, monkeypatch
+):
+    experiment = make_experiment()
+    network = registry.load("methods", "bisenet")
+    plain = network.keyframe
+
+    def shaken(self, image):
+        logits, reference = plain(self, image)
+        return logits + 1e-6 * torch.rand_like(logits), reference
+
+    monkeypatch.setattr(network, "keyframe", shaken)
+    store = RunStore(tmp_path / "runs")
+    result = measure(experiment, store, "test")
+    assert result.status == "done"
+    assert result.remarks == [NON_DETERMINISTIC]
+    shown = rows(store.runs())
+    for text in (render(shown, "md"), render_pivot(shown, "md")):
+        assert " \u2260" in text.partition("- \u2260")[0]
+        assert "\u2260 non-deterministic: passes over the same frame gave different logits" in text
+    assert r"$\neq$" in render(shown, "latex")
 
 
 def test_a_store_that_cannot_be_written_is_said_before_anything_is_measured(

@@ -79,6 +79,7 @@ def choice_options(command: Callable[..., None]) -> Callable[..., None]:
     def with_choice(**given: Any) -> None:
         own = {field.name: given.pop(field.name) for field in fields(Choice)}
         command(choice=Choice(**own), **given)
+        _leave_if_damaged()
 
     decorated: Callable[..., None] = with_choice
     for option in reversed(_OPTIONS):
@@ -95,13 +96,44 @@ def chosen_rows(runs: Path, choice: Choice) -> tuple[list[Row], str]:
     from vssbench.run.store import RunStore
 
     stored = stored_rows(RunStore(runs), choice.without)
+    _note_damaged(runs, set(RunStore(runs).ids()) - {row["run_id"] for row in stored})
     asked_for = chosen(
         stored, choice.datasets, choice.codecs, choice.methods, choice.protocols, choice.gops
     )
     check_left_out(choice.without, asked_for)
     kept, count = (asked_for, 0) if choice.older else newest(asked_for)
+    _note_damaged(runs, {row["run_id"] for row in kept if row["status"] == "damaged"})
     if choice.strict:
         check_one_version(kept)
     noun = "run" if count == 1 else "runs"
     said = f"left out {count} older {noun} of the same experiments: --all shows them too"
     return kept, said if count else ""
+
+
+#: under which a command's context keeps the damaged runs that it met: folders and ids
+_DAMAGED = "vssbench.damaged"
+
+
+def _note_damaged(runs: Path, names: set[str]) -> None:
+    """Remember runs that do not read, for the end of the command."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta.setdefault(_DAMAGED, set()).update((str(runs), name) for name in names)
+
+
+def _leave_if_damaged() -> None:
+    """End a command that met damaged runs with status 1, and name them."""
+    from vssbench.core.progress import messages
+
+    context = click.get_current_context()
+    found = sorted(context.meta.get(_DAMAGED, ()))
+    if not found:
+        return
+    count = "1 run does" if len(found) == 1 else f"{len(found)} runs do"
+    for folder, name in found:
+        messages().print(f"damaged: {Path(folder) / name}")
+    messages().print(
+        f"{count} not read, and the numbers are without them: measure them again with run --force, "
+        "or remove them with prune damaged"
+    )
+    context.exit(1)

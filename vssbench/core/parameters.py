@@ -137,5 +137,7 @@ def _evaluated(annotation: Any, names: Mapping[str, Any]) -> Any:
         return annotation
     try:
         return eval(annotation, dict(names))  # the plug-in's own source, as typing evaluates it
-    except Exception:
+    except (NameError, AttributeError, TypeError):
+        # a name that is imported for type checkers alone, or an attribute of it that its stub has;
+        # a form that this Python lacks where it runs, as a class that takes no brackets
         return None

@@ -10,7 +10,7 @@ from typing import Any
 from vssbench.core import registry
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import parse_variant
-from vssbench.run.store import Measurement
+from vssbench.run.store import NON_DETERMINISTIC, Measurement
 
 Row = dict[str, Any]
 
@@ -33,6 +33,11 @@ def _is_typed(*beginnings: str) -> Callable[[Row], bool]:
     return lambda row: any(name.startswith(beginnings) for name in row.get("typed", "").split(", "))
 
 
+def _varies(row: Row) -> bool:
+    """Return whether the run says that its network gave other logits for the same frame."""
+    return NON_DETERMINISTIC in row.get("remarks", ())
+
+
 FOOTNOTES = (
     Footnote(
         "\u2020", _is("seen", "training", "selection"),
@@ -51,6 +56,11 @@ FOOTNOTES = (
         "its output of no scored class, as Void, is masked: the largest of the others counts",
     ),
     Footnote("*", _is_typed("gmacs", "params"), "its cost was typed in, not measured"),
+    Footnote(
+        "\u2260", _varies,
+        "non-deterministic: passes over the same frame gave different logits, and another run may "
+        "give other numbers",
+    ),
     Footnote("\u2016", _is_typed("latency"), "its latency was typed in, not measured"),
 )  # fmt: skip
 _MARKS = "".join(note.mark for note in FOOTNOTES)

@@ -26,6 +26,7 @@ _LATEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}", "\u2020": r"\textdagger{}", "\u2021": r"\textdaggerdbl{}",
+    "\u2260": r"$\neq$",
     "\u00a7": r"\S{}", "\u00b6": r"\P{}",
 }  # fmt: skip
 

@@ -46,7 +46,7 @@ from vssbench.run.outputs import VOID, Outputs, Void, outputs_of
 from vssbench.run.recorder import Recorder
 from vssbench.run.seen import seen
 from vssbench.run.sizes import Sizes
-from vssbench.run.store import Measurement, RunStore, run_id
+from vssbench.run.store import NON_DETERMINISTIC, Measurement, RunStore, run_id
 from vssbench.run.stream import Stream
 from vssbench.weights.file import WeightFile, load_into, weights_name
 
@@ -343,9 +343,10 @@ def _run(
     )
     cost = sizes.mean_cost(costs, recorder.ran)
     missing = [remark(model.display, cost.uncounted)] if cost.uncounted else []
+    varying = [] if stream.repeats else [NON_DETERMINISTIC]
     numbers = {
         "frames": len(recorder.matrices),
-        "remarks": [*remarks, *priced.remarks, *sizes.remarks, *missing],
+        "remarks": [*remarks, *priced.remarks, *sizes.remarks, *missing, *varying],
         "protocol_details": experiment.protocol.details() | priced.details,
         "params": cost.params,
         "gmacs_key": cost.gmacs_key,

@@ -44,6 +44,11 @@ ID_DIGITS = 16
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*")
 #: what to do about a run that does not read; it may be sound, and only this reader at fault
 REMEDY = "run the experiment again with --force: it is measured anew and replaced"
+#: the remark on a run whose network gives other logits for the same frame
+NON_DETERMINISTIC = (
+    "non-deterministic: passes over the same frame gave different logits, so that another run may "
+    "give other numbers"
+)
 
 _logger = logging.getLogger(__name__)
 

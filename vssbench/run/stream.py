@@ -65,6 +65,8 @@ class Stream:
         self.outputs = outputs or Outputs(model.classes, model.classes)
         self.reference: Any = None
         self.warm_up_seconds = 0.0
+        #: whether all passes of the warm-up gave the same logits to the bit
+        self.repeats = True
         self._warm_up_passes = warm_up
 
     def segment(
@@ -111,9 +113,15 @@ class Stream:
         started = time.perf_counter()
         image = self._pixels(frame.image)
         motion = torch.zeros(1, 2, image.shape[-2], image.shape[-1], device=self.device)
+        first: list[Tensor] = []
         for _ in range(self._warm_up_passes):
-            self._labels(self._logits(Inputs(image), True), size)
-            self._labels(self._logits(Inputs(image, motion), False), size)
+            for number, inputs in enumerate((Inputs(image), Inputs(image, motion))):
+                logits = self._logits(inputs, not number)
+                self._labels(logits, size)
+                if len(first) <= number:
+                    first.append(logits.clone())
+                elif not torch.equal(first[number], logits):
+                    self.repeats = False
         synchronise(self.device)
         self.reference, self._warm_up_passes = None, 0
         self.warm_up_seconds = time.perf_counter() - started
