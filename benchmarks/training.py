@@ -24,7 +24,8 @@ from vssbench.core.segmenter import Batch
 from vssbench.core.variant import parse_variant
 from vssbench.core.video import Clip, Image
 from vssbench.training.augment import Augmentation
-from vssbench.training.loop import AUTOCAST, Options, Trainer
+from vssbench.training.loop import AUTOCAST, Trainer
+from vssbench.training.options import Options
 from vssbench.training.samples import Stills, joined
 from vssbench.training.schedule import build_optimiser
 

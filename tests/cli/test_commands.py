@@ -14,7 +14,8 @@ from vssbench.core import registry
 from vssbench.core.errors import DataError, VssbenchError
 from vssbench.core.variant import parse_variant
 from vssbench.run.store import RunStore
-from vssbench.training.loop import Options, Trainer
+from vssbench.training.loop import Trainer
+from vssbench.training.options import Options
 from vssbench.weights import file as weights
 
 

@@ -25,8 +25,8 @@ from vssbench.nets.resize import resize
 from vssbench.protocol import Dense
 from vssbench.run.experiment import Experiment, measure
 from vssbench.run.store import RunStore
+from vssbench.training.frozen import freeze
 from vssbench.training.gradients import right_gradients
-from vssbench.training.loop import freeze
 from vssbench.weights.file import open_weights, save_weights
 
 ROOT = Path(__file__).resolve().parents[2]

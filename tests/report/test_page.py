@@ -295,7 +295,7 @@ def test_the_page_is_not_written_into_what_is_read(store: RunStore) -> None:
 
 
 def test_make_run_ends_by_saying_where_the_report_lies() -> None:
-    # a make above this test would have its own flags handed down, and lines of the folders it enters
+    # the flags of a make above this test would have it print the folders that it enters
     apart = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     planned = subprocess.run(
         ["make", "-n", "run"], cwd=ROOT, env=apart, capture_output=True, text=True, check=True

@@ -23,7 +23,8 @@ from vssbench.training.distributed import (
     same_everywhere,
     share_batch_norm,
 )
-from vssbench.training.loop import Options, Trainer
+from vssbench.training.loop import Trainer
+from vssbench.training.options import Options
 from vssbench.training.recipe import Optimiser, PhaseRecipe
 from vssbench.training.samples import Stills
 from vssbench.training.stages import Assignment, train_in_stages

@@ -14,7 +14,8 @@ from vssbench.core import registry
 from vssbench.core.segmenter import Batch
 from vssbench.core.variant import parse_variant
 from vssbench.training.gradients import Findings, right_gradients
-from vssbench.training.loop import Options, Trainer
+from vssbench.training.loop import Trainer
+from vssbench.training.options import Options
 from vssbench.weights.file import open_weights
 
 

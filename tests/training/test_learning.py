@@ -7,7 +7,8 @@ from tests.conftest import Patterns
 from vssbench.core import registry
 from vssbench.core.variant import Variant
 from vssbench.training.augment import Augmentation
-from vssbench.training.loop import Options, Trainer
+from vssbench.training.loop import Trainer
+from vssbench.training.options import Options
 from vssbench.weights.file import open_weights
 
 METHODS = sorted(registry.plugins("methods"))

@@ -12,7 +12,8 @@ from vssbench.core.variant import parse_variant
 from vssbench.run.seen import Seen, seen
 from vssbench.training import loop
 from vssbench.training import recipe as recipes
-from vssbench.training.loop import Options, Trainer
+from vssbench.training.loop import Trainer
+from vssbench.training.options import Options
 from vssbench.weights.file import Origin, open_weights, save_state
 
 TINY = Options(epochs=2, batch=4, crop=(48, 64), precision="fp32", workers=0)
@@ -99,7 +100,7 @@ def test_passes_of_a_step_make_the_larger_batchs_gradient(stills, tmp_path):
         options = Options(**{**vars(TINY), "epochs": 1, "batch": batch, "accumulate": accumulate})
         made = trainer(stills, tmp_path / "w.safetensors", "pspnet[width=0.125]", options)
         even = made.recipe.common.model_copy(update={"class_weights": "none"})
-        made.recipe = made.recipe.model_copy(update={"common": even})
+        made.course = replace(made.course, recipe=made.recipe.model_copy(update={"common": even}))
         made.model.eval()
         made.model.train = lambda mode=True: made.model
         path = made.run()[0]
@@ -261,7 +262,7 @@ def test_a_backbone_without_classes_starts_a_training(stills, tmp_path):
     started = trainer(
         stills, tmp_path / "b.safetensors", options=replace(TINY, initial=(path,), epochs=1)
     )
-    assert started.replaced == set()
+    assert started.phases == started.model.phases()
     assert all(
         torch.equal(started.model.state_dict()[name], value) for name, value in state.items()
     )

@@ -19,8 +19,9 @@ from vssbench.core.motion import MotionField
 from vssbench.core.variant import parse_variant
 from vssbench.training.augment import Augmentation
 from vssbench.training.flow import AffineFlow, VideoFlow
-from vssbench.training.loop import Options, Trainer
+from vssbench.training.loop import Trainer
 from vssbench.training.memory import HEAD_BYTES, Memory, batches_ahead, memory_of_process, size_of
+from vssbench.training.options import Options
 from vssbench.training.pairs import Coding, EgoMotionPairs, GapPairs, VideoPairs
 from vssbench.training.samples import EpochSampler, Stills, loader
 from vssbench.weights.file import open_weights

@@ -8,7 +8,8 @@ import pytest
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import parse_variant
 from vssbench.training.frames import kept
-from vssbench.training.loop import Options, Trainer
+from vssbench.training.loop import Trainer
+from vssbench.training.options import Options
 from vssbench.weights.file import open_weights
 
 TINY = Options(epochs=2, batch=4, crop=(48, 64), precision="fp32", workers=0)

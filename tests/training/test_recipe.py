@@ -14,7 +14,7 @@ from vssbench.core.errors import UsageError
 from vssbench.core.variant import parse_variant
 from vssbench.nets.resnet import ResNet
 from vssbench.training import recipe as recipes
-from vssbench.training.loop import Options
+from vssbench.training.options import Options
 from vssbench.training.recipe import Recipe, load_recipe, names, with_parameters
 from vssbench.weights.file import open_weights
 

@@ -11,7 +11,8 @@ from tests.conftest import Patterns
 from vssbench.cli import bench
 from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.variant import parse_variant
-from vssbench.training.loop import Options, Trainer
+from vssbench.training.loop import Trainer
+from vssbench.training.options import Options
 from vssbench.training.recipe import Recipe, load_recipe
 from vssbench.training.stages import Assignment, stage_variants, train_in_stages
 from vssbench.weights.file import open_weights

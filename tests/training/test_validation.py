@@ -22,7 +22,8 @@ from vssbench.metrics.confusion import confusion_matrix
 from vssbench.metrics.iou import mean_iou
 from vssbench.nets.resize import resize
 from vssbench.report.curves import draw_curves
-from vssbench.training.loop import Options, Trainer
+from vssbench.training.loop import Trainer
+from vssbench.training.options import Options
 from vssbench.training.recipe import PhaseRecipe
 from vssbench.training.validation import Setting, Validation, best_entry
 from vssbench.weights.file import open_weights

@@ -21,7 +21,7 @@ from vssbench.cli.options import (
 if TYPE_CHECKING:
     from vssbench.core.segmenter import Phase
     from vssbench.core.variant import Variant
-    from vssbench.training.loop import Options
+    from vssbench.training.options import Options
     from vssbench.training.recipe import Recipe
 
 
@@ -210,7 +210,7 @@ def _options(all_training_data: bool, **given: Any) -> Options:
     """Return how to train, as the options say. Raises UsageError where they exclude each other."""
     from vssbench.core.errors import UsageError
     from vssbench.report.curves import draw_curves
-    from vssbench.training.loop import Options
+    from vssbench.training.options import Options
 
     options = Options(**given, curves=draw_curves)
     if not all_training_data:

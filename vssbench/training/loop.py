@@ -7,25 +7,24 @@ import itertools
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from rich.console import Console
 from torch import Tensor, nn
 
 from vssbench.core import registry
-from vssbench.core.classes import other_names, other_order
 from vssbench.core.dataset import Dataset
 from vssbench.core.division import Division
 from vssbench.core.errors import UsageError
 from vssbench.core.machine import typed_command
 from vssbench.core.progress import Tracker, messages, track
 from vssbench.core.segmenter import Phase, VideoSegmenter
-from vssbench.core.variant import Variant, parse_variant
+from vssbench.core.variant import Variant
 from vssbench.core.version import __version__
 from vssbench.data.presence import absent_classes
 from vssbench.nets.processes import sum_over_processes
@@ -36,6 +35,7 @@ from vssbench.training.checkpoint import (
     curve_path,
     load_checkpoint,
 )
+from vssbench.training.course import Course
 from vssbench.training.distributed import (
     World,
     average_gradients,
@@ -45,11 +45,13 @@ from vssbench.training.distributed import (
     wait_for_all,
 )
 from vssbench.training.frames import kept
+from vssbench.training.frozen import freeze, untrained
 from vssbench.training.gradients import right_gradients
-from vssbench.training.memory import DEFAULT_BYTES, memory_of_process
+from vssbench.training.initial import initialise
+from vssbench.training.memory import memory_of_process
 from vssbench.training.notes import notes
-from vssbench.training.pairs import states_rate
-from vssbench.training.recipe import PhaseRecipe, Recipe, load_recipe, with_parameters
+from vssbench.training.options import Options
+from vssbench.training.recipe import Recipe, load_recipe, with_parameters
 from vssbench.training.samples import (
     EpochSampler,
     Sample,
@@ -62,7 +64,7 @@ from vssbench.training.samples import (
 from vssbench.training.schedule import build_optimiser, rate_factor
 from vssbench.training.sources import check_codecs, samples_of
 from vssbench.training.validation import Best, Setting, Validation, best_entry, divide, measure_of
-from vssbench.weights.file import WeightFile, open_weights, save_weights, set_statistics
+from vssbench.weights.file import open_weights, save_weights
 
 #: autocast's type of each precision
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -70,79 +72,6 @@ AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 #: images of the pass on which the layers' gradients are checked: fewer than a batch, since it costs
 #: some ten of such passes
 CHECKED = 2
-
-
-#: draws a training's curves: the file, the history, what each phase is judged by, a title
-DrawCurves = Callable[[Path, Sequence[dict[str, Any]], Mapping[str, str], str], None]
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options of a training: the recipe's name and the values that override it.
-
-    None overrides nothing.
-
-    ``batch`` counts the images of one pass over all processes; a step takes ``accumulate`` such
-    passes. ``frames`` limits the frames of an epoch and of a validation; ``memory``, in GiB, bounds
-    what is kept of the data on this machine; ``part_size``, in MiB, splits the weight file.
-    ``phases`` names those that are run, where they are not all that ``initial`` leaves; after
-    ``minutes`` the training stops with a checkpoint; ``frame_folder`` keeps frames that are slow to
-    draw or decode; ``curves`` draws the history so far into a file after every validation.
-    """
-
-    recipe: str = "short"
-    epochs: int | None = None
-    iterations: int | None = None
-    batch: int | None = None
-    learning_rate: float | None = None
-    warmup: float | None = None
-    crop: tuple[int, int] | None = None
-    precision: str | None = None
-    codecs: tuple[str, ...] | None = None
-    validate_every: int | None = None
-    select: Literal["best", "last"] | None = None
-    accumulate: int = 1
-    device: str = "cpu"
-    workers: int = 1
-    memory: float = DEFAULT_BYTES / 2**30
-    seed: int = 0
-    frames: int | None = None
-    initial: tuple[Path, ...] = field(default=())
-    phases: tuple[str, ...] = ()
-    minutes: float | None = None
-    frame_folder: Path | None = None
-    part_size: float | None = None
-    curves: DrawCurves | None = None
-
-    def overrides(self) -> dict[str, Any]:
-        """Return the values that override the recipe, by its keys."""
-        given = {
-            "epochs": self.epochs,
-            "iterations": self.iterations,
-            "batch": self.batch,
-            "optimiser.learning_rate": self.learning_rate,
-            "schedule.warmup": self.warmup,
-            "augmentation.crop": self.crop,
-            "precision": self.precision,
-            "codecs": self.codecs or None,
-            "validate_every": self.validate_every,
-            "select": self.select,
-            "rate": "stated"
-            if any(states_rate(parse_variant(codec)) for codec in self.codecs or ())
-            else None,
-        }
-        return {key: value for key, value in given.items() if value is not None}
-
-    def identity(self) -> dict[str, str]:
-        """Every option beside the recipe that changes the trained weights, as text."""
-        initial = ", ".join(str(path) for path in self.initial)
-        others: dict[str, Any] = {
-            "accumulate": self.accumulate,
-            "seed": self.seed,
-            "frames": self.frames,
-        }
-        others |= {"phases": ", ".join(self.phases)} if self.phases else {}
-        return {**{key: str(value) for key, value in others.items()}, "initial": initial}
 
 
 class OutOfTime(Exception):
@@ -180,15 +109,14 @@ class Trainer:
             "methods", self.variant, classes=len(dataset.classes)
         )
         initial = [open_weights(path) for path in options.initial]
-        #: names of the tensors that --init gave
-        self.given: set[str] = set()
-        self.replaced = self._initialise(initial)
+        started = initialise(self.model, initial, self.variant, dataset.classes, self.console)
         # read now: the weights that are written at the end may take the place of one of these files
         self.initial_records = [
             {"file": file.path.name, "sha256": file.sha256, "training": file.training}
             for file in initial
         ]
-        self.phases = self._chosen_phases()
+        self.phases = self._chosen_phases(started.replaced)
+        self.course = Course(self.recipe, self.phases, started.given)
         self._check_phases()
         for line in notes(self.recipe, self.variant, self.model, bool(initial)):
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -209,71 +137,20 @@ class Trainer:
         self.seconds = 0.0
         self.began = time.monotonic()
 
-    def _initialise(self, files: Sequence[WeightFile]) -> set[str]:
-        replaced: set[str] = set()
-        for file in files:
-            # a backbone's file has none
-            if file.classes and len(file.classes) != len(self.dataset.classes):
-                raise UsageError(
-                    f"--init {file.path} has {len(file.classes)} classes and the dataset "
-                    f"{len(self.dataset.classes)}"
-                )
-            if file.classes:
-                self._compare_classes(file)
-            tensors = file.usable()
-            replaced.update(self.model.initialise(tensors, file.metadata))
-            self.given.update(tensors)
-            set_statistics(self.model, file)
-        for remark in self.model.remarks:
-            self.console.print(f"{self.variant}: {remark}")
-        if replaced:
-            self.console.print(
-                f"{self.variant}: phases already trained, taken from --init: "
-                f"{', '.join(sorted(replaced))}"
-            )
-        return replaced
-
-    def _compare_classes(self, file: WeightFile) -> None:
-        """Say which classes of a file have other names than the dataset's. Raises UsageError where
-        they are the dataset's in another order."""
-        wrong = other_order(file.classes, self.dataset.classes)
-        if wrong:
-            raise UsageError(
-                f"--init {file.path} has the dataset's classes in another order: {wrong}; start "
-                "from weights of the same order, or put the dataset's classes in that one"
-            )
-        for line in other_names(file.classes, self.dataset.classes):
-            self.console.print(
-                f"--init {file.path}: {line}", markup=False, highlight=False, soft_wrap=True
-            )
-
     def _check_phases(self) -> None:
         """Refuse, before anything is trained, what a later phase could not do."""
         modules = {name for name, _ in self.model.named_modules()}
         for number, phase in enumerate(self.phases):
-            recipe = self._phase_recipe(number)
+            recipe = self.course.recipe_of(number)
             for name in (*recipe.frozen, *recipe.frozen_batch_norm):
                 if name not in modules:
                     raise UsageError(
                         f"recipe {self.recipe.name}: {self.variant} has no part {name!r} to freeze"
                     )
-            if self._length(number):
+            if self.course.length(number):
                 check_codecs(phase, recipe, self.model.needs)
 
-    def _held(self, number: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the submodules that a phase does not train, and those whose batch normalisation it
-        does not: the recipe's count where ``--init`` gave them weights, since random ones would
-        stay random."""
-        recipe = self._phase_recipe(number)
-        frozen, normalised = (
-            tuple(
-                name for name in names if any(given.startswith(f"{name}.") for given in self.given)
-            )
-            for names in (recipe.frozen, recipe.frozen_batch_norm)
-        )
-        return (*self.phases[number].frozen, *frozen), normalised
-
-    def _chosen_phases(self) -> list[Phase]:
+    def _chosen_phases(self, replaced: Collection[str]) -> list[Phase]:
         """Return the phases to run. Raises UsageError for a name that the method does not have."""
         phases, asked = self.model.phases(), self.options.phases
         unknown = [name for name in asked if name not in {phase.name for phase in phases}]
@@ -283,7 +160,7 @@ class Trainer:
         return [
             phase
             for phase in phases
-            if (phase.name in asked if asked else phase.name not in self.replaced)
+            if (phase.name in asked if asked else phase.name not in replaced)
         ]
 
     @property
@@ -352,7 +229,7 @@ class Trainer:
         for number in range(first_phase, len(self.phases)):
             resumed = checkpoint if checkpoint is not None and number == first_phase else None
             self._run_phase(number, resumed)
-            if self.best is not None and self._takes_best(number):
+            if self.best is not None and self.course.takes_best(number):
                 self.model.load_state_dict(self.best.model)
         paths = self._finish() if self.world.main else []
         wait_for_all()  # whichever process comes back may read the file
@@ -428,7 +305,7 @@ class Trainer:
             yield Tracker(Console(quiet=True), label, total, None)
 
     def _run_phase(self, number: int, resumed: Checkpoint | None) -> None:
-        phase, recipe = self.phases[number], self._phase_recipe(number)
+        phase, recipe = self.phases[number], self.course.recipe_of(number)
         self.best, self.latest_score = None, ""
         if resumed is None:
             self.model.begin_phase(phase)
@@ -436,7 +313,7 @@ class Trainer:
             self.best = Best(**resumed.best)
         optimiser = self.optimiser = self._optimiser(number, resumed)
         first = resumed.epoch if resumed is not None else 0
-        length = self._length(number)
+        length = self.course.length(number)
         if length == 0 or (self.recipe.epochs is not None and length <= first):
             return
         assert self.stills is not None
@@ -449,7 +326,7 @@ class Trainer:
             self.world.rank, self.world.size,
         )  # fmt: skip
         steps = length * sampler.steps if self.recipe.iterations is None else length
-        freeze(self.model, *self._held(number))
+        freeze(self.model, *self.course.held(number))
         self.last_epoch = math.ceil(steps / sampler.steps)
         epochs = range(first, self.last_epoch)
         sampler.epoch, sampler.epochs = first, len(epochs)
@@ -513,43 +390,15 @@ class Trainer:
             self.console.print(f"{self.variant} {phase}: {line}")
         self.gradients[phase] = checked.record()
 
-    def _phase_recipe(self, number: int) -> PhaseRecipe:
-        return self.recipe.of(self.phases[number].name)
-
-    def _length(self, number: int) -> int:
-        """Return the epochs or iterations of a phase, whichever the recipe counts."""
-        share = self._phase_recipe(number).share
-        share = self.phases[number].share if share is None else share
-        return (
-            max(1, round((self.recipe.epochs or self.recipe.iterations or 0) * share))
-            if share
-            else 0
-        )
-
-    def _joined(self, number: int) -> range:
-        """Return the phases that share an optimiser and a schedule with this one.
-
-        These are those before it that it continues, and on.
-        """
-        first, last = number, number
-        while first > 0 and self._phase_recipe(first).continues == self.phases[first - 1].name:
-            first -= 1
-        while (
-            last + 1 < len(self.phases)
-            and self._phase_recipe(last + 1).continues == self.phases[last].name
-        ):
-            last += 1
-        return range(first, last + 1)
-
     def _optimiser(self, number: int, resumed: Checkpoint | None) -> torch.optim.Optimizer:
-        joined = self._joined(number)
+        joined = self.course.joined(number)
         if self.optimiser is not None and number > joined[0]:
             return self.optimiser
         trained: set[str] = set()
         for member in joined:
-            still = untrained(self.model, *self._held(member))
+            still = untrained(self.model, *self.course.held(member))
             trained |= {name for name, _ in self.model.named_parameters() if name not in still}
-        settings = self._phase_recipe(joined[0]).optimiser
+        settings = self.course.recipe_of(joined[0]).optimiser
         optimiser = build_optimiser(
             settings, self.model.named_parameters(), trained, settings.learning_rate
         )
@@ -563,11 +412,11 @@ class Trainer:
         tracker: Tracker,
     ) -> dict[str, float]:  # fmt: skip
         """The mean of each term of the loss over the steps of an epoch."""
-        phase, joined, steps = self.phases[number], self._joined(number), sampler.steps
+        phase, joined, steps = self.phases[number], self.course.joined(number), sampler.steps
         unit = 1 if self.recipe.iterations is None else steps
-        before = sum(self._length(member) for member in joined if member < number) / unit
-        whole = sum(self._length(member) for member in joined) / unit
-        schedule = self._phase_recipe(joined[0]).schedule
+        before = sum(self.course.length(member) for member in joined if member < number) / unit
+        whole = sum(self.course.length(member) for member in joined) / unit
+        schedule = self.course.recipe_of(joined[0]).schedule
         totals: dict[str, float] = {}
         done = 0
         while batch := list(itertools.islice(passes, len(sampler.sizes))):
@@ -594,7 +443,7 @@ class Trainer:
     ) -> dict[str, float]:
         """One step of the optimiser from one or more passes of ``sizes`` images over all processes;
         the loss's terms."""
-        recipe = self._phase_recipe(number)
+        recipe = self.course.recipe_of(number)
         optimiser.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
         for sample, size in zip(passes, sizes, strict=True):
@@ -622,7 +471,7 @@ class Trainer:
         """Return the terms of the loss of one pass on this process."""
         device = self.options.device
         assert self.enet_weights is not None
-        even = self._phase_recipe(number).class_weights == "none"
+        even = self.course.recipe_of(number).class_weights == "none"
         weights = torch.ones_like(self.enet_weights) if even else self.enet_weights
         batch = batch_of(sample, device, weights)
         kind = AUTOCAST.get(self.recipe.precision)
@@ -673,8 +522,8 @@ class Trainer:
         far."""
         assert self.validation is not None
         phase = self.phases[number]
-        score = round(self.validation.score(self.model, phase, self._phase_recipe(number)), 6)
-        freeze(self.model, *self._held(number))
+        score = round(self.validation.score(self.model, phase, self.course.recipe_of(number)), 6)
+        freeze(self.model, *self.course.held(number))
         self.history[-1]["validation"] = score if math.isfinite(score) else None
         best = best_entry(self.history, phase)
         improved = best is self.history[-1]
@@ -687,26 +536,6 @@ class Trainer:
         )
         self.latest_score = f", held-out {measure_of(phase)} {score:.3f} at epoch {epoch}{of_best}"
         return improved
-
-    def _takes_best(self, number: int) -> bool:
-        """Whether a phase ends with its best state: not where the next one goes on with its
-        optimiser, one training in two."""
-        return self.recipe.select == "best" and self._joined(number)[-1] == number
-
-    def _bests(self) -> dict[str, dict[str, Any]]:
-        """The best score of each phase that was judged, and whether the phase ended with that
-        state."""
-        bests = {}
-        for number, phase in enumerate(self.phases):
-            entry = best_entry(self.history, phase)
-            if entry is not None:
-                state = {"epoch": entry["epoch"], "taken": self._takes_best(number)}
-                bests[phase.name] = {
-                    "measure": measure_of(phase),
-                    "score": entry["validation"],
-                    **state,
-                }
-        return bests
 
     def _record(self) -> dict[str, Any]:
         assert self.stills is not None
@@ -725,42 +554,9 @@ class Trainer:
             "seconds": round(self.seconds),
             "division": self.division.record(),
             "pictures": self.division.pictures,
-            "best": self._bests(),
+            "best": self.course.bests(self.history),
             "history": self.history,
             "torch": torch.__version__,
             "python": platform.python_version(),
             "vssbench": __version__,
         }
-
-
-def freeze(
-    model: VideoSegmenter, frozen: tuple[str, ...], batch_norm: tuple[str, ...] = ()
-) -> None:
-    """Put the model in training mode but for the ``frozen`` submodules and for the batch
-    normalisation in those named by ``batch_norm``: these keep their weights and their statistics.
-    """
-    model.train()
-    model.requires_grad_(True)
-    for name in frozen:
-        model.get_submodule(name).eval().requires_grad_(False)
-    for name in batch_norm:
-        for layer in normalisations(model, name).values():
-            layer.eval().requires_grad_(False)
-
-
-def normalisations(model: VideoSegmenter, part: str) -> dict[str, nn.Module]:
-    """Return every batch normalisation in a submodule, by its name in the model."""
-    kind = nn.modules.batchnorm._BatchNorm
-    layers = model.get_submodule(part).named_modules(prefix=part)
-    return {name: layer for name, layer in layers if isinstance(layer, kind)}
-
-
-def untrained(
-    model: VideoSegmenter, frozen: tuple[str, ...], batch_norm: tuple[str, ...]
-) -> set[str]:
-    """Return the names of the parameters that :func:`freeze` leaves as they are."""
-    parts = tuple(
-        f"{name}."
-        for name in (*frozen, *(n for part in batch_norm for n in normalisations(model, part)))
-    )
-    return {name for name, _ in model.named_parameters() if parts and name.startswith(parts)}

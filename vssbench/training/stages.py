@@ -16,7 +16,8 @@ from vssbench.core.dataset import Dataset
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import Variant, format_value
 from vssbench.training.distributed import World
-from vssbench.training.loop import Options, Trainer
+from vssbench.training.loop import Trainer
+from vssbench.training.options import Options
 from vssbench.training.recipe import Recipe, load_recipe, with_parameters
 from vssbench.weights.file import open_weights
 

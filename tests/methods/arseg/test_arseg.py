@@ -13,7 +13,7 @@ from vssbench.core.segmenter import Batch
 from vssbench.core.variant import parse_variant
 from vssbench.nets.resize import resize
 from vssbench.nets.warp import warp
-from vssbench.training.loop import freeze
+from vssbench.training.frozen import freeze
 
 SMALL = "arseg[backbone=bise18,width=0.125]"
 

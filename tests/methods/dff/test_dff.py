@@ -14,7 +14,7 @@ from vssbench.core.segmenter import Batch
 from vssbench.core.variant import parse_variant
 from vssbench.cost.gmacs import count
 from vssbench.nets.resize import resize
-from vssbench.training.loop import freeze
+from vssbench.training.frozen import freeze
 
 VARIANTS = (
     "dff[backbone=resnet18,width=0.125]",
