@@ -18,7 +18,8 @@ from typing import Any
 from tools.reference_training import PLAN, ROOT
 from vssbench.core import files
 from vssbench.report.columns import percent
-from vssbench.weights.file import WeightFile, open_weights, pack
+from vssbench.weights.file import WeightFile, open_weights
+from vssbench.weights.writing import pack
 
 WEIGHTS = ROOT / "weights"
 LIST = WEIGHTS / "README.md"

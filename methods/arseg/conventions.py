@@ -31,7 +31,7 @@ from vssbench.cost.thop import ThopCounter
 from vssbench.methods.arseg.authors import authors_code, networks
 from vssbench.nets.network import SegmentationNetwork
 from vssbench.nets.resize import scaled_size
-from vssbench.weights.file import weights_name
+from vssbench.weights.network import weights_name
 
 #: the GOP of all the paper's tables but for the rows on the keyframe interval
 _GOP = 12

@@ -16,7 +16,7 @@ from vssbench.core.variant import parse_variant
 from vssbench.run.store import RunStore
 from vssbench.training.loop import Trainer
 from vssbench.training.options import Options
-from vssbench.weights import file as weights
+from vssbench.weights import network, shipped
 
 
 def call(*arguments: str):
@@ -234,6 +234,6 @@ def test_shipped_weights_cover_the_default_run():
 
     classes = registry.create("datasets", parse_variant("synthetic[clips=1,frames=1]")).classes
     for text in DEFAULT_METHODS:
-        variant, file = weights.choose_shipped(parse_variant(text), "synthetic", classes)
-        own = weights.lender(variant)
+        variant, file = shipped.choose_shipped(parse_variant(text), "synthetic", classes)
+        own = network.lender(variant)
         assert registry.resolved("methods", own) == registry.resolved("methods", file.variant)

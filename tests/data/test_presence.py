@@ -16,7 +16,9 @@ from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.variant import parse_variant
 from vssbench.data.presence import absent_classes
 from vssbench.datasets.folder import Folder
-from vssbench.weights.file import check_fit, open_weights, save_weights
+from vssbench.weights.file import open_weights
+from vssbench.weights.network import check_fit
+from vssbench.weights.writing import save_weights
 
 METHOD = "bisenet[width=0.125]"
 SAID = (

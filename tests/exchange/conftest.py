@@ -18,7 +18,9 @@ from vssbench.exchange.input import Input, open_input
 from vssbench.fast.prepare import prepare
 from vssbench.run.experiment import Experiment
 from vssbench.run.stream import Stream
-from vssbench.weights.file import load_into, open_weights, save_weights
+from vssbench.weights.file import open_weights
+from vssbench.weights.network import load_into
+from vssbench.weights.writing import save_weights
 
 STREET = "synthetic[height=64,width=96,clips=2,frames=7]"
 CODEC = "h264[bitrate=200k,gop=3]"

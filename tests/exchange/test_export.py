@@ -26,7 +26,7 @@ from vssbench.fast.prepare import prepare
 from vssbench.run.experiment import Experiment, measure
 from vssbench.run.store import RunStore
 from vssbench.run.stream import Stream
-from vssbench.weights.file import load_into
+from vssbench.weights.network import load_into
 
 Make = Callable[..., Experiment]
 Street = Callable[..., Input]

@@ -21,7 +21,8 @@ from vssbench.core.errors import WeightsError
 from vssbench.weights.account import describe
 from vssbench.weights.checkpoint import read_checkpoint
 from vssbench.weights.convert import read_rules
-from vssbench.weights.file import open_weights, pack, part_path
+from vssbench.weights.file import open_weights, part_path
+from vssbench.weights.writing import pack
 
 STATE = {f"module.layer{number}.weight": torch.ones(8, 4) * number for number in range(3)}
 RECORD = {

@@ -9,15 +9,10 @@ from vssbench.core.variant import parse_variant
 from vssbench.cost.gmacs import count, meta_model
 from vssbench.fast.prepare import prepare
 from vssbench.latency.measure import subject_of
-from vssbench.weights.file import (
-    check_fit,
-    choose_shipped,
-    closest,
-    fitting,
-    load_into,
-    open_weights,
-    save_weights,
-)
+from vssbench.weights.file import open_weights
+from vssbench.weights.network import check_fit, fitting, load_into
+from vssbench.weights.shipped import choose_shipped, closest
+from vssbench.weights.writing import save_weights
 
 
 def create(text, classes=4):

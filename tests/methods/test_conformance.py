@@ -27,7 +27,8 @@ from vssbench.run.experiment import Experiment, measure
 from vssbench.run.store import RunStore
 from vssbench.training.frozen import freeze
 from vssbench.training.gradients import right_gradients
-from vssbench.weights.file import open_weights, save_weights
+from vssbench.weights.file import open_weights
+from vssbench.weights.writing import save_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -388,7 +389,8 @@ from vssbench.cli import bench
 from vssbench.core import registry
 from vssbench.core.variant import Variant
 from vssbench.fast.prepare import prepare
-from vssbench.weights.file import build, open_weights
+from vssbench.weights.file import open_weights
+from vssbench.weights.network import build
 
 folder = pathlib.Path(sys.argv[1])
 

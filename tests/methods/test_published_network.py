@@ -20,7 +20,8 @@ from vssbench.core.variant import Variant
 from vssbench.cost.gmacs import count
 from vssbench.run.store import RunStore
 from vssbench.weights.convert import Rules, convert, parse_statistics, read_rules
-from vssbench.weights.file import build, open_weights
+from vssbench.weights.file import open_weights
+from vssbench.weights.network import build
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "adding-a-method.md"
 SNIPPET = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[0]

@@ -19,7 +19,8 @@ from PIL import Image
 
 from vssbench.cli import bench
 from vssbench.core import registry
-from vssbench.weights.file import build, open_weights
+from vssbench.weights.file import open_weights
+from vssbench.weights.network import build
 
 #: the authors' code of both
 NETWORKS = '''

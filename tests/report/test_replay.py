@@ -27,7 +27,8 @@ from vssbench.report.page.scenes import Wish, pictures
 from vssbench.report.rows import rows
 from vssbench.run.experiment import Experiment, measure
 from vssbench.run.store import RunStore
-from vssbench.weights.file import open_weights, save_weights
+from vssbench.weights.file import open_weights
+from vssbench.weights.writing import save_weights
 
 Measured = Callable[..., RunStore]
 GOP = 4

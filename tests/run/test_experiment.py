@@ -28,7 +28,8 @@ from vssbench.run.store import NON_DETERMINISTIC, RunStore
 from vssbench.run.stream import Stream
 from vssbench.sweep import grid
 from vssbench.sweep.grid import sweep
-from vssbench.weights.file import open_weights, save_weights
+from vssbench.weights.file import open_weights
+from vssbench.weights.writing import save_weights
 
 
 @pytest.fixture

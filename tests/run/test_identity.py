@@ -21,7 +21,9 @@ from vssbench.run import identity
 from vssbench.run.experiment import Experiment, measure
 from vssbench.run.identity import AFTERWARDS, PACKAGES, origins, requirements, source_digest
 from vssbench.run.store import RunStore, run_id
-from vssbench.weights.file import open_weights, save_weights, weights_name
+from vssbench.weights.file import open_weights
+from vssbench.weights.network import weights_name
+from vssbench.weights.writing import save_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 SYNTHETIC, ARSEG, COPY = (

@@ -27,7 +27,8 @@ from vssbench.run.experiment import Experiment, measure
 from vssbench.run.outputs import Outputs, outputs_of
 from vssbench.run.store import RunStore
 from vssbench.sweep import grid
-from vssbench.weights.file import open_weights, save_weights
+from vssbench.weights.file import open_weights
+from vssbench.weights.writing import save_weights
 
 CLASSES = Patterns.classes
 

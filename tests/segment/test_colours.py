@@ -15,7 +15,8 @@ from vssbench.core.errors import WeightsError
 from vssbench.core.variant import parse_variant
 from vssbench.segment.drawing import legend, legible, palette_of
 from vssbench.segment.request import Request, prepared
-from vssbench.weights.file import open_weights, save_weights
+from vssbench.weights.file import open_weights
+from vssbench.weights.writing import save_weights
 
 OWN = [[1, 2, 3], [250, 0, 7], [0, 0, 0]]
 Make = Callable[..., Path]

@@ -83,7 +83,7 @@ import sys, torch
 from pathlib import Path
 from vssbench.core import registry
 from vssbench.core.variant import parse_variant
-from vssbench.weights.file import save_weights
+from vssbench.weights.writing import save_weights
 
 torch.manual_seed(0)
 classes = registry.create("datasets", parse_variant("{STREET}")).classes

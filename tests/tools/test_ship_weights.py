@@ -9,7 +9,8 @@ import torch
 
 from tools import ship_weights as tool
 from vssbench.core.variant import parse_variant
-from vssbench.weights.file import Origin, open_weights, save_state
+from vssbench.weights.file import open_weights
+from vssbench.weights.writing import Origin, save_state
 
 PLAN: dict[str, Any] = {
     "width": 0.25,

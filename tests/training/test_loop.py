@@ -14,7 +14,8 @@ from vssbench.training import loop
 from vssbench.training import recipe as recipes
 from vssbench.training.loop import Trainer
 from vssbench.training.options import Options
-from vssbench.weights.file import Origin, open_weights, save_state
+from vssbench.weights.file import open_weights
+from vssbench.weights.writing import Origin, save_state
 
 TINY = Options(epochs=2, batch=4, crop=(48, 64), precision="fp32", workers=0)
 

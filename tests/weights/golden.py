@@ -25,8 +25,9 @@ import torch
 from torch import Tensor
 
 from vssbench.core.variant import parse_variant
-from vssbench.weights.file import build, open_weights
+from vssbench.weights.file import open_weights
 from vssbench.weights.importer import Imported, import_checkpoints
+from vssbench.weights.network import build
 
 SAMPLES = Path(__file__).parent / "samples"
 SEED = 1234

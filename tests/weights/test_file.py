@@ -12,6 +12,7 @@ from vssbench.core.errors import DataError, WeightsError
 from vssbench.core.variant import parse_variant
 from vssbench.training.checkpoint import Checkpoint, load_checkpoint
 from vssbench.weights import file as weights
+from vssbench.weights import network, shipped, writing
 from vssbench.weights.account import describe
 
 CLASSES = ("road", "sky", "car")
@@ -26,7 +27,7 @@ def build(text: str = TEXT):
 def file(tmp_path):
     torch.manual_seed(0)
     target = tmp_path / "w.safetensors"
-    paths = weights.save_weights(
+    paths = writing.save_weights(
         target, build(), parse_variant(TEXT), CLASSES, "patterns", {"epochs": 3}
     )
     assert paths == [target]
@@ -36,7 +37,7 @@ def file(tmp_path):
 def test_round_trip_within_half_precision(file):
     torch.manual_seed(0)
     expected, loaded = build(), build()
-    weights.load_into(loaded, parse_variant(TEXT), CLASSES, file)
+    network.load_into(loaded, parse_variant(TEXT), CLASSES, file)
     for (name, value), (_, other) in zip(
         expected.state_dict().items(), loaded.state_dict().items(), strict=True
     ):
@@ -48,7 +49,7 @@ def test_round_trip_within_half_precision(file):
 def test_parts_hold_what_the_whole_holds(file, tmp_path):
     torch.manual_seed(0)
     target = tmp_path / "split.safetensors"
-    paths = weights.save_weights(
+    paths = writing.save_weights(
         target, build(), parse_variant(TEXT), CLASSES, "patterns", {}, part_bytes=100_000
     )
     assert len(paths) > 2
@@ -65,7 +66,7 @@ def test_parts_hold_what_the_whole_holds(file, tmp_path):
 def split(folder, training, seed=0):
     folder.mkdir()
     torch.manual_seed(seed)
-    return weights.save_weights(
+    return writing.save_weights(
         folder / "w.safetensors", build(), parse_variant(TEXT), CLASSES, "patterns", training,
         part_bytes=100_000,
     )  # fmt: skip
@@ -90,7 +91,7 @@ def test_a_part_of_another_training_under_the_same_name_is_refused(number, other
     expected = weights.open_weights(ours[0]).tensors()
     ours[number].write_bytes(theirs[number].read_bytes())
     file = weights.open_weights(ours[0])
-    for use in (file.tensors, lambda: weights.build(file), lambda: describe(file.path)):
+    for use in (file.tensors, lambda: network.build(file), lambda: describe(file.path)):
         with pytest.raises(WeightsError, match=rf"{ours[number].name} was not written together"):
             use()
     again = split(tmp_path / "c", {"epochs": 3})
@@ -115,12 +116,12 @@ def test_files_of_before_parts_knew_one_another_stay_readable(tmp_path):
 def test_parts_of_a_packed_file_know_one_another(tmp_path):
     plain = [split(tmp_path / name, {}, seed) for name, seed in (("a", 0), ("b", 1))]
     packed = [
-        weights.pack(paths[0].with_name("p"), weights.open_weights(paths[0]), [], 100_000)
+        writing.pack(paths[0].with_name("p"), weights.open_weights(paths[0]), [], 100_000)
         for paths in plain
     ]
     file = weights.open_weights(packed[0][0])
     assert file.tensors().keys() == weights.open_weights(plain[0][0]).tensors().keys()
-    unpacked = weights.unpack(tmp_path / "again", file)
+    unpacked = writing.unpack(tmp_path / "again", file)
     assert [path.read_bytes() for path in unpacked] == [path.read_bytes() for path in plain[0]]
     packed[0][1].write_bytes(packed[1][1].read_bytes())
     with pytest.raises(WeightsError, match=r"p\.part2 was not written together"):
@@ -145,7 +146,7 @@ def small_files():
 def test_a_full_disk_is_one_message_and_leaves_what_was_there(file, small_files):
     before = file.sha256
     with pytest.raises(DataError, match=r"cannot write .*w\.safetensors: .*; make room"):
-        weights.save_weights(file.path, build(), parse_variant(TEXT), CLASSES, "patterns", {})
+        writing.save_weights(file.path, build(), parse_variant(TEXT), CLASSES, "patterns", {})
     assert file.sha256 == before
     assert [path.name for path in file.path.parent.iterdir()] == ["w.safetensors"]
 
@@ -170,20 +171,20 @@ def test_another_width_is_refused_in_words(file):
     with pytest.raises(
         WeightsError, match=r"width=0\.125.*width=0\.25.*ask for -m 'bisenet\[width=0\.125\]'"
     ):
-        weights.check_fit(parse_variant("bisenet[width=0.25]"), CLASSES, file)
+        network.check_fit(parse_variant("bisenet[width=0.25]"), CLASSES, file)
     with pytest.raises(WeightsError, match=r"width=1\b"):
-        weights.check_fit(parse_variant("bisenet"), CLASSES, file)
+        network.check_fit(parse_variant("bisenet"), CLASSES, file)
 
 
 def test_another_scale_fits(file):
-    weights.check_fit(parse_variant("bisenet[width=0.125,scale=0.5]"), CLASSES, file)
+    network.check_fit(parse_variant("bisenet[width=0.125,scale=0.5]"), CLASSES, file)
 
 
 def test_another_method_and_other_classes_are_refused(file):
     with pytest.raises(WeightsError, match="holds weights of bisenet"):
-        weights.check_fit(parse_variant("pspnet[width=0.125]"), CLASSES, file)
+        network.check_fit(parse_variant("pspnet[width=0.125]"), CLASSES, file)
     with pytest.raises(WeightsError, match="trained on 3 classes"):
-        weights.check_fit(parse_variant(TEXT), ("a", "b"), file)
+        network.check_fit(parse_variant(TEXT), ("a", "b"), file)
 
 
 def test_files_that_are_no_weights(tmp_path):
@@ -202,7 +203,7 @@ def test_tensors_that_do_not_fit_are_named(file, tmp_path):
     tensors.pop("net.final.bias")
     save_file(tensors, tmp_path / "torn.safetensors", file.metadata)
     with pytest.raises(WeightsError, match=r"net\.final\.bias: missing instead of \(3,\)"):
-        weights.load_into(
+        network.load_into(
             build(),
             parse_variant(TEXT),
             CLASSES,
@@ -211,26 +212,26 @@ def test_tensors_that_do_not_fit_are_named(file, tmp_path):
 
 
 def test_shipped_weights_settle_what_was_left_open(file, monkeypatch):
-    monkeypatch.setattr(weights, "shipped_folder", lambda: file.path.parent)
-    variant, chosen = weights.choose_shipped(parse_variant("bisenet"), "patterns", CLASSES)
+    monkeypatch.setattr(shipped, "shipped_folder", lambda: file.path.parent)
+    variant, chosen = shipped.choose_shipped(parse_variant("bisenet"), "patterns", CLASSES)
     assert str(variant) == "bisenet[width=0.125]"
     assert chosen.path == file.path
-    variant, _ = weights.choose_shipped(parse_variant("bisenet[scale=0.5]"), "patterns", CLASSES)
+    variant, _ = shipped.choose_shipped(parse_variant("bisenet[scale=0.5]"), "patterns", CLASSES)
     assert variant == parse_variant("bisenet[scale=0.5,width=0.125]")
     with pytest.raises(
         WeightsError, match=r"no weights of bisenet\[width=1\].*random weights are never scored"
     ):
-        weights.choose_shipped(parse_variant("bisenet[width=1]"), "patterns", CLASSES)
+        shipped.choose_shipped(parse_variant("bisenet[width=1]"), "patterns", CLASSES)
     with pytest.raises(WeightsError, match="no weights of bisenet"):
-        weights.choose_shipped(parse_variant("bisenet"), "elsewhere", CLASSES)
+        shipped.choose_shipped(parse_variant("bisenet"), "elsewhere", CLASSES)
 
 
 def test_every_shipped_file_loads():
-    files = sorted(weights.shipped_folder().glob("*.safetensors"))
+    files = sorted(shipped.shipped_folder().glob("*.safetensors"))
     assert files
     for path in files:
         opened = weights.open_weights(path)
         model = registry.create("methods", opened.variant, classes=len(opened.classes))
-        weights.load_into(model, opened.variant, opened.classes, opened)
+        network.load_into(model, opened.variant, opened.classes, opened)
         assert opened.training["command"].startswith("python bench.py train")
         assert all(part.stat().st_size < 10 * 2**20 for part in opened.parts)

@@ -17,8 +17,9 @@ from vssbench.core.torchvision_guard import install
 from vssbench.core.variant import parse_variant
 from vssbench.weights.account import describe
 from vssbench.weights.checkpoint import read_checkpoint
-from vssbench.weights.file import build, check_fit, open_weights
+from vssbench.weights.file import open_weights
 from vssbench.weights.importer import import_checkpoints
+from vssbench.weights.network import build, check_fit
 
 
 def write(tmp_path, name, weights=None, file="c.pth"):

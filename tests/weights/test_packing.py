@@ -13,6 +13,7 @@ from vssbench.cli import bench
 from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.variant import parse_variant
 from vssbench.weights import file as weights
+from vssbench.weights import shipped, writing
 
 CLASSES = ("road", "sky", "car")
 #: SHA-256 of the shipped files before they were packed: results in results/reference name them
@@ -32,8 +33,8 @@ def half(*shape):
 
 def save(path, tensors, part_bytes=None):
     variant = parse_variant("pspnet[width=0.125]")
-    origin = weights.Origin(variant, CLASSES, "patterns", {"epochs": 3})
-    weights.save_state(path, tensors, origin, {}, part_bytes)
+    origin = writing.Origin(variant, CLASSES, "patterns", {"epochs": 3})
+    writing.save_state(path, tensors, origin, {}, part_bytes)
     return weights.open_weights(path)
 
 
@@ -67,7 +68,7 @@ def content(file):
 
 
 def packed(user, base, name="packed.safetensors", **options):
-    paths = weights.pack(user.path.with_name(name), user, [base], **options)
+    paths = writing.pack(user.path.with_name(name), user, [base], **options)
     file = weights.open_weights(paths[0])
     assert file.parts == paths
     return file
@@ -92,7 +93,7 @@ def test_the_plain_file_comes_back_byte_for_byte(user, base, tmp_path, part_byte
     assert file.sha256 == user.sha256 == hashlib.sha256(content(user)).hexdigest()
     assert file.variant == user.variant
     assert file.training == user.training
-    again = weights.unpack(tmp_path / "again.safetensors", file)
+    again = writing.unpack(tmp_path / "again.safetensors", file)
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in user.parts]
 
 
@@ -114,7 +115,7 @@ def test_packed_files_refer_to_packed_files_and_are_packed_again(user, base, tmp
     file = packed(user, middle, "top.safetensors")
     assert equal(middle.stored(), plain_base)
     assert equal(file.stored(), user.stored())
-    repacked = weights.pack(tmp_path / "anew.safetensors", file, [])
+    repacked = writing.pack(tmp_path / "anew.safetensors", file, [])
     anew = weights.open_weights(repacked[0])
     assert anew.packed.references == ()
     assert anew.sha256 == user.sha256
@@ -192,9 +193,9 @@ def test_files_that_refer_to_one_another_are_refused(user, base):
 
 def test_references_lie_beside_the_file(user, base, tmp_path):
     with pytest.raises(UsageError, match="refers to files beside it"):
-        weights.pack(tmp_path / "elsewhere" / "packed.safetensors", user, [base])
+        writing.pack(tmp_path / "elsewhere" / "packed.safetensors", user, [base])
     with pytest.raises(UsageError, match="cannot refer to itself"):
-        weights.pack(base.path, user, [base])
+        writing.pack(base.path, user, [base])
 
 
 def test_commands(user, base, tmp_path):
@@ -217,14 +218,14 @@ def test_commands(user, base, tmp_path):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_files_hold_what_they_held(name: str) -> None:
-    file = weights.open_weights(weights.shipped_folder() / f"{name}.safetensors")
+    file = weights.open_weights(shipped.shipped_folder() / f"{name}.safetensors")
     assert file.sha256 == SHIPPED[name]
     # of the very bytes that the plain file had, not only as recorded
     assert file.plain().sha256 == SHIPPED[name]
 
 
 @pytest.mark.parametrize(
-    "path", sorted(weights.shipped_folder().glob("*.safetensors")), ids=lambda path: path.stem
+    "path", sorted(shipped.shipped_folder().glob("*.safetensors")), ids=lambda path: path.stem
 )
 def test_every_shipped_file_holds_what_its_sha256_says(path) -> None:
     file = weights.open_weights(path)
@@ -232,7 +233,7 @@ def test_every_shipped_file_holds_what_its_sha256_says(path) -> None:
 
 
 def test_shipped_arseg_refers_to_its_pspnet() -> None:
-    file = weights.open_weights(weights.shipped_folder() / "arseg-s0.5-w0.5-camvid.safetensors")
+    file = weights.open_weights(shipped.shipped_folder() / "arseg-s0.5-w0.5-camvid.safetensors")
     high, low = file.packed.references
     assert (high.file, low.file) == (
         "pspnet-w0.5-camvid.safetensors", "pspnet-s0.5-w0.5-camvid.safetensors",

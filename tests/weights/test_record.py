@@ -12,7 +12,7 @@ from vssbench.core import registry
 from vssbench.core.errors import WeightsError
 from vssbench.core.variant import parse_variant
 from vssbench.weights import file as weights
-from vssbench.weights import packing
+from vssbench.weights import network, packing, writing
 from vssbench.weights.account import describe
 
 CLASSES = ("road", "sky", "car")
@@ -26,7 +26,7 @@ def build():
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    weights.save_weights(path, build(), parse_variant(TEXT), CLASSES, "patterns", {"epochs": 3})
+    writing.save_weights(path, build(), parse_variant(TEXT), CLASSES, "patterns", {"epochs": 3})
     return weights.open_weights(path)
 
 
@@ -166,8 +166,8 @@ def test_tensors_that_are_not_finite_are_named(value, plain, tmp_path):
     expected = f"net.final.weight (2 of {tensor.numel()} values)"
     assert describe(file.path)["not finite"] == [expected]
     for use in (
-        lambda: weights.load_into(build(), parse_variant(TEXT), CLASSES, file),
-        lambda: weights.build(file),
+        lambda: network.load_into(build(), parse_variant(TEXT), CLASSES, file),
+        lambda: network.build(file),
         file.usable,
     ):
         with pytest.raises(WeightsError) as error:
@@ -185,7 +185,7 @@ def test_a_part_of_a_method_is_checked_as_a_whole_one_is(plain, tmp_path):
     ):
         save_file({"net.final.bias": tensor}, path, plain.metadata | {"missing": '["net"]'})
         with pytest.raises(WeightsError, match=message):
-            weights.build(weights.open_weights(path), partial=True)
+            network.build(weights.open_weights(path), partial=True)
 
 
 @pytest.mark.parametrize(
@@ -198,14 +198,14 @@ def test_a_part_of_a_method_is_checked_as_a_whole_one_is(plain, tmp_path):
 def test_tensors_of_another_kind_are_named(tensor, message, plain, tmp_path):
     file = changed(plain, tmp_path / "w.safetensors", **{"net.final.bias": tensor})
     with pytest.raises(WeightsError, match=message):
-        weights.load_into(build(), parse_variant(TEXT), CLASSES, file)
+        network.load_into(build(), parse_variant(TEXT), CLASSES, file)
 
 
 def test_values_beyond_half_precision_stay_finite(tmp_path):
     large = torch.full((64, 80), 1e5)
     path = tmp_path / "w.safetensors"
-    origin = weights.Origin(parse_variant(TEXT), CLASSES, "patterns", {})
-    weights.save_state(path, {"net.large": large}, origin, {})
+    origin = writing.Origin(parse_variant(TEXT), CLASSES, "patterns", {})
+    writing.save_state(path, {"net.large": large}, origin, {})
     assert torch.equal(weights.open_weights(path).usable()["net.large"], large)
 
 

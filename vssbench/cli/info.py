@@ -57,7 +57,9 @@ def _describe(kind: str, name: str) -> None:
 
 def _describe_method(name: str, cls: Any) -> None:
     from vssbench.core.variant import Variant
-    from vssbench.weights.file import fitting, open_weights, shipped_folder, weights_name
+    from vssbench.weights.file import open_weights
+    from vssbench.weights.network import fitting, weights_name
+    from vssbench.weights.shipped import shipped_folder
 
     click.echo(f"\nNeeds beside the frame: {', '.join(sorted(cls.needs)) or 'nothing'}")
     for convention, counted in cls.conventions.items():

@@ -172,7 +172,8 @@ def _codecs(probe: bool) -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    from vssbench.weights.file import open_weights, shipped_folder
+    from vssbench.weights.file import open_weights
+    from vssbench.weights.shipped import shipped_folder
 
     paths = sorted(shipped_folder().glob("*.safetensors"))
     broken = 0

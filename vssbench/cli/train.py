@@ -169,7 +169,7 @@ def train(
     from vssbench.training.checkpoint import check_beside
     from vssbench.training.distributed import join, leave
     from vssbench.training.stages import Assignment, train_in_stages
-    from vssbench.weights.file import check_output
+    from vssbench.weights.writing import check_output
 
     options = _options(**given)
     variant, dataset_variant = parse_variant(method), parse_variant(dataset)

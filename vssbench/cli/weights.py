@@ -82,8 +82,8 @@ def import_weights(
     from vssbench.core.progress import messages
     from vssbench.core.variant import parse_variant
     from vssbench.weights.account import account
-    from vssbench.weights.file import check_output
     from vssbench.weights.importer import import_checkpoints
+    from vssbench.weights.writing import check_output
 
     wanted = _Import(**given)
     target = out or files[-1].with_suffix(".safetensors")
@@ -151,7 +151,7 @@ def convert_weights(
     from vssbench.core.variant import parse_variant
     from vssbench.weights.account import account
     from vssbench.weights.convert import Rules, convert, parse_statistics, read_rules
-    from vssbench.weights.file import check_output
+    from vssbench.weights.writing import check_output
 
     rules: Path | None = options["rules"]
     check_output(out, [file, *([rules] if rules else [])], force)
@@ -219,8 +219,9 @@ def pack(
     A packed file is used like any other and keeps FILE's SHA-256, so that results stay those of the
     same weights. It needs the files that it refers to beside it, under the same names.
     """
-    from vssbench.weights.file import check_output, open_weights
-    from vssbench.weights.file import pack as write_packed
+    from vssbench.weights.file import open_weights
+    from vssbench.weights.writing import check_output
+    from vssbench.weights.writing import pack as write_packed
 
     opened, others = open_weights(file), [open_weights(other) for other in refer]
     inputs = [path for one in (opened, *others) for path in one.parts]
@@ -247,8 +248,9 @@ def unpack(file: Path, out: Path, force: bool) -> None:
         python bench.py weights unpack weights/arseg-s0.5-w0.5-camvid.safetensors \\
             -o arseg.safetensors
     """
-    from vssbench.weights.file import check_output, open_weights
-    from vssbench.weights.file import unpack as write_plain
+    from vssbench.weights.file import open_weights
+    from vssbench.weights.writing import check_output
+    from vssbench.weights.writing import unpack as write_plain
 
     opened = open_weights(file)
     check_output(out, opened.parts, force)

@@ -23,7 +23,9 @@ from vssbench.latency.samples import Samples
 from vssbench.latency.settings import GOPS, Settings, Subject
 from vssbench.latency.statistics import KINDS, Ratio, compare, summarise
 from vssbench.latency.verdict import in_words, judge, mean_load
-from vssbench.weights.file import check_fit, closest, open_weights
+from vssbench.weights.file import open_weights
+from vssbench.weights.network import check_fit
+from vssbench.weights.shipped import closest
 
 
 def check(settings: Settings, subjects: Sequence[Subject]) -> None:

@@ -28,7 +28,8 @@ from vssbench.latency.fresh import Fresh
 from vssbench.latency.settings import Settings, Subject
 from vssbench.run.clock import step_clock
 from vssbench.run.stream import Stream
-from vssbench.weights.file import load_into, open_weights
+from vssbench.weights.file import open_weights
+from vssbench.weights.network import load_into
 
 
 @dataclass(frozen=True)

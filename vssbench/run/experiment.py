@@ -48,7 +48,8 @@ from vssbench.run.seen import seen
 from vssbench.run.sizes import Sizes
 from vssbench.run.store import NON_DETERMINISTIC, Measurement, RunStore, run_id
 from vssbench.run.stream import Stream
-from vssbench.weights.file import WeightFile, load_into, weights_name
+from vssbench.weights.file import WeightFile
+from vssbench.weights.network import load_into, weights_name
 
 #: passes over the first frame before any time counts, of either kind of frame
 WARM_UP = 2

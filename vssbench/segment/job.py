@@ -32,7 +32,8 @@ from vssbench.segment.frames import coded, recoded
 from vssbench.segment.output import FolderWriter, VideoWriter, Writer, check_out, drafted, is_folder
 from vssbench.segment.pictures import viewed
 from vssbench.segment.vectors import AUTO, OWN, Choice, choose, instead
-from vssbench.weights.file import WeightFile, load_into
+from vssbench.weights.file import WeightFile
+from vssbench.weights.network import load_into
 
 OVERLAY, LABELS, PALETTE = "overlay", "labels", "palette"
 OUTPUTS = (OVERLAY, LABELS, PALETTE)

@@ -8,13 +8,9 @@ from pathlib import Path
 from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.gmacs import meta_model
-from vssbench.weights.file import (
-    WeightFile,
-    check_fit,
-    choose_shipped,
-    open_weights,
-    shipped_folder,
-)
+from vssbench.weights.file import WeightFile, open_weights
+from vssbench.weights.network import check_fit
+from vssbench.weights.shipped import choose_shipped, shipped_folder
 
 
 def weights_for(

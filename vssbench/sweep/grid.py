@@ -23,14 +23,9 @@ from vssbench.run.experiment import Experiment, Way, measure
 from vssbench.run.outputs import VOID, Void
 from vssbench.run.store import Measurement, RunStore
 from vssbench.sweep.defaults import DEFAULT_METHODS
-from vssbench.weights.file import (
-    WeightFile,
-    check_fit,
-    choose_shipped,
-    closest,
-    open_weights,
-    weights_name,
-)
+from vssbench.weights.file import WeightFile, open_weights
+from vssbench.weights.network import check_fit, weights_name
+from vssbench.weights.shipped import choose_shipped, closest
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from vssbench.core.classes import other_names, other_order
 from vssbench.core.errors import UsageError
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import Variant
-from vssbench.weights.file import WeightFile, set_statistics
+from vssbench.weights.file import WeightFile
+from vssbench.weights.network import set_statistics
 
 
 @dataclass(frozen=True)

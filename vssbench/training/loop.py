@@ -64,7 +64,8 @@ from vssbench.training.samples import (
 from vssbench.training.schedule import build_optimiser, rate_factor
 from vssbench.training.sources import check_codecs, samples_of
 from vssbench.training.validation import Best, Setting, Validation, best_entry, divide, measure_of
-from vssbench.weights.file import open_weights, save_weights
+from vssbench.weights.file import open_weights
+from vssbench.weights.writing import save_weights
 
 #: autocast's type of each precision
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}

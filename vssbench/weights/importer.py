@@ -20,10 +20,11 @@ from vssbench.core.variant import Value, Variant, format_value
 from vssbench.core.version import __version__
 from vssbench.weights.catalogue import of_method
 from vssbench.weights.checkpoint import read_checkpoint
-from vssbench.weights.file import Origin, check_finite, save_state
+from vssbench.weights.file import check_finite
 from vssbench.weights.original import Original
 from vssbench.weights.torchvision import SOURCE as TORCHVISION
 from vssbench.weights.torchvision import backbone_entries, is_backbone
+from vssbench.weights.writing import Origin, save_state
 
 
 @dataclass(frozen=True)

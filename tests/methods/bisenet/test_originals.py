@@ -11,8 +11,9 @@ from tests.weights.golden import SAMPLES, load_sample
 from vssbench.core.errors import WeightsError
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.methods.bisenet.originals import ORIGINALS
-from vssbench.weights.file import build, open_weights
+from vssbench.weights.file import open_weights
 from vssbench.weights.importer import import_checkpoints
+from vssbench.weights.network import build
 
 CASES = {
     "coincheung_bisenetv1_r18_train": "bisenet",

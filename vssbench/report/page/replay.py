@@ -28,7 +28,9 @@ from vssbench.run.experiment import Experiment
 from vssbench.run.outputs import VOID
 from vssbench.run.store import Run, run_id
 from vssbench.run.stream import Stream
-from vssbench.weights.file import WeightFile, load_into, open_weights, shipped, weights_name
+from vssbench.weights.file import WeightFile, open_weights
+from vssbench.weights.network import load_into, weights_name
+from vssbench.weights.shipped import shipped
 
 
 @dataclass(frozen=True, order=True)

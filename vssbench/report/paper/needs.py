@@ -16,14 +16,9 @@ from vssbench.core.variant import Variant, parse_variant
 from vssbench.report.paper.layout import Layout, Setting
 from vssbench.report.paper.ours import ACCURACIES, Number
 from vssbench.sweep.grid import Grid
-from vssbench.weights.file import (
-    WeightFile,
-    check_fit,
-    choose_shipped,
-    closest,
-    open_weights,
-    weights_name,
-)
+from vssbench.weights.file import WeightFile, open_weights
+from vssbench.weights.network import check_fit, weights_name
+from vssbench.weights.shipped import choose_shipped, closest
 
 
 @dataclass(frozen=True)

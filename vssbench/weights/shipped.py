@@ -1,0 +1,87 @@
+"""The weight files that come with the project, and the choice among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vssbench.core import registry
+from vssbench.core.errors import WeightsError
+from vssbench.core.variant import Variant
+from vssbench.weights.file import WeightFile, open_weights
+from vssbench.weights.network import fitting, lender, weights_name
+
+
+def closest(variant: Variant, files: Sequence[WeightFile], classes: int) -> WeightFile | None:
+    """The one of the files given for a method that fits best; None where none is of the method.
+
+    First those of as many classes, then the one whose parameters differ least.
+    """
+    lent = lender(variant)
+
+    def apart(file: WeightFile) -> tuple[bool, int]:
+        own = variant if file.variant.name == variant.name else lent
+        asked = registry.resolved("methods", own)
+        stored = registry.resolved("methods", file.variant)
+        differing = sum(asked[key] != stored[key] for key in asked if key in stored)
+        return len(file.classes) != classes, differing
+
+    given = [file for file in files if file.variant.name in (variant.name, lent.name)]
+    return min(given, key=apart, default=None)
+
+
+def shipped_folder() -> Path:
+    """The folder of the weights that come with a checkout."""
+    return Path(__file__).resolve().parents[2] / "weights"
+
+
+def shipped(name: str, dataset: str, classes: tuple[str, ...]) -> list[WeightFile]:
+    """The files of ``weights/`` for a method on a dataset, in the order of their names."""
+    files = [open_weights(path) for path in sorted(shipped_folder().glob("*.safetensors"))]
+    return [
+        file
+        for file in files
+        if file.variant.name == name
+        and file.dataset == dataset
+        and len(file.classes) == len(classes)
+    ]
+
+
+def choose_shipped(
+    variant: Variant, dataset: str, classes: tuple[str, ...]
+) -> tuple[Variant, WeightFile]:
+    """The shipped weights that fit a variant, and the variant with every parameter that they
+    settle.
+
+    A parameter that was not given takes the weights' value (``pspnet`` becomes
+    ``pspnet[width=0.25]`` where only that width was trained); one that was given must agree, unless
+    it is free (a scale). The closest file wins.
+    """
+    candidates = []
+    lent = lender(variant)
+    files = shipped(lent.name, dataset, classes)
+    cls = registry.load("methods", lent.name)
+    asked = registry.resolved("methods", lent)
+    for file in files:
+        stored = registry.resolved("methods", file.variant)
+        fixed = {
+            key: value
+            for key, value in lent.params.items()
+            if key in stored and key not in cls.free_parameters
+        }
+        if any(stored[key] != value for key, value in fixed.items()):
+            continue
+        apart = sum(stored[key] != asked[key] for key in cls.free_parameters if key in stored)
+        apart_default = sum(stored[key] != asked[key] for key in asked if key in stored)
+        candidates.append((apart, apart_default, file.path.name, file))
+    if not candidates:
+        there = ", ".join(str(fitting(file.variant, file)) for file in files) or "none"
+        name = weights_name(variant)
+        trained = variant if name == variant.name else name
+        raise WeightsError(
+            f"no weights of {variant} for {dataset} ({len(classes)} classes) are shipped (there "
+            f"are: {there}). Train them with `bench.py train '{trained}' -d {dataset} --out FILE` "
+            "and pass --weights FILE; random weights are never scored"
+        )
+    file = min(candidates, key=lambda item: item[:3])[3]
+    return fitting(variant, file), file
