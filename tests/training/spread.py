@@ -4,6 +4,7 @@ WHAT FILE``."""
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -112,7 +113,8 @@ def trained(case: str, out: Path, world: World) -> list[Path]:
     common = trainer.recipe.common.model_copy(
         update={"class_weights": class_weights, "optimiser": sgd}
     )
-    trainer.recipe = trainer.recipe.model_copy(update={"common": common})
+    recipe = trainer.recipe.model_copy(update={"common": common})
+    trainer.course = replace(trainer.course, recipe=recipe)
     for module in trainer.model.modules():
         if isinstance(module, nn.Dropout | nn.Dropout2d):
             module.p = 0.0  # its random numbers are those of the process

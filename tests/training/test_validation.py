@@ -243,7 +243,8 @@ def test_joined_phases_are_one_training_whose_state_goes_on(stills, tmp_path, mo
     scored(monkeypatch, [0.1, 0.2, 0.9, 0.1, 0.4, 0.3])
     options = replace(TINY, recipe="paper", epochs=4, batch=8, codecs=RECIPE.codecs)
     started = trainer(Patterns(frames=12, clips=2), tmp_path / "w.safetensors", ARSEG, options)
-    started.phases = [replace(phase, share=0.5) for phase in started.phases]
+    halved = [replace(phase, share=0.5) for phase in started.phases]
+    started.course = replace(started.course, phases=halved)
     best = open_weights(started.run()[0]).training["best"]
     assert {name: (entry["epoch"], entry["taken"]) for name, entry in best.items()} == {
         "hr": (2, True),

@@ -96,11 +96,9 @@ class Trainer:
         )
         self.world = world or World()
         self.console = messages() if self.world.main else Console(quiet=True)
-        self.recipe: Recipe = load_recipe(
-            variant, dataset_variant.name, options.recipe, options.overrides()
-        )
-        self.variant = with_parameters(variant, self.recipe)
-        if self.recipe.precision == "fp16" and not options.device.startswith("cuda"):
+        recipe = load_recipe(variant, dataset_variant.name, options.recipe, options.overrides())
+        self.variant = with_parameters(variant, recipe)
+        if recipe.precision == "fp16" and not options.device.startswith("cuda"):
             raise UsageError(
                 f"fp16 trains on CUDA alone: with --device {options.device} choose --precision "
                 "bf16 or fp32"
@@ -116,8 +114,7 @@ class Trainer:
             {"file": file.path.name, "sha256": file.sha256, "training": file.training}
             for file in initial
         ]
-        self.phases = self._chosen_phases(started.replaced)
-        self.course = Course(self.recipe, self.phases, started.given)
+        self.course = Course(recipe, self._chosen_phases(started.replaced), started.given)
         self._check_phases()
         for line in notes(self.recipe, self.variant, self.model, bool(initial)):
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -163,6 +160,15 @@ class Trainer:
             for phase in phases
             if (phase.name in asked if asked else phase.name not in replaced)
         ]
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.course.recipe
+
+    @property
+    def phases(self) -> Sequence[Phase]:
+        """The phases that are run, in order."""
+        return self.course.phases
 
     @property
     def checkpoint_path(self) -> Path:
