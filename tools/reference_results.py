@@ -30,7 +30,7 @@ from vssbench.core import files
 from vssbench.core.errors import WeightsError
 from vssbench.core.opening import open_dataset
 from vssbench.core.variant import parse_variant
-from vssbench.weights.file import choose_shipped
+from vssbench.weights.shipped import choose_shipped
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAN = Path(__file__).with_suffix(".toml")

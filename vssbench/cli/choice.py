@@ -125,9 +125,9 @@ def _leave_if_damaged() -> None:
     """End a command that met damaged runs with status 1, and name them."""
     from vssbench.core.progress import messages
 
-    context = click.get_current_context()
-    found = sorted(context.meta.get(_DAMAGED, ()))
-    if not found:
+    context = click.get_current_context(silent=True)
+    found = [] if context is None else sorted(context.meta.get(_DAMAGED, ()))
+    if context is None or not found:
         return
     count = "1 run does" if len(found) == 1 else f"{len(found)} runs do"
     for folder, name in found:
