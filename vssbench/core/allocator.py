@@ -14,11 +14,13 @@ import os
 import platform
 
 #: glibc's numbers of mallopt(3)
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 #: the largest block that glibc takes from its heap (DEFAULT_MMAP_THRESHOLD_MAX on 64 bits), bytes
 _LARGEST = 32 << 20
 #: free memory at the heap's top that stays, bytes
 _KEPT = 1 << 30
+#: the free top of the heap is never handed back
+_NEVER = -1
 #: variables by which a user has settled it otherwise
 _DECIDED = (
     "MALLOC_MMAP_THRESHOLD_",
@@ -29,11 +31,12 @@ _DECIDED = (
 )
 
 
-def keep_freed_memory() -> bool:
+def keep_freed_memory(large: bool = False) -> bool:
     """Ask glibc to keep freed memory in this process from now on; return whether it agreed.
 
     False with other allocators, and where the environment has settled it. Blocks over 32 MiB still
-    come from the kernel, in every process alike.
+    come from the kernel, in every process alike, unless ``large``: then they are kept too, as a
+    training needs, whose every step takes and frees the activations of a whole batch.
     """
     if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _DECIDED):
         return False
@@ -41,4 +44,7 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST) and mallopt(_M_TRIM_THRESHOLD, _KEPT))
+    kept = _NEVER if large else _KEPT
+    agreed = mallopt(_M_MMAP_THRESHOLD, _LARGEST) and mallopt(_M_TRIM_THRESHOLD, kept)
+    # no block has pages of its own: the heap holds them all
+    return bool(agreed and (not large or mallopt(_M_MMAP_MAX, 0)))

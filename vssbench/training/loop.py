@@ -18,6 +18,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from vssbench.core import registry
+from vssbench.core.allocator import keep_freed_memory
 from vssbench.core.dataset import Dataset
 from vssbench.core.division import Division
 from vssbench.core.errors import UsageError
@@ -195,6 +196,7 @@ class Trainer:
     def run(self, resume: bool = False) -> list[Path]:
         """Train from the start, or from the checkpoint; returns the paths of the weights, the file
         itself first."""
+        keep_freed_memory(large=True)
         try:
             return self._run(resume)
         except OutOfTime as stop:
