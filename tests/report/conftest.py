@@ -44,7 +44,8 @@ def make_row() -> MakeRow:
             "per_class": {"road": 0.9, "sky_blue": None}, "latency_key_ms": 812.3,
             "latency_key_p90_ms": 840.1,
             "latency_nonkey_ms": 301.9, "latency_nonkey_p90_ms": 333.0, "decode_ms": 3.2,
-            "motion_ms": 4.5,
+            "motion_ms": 4.5, "joules_key": 21.5, "joules_nonkey": 8.0, "joules_gop": 9.125,
+            "energy": "processor packages (RAPL)",
         }  # fmt: skip
         assert given.keys() <= row.keys()
         return row | given

@@ -293,3 +293,13 @@ def test_where_keyframes_alone_are_scored_the_plot_says_so(
     (axes,) = figures[0].axes
     assert axes.get_xlabel() == "GMACs per keyframe (keyframes alone are scored)"
     assert "keyframes alone" in axes.get_title()
+
+
+def test_energy_is_drawn_where_it_was_measured(make_row: MakeRow, tmp_path: Path) -> None:
+    rows = [make_row("A"), make_row("B", miou=0.6, joules_gop=2.0)]
+    silent = make_row("C", joules_gop=None, energy="not measured: no counter")
+    (said,) = pareto([*rows, silent], tmp_path / "a.png", "energy")
+    assert said.startswith("C")
+    assert "no energy" in said
+    with pytest.raises(UsageError, match="no energy"):
+        pareto([silent], tmp_path / "b.png", "energy")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vssbench.report.spread import Spread
 
 #: kind -> what may stand on its x axis, the default first
-_X = {"pareto": ("gmacs", "latency", "params"), "scale": ("scale", "gmacs")}
+_X = {"pareto": ("gmacs", "latency", "params", "energy"), "scale": ("scale", "gmacs")}
 #: kinds that draw intervals
 _SPREAD = ("pareto", "distance", "scale", "gop")
 
@@ -38,9 +38,10 @@ _SPREAD = ("pareto", "distance", "scale", "gop")
 @click.option(
     "--x",
     "along",
-    type=click.Choice(["gmacs", "latency", "params", "scale"]),
+    type=click.Choice(["gmacs", "latency", "params", "energy", "scale"]),
     help="What stands on the x axis: with pareto GMACs a frame (the default), the network's "
-    "latency or the parameters; with scale the scale (the default) or GMACs a frame.",
+    "latency, the parameters or the energy where it was measured; with scale the scale (the "
+    "default) or GMACs a frame.",
 )
 @click.option(
     "--quality", type=click.Choice(["psnr", "ssim"]), help="With rate: of the decoded frames, in "

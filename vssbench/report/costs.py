@@ -9,7 +9,7 @@ from typing import Literal
 from vssbench.report.headings import keyframes_alone
 from vssbench.report.rows import Row
 
-CostName = Literal["gmacs", "latency", "params"]
+CostName = Literal["gmacs", "latency", "params", "energy"]
 #: the column that a figure puts a row's cost into
 COST = "_cost"
 
@@ -51,6 +51,10 @@ COSTS: dict[str, Cost] = {
     "latency": Cost(
         "network, ms per frame (mean over a GOP)", "latency", _latency,
         "network, ms per keyframe (keyframes alone are scored)",
+    ),
+    "energy": Cost(
+        "energy, J per frame (mean over a GOP)", "energy (the column energy says why)",
+        lambda row: row["joules_gop"], "energy, J per keyframe (keyframes alone are scored)",
     ),
     "params": Cost("parameters (millions)", "number of parameters", _params),
 }  # fmt: skip

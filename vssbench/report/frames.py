@@ -111,6 +111,10 @@ RUN_FIELDS = (
     Field("latency_nonkey_p90_ms", _REAL, "ms", "network on another frame, 90th percentile"),
     Field("decode_ms", _REAL, "ms", "decoding of a frame, median"),
     Field("motion_ms", _REAL, "ms", "motion of a frame that is no keyframe, median"),
+    Field("joules_key", _REAL, "J", "energy of the network on a keyframe, mean"),
+    Field("joules_nonkey", _REAL, "J", "energy of the network on another frame, mean"),
+    Field("joules_gop", _REAL, "J", "energy of the network on a frame, mean over a GOP"),
+    Field("energy", _TEXT, "", "the counter of the energy, or why it was not measured"),
 )  # fmt: skip
 
 #: what tells in every row of a long form which run it is of

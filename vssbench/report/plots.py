@@ -57,7 +57,7 @@ def pareto(
     rows: Sequence[Row], path: Path, cost: CostName = "gmacs", spread: Spread | None = None
 ) -> list[str]:
     """Draw mIoU (%) against a cost of a frame, a panel for each dataset, codec and protocol, and
-    for each machine where the cost is a latency.
+    for each machine where the cost is a latency or an energy.
 
     Points are labelled; where panels are narrow, or have no room for the labels, the legend names
     them instead. ``spread`` are intervals of mIoU, drawn as bars. The format follows
@@ -69,7 +69,7 @@ def pareto(
     drawn, left_out = drawable(with_cost(rows, cost), {"miou": "accuracy", COST: axis.lacking})
     names = Lettering.of(drawn)
     parts = [told_apart(part) for part in groups(names.rows)]
-    if cost == "latency":
+    if cost in ("latency", "energy"):
         parts = [each for part in parts for each in by_machine(part)]
     spread = spread or {}
     logarithmic = any(spread_over([row[COST] for row in part.rows]) > LOG_FROM for part in parts)

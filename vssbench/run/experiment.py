@@ -22,6 +22,7 @@ from vssbench.core.ahead import ahead
 from vssbench.core.allocator import keep_freed_memory
 from vssbench.core.classes import numbers_of
 from vssbench.core.dataset import Dataset
+from vssbench.core.energy import NOT_MEASURED, counter
 from vssbench.core.errors import DataError, ExperimentRefused
 from vssbench.core.machine import describe_environment, describe_machine
 from vssbench.core.segmenter import VideoSegmenter
@@ -331,6 +332,8 @@ def _run(
     )
     sizes = Sizes.of(clips)
     costs = sizes.costs(experiment.method, outputs.classes)
+    alone = f"{NOT_MEASURED}others ran beside it"
+    recorder.counter = counter(experiment.device) if way.timed else alone
     recorder.setup_seconds = time.perf_counter() - started
     for number, clip in enumerate(clips):
         _run_clip(experiment, stream, number, clip, recorder, meters, way)
@@ -354,6 +357,7 @@ def _run(
         "gmacs_nonkey": cost.gmacs_nonkey,
         "gmacs_gop": cost.gmacs_gop(priced.gop),
         **recorder.rate(),
+        **recorder.energy(priced.gop),
         "seen": seen(
             experiment.weights.training, experiment.dataset_variant, experiment.dataset
         ).record(),
@@ -392,7 +396,7 @@ def _run_clip(
                 label = episode.clip.label(frame.index) if episode.scores(frame.index) else None
                 size = None if label is None else (label.shape[0], label.shape[1])
                 name = f"frame {episode.first + frame.index} of {clip.name!r}"
-                with gate:
+                with gate, recorder.metered(frame.distance == 0):
                     prediction, times = stream.segment(frame, size, name)
                 recorder.time(number, frame, sum(times) / 1000)
                 if label is not None:

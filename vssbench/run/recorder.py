@@ -6,12 +6,14 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 
 from vssbench.codec.prediction import statistics
+from vssbench.core.energy import EnergyCounter
 from vssbench.core.errors import DataError
 from vssbench.core.video import Frame, Image, LabelMap
 from vssbench.metrics.confusion import confusion_matrix
@@ -42,6 +44,10 @@ class Recorder:
     setup_seconds: float = 0.0
     codec_seconds: float = 0.0
     network_seconds: float = 0.0
+    #: what counts the energy, or why it is not measured
+    counter: EnergyCounter | str = ""
+    #: joules of each frame that the network ran on, of keyframes and of others
+    joules: dict[bool, list[float]] = field(default_factory=lambda: {True: [], False: []})
     _seen: set[tuple[int, int, int]] = field(default_factory=set)
 
     def frame(
@@ -96,6 +102,30 @@ class Recorder:
             1000 * s for s in (frame.decode_seconds, frame.motion_seconds, model_seconds)
         )
         self.times.append((frame.distance, decode, motion, model))
+
+    @contextmanager
+    def metered(self, key: bool) -> Iterator[None]:
+        """Count the energy of what is done inside as a frame's; ``key`` says of which kind."""
+        if isinstance(self.counter, str):
+            yield
+            return
+        before = self.counter.read()
+        yield
+        if self.times:  # the first frame comes with the warm-up
+            self.joules[key].append(self.counter.joules(before, self.counter.read()))
+
+    def energy(self, gop: int) -> dict[str, float | str | None]:
+        """Return the mean joules of a keyframe, of another frame and over a GOP, None where they
+        were not measured, and what the counter counts, or why there is none."""
+        said = self.counter if isinstance(self.counter, str) else self.counter.title
+        key, other = (
+            math.fsum(its) / len(its) if its else None
+            for its in map(self.joules.get, (True, False))
+        )
+        mean = key if gop == 1 else None
+        if key is not None and other is not None and gop > 1:
+            mean = (key + (gop - 1) * other) / gop
+        return {"joules_key": key, "joules_nonkey": other, "joules_gop": mean, "energy": said}
 
     def score(
         self, clip: int, index: int, distance: int, label: LabelMap, prediction: LabelMap

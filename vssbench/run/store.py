@@ -112,8 +112,9 @@ class Measurement(BaseModel):
     of the code by its parts, ``seen`` what the weights have seen of the frames
     (:class:`vssbench.run.seen.Seen`). ``predictions`` is the digest of another program's
     predictions where these were scored (:mod:`vssbench.exchange`); ``typed`` are numbers that were
-    then stated, not measured, by their columns' names. Accuracy and latency are derived from the
-    run's arrays.
+    then stated, not measured, by their columns' names. ``joules_*`` are means of a frame,
+    ``energy`` says of which counter, or why there is none (:mod:`vssbench.core.energy`). Accuracy
+    and latency are derived from the run's arrays.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -158,6 +159,10 @@ class Measurement(BaseModel):
     weights: Annotated[dict[str, Any], AfterValidator(_weights)] = {}
     precision: str = "fp32"
     device: str = "cpu"
+    joules_key: Real | None = None
+    joules_nonkey: Real | None = None
+    joules_gop: Real | None = None
+    energy: str = ""
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] = 0
     machine: dict[str, Any] = {}
     command: str = ""
