@@ -33,6 +33,16 @@ def test_figures_that_are_there_are_kept(load, tmp_path, name):
     assert place.read_text() == "mine"
 
 
+def test_figures_of_a_page_are_kept(load, tmp_path):
+    for name in ("figures.json", "page.html"):
+        (tmp_path / name).write_text("mine")
+    given = [str(tmp_path / "page.html"), "--json", str(tmp_path / "figures.json")]
+    result = CliRunner().invoke(load("page").main, given)
+    assert result.exit_code == 2
+    assert "--force" in result.output
+    assert (tmp_path / "figures.json").read_text() == "mine"
+
+
 def test_figures_are_written_at_the_end_with_machine_and_settings(load, tmp_path):
     place = tmp_path / "figures.json"
     with load("common").figures(place, False, rounds=3) as measured:
