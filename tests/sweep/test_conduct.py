@@ -3,7 +3,12 @@ stored of a process that failed, what stays as it was."""
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -14,7 +19,7 @@ from vssbench.run.store import RunStore
 from vssbench.sweep import planner, quantities
 from vssbench.sweep.conduct import Wishes, conduct, planned, todo
 from vssbench.sweep.estimate import Estimator, in_words, total
-from vssbench.sweep.executor import Executor, Outcome, Site, Stop
+from vssbench.sweep.executor import Executor, Outcome, Place, Site, Stop
 from vssbench.sweep.performing import Performer, differences
 from vssbench.sweep.planner import Planner
 from vssbench.sweep.points import points, read
@@ -40,7 +45,7 @@ class Here(Executor):
     """Performs each job in this process."""
 
     def run(self, jobs, site):
-        performer = Performer(site.root, site.cache)
+        performer = Performer(Place(site.root, site.cache))
         for job in jobs:
             answer = performer.perform(job)
             yield Outcome(job, answer.status, answer.reason, "", answer.stored)
@@ -120,7 +125,8 @@ def test_a_job_of_other_source_or_versions_is_refused_in_words(grid):
     said = differences(identity, other)
     assert "its source is 9.9+abc" in said
     assert "machine: torch '9' for" in said
-    performer = Performer(plan[0].experiment.cache, plan[0].experiment.cache)
+    cache = plan[0].experiment.cache
+    performer = Performer(Place(cache, cache))
     answer = performer.perform(replace(job, identity=other))
     assert (answer.status, answer.stored) == ("failed", False)
     assert "begin the sweep again" in answer.reason
@@ -133,6 +139,97 @@ def test_an_empty_plan_and_a_store_that_cannot_be_written_are_said(grid, tmp_pat
     (tmp_path / "runs").touch()
     with pytest.raises(DataError, match="cannot write"):
         conducted(1, Told())
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a disk of 2 MB where the store lies; ``remount`` with an option changes it."""
+    place = tmp_path / "runs"
+    place.mkdir()
+
+    def mount(options: str) -> None:
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
+
+    if os.name != "posix" or os.geteuid() != 0 or not shutil.which("mount"):
+        pytest.skip("a small disk is mounted by root alone")
+    mount("size=2m")
+    yield mount
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def stamped(store):
+    return {run.measurement.run_id: store.stamp(run.measurement.run_id) for run in store.runs()}
+
+
+def test_a_full_disk_is_said_and_the_sweep_goes_on_once_there_is_room(grid, small_disk):
+    store, conducted = grid
+    conducted(1, Here())
+    before = stamped(store)
+    ballast = store.root / ".ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    _, report = conducted(2, Here())
+    (outcome,) = report.outcomes.values()
+    assert outcome.status == "failed"
+    assert "No space left on device; make room" in outcome.reason
+    assert stamped(store) == before
+    ballast.unlink()
+    _, report = conducted(2, Here())
+    assert report.counts == {"done": 1}
+    after = stamped(store)
+    assert len(after) == 2
+    assert after.items() >= before.items()
+    assert not [name for name in os.listdir(store.root) if name.startswith(".vssbench")]
+
+
+def test_a_store_that_can_only_be_read_is_said_before_anything_runs(grid, small_disk):
+    store, conducted = grid
+    conducted(1, Here())
+    before = stamped(store)
+    small_disk("remount,ro")
+    told = Told()
+    plan, report = conducted(1, told)
+    assert ([each.state for each in plan], report.outcomes) == (["done"], {})
+    with pytest.raises(DataError, match=r"cannot write .*Read-only file system"):
+        conducted(2, told)
+    assert told.given == []
+    assert stamped(store) == before
+
+
+def test_a_corrupted_result_is_measured_again_and_it_alone(grid):
+    store, conducted = grid
+    plan, _ = conducted(2, Here())
+    before = stamped(store)
+    hurt = store.root / plan[0].run_id / "result.json"
+    hurt.write_text(hurt.read_text(encoding="utf-8")[:100], encoding="utf-8")
+    plan, report = conducted(2, Here())
+    assert [each.state for each in plan] == ["damaged", "done"]
+    assert "does not read" in plan[0].reason
+    assert report.counts == {"done": 1}
+    after = stamped(store)
+    assert after.keys() == before.keys()
+    assert after[plan[1].run_id] == before[plan[1].run_id]
+
+
+def test_a_run_of_a_newer_version_is_said_and_left_as_it_is(grid, caplog):
+    store, conducted = grid
+    plan, _ = conducted(1, Here())
+    newer = store.root / "newer"
+    shutil.copytree(store.root / plan[0].run_id, newer)
+    row = json.loads((newer / "result.json").read_text(encoding="utf-8"))
+    row |= {"run_id": "newer", "version": "9.0", "watts": 3}
+    (newer / "result.json").write_text(json.dumps(row), encoding="utf-8")
+    before = store.stamp("newer")
+    _, report = conducted(2, Here())
+    assert report.counts == {"done": 1}
+    assert len(store.runs()) == 2
+    assert "it has 'watts', which vssbench" in caplog.text
+    assert "written by a newer version (9.0): update this one" in caplog.text
+    assert store.stamp("newer") == before
 
 
 def test_what_is_the_same_for_a_whole_grid_is_read_once(tmp_path, monkeypatch):

@@ -20,6 +20,11 @@ from vssbench.run.store import RunStore
 pytest.importorskip("distributed")
 
 
+#: experiments and workers; the long form: VSSBENCH_TEST_CLUSTER=60
+EXPERIMENTS = int(os.environ.get("VSSBENCH_TEST_CLUSTER", "6"))
+WORKERS = 2 if EXPERIMENTS == 6 else 3
+
+
 class Cluster:
     """A scheduler, and workers that are added one by one."""
 
@@ -87,31 +92,55 @@ def test_a_lost_worker_and_a_killed_client_lose_nothing(
     cluster: Cluster, sweeps: Sweeps, wait, tmp_path: Path, installed: Installed
 ) -> None:
     lost = cluster.worker()
-    cluster.worker()
-    wait(lambda: cluster.workers() == 2)
-    options = [*seeds(6), "-c", "faulty[kind=slow]", "--scheduler", cluster.address]
+    for _ in range(WORKERS - 1):
+        cluster.worker()
+    wait(lambda: cluster.workers() == WORKERS)
+    options = [*seeds(EXPERIMENTS), "-c", "faulty[kind=slow]", "--scheduler", cluster.address]
     process = sweeps.start(*options)
     wait(lambda: len(list(sweeps.runs.glob("[!.]*"))) >= 1 or process.poll() is not None)
     lost.kill()
-    wait(lambda: len(list(sweeps.runs.glob("[!.]*"))) >= 3 or process.poll() is not None)
+    wait(
+        lambda: (
+            len(list(sweeps.runs.glob("[!.]*"))) >= EXPERIMENTS // 2 or process.poll() is not None
+        )
+    )
     process.kill()
     process.communicate()
     before = {path.name: (path / "result.json").stat().st_ino for path in sweeps.runs.glob("[!.]*")}
     status, said = sweeps.run(*options)
     assert status == 0, said
-    assert "6 of 6 experiments are done" in said
+    assert f"{EXPERIMENTS} of {EXPERIMENTS} experiments are done" in said
     after = {path.name: (path / "result.json").stat().st_ino for path in sweeps.runs.glob("[!.]*")}
-    assert len(after) == 6
+    assert len(after) == EXPERIMENTS
     assert {name: after[name] for name in before} == before
     local = Sweeps(tmp_path / "local", installed)
-    assert local.run(*seeds(6), "-c", "faulty[kind=slow]")[0] == 0
+    assert local.run(*seeds(EXPERIMENTS), "-c", "faulty[kind=slow]")[0] == 0
     there, here = matrices(sweeps.runs), matrices(local.runs)
     assert there.keys() == here.keys()
     assert all(np.array_equal(there[seed], here[seed]) for seed in here)
     # what the cluster did is done here, too
     asked = len(sweeps.asked())
-    assert sweeps.run(*seeds(6), "-c", "faulty[kind=slow]")[0] == 0
+    assert sweeps.run(*seeds(EXPERIMENTS), "-c", "faulty[kind=slow]")[0] == 0
     assert len(sweeps.asked()) == asked
+
+
+def test_limits_and_crashes_are_failed_rows_and_the_worker_lives(
+    cluster: Cluster, sweeps: Sweeps, wait
+) -> None:
+    """Each runs in a process of the worker's, which is replaced."""
+    worker = cluster.worker()
+    wait(lambda: cluster.workers() == 1)
+    kinds = ("abort", "memory", "none")
+    options = [text for kind in kinds for text in ("-c", f"faulty[kind={kind}]")]
+    status, said = sweeps.run(*options, "--scheduler", cluster.address, "--memory-limit", "1.5G")
+    assert status == 1, said
+    runs = {run.measurement.codec: run for run in RunStore(sweeps.runs).runs()}
+    assert len(runs) == 3
+    assert "its process crashed (SIGABRT)" in runs["faulty[kind=abort]"].measurement.reason
+    assert "this codec was asked for abort" in runs["faulty[kind=abort]"].log
+    assert "more than 1.5 GB" in runs["faulty[kind=memory]"].measurement.reason
+    assert runs["faulty[kind=none]"].measurement.status == "done"
+    assert worker.poll() is None
 
 
 def test_workers_that_cannot_run_them_are_left_out_in_words(
@@ -122,7 +151,7 @@ def test_workers_that_cannot_run_them_are_left_out_in_words(
     options = [*seeds(1), "-c", "faulty", "--scheduler", cluster.address]
     status, said = sweeps.run(*options)
     assert status == 2
-    assert "no worker can run these experiments" in said
+    assert "no worker can do this" in said
     assert "unknown method 'tiny'" in said or "unknown codec 'faulty'" in said
     cluster.worker()
     wait(lambda: cluster.workers() == 2)

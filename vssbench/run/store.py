@@ -31,6 +31,7 @@ from vssbench.core import files, reading
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.shown import message
 from vssbench.core.variant import parse_variant
+from vssbench.core.version import __version__
 from vssbench.metrics.expected import MOST_DISTANCE, Expected, check_headers, checked
 from vssbench.protocol import MEAN_OF_DISTANCES, POOLED
 from vssbench.run.arrays import read_arrays
@@ -386,6 +387,8 @@ class RunStore:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
+            if first["type"] == "extra_forbidden":
+                raise DataError(_newer(path / RESULT, where)) from error
             raise DataError(
                 f"{path / RESULT} does not read: {where} {first['msg']}; {REMEDY}"
             ) from error
@@ -557,6 +560,15 @@ def _read(
         return None if arrays is None else checked(arrays, expected)
     except DataError as error:
         raise _unreadable(path, error) from error
+
+
+def _newer(path: Path, key: str) -> str:
+    """Say that a row has a key that this version does not know."""
+    version = json.loads(reading.read_bytes(path)).get("version") or "unknown"
+    return (
+        f"{path} does not read: it has {key!r}, which vssbench {__version__} does not know; it was "
+        f"written by a newer version ({version}): update this one"
+    )
 
 
 def _unreadable(path: Path, error: Exception | str) -> DataError:

@@ -6,18 +6,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from vssbench.core.errors import DataError, UsageError
-from vssbench.core.progress import messages, track
 from vssbench.run.experiment import PEERS, Experiment, fail
 from vssbench.run.store import RunStore, run_id
-from vssbench.sweep.executor import Executor, Job, Outcome, Site
+from vssbench.sweep.executor import Executor, Outcome, Site
 from vssbench.sweep.grid import distinct, keeping
-from vssbench.sweep.performing import is_done
+from vssbench.sweep.performing import Job, is_done
 from vssbench.sweep.points import Point
+from vssbench.sweep.running import performed
 
 State = Literal["done", "failed", "refused", "damaged", "to do"]
 
@@ -138,35 +137,25 @@ def conduct(
     store.check_writable()
     by_id = {each.run_id: each for each in work}
     jobs = [_job(each, store, wishes) for each in work]
-    console, number = messages(), 0
-    with track("measuring", sum(job.frames for job in jobs)) as tracker:
-        told = replace(site, advance=tracker.advance, say=console.print)
-        with site.stop.listening(), closing(_outcomes(executor, jobs, told)) as outcomes:
-            for outcome in outcomes:
-                number += 1
-                outcome = _recorded(by_id[outcome.job.run_id], outcome, store)
-                report.outcomes[outcome.job.run_id] = outcome
-                reason = f": {outcome.reason}" if outcome.reason else ""
-                console.print(
-                    f"[{number}/{len(jobs)}] {outcome.job.title}: {outcome.status}{reason}"
-                )
+    report.outcomes = performed(
+        executor,
+        jobs,
+        site,
+        "measuring",
+        lambda outcome: _recorded(by_id[outcome.job.name], outcome, store),
+    )
     report.left = [each for each in work if each.run_id not in report.outcomes]
     return report
-
-
-def _outcomes(executor: Executor, jobs: Sequence[Job], site: Site) -> Any:
-    """The outcomes as a generator, which an executor's iterator need not be."""
-    yield from executor.run(jobs, site)
 
 
 def _job(each: Planned, store: RunStore, wishes: Wishes) -> Job:
     experiment = each.experiment if each.state == "to do" else keeping(each.experiment, store)
     return Job(
-        replace(each.point, measure=tuple(experiment.measures)),
         experiment.run_id,
-        experiment.identity,
         experiment.title,
         experiment.frames(),
+        replace(each.point, measure=tuple(experiment.measures)),
+        experiment.identity,
         wishes.command,
         wishes.timed,
         wishes.latency,

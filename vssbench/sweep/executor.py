@@ -1,4 +1,4 @@
-"""The Executor interface: where the experiments of a sweep are run.
+"""The Executor interface: where the tasks of a sweep, such as its experiments, are performed.
 
 An executor is a plug-in: a file of ``vssbench/sweep/executors/``, or an entry point of the group
 ``vssbench.executors``. Its keyword-only arguments are its parameters in the bracket grammar.
@@ -9,42 +9,76 @@ from __future__ import annotations
 import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
-from vssbench.sweep.points import Point
+
+@dataclass(frozen=True)
+class Answer:
+    """The end of a task in its process; ``taken``: another process has it under way."""
+
+    status: Literal["done", "failed", "refused", "taken"]
+    reason: str = ""
+    stored: bool = True
 
 
 @dataclass(frozen=True)
-class Job:
-    """An experiment as it is handed to another process, which makes it of its ``point`` anew.
+class Place:
+    """The surroundings of a task in the process that performs it.
 
-    ``identity`` is all that changes its numbers, by which the other process knows that it would
-    measure the same. Without ``timed`` no latency is stored; with ``latency`` a run without one is
-    not done. ``force`` runs it though it is done.
+    ``root`` and ``cache`` are the folders of the store and of the bitstreams. ``report`` is told
+    of frames that are done, ``said`` returns what was printed for the task. ``away``: it is a
+    machine of a cluster, whose hardware may be another than that of who asked.
     """
 
-    point: Point
-    run_id: str
-    identity: dict[str, Any]
+    root: Path
+    cache: Path
+    report: Callable[[int], None] = lambda frames: None
+    said: Callable[[], str] = str
+    away: bool = False
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """A piece of work as it is handed to another process: texts and numbers alone.
+
+    ``name`` tells it from all others, ``title`` is for people. ``frames`` are those of the
+    progress that it makes.
+    """
+
+    name: str
     title: str
     frames: int
-    command: str
-    timed: bool = True
-    latency: bool = False
-    force: bool = False
+
+    @property
+    @abstractmethod
+    def device(self) -> str:
+        """The device on which it computes."""
+
+    @property
+    @abstractmethod
+    def needs(self) -> Hashable:
+        """What must be there where it is performed: one stands for all that need the same."""
+
+    @abstractmethod
+    def performer(self, place: Place) -> Callable[[Any], Answer]:
+        """Return what performs tasks of this kind, one after another, in this process."""
+
+    @abstractmethod
+    def unfit(self, threads: int | None) -> str:
+        """Say, on a machine of a cluster, why it cannot be performed there; empty where it can."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a job. ``stored`` says that the row lies in the store; else whoever ran the sweep
+    """The end of a task. ``stored`` says that the row lies in the store; else whoever ran the sweep
     stores ``reason`` and ``log`` as a failed one."""
 
-    job: Job
+    job: Any
     status: Literal["done", "failed", "refused"]
     reason: str = ""
     log: str = ""
@@ -114,13 +148,13 @@ class Site:
 
 
 class Executor(ABC):
-    """Runs jobs, each in a process that may fail without harm to others."""
+    """Runs tasks, each in a process that may fail without harm to others."""
 
     @abstractmethod
-    def run(self, jobs: Sequence[Job], site: Site) -> Iterator[Outcome]:
-        """Yield the outcome of each job as it ends, in any order.
+    def run(self, jobs: Sequence[Task], site: Site) -> Iterator[Outcome]:
+        """Yield the outcome of each task as it ends, in any order.
 
-        Where a stop is wished for, jobs that were not begun have no outcome; where it is abandoned,
-        those that run have none and leave nothing behind. Raises VssbenchError where no job can be
-        run at all.
+        Where a stop is wished for, tasks that were not begun have no outcome; where it is
+        abandoned, those that run have none and leave nothing behind. Raises VssbenchError where no
+        task can be run at all.
         """

@@ -1,6 +1,6 @@
-"""The process in which experiments run, one after another, on the machine of the sweep.
+"""The process in which tasks are performed, one after another.
 
-It talks to the process that started it through a pipe: it is given jobs, and sends ``ready``,
+It talks to the process that started it through a pipe: it is given tasks, and sends ``ready``,
 ``frames`` with a number, and ``answer``. It ends when that process does, whatever it is doing.
 """
 
@@ -15,22 +15,30 @@ from multiprocessing import connection as connections
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
+
+from vssbench.sweep.executor import Place
 
 #: what the system ends first where memory runs out: an experiment, not the sweep
 _EXPENDABLE = "500"
-#: bytes of what was printed that are kept of a job, the last ones
+#: the variable that says which GPUs a process sees
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+#: bytes of what was printed that are kept of a task, the last ones
 LOG_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The folders of the store and of the bitstreams, the file that takes what is printed, and the
-    number of threads."""
+    """The folders of the store and of the bitstreams, the file that takes what is printed, the
+    number of threads, the one GPU that is seen (None: all), and whether it is a machine of a
+    cluster."""
 
     root: Path
     cache: Path
     log: Path
     threads: int | None
+    gpu: str | None = None
+    away: bool = False
 
 
 def serve(connection: Connection, setting: Setting) -> None:
@@ -43,24 +51,28 @@ def serve(connection: Connection, setting: Setting) -> None:
     os.dup2(log, 2)
     faulthandler.enable()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if setting.gpu is not None:
+        os.environ[VISIBLE] = setting.gpu
     import torch
-
-    from vssbench.sweep.performing import Performer
 
     if setting.threads is not None:
         torch.set_num_threads(setting.threads)
-    performer = Performer(
+    place = Place(
         setting.root,
         setting.cache,
         lambda frames: connection.send(("frames", frames)),
         lambda: read_log(setting.log),
+        setting.away,
     )
+    performers: dict[type, Any] = {}
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         connection.send(("ready", None))
         while True:
             job = connection.recv()
             os.ftruncate(log, 0)
-            connection.send(("answer", performer.perform(job)))
+            if type(job) not in performers:
+                performers[type(job)] = job.performer(place)
+            connection.send(("answer", performers[type(job)](job)))
 
 
 def read_log(path: Path) -> str:

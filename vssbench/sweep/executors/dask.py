@@ -5,44 +5,27 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from vssbench.core.errors import DataError, UsageError, VssbenchError
-from vssbench.core.version import __version__
-from vssbench.run.experiment import Way, measure
+from vssbench.core.errors import DataError, UsageError
 from vssbench.run.store import RunStore
-from vssbench.sweep.executor import Executor, Job, Outcome, Site
-from vssbench.sweep.performing import differences
-from vssbench.sweep.planner import Planner
+from vssbench.sweep.away import Sent, perform
+from vssbench.sweep.executor import Executor, Outcome, Site, Task
 
 #: seconds between two looks at the cluster
 _LOOK = 0.2
 #: seconds until a scheduler that does not answer counts as not there
 _PATIENCE = "20s"
-#: what may differ between the machines of a cluster; all else of a machine are versions
-HARDWARE = frozenset({"cpu", "cores", "threads", "gpu", "os"})
-
-
-@dataclass(frozen=True)
-class Sent:
-    """The result of a job as it is sent back: the files of its run by their names, or why there
-    are none."""
-
-    status: Literal["done", "failed", "refused"]
-    reason: str
-    run_id: str = ""
-    files: tuple[tuple[str, bytes], ...] = ()
 
 
 class Dask(Executor):
     """The workers of a Dask scheduler at an address, as ``dask[scheduler=tcp://host:8786]``.
 
-    A worker without the data or the weights, or with another version, is left out in words. An
-    experiment for a GPU asks for the worker resource ``GPU=1``. An experiment whose worker is lost
-    is run again on another.
+    A worker without the data or the weights, or with another version, is left out in words. A task
+    for a GPU asks for the worker resource ``GPU=1``, and sees that one alone. Each is performed in
+    a process that the worker starts, under the limits of the site; one whose worker is lost is
+    performed again on another.
     """
 
     def __init__(self, *, scheduler: str = "") -> None:
@@ -50,8 +33,8 @@ class Dask(Executor):
             raise UsageError("dask needs an address: --scheduler tcp://HOST:PORT")
         self.scheduler = scheduler
 
-    def run(self, jobs: Sequence[Job], site: Site) -> Iterator[Outcome]:
-        """See Executor. The limits of ``site`` are the cluster's to set, and are not used."""
+    def run(self, jobs: Sequence[Task], site: Site) -> Iterator[Outcome]:
+        """See Executor."""
         try:
             import distributed
         except ImportError as error:
@@ -70,13 +53,13 @@ class Dask(Executor):
 
 
 class _Submitted:
-    """Jobs on their way: as many at a time as the workers have threads."""
+    """Tasks on their way: as many at a time as the workers have threads."""
 
     def __init__(self, client: Any, slots: dict[str, int], site: Site) -> None:
         self.client, self.slots, self.site = client, slots, site
-        self.under_way: dict[Any, Job] = {}
+        self.under_way: dict[Any, Task] = {}
 
-    def outcomes(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    def outcomes(self, jobs: Sequence[Task]) -> Iterator[Outcome]:
         waiting = list(reversed(jobs))
         while not self.site.stop.abandoned:
             while waiting and not self.site.stop.wished and self._room():
@@ -84,21 +67,26 @@ class _Submitted:
             if not self.under_way:
                 return
             for future in [each for each in self.under_way if each.done()]:
-                yield self._outcome(future, self.under_way.pop(future))
+                job = self.under_way.pop(future)
+                outcome = self._outcome(future, job)
+                if outcome is None:  # another call has it under way: it is asked for again
+                    waiting.insert(0, job)
+                else:
+                    yield outcome
             time.sleep(_LOOK)
         self.client.cancel(list(self.under_way))
 
     def _room(self) -> bool:
         return len(self.under_way) < sum(self.slots.values())
 
-    def _submit(self, job: Job) -> None:
-        wanted = {"GPU": 1} if job.point.device.startswith("cuda") else None
+    def _submit(self, job: Task) -> None:
         future = self.client.submit(
-            perform, job, self.site.threads, workers=list(self.slots), resources=wanted, pure=False
-        )
+            perform, job, self.site.threads, self.site.limits, workers=list(self.slots),
+            resources={"GPU": 1} if job.device.startswith("cuda") else None, pure=False,
+        )  # fmt: skip
         self.under_way[future] = job
 
-    def _outcome(self, future: Any, job: Job) -> Outcome:
+    def _outcome(self, future: Any, job: Task) -> Outcome | None:
         if future.cancelled():
             return Outcome(job, "failed", "the scheduler gave it up", stored=False)
         error = future.exception()
@@ -110,17 +98,18 @@ class _Submitted:
             )
             return Outcome(job, "failed", reason, stored=False)
         sent: Sent = future.result()
+        if sent.status == "taken":
+            return None
         self.site.advance(job.frames)
-        if not sent.files:
-            return Outcome(job, sent.status, sent.reason, stored=False)
-        _keep(sent, RunStore(self.site.root))
-        return Outcome(job, sent.status, sent.reason)
+        if sent.files:
+            _keep(sent, RunStore(self.site.root))
+        return Outcome(job, sent.status, sent.reason, sent.log, sent.stored)
 
 
-def _fit(client: Any, jobs: Sequence[Job], site: Site) -> dict[str, int]:
-    """Return the workers that can run the jobs, with their numbers of threads; the others are
+def _fit(client: Any, jobs: Sequence[Task], site: Site) -> dict[str, int]:
+    """Return the workers that can perform the tasks, with their numbers of threads; the others are
     named. Raises DataError where none can."""
-    samples = {(job.point.dataset, job.point.data_root, job.point.weights): job for job in jobs}
+    samples = {job.needs: job for job in jobs}
     client.wait_for_workers(1, timeout=_PATIENCE)
     answers = client.run(unfit, list(samples.values()), site.threads, on_error="return")
     threads = client.nthreads()
@@ -136,7 +125,7 @@ def _fit(client: Any, jobs: Sequence[Job], site: Site) -> dict[str, int]:
     fit = {address: threads[address] for address in answers if address not in reasons}
     if not fit:
         raise DataError(
-            "no worker can run these experiments: "
+            "no worker can do this: "
             + "; ".join(f"{address}: {reason}" for address, reason in reasons.items())
         )
     return fit
@@ -154,54 +143,6 @@ def _keep(sent: Sent, store: RunStore) -> None:
         store.take(RunStore(Path(folder)).get(sent.run_id))
 
 
-def unfit(samples: Sequence[Job], threads: int | None) -> str:
-    """Say, on a worker, why it cannot run these jobs; empty where it can."""
-    for job in samples:
-        try:
-            reason = _differences(job, threads)
-        except VssbenchError as error:
-            reason = str(error)
-        if reason:
-            return f"vssbench {__version__}: {reason}"
-    return ""
-
-
-def perform(job: Job, threads: int | None) -> Sent:
-    """Run a job on a worker, in a folder that is removed."""
-    try:
-        reason = _differences(job, threads)
-        experiment = _planner().experiment(job.point)
-    except VssbenchError as error:
-        return Sent("failed", str(error))
-    if reason:
-        return Sent("failed", reason)
-    with tempfile.TemporaryDirectory(prefix="vssbench-") as folder:
-        store = RunStore(Path(folder))
-        measurement = measure(experiment, store, job.command, Way(timed=job.timed))
-        place = Path(folder) / measurement.run_id
-        sent = tuple((path.name, path.read_bytes()) for path in sorted(place.glob("*")))
-    return Sent(measurement.status, measurement.reason, measurement.run_id, sent)
-
-
-def _differences(job: Job, threads: int | None) -> str:
-    """Say how an experiment would differ from the one asked for, but for the hardware."""
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)
-    return differences(
-        _portable(job.identity), _portable(_planner().experiment(job.point).identity)
-    )
-
-
-def _portable(identity: dict[str, Any]) -> dict[str, Any]:
-    """An identity without the hardware, which may be another on each worker."""
-    machine = {name: value for name, value in identity["machine"].items() if name not in HARDWARE}
-    return {**identity, "machine": machine}
-
-
-@lru_cache(1)
-def _planner() -> Planner:
-    """The planner of a worker, which keeps datasets and weights open from job to job; streams are
-    kept in the worker's own cache."""
-    return Planner(Path(tempfile.gettempdir()) / "vssbench-streams")
+def unfit(samples: Sequence[Task], threads: int | None) -> str:
+    """Say, on a worker, why it cannot perform tasks like these; empty where it can."""
+    return next(filter(None, (task.unfit(threads) for task in samples)), "")
