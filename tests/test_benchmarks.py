@@ -23,7 +23,7 @@ def load(monkeypatch):
         sys.modules.pop(name, None)
 
 
-@pytest.mark.parametrize("name", ["codec", "harness", "inference", "training"])
+@pytest.mark.parametrize("name", ["codec", "harness", "inference", "scale", "sweep", "training"])
 def test_figures_that_are_there_are_kept(load, tmp_path, name):
     place = tmp_path / "figures.json"
     place.write_text("mine")
@@ -41,6 +41,14 @@ def test_figures_of_a_page_are_kept(load, tmp_path):
     assert result.exit_code == 2
     assert "--force" in result.output
     assert (tmp_path / "figures.json").read_text() == "mine"
+
+
+def test_rates_of_a_call_a_video_and_a_frame_are_told_apart(load):
+    scale = load("scale")
+    rates = scale.Rates(5.0, 0.5, 0.25)
+    fitted = scale.fitted([rates.of(lengths) for lengths in scale.PROBES])
+    assert vars(fitted) == pytest.approx(vars(rates))
+    assert fitted.of((10, 20)) == pytest.approx(5 + 1 + 7.5)
 
 
 def test_figures_are_written_at_the_end_with_machine_and_settings(load, tmp_path):

@@ -136,23 +136,27 @@ class Summary:
 @dataclass
 class Work:
     """A job under way. ``say`` takes messages, ``advance`` is called for each frame that is
-    done."""
+    done. ``network`` may be that of another job with the same method, weights and device."""
 
     job: Job
     cost: Cost
     say: Callable[[str], object] = lambda text: None
     advance: Callable[[], object] = lambda: None
+    network: Stream | None = None
     _network: Stream = field(init=False)
 
     def __post_init__(self) -> None:
         job = self.job
+        if self.network is not None:
+            self._network = self.network
+            return
         keep_freed_memory()
         model: VideoSegmenter = registry.create(
             "methods", job.method, classes=len(job.weights.classes)
         )
         load_into(model, job.method, job.weights.classes, job.weights)
         prepare(model.to(job.device))
-        self._network = Stream(model, job.device, job.precision)
+        self._network = self.network = Stream(model, job.device, job.precision)
 
     def run(self) -> Summary:
         """Segment the video.

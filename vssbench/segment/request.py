@@ -1,4 +1,4 @@
-"""A request to segment a video, by command or library, and the work that comes of it."""
+"""A request to segment videos, by command or library, and the work that comes of it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from vssbench.codec.spec import Codec
 from vssbench.core import registry
 from vssbench.core.errors import UsageError
 from vssbench.core.machine import check_device
 from vssbench.core.parameters import check_choices
-from vssbench.core.variant import parse_variant
+from vssbench.core.variant import Variant, parse_variant
 from vssbench.data.videofile import open_videofile
 from vssbench.segment.drawing import Painter, legible, palette_of
 from vssbench.segment.job import Job, Work
 from vssbench.segment.weights import weights_for
 from vssbench.sweep.defaults import DEFAULT_SCENES
+from vssbench.weights.file import WeightFile
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,36 @@ class Request:
             raise UsageError(f"alpha={self.alpha} is no weight: expected 0 to 1")
 
 
+@dataclass(frozen=True)
+class Means:
+    """The means by which videos are segmented, opened once for all of them."""
+
+    method: Variant
+    weights: WeightFile
+    painter: Painter
+    codec: Codec | None
+
+
+def means_of(
+    method: str | None, weights: Path | None, wanted: Request, say: Callable[[str], object]
+) -> Means:
+    """Return the means of a request; ``say`` takes its messages.
+
+    Raises UsageError and WeightsError for what cannot be had.
+    """
+    check_device(wanted.device)
+    variant, file = weights_for(method, weights, wanted.dataset, say)
+    names, remark = legible(file.classes) if wanted.legend else (file.classes, "")
+    if remark:
+        say(remark)
+    palette = palette_of(file.classes, file.palette)
+    codec = None
+    if wanted.reencode is not None:
+        codec = registry.create("codecs", parse_variant(wanted.reencode))
+    painter = Painter(names, palette, wanted.alpha, wanted.legend)
+    return Means(variant, file, painter, codec)
+
+
 def prepared(
     video: Path,
     out: Path,
@@ -60,23 +92,22 @@ def prepared(
 
     Raises UsageError, WeightsError and DataError for what cannot be done, before any work.
     """
-    check_device(wanted.device)
-    variant, file = weights_for(method, weights, wanted.dataset, say)
-    names, remark = legible(file.classes) if wanted.legend else (file.classes, "")
-    if remark:
-        say(remark)
-    palette = palette_of(file.classes, file.palette)
-    codec = wanted.reencode
-    job = Job(
+    job = job_of(video, out, means_of(method, weights, wanted, say), wanted)
+    return Work(job, job.check(), say)
+
+
+def job_of(video: Path, out: Path, means: Means, wanted: Request) -> Job:
+    """Return the job of a video. Raises DataError for one that does not open."""
+    return Job(
         source=open_videofile(video.expanduser()),
-        method=variant,
-        weights=file,
+        method=means.method,
+        weights=means.weights,
         out=out.expanduser(),
         output=wanted.output,
-        painter=Painter(names, palette, wanted.alpha, wanted.legend),
+        painter=means.painter,
         size=wanted.size,
         motion=wanted.motion,
-        codec=None if codec is None else registry.create("codecs", parse_variant(codec)),
+        codec=means.codec,
         max_gop=wanted.max_gop,
         audio=wanted.audio,
         stats=None if wanted.stats is None else Path(wanted.stats).expanduser(),
@@ -84,4 +115,3 @@ def prepared(
         precision=wanted.precision,
         force=wanted.force,
     )
-    return Work(job, job.check(), say)

@@ -1,0 +1,159 @@
+"""Benchmark of sweeps: two workers against one and against `run` with two threads, a finished grid
+of a thousand, `table` over ten thousand runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from common import benchmark, figures
+
+from vssbench.run.store import RESULT, RunStore
+from vssbench.sweep.planner import Planner
+from vssbench.sweep.points import points, read
+
+GROUPS = ("workers", "grid", "table")
+BENCH = Path(__file__).parent.parent / "bench.py"
+#: the street of the runs that are only listed
+SMALL = "synthetic[height=32,width=48,clips=1,frames=3]"
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds by the clock, and processor seconds of all processes of a command."""
+
+    clock: float
+    processor: float
+
+
+@benchmark(GROUPS, rounds=1, size="180x240", of="the clips of the grid")
+@click.option("--frames", default=48, show_default=True, help="Frames of each experiment.")
+@click.option("--seeds", default=6, show_default=True, help="Experiments of each of two methods.")
+@click.option("--finished", default=1000, show_default=True, help="Experiments that are done.")
+@click.option("--runs", default=10_000, show_default=True, help="Runs that `table` reads.")
+def main(
+    size: tuple[int, int],
+    rounds: int,
+    groups: tuple[str, ...],
+    output: Path | None,
+    force: bool,
+    frames: int,
+    seeds: int,
+    finished: int,
+    runs: int,
+) -> None:
+    """Measure sweeps. The machine must be idle: all but processor times are by the clock."""
+    wanted = groups or GROUPS
+    with figures(output, force) as measured:
+        if "workers" in wanted:
+            street = f"synthetic[height={size[0]},width={size[1]},clips=1,frames={frames}]"
+            taken = [workers(street, seeds) for _ in range(rounds)]
+            measured["workers"] = [
+                {name: vars(each) for name, each in one.items()} for one in taken
+            ]
+            for one in taken:
+                two = one["two workers"].clock
+                click.echo(f"one worker / two workers: {one['one worker'].clock / two:.2f}")
+                click.echo(f"run with two threads / two workers: {one['run'].clock / two:.2f}")
+        if "grid" in wanted:
+            told("grid", f"a finished grid of {finished}", grid(finished), measured)
+        if "table" in wanted:
+            for name, each in table(runs).items():
+                told(f"table, {name}", f"table over {runs} runs, {name}", each, measured)
+
+
+def told(name: str, words: str, spent: Spent, measured: dict[str, object]) -> None:
+    """Keep what was spent, and print it."""
+    measured[name] = vars(spent)
+    click.echo(f"{words}: {spent.clock:.2f} s, {spent.processor:.2f} s of the processor")
+
+
+def workers(street: str, seeds: int) -> dict[str, Spent]:
+    """Return what the accuracy of a grid takes, each time into a store of its own."""
+    grid = ["-d", street, "-m", "pspnet", "-m", "bisenet", "-c", "h264"]
+    many = [text for seed in range(seeds) for text in ("--seed", str(seed))]
+    taken = {}
+    for name, count in (("one worker", 1), ("two workers", 2)):
+        with tempfile.TemporaryDirectory() as folder:
+            words = ["--runs", folder, "--workers", str(count), "--threads", "1"]
+            taken[name] = call("sweep", *grid, *many, *words)
+    with tempfile.TemporaryDirectory() as folder:
+        each = [
+            call("run", *grid, "--seed", str(seed), "--runs", folder, threads=2)
+            for seed in range(seeds)
+        ]
+        # one `run` has one seed: the starts of the others are no part of the work
+        start = call("list", threads=2)
+        taken["run"] = Spent(
+            sum(one.clock for one in each) - (seeds - 1) * start.clock,
+            sum(one.processor for one in each) - (seeds - 1) * start.processor,
+        )
+    return taken
+
+
+def grid(count: int) -> Spent:
+    """Return what a finished grid takes to say so."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["-d", SMALL, "-m", "bisenet", "-c", "raw", "--threads", "1", "--runs", folder]
+        call("sweep", *words, "--seed", "0")
+        wanted = points(
+            read(None, {"dataset": SMALL, "method": "bisenet", "codec": "raw",
+                        "seed": list(range(count))})
+        )  # fmt: skip
+        import torch
+
+        torch.set_num_threads(1)
+        experiments = Planner(Path(folder) / ".cache").experiments(wanted)
+        copies(Path(folder), [(each.run_id, each.seed) for each in experiments])
+        seeds = [text for seed in range(count) for text in ("--seed", str(seed))]
+        return call("sweep", *words, *seeds)
+
+
+def table(count: int) -> dict[str, Spent]:
+    """Return what `table` takes the first time, when each run is read, and from then on."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["-d", SMALL, "-m", "bisenet", "-c", "raw", "--threads", "1", "--runs", folder]
+        call("sweep", *words, "--seed", "0")
+        copies(Path(folder), [(f"run-{number}", number) for number in range(count)])
+        names = ("the first time", "again")
+        return {name: call("table", "--runs", folder) for name in names}
+
+
+def copies(root: Path, wanted: Sequence[tuple[str, int]]) -> None:
+    """Copy the one run of a store, under other ids and seeds."""
+    (run,) = RunStore(root).runs()
+    row = json.loads((run.path / RESULT).read_text(encoding="utf-8"))
+    for name, seed in wanted:
+        if name != run.measurement.run_id:
+            place = root / name
+            shutil.copytree(run.path, place, copy_function=os.link)
+            (place / RESULT).unlink()
+            text = json.dumps(row | {"run_id": name, "seed": seed})
+            (place / RESULT).write_text(text, encoding="utf-8")
+
+
+def call(*words: str, threads: int = 1) -> Spent:
+    """Run a command to its end, with so many threads."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, str(BENCH), *words], env=environment, stdout=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    clock = time.perf_counter() - started
+    if status:
+        raise click.ClickException(f"bench.py {' '.join(words)[:200]} failed")
+    return Spent(clock, used.ru_utime + used.ru_stime)
+
+
+if __name__ == "__main__":
+    main()
