@@ -76,6 +76,15 @@ def test_links_out_of_the_pages_become_names() -> None:
     assert inside("[f](../fidelity.md)", "methods/arseg.md") == "[f](../fidelity.md)"
 
 
+def test_the_gallery_shows_every_picture_that_was_measured() -> None:
+    text = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    pictures = {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "results/reference").glob("*/*.png")
+    }
+    assert pictures
+    assert set(re.findall(r"!\[[^\]]+\]\(\.\./([^)]+)\)", text)) == pictures
+
+
 def test_every_method_has_a_page() -> None:
     pages = [path.stem for path in sorted((DOCS / "methods").glob("*.md"))]
     assert pages == names()
