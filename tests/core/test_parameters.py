@@ -134,7 +134,7 @@ def _broken() -> object:
 
 
 class _Faulty:
-    def __init__(self, *, size: "_broken()" = 1) -> None: ...  # type: ignore[valid-type] # noqa: UP037
+    def __init__(self, *, size: _broken() = 1) -> None: ...  # type: ignore[valid-type]
 
 
 def test_a_fault_in_an_annotation_is_not_hidden() -> None:
