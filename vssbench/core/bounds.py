@@ -64,6 +64,8 @@ TEXT = Bound("VSSBENCH_MAX_TEXT_MIB", 64, 1 << 20, "MiB of text")
 FRAMES = Bound("VSSBENCH_MAX_FRAMES", 1_000_000, 1, "frames")
 #: of one dataset that draws its clips
 CLIPS = Bound("VSSBENCH_MAX_CLIPS", 10_000, 1, "clips")
+#: of one grid of a sweep
+EXPERIMENTS = Bound("VSSBENCH_MAX_EXPERIMENTS", 100_000, 1, "experiments")
 #: of one list of files, clips or classes
 LINES = Bound("VSSBENCH_MAX_LINES", 1_000_000, 1, "lines")
 #: characters of one line of a list

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 from vssbench.core.bounds import LINE, LINES, TEXT, Bound
@@ -52,6 +55,31 @@ def read_lines(path: Path) -> list[str]:
     for number, line in enumerate(lines, start=1):
         LINE.check(len(line), f"{path} line {number} is too long")
     return lines
+
+
+def read_table(path: Path, columns: Collection[str]) -> list[dict[str, str]]:
+    """Return the lines of a CSV by the names of its head, each with a cell a column.
+
+    ``columns`` must all be there. Raises DataError, OSError.
+    """
+    try:
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+        head = list(reader.fieldnames or ())
+        if not set(columns) <= set(head) or len(set(head)) < len(head):
+            raise DataError(
+                f"{path.name} has the columns {', '.join(head)[:400]}; expected "
+                f"{', '.join(columns)}"
+            )
+        records = list(reader)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is no CSV in UTF-8: {error}; get it again") from error
+    LINES.check(len(records), f"{path} is too long")
+    for number, line in enumerate(records, 2):
+        if None in line or None in line.values():
+            raise DataError(
+                f"{path.name}, line {number}: expected {len(head)} cells, as there are columns"
+            )
+    return records
 
 
 def inside(root: Path, path: Path) -> Path:

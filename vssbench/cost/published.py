@@ -14,7 +14,6 @@ value's unit; ``note``, why ours differs, and by how much.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -22,12 +21,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vssbench.core import registry
+from vssbench.core import reading, registry
 from vssbench.core.errors import DataError
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.conventions import conventions
 from vssbench.cost.gmacs import Cost, meta_model, parameters
 
+#: the columns of the file
+COLUMNS = (
+    "variant", "part", "classes", "height", "width", "gop", "what", "convention", "operations",
+    "known_by", "auxiliary", "input", "value", "unit", "source", "explained", "note",
+)  # fmt: skip
 #: what -> its name in a table: all parameters, those that inference uses; GMACs of a keyframe, of
 #: another frame, the mean of a GOP; the first of these over the second
 WHAT = {
@@ -173,11 +177,10 @@ def read(file: Path | None = None) -> list[Published]:
             f"{file} is not there: the published costs come with a checkout, not with an installed "
             "package"
         )
-    with file.open(newline="", encoding="utf-8") as lines:
-        return [
-            _row(record, f"{file.name}, line {number}")
-            for number, record in enumerate(csv.DictReader(lines), 2)
-        ]
+    return [
+        _row(record, f"{file.name}, line {number}")
+        for number, record in enumerate(reading.read_table(file, COLUMNS), 2)
+    ]
 
 
 def matching(variant: Variant, classes: int, size: tuple[int, int]) -> list[Published]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
 
+from vssbench.core import reading
+from vssbench.core.bounds import EXPERIMENTS
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.run.outputs import VOID, Void
@@ -171,11 +174,10 @@ def chosen(points: Iterable[Point], only: Iterable[str]) -> list[Point]:
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(reading.read_text(path))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of a number's length
         raise UsageError(f"{path} is no TOML: {error}") from error
 
 
@@ -206,7 +208,7 @@ def _field(key: str) -> str:
 def _product(block: Block) -> Iterator[Point]:
     """Yield the experiments of a grid, grouped by dataset, protocol and stream: what one method
     encodes the next one reads."""
-    axes = itertools.product(
+    axes: tuple[tuple[Any, ...], ...] = (
         block.dataset or (DEFAULT_DATASET,),
         block.protocol,
         block.codec or DEFAULT_CODECS,
@@ -215,7 +217,8 @@ def _product(block: Block) -> Iterator[Point]:
         block.precision,
         block.seed,
     )
-    for dataset, protocol, codec, gop, method, precision, seed in axes:
+    EXPERIMENTS.check(math.prod(map(len, axes)), "the grid is too large", UsageError)
+    for dataset, protocol, codec, gop, method, precision, seed in itertools.product(*axes):
         its_gop = None if "gop" in parse_variant(codec).params else gop
         yield Point(
             method, dataset, codec, protocol, its_gop, seed, precision, block.device,

@@ -10,13 +10,14 @@ Costs that ours are held to, with what explains a difference, are a table of the
 
 from __future__ import annotations
 
-import csv
+import math
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
+from vssbench.core import reading
 from vssbench.core.errors import DataError, UsageError
 from vssbench.report.frames import Field, typed
 
@@ -134,9 +135,10 @@ _WHOLE = tuple(f.name for f in FIELDS if f.dtype == "Int64")
 
 def _value(text: str) -> float | None:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _lines(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
@@ -145,20 +147,7 @@ def _lines(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
             f"{file} is not there: the published numbers come with a checkout, not with an "
             "installed package"
         )
-    with file.open(newline="", encoding="utf-8") as lines:
-        reader = csv.DictReader(lines)
-        if tuple(reader.fieldnames or ()) != columns:
-            raise DataError(
-                f"{file.name} has the columns {', '.join(reader.fieldnames or ())}; expected "
-                f"{', '.join(columns)}"
-            )
-        records = list(reader)
-    for number, line in enumerate(records, 2):
-        if None in line or None in line.values():
-            raise DataError(
-                f"{file.name}, line {number}: expected {len(columns)} cells, as there are columns"
-            )
-    return records
+    return reading.read_table(file, columns)
 
 
 def _check(line: dict[str, str], sources: dict[str, str], where: str) -> None:
