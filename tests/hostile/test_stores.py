@@ -9,6 +9,7 @@ import random
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from vssbench.cli import bench
 from vssbench.core.errors import DataError
 from vssbench.metrics.meters import BOUNDARY, CONSISTENCY, METERS
 from vssbench.report.frames import frame
-from vssbench.report.rows import rows
+from vssbench.report.rows import rows, stored_rows
 from vssbench.report.scores import Rules, blocks
 from vssbench.report.table import render
 from vssbench.run.store import ConfusionRecord, LatencyRecord, Measurement, RunStore, StreamRecord
@@ -124,6 +125,22 @@ def test_commands_name_a_damaged_run_and_end_in_status_1(
     assert f"damaged: {damaged / OTHER}" in found.stderr
     assert "1 run does not read, and the numbers are without them" in found.stderr
     assert found.stdout, "the sound run is shown"
+
+
+def test_a_run_that_comes_while_others_are_read_is_not_called_damaged(
+    damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = (damaged / OTHER).rename(tmp_path / OTHER)
+
+    def read_and_wait(*given: Any) -> Any:
+        rows = stored_rows(*given)
+        late.rename(damaged / OTHER)
+        return rows
+
+    monkeypatch.setattr("vssbench.report.rows.stored_rows", read_and_wait)
+    found = CliRunner().invoke(bench, ["table", "--runs", str(damaged)])
+    assert found.exit_code == 0, found.output
+    assert (damaged / OTHER).is_dir()
 
 
 def archive(path: Path, **arrays: np.ndarray) -> None:

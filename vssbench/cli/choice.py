@@ -95,8 +95,11 @@ def chosen_rows(runs: Path, choice: Choice) -> tuple[list[Row], str]:
     from vssbench.report.rows import check_left_out, stored_rows
     from vssbench.run.store import RunStore
 
-    stored = stored_rows(RunStore(runs), choice.without)
-    _note_damaged(runs, set(RunStore(runs).ids()) - {row["run_id"] for row in stored})
+    store = RunStore(runs)
+    # listed before they are read: another process may add one meanwhile, or remove one
+    listed = set(store.ids())
+    stored = stored_rows(store, choice.without)
+    _note_damaged(runs, (listed - {row["run_id"] for row in stored}) & set(store.ids()))
     asked_for = chosen(
         stored, choice.datasets, choice.codecs, choice.methods, choice.protocols, choice.gops
     )
