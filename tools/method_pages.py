@@ -13,10 +13,13 @@ from typing import Any
 from vssbench.core import files, registry
 from vssbench.core.parameters import choices, either
 from vssbench.core.variant import format_value, parse_variant
+from vssbench.report.columns import quantity
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "methods"
 RESULTS = ROOT / "results" / "reference" / "camvid360" / "table.csv"
+#: the runs of the reference table that a page shows
+SHOWN = {"split": "val", "protocol": "dense", "gop": "12", "width": "480"}
 COSTS = ROOT / "results" / "published" / "costs.csv"
 BEGIN = "<!-- facts: written by python -m tools.method_pages --write -->"
 END = "<!-- facts end -->"
@@ -90,22 +93,25 @@ def _results(name: str) -> str:
     rows = [
         row
         for row in _rows(RESULTS)
-        if row["status"] == "done" and parse_variant(row["method"]).name == name
+        if row["status"] == "done"
+        and parse_variant(row["method"]).name == name
+        and all(row[key] == value for key, value in SHOWN.items())
     ]
     if not rows:
         return ""
     lines = [
         "## Results here",
         "",
-        "CamVid's validation clip at 480x360, weights of half the papers' channels that this "
-        "project trained briefly; not the papers' models.",
+        "CamVid's validation clip at 480x360, GOP 12, the shipped weights that this project "
+        "trained; not the papers' models. Intervals and comparisons: "
+        "[results/reference/camvid360](../../results/reference/camvid360/README.md).",
         "",
         "| | codec | mIoU % | GMACs a frame |",
         "|---|---|---|---|",
     ]
     lines += [
         f"| {row['display']} | {row['codec_title']} | {100 * float(row['miou']):.1f} | "
-        f"{float(row['gmacs_gop']):.2f} |"
+        f"{quantity(float(row['gmacs_gop']))} |"
         for row in rows
     ]
     return "\n".join(lines)

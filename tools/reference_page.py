@@ -1,5 +1,5 @@
-"""Write the page of results/reference from stored runs: its tables, and sentences that follow from
-intervals."""
+"""Write the page of results/reference/camvid360 from stored runs: its tables, and sentences that
+follow from intervals."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tools.reference_results import Measurement
 
 PAGE = "README.md"
+#: the page's folder, as its commands name it
+FOLDER = "results/reference/camvid360"
 _WIDTH = re.compile(r" \(width [0-9.]+\)")
 #: streams of a claim that are shown without being asked for
 STREAMS = 4
@@ -233,7 +235,7 @@ def _table(frame: pd.DataFrame) -> str:
 
 def shown_command(arguments: Sequence[str]) -> str:
     """Return a call of ``bench.py`` on the page's runs as it is typed."""
-    return f"python bench.py {shlex.join(arguments)} --runs results/reference/runs"
+    return f"python bench.py {shlex.join(arguments)} --runs {FOLDER}/runs"
 
 
 def sections(
@@ -247,8 +249,8 @@ def sections(
     done = reference.done
     yield "# Reference results: five methods and their baselines, on compressed video\n"
     yield (
-        f"{len(done)} runs with the [shipped weights](../../weights/README.md), made, drawn and "
-        "written by `python -m tools.reference_results` ([plan](../../tools/"
+        f"{len(done)} runs with the [shipped weights](../../../weights/README.md), made, drawn and "
+        "written by `python -m tools.reference_results` ([plan](../../../tools/"
         "reference_results.toml)); confusion matrices of every frame: `runs/`, all numbers: "
         "[table.csv](table.csv). Above each table and figure stands the command that makes it. "
         "mIoU is the mean over distances from the keyframe unless it says otherwise; times in the "
@@ -257,7 +259,7 @@ def sections(
     )
     for figure in plan["figures"]:
         if (out / figure["file"]).is_file():
-            place = ["--strict", "-o", f"results/reference/{figure['file']}"]
+            place = ["--strict", "-o", f"{FOLDER}/{figure['file']}"]
             yield f"`{shown_command(['plot', *figure['arguments'], *place])}`:\n"
             yield f"![{figure['title']}]({figure['file']})\n"
     for section in plan["tables"]:
@@ -272,8 +274,8 @@ def sections(
     yield "## What papers claim, and what is measured here\n"
     yield (
         "Each item follows from paired 95 % intervals of the difference on the same frames, the "
-        "first minus the second ([how](../../docs/scores.md)), as `python bench.py compare FIRST "
-        "SECOND --runs results/reference/runs` gives them.\n"
+        "first minus the second ([how](../../../docs/scores.md)), as `python bench.py compare "
+        f"FIRST SECOND --runs {FOLDER}/runs` gives them.\n"
     )
     yield "\n".join(claims) + "\n"
     missing = [*not_run(planned, reference.runs), *_failed(reference.runs)]
@@ -290,7 +292,7 @@ def widths(done: pd.DataFrame) -> str:
     listed = " and ".join(f"{width:g}" for width in sorted(found))
     return (
         f"Networks have {listed} of the papers' channels and were trained by this project ([how]"
-        "(../../docs/training.md)); they are not the papers' models."
+        "(../../../docs/training.md)); they are not the papers' models."
     )
 
 
@@ -298,8 +300,7 @@ def not_run(planned: Sequence[Measurement], runs: pd.DataFrame) -> list[str]:
     """Return an item for each method and dataset of the plan that has no run at all."""
     pairs = dict.fromkeys((item.dataset, method) for item in planned for method in item.methods)
     return [
-        f"* {markdown(method)} on {markdown(dataset)}: no weights are shipped, or no data were "
-        "given."
+        f"* {markdown(method)} on {markdown(dataset)}: no run is stored."
         for dataset, method in pairs
         if settled(runs[runs["dataset"] == dataset], method) is None
     ]

@@ -1,5 +1,5 @@
-"""Measure the shipped weights and write the page of results/reference, whose every sentence follows
-from an interval.
+"""Measure the shipped weights and write the page of results/reference/camvid360, whose every
+sentence follows from an interval.
 
     python -m tools.reference_results --data camvid360=DIR --data camvid720=DIR
     python -m tools.reference_results --page     # write the page again from the stored runs
@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tools.reference_page import write_page
+from tools.reference_page import FOLDER, write_page
 from tools.repack_results import main as repack
 from vssbench.core import files
 from vssbench.core.errors import WeightsError
@@ -34,7 +34,7 @@ from vssbench.weights.shipped import choose_shipped
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAN = Path(__file__).with_suffix(".toml")
-OUT = ROOT / "results" / "reference"
+OUT = ROOT / FOLDER
 
 _ALTERNATIVES = re.compile(r"\{([^{}]*)\}")
 

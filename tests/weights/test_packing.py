@@ -20,9 +20,9 @@ CLASSES = ("road", "sky", "car")
 SHIPPED = dict(
     reversed(line.split())
     for line in """
-64c4af94397ae599514eac9f0915586ca351589daccfd1c558e8667435349ec0 arseg-s0.5-w0.5-camvid
-36eacd15d2cd5fb77bdbbf13ace50638ef92846b1b9cce5f39fbd9a0ca771524 pspnet-s0.5-w0.5-camvid
-8137c3ab75e3915f7c4ba8352569bf2ecdee894950cf172624109a668ed1af94 pspnet-w0.5-camvid
+185a4066e2c8112506cb802ea6234e1718fa4f3f50db5d93ac67b617cdf94038 arseg-s0.5-w0.25-camvid
+6b2f8f85287b973bef9fb1fd58dbce65e1bee042c5d175c25ff61b2f73a8cc43 pspnet-s0.5-w0.25-camvid
+1eff71befe253bf151fd3f66903e18237b0f7e49e954e5f42e71ccca827d2251 pspnet-w0.25-camvid
 """.strip().splitlines()
 )
 
@@ -233,11 +233,11 @@ def test_every_shipped_file_holds_what_its_sha256_says(path) -> None:
 
 
 def test_shipped_arseg_refers_to_its_pspnet() -> None:
-    file = weights.open_weights(shipped.shipped_folder() / "arseg-s0.5-w0.5-camvid.safetensors")
+    file = weights.open_weights(shipped.shipped_folder() / "arseg-s0.5-w0.25-camvid.safetensors")
     high, low = file.packed.references
     assert (high.file, low.file) == (
-        "pspnet-w0.5-camvid.safetensors", "pspnet-s0.5-w0.5-camvid.safetensors",
+        "pspnet-w0.25-camvid.safetensors", "pspnet-s0.5-w0.25-camvid.safetensors",
     )  # fmt: skip
     names = {name for name in file.stored() if name.startswith("high.")}
     assert set(high.same) == names
-    assert file.path.stat().st_size < 6.5e6
+    assert file.path.stat().st_size < 2.1e6

@@ -245,7 +245,7 @@ def unpack(file: Path, out: Path, force: bool) -> None:
     """Write the plain file that a packed FILE was made from, byte for byte.
 
     \b
-        python bench.py weights unpack weights/arseg-s0.5-w0.5-camvid.safetensors \\
+        python bench.py weights unpack weights/arseg-s0.5-w0.25-camvid.safetensors \\
             -o arseg.safetensors
     """
     from vssbench.weights.file import open_weights
