@@ -33,7 +33,7 @@ FRAMES = 1_000_000 * 3600 * 25
 
 @dataclass(frozen=True)
 class Spent:
-    """What a call spent: processor seconds of all its processes, seconds, bytes of output."""
+    """A call's expense: processor seconds of all its processes, seconds, bytes of output."""
 
     processor: float
     clock: float
@@ -42,7 +42,7 @@ class Spent:
 
 @dataclass(frozen=True)
 class Rates:
-    """What a call takes by itself, for each video and for each frame, in seconds or bytes."""
+    """A call's own expense, and that of each video and each frame, in seconds or bytes."""
 
     call: float
     video: float

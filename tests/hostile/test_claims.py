@@ -1,4 +1,4 @@
-"""What SECURITY.md says of connections and of stores, held to the code."""
+"""The claims of SECURITY.md on connections and stores, held to the code."""
 
 from __future__ import annotations
 

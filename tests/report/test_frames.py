@@ -182,7 +182,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
 def test_the_reference_results_are_read(name: str) -> None:
     folder = ROOT / "results" / "reference" / name / "runs"
     runs = results(folder)
-    assert len(runs) == len(list(folder.iterdir()))
+    assert len(runs) == len([path for path in folder.iterdir() if path.is_dir()])
     assert set(runs["status"]) <= {"done", "refused"}
     done = runs[runs["status"] == "done"]
     assert len(done) >= 12
@@ -190,7 +190,7 @@ def test_the_reference_results_are_read(name: str) -> None:
     assert (runs["reason"][runs["status"] == "refused"] != "").all()
     last = results(folder, "distance").groupby("run_id")["distance"].max()
     # stills are all keyframes
-    furthest = (done["gop"] - 1).where(done["split"] == "val", 0)
+    furthest = (done["gop"] - 1).where(done["split"] != "test", 0)
     assert (last.loc[done["run_id"]].to_numpy() == furthest).all()
 
 

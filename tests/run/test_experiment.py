@@ -93,7 +93,7 @@ def test_accuracy_by_hand(make_experiment, patterns, tmp_path):
 def test_the_same_experiment_gives_equal_matrices_at_one_thread_and_two(
     make_experiment, tmp_path, method
 ):
-    """What torch allows on a CPU: convolutions and resizing sum in an order of their own."""
+    """Torch allows it on a CPU: convolutions and resizing sum in an order of their own."""
     found = []
     for number, threads in enumerate((1, 2, 2, 1)):
         torch.set_num_threads(threads)

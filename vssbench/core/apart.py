@@ -51,7 +51,7 @@ PROGRAM = (
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a process may change after it has started another: environment, folder, import path."""
+    """State that a process may change after it has started another: variables, folder, path."""
 
     environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     folder: str = field(default_factory=lambda: _folder())

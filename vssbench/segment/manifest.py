@@ -24,7 +24,7 @@ State = Literal["begun", "done", "failed"]
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells a video's content from a later one: its size and its time of change."""
+    """A video's size and time of change, which tell its content from a later one."""
 
     size: int
     modified_ns: int
@@ -59,7 +59,7 @@ class Entry:
 
     @property
     def stamp(self) -> Stamp:
-        """That of the video when the row was written."""
+        """The state of the video when the row was written."""
         return Stamp(self.size, self.modified_ns)
 
 

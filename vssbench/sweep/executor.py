@@ -62,7 +62,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def needs(self) -> Hashable:
-        """What must be there where it is performed: one stands for all that need the same."""
+        """The task's needs where it is performed: one stands for all that need the same."""
 
     @abstractmethod
     def performer(self, place: Place) -> Callable[[Any], Answer]:
