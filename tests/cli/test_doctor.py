@@ -13,7 +13,7 @@ from vssbench.cli.installation import Finding, bug_report, findings, masked
 from vssbench.core import registry
 from vssbench.core.errors import UsageError, WeightsError
 from vssbench.native import compiler
-from vssbench.weights import file
+from vssbench.weights import file, shipped
 
 
 def states(check) -> dict[str, str]:
@@ -54,7 +54,7 @@ def test_a_fault_is_named_and_the_rest_goes_on(
 
 def test_weights_that_do_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "bad.safetensors").write_bytes(b"no weights at all")
-    monkeypatch.setattr(file, "shipped_folder", lambda: tmp_path)
+    monkeypatch.setattr(shipped, "shipped_folder", lambda: tmp_path)
     assert states(installation._weights())["bad.safetensors"] == "fault"
     with pytest.raises(WeightsError):
         file.open_weights(tmp_path / "bad.safetensors")
