@@ -88,10 +88,6 @@ def matrices(runs: Path) -> dict[int, np.ndarray]:
     return {run.measurement.seed: run.confusion.matrices for run in RunStore(runs).runs()}
 
 
-@pytest.mark.skipif(
-    "VSSBENCH_TEST_CLUSTER" not in os.environ,
-    reason="known fault: after a lost worker the rest can wait for ever; VSSBENCH_TEST_CLUSTER=6",
-)
 def test_a_lost_worker_and_a_killed_client_lose_nothing(
     cluster: Cluster, sweeps: Sweeps, wait, tmp_path: Path, installed: Installed
 ) -> None:
