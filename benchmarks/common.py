@@ -4,9 +4,14 @@ of their figures."""
 from __future__ import annotations
 
 import json
+import os
 import statistics
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +24,29 @@ from vssbench.core.machine import describe_machine
 T = TypeVar("T")
 Command = Callable[..., None]
 Forms = Mapping[str, Callable[[], Any]]
+BENCH = Path(__file__).parent.parent / "bench.py"
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds by the clock, and processor seconds of all processes of a command."""
+
+    clock: float
+    processor: float
+
+
+def call(*words: str, threads: int = 1) -> Spent:
+    """Run a command of ``bench.py`` to its end, with so many threads."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, str(BENCH), *words], env=environment, stdout=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    clock = time.perf_counter() - started
+    if status:
+        raise click.ClickException(f"bench.py {' '.join(words)[:200]} failed")
+    return Spent(clock, used.ru_utime + used.ru_stime)
 
 
 def benchmark(

@@ -3,11 +3,8 @@ measured, and a million hours are planned by the same rates."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +12,13 @@ from pathlib import Path
 import av
 import click
 import numpy as np
-from common import benchmark, figures
+from common import Spent, benchmark, call, figures
 
 from vssbench.codec.vectors.proof import pan
 from vssbench.segment.manifest import Manifest
 from vssbench.sweep.quantities import size_in_words
 
 GROUPS = ("check",)
-BENCH = Path(__file__).parent.parent / "bench.py"
 #: frames of the videos of each probe: what a call, a video and a frame take is told apart by them
 PROBES = ((16,), (96,), (16, 16, 16))
 #: a prediction holds that is within these of what was measured
@@ -32,11 +28,9 @@ FRAMES = 1_000_000 * 3600 * 25
 
 
 @dataclass(frozen=True)
-class Spent:
-    """A call's expense: processor seconds of all its processes, seconds, bytes of output."""
+class Segmented(Spent):
+    """A call's expense, with the bytes of its output."""
 
-    processor: float
-    clock: float
     written: int
 
 
@@ -80,8 +74,8 @@ def main(
     lengths = [int(each) for each in np.random.default_rng(0).integers(16, 97, videos)]
     words = ("-m", method, "-d", dataset)
     with figures(output, force, method=method, size=size, lengths=lengths) as measured:
-        probes = [call(words, probe, size) for probe in PROBES]
-        part = call(words, lengths, size)
+        probes = [segmented(words, probe, size) for probe in PROBES]
+        part = segmented(words, lengths, size)
         rates = {
             name: fitted([getattr(each, name) for each in probes])
             for name in ("processor", "clock", "written")
@@ -104,27 +98,18 @@ def main(
         sys.exit(1)
 
 
-def call(words: Sequence[str], lengths: Sequence[int], size: tuple[int, int]) -> Spent:
+def segmented(words: Sequence[str], lengths: Sequence[int], size: tuple[int, int]) -> Segmented:
     """Segment videos of these lengths in one call, by one worker with one thread."""
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "in", Path(folder) / "out"
         source.mkdir()
         for number, length in enumerate(lengths):
             draw(source / f"{number}.mp4", length, size)
-        command = [
-            sys.executable, str(BENCH), "segment", str(source), *words, "-o", str(out),
-            "--threads", "1",
-        ]  # fmt: skip
-        started = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        _, status, used = os.wait4(process.pid, 0)
-        clock = time.perf_counter() - started
-        if status:
-            raise click.ClickException(f"{' '.join(command)} failed")
+        spent = call("segment", str(source), *words, "-o", str(out), "--threads", "1")
         done = Manifest(out).entries().values()
         assert sum(entry.frames for entry in done) == sum(lengths)
         written = sum((out / entry.output).stat().st_size for entry in done)
-        return Spent(used.ru_utime + used.ru_stime, clock, written)
+        return Segmented(spent.clock, spent.processor, written)
 
 
 def draw(path: Path, length: int, size: tuple[int, int]) -> None:

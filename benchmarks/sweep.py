@@ -6,33 +6,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from common import benchmark, figures
+from common import Spent, benchmark, call, figures
 
 from vssbench.run.store import RESULT, RunStore
 from vssbench.sweep.planner import Planner
 from vssbench.sweep.points import points, read
 
 GROUPS = ("workers", "grid", "table")
-BENCH = Path(__file__).parent.parent / "bench.py"
 #: the street of the runs that are only listed
 SMALL = "synthetic[height=32,width=48,clips=1,frames=3]"
-
-
-@dataclass(frozen=True)
-class Spent:
-    """Seconds by the clock, and processor seconds of all processes of a command."""
-
-    clock: float
-    processor: float
 
 
 @benchmark(GROUPS, rounds=1, size="180x240", of="the clips of the grid")
@@ -139,20 +126,6 @@ def copies(root: Path, wanted: Sequence[tuple[str, int]]) -> None:
             (place / RESULT).unlink()
             text = json.dumps(row | {"run_id": name, "seed": seed})
             (place / RESULT).write_text(text, encoding="utf-8")
-
-
-def call(*words: str, threads: int = 1) -> Spent:
-    """Run a command to its end, with so many threads."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, str(BENCH), *words], env=environment, stdout=subprocess.DEVNULL
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    clock = time.perf_counter() - started
-    if status:
-        raise click.ClickException(f"bench.py {' '.join(words)[:200]} failed")
-    return Spent(clock, used.ru_utime + used.ru_stime)
 
 
 if __name__ == "__main__":

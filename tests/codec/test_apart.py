@@ -36,7 +36,7 @@ def images(length: int = 6) -> Iterator[Image]:
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Started:
     """The encoders' processes of this test, none of which was there before."""
-    apart._end_all()
+    apart.waiting.end()
     found: Started = []
 
     class Popen(subprocess.Popen[bytes]):

@@ -24,7 +24,7 @@ from vssbench.segment.frames import coded
 @pytest.fixture(autouse=True)
 def dying(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Processes of this test crash and hang as the files' names say."""
-    apart.end_all()
+    apart.waiting.end()
     _reader.end()
     monkeypatch.setattr(
         apart,
@@ -32,7 +32,7 @@ def dying(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         apart.PROGRAM.replace("from vss", "import tests.hostile.planted; from vss"),
     )
     yield
-    apart.end_all()
+    apart.waiting.end()
     _reader.end()
 
 
@@ -83,7 +83,7 @@ def test_a_hang_is_ended(named, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VSSBENCH_MAX_DECODE_SECONDS", "1")
     with pytest.raises(DataError, match=r"gave nothing for 1 s and was ended.*_SECONDS=2"):
         list(coded(video, None, None))
-    assert not apart._idle(), "the process that hung waits for work"
+    assert not len(apart.waiting), "the process that hung waits for work"
 
 
 def slowly(items: int) -> Iterator[int]:
@@ -111,7 +111,7 @@ def test_the_process_follows_folder_and_environment(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VSSBENCH_MAX_MEGAPIXELS", "7")
     assert first != apart.call("there", surroundings) == (str(tmp_path), "7")
-    assert len(apart._idle()) == 1
+    assert len(apart.waiting) == 1
 
 
 def arrays(count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -130,5 +130,5 @@ def test_items_that_nobody_takes_end_their_process() -> None:
     items = apart.each("arrays", arrays, 10_000)
     next(items)
     items.close()
-    assert not apart._idle()
+    assert not len(apart.waiting)
     assert len(list(apart.each("arrays", arrays, 3))) == 3

@@ -7,14 +7,12 @@ waits for the next, so that many small clips do not each wait for a start.
 
 from __future__ import annotations
 
-import atexit
 import math
 import os
 import pickle
 import select
 import sys
 import tempfile
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ from typing import IO, Any
 import numpy as np
 
 from vssbench.core.ahead import raise_if_unwanted
-from vssbench.core.apart import LENGTH, death, start
+from vssbench.core.apart import LENGTH, Waiting, death, start
 from vssbench.core.errors import DataError, VssbenchError
 from vssbench.core.video import Image
 
@@ -133,7 +131,7 @@ class Hung(DataError):
 def _process() -> Iterator[_Process]:
     """A process that waits or a new one; it is ended unless all went well and it has done
     little."""
-    process = _waiting()
+    process = waiting.take()
     try:
         yield process
     except BaseException:
@@ -142,7 +140,7 @@ def _process() -> Iterator[_Process]:
     if process.bytes_given > KEPT_BYTES:
         process.end()
     else:
-        _idle().append(process)
+        waiting.give_back(process)
 
 
 class _Process:
@@ -157,7 +155,7 @@ class _Process:
         os.set_blocking(self._images, False)
 
     @property
-    def alive(self) -> bool:
+    def usable(self) -> bool:
         """Whether it can take another task."""
         return self._child.poll() is None
 
@@ -253,28 +251,5 @@ class _Process:
         return b" ".join(fields[11:13])
 
 
-#: processes that wait for a task, by the process whose children they are: after a fork they are not
-#: the new one's
-_processes: dict[int, deque[_Process]] = {}
-
-
-def _idle() -> deque[_Process]:
-    return _processes.setdefault(os.getpid(), deque())
-
-
-def _waiting() -> _Process:
-    while _idle():
-        try:
-            process = _idle().pop()
-        except IndexError:  # another thread was faster
-            break
-        if process.alive:
-            return process
-        process.end()
-    return _Process()
-
-
-@atexit.register
-def _end_all() -> None:
-    while _idle():
-        _idle().pop().end()
+#: the processes that encode
+waiting = Waiting(_Process)

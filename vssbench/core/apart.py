@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -91,11 +91,11 @@ def call(what: str, function: Callable[..., T], *arguments: Any) -> T:
 
 def each(what: str, function: Callable[..., Iterator[T]], *arguments: Any) -> Iterator[T]:
     """Yield what a generator yields in a process that may die; see :func:`call`."""
-    process = _waiting()
+    process = waiting.take()
     try:
         yield from process.run(what, function, *arguments)
     finally:
-        _give_back(process)
+        waiting.give_back(process)
 
 
 def tick() -> None:
@@ -267,39 +267,62 @@ def death(status: int) -> str:
     )
 
 
-#: processes that wait for a task, by the process whose children they are: after a fork they are not
-#: the new one's
-_processes: dict[int, deque[Process]] = {}
+class Worker(Protocol):
+    """A process that does one task after another."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can take another task."""
+
+    def end(self) -> None:
+        """End it, whatever it does."""
 
 
-def _idle() -> deque[Process]:
-    return _processes.setdefault(os.getpid(), deque())
+W = TypeVar("W", bound=Worker)
 
 
-def _waiting() -> Process:
-    while _idle():
-        try:
-            process = _idle().pop()
-        except IndexError:  # another thread was faster
-            break
-        if process.usable:
-            return process
-        process.end()
-    return Process()
+class Waiting(Generic[W]):
+    """Processes that wait for a task, at most ``most`` of them, which end with this one."""
+
+    def __init__(self, begin: Callable[[], W], most: int | None = None) -> None:
+        self._begin, self._most = begin, most
+        #: by the process whose children they are: after a fork they are not the new one's
+        self._owned: dict[int, deque[W]] = {}
+        atexit.register(self.end)
+
+    def __len__(self) -> int:
+        return len(self._idle())
+
+    def take(self) -> W:
+        """Return one that can be used, or a new one."""
+        while self._idle():
+            try:
+                process = self._idle().pop()
+            except IndexError:  # another thread was faster
+                break
+            if process.usable:
+                return process
+            process.end()
+        return self._begin()
+
+    def give_back(self, process: W) -> None:
+        """Keep a process for the next task; it is ended where it is of no use or one too many."""
+        if process.usable and (self._most is None or len(self) < self._most):
+            self._idle().append(process)
+        else:
+            process.end()
+
+    def end(self) -> None:
+        """End those that wait."""
+        while self._idle():
+            self._idle().pop().end()
+
+    def _idle(self) -> deque[W]:
+        return self._owned.setdefault(os.getpid(), deque())
 
 
-def _give_back(process: Process) -> None:
-    if process.usable and len(_idle()) < _MOST_IDLE:
-        _idle().append(process)
-    else:
-        process.end()
-
-
-@atexit.register
-def end_all() -> None:
-    """End the processes that wait."""
-    while _idle():
-        _idle().pop().end()
+#: the processes that decode; each of a program as it is when one begins
+waiting = Waiting(Process, _MOST_IDLE)
 
 
 def _folder() -> str:
