@@ -24,7 +24,7 @@ SMALL = "synthetic[height=32,width=48,clips=1,frames=3]"
 
 @benchmark(GROUPS, rounds=1, size="180x240", of="the clips of the grid")
 @click.option("--frames", default=48, show_default=True, help="Frames of each experiment.")
-@click.option("--seeds", default=6, show_default=True, help="Experiments of each of two methods.")
+@click.option("--seeds", default=6, show_default=True, help="Streets of each of two methods.")
 @click.option("--finished", default=1000, show_default=True, help="Experiments that are done.")
 @click.option("--runs", default=10_000, show_default=True, help="Runs that `table` reads.")
 def main(
@@ -42,8 +42,11 @@ def main(
     wanted = groups or GROUPS
     with figures(output, force) as measured:
         if "workers" in wanted:
-            street = f"synthetic[height={size[0]},width={size[1]},clips=1,frames={frames}]"
-            taken = [workers(street, seeds) for _ in range(rounds)]
+            streets = [
+                f"synthetic[height={size[0]},width={size[1]},clips=1,frames={frames},seed={seed}]"
+                for seed in range(seeds)
+            ]
+            taken = [workers(streets) for _ in range(rounds)]
             measured["workers"] = [
                 {name: vars(each) for name, each in one.items()} for one in taken
             ]
@@ -64,26 +67,18 @@ def told(name: str, words: str, spent: Spent, measured: dict[str, object]) -> No
     click.echo(f"{words}: {spent.clock:.2f} s, {spent.processor:.2f} s of the processor")
 
 
-def workers(street: str, seeds: int) -> dict[str, Spent]:
-    """Return what the accuracy of a grid takes, each time into a store of its own."""
-    grid = ["-d", street, "-m", "pspnet", "-m", "bisenet", "-c", "h264"]
-    many = [text for seed in range(seeds) for text in ("--seed", str(seed))]
+def workers(streets: Sequence[str]) -> dict[str, Spent]:
+    """Return what the accuracy of two methods on some streets takes, each time into a store of its
+    own."""
+    words = ["-m", "pspnet", "-m", "bisenet", "-c", "h264"]
+    words += [word for street in streets for word in ("-d", street)]
     taken = {}
-    for name, count in (("one worker", 1), ("two workers", 2)):
-        with tempfile.TemporaryDirectory() as folder:
-            words = ["--runs", folder, "--workers", str(count), "--threads", "1"]
-            taken[name] = call("sweep", *grid, *many, *words)
     with tempfile.TemporaryDirectory() as folder:
-        each = [
-            call("run", *grid, "--seed", str(seed), "--runs", folder, threads=2)
-            for seed in range(seeds)
-        ]
-        # one `run` has one seed: the starts of the others are no part of the work
-        start = call("list", threads=2)
-        taken["run"] = Spent(
-            sum(one.clock for one in each) - (seeds - 1) * start.clock,
-            sum(one.processor for one in each) - (seeds - 1) * start.processor,
-        )
+        for name, count in (("one worker", 1), ("two workers", 2)):
+            store = f"{folder}/{count}"
+            own = ["--runs", store, "--workers", str(count), "--threads", "1"]
+            taken[name] = call("sweep", *words, *own)
+        taken["run"] = call("run", *words, "--runs", f"{folder}/run", threads=2)
     return taken
 
 

@@ -16,7 +16,9 @@ from rich.console import Console
 
 from vssbench.cli.run import print_table
 from vssbench.core.errors import UsageError
+from vssbench.report import markup
 from vssbench.report.columns import groups, letter, quantity
+from vssbench.report.long_table import LongTable
 from vssbench.report.markup import Cell, Grid, terminal_grid
 from vssbench.report.rows import Row
 from vssbench.report.table import FORMATS, render, terminal
@@ -289,3 +291,31 @@ def test_a_table_of_many_columns_loses_neither_names_nor_numbers(
     assert "AR0.5-PSP18" in shown
     assert all(number in shown for number in numbers)
     assert "…" not in shown
+
+
+NAMES = (
+    "AR0.5-PSP18",
+    "分割 \u2260 網路",
+    "A name that is longer than its column, by far",
+    "x" * 40,
+)
+
+
+@pytest.mark.parametrize("fold", [False, True])
+@pytest.mark.parametrize("width", [None, 20])
+def test_a_long_table_looks_as_a_short_one(monkeypatch, width, fold):
+    names = NAMES if width else NAMES[:2]
+    lines = tuple(
+        (Cell(name), Cell(f"{number:.2f}", bold=number > 99), Cell("-"))
+        for name, number in zip(names, (1.5, 100.0, 22.25, 3.0), strict=False)
+    )
+    grid = Grid(("Method", "mIoU (all distances) %", "GMACs"), lines)
+    looks = []
+    for most in (300, 0):
+        monkeypatch.setattr(markup, "LONG", most)
+        console = Console(width=100, record=True, file=io.StringIO(), force_terminal=True)
+        console.print(terminal_grid(grid, width, fold))
+        looks.append([line.rstrip() for line in console.export_text().splitlines()])
+    assert isinstance(terminal_grid(grid), LongTable)
+    assert looks[0] == looks[1]
+    assert len(looks[0]) > len(lines) + 1

@@ -89,7 +89,8 @@ def sweep(file: Path | None, **given: Any) -> None:
     """
     from vssbench.core.machine import typed_command
     from vssbench.run.store import RunStore
-    from vssbench.sweep.conduct import Wishes, planned
+    from vssbench.sweep.conduct import Wishes, planned, todo
+    from vssbench.sweep.grid import say_absent
     from vssbench.sweep.planner import Planner
     from vssbench.sweep.points import chosen, points, read
 
@@ -103,6 +104,7 @@ def sweep(file: Path | None, **given: Any) -> None:
     if given["dry_run"]:
         _show(plan, store, wishes, asked.workers)
         return
+    say_absent(each.experiment for each in todo(plan, wishes))
     report, plan = _run(asked, plan, wanted, store, wishes)
     _tell(report, plan, store)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from vssbench.core.errors import UsageError
 
+_PROCESSORS = Path("/proc/cpuinfo")
 #: packages whose version may change a number
 _PACKAGES = ("torch", "torchvision", "av", "numpy", "pillow", "fvcore", "ptflops")
 #: beginnings of environment variables that change times
@@ -184,7 +185,17 @@ def _cpu() -> dict[str, Any]:
 
 def _cpu_name() -> str:
     """Return the processor's name as it gives it itself, else what Python knows."""
-    return _cpu().get("brand_raw") or platform.processor() or platform.machine()
+    return (
+        _named_by_linux() or _cpu().get("brand_raw") or platform.processor() or platform.machine()
+    )
+
+
+def _named_by_linux() -> str:
+    """Return the name that py-cpuinfo takes first, without its other questions, which take a
+    second; '' where Linux does not give it."""
+    lines = _read(_PROCESSORS).splitlines()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "")
 
 
 def _usable_cores() -> int | None:

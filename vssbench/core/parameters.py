@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any, Literal, Self, get_args, get_origin
 
 from vssbench.core.errors import UsageError
@@ -25,6 +26,11 @@ def signature(cls: type[Any]) -> dict[str, inspect.Parameter]:
 
     Where that takes ``**options`` too, those of the class that it derives from come first.
     """
+    return dict(_signature(cls))
+
+
+@cache
+def _signature(cls: type[Any]) -> Mapping[str, inspect.Parameter]:
     declared: dict[str, inspect.Parameter] = {}
     for arguments, _ in reversed(list(_constructors(cls))):
         declared |= {
@@ -39,6 +45,11 @@ def signature(cls: type[Any]) -> dict[str, inspect.Parameter]:
 def choices(cls: type[Any]) -> Mapping[str, tuple[Value, ...]]:
     """The values that an argument of the class's ``__init__`` can have, where it is annotated as
     ``Literal[...]``."""
+    return dict(_choices(cls))
+
+
+@cache
+def _choices(cls: type[Any]) -> Mapping[str, tuple[Value, ...]]:
     declared: dict[str, tuple[Value, ...]] = {}
     for arguments, names in reversed(list(_constructors(cls))):
         for item in arguments:

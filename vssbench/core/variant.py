@@ -14,6 +14,7 @@ import math
 import re
 import sys
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from vssbench.core.errors import UsageError
@@ -52,6 +53,14 @@ class Variant:
 def parse_variant(text: str) -> Variant:
     """Read ``name`` or ``name[key=value,...]``. Raises UsageError that shows the part that does not
     read."""
+    name, params = _read(text)
+    return Variant(name, dict(params))
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> tuple[str, tuple[tuple[str, Value], ...]]:
+    """Return a variant's name and parameters; tables of thousands of runs read the same few
+    texts."""
     match = _VARIANT.fullmatch(text)
     if match is None:
         raise UsageError(f"cannot read the variant {text!r}: expected NAME or NAME[key=value,...]")
@@ -73,7 +82,7 @@ def parse_variant(text: str) -> Variant:
         if key in params:
             raise UsageError(f"{key!r} is given twice in {text!r}")
         params[key] = _nested(value) if "[" in value else parse_value(value)
-    return Variant(name, params)
+    return name, tuple(params.items())
 
 
 def _nested(text: str) -> str:

@@ -239,21 +239,21 @@ _FORM = {"distances": "distance", "classes": "class"}
 
 def typed(lines: Iterable[Mapping[str, Any]], fields: Sequence[Field]) -> pd.DataFrame:
     """Return lines as a frame with these columns and their dtypes; what a line lacks is missing."""
-    made = pd.DataFrame(
-        [[_flat(field.name, line.get(field.name)) for field in fields] for line in lines],
-        columns=[field.name for field in fields],
-        dtype=object,
-    )
-    moments = {field.name for field in fields if field.dtype == _TIME}
-    for name in moments:
-        made[name] = pd.to_datetime(made[name], utc=True, errors="coerce", format="ISO8601")
-    return made.astype({field.name: field.dtype for field in fields})
+    given = list(lines)
+    columns = {field.name: _column(field, given) for field in fields}
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(given)))
 
 
-def _flat(name: str, value: Any) -> Any:
-    if name in _JSON:
-        return json.dumps(value, sort_keys=True)
-    return "\n".join(value) if name in _LINES else value
+def _column(field: Field, lines: Sequence[Mapping[str, Any]]) -> pd.Series:
+    values: list[Any] = [line.get(field.name) for line in lines]
+    if field.name in _JSON:
+        values = [json.dumps(value, sort_keys=True) for value in values]
+    elif field.name in _LINES:
+        values = [value if value is None else "\n".join(value) for value in values]
+    column = pd.Series(values, dtype=object)
+    if field.dtype == _TIME:
+        column = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
+    return column.astype(field.dtype)
 
 
 def records(its: Tables) -> list[dict[str, Any]]:
@@ -269,23 +269,22 @@ def records(its: Tables) -> list[dict[str, Any]]:
     ious = zip(its.classes.index, its.classes["class"], its.classes["iou"].tolist(), strict=True)
     for place, name, iou_of_class in ious:
         by_class.setdefault(place, {})[name] = _number(iou_of_class)
-    lines = []
-    for place, line in enumerate(its.runs.astype(object).to_dict("records")):
-        record = {str(name): _plain(str(name), value) for name, value in line.items()}
-        record["miou_by_distance"] = curves.get(place, [])
-        record["per_class"] = by_class.get(place, {})
-        lines.append(record)
-    return lines
+    columns = {str(name): _plain(str(name), column) for name, column in its.runs.items()}
+    return [
+        dict(zip(columns, values, strict=True))
+        | {"miou_by_distance": curves.get(place, []), "per_class": by_class.get(place, {})}
+        for place, values in enumerate(zip(*columns.values(), strict=True))
+    ]
 
 
-def _plain(name: str, value: Any) -> Any:
+def _plain(name: str, column: pd.Series) -> list[Any]:
+    """Return a column's values as plain Python ones, None for missing ones."""
+    values = column.astype(object).where(column.notna(), None).tolist()
     if name in _JSON:
-        return json.loads(value)
+        return [None if value is None else json.loads(value) for value in values]
     if name in _LINES:
-        return value.split("\n") if value else []
-    if isinstance(value, pd.Timestamp):
-        return value.isoformat()
-    return None if pd.isna(value) else value
+        return [value.split("\n") if value else [] for value in values]
+    return [value.isoformat() if isinstance(value, pd.Timestamp) else value for value in values]
 
 
 def parquet(table: pd.DataFrame) -> bytes:

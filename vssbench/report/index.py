@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from vssbench.core import files
@@ -31,40 +32,54 @@ def facts(store: RunStore) -> list[Facts]:
     A damaged folder is logged and left out.
     """
     known = _read(store)
-    entries: dict[str, dict[str, Any]] = {}
+    entries: dict[str, _Entry] = {}
     fresh = 0
     for name in store.ids():
         try:
             stamp = store.stamp(name)
             entry = known.get(name)
-            if entry is None or entry["stamp"] != stamp:
-                entry = {"stamp": stamp} | _packed(facts_of(store.get(name)))
+            if entry is None or entry.stamp != stamp:
+                entry = _Entry(stamp, facts_of(store.get(name)))
                 fresh += 1
             entries[name] = entry
         except (DataError, UsageError) as error:
             _logger.warning("left out a damaged run: %s", error)
     if fresh >= WORTH:
         _write(store, entries)
-    return sorted(map(_unpacked, entries.values()), key=_order)
+    return sorted((entry.facts for entry in entries.values()), key=_order)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A run in the index: what tells its files from others, and its facts."""
+
+    stamp: str
+    facts: Facts
 
 
 def _order(each: Facts) -> tuple[str, ...]:
     return tuple(each.row[name] for name in ("dataset", "codec", "method", "run_id"))
 
 
-def _read(store: RunStore) -> dict[str, dict[str, Any]]:
+def _read(store: RunStore) -> dict[str, _Entry]:
     """Return the entries of an index that this source wrote; none where it does not read."""
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+    entries = {}
+    with suppress(*_UNREADABLE):
         content = json.loads((store.root / INDEX).read_bytes())
         if content["version"] == _version():
-            return {
-                name: entry for name, entry in content["runs"].items() if entry.keys() == _ENTRY
-            }
-    return {}
+            for name, packed in content["runs"].items():
+                with suppress(*_UNREADABLE):  # an entry of another form: the run is read again
+                    entries[name] = _unpacked(packed, content["pool"])
+    return entries
 
 
-def _write(store: RunStore, entries: dict[str, dict[str, Any]]) -> None:
-    content = {"version": _version(), "runs": entries}
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+
+
+def _write(store: RunStore, entries: dict[str, _Entry]) -> None:
+    pool = _Pool()
+    runs = {name: _packed(entry, pool) for name, entry in entries.items()}
+    content = {"version": _version(), "pool": pool.values, "runs": runs}
     with suppress(DataError):  # who may not write here reads the runs each time
         files.write_text(store.root / INDEX, json.dumps(content, default=float))
 
@@ -73,30 +88,66 @@ def _version() -> str:
     return code_version(packages=_PACKAGES)
 
 
-_ENTRY = {"stamp", "row", "distances", "classes", "run"}
+class _Pool:
+    """Values that many runs share, each kept once and referred to by its place."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._places: dict[str, int] = {}
+
+    def place(self, value: Any) -> int:
+        """Return the place of a value, which is added if it is new."""
+        text = json.dumps(value, default=float)
+        if text not in self._places:
+            self._places[text] = len(self.values)
+            self.values.append(value)
+        return self._places[text]
 
 
-def _packed(each: Facts) -> dict[str, Any]:
-    """Return a run's facts with the fields that all of its lines share said once."""
-    first = (each.distances or each.classes or [{}])[0]
-    own = {"distance", "frames", "miou", "latency_ms", "class", "iou"}
-    shared = {name: value for name, value in first.items() if name not in own}
+def _packed(entry: _Entry, pool: _Pool) -> dict[str, Any]:
+    """Return a run's entry of the file: numbers as they are, what is none as its place in the pool,
+    the lines of the long forms by columns."""
+    row = entry.facts.row
+    values = [
+        value if value is None or isinstance(value, int | float) else [pool.place(value)]
+        for value in row.values()
+    ]
     return {
-        "row": each.row,
-        "run": shared,
-        "distances": [_without(line, shared) for line in each.distances],
-        "classes": [_without(line, shared) for line in each.classes],
+        "stamp": entry.stamp,
+        "row": [pool.place(list(row)), values],
+        "distances": _columns(entry.facts.distances, row, pool),
+        "classes": _columns(entry.facts.classes, row, pool),
     }
 
 
-def _unpacked(entry: dict[str, Any]) -> Facts:
-    shared = entry["run"]
-    return Facts(
-        dict(entry["row"]),
-        [shared | line for line in entry["distances"]],
-        [shared | line for line in entry["classes"]],
-    )
+def _columns(lines: list[dict[str, Any]], row: dict[str, Any], pool: _Pool) -> list[Any]:
+    """Return lines as the names of what they share with the run's row, those of their own columns,
+    and the columns: numbers, or a list's place in the pool."""
+    first = lines[0] if lines else {}
+    shared = [name for name, value in first.items() if name in row and row[name] == value]
+    shared = [name for name in shared if all(line[name] == row[name] for line in lines)]
+    own = [name for name in first if name not in shared]
+    columns: list[Any] = []
+    for name in own:
+        column = [line[name] for line in lines]
+        numbers = all(value is None or isinstance(value, int | float) for value in column)
+        columns.append(column if numbers else pool.place(column))
+    return [pool.place(shared), pool.place(own), columns]
 
 
-def _without(line: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in line.items() if name not in shared}
+def _unpacked(packed: dict[str, Any], pool: list[Any]) -> _Entry:
+    names, values = packed["row"]
+    row = {
+        name: pool[value[0]] if isinstance(value, list) else value
+        for name, value in zip(pool[names], values, strict=True)
+    }
+    lines = (_lines(packed[name], row, pool) for name in ("distances", "classes"))
+    return _Entry(packed["stamp"], Facts(row, *lines))
+
+
+def _lines(packed: list[Any], row: dict[str, Any], pool: list[Any]) -> list[dict[str, Any]]:
+    shared, own, columns = packed
+    common = {name: row[name] for name in pool[shared]}
+    names = pool[own]
+    full = [pool[column] if isinstance(column, int) else column for column in columns]
+    return [common | dict(zip(names, values, strict=True)) for values in zip(*full, strict=True)]

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
+    from vssbench.report.long_table import LongTable
+
 #: what stands for a number that is not there
 DASH = "-"
 #: widest first column on a terminal; longer names are folded
 NAME_WIDTH = 34
 #: and the narrowest, however many columns of numbers there are
 _NAME_LEAST = 16
+#: lines from which a table is laid out once, and not by rich, which takes too long
+LONG = 300
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -147,29 +151,40 @@ def _frame(grid: Grid, escape: Callable[[str], str], bold: str) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=[escape(heading) for heading in grid.headings], dtype=object)
 
 
-def terminal_grid(grid: Grid, width: int | None = None, fold: bool = False) -> Table:
+def terminal_grid(grid: Grid, width: int | None = None, fold: bool = False) -> Table | LongTable:
     """A table for a terminal; the first column is ``width`` wide, names that do not fit are folded.
 
     Headings of numbers are folded too if ``fold``, at their spaces outside brackets; numbers never
     are.
     """
+    shown = [
+        "\n".join(_PIECES.findall(heading)) if fold and place >= grid.left else heading
+        for place, heading in enumerate(grid.headings)
+    ]
+    if len(grid.lines) > LONG:
+        from vssbench.report.long_table import LongTable
+
+        return LongTable(grid, shown, width)
+    return _rich_table(grid, shown, width)
+
+
+def _rich_table(grid: Grid, headings: Sequence[str], width: int | None) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     part = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for place, heading in enumerate(grid.headings):
+    for place, heading in enumerate(headings):
+        least = _longest(grid, place, heading)
         if place < grid.left:
-            least = min(_NAME_LEAST, _longest(grid, place, heading))
+            least = min(_NAME_LEAST, least)
             wide = width if place == 0 else None
             part.add_column(
                 Text(heading), overflow="fold", justify="left", width=wide, min_width=wide or least
             )
         else:
-            shown = "\n".join(_PIECES.findall(heading)) if fold else heading
-            least = _longest(grid, place, shown)
             part.add_column(
-                Text(shown), justify="right", no_wrap=True, vertical="top", min_width=least
+                Text(heading), justify="right", no_wrap=True, vertical="top", min_width=least
             )
     for line in grid.lines:
         part.add_row(*(Text(cell.text, style="bold green" if cell.bold else "") for cell in line))

@@ -472,15 +472,17 @@ class RunStore:
         files.adopt(self.root)
         return sorted(self._names() | files.set_aside(self.root) | self._names())
 
-    def stamp(self, run_id: str) -> list[list[str | int]]:
+    def stamp(self, run_id: str) -> str:
         """Return what tells a run's files from any that replace or damage them: names, sizes and
-        times; empty where there is none."""
+        times, a line each; empty where there is none."""
         try:
             with os.scandir(self._place(run_id)) as entries:
                 seen = [(entry.name, entry.stat()) for entry in entries]
         except OSError:
-            return []
-        return sorted([name, status.st_size, status.st_mtime_ns] for name, status in seen)
+            return ""
+        return "\n".join(
+            sorted(f"{name} {status.st_size} {status.st_mtime_ns}" for name, status in seen)
+        )
 
     def runs(self) -> list[Run]:
         """Every readable run, sorted by dataset, codec, method and id; a damaged folder is logged

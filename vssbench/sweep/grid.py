@@ -3,7 +3,7 @@ became of the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -62,7 +62,6 @@ def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -
     coders = [registry.create("codecs", codec) for codec in codecs]
     experiments = []
     for dataset_variant, dataset in datasets:
-        say_absent(dataset_variant, dataset)  # its checks come before anything is measured
         chosen = [
             weights_of(method, files, dataset_variant, dataset, grid.without) for method in methods
         ]
@@ -102,10 +101,13 @@ def _default_methods(files: list[WeightFile]) -> list[Variant]:
     return [file.variant for file in files] or [parse_variant(text) for text in DEFAULT_METHODS]
 
 
-def say_absent(variant: Variant, dataset: Dataset) -> None:
-    """Say which classes no mask of a dataset holds."""
-    for line in absent_classes(dataset.scored_clips, dataset.classes):
-        messages().print(f"{variant}: {line}", markup=False, highlight=False, soft_wrap=True)
+def say_absent(experiments: Iterable[Experiment]) -> None:
+    """Say of each dataset which classes no mask of it holds, before anything is measured."""
+    datasets = {id(each.dataset): each for each in experiments}
+    for each in datasets.values():
+        for line in absent_classes(each.dataset.scored_clips, each.dataset.classes):
+            text = f"{each.dataset_variant}: {line}"
+            messages().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def check_used(files: list[WeightFile], methods: list[Variant]) -> None:
@@ -180,6 +182,7 @@ def sweep(
         )
     if todo:
         store.check_writable()  # before anything is measured
+        say_absent(todo)
     results: dict[str, Measurement] = {}
     with track("measuring", sum(experiment.frames() for experiment in todo)) as tracker:
         for number, experiment in enumerate(todo, 1):

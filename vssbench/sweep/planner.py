@@ -16,7 +16,7 @@ from vssbench.metrics.meters import named
 from vssbench.protocol import Protocol
 from vssbench.protocol import protocol as find_protocol
 from vssbench.run.experiment import Experiment
-from vssbench.sweep.grid import check_used, check_without, say_absent, weights_of, with_gop
+from vssbench.sweep.grid import check_used, check_without, weights_of, with_gop
 from vssbench.sweep.points import Point
 from vssbench.weights.file import WeightFile, open_weights
 
@@ -90,10 +90,7 @@ class Planner:
 
 
 def _opened(text: str, root: str | None) -> Dataset:
-    variant = parse_variant(text)
-    dataset = open_dataset(variant, None if root is None else Path(root))
-    say_absent(variant, dataset)
-    return dataset
+    return open_dataset(parse_variant(text), None if root is None else Path(root))
 
 
 def _weight_files(paths: tuple[str, ...]) -> list[WeightFile]:
