@@ -7,6 +7,7 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +41,11 @@ def read_arrays(
         with zipfile.ZipFile(path) as archive:
             found = {info.filename: info for info in archive.infolist()}
             ARRAYS.check(sum(info.file_size for info in found.values()), "its arrays")
-            members = {name.removesuffix(_SUFFIX): info for name, info in found.items()}
-            fits({name: _header(archive, info) for name, info in members.items()})
-            return {name: _array(archive, info) for name, info in members.items()}
+            members = {
+                name.removesuffix(_SUFFIX): _member(archive, info) for name, info in found.items()
+            }
+            fits({name: (member.shape, member.dtype) for name, member in members.items()})
+            return {name: _array(archive, member) for name, member in members.items()}
     except FileNotFoundError:
         return None
     except DataError:
@@ -52,8 +55,19 @@ def read_arrays(
         raise DataError(message) from error
 
 
-def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Header:
-    """Return shape and type of an array. Raises DataError where the file has not its bytes."""
+@dataclass(frozen=True)
+class _Member:
+    """An array of an archive: its shape, type and order, and the byte at which its values begin."""
+
+    info: zipfile.ZipInfo
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    by_columns: bool
+    begins: int
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
+    """Read an array's header. Raises DataError where the file has not the bytes that it says."""
     with archive.open(info) as member:
         version = np.lib.format.read_magic(member)
         read = {
@@ -62,7 +76,7 @@ def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Header:
         }.get(version)
         if read is None:
             raise DataError(f"{info.filename} has version {version} of numpy's format")
-        shape, _, dtype = read(member, max_header_size=_HEADER)
+        shape, by_columns, dtype = read(member, max_header_size=_HEADER)
         begins = member.tell()
     if dtype.hasobject or dtype.kind not in "biuf":
         raise DataError(f"{info.filename} has the type {dtype}: expected numbers")
@@ -76,11 +90,12 @@ def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Header:
             f"{info.filename} holds {info.file_size - begins} bytes: expected "
             f"{count * dtype.itemsize} for the shape {shape}"
         )
-    return shape, dtype
+    return _Member(info, shape, dtype, by_columns, begins)
 
 
-def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> npt.NDArray:
-    with archive.open(info) as member:
-        values = np.lib.format.read_array(member, allow_pickle=False, max_header_size=_HEADER)
-        member.read()  # to the end, where the checksum is compared
-    return values
+def _array(archive: zipfile.ZipFile, member: _Member) -> npt.NDArray:
+    """Read an array's values; the archive compares its checksum."""
+    # a bytearray, since arrays over bytes cannot be written to
+    content = bytearray(archive.read(member.info))
+    values = np.frombuffer(content, member.dtype, offset=member.begins)
+    return values.reshape(member.shape, order="F" if member.by_columns else "C")
