@@ -156,6 +156,31 @@ def test_times_that_were_typed_in_stand_in_the_plot(store: RunStore) -> None:
     assert all(other.latency is None for other in page.shown if other is not each)
 
 
+def test_energy_is_an_axis_where_it_was_measured(store: RunStore) -> None:
+    page, html = page_of(store), html_of(store)
+    assert "energy" not in page.axes
+    assert "J/frame" not in [name for name, _ in page.table.headings]
+    assert '<option value="energy">' not in html
+    assert "Energy was not measured." in html
+    nothing = "not measured: no counter of a processor in /sys/class/powercap"
+    write(store, "without", record(0.1, 4), 1.0, energy=nothing)
+    write(store, "counted", record(0.1, 3), 1.0, joules_gop=2.25, energy="packages (RAPL)")
+    page, html = page_of(store), html_of(store)
+    data = plotted(page, ["first", "second", "third"])
+    assert data["axes"]["energy"] == "energy of a frame, J"
+    assert {item["energy"] for item in data["runs"]} == {None, 2.25}
+    assert '<option value="energy">energy of a frame, J</option>' in html
+    assert (
+        "Energy was counted by: packages (RAPL). Energy was not measured of 7 of 8 runs: "
+        "no counter of a processor in /sys/class/powercap."
+    ) in html
+    at = [name for name, _ in page.table.headings].index("J/frame")
+    cells = {line.cells[0].text: line.cells[at].text for line in page.table.lines}
+    assert (cells["COUNTED"], cells["WITHOUT"]) == ("2.25", "-")
+    facts = {item.title.split()[0]: dict(item.entries) for item in page.facts}
+    assert (facts["COUNTED"]["energy"], facts["WITHOUT"]["energy"]) == ("packages (RAPL)", nothing)
+
+
 def test_runs_without_numbers_are_lines_with_their_reason(store: RunStore) -> None:
     write(store, "lost", None, 1.0, status="refused", reason="no vectors")
     html = html_of(store)

@@ -67,9 +67,10 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (("good", 0.10, 9.0), ("poor", 0.20, 3.0), ("evil", 0.15, 1.0))
         ):
             name = f"{EVIL}<b>bold" if method == "evil" else method.upper()
+            counted = codec[:4] == "h264" and method != "evil"
             write(
                 store, method, record(wrong, place), cost, run_id=f"{method}-{codec[:4]}",
-                display=name, **given,
+                display=name, joules_gop=2 * cost if counted else None, **given,
             )  # fmt: skip
     page = content(store, rows(store.runs()))
     path = folder / "report.html"
@@ -221,6 +222,27 @@ def test_a_filter_changes_tables_plots_and_verdicts(visit: Visit) -> None:
     page.get_by_label("Words").fill("no such word")
     assert visit.lines() == []
     assert page.locator("#verdicts .none").is_visible()
+    assert visit.said == []
+
+
+def test_energy_is_drawn_where_it_was_measured(visit: Visit) -> None:
+    chart = visit.plot("cost")
+    visit.page.select_option("#axis", "energy")
+    visit.until(
+        "chosen => document.querySelector(chosen).layout.xaxis.title.text.startsWith('energy')",
+        chart,
+    )
+    drawn = visit.page.evaluate(
+        "chosen => document.querySelector(chosen).data.filter(t => t.customdata).map(t => t.x[0])",
+        chart,
+    )
+    assert sorted(drawn) == [6.0, 18.0]
+    panels = visit.page.locator('[data-plot="cost"] .panel')
+    panels.nth(1).evaluate("box => box.scrollIntoView()")
+    visit.until("() => !document.querySelectorAll('[data-plot=\"cost\"] .empty')[1].hidden", None)
+    assert (
+        "Energy was not measured of 4 of 6 runs" in visit.page.locator("#cost .hint").inner_text()
+    )
     assert visit.said == []
 
 

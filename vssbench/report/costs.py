@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from vssbench.core.energy import NOT_MEASURED
 from vssbench.report.headings import keyframes_alone
 from vssbench.report.rows import Row
 
@@ -63,3 +64,20 @@ COSTS: dict[str, Cost] = {
 def with_cost(rows: Sequence[Row], name: str) -> list[Row]:
     """Return the rows with a cost of that name as the column :data:`COST`."""
     return [row | {COST: COSTS[name].of(row)} for row in rows]
+
+
+def energy_in_words(rows: Sequence[Row]) -> str:
+    """Say by what the energy of runs was counted, or of how many it was not, and why."""
+    without = [row for row in rows if row["joules_gop"] is None]
+    counters = sorted({row["energy"] for row in rows if row["joules_gop"] is not None})
+    said = f"Energy was counted by: {', '.join(counters)}." if counters else ""
+    if not without:
+        return said
+    of = f" of {len(without)} of {len(rows)} runs" if counters else ""
+    reasons = {
+        row["energy"].removeprefix(NOT_MEASURED)
+        for row in without
+        if row["energy"].startswith(NOT_MEASURED)
+    }
+    why = f": {'; '.join(sorted(reasons))}" if reasons else ""
+    return f"{said} Energy was not measured{of}{why}.".strip()

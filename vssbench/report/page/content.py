@@ -14,6 +14,7 @@ import pandas as pd
 from vssbench.core.errors import DataError
 from vssbench.metrics.bootstrap import Interval, Intervals, intervals
 from vssbench.report.columns import DASH, Group, groups, percent, quantity, told_apart
+from vssbench.report.costs import energy_in_words
 from vssbench.report.counted import unscored_of
 from vssbench.report.footnotes import footnotes, version_remarks
 from vssbench.report.frames import frame
@@ -24,6 +25,13 @@ from vssbench.report.streams import curve, quality_text
 from vssbench.run.store import Run, RunStore
 
 Value = float | str | None
+#: costs that the plots can have as their axis, and the names of the axes
+_AXES = {
+    "gmacs": "GMACs a frame",
+    "latency": "latency of a frame, ms",
+    "params": "parameters, millions",
+    "energy": "energy of a frame, J",
+}
 
 
 @dataclass(frozen=True)
@@ -122,7 +130,26 @@ class Content:
     @property
     def names(self) -> list[str]:
         """The names of methods that the plots tell apart, in alphabetical order."""
-        return sorted({each.name for each in self.shown if each.row["miou"] is not None})
+        return sorted({each.name for each in self.scored})
+
+    @property
+    def scored(self) -> list[Shown]:
+        """The runs that have an accuracy, which the plots draw."""
+        return [each for each in self.shown if each.row["miou"] is not None]
+
+    @property
+    def axes(self) -> dict[str, str]:
+        """The costs that the plots can have as their axis, and the names of the axes.
+
+        Energy is among them where it was measured.
+        """
+        measured = any(each.row["joules_gop"] is not None for each in self.scored)
+        return {name: text for name, text in _AXES.items() if name != "energy" or measured}
+
+    @property
+    def energy(self) -> str:
+        """Say by what the energy was counted, or of how many runs it was not measured, and why."""
+        return energy_in_words([each.row for each in self.scored])
 
 
 def content(store: RunStore, rows: Sequence[Row]) -> Content:
@@ -220,10 +247,13 @@ _NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "Non-key p90": ("latency_nonkey_p90_ms", quantity),
     "Decode ms": ("decode_ms", quantity),
     "Motion ms": ("motion_ms", quantity),
+    "J/frame": ("joules_gop", quantity),
     "kbit/s": ("bitrate_kbps", lambda value: DASH if value is None else f"{value:.0f}"),
     "SSIM": ("ssim", lambda value: DASH if value is None else f"{value:.4f}"),
     "Frames": ("frames", str),
 }
+#: the fields that few machines can measure: they have a column where any run has a value
+_WHERE_MEASURED = ("joules_gop",)
 
 
 def _table(shown: Sequence[Shown], parts: Sequence[Group]) -> Sheet:
@@ -239,19 +269,24 @@ def _table(shown: Sequence[Shown], parts: Sequence[Group]) -> Sheet:
         f"{name}: {of(shown[0])}." for name, of in texts.items() if same[name] and of(shown[0])
     ]
     varied = {name: of for name, of in texts.items() if not same[name]}
+    numbers = {
+        name: (key, how)
+        for name, (key, how) in _NUMBERS.items()
+        if key not in _WHERE_MEASURED or any(each.row[key] is not None for each in shown)
+    }
     lines = tuple(
         Line(each.number, (
             Cell(each.name, each.name),
             *(Cell(of(each) or DASH, of(each)) for of in varied.values()),
             _score(each, parts[each.condition]),
-            *(Cell(how(each.row[key]), _number(each.row[key])) for key, how in _NUMBERS.values()),
+            *(Cell(how(each.row[key]), _number(each.row[key])) for key, how in numbers.values()),
             Cell(quality_text([each.row], "psnr_db") or DASH, _number(each.row["psnr_db"])),
         ))
         for each in shown
     )  # fmt: skip
     headings = (
         ("Method", False), *((name, False) for name in varied), ("mIoU % [95 %]", True),
-        *((name, True) for name in _NUMBERS), ("PSNR dB", True),
+        *((name, True) for name in numbers), ("PSNR dB", True),
     )  # fmt: skip
     notes += dict.fromkeys(remark for part in parts for remark in part.remarks() if
                            not remark.startswith("Machine"))  # fmt: skip
@@ -320,7 +355,7 @@ def _identity(row: Row) -> dict[str, str]:
     names = (
         "run_id", "status", "reason", "method", "dataset", "split", "data", "without", "void",
         "seen", "predictions", "typed", "codec", "gop", "frames", "seed", "precision",
-        "device", "machine", "version",
+        "device", "machine", "energy", "version",
         "created", "seconds",
     )  # fmt: skip
     return {name.replace("_", " "): _text(row[name]) for name in names if row[name] is not None}
@@ -362,15 +397,15 @@ def _text(value: Any) -> str:
 def plotted(page: Content, titles: Sequence[str]) -> dict[str, Any]:
     """Return the data of the plots and filters as JSON has it; mIoUs in per cent."""
     names = page.names
-    scored = [each for each in page.shown if each.row["miou"] is not None]
     return {
+        "axes": page.axes,
         "conditions": list(titles),
         "names": names,
         "facets": [
             {"name": facet.name, "values": facet.values, "places": facet.places}
             for facet in page.facets
         ],
-        "runs": [_curves(each, names.index(each.name)) for each in scored],
+        "runs": [_curves(each, names.index(each.name)) for each in page.scored],
         "total": len(page.shown),
     }
 
@@ -386,6 +421,7 @@ def _curves(each: Shown, look: int) -> dict[str, Any]:
         "machine": row["machine"],
         "gmacs": row["gmacs_gop"],
         "latency": each.latency,
+        "energy": row["joules_gop"],
         "params": None if params is None else params / 1e6,
         "miou": 100 * row["miou"],
         "bounds": _bounds(bounds.miou if bounds else None),

@@ -93,8 +93,9 @@
     "M17 2v10l-9-5z"];
   const DASHES = ["solid", "dash", "dashdot", "dot"];
   const PANELS = 6, TOP = 8, COLOURS = 8, SHADED = 3;
-  const AXES = { gmacs: "GMACs a frame", latency: "latency of a frame, ms",
-    params: "parameters, millions" };
+  const AXES = data.axes;
+  // what one machine measures is not ranked with what another does
+  const MEASURED = ["latency", "energy"];
   const NAMES = data.names;
   const probe = document.createElement("span");
   probe.hidden = true;
@@ -149,12 +150,15 @@
     const points = runs.filter((run) => run[key] !== null).map((run) => ({ run, x: run[key] }));
     if (!points.length) return null;
     const traces = [];
-    const best = front(points);
-    traces.push({ x: best.map((p) => p.x), y: best.map((p) => p.run.miou), mode: "lines",
-      line: { shape: "hv", color: colour("faint"), width: 1 }, hoverinfo: "skip" });
+    const machine = (run) => MEASURED.includes(key) ? run.machine : "";
+    for (const its of new Set(points.map((p) => machine(p.run)))) {
+      const best = front(points.filter((p) => machine(p.run) === its));
+      traces.push({ x: best.map((p) => p.x), y: best.map((p) => p.run.miou), mode: "lines",
+        line: { shape: "hv", color: colour("faint"), width: 1 }, hoverinfo: "skip" });
+    }
     for (const { run, x } of points) {
       const its = look(run.look), bounds = bars() && run.bounds;
-      const note = key === "latency" && run.machine ? "<br>" + plain(run.machine) : "";
+      const note = machine(run) ? "<br>" + plain(machine(run)) : "";
       traces.push({
         x: [x], y: [run.miou], mode: "markers", customdata: [run.run],
         marker: { color: its.colour, symbol: its.symbol, size: 10,
