@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.powercap import make, show
 from vssbench.core import energy
 from vssbench.core.energy import Packages, counter
 from vssbench.run.recorder import Recorder
@@ -16,21 +17,9 @@ from vssbench.run.recorder import Recorder
 
 @pytest.fixture
 def powercap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two packages and a part of the first, which would count twice; and another kind of zone."""
-    zones = {"intel-rapl:0": "package-0", "intel-rapl:0:0": "core", "intel-rapl:1": "package-1"}
-    for zone, name in {**zones, "intel-rapl:2": "psys", "dtpm": "dtpm"}.items():
-        (tmp_path / zone).mkdir()
-        (tmp_path / zone / "name").write_text(f"{name}\n")
-        (tmp_path / zone / "max_energy_range_uj").write_text("999999999\n")
-        (tmp_path / zone / "energy_uj").write_text("0\n")
+    make(tmp_path)
     monkeypatch.setattr(energy, "POWERCAP", tmp_path)
     return tmp_path
-
-
-def show(folder: Path, first: int, second: int) -> None:
-    """Let the counters of the packages show so many microjoules."""
-    (folder / "intel-rapl:0" / "energy_uj").write_text(f"{first}\n")
-    (folder / "intel-rapl:1" / "energy_uj").write_text(f"{second}\n")
 
 
 def test_packages_are_added_and_may_begin_anew(powercap: Path) -> None:

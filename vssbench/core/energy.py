@@ -73,6 +73,11 @@ class Gpu(EnergyCounter):
         return (after[0] - before[0]) / 1000
 
 
+def in_words(counter: EnergyCounter | str) -> str:
+    """Say what a counter counts, or why there is none."""
+    return counter if isinstance(counter, str) else counter.title
+
+
 def counter(device: str) -> EnergyCounter | str:
     """Return the counter of a device (cpu, cuda, cuda:N), or in words why there is none."""
     try:

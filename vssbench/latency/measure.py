@@ -162,6 +162,7 @@ def _times(
         stolen=stolen,
         rounds_others=[load.others for load in outcome.loads],
         again=median(outcome.again) if outcome.again else None,
+        energy=outcome.energy,
     )
 
 

@@ -47,7 +47,8 @@ class MethodTimes(BaseModel):
     cores' time that other processes used, and that a hypervisor took, while it ran (None where the
     system does not tell), as mean over rounds; ``rounds_others`` is that of each round. ``again``
     is the time of frames shown once more, as a share of what they took when fresh (median over
-    rounds). A failed method has its ``reason``, and times if it was measured before.
+    rounds). ``energy`` says what counted the energy of frames, or why nothing did. A failed method
+    has its ``reason``, and times if it was measured before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -65,6 +66,7 @@ class MethodTimes(BaseModel):
     stolen: float | None = None
     rounds_others: list[float | None] = []
     again: float | None = None
+    energy: str = ""
 
 
 class LatencyResult(BaseModel):
@@ -105,7 +107,9 @@ class StoredLatency:
             arrays = read_arrays(path, lambda _: None)
             if arrays is None:
                 raise DataError("it is missing")
-            return Samples(**{field.name: arrays[field.name] for field in fields(Samples)})
+            # measurements of earlier versions tell of no energy
+            names = {each.name for each in fields(Samples)} - ({"joules"} - arrays.keys())
+            return Samples(**{name: arrays[name] for name in names})
         except (KeyError, DataError) as error:
             raise DataError(f"{path} does not read: {error}; measure again") from error
 

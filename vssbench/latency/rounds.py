@@ -46,7 +46,8 @@ class Outcome:
     """The outcome of a method: its warm-ups, its loads by round, and why it was given up.
 
     The reason is empty where it was not. ``again`` has an entry a round
-    (:class:`vssbench.latency.worker.Round`).
+    (:class:`vssbench.latency.worker.Round`). ``energy`` says what counts the energy of frames, or
+    why nothing does.
     """
 
     warmups: list[WarmUp] = field(default_factory=list)
@@ -54,6 +55,7 @@ class Outcome:
     again: list[float] = field(default_factory=list)
     failure: str = ""
     threads: int = 0
+    energy: str = ""
 
 
 @dataclass
@@ -99,7 +101,7 @@ def run_rounds(
                 if not outcome.failure:
                     with _noting(outcome):
                         workers[index] = Worker(settings, subjects[index])
-                        warm_up, outcome.threads = workers[index].answer("ready")
+                        warm_up, outcome.threads, outcome.energy = workers[index].answer("ready")
                         outcome.warmups.append(warm_up)
             for number, order in enumerate(orders):
                 for index in order:
@@ -126,10 +128,11 @@ def _one_round(worker: Worker, campaign: Campaign, index: int, process: int, num
     whole = np.array(done.frames, np.float64)
     gop, frame, distance = (whole[:, place].astype(np.int64) for place in range(3))
     same = np.ones(len(whole), np.int64)
-    times = (whole[:, place] for place in range(3, 8))
-    campaign.parts.append(
-        Samples(index * same, process * same, number * same, gop, frame, distance, *times)
-    )
+    decode, motion, converting, model, post = (whole[:, place] for place in range(3, 8))
+    joules = np.array(done.joules, np.float64)
+    numbers = index * same, process * same, number * same
+    times = decode, motion, converting, model, post, joules
+    campaign.parts.append(Samples(*numbers, gop, frame, distance, *times))
 
 
 class Worker:

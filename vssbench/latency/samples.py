@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,8 @@ class Samples:
     method's; ``gop`` counts those of a round, ``frame`` is the index in the stream, ``distance``
     counts frames since the keyframe; the times are milliseconds: ``decode_ms`` and ``motion_ms`` of
     that frame in the round's own pass over the stream, ``input_ms`` the conversion to the network's
-    input on its device, ``model_ms`` the network, ``post_ms`` resize and argmax."""
+    input on its device, ``model_ms`` the network, ``post_ms`` resize and argmax. ``joules`` is the
+    energy of the last three, NaN where nothing counted it, as in all where none is given."""
 
     method: Ints
     process: Ints
@@ -36,9 +37,12 @@ class Samples:
     input_ms: Floats
     model_ms: Floats
     post_ms: Floats
+    joules: Floats = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
-        lengths = {field.name: len(getattr(self, field.name)) for field in fields(self)}
+        if not len(self.joules):
+            object.__setattr__(self, "joules", np.full(len(self.method), np.nan))
+        lengths = {each.name: len(getattr(self, each.name)) for each in fields(self)}
         if len(set(lengths.values())) > 1:
             raise DataError(f"samples need one entry a frame in every column; found {lengths}")
 
@@ -65,7 +69,7 @@ class Samples:
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> Samples:
         """Return the samples of the chosen frames alone."""
-        return Samples(**{field.name: getattr(self, field.name)[chosen] for field in fields(self)})
+        return Samples(**{each.name: getattr(self, each.name)[chosen] for each in fields(self)})
 
     def of_method(self, index: int) -> Samples:
         return self.where(self.method == index)
@@ -73,17 +77,17 @@ class Samples:
 
 def columns(samples: Samples) -> dict[str, npt.NDArray[np.generic]]:
     """The columns by name."""
-    return {field.name: getattr(samples, field.name) for field in fields(samples)}
+    return {each.name: getattr(samples, each.name) for each in fields(samples)}
 
 
 def joined(parts: Iterable[Samples]) -> Samples:
     """Join samples, one after the other."""
     listed = list(parts)
     arrays: dict[str, npt.NDArray[np.generic]] = {}
-    for field in fields(Samples):
-        kind = np.float64 if field.name.endswith("_ms") else np.int64
-        arrays[field.name] = np.concatenate(
-            [np.zeros(0, kind), *(getattr(part, field.name) for part in listed)]
+    for name in (each.name for each in fields(Samples)):
+        kind = np.float64 if name.endswith("_ms") or name == "joules" else np.int64
+        arrays[name] = np.concatenate(
+            [np.zeros(0, kind), *(getattr(part, name) for part in listed)]
         )
     return Samples(**arrays)  # type: ignore[arg-type]
 

@@ -48,8 +48,9 @@ class Summary(BaseModel):
     ``high_ms`` bound the median at 95 %, None where there is one process with one round. ``spread``
     is (p90 - p10) / median; ``processes_ms`` the median of each process; ``missed`` the share of
     frames that come after a deadline, of all five parts, by frames a second; ``parts_ms`` the
-    median of each part, and of their total. Of GOP means: each is one sample, but for ``missed``,
-    which counts frames."""
+    median of each part, and of their total; ``joules`` the mean energy of a frame, None where
+    nothing counted it. Of GOP means: each is one sample, but for ``missed``, which counts frames.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -66,6 +67,7 @@ class Summary(BaseModel):
     processes_ms: list[float]
     missed: dict[int, float]
     parts_ms: dict[str, float]
+    joules: float | None = None
 
     @property
     def frames_a_second(self) -> float:
@@ -147,7 +149,14 @@ def summarise(samples: Samples, kind: str, seed: int = 0) -> Summary | None:
         processes_ms=[float(np.median(values[process == each])) for each in np.unique(process)],
         missed={fps: float((chosen.total_ms > 1000 / fps).mean()) for fps in DEADLINES},
         parts_ms={**parts, "total": _typical(chosen, chosen.total_ms, kind)},
+        joules=_mean_joules(chosen),
     )
+
+
+def _mean_joules(samples: Samples) -> float | None:
+    """Return the mean over the frames whose energy was counted."""
+    counted = samples.joules[np.isfinite(samples.joules)]
+    return float(counted.mean()) if len(counted) else None
 
 
 def _typical(samples: Samples, values: Floats, kind: str) -> float:

@@ -21,17 +21,27 @@ _HEAD = (
 
 def times_table(methods: Sequence[MethodTimes], labels: Sequence[str] | None = None) -> str:
     """The times of network, resize and argmax, a line a method and kind; misses are of the whole
-    frame."""
+    frame, and energy has a column where it was measured."""
+    measured = any(its.joules is not None for method in methods for its in method.times.values())
     body = []
     for label, method in zip(labels or [method.method for method in methods], methods, strict=True):
-        body += [(label, *_times(summary)) for summary in method.times.values()]
+        for summary in method.times.values():
+            energy = (_joules(summary.joules),) if measured else ()
+            body.append((label, *_times(summary), *energy))
+    head = (*_HEAD, "mean J") if measured else _HEAD
     return tabulate(
         body,
-        _HEAD,
+        head,
         tablefmt="simple",
         disable_numparse=True,
-        colalign=("left", "left", *["right"] * 10),
+        colalign=("left", "left", *["right"] * (len(head) - 2)),
     )
+
+
+def energy_lines(methods: Sequence[MethodTimes]) -> str:
+    """Say what counted the energy of frames, or why nothing did."""
+    said = dict.fromkeys(method.energy for method in methods if method.energy)
+    return "\n".join(f"energy: {text}" for text in said)
 
 
 def _times(summary: Summary) -> tuple[str, ...]:
@@ -89,7 +99,7 @@ def report(result: LatencyResult) -> str:
         )
     paragraphs += ["\n".join(lines)] if lines else []
     paragraphs.append("\n".join(_verdict(method) for method in result.methods))
-    return "\n\n".join(paragraphs)
+    return "\n\n".join(filter(None, [*paragraphs, energy_lines(result.methods)]))
 
 
 def _verdict(method: MethodTimes) -> str:
@@ -117,7 +127,8 @@ def comparison(stored: Sequence[StoredLatency], again: Sequence[RatioAgain]) -> 
         lines = [f"{ratio_line(ratio)} [{name}]" for name, ratio in each.found]
         paragraphs.append("\n".join([*lines, words]))
     paragraphs.append("\n".join(f"{label}: {method.verdict}" for label, method in rows))
-    return "\n\n".join(paragraphs)
+    counted = energy_lines([method for _, method in rows])
+    return "\n\n".join(filter(None, [*paragraphs, counted]))
 
 
 def comparison_json(stored: Sequence[StoredLatency], again: Sequence[RatioAgain]) -> dict[str, Any]:
@@ -132,6 +143,10 @@ def comparison_json(stored: Sequence[StoredLatency], again: Sequence[RatioAgain]
             for each in again
         ],
     }
+
+
+def _joules(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def _ms(value: float) -> str:

@@ -2,12 +2,13 @@
 to.
 
 It talks to the process that started it through a pipe, one message at a time: (what, content).
-``ready`` comes with the warm-up, ``round`` with a round's frames, ``failed`` with the reason in
-words. It ends when the pipe does.
+``ready`` comes with the warm-up, the number of threads and what counts the energy, ``round`` with
+a round's frames, ``failed`` with the reason in words. It ends when the pipe does.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -17,6 +18,7 @@ import torch
 
 from vssbench.core import registry
 from vssbench.core.allocator import keep_freed_memory
+from vssbench.core.energy import counter, in_words
 from vssbench.core.errors import VssbenchError
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import parse_variant
@@ -37,20 +39,23 @@ class Round:
     """The result of a round: its frames' times, and the load of the machine meanwhile.
 
     Of each timed frame it holds the GOP of the round, its index in the stream, its distance, and
-    the milliseconds of the five parts. ``again`` is the time of the last GOP shown once more, as a
-    share of what it took when its frames were fresh.
+    the milliseconds of the five parts; ``joules`` is the energy of each, NaN where nothing counts
+    it. ``again`` is the time of the last GOP shown once more, as a share of what it took when its
+    frames were fresh.
     """
 
     frames: list[tuple[int, int, int, float, float, float, float, float]]
     load: load.Load
     again: float
+    joules: list[float]
 
 
 def serve(connection: Connection, settings: Settings, subject: Subject) -> None:
     """Run the worker process from its first message to its end."""
     try:
         bench = Bench(settings, subject)
-        connection.send(("ready", (bench.warm_up(), torch.get_num_threads())))
+        ready = bench.warm_up(), torch.get_num_threads(), in_words(bench.counter)
+        connection.send(("ready", ready))
         while connection.recv() == "round":
             connection.send(("round", bench.round(settings.seconds_a_round)))
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -79,6 +84,7 @@ class Bench:
             step_clock(settings.device),
             trained=subject.weights is not None,
         )
+        self.counter = counter(settings.device)
         self.clip, self.codec = open_clip(settings), open_codec(settings)
         self.frames, _ = self.decode()
         self.fresh = Fresh(self.clip.height, self.clip.width, settings.seed)
@@ -130,17 +136,27 @@ class Bench:
         for frame in self.fresh(self.gops[0][:2]):
             self.segment(frame)
         timed: list[tuple[int, int, int, float, float, float, float, float]] = []
+        joules: list[float] = []
         started, number = time.perf_counter(), 0
         while not number or time.perf_counter() - started < seconds:
             gop = self.fresh(self.gops[number % len(self.gops)])
             for frame in gop:
-                times = self.segment(frame)
+                times, used = self._metered(frame)
+                joules.append(used)
                 decode, motion = decoding[frame.index]
                 timed.append((number, frame.index, frame.distance, decode, motion, *times))
             number += 1
         first = sum(sum(entry[-2:]) for entry in timed[-len(gop) :])
         again = sum(sum(self.segment(frame)[1:]) for frame in gop) / first
-        return Round(timed, load.between(before, load.read()), again)
+        return Round(timed, load.between(before, load.read()), again, joules)
+
+    def _metered(self, frame: Frame) -> tuple[tuple[float, float, float], float]:
+        """Segment a frame; returns its times and its joules, NaN where nothing counts them."""
+        if isinstance(self.counter, str):
+            return self.segment(frame), math.nan
+        before = self.counter.read()
+        times = self.segment(frame)
+        return times, self.counter.joules(before, self.counter.read())
 
     def segment(self, frame: Frame) -> tuple[float, float, float]:
         """Milliseconds of a frame's conversion to the network's input, of the network, and of

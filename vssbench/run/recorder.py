@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from vssbench.codec.prediction import statistics
-from vssbench.core.energy import EnergyCounter
+from vssbench.core.energy import EnergyCounter, in_words
 from vssbench.core.errors import DataError
 from vssbench.core.video import Frame, Image, LabelMap
 from vssbench.metrics.confusion import confusion_matrix
@@ -117,7 +117,6 @@ class Recorder:
     def energy(self, gop: int) -> dict[str, float | str | None]:
         """Return the mean joules of a keyframe, of another frame and over a GOP, None where they
         were not measured, and what the counter counts, or why there is none."""
-        said = self.counter if isinstance(self.counter, str) else self.counter.title
         key, other = (
             math.fsum(its) / len(its) if its else None
             for its in map(self.joules.get, (True, False))
@@ -125,7 +124,8 @@ class Recorder:
         mean = key if gop == 1 else None
         if key is not None and other is not None and gop > 1:
             mean = (key + (gop - 1) * other) / gop
-        return {"joules_key": key, "joules_nonkey": other, "joules_gop": mean, "energy": said}
+        joules = {"joules_key": key, "joules_nonkey": other, "joules_gop": mean}
+        return {**joules, "energy": in_words(self.counter)}
 
     def score(
         self, clip: int, index: int, distance: int, label: LabelMap, prediction: LabelMap
