@@ -22,6 +22,7 @@ CODEC = (
     "codec/test_motion.py",
     "codec/test_quality.py",
     "codec/test_real_clip.py",
+    "codec/test_shared_motion.py",
     "codec/vectors",
     "data/test_footage.py",
     "data/test_opening.py",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.core import registry
 from vssbench.core.errors import DataError
 from vssbench.core.variant import parse_variant
@@ -23,7 +24,7 @@ from vssbench.report.pivot import render_pivot
 from vssbench.report.rows import rows
 from vssbench.report.streams import stream_title
 from vssbench.report.table import render
-from vssbench.run.experiment import Experiment, measure
+from vssbench.run.experiment import Experiment, Way, measure
 from vssbench.run.store import NON_DETERMINISTIC, RunStore
 from vssbench.run.stream import Stream
 from vssbench.sweep import grid
@@ -344,6 +345,30 @@ def test_the_stream_of_a_run_is_recorded(make_experiment, tmp_path):
     assert (record.warp_error[key] == 0).all()
     assert (record.p95_vector >= 0).all()
     assert (result.codec_name, result.codec_rate) == ("H.264", "200 kb/s")
+
+
+def test_motion_is_read_once_where_times_do_not_count(make_experiment, tmp_path, monkeypatch):
+    """A timed run reads it itself, so that its times are true; others have it of the cache."""
+    opened, plain = [], EstimatedVectors.__init__
+
+    def noted(self, *given):
+        opened.append(1)
+        plain(self, *given)
+
+    monkeypatch.setattr(EstimatedVectors, "__init__", noted)
+    results = []
+    for number, timed in enumerate((True, False, False, True)):
+        experiment = make_experiment(
+            "arseg[backbone=bise18,width=0.125]", "h264[bitrate=200k,motion=estimated]"
+        )
+        experiment.cache = tmp_path / ".cache"
+        store = RunStore(tmp_path / f"runs{number}")
+        assert measure(experiment, store, "test", Way(timed=timed)).status == "done"
+        run = store.runs()[0]
+        results.append((run.confusion.matrices.tobytes(), run.stream.warp_error.tobytes()))
+        opened.append(0)
+    assert opened == [1, 1, 0, 1, 1, 0, 0, 1, 1, 0]  # two clips
+    assert len(set(results)) == 1
 
 
 def test_without_a_codec_nothing_is_lost_and_no_field_is_read(make_experiment, tmp_path):

@@ -11,8 +11,8 @@ from vssbench.cli.options import runs_option
 
 @click.group()
 def cache() -> None:
-    """Show, clear or bound the encoded streams of a results store; runs encode again what is
-    missing.
+    """Show, clear or bound the encoded streams of a results store, and the motion that was read of
+    them; runs encode and read again what is missing.
 
     For example:
 
@@ -25,22 +25,23 @@ def cache() -> None:
 @cache.command("info")
 @runs_option
 def info(runs: Path) -> None:
-    """Say how many streams are kept, how large they are, and the limit."""
+    """Say how many streams are kept, the motion of how many, how large all is, and the limit."""
     from vssbench.codec import cache as caches
     from vssbench.sweep.quantities import size_in_words
 
     folder = runs / ".cache"
-    streams = caches.kept(folder)
+    entries = caches.kept(folder)
+    motion = sum(entry.is_motion for entry in entries)
     most = caches.limit(folder)
     bound = "no limit" if most is None else f"a limit of {size_in_words(most)}"
-    size = size_in_words(sum(stream.size for stream in streams))
-    click.echo(f"{folder}: {len(streams)} streams, {size}, {bound}")
+    size = size_in_words(sum(entry.size for entry in entries))
+    click.echo(f"{folder}: {len(entries) - motion} streams, motion of {motion}, {size}, {bound}")
 
 
 @cache.command("clear")
 @runs_option
 def clear(runs: Path) -> None:
-    """Remove every stream that no process reads at this moment."""
+    """Remove every stream, and all motion, that no process reads at this moment."""
     from vssbench.codec import cache as caches
     from vssbench.sweep.quantities import size_in_words
 
@@ -53,7 +54,7 @@ def clear(runs: Path) -> None:
 @click.argument("size", metavar="SIZE|none")
 @runs_option
 def limit(size: str, runs: Path) -> None:
-    """Keep at most SIZE, as 20G: the streams that were not read for longest go first."""
+    """Keep at most SIZE, as 20G: what was not read for longest goes first."""
     from vssbench.codec import cache as caches
     from vssbench.core.errors import UsageError
     from vssbench.sweep import quantities

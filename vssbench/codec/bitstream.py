@@ -97,7 +97,7 @@ def _kept(path: Path) -> Bitstream | None:
     written."""
     record = path.with_suffix(RECORD_SUFFIX)
     try:
-        if _checksum(path) == path.suffixes[-2][1:]:
+        if checksum(path) == path.suffixes[-2][1:]:
             frames = [
                 CodedFrame(**frame) for frame in json.loads(record.read_text(encoding="utf-8"))
             ]
@@ -122,7 +122,7 @@ def _encode_into(
             )
             frames = _write(clip, settings, stream, fps)
             record.write_text(json.dumps([asdict(frame) for frame in frames]), encoding="utf-8")
-            path = cache / f"{key}.{_checksum(stream)}{SUFFIX}"
+            path = cache / f"{key}.{checksum(stream)}{SUFFIX}"
             # the record first: a stream counts only with its record
             under_way.publish(record, path.with_suffix(RECORD_SUFFIX))
             under_way.publish(stream, path)
@@ -133,7 +133,8 @@ def _encode_into(
         ) from error
 
 
-def _checksum(path: Path) -> str:
+def checksum(path: Path) -> str:
+    """Return the checksum of a file as names of the cache tell it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:CHECKSUM_DIGITS]
 

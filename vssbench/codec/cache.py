@@ -1,6 +1,8 @@
-"""The cache of bitstreams: how much there is, its limit, and what goes where there is too much.
+"""The cache of bitstreams and of their motion: how much there is, its limit, and what goes where
+there is too much.
 
-A stream is in use for as long as a process holds its lock; what is in use is never removed.
+An entry, a stream or its motion, is in use for as long as a process holds its lock; what is in use
+is never removed.
 """
 
 from __future__ import annotations
@@ -16,22 +18,29 @@ from vssbench.core import files, locks
 from vssbench.core.errors import DataError
 
 SUFFIX, RECORD_SUFFIX = ".mkv", ".json"
+#: the ending of the vectors that were read of a stream
+MOTION_SUFFIX = ".npz"
 _LOCKS, _LIMIT = "locks", "limit.json"
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A stream of a cache: its key, its file, the bytes of it and of its record, and when it was
-    last read, in seconds since the epoch."""
+    """An entry of a cache, a stream or its motion: its key, its file, the bytes of it and of its
+    record, and when it was last read, in seconds since the epoch."""
 
     key: str
     path: Path
     size: int
     used: float
 
+    @property
+    def is_motion(self) -> bool:
+        """Whether it is motion, and no stream."""
+        return self.path.suffix == MOTION_SUFFIX
+
 
 def in_use(cache: Path, key: str) -> AbstractContextManager[bool]:
-    """Keep a stream from being removed, for the length of a block."""
+    """Keep an entry from being removed, for the length of a block."""
     return locks.lock(cache / _LOCKS, key, shared=True, waiting=lambda: None)
 
 
@@ -43,15 +52,20 @@ def encoding(cache: Path, key: str, waiting: Callable[[], None]) -> AbstractCont
     return locks.lock(cache / _LOCKS, f"{key} encoding", waiting=waiting)
 
 
+def recording(cache: Path, key: str) -> AbstractContextManager[bool]:
+    """Keep the motion of a stream alone, for the length of a block; False where another does."""
+    return locks.lock(cache / _LOCKS, f"{key} recording")
+
+
 def touch(path: Path) -> None:
-    """Note that a stream is read now."""
+    """Note that an entry is read now."""
     with suppress(OSError):
         os.utime(path)
 
 
 def kept(cache: Path) -> list[Kept]:
-    """Return the streams of a cache, those first that were not read for longest."""
-    return sorted(_kept(cache), key=lambda stream: (stream.used, stream.key))
+    """Return the entries of a cache, those first that were not read for longest."""
+    return sorted(_kept(cache), key=lambda entry: (entry.used, entry.key))
 
 
 def limit(cache: Path) -> int | None:
@@ -81,41 +95,42 @@ def set_limit(cache: Path, size: int | None) -> int:
 
 
 def trim(cache: Path) -> int:
-    """Remove streams that are not in use, the longest unread first, until the limit is kept.
+    """Remove entries that are not in use, the longest unread first, until the limit is kept.
 
     Returns the bytes that were removed.
     """
     most = limit(cache)
     if most is None:
         return 0
-    streams = kept(cache)
-    return _remove(cache, streams, sum(stream.size for stream in streams) - most)
+    entries = kept(cache)
+    return _remove(cache, entries, sum(entry.size for entry in entries) - most)
 
 
 def clear(cache: Path) -> tuple[int, int]:
-    """Remove every stream that is not in use; returns the bytes removed, and how many streams are
+    """Remove every entry that is not in use; returns the bytes removed, and how many entries are
     left."""
-    streams = kept(cache)
-    removed = _remove(cache, streams, sum(stream.size for stream in streams))
+    entries = kept(cache)
+    removed = _remove(cache, entries, sum(entry.size for entry in entries))
     return removed, len(kept(cache))
 
 
-def _remove(cache: Path, streams: list[Kept], excess: int) -> int:
+def _remove(cache: Path, entries: list[Kept], excess: int) -> int:
     removed = 0
-    for stream in streams:
+    for entry in entries:
         if removed >= excess:
             break
-        with locks.lock(cache / _LOCKS, stream.key) as unused:
+        with locks.lock(cache / _LOCKS, entry.key) as unused:
             if unused:
                 # the stream first: a record alone is no stream
-                stream.path.unlink(missing_ok=True)
-                stream.path.with_suffix(RECORD_SUFFIX).unlink(missing_ok=True)
-                removed += stream.size
+                entry.path.unlink(missing_ok=True)
+                if not entry.is_motion:
+                    entry.path.with_suffix(RECORD_SUFFIX).unlink(missing_ok=True)
+                removed += entry.size
     return removed
 
 
 def _kept(cache: Path) -> Iterator[Kept]:
-    for path in cache.glob(f"*{SUFFIX}"):
+    for path in (*cache.glob(f"*{SUFFIX}"), *cache.glob(f"*{MOTION_SUFFIX}")):
         record = path.with_suffix(RECORD_SUFFIX)
         with suppress(FileNotFoundError):  # another process removed it
             status = path.stat()

@@ -17,6 +17,7 @@ from vssbench.codec.accumulate import Accumulator
 from vssbench.codec.boundaries import Boundaries
 from vssbench.codec.motion import MotionSettings
 from vssbench.codec.prediction import predict, residual
+from vssbench.codec.vectors.kept import KeptVectors
 from vssbench.codec.vectors.reader import BlockVectors, VectorReader
 from vssbench.core.errors import DataError
 from vssbench.core.video import Frame, Image
@@ -35,11 +36,18 @@ Convert = Callable[[av.VideoFrame, int, int], Image]
 @dataclass(frozen=True)
 class MotionSource:
     """Where a stream's vectors come from, and how they become a field; ``residual`` asks for
-    residuals too."""
+    residuals too, ``kept`` is a file of what the reader gave of the stream before."""
 
     reader: type[VectorReader]
     settings: MotionSettings = field(default_factory=MotionSettings)
     residual: bool = False
+    kept: Path | None = None
+
+    def opened(self, height: int, width: int) -> VectorReader:
+        """Return a reader for one pass over a stream of that size."""
+        if self.kept is not None:
+            return KeptVectors(self.kept, height, width, self.settings.cell)
+        return self.reader(height, width, self.settings.cell)
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,7 @@ class _Reader:
         context.options = {"err_detect": "explode"}
         if self.motion is not None:
             height, width = self.size or (stream.height, stream.width)
-            self._vectors = self.motion.reader(height, width, self.motion.settings.cell)
+            self._vectors = self.motion.opened(height, width)
             self._vectors.prepare(context)
             self._accumulator = Accumulator(height, width, self.motion.settings)
         if self.frame_threads and (self.motion is None or self.motion.reader.frame_threads):

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypedDict
 
+from vssbench.codec import shared_motion
 from vssbench.codec.bitstream import bitstream, library_versions
 from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encode import EncoderSettings
@@ -142,14 +143,24 @@ class EncodedCodec(Codec):
         self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False
     ) -> Iterator[Frame]:
         """See Codec."""
-        self._check(clip)
+        self.check_clip(clip)
         source = self._motion_source(residual) if motion or residual else None
         return self._frames(clip, cache, source)
+
+    def untimed_frames(
+        self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False
+    ) -> Iterator[Frame]:
+        """See Codec: motion that is dear to read is kept beside the stream."""
+        if type(self).frames is not EncodedCodec.frames:  # a plug-in that changes the frames
+            return self.frames(clip, cache, motion, residual)
+        self.check_clip(clip)
+        source = self._motion_source(residual) if motion or residual else None
+        return self._frames(clip, cache, source, shared=source is not None and source.reader.dear)
 
     def gops(self, clip: Clip, folder: Path, motion: bool = True) -> list[Gop]:
         """See Codec. The clip is encoded as a whole, so that its rate is what :meth:`frames` has,
         and then cut."""
-        self._check(clip)
+        self.check_clip(clip)
         source = self._motion_source(False) if motion else None
         with bitstream(clip, self.encoder(), None, self.fps) as stream:
             paths = cut(stream.path, folder)
@@ -168,7 +179,8 @@ class EncodedCodec(Codec):
             for first, path in zip(firsts, paths, strict=True)
         ]
 
-    def _check(self, clip: Clip) -> None:
+    def check_clip(self, clip: Clip) -> None:
+        """Refuse a clip that cannot be coded. Raises ExperimentRefused, DataError."""
         if clip.given is not None:
             raise ExperimentRefused(
                 f"the frames of {clip.name!r} come coded ({clip.given.coding}): {self.title} would "
@@ -194,12 +206,23 @@ class EncodedCodec(Codec):
         return MotionSource(self.reader, self.motion, residual)
 
     def _frames(
-        self, clip: Clip, cache: Path | None, source: MotionSource | None
+        self,
+        clip: Clip,
+        cache: Path | None,
+        source: MotionSource | None,
+        shared: bool = False,
     ) -> Iterator[Frame]:
+        size = clip.height, clip.width
         with bitstream(clip, self.encoder(), cache, self.fps) as stream:
-            for frame in decode(
-                stream.path, self.gop, source, clip.length, (clip.height, clip.width)
-            ):
+
+            def decoded(source: MotionSource | None) -> Iterator[Frame]:
+                return decode(stream.path, self.gop, source, clip.length, size)
+
+            if shared and source is not None and cache is not None:
+                frames = shared_motion.frames(cache, stream.path, source, size, decoded)
+            else:
+                frames = decoded(source)
+            for frame in frames:
                 coded = stream.frames[frame.index]
                 frame.psnr_db, frame.ssim = coded.psnr_db, coded.ssim
                 yield frame

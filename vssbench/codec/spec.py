@@ -42,6 +42,13 @@ class Codec(WithChoices, ABC):
         broken, MotionUnavailable where vectors cannot be had.
         """
 
+    def untimed_frames(
+        self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False
+    ) -> Iterator[Frame]:
+        """Give what :meth:`frames` gives, where times of decoding and motion do not count: motion
+        may be what was read before and kept in ``cache``."""
+        return self.frames(clip, cache, motion, residual)
+
     def gops(self, clip: Clip, folder: Path, motion: bool = True) -> list[Gop]:
         """The coded clip in pieces that can be decoded by themselves, with the frames that
         :meth:`frames` gives.

@@ -385,7 +385,7 @@ def _run_clip(
     keyframe = np.empty(0, np.uint8)
     fps = clip.fps if clip.length > 1 else None  # a still
     with ahead(
-        _episodes(experiment, stream, clip),
+        _episodes(experiment, stream, clip, way.timed),
         FRAMES_AHEAD,
         gate if experiment.device == "cpu" and way.timed else None,
     ) as decoded:
@@ -408,10 +408,12 @@ def _run_clip(
 
 
 def _episodes(
-    experiment: Experiment, stream: Stream, clip: Clip
+    experiment: Experiment, stream: Stream, clip: Clip, timed: bool
 ) -> Iterator[tuple[Episode, Frame]]:
     """Every frame of every episode of a clip, decoded."""
+    codec = experiment.codec
+    frames = codec.frames if timed else codec.untimed_frames
     asked = {"motion": "motion" in stream.model.needs, "residual": "residual" in stream.model.needs}
     for episode in experiment.protocol.episodes(clip, experiment.codec.gop):
-        for frame in experiment.codec.frames(episode.clip, experiment.cache, **asked):
+        for frame in frames(episode.clip, experiment.cache, **asked):
             yield episode, frame

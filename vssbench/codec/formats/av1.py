@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Unpack
 
 from vssbench.codec.encode import EncoderSettings
 from vssbench.codec.encoded import CellOptions, EncodedCodec
 from vssbench.codec.vectors.dav1d import Dav1dVectors
 from vssbench.core.errors import DataError, UsageError
-from vssbench.core.video import Clip, Frame
+from vssbench.core.video import Clip
 
 #: SVT-AV1 numbers its presets; as a flat low-delay stream it has these
 SLOWEST, FASTEST = 7, 13
@@ -90,10 +88,9 @@ class Av1(EncodedCodec):
             )
         return references
 
-    def frames(
-        self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False
-    ) -> Iterator[Frame]:
-        """See Codec. Raises DataError where the frames are too small or too large for SVT-AV1."""
+    def check_clip(self, clip: Clip) -> None:
+        """See EncodedCodec. Raises DataError where frames are too small or too large for it."""
+        super().check_clip(clip)
         if (
             min(clip.height, clip.width) < SMALLEST_SIDE
             or clip.height > LARGEST_HEIGHT
@@ -104,7 +101,6 @@ class Av1(EncodedCodec):
                 f"{SMALLEST_SIDE}x{SMALLEST_SIDE} to {LARGEST_WIDTH}x{LARGEST_HEIGHT}; resize it, "
                 "or use another codec"
             )
-        return super().frames(clip, cache, motion, residual)
 
     def encoder(self) -> EncoderSettings:
         """See EncodedCodec."""

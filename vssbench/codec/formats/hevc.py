@@ -3,8 +3,7 @@ name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal, Unpack
 
 from vssbench.codec.encode import EncoderSettings
@@ -14,7 +13,7 @@ from vssbench.codec.rate import UNUSED, within
 from vssbench.codec.vectors.libde265 import LibDe265Vectors
 from vssbench.codec.x26x import X26xCodec
 from vssbench.core.errors import DataError, UsageError
-from vssbench.core.video import Clip, Frame
+from vssbench.core.video import Clip
 
 #: frames that x265 looks ahead in its faster presets (in the others 20 and more): more than it may
 #: put B-frames in a row
@@ -95,16 +94,14 @@ class Hevc(X26xCodec):
             )
         )
 
-    def frames(
-        self, clip: Clip, cache: Path | None = None, motion: bool = True, residual: bool = False
-    ) -> Iterator[Frame]:
-        """See Codec. Raises DataError for frames that x265 cannot take."""
+    def check_clip(self, clip: Clip) -> None:
+        """See EncodedCodec. Raises DataError for frames that x265 cannot take."""
+        super().check_clip(clip)
         if clip.width < LEAST_WIDTH:
             raise DataError(
                 f"the frames of {clip.name!r} are {clip.width} pixels wide, x265 needs "
                 f"{LEAST_WIDTH}: use larger ones, or h264"
             )
-        return super().frames(clip, cache, motion, residual)
 
     def encoder(self) -> EncoderSettings:
         """See EncodedCodec."""

@@ -38,6 +38,8 @@ class EstimatedVectors(VectorReader):
     and sees motion, not what an encoder chose to send: a fair baseline.
     """
 
+    dear = True
+
     def __init__(self, height: int, width: int, cell: int) -> None:
         super().__init__(height, width, cell)
         self._flow = _estimator()

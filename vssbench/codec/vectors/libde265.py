@@ -218,6 +218,7 @@ class LibDe265Vectors(VectorReader):
     """
 
     private = True
+    dear = True
 
     @classmethod
     def library(cls) -> str:

@@ -77,6 +77,9 @@ class VectorReader(ABC):
     #: whether vectors are right too where several pictures are decoded at a time and none is
     #: reordered
     frame_threads: ClassVar[bool] = False
+    #: whether reading a stream takes so much longer than loading what was read before that it is
+    #: kept where times do not count (see ``codec.shared_motion``)
+    dear: ClassVar[bool] = False
 
     def __init__(self, height: int, width: int, cell: int) -> None:
         """``height`` and ``width`` are those of the image, without the encoder's padding."""
