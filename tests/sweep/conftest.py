@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.sweep.cluster import ROOT, until
+
 #: one small clip
 STREET = "synthetic[height=32,width=48,clips=1,frames=3]"
 FAULTY = '''
@@ -161,13 +162,4 @@ def sweeps(tmp_path: Path, installed: Installed) -> Sweeps:
 @pytest.fixture
 def wait() -> Callable[[Callable[[], bool]], None]:
     """Wait until something is so."""
-    import time
-
-    def waited(is_so: Callable[[], bool], seconds: float = 120.0) -> None:
-        for _ in range(int(seconds / 0.02)):
-            if is_so():
-                return
-            time.sleep(0.02)
-        raise AssertionError("it never came")
-
-    return waited
+    return until

@@ -3,17 +3,14 @@ that cannot run the experiments."""
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.sweep.cluster import Cluster
 from tests.sweep.conftest import ROOT, Installed, Sweeps
 from vssbench.run.store import RunStore
 
@@ -23,50 +20,6 @@ pytest.importorskip("distributed")
 #: experiments and workers; the long form: VSSBENCH_TEST_CLUSTER=60
 EXPERIMENTS = int(os.environ.get("VSSBENCH_TEST_CLUSTER", "6"))
 WORKERS = 2 if EXPERIMENTS == 6 else 3
-
-
-class Cluster:
-    """A scheduler, and workers that are added one by one."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder, self.environment = folder, environment
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self.file = folder / "scheduler.json"
-        self.start("scheduler", "--port", "0", "--no-dashboard", "--host", "127.0.0.1")
-
-    def start(self, *words: str, **variables: str) -> subprocess.Popen[bytes]:
-        """Start the scheduler or a worker."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dask", *words, "--scheduler-file", str(self.file)],
-            cwd=ROOT, env={**self.environment, **variables}, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        self.processes.append(process)
-        return process
-
-    def worker(self, **variables: str) -> subprocess.Popen[bytes]:
-        """Start a worker that runs one experiment at a time."""
-        return self.start(
-            "worker", "--nthreads", "1", "--no-nanny", "--no-dashboard",
-            "--local-directory", str(self.folder), **variables,
-        )  # fmt: skip
-
-    @property
-    def address(self) -> str:
-        return json.loads(self.file.read_text(encoding="utf-8"))["address"]
-
-    def workers(self) -> int:
-        """Count the workers that the scheduler has."""
-        import distributed
-
-        with distributed.Client(self.address, set_as_default=False) as client:
-            return len(client.scheduler_info(n_workers=-1)["workers"])
-
-    def end(self) -> None:
-        for process in self.processes:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 @pytest.fixture

@@ -116,7 +116,13 @@ class Video(Task):
             return f"vssbench {__version__}: it would segment by {settings}"
         if not self.folder.is_dir() or not Path(self.name).parent.is_dir():
             return f"it has no folder {self.folder} or {Path(self.name).parent}: both are shared"
-        return ""
+        shared = "videos are shared, by the same paths"
+        size = Stamp.of(Path(self.name)).size
+        if size == self.entry.size:
+            return ""
+        if not size:
+            return f"it has no {self.name}: {shared}"
+        return f"its {self.name} has {size} and not {self.entry.size} bytes: {shared}"
 
 
 class Segmenter:
