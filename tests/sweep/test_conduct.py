@@ -20,9 +20,11 @@ from vssbench.sweep import planner, quantities
 from vssbench.sweep.conduct import Wishes, conduct, planned, todo
 from vssbench.sweep.estimate import Estimator, in_words, total
 from vssbench.sweep.executor import Executor, Outcome, Place, Site, Stop
+from vssbench.sweep.executors.processes import Processes
 from vssbench.sweep.performing import Performer, differences
 from vssbench.sweep.planner import Planner
 from vssbench.sweep.points import points, read
+from vssbench.sweep.worker import printing
 
 STREET = "synthetic[height=32,width=48,clips=1,frames=3]"
 
@@ -165,6 +167,7 @@ def stamped(store):
 
 
 def test_a_full_disk_is_said_and_the_sweep_goes_on_once_there_is_room(grid, small_disk):
+    """By a worker process, whose log lies on the disk, too."""
     store, conducted = grid
     conducted(1, Here())
     before = stamped(store)
@@ -172,7 +175,7 @@ def test_a_full_disk_is_said_and_the_sweep_goes_on_once_there_is_room(grid, smal
     with ballast.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(4096))
-    _, report = conducted(2, Here())
+    _, report = conducted(2, Processes())
     (outcome,) = report.outcomes.values()
     assert outcome.status == "failed"
     assert "No space left on device; make room" in outcome.reason
@@ -184,6 +187,16 @@ def test_a_full_disk_is_said_and_the_sweep_goes_on_once_there_is_room(grid, smal
     assert len(after) == 2
     assert after.items() >= before.items()
     assert not [name for name in os.listdir(store.root) if name.startswith(".vssbench")]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_printing_to_a_full_disk_never_fails():
+    with open("/dev/full", "w") as full:
+        stream = printing(full.fileno())
+        print("some words", file=stream, flush=True)
+        stream.write("x" * 100_000)
+        stream.close()
+    assert stream.closed
 
 
 def test_a_store_that_can_only_be_read_is_said_before_anything_runs(grid, small_disk):

@@ -7,7 +7,9 @@ It talks to the process that started it through a pipe: it is given tasks, and s
 from __future__ import annotations
 
 import faulthandler
+import io
 import os
+import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from multiprocessing import connection as connections
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from vssbench.sweep.executor import Place
 
@@ -49,6 +51,7 @@ def serve(connection: Connection, setting: Setting) -> None:
     log = os.open(setting.log, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    sys.stdout, sys.stderr = printing(1), printing(2)
     faulthandler.enable()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if setting.gpu is not None:
@@ -73,6 +76,26 @@ def serve(connection: Connection, setting: Setting) -> None:
             if type(job) not in performers:
                 performers[type(job)] = job.performer(place)
             connection.send(("answer", performers[type(job)](job)))
+
+
+class _Log(io.FileIO):
+    """A file that drops what it cannot take: a task fails by what it does, not by what it prints to
+    a disk that is full."""
+
+    def write(self, text: Any, /) -> int:
+        """Write bytes, or nothing; returns how many are dealt with."""
+        try:
+            return super().write(text)
+        except OSError:
+            return memoryview(text).nbytes
+
+
+def printing(descriptor: int) -> TextIO:
+    """Return the stream for what is printed, whose writing never fails."""
+    raw = _Log(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True
+    )
 
 
 def read_log(path: Path) -> str:
