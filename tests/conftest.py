@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from tests.marks import CODEC, SLOW, TRAINING
+from tests.warm import Warm, warm
 from vssbench.core import apart
 from vssbench.core.dataset import Dataset
 from vssbench.core.division import Division
@@ -130,6 +131,13 @@ def full_device(tmp_path: Path) -> Path:
     except OSError as error:
         pytest.skip(f"no device can be made here: {error}")
     return path
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Warm]:
+    """Starts commands of the command line as processes that have imported all already."""
+    with warm() as started:
+        yield started
 
 
 @pytest.fixture

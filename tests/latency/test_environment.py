@@ -54,11 +54,12 @@ def test_it_is_what_linux_says():
     assert len(found["load_average"]) == 3
 
 
-def test_processors_and_systems_that_the_libraries_do_not_know(monkeypatch):
+def test_processors_and_systems_that_the_libraries_do_not_know(monkeypatch, tmp_path):
     def unknown():
         raise Exception("only works on X86 and some ARM")
 
     monkeypatch.setattr(cpuinfo, "get_cpu_info", unknown)
+    monkeypatch.setattr(machine, "_OF_LINUX", tmp_path / "none")
     monkeypatch.delattr(psutil.Process, "cpu_affinity", raising=False)
     machine._cpu.cache_clear()
     try:
@@ -68,6 +69,34 @@ def test_processors_and_systems_that_the_libraries_do_not_know(monkeypatch):
     assert found["cpu"]
     assert found["flags"] == []
     assert found["usable_cores"] == os.cpu_count()
+
+
+@pytest.mark.parametrize("text", [None, "", "Features: fp asimd\n", "model name: \nflags: a\n"])
+def test_a_processor_that_linux_does_not_name_is_told_by_the_library(monkeypatch, tmp_path, text):
+    told = tmp_path / "cpuinfo"
+    if text is not None:
+        told.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(machine, "_OF_LINUX", told)
+    monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: {"brand_raw": "A1", "flags": ["a", "b"]})
+    machine._cpu.cache_clear()
+    try:
+        found = describe_environment("cpu")
+    finally:
+        machine._cpu.cache_clear()
+    assert (found["cpu"], found["flags"]) == ("A1", ["a", "b"])
+
+
+def test_linux_is_asked_first_since_the_library_takes_a_second(monkeypatch, tmp_path):
+    told = tmp_path / "cpuinfo"
+    told.write_text("processor\t: 0\nmodel name\t: A: 2\nflags\t\t: sse avx\n\n", encoding="utf-8")
+    monkeypatch.setattr(machine, "_OF_LINUX", told)
+    monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: pytest.fail("it is asked"))
+    machine._cpu.cache_clear()
+    try:
+        found = describe_environment("cpu")
+    finally:
+        machine._cpu.cache_clear()
+    assert (found["cpu"], found["flags"]) == ("A: 2", ["avx", "sse"])
 
 
 def test_identity_of_a_run_holds_nothing_fleeting():

@@ -1,5 +1,5 @@
-"""A codec that fails in every way and a method that is nearly nothing, as installed plug-ins, and
-sweeps of them as a user starts them."""
+"""A codec that fails in every way, a method and a dataset that are nearly nothing, as installed
+plug-ins, and sweeps of them as a user starts them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.sweep.cluster import ROOT, until
+from tests.warm import Command, Warm
 
 #: one small clip
-STREET = "synthetic[height=32,width=48,clips=1,frames=3]"
+BLOCKS = "blocks[frames=3]"
 FAULTY = '''
 """Uncompressed video that fails on its way."""
 import ctypes, os, time
@@ -72,11 +73,43 @@ class Tiny(VideoSegmenter):
         return self.layer(image), None
 '''
 
+DATASET = '''
+"""One clip of random blocks, which takes no time to draw."""
+import numpy as np
+from vssbench.core.dataset import Dataset
+from vssbench.core.video import Clip
+
+COLOURS = np.array([[90, 80, 90], [200, 40, 30], [20, 60, 210]], np.uint8)
+
+
+class Blocks(Dataset):
+    """Blocks of three classes, each of one colour."""
+
+    title, disjoint, drawn = "Blocks", True, True
+    classes, palette = ("ground", "red", "blue"), ((0, 0, 0), (255, 0, 0), (0, 0, 255))
+
+    def __init__(self, *, frames: int = 3) -> None:
+        self.frames = frames
+
+    def clips(self):
+        blocks = np.random.default_rng(0).integers(0, 3, (self.frames, 4, 6)).astype(np.uint8)
+        labels = blocks.repeat(8, 1).repeat(8, 2)
+        return [
+            Clip("one", self.frames, 32, 48, 15.0, lambda index: COLOURS[labels[index]],
+                 lambda index: labels[index].copy(), f"blocks {self.frames}")
+        ]
+
+    def training_clips(self):
+        return self.clips()
+'''
+
 POINTS = """
 [vssbench.codecs]
 faulty = faulty:Faulty
 [vssbench.methods]
 tiny = tiny:Tiny
+[vssbench.datasets]
+blocks = blocks:Blocks
 """
 #: writes the weights of the small method, with random values
 SAVE = f"""
@@ -87,10 +120,10 @@ from vssbench.core.variant import parse_variant
 from vssbench.weights.writing import save_weights
 
 torch.manual_seed(0)
-classes = registry.create("datasets", parse_variant("{STREET}")).classes
+classes = registry.create("datasets", parse_variant("{BLOCKS}")).classes
 variant = parse_variant("tiny")
 model = registry.create("methods", variant, classes=len(classes))
-save_weights(Path(sys.argv[1]), model, variant, classes, "synthetic", {{}})
+save_weights(Path(sys.argv[1]), model, variant, classes, "blocks", {{}})
 """
 
 
@@ -110,6 +143,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     for path, text in (
         (folder / "faulty.py", FAULTY),
         (folder / "tiny.py", TINY),
+        (folder / "blocks.py", DATASET),
         (info / "METADATA", "Metadata-Version: 2.1\nName: faulty\nVersion: 1.0\n"),
         (info / "entry_points.txt", POINTS),
     ):
@@ -126,28 +160,26 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 class Sweeps:
     """Starts sweeps into one store, with the plug-ins installed."""
 
-    def __init__(self, folder: Path, installed: Installed) -> None:
+    def __init__(self, folder: Path, installed: Installed, commands: Warm) -> None:
         folder.mkdir(exist_ok=True)
+        self.commands = commands
         self.runs, self.notes = folder / "runs", folder / "notes.txt"
         self.weights = installed.weights
         self.environment = {**installed.environment, "FAULTY_NOTES": str(self.notes)}
 
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        """Start a sweep of the small street."""
-        command = [
-            sys.executable, "bench.py", "sweep", "-d", STREET, "-m", "tiny",
+    def start(self, *options: str) -> Command:
+        """Start a sweep of the blocks."""
+        words = [
+            "sweep", "-d", BLOCKS, "-m", "tiny",
             "--weights", str(self.weights), "--runs", str(self.runs), *options,
         ]  # fmt: skip
-        return subprocess.Popen(
-            command, cwd=ROOT, env=self.environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+        return self.commands.start(words, ROOT, self.environment)
 
     def run(self, *options: str) -> tuple[int, str]:
         """Run a sweep to its end; returns its exit status and what it said."""
         process = self.start(*options)
-        said, _ = process.communicate(timeout=300)
-        return process.returncode, said
+        said, _ = process.communicate()
+        return process.wait(), said
 
     def asked(self) -> list[str]:
         """List the kinds of which the codec was asked for frames, each time."""
@@ -155,8 +187,8 @@ class Sweeps:
 
 
 @pytest.fixture
-def sweeps(tmp_path: Path, installed: Installed) -> Sweeps:
-    return Sweeps(tmp_path, installed)
+def sweeps(tmp_path: Path, installed: Installed, commands: Warm) -> Sweeps:
+    return Sweeps(tmp_path, installed, commands)
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_whatever_a_codec_does_is_one_failed_row(sweeps):
     options = [text for kind in kinds for text in ("-c", f"faulty[kind={kind}]")]
     options += ["-c", "raw", "--workers", "2", "--memory-limit", "1.5G"]
     # the one that hangs by itself, so that no load makes another one late
-    hanging = ("--only", "faulty[kind=hang]", "--time-limit", "25")
+    hanging = ("--only", "faulty[kind=hang]", "--time-limit", "10")
     status, said = sweeps.run(*options, *hanging)
     assert status == 1, said
     status, said = sweeps.run(*options)
@@ -66,7 +66,7 @@ def test_whatever_a_codec_does_is_one_failed_row(sweeps):
         ("abort", r"its process crashed (SIGABRT)"),
         ("crash", r"its process crashed (SIGSEGV)"),
         ("memory", "more than 1.5 GB"),
-        ("hang", "took longer than 25 s"),
+        ("hang", "took longer than 10 s"),
     ):
         run = runs[f"faulty[kind={codec}]"]
         assert run.measurement.status == "failed"
