@@ -7,6 +7,7 @@ import json
 import shutil
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from vssbench.cli import bench
@@ -14,9 +15,8 @@ from vssbench.core import registry
 from vssbench.core.errors import DataError, VssbenchError
 from vssbench.core.variant import parse_variant
 from vssbench.run.store import RunStore
-from vssbench.training.loop import Trainer
-from vssbench.training.options import Options
 from vssbench.weights import network, shipped
+from vssbench.weights.writing import save_weights
 
 
 def call(*arguments: str):
@@ -25,19 +25,18 @@ def call(*arguments: str):
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    """A store with two methods under two codecs and raw, measured with weights trained for one
-    epoch on a small street."""
+    """A store with two methods under two codecs and raw, measured on a small street with weights
+    that nobody trained."""
     folder = tmp_path_factory.mktemp("cli")
     street = parse_variant("synthetic[height=64,width=96,clips=1,frames=6]")
+    classes = registry.create("datasets", street).classes
     files = []
     for text in ("bisenet[width=0.125]", "arseg[backbone=bise18,width=0.125]"):
-        options = Options(epochs=1, batch=4, crop=(48, 64), precision="fp32", workers=0, frames=8)
-        dataset = registry.create("datasets", street)
-        files.append(
-            Trainer(
-                parse_variant(text), street, dataset, options, folder / f"{len(files)}.safetensors"
-            ).run()[0]
-        )
+        torch.manual_seed(0)
+        variant, path = parse_variant(text), folder / f"{len(files)}.safetensors"
+        model = registry.create("methods", variant, classes=len(classes))
+        save_weights(path, model, variant, classes, "synthetic", {})
+        files.append(path)
     command = ["run", "-d", str(street), "--runs", folder / "runs", "--gop", "4"]
     for file in files:
         command += ["--weights", file]

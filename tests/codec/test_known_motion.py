@@ -38,6 +38,9 @@ from vssbench.view.trials import (
 PAGE = Path(__file__).parents[2] / "docs" / "codecs.md"
 #: frames, one GOP
 LENGTH = 4
+#: pixels of a frame up to which every motion is tried by every preset; of larger ones all take a
+#: minute
+SMALL = 360 * 480
 #: clips encoded at once
 THREADS = 2
 
@@ -54,6 +57,8 @@ def test_vectors_tell_the_true_motion(
 ) -> None:
     provable(name)
     cases = list(product(MOTIONS, PRESETS))
+    if size[0] * size[1] > SMALL:  # each motion by one of the presets
+        cases = [case for number, case in enumerate(cases) if number % 4 in (0, 3)]
 
     def found(case: tuple[str, str]) -> Known:
         motion, preset = case

@@ -43,6 +43,10 @@ TRAININGS: dict[str, tuple[str, dict, str]] = {
 }
 
 
+#: what stderr has before the name of each
+BEGINS = "---- "
+
+
 def small_network() -> nn.Module:
     torch.manual_seed(3)
     return nn.Sequential(
@@ -154,24 +158,27 @@ def failing(out: Path, world: World) -> None:
     trained("weighted", out, world)
 
 
+def tried(folder: Path, world: World) -> None:
+    """Do all that is compared with one process, one after the other: processes take seconds to
+    start. A line of stderr begins each."""
+    for what in ("step", "validated", *TRAININGS, "stages"):
+        if world.main:
+            print(f"{BEGINS}{what}", file=sys.stderr, flush=True)
+        if what in TRAININGS:
+            trained(what, folder / f"{what}.safetensors", world)
+        elif what == "stages":
+            in_stages(folder / "stages.safetensors", world)
+        else:
+            result = one_step(world) if what == "step" else held_out_scores(world)
+            if world.main:
+                torch.save(result, folder / f"{what}.pt")
+
+
 def main() -> None:
     torch.set_num_threads(1)
-    what, file = sys.argv[1], Path(sys.argv[2])
+    what, place = sys.argv[1], Path(sys.argv[2])
     world, _ = join("cpu")
-    if what == "step":
-        result = one_step(world)
-        if world.main:
-            torch.save(result, file)
-    elif what == "validated":
-        score = held_out_scores(world)
-        if world.main:
-            torch.save(score, file)
-    elif what == "failing":
-        failing(file, world)
-    elif what == "stages":
-        in_stages(file, world)
-    else:
-        trained(what, file, world)
+    {"tried": tried, "failing": failing}[what](place, world)
     leave()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.spread import TRAININGS, held_out_scores, one_step, trained
+from tests.training.spread import BEGINS, TRAININGS, held_out_scores, one_step, trained
 from vssbench.core.errors import UsageError
 from vssbench.nets.processes import largest_over_processes, mean_over_processes
 from vssbench.training.distributed import World, join
@@ -35,56 +35,58 @@ def two_processes(what: str, file: Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_gradients_statistics_and_losses_are_the_whole_batchs(tmp_path):
+@pytest.fixture(scope="module")
+def spread(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """All trials of two processes: the folder of their results, and what each said."""
+    folder = tmp_path_factory.mktemp("spread")
+    done = two_processes("tried", folder)
+    assert done.returncode == 0, done.stderr
+    parts = (part.partition("\n") for part in done.stderr.split(BEGINS)[1:])
+    return folder, {name: said for name, _, said in parts}
+
+
+def test_gradients_statistics_and_losses_are_the_whole_batchs(spread):
     """Two processes come to the same as one process with the whole batch.
 
     All is in float64; batch normalisation is torch's own on one process; weights lie mostly on the
     first one's images.
     """
-    done = two_processes("step", tmp_path / "step.pt")
-    assert done.returncode == 0, done.stderr
-    spread, whole = torch.load(tmp_path / "step.pt", weights_only=True), one_step(World())
-    assert spread.keys() == whole.keys()
+    folder, _ = spread
+    two, whole = torch.load(folder / "step.pt", weights_only=True), one_step(World())
+    assert two.keys() == whole.keys()
     for name, value in whole.items():
-        assert torch.allclose(spread[name], value, rtol=1e-9, atol=1e-12), name
+        assert torch.allclose(two[name], value, rtol=1e-9, atol=1e-12), name
 
 
 @pytest.mark.parametrize("case", TRAININGS)
-def test_the_loss_curve_is_that_of_one_process(case, tmp_path):
-    done = two_processes(case, tmp_path / "two.safetensors")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("epoch 1:") == len(
-        {entry["phase"] for entry in _history(tmp_path / "two.safetensors")}
-    )
-    whole, spread = (
-        _history(trained(case, tmp_path / "one.safetensors", World())[0]),
-        _history(tmp_path / "two.safetensors"),
-    )
-    assert len(spread) == len(whole)
-    for one, two in zip(whole, spread, strict=True):
+def test_the_loss_curve_is_that_of_one_process(case, spread, tmp_path):
+    folder, said = spread
+    history = _history(folder / f"{case}.safetensors")
+    assert said[case].count("epoch 1:") == len({entry["phase"] for entry in history})
+    whole = _history(trained(case, tmp_path / "one.safetensors", World())[0])
+    assert len(history) == len(whole)
+    for one, two in zip(whole, history, strict=True):
         assert one.keys() == two.keys()
         for name in one.keys() - {"seconds", "phase", "epoch"}:
             assert two[name] == pytest.approx(one[name], rel=1e-4, abs=1e-6), (name, one, two)
 
 
-def test_held_out_scores_are_those_of_one_process(tmp_path):
+def test_held_out_scores_are_those_of_one_process(spread):
     """The confusion matrix is summed over the processes, to the last pixel."""
-    done = two_processes("validated", tmp_path / "scores.pt")
-    assert done.returncode == 0, done.stderr
-    spread, whole = torch.load(tmp_path / "scores.pt", weights_only=True), held_out_scores(World())
+    folder, _ = spread
+    two, whole = torch.load(folder / "validated.pt", weights_only=True), held_out_scores(World())
     assert list(whole) == ["task", "flow", "joint"]
-    assert spread == whole
+    assert two == whole
 
 
 def _history(path: Path) -> list[dict]:
     return open_weights(path).training["history"]
 
 
-def test_stages_hand_over_to_every_process(tmp_path):
-    done = two_processes("stages", tmp_path / "w.safetensors")
-    assert done.returncode == 0, done.stderr
+def test_stages_hand_over_to_every_process(spread):
+    folder, _ = spread
     files = [
-        open_weights(tmp_path / f"w{part}.safetensors") for part in ("-keep1", "-keep0.75", "")
+        open_weights(folder / f"stages{part}.safetensors") for part in ("-keep1", "-keep0.75", "")
     ]
     assert [file.metadata["keep"] for file in files] == ["1", "0.75", "0.5"]
     for before, after in itertools.pairwise(files):
