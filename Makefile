@@ -26,8 +26,8 @@ format: $(DEV_STAMP) ## put the code into the house's form, mend what ruff can m
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-check: lint ## lint and the fast tests: a little over a minute on two cores
-	$(PYTEST) --dist load -m "not slow and not codec and not training"
+check: lint ## lint and the fast tests: a minute on two cores
+	$(PYTEST) --dist worksteal -m "not slow and not codec and not training"
 
 test: $(DEV_STAMP) ## all tests
 	$(PYTEST)

@@ -5,18 +5,21 @@ One thread is faster on these.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import signal
 import stat
+import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tests.marks import CODEC, SLOW, TRAINING
+from tests.marks import CODEC, LONGEST, SLOW, TRAINING
 from tests.warm import Warm, warm
 from vssbench.core import apart
 from vssbench.core.dataset import Dataset
@@ -24,6 +27,9 @@ from vssbench.core.division import Division
 from vssbench.core.video import Clip
 
 torch.set_num_threads(1)
+# what is compiled is kept, as it usually is: else each process of the tests compiles all anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # so it is in a shell's background: no Ctrl-C would reach the processes that tests start and
     # interrupt
@@ -34,27 +40,55 @@ TESTS = Path(__file__).resolve().parent
 LONG_TIMEOUT = 600
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let files be begun in the order of their tests, not those of most tests first."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test by its file (tests/marks.py), and give the long ones more time."""
+    """Put the longest files first, mark every test by its file (tests/marks.py), and give the long
+    ones more time."""
+    rank = {TESTS / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
     for item in items:
-        if not item.path.is_relative_to(TESTS):
+        place = place_of(item.path)
+        if place is None:
             continue
-        names = marks_of(item.path.relative_to(TESTS), item.name.split("[")[0])
+        names = marks_of(place, item.name.split("[")[0])
         for name in names:
             item.add_marker(name)
         if names and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(LONG_TIMEOUT))
 
 
+def pytest_collection_finish() -> None:
+    """Spare what is there by now, hundreds of thousands of objects, every search for garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+@cache
+def place_of(path: Path) -> Path | None:
+    """Return a file's place in this folder; None where it lies elsewhere."""
+    return path.relative_to(TESTS) if path.is_relative_to(TESTS) else None
+
+
 def marks_of(path: Path, name: str) -> list[str]:
     """Return the marks of a test of that name in a file of this folder."""
-    marks = [
+    slow = SLOW.get(path.as_posix())
+    marks = kinds_of(path)
+    return [*marks, "slow"] if slow is not None and (not slow or name in slow) else [*marks]
+
+
+@cache
+def kinds_of(path: Path) -> tuple[str, ...]:
+    """Return the marks that all tests of a file have."""
+    return tuple(
         mark
         for mark, places in (("codec", CODEC), ("training", TRAINING))
         if any(path.is_relative_to(place) for place in places)
-    ]
-    slow = SLOW.get(path.as_posix())
-    return [*marks, "slow"] if slow is not None and (not slow or name in slow) else marks
+    )
 
 
 class Patterns(Dataset):

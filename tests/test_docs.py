@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import pytest
 
+from tests.warm import Warm
 from tools.method_pages import BEGIN, END, block, names
 from tools.site_links import inside
 from vssbench.cli import bench
@@ -103,12 +104,12 @@ def test_the_page_on_commands_names_each_once() -> None:
     assert sorted(named) == sorted(name for name in bench.commands)
 
 
-def shims(folder: Path) -> dict[str, str]:
+def shims(folder: Path, commands: Warm) -> dict[str, str]:
     """Commands as a reader has them after the installation: ``vssbench``, ``pytest``, and a ``pip``
     that installs a package beside this one."""
     site, programs = folder / "site", folder / "bin"
     programs.mkdir()
-    main = "import sys; sys.argv[0] = 'vssbench'; from vssbench.cli import main; main()"
+    commands.program(programs, "vssbench")
     pip = (
         "import glob, os, subprocess, sys, zipfile\n"
         "assert sys.argv[1:3] == ['install', '-e'], sys.argv\n"
@@ -121,7 +122,6 @@ def shims(folder: Path) -> dict[str, str]:
     )
     (folder / "pip.py").write_text(pip)
     for name, call in (
-        ("vssbench", f'-c "{main}"'),
         ("pytest", "-m pytest -q -p no:cacheprovider --import-mode=importlib"),
         ("pip", str(folder / "pip.py")),
     ):
@@ -142,7 +142,7 @@ def make_video(path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", TUTORIALS)
-def test_a_tutorial_runs_as_it_stands(page: str, tmp_path: Path) -> None:
+def test_a_tutorial_runs_as_it_stands(page: str, tmp_path: Path, commands: Warm) -> None:
     """Its titled blocks are the files, its ``bash`` blocks the commands."""
     text = (DOCS / page).read_text(encoding="utf-8")
     here = tmp_path / "here"
@@ -154,8 +154,9 @@ def test_a_tutorial_runs_as_it_stands(page: str, tmp_path: Path) -> None:
     script = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL))
     assert script.strip()
     done = subprocess.run(
-        ["bash", "-euxc", script], cwd=here, env=shims(tmp_path), capture_output=True, text=True
-    )
+        ["bash", "-euxc", script], cwd=here, env=shims(tmp_path, commands), capture_output=True,
+        text=True,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Traceback" not in done.stderr
     if page == "first-steps.md":

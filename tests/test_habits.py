@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.marks import CODEC, SLOW, TRAINING
+from tests.marks import CODEC, LONGEST, SLOW, TRAINING
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
@@ -112,7 +112,7 @@ def options() -> dict[str, object]:
     return project["tool"]["pytest"]["ini_options"]
 
 
-@pytest.mark.parametrize("place", [*CODEC, *TRAINING, *SLOW])
+@pytest.mark.parametrize("place", [*CODEC, *LONGEST, *TRAINING, *SLOW])
 def test_marked_places_are_there(place: str) -> None:
     assert (TESTS / place).exists()
 

@@ -129,6 +129,15 @@ class Warm:
         os.close(theirs)
         return Command(peer, said)
 
+    def program(self, folder: Path, name: str) -> Path:
+        """Write a program that runs commands so, and return it."""
+        client, program = folder / f"{name}.py", folder / name
+        client.write_text(CLIENT, encoding="utf-8")
+        words = f"{sys.executable} -I -S {client} {self.place} {name}"
+        program.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
+        return program
+
     def end(self) -> None:
         """End the process; commands under way go on."""
         assert self.process.stdin is not None
@@ -163,6 +172,8 @@ def _serve(place: str) -> bool:
     """Answer requests until stdin ends; return whether this is the fork that is to be a command."""
     for name in MODULES:
         importlib.import_module(name)
+    drawn = importlib.import_module("vssbench.datasets.synthetic.library")
+    drawn.library(0, 0)  # the textures of the street that methods are scored on
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(place)
     listener.listen(16)

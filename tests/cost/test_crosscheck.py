@@ -192,28 +192,20 @@ def test_a_size_that_does_not_run_is_refused_in_words():
 
 
 def test_the_command_prints_counters_causes_and_what_is_left_out():
-    arguments = [
-        "-m",
-        "arseg[width=0.25]",
-        "-m",
-        "bisenet[width=0.25]",
-        "--size",
-        "96x128",
-        "--cross-check",
-    ]
-    text = CliRunner().invoke(cost, arguments).stdout
+    one = ["-m", "arseg[width=0.25]", "--size", "96x128", "--cross-check"]
+    text = CliRunner().invoke(cost, [*one, "-m", "bisenet[width=0.25]"]).stdout
     assert "no rule for vssbench.warp x1" in text
     assert "GOP 12" in text
     assert "batch norm: native_batch_norm x" in text
-    markdown = CliRunner().invoke(cost, [*arguments, "--format", "md"]).stdout
+    markdown = CliRunner().invoke(cost, [*one, "--format", "md"]).stdout
     assert "| arseg[width=0.25]" in markdown
-    row = json.loads(CliRunner().invoke(cost, [*arguments, "--json"]).stdout)[0]["cross_check"]
+    row = json.loads(CliRunner().invoke(cost, [*one, "--json"]).stdout)[0]["cross_check"]
     assert list(row) == list(TOOLS)
     assert row["fvcore"]["nonkey"]["missed"]["vssbench.warp"]["calls"] == 1
     assert row["torch"]["nonkey"]["completed"] == pytest.approx(
         row["ptflops"]["nonkey"]["completed"]
     )
-    header = CliRunner().invoke(cost, [*arguments, "--format", "csv"]).stdout.splitlines()[0]
+    header = CliRunner().invoke(cost, [*one, "--format", "csv"]).stdout.splitlines()[0]
     assert "cross_check.fvcore.key.products" in header.split(",")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.warm import Warm
 from vssbench.cli import LONGEST_ARGUMENT, bench
 from vssbench.core.errors import UsageError, VssbenchError
 from vssbench.core.progress import messages
@@ -72,14 +73,12 @@ def test_a_huge_size_is_refused(tmp_path: Path) -> None:
     assert "VSSBENCH_MAX_MEGAPIXELS" in said
 
 
-def test_long_options_are_shortened() -> None:
-    made = subprocess.run(
-        [sys.executable, "bench.py", "run", "--protocol", "x" * 10_000], cwd=ROOT,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert made.returncode == 2
-    assert "characters left out" in made.stderr
-    assert len(made.stderr) < LONGEST + 500
+def test_long_options_are_shortened(commands: Warm) -> None:
+    made = commands.start(["run", "--protocol", "x" * 10_000], ROOT, dict(os.environ))
+    said, _ = made.communicate()
+    assert made.wait() == 2
+    assert "characters left out" in said
+    assert len(said) < LONGEST + 500
     assert len(refused("plot", "x" * 10_000, "-o", "a.png")) < 3 * LONGEST
     assert len(message("y" * 1_000_000)) < LONGEST + 100
 
@@ -123,28 +122,19 @@ def test_output_to_a_full_device_is_one_message(full_device: Path) -> None:
     ]
 
 
-def test_ctrl_c_says_what_is_kept_and_exits_130(tmp_path: Path) -> None:
-    command = [sys.executable, "bench.py", "run", "-d", STREET, "-c", "raw", "-m", "pspnet",
-               "--runs", str(tmp_path / "runs")]  # fmt: skip
+def test_ctrl_c_says_what_is_kept_and_exits_130(tmp_path: Path, commands: Warm) -> None:
     street = STREET.replace("frames=4", "frames=4000")
-    process = subprocess.Popen(
-        [*command, "-d", street], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-        text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}, preexec_fn=_default_interrupt,
-    )  # fmt: skip
-    assert process.stderr is not None
+    words = ["run", "-c", "raw", "-m", "pspnet", "--runs", str(tmp_path / "runs")]
+    process = commands.start([*words, "-d", STREET, "-d", street], ROOT, dict(os.environ))
     said = ""
     while "[2/2]" not in said:
-        line = process.stderr.readline()
-        assert line, said
-        said += line
+        part = os.read(process.said, 1 << 16)
+        assert part, said
+        said += part.decode()
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    said += process.stderr.read()
+    said += process.communicate()[0]
     assert process.wait() == 130, said
     assert f"1 of 2 experiments are kept in {tmp_path / 'runs'}" in said
     assert "the same command goes on" in said
     assert "Traceback" not in said
-
-
-def _default_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)

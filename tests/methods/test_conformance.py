@@ -68,7 +68,11 @@ VARIANTS = (
     "pspnet[scale=0.5]",
     "warp[style=semseg]",
 )
-METHODS = sorted({*registry.plugins("methods"), *VARIANTS})
+#: the fast tests take each method as it is by default
+METHODS = [
+    pytest.param(name, marks=pytest.mark.slow) if name in VARIANTS else name
+    for name in sorted({*registry.plugins("methods"), *VARIANTS})
+]
 CLASSES = 5
 SIZE = (64, 96)
 

@@ -6,9 +6,6 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -195,32 +192,30 @@ def test_a_manifest_that_was_cut_short_or_is_none(tmp_path) -> None:
         manifest.entries()
 
 
-def test_killed_and_gone_on_with_by_worker_processes(make, tmp_path) -> None:
+def test_killed_and_gone_on_with_by_worker_processes(make, tmp_path, commands) -> None:
     """SIGKILL of the command in the midst of a video: each is done once, and nothing is left."""
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     make("a.mp4", length=3)
-    make("long.mp4", length=400)
+    make("long.mp4", length=200)
     for name in ("a.mp4", "long.mp4"):
         shutil.move(tmp_path / name, folder)
-    command = [
-        sys.executable, "bench.py", "segment", str(folder), *COPY, "-o", str(out), "--threads", "1",
-        "--memory-limit", "8G",
-    ]  # fmt: skip
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    words = ["segment", str(folder), *COPY, "-o", str(out)]
+    words += ["--threads", "1", "--memory-limit", "8G"]
+    process = commands.start(words, ROOT, dict(os.environ))
     said = ""
-    for line in process.stdout:
-        said += line
-        if "a.mp4: done" in line:
-            process.send_signal(signal.SIGKILL)
+    while "a.mp4: done" not in said:
+        part = os.read(process.said, 1 << 16)
+        assert part, said
+        said += part.decode()
+    process.kill()
     process.communicate()
     assert states(out)["a.mp4"] == "done", said
     before = (out / "a.mp4").stat().st_ino
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert "2 of 2 videos are done" in ended.stdout
+    process = commands.start(words, ROOT, dict(os.environ))
+    said, _ = process.communicate()
+    assert process.wait() == 0, said
+    assert "2 of 2 videos are done" in said
     assert set(states(out).values()) == {"done"}
     assert (out / "a.mp4").stat().st_ino == before
     left = {path.name for path in out.iterdir()}
