@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import random
 import signal
 import stat
 import sys
@@ -132,6 +133,14 @@ class Patterns(Dataset):
 
     def division(self) -> Division:
         return Division(self.training_clips(), [self._clip(200)], "a pattern of its own")
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers() -> None:
+    """Give each test the random numbers that it has alone, whatever ran before it."""
+    torch.manual_seed(0)
+    random.seed(0)
+    np.random.seed(0)
 
 
 @pytest.fixture(autouse=True)
