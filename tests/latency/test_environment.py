@@ -59,7 +59,7 @@ def test_processors_and_systems_that_the_libraries_do_not_know(monkeypatch, tmp_
         raise Exception("only works on X86 and some ARM")
 
     monkeypatch.setattr(cpuinfo, "get_cpu_info", unknown)
-    monkeypatch.setattr(machine, "_OF_LINUX", tmp_path / "none")
+    monkeypatch.setattr(machine, "_PROCESSORS", tmp_path / "none")
     monkeypatch.delattr(psutil.Process, "cpu_affinity", raising=False)
     machine._cpu.cache_clear()
     try:
@@ -76,7 +76,7 @@ def test_a_processor_that_linux_does_not_name_is_told_by_the_library(monkeypatch
     told = tmp_path / "cpuinfo"
     if text is not None:
         told.write_text(text, encoding="utf-8")
-    monkeypatch.setattr(machine, "_OF_LINUX", told)
+    monkeypatch.setattr(machine, "_PROCESSORS", told)
     monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: {"brand_raw": "A1", "flags": ["a", "b"]})
     machine._cpu.cache_clear()
     try:
@@ -89,7 +89,7 @@ def test_a_processor_that_linux_does_not_name_is_told_by_the_library(monkeypatch
 def test_linux_is_asked_first_since_the_library_takes_a_second(monkeypatch, tmp_path):
     told = tmp_path / "cpuinfo"
     told.write_text("processor\t: 0\nmodel name\t: A: 2\nflags\t\t: sse avx\n\n", encoding="utf-8")
-    monkeypatch.setattr(machine, "_OF_LINUX", told)
+    monkeypatch.setattr(machine, "_PROCESSORS", told)
     monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: pytest.fail("it is asked"))
     machine._cpu.cache_clear()
     try:

@@ -18,6 +18,7 @@ from typing import Any
 
 from vssbench.core.errors import UsageError
 
+#: the file in which Linux describes its processors, one after the other
 _PROCESSORS = Path("/proc/cpuinfo")
 #: packages whose version may change a number
 _PACKAGES = ("torch", "torchvision", "av", "numpy", "pillow", "fvcore", "ptflops")
@@ -35,8 +36,6 @@ _VARIABLES = (
     "NVIDIA_TF32",
     "VSSBENCH_NATIVE",
 )
-#: the file in which Linux describes its processors, one after the other
-_OF_LINUX = Path("/proc/cpuinfo")
 #: what is asked of nvidia-smi
 _GPU_FIELDS = (
     "driver_version",
@@ -179,7 +178,7 @@ def _read(path: Path) -> str:
 def _cpu() -> dict[str, Any]:
     """Return the processor's name as ``brand_raw`` and its ``flags``, by Linux itself where it
     tells, else by py-cpuinfo, which takes a second; nothing where neither knows it."""
-    first = _read(_OF_LINUX).partition("\n\n")[0]
+    first = _read(_PROCESSORS).partition("\n\n")[0]
     lines = (line.partition(":") for line in first.splitlines())
     told = {key.strip(): value.strip() for key, _, value in lines}
     if told.get("model name") and told.get("flags"):
@@ -194,17 +193,7 @@ def _cpu() -> dict[str, Any]:
 
 def _cpu_name() -> str:
     """Return the processor's name as it gives it itself, else what Python knows."""
-    return (
-        _named_by_linux() or _cpu().get("brand_raw") or platform.processor() or platform.machine()
-    )
-
-
-def _named_by_linux() -> str:
-    """Return the name that py-cpuinfo takes first, without its other questions, which take a
-    second; '' where Linux does not give it."""
-    lines = _read(_PROCESSORS).splitlines()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "")
+    return _cpu().get("brand_raw") or platform.processor() or platform.machine()
 
 
 def _usable_cores() -> int | None:
