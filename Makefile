@@ -10,7 +10,7 @@ DOCS_STAMP := $(VENV)/.installed-docs
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help run format check test lint style types arrows docs clean
+.PHONY: help run format check test lint docs clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.* ## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -33,16 +33,9 @@ test: $(DEV_STAMP) ## all tests
 	$(PYTEST)
 
 lint: $(DEV_STAMP) ## style, types and which package imports which
-	@$(MAKE) --no-print-directory -j 2 style types arrows
-
-style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-
-types:
 	$(BIN)/python tools/check_types.py
-
-arrows:
 	$(BIN)/lint-imports --no-cache
 
 docs: $(DOCS_STAMP) ## build the site of docs/ into build/site, every link checked
