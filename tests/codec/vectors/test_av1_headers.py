@@ -9,14 +9,12 @@ from typing import Any
 import pytest
 
 from vssbench.codec.vectors.av1_headers import (
-    Bits,
     Follower,
     FrameType,
     relative_distance,
-    sequence_header,
     short_references,
-    units,
 )
+from vssbench.codec.vectors.av1_sequence import Bits, sequence_header, units
 from vssbench.core.errors import DataError
 
 KEY, INTER, INTRA_ONLY, SWITCH = range(4)
