@@ -13,7 +13,8 @@ import pytest
 from tests.datasets import fakes
 from vssbench.core.errors import DataError, ExperimentRefused, UsageError
 from vssbench.data.given import given_frames
-from vssbench.datasets.arsegdata import ArSegData, read_motion
+from vssbench.datasets.arsegdata import ArSegData
+from vssbench.datasets.arsegdata.vectors import read_motion
 
 
 def test_every_distance_of_camvid(tmp_path: Path) -> None:
