@@ -83,7 +83,7 @@ def test_a_folder_that_is_replaced_is_old_or_new_whenever_the_writer_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool
 ) -> None:
     if not exchange:
-        monkeypatch.setattr(files, "_exchange", lambda first, second: False)
+        monkeypatch.setattr(files, "exchange", lambda first, second: False)
     place = tmp_path / "place"
     seen = []
     for _ in killed_at_every_step(lambda: fill(place, "new"), lambda: fill(place, "old")):

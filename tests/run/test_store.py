@@ -217,7 +217,7 @@ def test_readers_find_every_run_while_four_processes_replace_them(
     exchange: bool,
 ) -> None:
     if not exchange:  # as on file systems without it; forked processes take it over
-        monkeypatch.setattr(files, "_exchange", lambda first, second: False)
+        monkeypatch.setattr(files, "exchange", lambda first, second: False)
     store = RunStore(tmp_path)
     for name in ("first", "second"):
         store.write(measurement(name), confusion(), None, {}, "")

@@ -10,13 +10,10 @@ FIFO) are written to, never replaced.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import re
 import shutil
 import stat
-import sys
 import tempfile
 import time
 import uuid
@@ -24,9 +21,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
 from vssbench.core.errors import DataError, UsageError, VssbenchError
+from vssbench.core.renaming import exchange
+from vssbench.core.special import is_special, pour
 
 try:
     import fcntl
@@ -44,11 +43,6 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: others that replace the same folder and come between before a writer or a reader gives up;
 #: seconds between two looks
 _ATTEMPTS, _PAUSE = 200, 0.005
-#: renameat2 of Linux: relative to the working folder; exchange two names in one step
-_AT_FDCWD, _EXCHANGE = -100, 2
-#: links that are followed at most, as in Linux
-_LINKS = 40
-_DESCRIPTORS = re.compile(r"/proc/(\d+)/fd|/dev/fd")
 
 
 class NotWritten(DataError):
@@ -69,7 +63,7 @@ def draft(path: Path) -> Iterator[Path]:
             with tempfile.TemporaryDirectory(prefix="vssbench-") as folder:
                 made = Path(folder) / path.name
                 yield made
-                _pour(made, path)
+                pour(made, path)
             return
         target = Path(os.path.realpath(path))
         with drafts(target.parent) as under_way:
@@ -123,7 +117,7 @@ class Drafts:
                 if error.errno not in _OCCUPIED:
                     raise
             with suppress(FileNotFoundError):  # another writer may have it under way
-                if _exchange(made, target) or self._replace_folder(made, target, attempt):
+                if exchange(made, target) or self._replace_folder(made, target, attempt):
                     return
             time.sleep(_PAUSE)
         raise DataError(f"{target} is rewritten by other processes all the time: write it once")
@@ -278,18 +272,6 @@ def alone(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def is_special(path: Path) -> bool:
-    """Whether a path is a device, a pipe or an open descriptor, by itself or by links: what is
-    written to, not replaced."""
-    if _descriptor(path) is not None:
-        return True
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
-
-
 def refusal(path: Path, error: Exception) -> NotWritten:
     """Return the error that tells the user of a file or a folder that cannot be written."""
     reason = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0]
@@ -396,55 +378,6 @@ def _stamp(folder: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino, status.st_mtime_ns
-
-
-def _exchange(first: Path, second: Path) -> bool:
-    """Exchange two names in one step; False where the system cannot. Raises OSError."""
-    function = (
-        getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-        if os.name == "posix"
-        else None
-    )
-    if function is None:
-        return False
-    if function(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _EXCHANGE) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number == errno.ENOENT:
-        raise FileNotFoundError(number, os.strerror(number), str(second))
-    return False
-
-
-def _pour(made: Path, path: Path) -> None:
-    """Write a draft's bytes to a device, a pipe or an open descriptor."""
-    if made.is_dir():
-        raise UsageError(f"{path} is a device or a pipe: a folder cannot be written to it")
-    with made.open("rb") as source, _open_special(path) as target:
-        shutil.copyfileobj(source, target)
-
-
-def _open_special(path: Path) -> IO[bytes]:
-    number = _descriptor(path)
-    if number is None:
-        return path.open("wb")
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    return os.fdopen(os.dup(number), "wb")
-
-
-def _descriptor(path: Path) -> int | None:
-    """The number of this process's open file that a path names, by itself or by links
-    (``/dev/stdout``)."""
-    place = os.path.abspath(path)
-    for _ in range(_LINKS):
-        folder, name = os.path.split(place)
-        match = _DESCRIPTORS.fullmatch(os.path.realpath(folder))
-        if match is not None and name.isdecimal() and match[1] in (None, str(os.getpid())):
-            return int(name)
-        if not os.path.islink(place):
-            return None
-        place = os.path.abspath(os.path.join(folder, os.readlink(place)))
-    return None
 
 
 def _is_within(path: Path, given: Path) -> bool:
