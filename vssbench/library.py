@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from vssbench.core.errors import UsageError
+from vssbench.core.home import expanded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -277,7 +278,7 @@ def motion(
     """
     from vssbench.segment.motion import motion_of
 
-    return motion_of(Path(path).expanduser(), source, cell, max_gop)
+    return motion_of(expanded(path), source, cell, max_gop)
 
 
 def _check_settings(function: str, given: Mapping[str, object], known: type) -> None:

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from vssbench.core import ahead as ahead_module
 from vssbench.core.ahead import ahead
+from vssbench.core.errors import OutOfMemory
 
 
 def test_items_come_in_order() -> None:
@@ -102,3 +104,24 @@ def test_stopping_reaches_a_worker_within_a_worker() -> None:
     time.sleep(0.05)
     assert count > 0
     assert len(taken) == count
+
+
+def test_a_thread_that_ends_without_a_word_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that gets no memory can tell nothing: nobody is to wait for it for ever."""
+
+    def mute(worker: object, item: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(ahead_module._Worker, "_put", mute)
+    with (
+        pytest.raises(OutOfMemory, match="a thread ended without a word"),
+        ahead(iter(range(3)), 2) as items,
+    ):
+        next(items)
+
+
+def test_a_thread_that_never_begins_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead_module, "_BEGINS", 0.01)
+    monkeypatch.setattr(ahead_module, "start_new_thread", lambda work, given: None)
+    with pytest.raises(OutOfMemory, match="a thread did not begin"), ahead(iter(()), 2):
+        raise AssertionError("it did")

@@ -39,7 +39,8 @@ from vssbench.cli.table import table
 from vssbench.cli.train import train
 from vssbench.cli.weights import weights
 from vssbench.core.errors import UsageError, VssbenchError
-from vssbench.core.shown import Guarded, message
+from vssbench.core.shortage import shortage
+from vssbench.core.shown import Guarded, message, settle
 from vssbench.core.version import __version__
 
 click.rich_click.TEXT_MARKUP = "ansi"
@@ -140,6 +141,8 @@ def main() -> None:
     2."""
     if VARIABLE in os.environ:
         register(bench)
+    settle(sys.stdout)
+    settle(sys.stderr)
     if sys.stdout is not None and sys.stdout.isatty():
         sys.stdout = cast(Any, Guarded(sys.stdout))
     status: Any = 0
@@ -156,16 +159,21 @@ def main() -> None:
     except BrokenPipeError:  # the reader of a pipe has gone, as in `bench.py list | head -1`
         _drop_output()
         status = 141
-    except OSError as error:
-        _drop_output()
-        what = f"{error.filename}: " if error.filename else "the output cannot be written: "
-        status = _failed(f"{what}{error.strerror or error}; check the disk and the folder")
-    except MemoryError as error:
-        more = f" ({error})" if str(error) else ""
-        status = _failed(
-            f"memory ran out{more}: take smaller frames, fewer clips or a smaller model"
-        )
+    except Exception as error:
+        said = shortage(error)
+        if not said and not isinstance(error, OSError):
+            raise
+        status = _failed(said or _of_system(error))
     sys.exit(status)
+
+
+def _of_system(error: Exception) -> str:
+    """Say what the system could not do, with files above all."""
+    filename, reason = getattr(error, "filename", None), getattr(error, "strerror", None)
+    if filename is None:
+        _drop_output()
+    what = f"{filename}: " if filename else "the output cannot be written: "
+    return f"{what}{reason or error}; check the disk and the folder"
 
 
 def _check_arguments(arguments: list[str]) -> None:

@@ -13,6 +13,7 @@ import rich_click as click
 
 from vssbench.cli.options import data_root_option, force_option
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.home import expanded
 
 if TYPE_CHECKING:
     from vssbench.codec.contents import Contents
@@ -124,7 +125,7 @@ def probe(what: tuple[str, ...], as_json: bool) -> None:
     asked = what or (*ordered(registry.plugins("codecs")), ESTIMATED)
     with track("codec probe", len(asked)) as tracker:
         for text in asked:
-            file = Path(text).expanduser()
+            file = expanded(text)
             if file.exists() or _names_file(text):
                 reports.append(contents(file, lambda name=file.name: tracker.advance(0, name)))  # type: ignore[misc]
             else:
@@ -277,9 +278,7 @@ def show(
     from vssbench.view.show import Show, check_out
 
     suffix = check_out(out)
-    check_output(
-        out, [Path(clip).expanduser(), *([data_root] if data_root is not None else [])], force
-    )
+    check_output(out, [expanded(clip), *([data_root] if data_root is not None else [])], force)
     chosen = registry.create("codecs", parse_variant(codec_text))
     opened = open_clip(clip, data_root)
     selection = _selection(**given)
@@ -319,7 +318,7 @@ def open_clip(text: str, data_root: Path | None) -> Clip:
     name, _, wanted = text.partition(":") if "[" not in text else _after_brackets(text)
     known = registry.plugins("datasets")
     if name.split("[")[0].strip() not in known:
-        path = Path(text).expanduser()
+        path = expanded(text)
         if path.exists():
             return footage(path)
         raise UsageError(

@@ -59,6 +59,7 @@ def data_status(name: str | None, data_root: Path | None, gop: int, as_json: boo
     """
     from vssbench.core import registry
     from vssbench.core.errors import DataError
+    from vssbench.core.home import expanded
     from vssbench.core.variant import parse_variant
     from vssbench.data.status import find, status
 
@@ -69,7 +70,7 @@ def data_status(name: str | None, data_root: Path | None, gop: int, as_json: boo
         names = [plain] if plain is not None else list(registry.plugins("datasets"))
         statuses = [status(each, None, gop) for each in names]
     else:
-        places = find(data_root.expanduser(), plain)
+        places = find(expanded(data_root), plain)
         if not places:
             raise DataError(
                 f"{data_root} holds no dataset that is known, nor do the folders in it: expected "
@@ -161,6 +162,7 @@ def data_prepare(
     from vssbench.core import registry
     from vssbench.core.dataset import Dataset, Preparation
     from vssbench.core.errors import DataError, UsageError
+    from vssbench.core.home import expanded
     from vssbench.core.progress import messages
 
     dataset: type[Dataset] = registry.load("datasets", name)
@@ -174,8 +176,8 @@ def data_prepare(
             "data prepare needs the labelled stills: pass --data-root DIR, as for a run"
         )
     order = Preparation(
-        data_root.expanduser(),
-        None if videos is None else videos.expanduser(),
+        expanded(data_root),
+        None if videos is None else expanded(videos),
         splits,
         before,
         after,

@@ -20,6 +20,7 @@ from typing import Literal
 
 from vssbench.core import files, registry
 from vssbench.core.errors import VssbenchError
+from vssbench.core.home import home
 from vssbench.core.machine import git_revision
 from vssbench.core.version import __version__
 
@@ -193,8 +194,14 @@ def _weights() -> Iterator[Finding]:
 def _folders(runs: Path) -> Iterator[Finding]:
     from vssbench.native.compiler import cache_folder
 
-    places = {"results": runs, "cache": cache_folder(), "temporary": Path(tempfile.gettempdir())}
+    cache = cache_folder()
+    if cache is None:
+        words = "this user has no home folder, so that compiled kernels are kept nowhere"
+        yield Finding("folder: cache", "missing", words, "set XDG_CACHE_HOME to a folder")
+    places = {"results": runs, "cache": cache, "temporary": Path(tempfile.gettempdir())}
     for name, folder in places.items():
+        if folder is None:
+            continue
         standing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
         try:
             if folder.exists():
@@ -235,8 +242,10 @@ def masked(text: str) -> str:
     text = _SECRET.sub(r"\1...", text)
     text = _USER_IN_ADDRESS.sub(r"\1...@", text)
     package = Path(importlib.import_module("vssbench").__file__ or "").parents[1]
-    places = [(Path.cwd(), "."), (Path(tempfile.gettempdir()), "TMP"), (Path.home(), "~")]
+    places = [(Path.cwd(), "."), (Path(tempfile.gettempdir()), "TMP")]
     places += [(Path(sys.prefix), "PYTHON"), (package, "VSSBENCH")]
+    if (own := home()) is not None:
+        places.append((own, "~"))
     for place, word in sorted(places, key=lambda pair: -len(str(pair[0]))):
         if len(place.parts) > 1:
             text = re.sub(re.escape(str(place)) + r"(?=$|[^\w.-])", word, text)

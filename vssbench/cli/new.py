@@ -29,8 +29,9 @@ def new(kind: Literal["method", "dataset"], name: str, out: Path | None) -> None
         python bench.py new dataset my_drives -o ~/my_drives
     """
     from vssbench.cli.scaffold import checkout_here, scaffold
+    from vssbench.core.home import expanded
 
-    made = scaffold(kind, name, out.expanduser() if out else None, checkout_here())
+    made = scaffold(kind, name, expanded(out) if out else None, checkout_here())
     for path in made:
         click.echo(path)
     suite = f"pytest tests/{kind}s/test_conformance.py -k {name}"

@@ -18,6 +18,7 @@ from vssbench.cli.options import (
     precision_option,
 )
 from vssbench.core.errors import UsageError
+from vssbench.core.home import expanded
 from vssbench.sweep import quantities
 from vssbench.sweep.defaults import DEFAULT_SCENES
 
@@ -190,8 +191,8 @@ def _many(
     if out.exists() and not out.is_dir():
         raise UsageError(f"-o {out} is a file: many videos need a folder")
     force = given.pop("force")
-    out, source = out.expanduser().resolve(), source.expanduser()
-    file = None if weights is None else weights.expanduser().resolve()
+    out, source = expanded(out).resolve(), expanded(source)
+    file = None if weights is None else expanded(weights).resolve()
     ask = Ask(method, file, Request(**given), *filter(None, [many["ending"]]))
     tasks, account = planned(ask, source, out, many["retry"], force)
     scheduler = many["scheduler"]

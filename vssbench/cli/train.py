@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,10 +164,11 @@ def train(
             --recipe paper --device cuda
     """
     from vssbench.cli.options import check_device, open_dataset
-    from vssbench.core.errors import UsageError
+    from vssbench.core.errors import DataError, OutOfMemory, UsageError
     from vssbench.core.progress import messages
+    from vssbench.core.shortage import shortage
     from vssbench.core.variant import parse_variant
-    from vssbench.training.checkpoint import check_beside
+    from vssbench.training.checkpoint import check_beside, checkpoint_path
     from vssbench.training.distributed import join, leave
     from vssbench.training.stages import Assignment, train_in_stages
     from vssbench.weights.writing import check_output
@@ -193,6 +195,14 @@ def train(
     except KeyboardInterrupt as error:
         error.add_note(_kept(target))
         raise
+    except DataError as error:
+        if not checkpoint_path(target).exists():
+            raise
+        raise DataError(f"{error}; {_kept(target)}") from error
+    except Exception as error:
+        if said := shortage(error):
+            raise OutOfMemory(f"{said}; {_kept(target)}") from error
+        raise
     leave()
 
 
@@ -200,7 +210,10 @@ def _kept(target: Path) -> str:
     """Say what an interrupted training leaves, and how to go on."""
     from vssbench.training.checkpoint import checkpoint_path
 
-    there = sorted(target.parent.glob(f"*{checkpoint_path(target).suffix}"))
+    # of a training in stages each has its own, as NAME-keep0.75.safetensors.checkpoint
+    ending = checkpoint_path(target).name.removeprefix(target.stem)
+    own = re.compile(rf"{re.escape(target.stem)}(-[a-z_]+[\d.]+)?{re.escape(ending)}")
+    there = sorted(path for path in target.parent.glob("*") if own.fullmatch(path.name))
     if not there:
         return "no epoch was at its end, and nothing is kept; the same command begins anew"
     return f"{there[-1]} has all epochs but the last; the same command with --resume goes on"

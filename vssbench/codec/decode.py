@@ -19,6 +19,7 @@ from vssbench.codec.motion import MotionSettings
 from vssbench.codec.prediction import predict, residual
 from vssbench.codec.vectors.kept import KeptVectors
 from vssbench.codec.vectors.reader import BlockVectors, VectorReader
+from vssbench.core import reading
 from vssbench.core.errors import DataError
 from vssbench.core.video import Frame, Image
 from vssbench.data.colour import ToRgb
@@ -94,7 +95,9 @@ def decode(
     except av.FFmpegError as error:
         reached = f"beyond its first {reader.count} frames" if reader.count else "at all"
         raise DataError(
-            f"{name} cannot be decoded {reached}: {error.strerror}. It is broken; {reader.advice}"
+            reading.fault_elsewhere(Path(name), error)
+            or f"{name} cannot be decoded {reached}: {error.strerror}. It is broken; "
+            f"{reader.advice}"
         ) from error
     if length is not None and reader.count != length:
         raise DataError(

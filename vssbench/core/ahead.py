@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
+from _thread import start_new_thread
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from vssbench.core.errors import OutOfMemory
 
 T = TypeVar("T")
 
@@ -29,6 +32,8 @@ class _Stopped(Exception):
 _thread = threading.local()
 #: seconds between two looks at whether the items are still wanted
 _PATIENCE = 0.1
+#: in which a thread must have begun
+_BEGINS = 60.0
 
 
 def raise_if_unwanted() -> None:
@@ -50,11 +55,34 @@ class _Worker(Generic[T]):
     def __post_init__(self) -> None:
         self.items: queue.Queue[T | _Failure | _End] = queue.Queue(self.depth)
         self.stopped = threading.Event()
-        self.thread = threading.Thread(target=self._run, name="vssbench-ahead", daemon=True)
+        #: free once the thread runs, and once it has ended, however it did
+        self.begun, self.running = threading.Lock(), threading.Lock()
+
+    def begin(self) -> None:
+        """Begin the thread. Raises OutOfMemory where it does not run.
+
+        `threading.Thread.start` would wait for ever for one that gets no memory at its beginning.
+        """
+        self.begun.acquire()
+        self.running.acquire()
+        try:
+            start_new_thread(self._thread, ())
+        except BaseException:
+            self.running.release()
+            raise
+        if not self.begun.acquire(timeout=_BEGINS):
+            raise OutOfMemory(f"a thread did not begin in {_BEGINS:.0f} s: close other programs")
+
+    def _thread(self) -> None:
+        self.begun.release()
+        try:
+            self._run()
+        finally:
+            self.running.release()
 
     def _run(self) -> None:
-        _thread.worker = self
         try:
+            _thread.worker = self
             while not self.stopped.is_set():
                 with self.gate:
                     item = next(self.source, _End())
@@ -62,7 +90,8 @@ class _Worker(Generic[T]):
                 if isinstance(item, _End):
                     return
         except BaseException as error:  # whatever it is, it belongs to the one who takes the items
-            self._put(_Failure(error))
+            with suppress(MemoryError):  # it is told by the thread's end then
+                self._put(_Failure(error))
 
     def _put(self, item: T | _Failure | _End) -> None:
         while not self.stopped.is_set():
@@ -78,7 +107,11 @@ class _Worker(Generic[T]):
             try:
                 item = self.items.get(timeout=_PATIENCE)
             except queue.Empty:
-                continue
+                if self.running.locked() or not self.items.empty():
+                    continue
+                raise OutOfMemory(
+                    "a thread ended without a word, as happens where memory runs out"
+                ) from None
             if isinstance(item, _End):
                 return
             if isinstance(item, _Failure):
@@ -87,7 +120,8 @@ class _Worker(Generic[T]):
 
     def stop(self) -> None:
         self.stopped.set()
-        self.thread.join()
+        with self.running:  # until it has ended
+            pass
         close = getattr(self.source, "close", None)
         if close is not None:
             close()
@@ -106,7 +140,7 @@ def ahead(
     that an interrupted encoder does not finish its clip first.
     """
     worker = _Worker(source, depth, gate if gate is not None else nullcontext())
-    worker.thread.start()
+    worker.begin()
     try:
         yield worker.take()
     finally:

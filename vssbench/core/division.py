@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from vssbench.core.shown import encoded
 from vssbench.core.video import Clip
 
 #: a frame may be in neither part: too near in time to a held-out one to be trained on
@@ -62,7 +63,7 @@ def _described(clips: Sequence[Clip]) -> dict[str, Any]:
     names = [clip.name for clip in clips]
     described = {
         "clips": len(names),
-        "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        "sha256": hashlib.sha256(encoded("\n".join(names))).hexdigest(),
     }
     return {**described, "names": names} if len(names) <= _LISTED else described
 
@@ -115,4 +116,4 @@ def divided_by(clips: Sequence[Clip], part: Callable[[Clip], Part], rule: str) -
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(encoded(text)).hexdigest()

@@ -19,6 +19,10 @@ class WeightsError(VssbenchError):
     """Weights that are missing, unreadable or made for another network."""
 
 
+class OutOfMemory(VssbenchError):
+    """Memory, or threads, that ran out in the midst of work."""
+
+
 class ExperimentRefused(VssbenchError):
     """A method needs something that this dataset or codec cannot give (motion vectors, a
     neighbouring frame)."""

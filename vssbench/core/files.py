@@ -25,6 +25,7 @@ from typing import TypeVar
 
 from vssbench.core.errors import DataError, UsageError, VssbenchError
 from vssbench.core.renaming import exchange
+from vssbench.core.shown import legible
 from vssbench.core.special import is_special, pour
 
 try:
@@ -74,7 +75,7 @@ def draft(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file's content by a text in UTF-8. Raises DataError."""
-    write_bytes(path, text.encode())
+    write_bytes(path, legible(text).encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:

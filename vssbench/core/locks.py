@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vssbench.core.shown import encoded
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -61,7 +63,7 @@ def _opened(file: Path) -> int | None:
 
 
 def _try(handle: int, name: str, shared: bool) -> bool:
-    place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
+    place = int.from_bytes(hashlib.sha256(encoded(name)).digest()[:7], "big")
     kind = fcntl.F_RDLCK if shared else fcntl.F_WRLCK
     try:
         fcntl.fcntl(handle, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, kind, os.SEEK_SET, place, 1, 0))

@@ -129,7 +129,12 @@ def _output(*command: str) -> str:
         return ""
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=20, check=True
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=20,
+            check=True,
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 import stat
@@ -11,7 +12,16 @@ from pathlib import Path
 
 from vssbench.core.bounds import LINE, LINES, TEXT, Bound
 from vssbench.core.errors import DataError
+from vssbench.core.shortage import shortage
 
+#: what the system answers where a disk is gone or fails, or a file may not be read
+_OF_THE_SYSTEM = frozenset(
+    (
+        errno.ENOENT, errno.ENOTDIR, errno.EIO, errno.ENODEV, errno.ENXIO, errno.ENOTCONN,
+        errno.ESTALE, errno.EREMOTEIO, errno.ESHUTDOWN, errno.ETIMEDOUT, errno.EACCES, errno.EPERM,
+        errno.EMFILE, errno.ENFILE,
+    )
+)  # fmt: skip
 #: bytes that are read of a file whose size is not told, as in /proc
 _LEAST_READ = 1 << 16
 
@@ -25,6 +35,25 @@ def check_readable(path: Path) -> None:
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
         raise DataError(f"{path} is {kind}: expected a file")
+
+
+def fault_elsewhere(path: Path, error: BaseException) -> str:
+    """Say why a file could not be read where that is no fault of its content: it is gone or its
+    disk fails, it may not be read, memory ran out. Empty for other errors."""
+    if short := shortage(error):
+        return f"{path} cannot be read: {short}"
+    number = getattr(error, "errno", None)
+    if number not in _OF_THE_SYSTEM:
+        return ""
+    reason = os.strerror(number)
+    gone = [each for each in (path, *path.absolute().parents) if not os.path.lexists(each)]
+    if not gone:
+        return f"{path} cannot be read: {reason}; check the disk, and who may read it"
+    what = "it is" if gone[-1] == path else f"the folder {gone[-1]} is"
+    return (
+        f"{path} cannot be read: {reason}; {what} not there any more: connect its disk again, or "
+        "put it back"
+    )
 
 
 def read_bytes(path: Path, bound: Bound = TEXT) -> bytes:

@@ -3,8 +3,13 @@ any length."""
 
 from __future__ import annotations
 
+import codecs
+import json
 import re
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 #: characters of a message; what is longer loses its middle
 LONGEST = 4000
@@ -28,6 +33,66 @@ def message(text: str) -> str:
         left = len(text) - 2 * half
         text = f"{text[:half]} [... {left} characters left out ...] {text[-half:]}"
     return plain(text)
+
+
+#: the name by which Python finds `_escaped`
+_ESCAPED = "vssbench.escaped"
+
+
+def settle(stream: Any) -> None:
+    """Let a text stream take letters of any script, whatever the locale says.
+
+    ASCII is what a system says that was told nothing of letters (``LC_ALL=C``): it gets UTF-8, as
+    Python itself has it there. In other encodings, letters that they lack are written as JSON
+    does, ``\\u8857``. Bytes of file names that are no text come out as they went in.
+    """
+    if stream is None or not hasattr(stream, "reconfigure"):
+        return  # replaced by a test, a notebook
+    bare = codecs.lookup(stream.encoding).name == "ascii"
+    stream.reconfigure(encoding="utf-8" if bare else None, errors=_ESCAPED)
+
+
+def _escaped(error: UnicodeError) -> tuple[bytes, int]:
+    """Write letters that an encoding lacks, for Python's encoders."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    made = bytearray()
+    for letter in error.object[error.start : error.end]:
+        number = ord(letter)
+        if 0xDC80 <= number <= 0xDCFF:
+            made.append(number - 0xDC00)
+        else:
+            pair = letter.encode("utf-16-be", "surrogatepass").hex()
+            made += "".join(f"\\u{pair[at : at + 4]}" for at in range(0, len(pair), 4)).encode()
+    return bytes(made), error.end
+
+
+codecs.register_error(_ESCAPED, _escaped)
+
+
+def encoded(text: str) -> bytes:
+    """Return a text in UTF-8; a file name that is no text as its own bytes."""
+    return text.encode("utf-8", _ESCAPED)
+
+
+def legible(value: Any) -> Any:
+    """Return a text, or all texts of a structure, as UTF-8 can hold them: bytes of file names that
+    are no text are written as ``\\xe9``."""
+    if isinstance(value, str):
+        return encoded(value).decode("utf-8", "backslashreplace")
+    if isinstance(value, dict):
+        return {legible(key): legible(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [legible(each) for each in value]
+    return value
+
+
+def json_of(model: BaseModel) -> str:
+    """Return a record as JSON in lines; see :func:`legible`."""
+    try:
+        return model.model_dump_json(indent=1)
+    except ValueError:  # pydantic's own of text that is none
+        return json.dumps(legible(model.model_dump()), indent=1, ensure_ascii=False)
 
 
 class Guarded:

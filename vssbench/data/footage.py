@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from vssbench.core.errors import DataError
+from vssbench.core.shown import encoded
 from vssbench.core.video import Clip, Image
 from vssbench.data.movie import Movie
 from vssbench.data.stills import read_image
@@ -65,7 +66,7 @@ def _no_label(index: int) -> None:
 def _fingerprint(files: list[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+        digest.update(encoded(f"{file.name}\0{file.stat().st_size}\0"))
         with file.open("rb") as content:
             while chunk := content.read(_CHUNK):
                 digest.update(chunk)

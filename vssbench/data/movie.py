@@ -11,7 +11,7 @@ from pathlib import Path
 
 import av
 
-from vssbench.core import apart
+from vssbench.core import apart, reading
 from vssbench.core.errors import DataError
 from vssbench.core.video import Image
 from vssbench.data.opening import open_video
@@ -120,7 +120,8 @@ class _Reading:
             picture = self._find(index)
         except (av.FFmpegError, OSError) as error:
             raise DataError(
-                f"picture {index} of {self.path} cannot be decoded: {error.strerror or error}; "
+                reading.fault_elsewhere(self.path, error)
+                or f"picture {index} of {self.path} cannot be decoded: {error.strerror or error}; "
                 "copy the file again"
             ) from error
         image = self.to_rgb(picture, picture.height, picture.width)

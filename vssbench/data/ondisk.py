@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from vssbench.core.dataset import Dataset
 from vssbench.core.errors import DataError
+from vssbench.core.home import expanded
 from vssbench.core.variant import Value
 from vssbench.core.video import Clip
 from vssbench.data.stills import LabelReader, Size, Still, clip_of
@@ -131,7 +132,7 @@ class OnDisk(Dataset):
 
 def path_or_none(root: str | Path) -> Path | None:
     """Return a dataset's root as a path; None where it is empty."""
-    return Path(root).expanduser() if root else None
+    return expanded(root) if root else None
 
 
 def counted(name: str, found: int, expected: int, noun: str, remedy: str) -> Part:

@@ -28,6 +28,7 @@ from PIL.ImageFile import ImageFile
 from vssbench.core import reading
 from vssbench.core.bounds import PIXELS
 from vssbench.core.errors import DataError
+from vssbench.core.shown import encoded
 from vssbench.core.video import Clip, Image, LabelMap
 
 #: formats, as Pillow names them, that keep every value of a mask; TIFF does but for some ways of
@@ -280,10 +281,7 @@ def _header(path: Path) -> _Header:
             compression = str(file.info.get("compression", ""))
             return _Header(file.size, file.mode, file.format or "", compression)
     except _ERRORS as error:
-        raise DataError(
-            f"{path} cannot be read as an image ({_first_line(error)}): copy it again from the "
-            "source"
-        ) from error
+        raise _unreadable(path, error) from error
 
 
 @contextmanager
@@ -302,6 +300,14 @@ def _opened(path: Path) -> Iterator[ImageFile]:
             width, height = file.size
             PIXELS.check(height * width, f"{path} is {width}x{height}")
             yield file
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(
+        reading.fault_elsewhere(path, error)
+        or f"{path} cannot be read as an image ({_first_line(error)}): copy it again from the "
+        "source"
+    )
 
 
 def _first_line(error: Exception) -> str:
@@ -342,10 +348,7 @@ def _pixels(
         with _opened(path) as file:
             return convert(file)
     except _ERRORS as error:
-        raise DataError(
-            f"{path} cannot be read as an image ({_first_line(error)}): copy it again from the "
-            "source"
-        ) from error
+        raise _unreadable(path, error) from error
 
 
 def check_size(path: Path, expected: tuple[int, int], reference: Path) -> None:
@@ -369,19 +372,26 @@ def _fingerprint(stills: Sequence[Still], size: Size | None) -> str:
 
 
 def content_of(path: Path) -> str:
-    """Return the sha256 of a file's content."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    """Return the sha256 of a file's content. Raises DataError where it cannot be read."""
+    try:
+        with path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def fingerprint(paths: Iterable[Path], more: str = "") -> str:
-    """sha256 over names and contents of files, and ``more``."""
+    """sha256 over names and contents of files, and ``more``. Raises DataError for one that cannot
+    be read."""
     digest = hashlib.sha256()
     for path in paths:
-        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as content:
-            while chunk := content.read(_CHUNK):
-                digest.update(chunk)
+        try:
+            digest.update(encoded(f"{path.name}\0{path.stat().st_size}\0"))
+            with path.open("rb") as content:
+                while chunk := content.read(_CHUNK):
+                    digest.update(chunk)
+        except OSError as error:
+            raise _unreadable(path, error) from error
     digest.update(more.encode())
     return digest.hexdigest()
 

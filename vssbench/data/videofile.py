@@ -181,7 +181,8 @@ def read_header_here(path: Path) -> VideoFile:
             return _source(path, container)
     except (av.FFmpegError, OSError) as error:
         raise DataError(
-            f"{path} cannot be read as a video: {error.strerror or error}. Expected a video file"
+            reading.fault_elsewhere(path, error)
+            or f"{path} cannot be read as a video: {error.strerror or error}. Expected a video file"
         ) from error
 
 
@@ -337,8 +338,9 @@ def pictures(path: Path) -> Iterator[av.VideoFrame]:
     except (av.FFmpegError, OSError) as error:
         reached = f"decoded beyond its first {count} pictures" if count else "read as a video"
         raise DataError(
-            f"{path} cannot be {reached}: {error.strerror or error}; it is damaged, cut short or "
-            "no video: copy it again from the source, or convert it"
+            reading.fault_elsewhere(path, error)
+            or f"{path} cannot be {reached}: {error.strerror or error}; it is damaged, cut short "
+            "or no video: copy it again from the source, or convert it"
         ) from error
 
 

@@ -113,14 +113,18 @@ class Export:
         """Write everything, the folder whole or not at all; ``advance`` is called once a frame."""
         with files.draft(self.out) as draft:
             draft.mkdir()
-            with (draft / FRAMES).open("w", newline="", encoding="utf-8") as file:
+            with (draft / FRAMES).open(
+                "w", newline="", encoding="utf-8", errors="backslashreplace"
+            ) as file:
                 writer = csv.writer(file)
                 writer.writerow(COLUMNS)
                 for number, clip in enumerate(self.input.clips):
                     for line in self._clip(draft, number, clip, advance):
                         writer.writerow(line)
             dataset = self.input.dataset
-            with (draft / CLASSES).open("w", newline="", encoding="utf-8") as file:
+            with (draft / CLASSES).open(
+                "w", newline="", encoding="utf-8", errors="backslashreplace"
+            ) as file:
                 writer = csv.writer(file)
                 writer.writerow(["value", "name", "red", "green", "blue"])
                 for value, name in enumerate(dataset.classes):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 
 from vssbench.core.errors import DataError
+from vssbench.core.shown import encoded
 from vssbench.core.video import LabelMap
 from vssbench.data.ondisk import shown
 from vssbench.exchange.layout import Key, Layout, Place, label_size
@@ -56,7 +57,7 @@ class Predictions:
         for key in sorted(self.files, key=lambda key: self.paths[key]):
             labels = self.read(key)
             assert labels is not None
-            digest.update(f"{self.paths[key]}\0{labels.shape}\0".encode())
+            digest.update(encoded(f"{self.paths[key]}\0{labels.shape}\0"))
             digest.update(labels.tobytes())
             advance()
         return digest.hexdigest()

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vssbench.core import files, reading
 from vssbench.core.errors import DataError
+from vssbench.core.shown import json_of
 from vssbench.latency.samples import Samples, columns
 from vssbench.latency.statistics import Ratio, Summary
 from vssbench.run.arrays import read_arrays
@@ -125,7 +126,7 @@ def write(root: Path, result: LatencyResult, samples: Samples) -> Path:
     place = root / result.id
     with files.draft(place) as draft:
         draft.mkdir()
-        (draft / RESULT).write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (draft / RESULT).write_text(json_of(result) + "\n", encoding="utf-8")
         with (draft / LATENCY).open("wb") as file:
             np.savez_compressed(file, **columns(samples))  # type: ignore[arg-type]
     return place

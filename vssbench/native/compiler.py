@@ -10,9 +10,12 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from vssbench.core import files, reading
 from vssbench.core.errors import DataError
+from vssbench.core.home import home
+from vssbench.core.shown import encoded
 
 SOURCES = ("colour.c", "creff.c", "motion.c", "upsampled_conv.c")
 HEADERS = ("attention.h", "vectors.h")
@@ -21,6 +24,8 @@ FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapp
 #: how compilers are told to use all of this processor's instructions, most usual first
 NATIVE = (("-march=native",), ("-mcpu=native",), ())
 TIMEOUT = 120  # seconds
+#: how what a compiler prints is read, whatever the locale: it may name folders in any script
+_TEXT: Any = {"encoding": "utf-8", "errors": "replace"}
 #: characters of the digest behind a library
 _DIGEST = 64
 
@@ -32,8 +37,13 @@ class BuildError(Exception):
 def build() -> Path:
     """Path of the shared library, compiled now if it is not in the cache. Raises BuildError."""
     compiler = _compiler()
-    folder = Path(__file__).parent
-    target = cache_folder() / f"native-{_fingerprint(folder, compiler)}.so"
+    folder, cache = Path(__file__).parent, cache_folder()
+    if cache is None:
+        raise BuildError(
+            "this user has no home folder to keep them in; set XDG_CACHE_HOME to a folder of "
+            "their own"
+        )
+    target = cache / f"native-{_fingerprint(folder, compiler)}.so"
     if _is_whole(target):
         return target
     try:
@@ -65,9 +75,15 @@ def _digest(library: bytes) -> bytes:
     return hashlib.sha256(library).hexdigest().encode()
 
 
-def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/vssbench``, or ``~/.cache/vssbench``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vssbench"
+def cache_folder() -> Path | None:
+    """``$XDG_CACHE_HOME/vssbench``, or ``~/.cache/vssbench``; None where the user has no home.
+
+    No other folder will do: what is loaded from it is executed, and others may write elsewhere.
+    """
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given) / "vssbench"
+    folder = home()
+    return None if folder is None else folder / ".cache" / "vssbench"
 
 
 def _compiler() -> list[str]:
@@ -85,14 +101,14 @@ def _fingerprint(folder: Path, compiler: list[str]) -> str:
     for name in SOURCES + HEADERS:
         digest.update((folder / name).read_bytes())
     for text in (*compiler, _version(compiler), *FLAGS, platform.machine(), _processor()):
-        digest.update(text.encode() + b"\0")
+        digest.update(encoded(text) + b"\0")
     return digest.hexdigest()[:16]
 
 
 def _version(compiler: list[str]) -> str:
     try:
         return subprocess.run(
-            [*compiler, "--version"], capture_output=True, text=True, timeout=TIMEOUT
+            [*compiler, "--version"], capture_output=True, timeout=TIMEOUT, **_TEXT
         ).stdout
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BuildError(f"{shlex.join(compiler)} --version does not run: {error}") from error
@@ -101,7 +117,7 @@ def _version(compiler: list[str]) -> str:
 def _processor() -> str:
     """Return the processor's instruction sets: unlike machines may share a home folder."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor()
     return next(
@@ -122,7 +138,7 @@ def _compile(compiler: list[str], folder: Path, target: Path) -> None:
             "-lm",
         ]
         try:
-            result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+            result = subprocess.run(command, capture_output=True, timeout=TIMEOUT, **_TEXT)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise BuildError(f"{shlex.join(command)} does not run: {error}") from error
         if result.returncode == 0:

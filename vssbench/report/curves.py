@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vssbench.report.style import MAX_PANELS, PALETTE, sheet
+from vssbench.report.style import MAX_PANELS, PALETTE, Lettering, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,13 +27,14 @@ def draw_curves(path: Path, history: History, measures: Mapping[str, str], title
     phases = list(dict.fromkeys(entry["phase"] for entry in history))[: MAX_PANELS // 2]
     if not phases:
         return
-    with sheet(path, 2 * len(phases)) as (figure, panels):
+    names = Lettering.of((), [title])
+    with sheet(path, 2 * len(phases), names.fonts) as (figure, panels):
         for number, phase in enumerate(phases):
             entries = [entry for entry in history if entry["phase"] == phase]
             _draw_loss(panels[2 * number], phase, entries)
             _draw_score(panels[2 * number + 1], phase, entries, measures[phase])
         if title:
-            figure.suptitle(title)
+            figure.suptitle(names.spelt(title))
 
 
 def _draw_loss(axes: Axes, phase: str, entries: History) -> None:

@@ -47,7 +47,7 @@ def classes(rows: Sequence[Row], path: Path) -> list[str]:
     Returns the rows left out, in words: those without accuracy.
     """
     drawn, left_out = drawable(rows, {"miou": "accuracy"})
-    names = Lettering.of(drawn)
+    names = Lettering.of(drawn, (name for row in drawn for name in row["per_class"]))
     parts = [told_apart(part) for part in groups(names.rows)]
     shown = list(dict.fromkeys(row["display"] for part in parts for row in part.rows))
     numbered = max(map(len, shown)) > _UPRIGHT
@@ -60,7 +60,7 @@ def classes(rows: Sequence[Row], path: Path) -> list[str]:
     ):
         image = None
         for axes, part in zip(panels, parts, strict=True):
-            image = _panel(axes, part, headings)
+            image = _panel(axes, part, headings, names)
         name_panels(panels, parts, "")
         for axes in panels:
             axes.set_ylabel("")
@@ -92,7 +92,7 @@ def _arrangement(parts: Sequence[Group], headings: dict[str, str]) -> tuple[int,
     return across, DOUBLE_WIDTH if wide else SINGLE_WIDTH, height
 
 
-def _panel(axes: Axes, part: Group, headings: dict[str, str]) -> AxesImage:
+def _panel(axes: Axes, part: Group, headings: dict[str, str], names: Lettering) -> AxesImage:
     """Draw a panel: lines are the mean and the classes, columns the methods, the best first."""
     lines = [MEAN, *part.classes]
     values = np.array(
@@ -109,7 +109,7 @@ def _panel(axes: Axes, part: Group, headings: dict[str, str]) -> AxesImage:
     columns = [headings[row["display"]] for row in part.rows]
     upright = max(map(len, columns)) > 2
     axes.set_xticks(range(len(columns)), columns, rotation=90 if upright else 0)
-    axes.set_yticks(range(len(lines)), lines)
+    axes.set_yticks(range(len(lines)), [names.spelt(line) for line in lines])
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.axhline(0.5, color="white", linewidth=2.0)

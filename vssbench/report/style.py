@@ -6,9 +6,10 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unicodedata import east_asian_width
@@ -107,23 +108,30 @@ def looks(names: Sequence[str]) -> dict[str, Look]:
 
 @dataclass(frozen=True)
 class Lettering:
-    """Fonts for the names of a figure's rows, and the rows with names that these can write."""
+    """Fonts for the names of a figure's rows, the rows with names that these can write, and the
+    letters that no font has."""
 
     fonts: tuple[str, ...]
     rows: list[Row]
+    lacking: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, rows: Sequence[Row]) -> Lettering:
-        """Find fonts for every name. Letters that no installed font has are written as their
-        numbers, and a line on stderr says so."""
-        fonts, lacking = families(str(row[name]) for row in rows for name in _NAMES if name in row)
+    def of(cls, rows: Sequence[Row], more: Iterable[str] = ()) -> Lettering:
+        """Find fonts for every name, and for ``more``. Letters that no installed font has are
+        written as their numbers, and a line on stderr says so."""
+        names = (str(row[name]) for row in rows for name in _NAMES if name in row)
+        fonts, lacking = families(chain(names, more))
         if lacking:
             messages().print(complaint(lacking), markup=False, highlight=False, soft_wrap=True)
         written = [
             row | {name: spelt(str(row[name]), lacking) for name in _NAMES if name in row}
             for row in rows
         ]
-        return cls(tuple(fonts), written if lacking else list(rows))
+        return cls(tuple(fonts), written if lacking else list(rows), frozenset(lacking))
+
+    def spelt(self, text: str) -> str:
+        """Return a text as the fonts can write it."""
+        return spelt(text, self.lacking)
 
 
 @contextmanager

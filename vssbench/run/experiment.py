@@ -3,6 +3,7 @@ returns a Measurement."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import traceback
@@ -17,15 +18,16 @@ import numpy as np
 import torch
 
 from vssbench.codec.spec import Codec
-from vssbench.core import registry
+from vssbench.core import reading, registry
 from vssbench.core.ahead import ahead
 from vssbench.core.allocator import keep_freed_memory
 from vssbench.core.classes import numbers_of
 from vssbench.core.dataset import Dataset
 from vssbench.core.energy import NOT_MEASURED, counter
-from vssbench.core.errors import DataError, ExperimentRefused
+from vssbench.core.errors import DataError, ExperimentRefused, VssbenchError
 from vssbench.core.machine import describe_environment, describe_machine
 from vssbench.core.segmenter import VideoSegmenter
+from vssbench.core.shortage import shortage
 from vssbench.core.variant import Variant
 from vssbench.core.video import Clip, Frame
 from vssbench.cost.gmacs import meta_model
@@ -225,7 +227,7 @@ def measure(experiment: Experiment, store: RunStore, command: str, way: Way = AL
         _store_failure(experiment, store, measurement, f"{error}\n{way.said()}")
         return measurement
     except Exception as error:  # the sweep goes on with the others; the row says what happened
-        reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+        reason = _reason(error)
         trace = traceback.format_exc()
         measurement = Measurement(
             **base,
@@ -256,6 +258,17 @@ def measure(experiment: Experiment, store: RunStore, command: str, way: Way = AL
         measurement = Measurement(**base, status="failed", reason=str(error), seconds=seconds)
         _store_failure(experiment, store, measurement, f"{log}{error}\n")
     return measurement
+
+
+def _reason(error: Exception) -> str:
+    """Say in words why an experiment failed."""
+    if isinstance(error, VssbenchError):
+        return str(error)
+    if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike):
+        said = reading.fault_elsewhere(Path(error.filename), error)
+    else:
+        said = shortage(error)
+    return said or f"{type(error).__name__}: {error}"
 
 
 def fail(
@@ -334,6 +347,8 @@ def _run(
     costs = sizes.costs(experiment.method, outputs.classes)
     alone = f"{NOT_MEASURED}others ran beside it"
     recorder.counter = counter(experiment.device) if way.timed else alone
+    # now: a disk that goes away behind the last frame takes nothing that was measured with it
+    known = seen(experiment.weights.training, experiment.dataset_variant, experiment.dataset)
     recorder.setup_seconds = time.perf_counter() - started
     for number, clip in enumerate(clips):
         _run_clip(experiment, stream, number, clip, recorder, meters, way)
@@ -358,9 +373,7 @@ def _run(
         "gmacs_gop": cost.gmacs_gop(priced.gop),
         **recorder.rate(),
         **recorder.energy(priced.gop),
-        "seen": seen(
-            experiment.weights.training, experiment.dataset_variant, experiment.dataset
-        ).record(),
+        "seen": known.record(),
     }
     return recorder, meters, numbers
 

@@ -29,7 +29,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from vssbench.core import files, reading
 from vssbench.core.errors import DataError, UsageError
-from vssbench.core.shown import message
+from vssbench.core.shown import json_of, legible, message
 from vssbench.core.variant import parse_variant
 from vssbench.core.version import __version__
 from vssbench.metrics.expected import MOST_DISTANCE, Expected, check_headers, checked
@@ -421,13 +421,11 @@ class RunStore:
         place = self._place(measurement.run_id)
         with ExitStack() as others_wait, files.draft(place) as draft:
             draft.mkdir()
-            (draft / RESULT).write_text(
-                measurement.model_dump_json(indent=1) + "\n", encoding="utf-8"
-            )
+            (draft / RESULT).write_text(json_of(measurement) + "\n", encoding="utf-8")
             (draft / ENVIRONMENT).write_text(
                 json.dumps(environment, indent=1, sort_keys=True) + "\n", encoding="utf-8"
             )
-            (draft / LOG).write_text(log, encoding="utf-8")
+            (draft / LOG).write_text(legible(log), encoding="utf-8")
             for name, record in ((CONFUSION, confusion), (LATENCY, latency), (STREAM, stream)):
                 if record is not None:
                     np.savez_compressed(draft / name, **_arrays(record))  # type: ignore[arg-type]

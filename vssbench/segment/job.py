@@ -290,7 +290,10 @@ class Work:
 def _table(path: Path) -> Iterator[Callable[[Sequence[object]], object]]:
     """A CSV with the head COLUMNS, which is there once it is whole; gives the function that writes
     a row."""
-    with drafted(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+    with (
+        drafted(path) as draft,
+        draft.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         write = csv.writer(file).writerow
         write(COLUMNS)
         yield write

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 from vssbench.core import files, locks
 from vssbench.core.errors import DataError
+from vssbench.core.shown import encoded
 
 #: the manifest's name in the folder of outputs, and the file whose locks say what is under way
 MANIFEST, CLAIMS = "manifest.csv", ".claims"
@@ -80,10 +81,10 @@ class Manifest:
         Raises DataError where the file is no manifest.
         """
         try:
-            text = self.path.read_text(encoding="utf-8")
+            text = self.path.read_text(encoding="utf-8", errors="surrogateescape")
         except FileNotFoundError:
             return {}
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise self._unreadable(str(error)) from error
         whole = text[: text.rfind("\n") + 1]
         rows = csv.DictReader(io.StringIO(whole))
@@ -116,8 +117,8 @@ class Manifest:
                 elif self._cut():
                     text.write("\n")
                 writer.writerow(asdict(entry) | {"when": now, "reason": _line(entry.reason)})
-                with self.path.open("a", encoding="utf-8", newline="") as file:
-                    file.write(text.getvalue())
+                with self.path.open("ab") as file:
+                    file.write(encoded(text.getvalue()))
                     file.flush()
                     os.fsync(file.fileno())
         except OSError as error:

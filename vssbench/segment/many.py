@@ -17,6 +17,8 @@ from pathlib import Path
 
 from vssbench.core import files, locks
 from vssbench.core.errors import DataError, UsageError, VssbenchError
+from vssbench.core.home import expanded
+from vssbench.core.shortage import shortage
 from vssbench.core.version import __version__
 from vssbench.run.stream import Stream
 from vssbench.segment.job import PALETTE, Work
@@ -159,9 +161,13 @@ class Segmenter:
             manifest.add(task.entry)
             frames = work.run().frames
         except OSError as error:
-            reason = str(files.refusal(task.out, error))
+            reason = shortage(error) or str(files.refusal(task.out, error))
         except VssbenchError as error:
             reason = str(error)
+        except Exception as error:
+            reason = shortage(error)
+            if not reason:
+                raise
         seconds = round(time.monotonic() - started, 3)
         state: State = "failed" if reason else "done"
         return replace(task.entry, state=state, frames=frames, reason=reason, seconds=seconds)
@@ -255,7 +261,7 @@ def _listed(source: Path) -> Iterator[Path]:
         raise DataError(f"{source} does not read as a list of videos: {error}") from error
     for line in map(str.strip, text.splitlines()):
         if line and not line.startswith("#"):
-            yield source.parent / Path(line).expanduser()
+            yield source.parent / expanded(line)
 
 
 def planned(

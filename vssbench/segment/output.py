@@ -119,7 +119,9 @@ class FolderWriter(Writer):
     def __init__(self, folder: Path, classes: tuple[str, ...], palette: Palette) -> None:
         self._folder, self._count = folder, 0
         folder.mkdir()
-        with (folder / "classes.csv").open("w", newline="", encoding="utf-8") as file:
+        with (folder / "classes.csv").open(
+            "w", newline="", encoding="utf-8", errors="backslashreplace"
+        ) as file:
             writer = csv.writer(file)
             writer.writerow(["value", "name", "red", "green", "blue"])
             writer.writerows(

@@ -10,6 +10,7 @@ from typing import Literal
 from vssbench.codec.spec import Codec
 from vssbench.core import registry
 from vssbench.core.errors import UsageError
+from vssbench.core.home import expanded
 from vssbench.core.machine import check_device
 from vssbench.core.parameters import check_choices
 from vssbench.core.variant import Variant, parse_variant
@@ -99,10 +100,10 @@ def prepared(
 def job_of(video: Path, out: Path, means: Means, wanted: Request) -> Job:
     """Return the job of a video. Raises DataError for one that does not open."""
     return Job(
-        source=open_videofile(video.expanduser()),
+        source=open_videofile(expanded(video)),
         method=means.method,
         weights=means.weights,
-        out=out.expanduser(),
+        out=expanded(out),
         output=wanted.output,
         painter=means.painter,
         size=wanted.size,
@@ -110,7 +111,7 @@ def job_of(video: Path, out: Path, means: Means, wanted: Request) -> Job:
         codec=means.codec,
         max_gop=wanted.max_gop,
         audio=wanted.audio,
-        stats=None if wanted.stats is None else Path(wanted.stats).expanduser(),
+        stats=None if wanted.stats is None else expanded(wanted.stats),
         device=wanted.device,
         precision=wanted.precision,
         force=wanted.force,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vssbench.core.errors import UsageError, WeightsError
+from vssbench.core.home import expanded
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.gmacs import meta_model
 from vssbench.weights.file import WeightFile, open_weights
@@ -23,7 +24,7 @@ def weights_for(
     WeightsError where nothing fits.
     """
     if given is not None:
-        file = open_weights(given.expanduser())
+        file = open_weights(expanded(given))
         variant = file.variant if method is None else parse_variant(method)
         # refuses parameters that the method does not have or allow
         meta_model(variant, len(file.classes))

@@ -37,9 +37,13 @@ class Checkpoint:
         DataError."""
         with files.draft(path) as draft:
             try:
-                torch.save(asdict(self), draft)
-            except RuntimeError as error:  # what torch makes of every error of the system
-                raise files.refusal(path, error) from error
+                with draft.open("wb") as file:
+                    torch.save(asdict(self), file)
+            except RuntimeError as error:
+                # what torch makes of every error of the system, which it hides
+                hidden = error.__context__
+                reason = hidden if isinstance(hidden, OSError) else error
+                raise files.refusal(path, reason) from error
 
 
 def checkpoint_path(out: Path) -> Path:

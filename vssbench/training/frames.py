@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vssbench.core import files
+from vssbench.core.shown import encoded
 from vssbench.core.video import Clip, Image, LabelMap
 
 
@@ -52,6 +53,6 @@ class KeptFrames:
 def kept(clip: Clip, folder: Path) -> Clip:
     """Return the clip with its frames kept in a folder of its own under ``folder``, named by its
     fingerprint."""
-    name = hashlib.sha256(f"{clip.name} {clip.fingerprint}".encode()).hexdigest()[:16]
+    name = hashlib.sha256(encoded(f"{clip.name} {clip.fingerprint}")).hexdigest()[:16]
     frames = KeptFrames(clip, folder / name)
     return replace(clip, image=frames.image, label=frames.label)

@@ -127,6 +127,7 @@ class Trainer:
         self.stills: Stills | None = None
         self.enet_weights: Tensor | None = None
         self.division: Division | None = None
+        self.pictures: dict[str, dict[str, Any]] = {}
         self.validation: Validation | None = None
         self.best: Best | None = None
         self.last_epoch = 0
@@ -290,6 +291,9 @@ class Trainer:
             (1 / torch.log(1.02 + counts / counts.sum())).float().to(self.options.device)
         )
         self.stills = stills
+        if self.world.main:
+            # now: a disk that goes away behind the last epoch takes no weights with it
+            self.pictures = self.division.pictures
         if self.division.validation:
             setting = Setting(
                 self.options.device, self.options.workers, self.options.frames, held_out, self.world
@@ -344,8 +348,8 @@ class Trainer:
         )
         # one pass for all epochs: the processes that load data go on through the end of an epoch,
         # and keep what they hold
-        batches = iter(
-            loader(samples, sampler, self.options.workers, self.options.device.startswith("cuda"))
+        batches = loader(
+            samples, sampler, self.options.workers, self.options.device.startswith("cuda")
         )
         with self._track(f"{self.variant} {phase.name}", steps - first * sampler.steps) as tracker:
             for epoch in epochs:
@@ -562,7 +566,7 @@ class Trainer:
             "gradients": {phase: record for phase, record in self.gradients.items() if record},
             "seconds": round(self.seconds),
             "division": self.division.record(),
-            "pictures": self.division.pictures,
+            "pictures": self.pictures,
             "best": self.course.bests(self.history),
             "history": self.history,
             "torch": torch.__version__,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
-from vssbench.core.errors import DataError, UsageError
+from vssbench.core.errors import DataError, UsageError, VssbenchError
 from vssbench.core.segmenter import Batch
 from vssbench.core.video import IGNORE, Clip, Image, LabelMap
 from vssbench.training.augment import Augmentation, Motion, augment_still
@@ -32,11 +33,26 @@ AHEAD = 4
 Sample = dict[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Lost:
+    """The error of a process that loads data, in the place of its batch: one that PyTorch carries
+    over has its traceback in its message."""
+
+    error: Exception
+
+
 class Samples(TorchDataset[Sample], ABC):
     """A training set: a number of samples, each asked for by (epoch, index). ``memory`` holds what
     it keeps."""
 
     memory: Memory
+
+    def __getitems__(self, positions: Sequence[Any]) -> list[Sample] | Lost:
+        """The samples of a batch, as a loader asks for them; Lost where one cannot be had."""
+        try:
+            return [self[position] for position in positions]
+        except (VssbenchError, OSError, MemoryError) as error:
+            return Lost(error)
 
     @abstractmethod
     def __len__(self) -> int:
@@ -233,8 +249,8 @@ class EpochSampler(BatchSampler):
                 first += size
 
 
-def loader(samples: Samples, sampler: BatchSampler, workers: int, pin: bool) -> DataLoader[Sample]:
-    """A loader of batches; one thread a worker, since the cores are the network's.
+def loader(samples: Samples, sampler: BatchSampler, workers: int, pin: bool) -> Iterator[Sample]:
+    """Batches as they are loaded; one thread a worker, since the cores are the network's.
 
     Workers are forked where the system can, so that they share what is kept in memory; elsewhere
     each has its part of it. Raises UsageError where the batches that wait would not fit.
@@ -246,16 +262,28 @@ def loader(samples: Samples, sampler: BatchSampler, workers: int, pin: bool) -> 
     if workers and not fork:
         samples.memory.clear()
     samples.memory.lent = workers > 0
-    return DataLoader(
+    batches: DataLoader[Sample] = DataLoader(
         samples,
         batch_sampler=sampler,
         num_workers=workers,
         pin_memory=pin,
-        collate_fn=joined,
+        collate_fn=_collated,
         prefetch_factor=ahead if workers else None,
         multiprocessing_context="fork" if workers and fork else None,
         worker_init_fn=_start_worker,
     )
+    return map(_arrived, batches)
+
+
+def _collated(samples: Sequence[Sample] | Lost) -> Sample | Lost:
+    return samples if isinstance(samples, Lost) else joined(samples)
+
+
+def _arrived(batch: Sample | Lost) -> Sample:
+    """Return a batch. Raises what was raised where it was loaded."""
+    if isinstance(batch, Lost):
+        raise batch.error
+    return batch
 
 
 def joined(samples: Sequence[Sample]) -> Sample:

@@ -215,7 +215,10 @@ class Show:
         write_movie(pictures(), out, float(getattr(self.codec, "fps", 0) or self.clip.fps))
 
     def _write_table(self, out: Path, selection: Selection) -> None:
-        with files.draft(out) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+        with (
+            files.draft(out) as draft,
+            draft.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             writer = csv.DictWriter(file, CSV_FIELDS, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows(*(selection.span or (0, None))))

@@ -19,6 +19,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from vssbench.core import reading
 from vssbench.core.errors import WeightsError
 from vssbench.core.segmenter import IMAGENET_MEAN, IMAGENET_STD
 from vssbench.core.variant import Variant, parse_variant
@@ -226,7 +227,8 @@ def _read(path: Path, identity: str | None) -> dict[str, Tensor]:
 
 def _missing(path: Path, error: Exception) -> WeightsError:
     return WeightsError(
-        f"{path} is missing or damaged: {_first_line(error)}; the parts of a weight file belong "
+        reading.fault_elsewhere(path, error)
+        or f"{path} is missing or damaged: {_first_line(error)}; the parts of a weight file belong "
         "together"
     )
 
