@@ -129,7 +129,7 @@ def test_a_training_names_the_disk_that_disappeared(
 def test_a_store_that_disappears_is_begun_anew(
     forks: Forks, drive: Path, weights: Path, tmp_path: Path
 ) -> None:
-    """What is measured then is kept there; what went away with the disk is with the disk."""
+    """A store that is begun anew keeps what is measured from then on; the lost disk has its own."""
     root = tmp_path / "runs"
     moved = f"os.rename({str(root)!r}, {str(root)!r} + '-elsewhere')"
     command = [*runs(drive, weights, root, "h264[gop=4]"), "-c", "raw[gop=2]"]

@@ -26,7 +26,7 @@ def signature(cls: type[Any]) -> dict[str, inspect.Parameter]:
 
     Where that takes ``**options`` too, those of the class that it derives from come first.
     """
-    return dict(_signature(cls))
+    return dict(_signature(cls))  # type: ignore[arg-type]
 
 
 @cache
@@ -45,7 +45,7 @@ def _signature(cls: type[Any]) -> Mapping[str, inspect.Parameter]:
 def choices(cls: type[Any]) -> Mapping[str, tuple[Value, ...]]:
     """The values that an argument of the class's ``__init__`` can have, where it is annotated as
     ``Literal[...]``."""
-    return dict(_choices(cls))
+    return dict(_choices(cls))  # type: ignore[arg-type]
 
 
 @cache

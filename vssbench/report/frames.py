@@ -253,7 +253,7 @@ def _column(field: Field, lines: Sequence[Mapping[str, Any]]) -> pd.Series:
     column = pd.Series(values, dtype=object)
     if field.dtype == _TIME:
         column = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
-    return column.astype(field.dtype)
+    return column.astype(pd.api.types.pandas_dtype(field.dtype))
 
 
 def records(its: Tables) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
@@ -16,9 +15,6 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from vssbench.report.markup import Grid
-
 #: between two columns
 _GAP = "  "
 _BOLD, _HEADING = Style.parse("bold green"), Style.parse("bold")
@@ -26,14 +22,16 @@ _BOLD, _HEADING = Style.parse("bold green"), Style.parse("bold")
 
 @dataclass(frozen=True)
 class LongTable:
-    """A grid laid out as rich's table of the same grid: names to the left, folded where they are
-    longer than ``width``, numbers to the right.
+    """Lines of cells laid out as rich's table of the same: names to the left, numbers to the right.
 
-    ``headings`` are those of the grid, broken into lines as they are to be shown.
+    ``headings`` are broken into lines as they are to be shown; a cell is a text and whether it is
+    bold; the first ``left`` columns hold names, those of the first are folded where they are longer
+    than ``width``.
     """
 
-    grid: Grid
     headings: Sequence[str]
+    lines: Sequence[Sequence[tuple[str, bool]]]
+    left: int = 1
     width: int | None = None
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
@@ -47,13 +45,13 @@ class LongTable:
         headings = [[""] * (most - len(lines)) + lines for lines in headings]
         yield from self._line(headings, [_HEADING] * len(headings), widths)
         yield from (Segment("─" * (sum(widths) + len(_GAP) * len(widths) - 1)), Segment.line())
-        for line in self.grid.lines:
-            texts = [self._folded(console, place, cell.text) for place, cell in enumerate(line)]
-            yield from self._line(texts, [_BOLD if cell.bold else None for cell in line], widths)
+        for line in self.lines:
+            texts = [self._folded(console, place, text) for place, (text, _) in enumerate(line)]
+            yield from self._line(texts, [_BOLD if bold else None for _, bold in line], widths)
 
     @property
     def _widths(self) -> list[int]:
-        columns = zip(*([cell.text for cell in line] for line in self.grid.lines), strict=True)
+        columns = zip(*([text for text, _ in line] for line in self.lines), strict=True)
         longest = [
             max(_longest(heading.split("\n")), _longest(set(texts)))
             for heading, texts in zip(self.headings, columns, strict=True)
@@ -73,7 +71,7 @@ class LongTable:
             for place, (texts, style) in enumerate(zip(cells, styles, strict=True)):
                 text = texts[number] if number < len(texts) else ""
                 space = " " * (widths[place] - cell_len(text))
-                left = place < self.grid.left
+                left = place < self.left
                 yield Segment("" if left else space)
                 yield Segment(text, style)
                 yield Segment(space + _GAP if left else _GAP)

@@ -164,7 +164,8 @@ def terminal_grid(grid: Grid, width: int | None = None, fold: bool = False) -> T
     if len(grid.lines) > LONG:
         from vssbench.report.long_table import LongTable
 
-        return LongTable(grid, shown, width)
+        lines = [[(cell.text, cell.bold) for cell in line] for line in grid.lines]
+        return LongTable(shown, lines, grid.left, width)
     return _rich_table(grid, shown, width)
 
 
