@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ SUFFIX, RECORD_SUFFIX = ".mkv", ".json"
 #: the ending of the vectors that were read of a stream
 MOTION_SUFFIX = ".npz"
 _LOCKS, _LIMIT = "locks", "limit.json"
+#: nanoseconds by which file systems tell two times apart
+_TICK = 1000
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,15 @@ def recording(cache: Path, key: str) -> AbstractContextManager[bool]:
 
 
 def touch(path: Path) -> None:
-    """Note that an entry is read now."""
+    """Note that an entry is read now: later than every other, also where the machine's clock was
+    set back meanwhile. The file of the locks has the time of the last one that was read."""
+    last = path.parent / _LOCKS
     with suppress(OSError):
-        os.utime(path)
+        now = time.time_ns()
+        if last.exists():
+            now = max(now, last.stat().st_mtime_ns + _TICK)
+            os.utime(last, ns=(now, now))
+        os.utime(path, ns=(now, now))
 
 
 def kept(cache: Path) -> list[Kept]:

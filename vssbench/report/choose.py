@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from vssbench.core.errors import UsageError
@@ -29,6 +30,8 @@ _SAME = (
     "without",
     "void",
 )
+#: by how much clocks of machines that are in order may differ
+_CLOCKS_DIFFER = timedelta(hours=1)
 #: a row's field -> the option that filters by it
 _OPTIONS = {
     "dataset": "-d", "codec": "-c", "method": "-m", "protocol": "--protocol", "gop": "--gop",
@@ -89,17 +92,22 @@ def matches(text: str, variant: str) -> bool:
 
 
 def newest(rows: Sequence[Row]) -> tuple[list[Row], int]:
-    """The newest run of each experiment, in the order given, and how many older ones there were."""
+    """The newest run of each experiment, in the order given, and how many older ones there were.
+
+    A run that is dated in the future was measured while a clock was wrong: it is older than any
+    whose date can be true.
+    """
+    now = (datetime.now(UTC) + _CLOCKS_DIFFER).isoformat(timespec="seconds")
     latest: dict[str, int] = {}
     for place, row in enumerate(rows):
         experiment = _experiment(row)
-        if experiment not in latest or _age(rows[latest[experiment]]) < _age(row):
+        if experiment not in latest or _age(rows[latest[experiment]], now) < _age(row, now):
             latest[experiment] = place
     return [rows[place] for place in sorted(latest.values())], len(rows) - len(latest)
 
 
-def _age(row: Row) -> tuple[str, str]:
-    return row["created"], row["run_id"]
+def _age(row: Row, now: str) -> tuple[bool, str, str]:
+    return row["created"] <= now, row["created"], row["run_id"]
 
 
 def _experiment(row: Row) -> str:
