@@ -110,6 +110,25 @@ def test_another_users_store_is_refused_in_words(forks: Forks, drive: Path, weig
     )
 
 
+def test_no_connection_is_opened(forks: Forks, drive: Path, weights: Path, tmp_path: Path) -> None:
+    """Neither by this code nor by the libraries that it calls."""
+    watch = """
+import sys
+def look(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "urllib.Request"):
+        print("Traceback: a connection,", event, arguments, file=sys.stderr)
+sys.addaudithook(look)
+"""
+    root = tmp_path / "runs"
+    for command in (
+        runs(drive, weights, root, "h264[gop=4]"), ["report", "--runs", str(root), "-o",
+        str(tmp_path / "r.html")],
+    ):  # fmt: skip
+        ended = forks.run(*command, code=watch)
+        assert ended.status == 0
+        assert "Traceback" not in ended.stderr
+
+
 def test_a_home_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"~nosuchuser-/a\.mp4: the system knows no home folder"):
         expanded("~nosuchuser-/a.mp4")

@@ -133,6 +133,14 @@ def read_colours(path: Path) -> npt.NDArray[np.uint8]:
     return _pixels(path, _rgb)
 
 
+def read_png(path: Path, modes: Collection[str]) -> tuple[str, str, npt.NDArray | None]:
+    """Return an image's format and pixel type, and where it is a PNG of one of these types its
+    values as they are stored, else None. Raises DataError where it does not read."""
+    header = _header(path)
+    wanted = header.format == "PNG" and header.mode in modes
+    return header.format, header.mode, _pixels(path, np.array) if wanted else None
+
+
 def check_files(pairs: Sequence[tuple[Path, Path]], remedy: str) -> None:
     """Check that every image and annotation is there.
 

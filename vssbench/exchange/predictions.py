@@ -11,13 +11,15 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as Pillow
 
 from vssbench.core.errors import DataError
 from vssbench.core.shown import encoded
 from vssbench.core.video import LabelMap
 from vssbench.data.ondisk import shown
+from vssbench.data.stills import read_png
 from vssbench.exchange.layout import Key, Layout, Place, label_size
+from vssbench.metrics.expected import Header
+from vssbench.run.arrays import read_array
 
 ENDINGS = (".png", ".npy")
 #: what may pass for predictions by mistake; files of any other kind are left alone
@@ -110,12 +112,7 @@ def read(path: Path, size: tuple[int, int], classes: int) -> LabelMap:
 
 
 def _image(path: Path) -> npt.NDArray[np.uint8]:
-    try:
-        with Pillow.open(path) as file:
-            kind, mode = file.format or "", file.mode
-            labels = np.array(file) if kind == "PNG" and mode in _INDEXED else None
-    except (OSError, SyntaxError, ValueError) as error:  # SyntaxError: a broken chunk of a PNG
-        raise DataError(f"{path} cannot be read as an image ({error}): write it again") from error
+    kind, mode, labels = read_png(path, _INDEXED)
     if labels is None and kind != "PNG":
         lossy = ", which changes values as it is saved" if kind in ("JPEG", "WEBP") else ""
         raise DataError(
@@ -130,18 +127,15 @@ def _image(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def _array(path: Path) -> npt.NDArray[np.integer]:
-    try:
-        labels = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as an array ({error}): write it again") from error
-    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.ndim != 2:
-        held = isinstance(labels, np.ndarray)
-        found = f"{labels.dtype} of shape {labels.shape}" if held else "several arrays"
-        raise DataError(
-            f"{path} holds {found}: expected whole numbers (H, W), a class index a pixel; of "
-            "scores take the class of the largest (argmax)"
-        )
-    return labels
+    def fits(header: Header) -> None:
+        shape, dtype = header
+        if dtype.kind not in "iu" or len(shape) != 2:
+            raise DataError(
+                f"{path} holds {dtype} of shape {shape}: expected whole numbers (H, W), a class "
+                "index a pixel; of scores take the class of the largest (argmax)"
+            )
+
+    return read_array(path, fits)
 
 
 def _matched(root: Path, places: Sequence[Place]) -> tuple[dict[Key, Path], list[str]]:

@@ -4,11 +4,13 @@ shapes are known to fit."""
 from __future__ import annotations
 
 import lzma
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +18,14 @@ import numpy.typing as npt
 from vssbench.core import reading
 from vssbench.core.bounds import ARRAYS
 from vssbench.core.errors import DataError
+from vssbench.core.shortage import shortage
 from vssbench.metrics.expected import Header
 
 #: what damaged archives and arrays give, in numpy and zipfile
 _ERRORS = (
     OSError, ValueError, KeyError, EOFError, IndexError, TypeError, SyntaxError, OverflowError,
     RuntimeError, NotImplementedError, AttributeError, UnicodeError, MemoryError, RecursionError,
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError,
 )  # fmt: skip
 #: characters of an array's header: numpy's own bound for files that are not trusted
 _HEADER = 10_000
@@ -51,8 +54,40 @@ def read_arrays(
     except DataError:
         raise
     except _ERRORS as error:
-        message = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise DataError(message) from error
+        short = shortage(error)
+        raise DataError(short or _first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def read_array(path: Path, fits: Callable[[Header], None]) -> npt.NDArray:
+    """Return the array of an .npy file; ``fits`` is shown its type and shape first. Raises
+    DataError."""
+    try:
+        reading.check_readable(path)
+        size = path.stat().st_size
+        ARRAYS.check(size, f"{path} is too large")
+        with path.open("rb") as file:
+            header = _told(file, path, size)
+            fits(header)
+            file.seek(0)
+            return np.lib.format.read_array(file, allow_pickle=False, max_header_size=_HEADER)
+    except DataError:
+        raise
+    except _ERRORS as error:
+        raise DataError(
+            reading.fault_elsewhere(path, error)
+            or f"{path} cannot be read as an array ({_first_line(error)}): write it again"
+        ) from error
+
+
+def _told(file: IO[bytes], path: Path, size: int) -> Header:
+    try:
+        return _described(file, path.name, size)[:2]
+    except DataError as error:
+        raise DataError(f"{path} cannot be read as an array ({error}): write it again") from error
 
 
 @dataclass(frozen=True)
@@ -69,28 +104,36 @@ class _Member:
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
     """Read an array's header. Raises DataError where the file has not the bytes that it says."""
     with archive.open(info) as member:
-        version = np.lib.format.read_magic(member)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if read is None:
-            raise DataError(f"{info.filename} has version {version} of numpy's format")
-        shape, by_columns, dtype = read(member, max_header_size=_HEADER)
-        begins = member.tell()
+        return _Member(info, *_described(member, info.filename, info.file_size))
+
+
+def _described(
+    member: IO[bytes], name: str, size: int
+) -> tuple[tuple[int, ...], np.dtype, bool, int]:
+    """Return an array's shape, type and order, and the byte at which its values begin, of a file
+    with that name and size. Raises DataError where it has not the bytes that it says."""
+    version = np.lib.format.read_magic(member)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read is None:
+        raise DataError(f"{name} has version {version} of numpy's format")
+    shape, by_columns, dtype = read(member, max_header_size=_HEADER)
+    begins = member.tell()
     if dtype.hasobject or dtype.kind not in "biuf":
-        raise DataError(f"{info.filename} has the type {dtype}: expected numbers")
+        raise DataError(f"{name} has the type {dtype}: expected numbers")
     count = 1
     for length in shape:  # Python's whole numbers: no product is too large for them
         if length < 0:
-            raise DataError(f"{info.filename} has the shape {shape}")
+            raise DataError(f"{name} has the shape {shape}")
         count *= length
-    if count * dtype.itemsize != info.file_size - begins:
+    if count * dtype.itemsize != size - begins:
         raise DataError(
-            f"{info.filename} holds {info.file_size - begins} bytes: expected "
+            f"{name} holds {size - begins} bytes: expected "
             f"{count * dtype.itemsize} for the shape {shape}"
         )
-    return _Member(info, shape, dtype, by_columns, begins)
+    return shape, dtype, by_columns, begins
 
 
 def _array(archive: zipfile.ZipFile, member: _Member) -> npt.NDArray:
