@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from vssbench.core import registry
 from vssbench.core.errors import DataError, WeightsError
 from vssbench.core.variant import parse_variant
+from vssbench.segment.weights import weights_for
 from vssbench.training.checkpoint import Checkpoint, load_checkpoint
 from vssbench.weights import file as weights
 from vssbench.weights import network, shipped, writing
@@ -224,6 +225,19 @@ def test_shipped_weights_settle_what_was_left_open(file, monkeypatch):
         shipped.choose_shipped(parse_variant("bisenet[width=1]"), "patterns", CLASSES)
     with pytest.raises(WeightsError, match="no weights of bisenet"):
         shipped.choose_shipped(parse_variant("bisenet"), "elsewhere", CLASSES)
+
+
+def test_an_installation_without_weights_says_where_they_are(file, monkeypatch, tmp_path):
+    monkeypatch.setenv(shipped.VARIABLE, str(tmp_path / "nowhere"))
+    for ask in (
+        lambda: shipped.choose_shipped(parse_variant("bisenet"), "patterns", CLASSES),
+        lambda: weights_for("warp", None, "camvid", lambda text: None),
+    ):
+        with pytest.raises(WeightsError, match=r"came without shipped weights: set VSSBENCH_WEIG"):
+            ask()
+    monkeypatch.setenv(shipped.VARIABLE, str(file.path.parent))
+    _, chosen = shipped.choose_shipped(parse_variant("bisenet"), "patterns", CLASSES)
+    assert chosen.path == file.path
 
 
 def test_every_shipped_file_loads():

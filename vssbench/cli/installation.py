@@ -174,7 +174,7 @@ def _codecs(probe: bool) -> Iterator[Finding]:
 
 def _weights() -> Iterator[Finding]:
     from vssbench.weights.file import open_weights
-    from vssbench.weights.shipped import shipped_folder
+    from vssbench.weights.shipped import VARIABLE, shipped_folder
 
     paths = sorted(shipped_folder().glob("*.safetensors"))
     broken = 0
@@ -187,7 +187,7 @@ def _weights() -> Iterator[Finding]:
     if paths:
         yield Finding("shipped weights", "ok", f"{len(paths) - broken} of {len(paths)} read")
     else:
-        words = "train, or give --weights; a checkout has them"
+        words = f"set {VARIABLE} to the folder weights/ of a checkout, or give --weights FILE"
         yield Finding("shipped weights", "missing", "none here", words)
 
 

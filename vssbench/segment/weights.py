@@ -11,7 +11,7 @@ from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.gmacs import meta_model
 from vssbench.weights.file import WeightFile, open_weights
 from vssbench.weights.network import check_fit
-from vssbench.weights.shipped import choose_shipped, shipped_folder
+from vssbench.weights.shipped import choose_shipped, none_here, shipped_folder
 
 
 def weights_for(
@@ -51,7 +51,8 @@ def _shipped_classes(dataset: str) -> tuple[str, ...]:
     }
     if dataset not in classes:
         raise WeightsError(
-            f"no weights are shipped for {dataset!r}, only for {', '.join(classes) or 'nothing'}: "
-            "give --weights FILE"
+            none_here()
+            or f"no weights are shipped for {dataset!r}, only for {', '.join(classes)}: give "
+            "--weights FILE"
         )
     return classes[dataset]

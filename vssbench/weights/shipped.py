@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from vssbench.core import registry
 from vssbench.core.errors import WeightsError
+from vssbench.core.home import expanded
 from vssbench.core.variant import Variant
 from vssbench.weights.file import WeightFile, open_weights
 from vssbench.weights.network import fitting, lender, weights_name
@@ -30,9 +32,25 @@ def closest(variant: Variant, files: Sequence[WeightFile], classes: int) -> Weig
     return min(given, key=apart, default=None)
 
 
+#: names the folder of the shipped weights where the package was installed without a checkout
+VARIABLE = "VSSBENCH_WEIGHTS"
+
+
 def shipped_folder() -> Path:
-    """The folder of the weights that come with a checkout."""
-    return Path(__file__).resolve().parents[2] / "weights"
+    """The folder of the weights that come with a checkout, or the one that the environment
+    names."""
+    given = os.environ.get(VARIABLE)
+    return expanded(given) if given else Path(__file__).resolve().parents[2] / "weights"
+
+
+def none_here() -> str:
+    """Say where shipped weights are to be had, where this installation has none at all."""
+    if any(shipped_folder().glob("*.safetensors")):
+        return ""
+    return (
+        f"this installation came without shipped weights: set {VARIABLE} to the folder weights/ of "
+        "a checkout, give --weights FILE, or train some"
+    )
 
 
 def shipped(name: str, dataset: str, classes: tuple[str, ...]) -> list[WeightFile]:
@@ -75,6 +93,8 @@ def choose_shipped(
         apart_default = sum(stored[key] != asked[key] for key in asked if key in stored)
         candidates.append((apart, apart_default, file.path.name, file))
     if not candidates:
+        if missing := none_here():
+            raise WeightsError(missing)
         there = ", ".join(str(fitting(file.variant, file)) for file in files) or "none"
         name = weights_name(variant)
         trained = variant if name == variant.name else name
