@@ -112,6 +112,21 @@ def test_the_accuracy_over_the_gop(
         series.gop([once], tmp_path / "b.png")
 
 
+def test_bars_that_would_lie_on_each_other_are_left_out(
+    make_row: MakeRow, tmp_path: Path, figures: list[Figure]
+) -> None:
+    for methods, bars in (("abcd", 8), ("abcde", 0)):
+        its = [
+            make_row(name, run_id=f"{name}{gop}", method=name, gop=gop)
+            for name in methods
+            for gop in (4, 12)
+        ]
+        series.gop(its, tmp_path / f"{methods}.png", spread(its))
+        assert len(figures[-1].axes[0].collections) == bars
+        said = "Bars: 95 % intervals" if bars else "drawn for at most 4 methods in a panel"
+        assert said in legend(figures[-1])
+
+
 def times(key: float, other: float) -> LatencyRecord:
     """Two GOPs of four frames: decoding 3 ms, motion 4 ms where it is no keyframe, and a
     network."""

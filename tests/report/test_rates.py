@@ -183,6 +183,9 @@ def test_uncompressed_video_alone_is_drawn(
     assert rate(rows, tmp_path / "a.png") == []
     low, high = figures[0].axes[0].get_ylim()
     assert all(low < 100 * row["miou"] < high for row in rows)
+    # there is no rate that the axis could tell
+    assert list(figures[0].axes[0].get_xticks()) == []
+    assert list(figures[0].axes[0].get_xticks(minor=True)) == []
 
 
 @pytest.mark.parametrize("methods", [2, 6])

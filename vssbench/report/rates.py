@@ -210,6 +210,9 @@ def _finish(axes: Axes, heading: Heading, members: Sequence[Row]) -> None:
     axes.margins(_MARGIN)
     if any(not uncompressed(row) for row in members):
         log_ticks(axes)
+    else:  # no rate that an axis could tell
+        axes.set_xticks([])
+        axes.set_xticks([], minor=True)
     first = members[0]
     gops = {row["gop"] for row in members}
     shared = [f"GOP {first['gop']}"] if len(gops) == 1 and first["gop"] else []

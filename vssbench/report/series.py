@@ -25,7 +25,7 @@ from vssbench.report.plots import (
     words_of,
 )
 from vssbench.report.rows import Row
-from vssbench.report.spread import Spread, bar
+from vssbench.report.spread import BARS, MOST_BANDS, NO_BANDS, Spread, bar
 from vssbench.report.streams import codec_key
 from vssbench.report.style import (
     LABEL_SIZE,
@@ -160,6 +160,12 @@ def _draw(
     """Draw the lines of each part's rows, by rising x, and write the figure."""
     names = sorted({row[_LINE] for part in parts for row in part.rows})
     styles = looks(names)
+    # where all lines have the same marks, bars of many would lie on each other
+    crowded = bool(axis.marks) and any(
+        len({row[_LINE] for row in part.rows}) > MOST_BANDS for part in parts
+    )
+    notes = notes_of(parts, spread, NO_BANDS if crowded else BARS)
+    spread = {} if crowded else spread
     with sheet(Path(path), len(parts), tuple(fonts)) as (figure, panels):
         share_y(panels, [part.rows[0]["dataset"] for part in parts])
         handles, drawn = {}, []
@@ -189,7 +195,7 @@ def _draw(
                 _mark(axes, axis.marks)
         heading = name_panels(panels, parts, axis.label)
         ordered = [handles[name] for name in names]
-        legend_outside(figure, ordered, heading, notes=notes_of(parts, spread))
+        legend_outside(figure, ordered, heading, notes=notes)
         settle(figure)
         for axes, part, lines in zip(panels, parts, drawn, strict=True):
             if axis.logarithmic:
