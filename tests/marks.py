@@ -81,6 +81,7 @@ SLOW: dict[str, tuple[str, ...]] = {
         "test_a_test_that_hangs_in_compiled_code_fails_alone",
         "test_one_that_holds_pythons_lock_fails_alone_too",
         "test_docstrings_begin_with_a_sentence",
+        "test_lists_of_parameters_are_short",
     ),
     "test_imports.py": ("test_the_graph_sees_planted_arrows",),
     "test_library.py": (
@@ -88,6 +89,7 @@ SLOW: dict[str, tuple[str, ...]] = {
         "test_documented_snippets_run_as_written",
         "test_motion_reads_a_frame_when_it_is_asked_for",
         "test_run_returns_the_rows_that_it_stored",
+        "test_predictions_are_scored_once_and_listed_frames_are_typed",
     ),
     "test_packaging.py": (),
     "cli/test_commands.py": (),
@@ -246,4 +248,8 @@ SLOW: dict[str, tuple[str, ...]] = {
         "test_the_file_without_classes_starts_a_training",
         "test_a_file_that_does_not_fit_is_refused_in_words",
     ),
+    "metrics/test_consistency.py": (
+        "test_the_truth_of_a_scene_is_consistent_to_the_last_pixel_under_its_exact_motion",
+    ),
+    "data/test_presence.py": ("test_run_names_it_before_it_starts",),
 }

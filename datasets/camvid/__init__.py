@@ -25,13 +25,11 @@ With ``sequence=on`` clips are the 30 Hz video around the labels, from the folde
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, get_args
 
-from vssbench.core import reading
 from vssbench.core.dataset import Preparation
 from vssbench.core.division import Division, divided_by_name
 from vssbench.core.errors import DataError
@@ -67,6 +65,17 @@ from vssbench.datasets.camvid.labels import (
     from_colours,
     from_ids,
 )
+from vssbench.datasets.camvid.layouts import (
+    COLOURS,
+    IMAGE_SUFFIXES,
+    STILLS,
+    colour_pairs,
+    frame_of,
+    listed_pairs,
+    paired,
+    still_of,
+    with_video,
+)
 from vssbench.datasets.camvid.raw_video import FOLDER, video_parts
 
 Split = Literal["train", "val", "test"]
@@ -76,15 +85,9 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 SOURCE_FPS = 30.0
 #: frames further apart than this many source frames (half a second) are stills, not video
 LONGEST_GAP = 14
-
-_NAME = re.compile(r"(?P<sequence>.+)_f?(?P<number>\d+)")
-_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-
-
 #: labelled frames of each split: SegNet's, which the original release gets too, and Kaggle's
 SEGNET_COUNTS = {"train": 367, "val": 101, "test": 233}
 KAGGLE_COUNTS = {"train": 369, "val": 100, "test": 232}
-STILLS, COLOURS = "701_StillsRaw_full", "LabeledApproved_full"
 _TERMS = "research use; cite Brostow et al., ECCV 2008 and Pattern Recognition Letters 2009"
 
 
@@ -157,15 +160,13 @@ class CamVid(OnDisk):
             total = sum(SEGNET_COUNTS.values())
             for folder, noun in ((STILLS, "stills"), (COLOURS, "labels")):
                 count = sum(
-                    1
-                    for path in (root / folder).glob("*")
-                    if path.suffix.lower() in _IMAGE_SUFFIXES
+                    1 for path in (root / folder).glob("*") if path.suffix.lower() in IMAGE_SUFFIXES
                 )
                 parts.append(counted(f"{folder} (original release)", count, total, noun, remedy))
         for split in SPLITS:
             if (root / f"{split}.txt").is_file():
                 try:
-                    pairs = _listed_pairs(root, split) or []
+                    pairs = listed_pairs(root, split) or []
                 except DataError as error:
                     parts.append(Part(f"{split}.txt", MISSING, "no list of SegNet's", str(error)))
                     continue
@@ -181,7 +182,7 @@ class CamVid(OnDisk):
                 )
             if (root / f"{split}_labels").is_dir():
                 pairs = (
-                    _paired(root / split, root / f"{split}_labels")
+                    paired(root / split, root / f"{split}_labels")
                     if (root / split).is_dir()
                     else []
                 )
@@ -271,10 +272,10 @@ class CamVid(OnDisk):
         )
         named = []
         for image, label in there:
-            misnamed = list(complaint(_frame, image))
+            misnamed = list(complaint(frame_of, image))
             yield from misnamed
             if not misnamed:
-                named.append(_still(image, label))
+                named.append(still_of(image, label))
         yield from complaint(runs, named, LONGEST_GAP)
         yield from wrong_files(named, self._reader(colours))
         yield from repeated_images(image for image, _ in there)
@@ -295,11 +296,11 @@ class CamVid(OnDisk):
         """Image and annotation of every frame of a split, and whether annotations are colours.
         Raises DataError."""
         root = self.folder()
-        colours = _colour_pairs(root, split) if self.labels != "ids" else None
+        colours = colour_pairs(root, split) if self.labels != "ids" else None
         pairs = (
             colours
             if colours is not None
-            else _listed_pairs(root, split)
+            else listed_pairs(root, split)
             if self.labels != "colours"
             else None
         )
@@ -318,7 +319,7 @@ class CamVid(OnDisk):
             "Every image needs its annotation: complete the folder, or take the entry out of the "
             "list",
         )
-        return [_still(image, label) for image, label in pairs], self._reader(colours)
+        return [still_of(image, label) for image, label in pairs], self._reader(colours)
 
     def _reader(self, colours: bool) -> LabelReader:
         if colours:
@@ -331,7 +332,7 @@ class CamVid(OnDisk):
         """The clips of a split's wanted frames, not yet read, and what reads their annotations."""
         stills, read_label = self.stills(split)
         if self.sequence:
-            stills = _with_video(self.folder() / FOLDER, stills)
+            stills = with_video(self.folder() / FOLDER, stills)
         its_runs = []
         for run, spacing in runs(filter(wanted, stills), LONGEST_GAP):
             if any(still.label is not None for still in run):
@@ -355,109 +356,3 @@ class CamVid(OnDisk):
             f"{root} has no split {split!r} of CamVid with labels={self.labels}: expected "
             f"{', or '.join(kinds.values())}; found {held}. {self.where()}"
         )
-
-
-def _with_video(folder: Path, stills: Sequence[Still]) -> list[Still]:
-    """Return every frame of the raw videos with the labels of the stills.
-
-    Raises DataError where one has none.
-    """
-    labels = {(still.sequence, still.number): still.label for still in stills}
-    frames = []
-    for sequence in sorted({still.sequence for still in stills}):
-        for image in sorted((folder / sequence).glob("*.png")):
-            name, number = _frame(image)
-            frames.append(Still(image, labels.pop((name, number), None), name, number))
-    if labels:
-        sequence, number = min(labels)
-        raise DataError(
-            f"{len(labels)} of {len(stills)} labelled frames have no video in {folder}, the first "
-            f"is frame {number} of {sequence}: take them from the raw videos with python bench.py "
-            "data prepare camvid, or leave sequence=on out"
-        )
-    return frames
-
-
-def _listed_pairs(root: Path, split: str) -> list[tuple[Path, Path]] | None:
-    """Image and annotation of every line of SegNet's list; None where there is no list."""
-    listing = root / f"{split}.txt"
-    if not listing.is_file():
-        return None
-    pairs = []
-    for number, line in enumerate(reading.read_lines(listing), start=1):
-        entries = line.split()
-        if len(entries) not in (0, 2):
-            raise DataError(
-                f"{listing} line {number} has {len(entries)} entries: expected 'image annotation'; "
-                "mend the line"
-            )
-        if entries:
-            pairs.append((_inside(root, entries[0]), _inside(root, entries[1])))
-    return pairs
-
-
-def _inside(root: Path, entry: str) -> Path:
-    """Return the path below root of a path in a list.
-
-    SegNet's own lists begin with ``/SegNet/CamVid/``: their last two parts count.
-    """
-    path = PurePosixPath(entry)
-    shortened = Path(*path.parts[-2:]) if path.is_absolute() else Path(path)
-    return reading.inside(root, shortened)
-
-
-def _colour_pairs(root: Path, split: str) -> list[tuple[Path, Path]] | None:
-    """Image and colour annotation of every frame of a split; None where there are no colour
-    annotations."""
-    images, labels = root / STILLS, root / COLOURS
-    if images.is_dir() and labels.is_dir():
-        return [
-            pair for pair in _paired(images, labels) if _segnet_split(*_frame(pair[0])) == split
-        ]
-    images, labels = root / split, root / f"{split}_labels"
-    return _paired(images, labels) if images.is_dir() and labels.is_dir() else None
-
-
-def _paired(images: Path, labels: Path) -> list[tuple[Path, Path]]:
-    """Pair NAME.png or NAME.jpg with NAME_L.png, for every name in either folder.
-
-    A missing file shows when files are checked.
-    """
-    by_stem = {
-        path.stem: path for path in images.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES
-    }
-    labelled = {path.stem.removesuffix("_L") for path in labels.glob("*_L.png")}
-    return [
-        (by_stem.get(stem, images / f"{stem}.png"), labels / f"{stem}_L.png")
-        for stem in sorted({*by_stem, *labelled})
-    ]
-
-
-def _frame(image: Path) -> tuple[str, int]:
-    """Parse sequence and frame number from ``0016E5_07959.png`` or ``Seq05VD_f00000.png``."""
-    match = _NAME.fullmatch(image.stem)
-    if match is None:
-        raise DataError(
-            f"{image} is not named as CamVid's frames are: expected SEQUENCE_NUMBER, as "
-            "0016E5_07959; move it out of the folder or the list"
-        )
-    return match["sequence"], int(match["number"])
-
-
-def _still(image: Path, label: Path) -> Still:
-    return Still(image, label, *_frame(image))
-
-
-def _segnet_split(sequence: str, number: int) -> str:
-    """Return SegNet's split of the 701 frames: two sequences whole, two cut."""
-    if sequence == "0016E5":
-        return "val" if 7959 <= number <= 8159 else "train"
-    if sequence == "0001TP":
-        return "train" if number <= 8520 else "test"
-    whole = {"0006R0": "train", "Seq05VD": "test"}
-    if sequence not in whole:
-        raise DataError(
-            f"the sequence {sequence!r} is none of CamVid's: expected 0001TP, 0006R0, 0016E5 or "
-            "Seq05VD; move its frames out of 701_StillsRaw_full"
-        )
-    return whole[sequence]
