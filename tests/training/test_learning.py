@@ -48,6 +48,7 @@ def test_the_task_loss_halves(name, tmp_path):
         precision="fp32",
         workers=0,
         seed=1,
+        validate_every=0,
     )
     trainer = Trainer(
         quick(name),
