@@ -208,9 +208,10 @@ def _answer(peer: socket.socket) -> None:
         finally:
             os._exit(0)
     peer.close()
-    for number, each in enumerate(streams):
+    for number, (each, name) in enumerate(zip(streams, ("stdin", "stdout", "stderr"), strict=True)):
         os.dup2(each, number)
         os.close(each)
+        _renew(number, name)
     if alone:
         os.setsid()
     os.chdir(folder)
@@ -220,6 +221,18 @@ def _answer(peer: socket.socket) -> None:
     sys.path[:0] = [*here, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     importlib.invalidate_caches()
     sys.argv = words
+
+
+def _renew(number: int, name: str) -> None:
+    """Open a standard stream anew, as a fresh process does: the old object knows what its
+    descriptor was, such as a file in which it can seek."""
+    old = getattr(sys, name)
+    stream = os.fdopen(
+        number, "w" if number else "r", 1 if name == "stderr" else -1,
+        encoding=old.encoding, errors=old.errors, closefd=False,
+    )  # fmt: skip
+    setattr(sys, name, stream)
+    setattr(sys, f"__{name}__", stream)
 
 
 def _run() -> None:
