@@ -1,4 +1,4 @@
-"""How CamVid's folders are laid out, and how its files are named: the original release, Kaggle's
+"""The layouts of CamVid's folders, and the names of its files: the original release, Kaggle's
 copies, SegNet's lists, and the frames of the raw videos."""
 
 from __future__ import annotations

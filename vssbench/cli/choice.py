@@ -99,7 +99,8 @@ def chosen_rows(runs: Path, choice: Choice) -> tuple[list[Row], str]:
     # listed before they are read: another process may add one meanwhile, or remove one
     listed = set(store.ids())
     stored = stored_rows(store, choice.without)
-    _note_damaged(runs, (listed - {row["run_id"] for row in stored}) & set(store.ids()))
+    missing = listed - {row["run_id"] for row in stored}
+    _note_damaged(runs, missing and missing & set(store.ids()))
     asked_for = chosen(
         stored, choice.datasets, choice.codecs, choice.methods, choice.protocols, choice.gops
     )

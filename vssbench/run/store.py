@@ -494,8 +494,11 @@ class RunStore:
         return sorted(runs, key=_order)
 
     def _names(self) -> set[str]:
-        there = self.root.iterdir() if self.root.is_dir() else ()
-        return {path.name for path in there if not path.name.startswith(".") and path.is_dir()}
+        try:
+            with os.scandir(self.root) as there:
+                return {each.name for each in there if each.name[0] != "." and each.is_dir()}
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
 
     def _place(self, run_id: str) -> Path:
         if not _ID.fullmatch(run_id):

@@ -64,6 +64,12 @@ class Task(ABC):
     def needs(self) -> Hashable:
         """The task's needs where it is performed: one stands for all that need the same."""
 
+    @property
+    def reads(self) -> tuple[Hashable, ...]:
+        """The data that the task reads, from the coarse to the fine: what begins alike is shared by
+        tasks that one process performs, and made twice by two."""
+        return ()
+
     @abstractmethod
     def performer(self, place: Place) -> Callable[[Any], Answer]:
         """Return what performs tasks of this kind, one after another, in this process."""

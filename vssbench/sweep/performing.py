@@ -55,6 +55,12 @@ class Job(Task):
         """See Task."""
         return self.point.dataset, self.point.data_root, self.point.weights
 
+    @property
+    def reads(self) -> tuple[Any, ...]:
+        """See Task: the dataset, whose frames are read or drawn, and the stream."""
+        point = self.point
+        return (point.dataset, point.data_root), (point.codec, point.gop)
+
     def performer(self, place: Place) -> Callable[[Job], Answer]:
         """See Task."""
         return Performer(place).perform

@@ -26,6 +26,7 @@ class WorkerProcess:
     def __init__(self, setting: Setting) -> None:
         self.setting, self.ready, self.ended = setting, False, False
         self.job: Task | None = None
+        self.latest: Task | None = None
         self.began = 0.0
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
@@ -45,7 +46,7 @@ class WorkerProcess:
 
     def give(self, job: Task) -> None:
         """Hand it a task; its limits count from now."""
-        self.job, self.began = job, time.monotonic()
+        self.job, self.latest, self.began = job, job, time.monotonic()
         with suppress(OSError):  # it ended meanwhile, as will be seen
             self.connection.send(job)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from multiprocessing import connection as connections
 from pathlib import Path
 
@@ -36,13 +36,19 @@ class Processes(Executor):
                 pool.end()
 
 
+def _alike(one: Task, other: Task) -> int:
+    """Return how far two tasks read the same."""
+    pairs = zip(one.reads, other.reads, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
 class _Pool:
     """The workers, and the tasks that wait for one."""
 
     def __init__(self, site: Site, folder: Path, gpus: Sequence[str]) -> None:
         self.site, self.folder, self.gpus = site, folder, gpus
         self.workers: list[WorkerProcess] = []
-        self.waiting: deque[Task] = deque()
+        self.waiting: list[Task] = []
         #: when jobs that another sweep had under way may be given again
         self.later: dict[str, float] = {}
         self.started = self.false_starts = 0
@@ -72,7 +78,7 @@ class _Pool:
         while len(self.workers) < wanted:
             self.workers.append(self._worker())
         for worker in self.workers:
-            if worker.ready and worker.job is None and (job := self._next()) is not None:
+            if worker.ready and worker.job is None and (job := self._next(worker)) is not None:
                 worker.give(job)
 
     def _worker(self) -> WorkerProcess:
@@ -84,14 +90,22 @@ class _Pool:
         site = self.site
         return WorkerProcess(Setting(site.root, site.cache, log, site.threads, gpu))
 
-    def _next(self) -> Task | None:
-        """Take the next job that may be begun now."""
-        for _ in range(len(self.waiting)):
-            job = self.waiting.popleft()
-            if self.later.get(job.name, 0.0) <= time.monotonic():
-                return job
-            self.waiting.append(job)
-        return None
+    def _next(self, worker: WorkerProcess) -> Task | None:
+        """Take a job that may be begun now: one that reads what the worker has read, then one that
+        reads what no other worker reads, then the first."""
+        others = [each.job for each in self.workers if each.job is not None]
+        now = time.monotonic()
+
+        def fitness(place: int) -> tuple[int, int]:
+            job = self.waiting[place]
+            own = 0 if worker.latest is None else _alike(job, worker.latest)
+            return own, -max((_alike(job, other) for other in others), default=0)
+
+        ready = (
+            place for place, job in enumerate(self.waiting) if self.later.get(job.name, 0.0) <= now
+        )
+        best = max(ready, key=fitness, default=None)  # the first of those that fit best
+        return None if best is None else self.waiting.pop(best)
 
     def _outcomes(self, worker: WorkerProcess) -> Iterator[Outcome]:
         """Yield what came of a worker's job, if it ended; a worker that ended is let go."""

@@ -1,0 +1,69 @@
+"""Which experiment a worker gets: one that reads what it has read, so that no two processes read,
+draw or encode the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+from vssbench.sweep.executor import Limits, Site, Stop
+from vssbench.sweep.executors.processes import _Pool
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A task that reads a stream of a dataset."""
+
+    name: str
+    reads: tuple[str, ...]
+
+
+def order(tasks: list[Reading], workers: int, later: tuple[str, ...] = ()) -> list[list[str]]:
+    """Return the names of the tasks that each worker gets, where all take the same time."""
+    site = Site(Path(), Path(), workers, 1, Limits(), Stop(print))
+    pool = _Pool(site, Path(), ())
+    pool.waiting.extend(tasks)
+    pool.later = dict.fromkeys(later, float("inf"))
+    pool.workers = [SimpleNamespace(job=None, latest=None) for _ in range(workers)]
+    given: list[list[str]] = [[] for _ in range(workers)]
+    while True:
+        for worker in pool.workers:
+            worker.job = None
+        for worker, names in zip(pool.workers, given, strict=True):
+            worker.job = pool._next(worker)
+            worker.latest = worker.job or worker.latest
+            if worker.job is not None:
+                names.append(worker.job.name)
+        if not any(worker.job for worker in pool.workers):
+            return given
+
+
+def grid(datasets: str, codecs: str, methods: str) -> list[Reading]:
+    return [Reading(d + c + m, (d, c)) for d in datasets for c in codecs for m in methods]
+
+
+def test_each_worker_keeps_to_its_dataset():
+    first, second = order(grid("ABCD", "x", "123"), 2)
+    assert first == ["Ax1", "Ax2", "Ax3", "Cx1", "Cx2", "Cx3"]
+    assert second == ["Bx1", "Bx2", "Bx3", "Dx1", "Dx2", "Dx3"]
+
+
+def test_on_one_dataset_each_keeps_to_its_stream_as_long_as_there_is_one():
+    first, second = order(grid("A", "xyz", "12"), 2)
+    assert (first[:2], second[:2]) == (["Ax1", "Ax2"], ["Ay1", "Ay2"])
+    assert sorted([*first, *second]) == ["Ax1", "Ax2", "Ay1", "Ay2", "Az1", "Az2"]
+    assert abs(len(first) - len(second)) == 0
+
+
+def test_no_worker_is_idle_while_a_task_waits():
+    given = order(grid("A", "x", "12345"), 2)
+    assert sorted(map(len, given)) == [2, 3]
+
+
+def test_what_another_sweep_has_under_way_is_passed_over():
+    assert order(grid("A", "x", "123"), 1, later=("Ax1", "Ax3")) == [["Ax2"]]
+
+
+def test_tasks_that_say_nothing_of_what_they_read_keep_their_order():
+    assert order([Reading(name, ()) for name in "abcd"], 2) == [["a", "c"], ["b", "d"]]
