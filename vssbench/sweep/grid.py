@@ -102,8 +102,12 @@ def _default_methods(files: list[WeightFile]) -> list[Variant]:
 
 
 def say_absent(experiments: Iterable[Experiment]) -> None:
-    """Say of each dataset which classes no mask of it holds, before anything is measured."""
-    datasets = {id(each.dataset): each for each in experiments}
+    """Say of each dataset which classes no mask of it holds, before anything is measured.
+
+    Not of one whose masks are drawn: nobody can have written them wrongly, and to draw them takes
+    longer than many an experiment.
+    """
+    datasets = {id(each.dataset): each for each in experiments if not each.dataset.drawn}
     for each in datasets.values():
         for line in absent_classes(each.dataset.scored_clips, each.dataset.classes):
             text = f"{each.dataset_variant}: {line}"
