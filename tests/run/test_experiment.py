@@ -98,12 +98,12 @@ def test_accuracy_by_hand(make_experiment, patterns, tmp_path):
         ("arseg[backbone=bise18,width=0.125]", "h264[bitrate=200k]"),
     ],
 )
-def test_the_same_experiment_gives_equal_matrices_at_any_number_of_threads(
+def test_the_same_experiment_gives_equal_matrices_at_one_thread_and_two(
     make_experiment, tmp_path, method, codec
 ):
     """Torch allows it on a CPU: convolutions and resizing sum in an order of their own."""
     found = []
-    for number, threads in enumerate((1, 2, 3, 2, 1)):
+    for number, threads in enumerate((1, 2, 2, 1)):
         torch.set_num_threads(threads)
         try:
             store = RunStore(tmp_path / f"runs{number}")
