@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+import torch
 
 from vssbench.core import machine
 from vssbench.core.errors import DataError, UsageError
@@ -65,7 +66,7 @@ def grid(tmp_path):
         )
         wanted = points(sweep)
         plan = planned(wanted, Planner(tmp_path / "cache").experiments(wanted), store)
-        site = Site(store.root, tmp_path / "cache")
+        site = Site(store.root, tmp_path / "cache", threads=torch.get_num_threads())
         return plan, conduct(plan, store, executor, site, Wishes("test", **wishes))
 
     return store, made

@@ -58,7 +58,7 @@ class _Worker(Generic[T]):
         #: free once the thread runs, and once it has ended, however it did
         self.begun, self.running = threading.Lock(), threading.Lock()
 
-    def begin(self) -> None:
+    def launch(self) -> None:
         """Begin the thread. Raises OutOfMemory where it does not run.
 
         `threading.Thread.start` would wait for ever for one that gets no memory at its beginning.
@@ -140,7 +140,7 @@ def ahead(
     that an interrupted encoder does not finish its clip first.
     """
     worker = _Worker(source, depth, gate if gate is not None else nullcontext())
-    worker.begin()
+    worker.launch()
     try:
         yield worker.take()
     finally:

@@ -226,8 +226,10 @@ def _read(path: Path, identity: str | None) -> dict[str, Tensor]:
 
 
 def _missing(path: Path, error: Exception) -> WeightsError:
+    # a part that was never fetched is no disk that went away
+    alone = not path.exists() and path.parent.is_dir()
     return WeightsError(
-        reading.fault_elsewhere(path, error)
+        (not alone and reading.fault_elsewhere(path, error))
         or f"{path} is missing or damaged: {_first_line(error)}; the parts of a weight file belong "
         "together"
     )
