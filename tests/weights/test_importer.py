@@ -1,5 +1,6 @@
 """Importing checkpoints: what is recognised, what is refused in words, what the account says."""
 
+import hashlib
 import json
 import pickle
 import zipfile
@@ -164,6 +165,20 @@ def test_no_flipped_bit_of_an_archive_goes_unnoticed(tmp_path):
             assert found.keys() == state.keys(), place
             assert all(torch.equal(found[name], state[name]) for name in state), place
     assert refused > 20
+
+
+@pytest.mark.parametrize("form", ["old", "safetensors", "zip"])
+def test_a_format_without_checksums_is_said_with_its_digest(tmp_path, capsys, form):
+    state = {"conv.weight": torch.ones(8)}
+    path = tmp_path / ("c.safetensors" if form == "safetensors" else "c.pth")
+    if form == "safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state, path, _use_new_zipfile_serialization=form == "zip")
+    read_checkpoint(path)
+    said = " ".join(capsys.readouterr().err.split())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert ("no checksums" in said and digest in said) == (form != "zip")
 
 
 def test_a_member_marked_as_a_folder_is_not_read_as_values(tmp_path):

@@ -3,6 +3,7 @@ executed."""
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import re
 import tarfile
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from vssbench.core.bounds import WEIGHTS
 from vssbench.core.errors import WeightsError
+from vssbench.core.progress import messages
 
 #: where training scripts keep the state_dict inside a checkpoint
 _HOLDERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
@@ -51,7 +53,24 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             f"{path} holds no named tensors ({_describe(content)}): expected a state_dict, or a "
             "dict that holds one"
         )
+    _say_if_unchecked(path)
     return {name: _float32(value) for name, value in _without_prefix(state).items()}
+
+
+def _say_if_unchecked(path: Path) -> None:
+    """Say of a file without checksums that a damaged value in it would not be noticed."""
+    with path.open("rb") as file:
+        if file.read(2) == b"PK":
+            return
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    messages().print(
+        f"{path}: this format has no checksums, so that a damaged value is not seen; compare its "
+        f"sha256, {digest}, with that of its authors",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _load_safetensors(path: Path) -> Any:
