@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from vssbench.core import registry
+from vssbench.core.errors import UsageError
 from vssbench.core.segmenter import Batch
 from vssbench.core.variant import parse_variant
 from vssbench.training.gradients import Findings, right_gradients
@@ -169,6 +170,41 @@ def test_a_layer_that_cannot_be_run_by_itself_is_named():
     found = right_gradients(model, lambda: loss_of(model, image), "cpu", "bf16")
     assert found.unchecked == ("2",)
     assert found.line("bf16") == "gradients that could not be checked: 2"
+
+
+def test_a_diverged_training_names_the_layers_in_doubt_before_the_rate(stills, tmp_path):
+    options = Options(epochs=2, batch=4, crop=(48, 64), workers=0, learning_rate=1e30)
+    started = Trainer(
+        parse_variant("bisenet[width=0.125]"),
+        parse_variant("patterns"),
+        stills,
+        options,
+        tmp_path / "w.safetensors",
+    )
+    check = started._check_gradients
+
+    def with_doubt(number, sample):
+        check(number, sample)
+        started.findings = Findings({}, ("net.stem",), ("net.head", "net.final"))
+
+    started._check_gradients = with_doubt
+    with pytest.raises(UsageError, match="training diverged") as caught:
+        started.run()
+    words = str(caught.value)
+    places = [words.index(each) for each in ("net.stem", "net.head, net.final", "--precision fp32")]
+    assert [*places, words.index("--lr")] == sorted([*places, words.index("--lr")])
+
+
+def test_layers_in_doubt_are_named_with_what_helps():
+    right = Findings({"2": "NCHW"})
+    assert right.doubt("bf16") == right.doubt("fp32") == ""
+    wrong, unchecked = Findings({}, ("a", "b")), Findings({}, (), ("c",))
+    assert "in every precision and layout that was tried: a, b" in wrong.doubt("bf16")
+    assert "--precision fp32" not in wrong.doubt("bf16")
+    assert "another version of torch" in wrong.doubt("bf16")
+    assert "could not be checked: c: train anew with --precision fp32" in unchecked.doubt("bf16")
+    assert "--precision" not in unchecked.doubt("fp32")
+    assert "another version of torch" in unchecked.doubt("fp32")
 
 
 def batch(size, classes=8, number=2) -> Batch:

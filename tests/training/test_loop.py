@@ -234,7 +234,8 @@ def test_per_frame_weights_replace_phases(stills, tmp_path):
 
 
 def test_divergence_is_an_error_in_words(stills, tmp_path):
-    with pytest.raises(UsageError, match="training diverged"):
+    # every layer was found right: the rate alone is to blame
+    with pytest.raises(UsageError, match=r"training diverged: [^;]*; resume with a lower --lr$"):
         trainer(
             stills,
             tmp_path / "w.safetensors",

@@ -62,6 +62,26 @@ class Findings:
             )
         return text
 
+    def doubt(self, precision: str) -> str:
+        """The layers by which a training may have diverged at any rate, and what to do about them;
+        empty where every layer is trained with a right gradient."""
+        said, remedies = [], []
+        if self.wrong:
+            said.append(
+                "gave wrong gradients in every precision and layout that was tried: "
+                f"{', '.join(self.wrong)}"
+            )
+        if self.unchecked:
+            said.append(f"could not be checked: {', '.join(self.unchecked)}")
+        if not said:
+            return ""
+        if self.unchecked and precision != "fp32":
+            remedies.append("train anew with --precision fp32")
+        if self.wrong or not remedies:
+            remedies.append("train on another version of torch, or on another device")
+        layers = f"layers that {'; layers that '.join(said)}"
+        return f"whatever the rate, the cause may be {layers}: {', or '.join(remedies)}"
+
 
 def right_gradients(
     model: nn.Module,

@@ -47,7 +47,7 @@ from vssbench.training.distributed import (
 )
 from vssbench.training.frames import kept
 from vssbench.training.frozen import freeze, untrained
-from vssbench.training.gradients import right_gradients
+from vssbench.training.gradients import Findings, right_gradients
 from vssbench.training.initial import initialise
 from vssbench.training.memory import memory_of_process
 from vssbench.training.notes import notes
@@ -134,6 +134,7 @@ class Trainer:
         self.latest_score = ""
         self.history: list[dict[str, Any]] = []
         self.gradients: dict[str, dict[str, Any]] = {}
+        self.findings = Findings()
         self.seconds = 0.0
         self.began = time.monotonic()
 
@@ -401,7 +402,7 @@ class Trainer:
         checked = right_gradients(self.model, loss, self.options.device, precision, known)
         if line := checked.line(precision):
             self.console.print(f"{self.variant} {phase}: {line}")
-        self.gradients[phase] = checked.record()
+        self.findings, self.gradients[phase] = checked, checked.record()
 
     def _optimiser(self, number: int, resumed: Checkpoint | None) -> torch.optim.Optimizer:
         joined = self.course.joined(number)
@@ -477,7 +478,9 @@ class Trainer:
         means = sum_over_processes(torch.stack(list(sums.values()))) / self.world.size
         values = dict(zip(sums, means.tolist(), strict=True))
         if not math.isfinite(sum(values.values())):
-            raise UsageError(f"training diverged: the loss is {values}; resume with a lower --lr")
+            doubt = self.findings.doubt(self.recipe.precision)
+            remedy = f"{doubt}; or resume" if doubt else "resume"
+            raise UsageError(f"training diverged: the loss is {values}; {remedy} with a lower --lr")
         return values
 
     def _terms(self, number: int, sample: Sample) -> dict[str, Tensor]:
