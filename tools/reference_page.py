@@ -130,7 +130,7 @@ def judged(reference: Reference, claim: dict[str, Any]) -> list[Judged]:
 def at_distance(record: ConfusionRecord, distance: int) -> ConfusionRecord:
     """Return the rows of one distance, for a comparison of distances on the same frames."""
     rows = record.distances == distance
-    groups = None if record.groups is None else record.groups[rows]
+    groups, views = (None if each is None else each[rows] for each in (record.groups, record.views))
     return replace(
         record,
         matrices=record.matrices[rows],
@@ -138,6 +138,7 @@ def at_distance(record: ConfusionRecord, distance: int) -> ConfusionRecord:
         clips=record.clips[rows],
         frames=record.frames[rows],
         groups=groups,
+        views=views,
     )
 
 

@@ -15,6 +15,10 @@ frame was encoded once for each distance d:
 A clip is a keyframe and the frame d later, so that ``dense`` over all clips is AR-Seg's protocol:
 mIoU_d over all labelled frames at distance d. Run it under ``raw[motion=given]``: anything else
 would code twice.
+
+The clips of a labelled frame are views of it, and the frames of a drive (CamVid) or a city
+(Cityscapes) are one group, as in the datasets themselves: an interval draws stretches of frames,
+each with all its views.
 """
 
 from __future__ import annotations

@@ -25,9 +25,10 @@ _CITY_NAME = re.compile(r"(?P<sequence>.+_\d{6})_(?P<number>\d{6})(?:_gtFine)?_l
 @dataclass(frozen=True)
 class Sample:
     """A labelled frame, decoded at one distance, with its keyframe and the motion to it (None at
-    distance 0)."""
+    distance 0). ``group`` is its drive or city."""
 
     name: str
+    group: str
     distance: int
     image: Path
     label: Path
@@ -43,10 +44,11 @@ class Sample:
         ]
 
     def run(self, fps: float) -> Run:
-        """Return the files as a clip."""
+        """Return the files as a clip, one of the views of the frame."""
         frame = Still(self.image, self.label, self.name, self.distance)
         first = () if self.keyframe is None else (Still(self.keyframe, None, self.name, 0),)
-        return Run(f"{self.name}@{self.distance}", (*first, frame), fps, self.name)
+        name = f"{self.name}@{self.distance}"
+        return Run(name, (*first, frame), fps, self.group, self.name)
 
 
 class Files(ABC):
@@ -117,6 +119,7 @@ class CamVidFiles(Files):
             samples.append(
                 Sample(
                     image.stem,
+                    sequence,
                     distance,
                     image,
                     self._label(split, gop, distance, image.stem),
@@ -167,6 +170,7 @@ class CityscapesFiles(Files):
             samples.append(
                 Sample(
                     name,
+                    city,
                     distance,
                     image,
                     label,

@@ -26,7 +26,10 @@ def test_every_distance_of_camvid(tmp_path: Path) -> None:
         for distance in (0, 1, 3)
         for name in ("0001TP_008550", "Seq05VD_f00030")
     ]
-    assert {clip.group for clip in clips} == {"0001TP_008550", "Seq05VD_f00030"}
+    assert [(clip.group, clip.view_of) for clip in clips] == [
+        ("0001TP", "0001TP_008550"),
+        ("Seq05VD", "Seq05VD_f00030"),
+    ] * 3
     for number, clip in enumerate(clips):
         distance, seed = (0, 1, 3)[number // 2], number % 2
         assert clip.given is not None
@@ -59,6 +62,8 @@ def test_cityscapes_is_known_by_its_folders(tmp_path: Path) -> None:
     still, pair = dataset.clips()
     assert len(dataset.classes) == 19
     assert (still.length, pair.length, pair.fps) == (1, 2, 17.0)
+    assert (still.group, pair.group) == ("bonn", "bonn")
+    assert (still.view_of, pair.view_of) == ("bonn_000001_000119",) * 2
     np.testing.assert_array_equal(pair.image(0), fakes.scene(20))
     label = pair.label(1)
     assert label is not None

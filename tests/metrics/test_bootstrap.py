@@ -4,6 +4,9 @@ simulation."""
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from functools import cache
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -58,19 +61,17 @@ def record_of(
         pixels = np.rint(
             SHARES * np.exp(0.3 * series(random, frames, correlation, CLASSES)) * 10_000
         ).astype(np.int64)
-        for frame in range(frames):
-            for distance in range(gop) if every else [frame % gop]:
-                badness = (
-                    -skill + 0.1 * distance + 0.5 * hardness[frame, 0] + 0.4 * hardness[frame, 1:]
-                )
-                wrong = np.rint(pixels[frame] / (1 + np.exp(-badness))).astype(np.int64)
-                matrix = np.zeros((CLASSES, CLASSES), np.int64)
-                matrix[np.arange(CLASSES), (np.arange(CLASSES) + 1) % CLASSES] = wrong
-                matrix[np.arange(CLASSES), np.arange(CLASSES)] += pixels[frame] - wrong
-                rows.append(matrix)
-                places.append((distance, clip, frame))
-    distances, numbers, indices = np.array(places, np.int64).T
-    return ConfusionRecord(np.stack(rows), distances, numbers, indices)
+        frame = np.repeat(np.arange(frames), gop if every else 1)
+        distance = np.tile(np.arange(gop), frames) if every else frame % gop
+        badness = -skill + 0.1 * distance[:, None] + 0.5 * hardness[frame, :1]
+        badness = badness + 0.4 * hardness[frame, 1:]
+        wrong = np.rint(pixels[frame] / (1 + np.exp(-badness))).astype(np.int64)
+        matrices = np.zeros((len(frame), CLASSES, CLASSES), np.int64)
+        matrices[:, np.arange(CLASSES), (np.arange(CLASSES) + 1) % CLASSES] = wrong
+        matrices[:, np.arange(CLASSES), np.arange(CLASSES)] += pixels[frame] - wrong
+        rows.append(matrices)
+        places.append(np.stack([distance, np.full_like(frame, clip), frame]))
+    return ConfusionRecord(np.concatenate(rows), *np.concatenate(places, axis=1))
 
 
 @pytest.mark.parametrize("aggregate", [MEAN_OF_DISTANCES, POOLED])
@@ -415,64 +416,99 @@ def test_intervals_of_scores_and_of_differences_hold_the_truth_as_often_as_they_
     assert 0.90 <= paired / runs <= 0.98
 
 
+By = Literal["clip", "frame", "drive"]
+
+
 def grouped(
-    seed: int, lengths: list[int], views: int, correlation: float, stated: bool
+    seed: int, lengths: list[int], views: int, correlation: float, by: By
 ) -> ConfusionRecord:
-    """Drives of so many frames, every frame seen ``views`` times, each view a clip of its own.
+    """Drives of so many frames, every frame seen at ``views`` distances, each view a clip of its
+    own: all frames at one distance, then all at the next, behind their keyframe.
 
-    Groups are drives where frames have one view, else source frames; they are in the record if
-    ``stated``.
+    Groups are none, the source frames, or the drives with the views of each frame.
     """
-    drives = [record_of(seed + 7919 * place, n, correlation) for place, n in enumerate(lengths)]
+    drives = [
+        record_of(seed + 7919 * place, n, correlation, max(views, 4), every=views > 1)
+        for place, n in enumerate(lengths)
+    ]
     frames = np.repeat(np.arange(sum(lengths)), views)
-    matrices = np.concatenate([drive.matrices for drive in drives])[frames]
-    clips = np.arange(len(frames))
+    distances = np.tile(np.arange(views), sum(lengths))
     drive = np.repeat(np.arange(len(lengths)), lengths)[frames]
-    groups = (drive if views == 1 else frames) if stated else None
-    return ConfusionRecord(matrices, np.zeros_like(clips), clips, np.zeros_like(clips), groups)
+    return ConfusionRecord(
+        np.concatenate([record.matrices for record in drives]),
+        distances,
+        distances * sum(lengths) + frames,
+        np.minimum(distances, 1),
+        {"clip": None, "frame": frames, "drive": drive}[by],
+        frames if by == "drive" and views > 1 else None,
+    )
 
 
-def held_of_groups(lengths: list[int], views: int, correlation: float, stated: bool) -> float:
-    """Return the share of intervals that hold the score of an endless drive."""
-    truth = scores(grouped(0, [40_000], 1, 0.0, False)).miou
+@cache
+def truth_of_groups(views: int) -> float:
+    """Return the score of an endless drive."""
+    truth = scores(grouped(0, [40_000], views, 0.0, "clip")).miou
     assert truth is not None
-    hits, runs = 0, 150
+    return truth
+
+
+def held_of_groups(lengths: list[int], views: int, correlation: float, by: By) -> float:
+    """Return the share of intervals that hold the score of an endless drive."""
+    truth, hits, runs = truth_of_groups(views), 0, 150
     for seed in np.random.default_rng(0).integers(0, 2**31, runs).tolist():
-        record = grouped(seed, lengths, views, correlation, stated)
+        record = grouped(seed, lengths, views, correlation, by)
         found = intervals(record, replicates=300, seed=seed).miou
         hits += found.low <= truth <= found.high
     return hits / runs
 
 
 @pytest.mark.parametrize(
-    ("lengths", "views", "correlation"),
-    [([62, 110], 1, 0.5), ([62, 110], 1, 0.7), ([40], 6, 0.0)],
+    ("lengths", "views", "correlation", "right", "wrong"),
+    [
+        ([62, 110], 1, 0.5, "drive", "clip"),
+        ([62, 110], 1, 0.7, "drive", "clip"),
+        ([40], 6, 0.0, "frame", "clip"),
+        ([62, 110], 6, 0.5, "drive", "frame"),
+    ],
 )
 def test_stills_of_a_drive_and_views_of_a_frame_hold_the_truth_as_often_as_they_say(
-    lengths: list[int], views: int, correlation: float
+    lengths: list[int], views: int, correlation: float, right: By, wrong: By
 ) -> None:
-    assert 0.90 <= held_of_groups(lengths, views, correlation, True) <= 0.98
-    # each still, or view, drawn by itself promises too much
-    assert held_of_groups(lengths, views, correlation, False) < 0.86
+    assert 0.90 <= held_of_groups(lengths, views, correlation, right) <= 0.98
+    # each still or view, or each frame of a drive, drawn by itself promises too much
+    assert held_of_groups(lengths, views, correlation, wrong) < 0.86
 
 
 def test_groups_are_drawn_as_one_and_named() -> None:
-    every = grouped(1, [20], 6, 0.0, True)
-    found = intervals(every)
+    found = intervals(grouped(1, [20], 6, 0.0, "frame"))
     assert "20 groups of 120 clips drawn whole" in found.resampling.describe()
-    once = intervals(grouped(1, [20], 1, 0.0, False))
+    every = record_of(1, 20, gop=6, every=True)
+    once = intervals(replace(every, clips=every.frames, frames=every.frames * 0))
     assert found.miou.value == pytest.approx(once.miou.value)
     assert (found.miou.low, found.miou.high) == pytest.approx((once.miou.low, once.miou.high))
-    drives = intervals(grouped(1, [30, 40], 1, 0.5, True)).resampling
+    drives = intervals(grouped(1, [30, 40], 1, 0.5, "drive")).resampling
     assert (drives.units, drives.clips, drives.groups) == ("blocks", 70, 2)
     assert "labelled frames, of 70 in 2 groups of 70 clips" in drives.describe()
 
 
-def test_a_record_without_groups_is_compared_under_those_of_the_other() -> None:
-    new, old = grouped(1, [30, 40], 1, 0.5, True), grouped(1, [30, 40], 1, 0.5, False)
+def test_views_of_a_frame_are_one_frame_of_their_drive() -> None:
+    """Wherever it stands in their clips: a drive's frames as clips at each distance are drawn as
+    the drive that is scored at every distance."""
+    found = intervals(grouped(1, [60], 6, 0.5, "drive"))
+    once = intervals(record_of(1, 60, 0.5, gop=6, every=True))
+    assert (found.miou, found.by_distance) == (once.miou, once.by_distance)
+    assert replace(found.resampling, clips=1) == once.resampling
+    assert "labelled frames, of 60 in 1 group of 360 clips" in found.resampling.describe()
+
+
+@pytest.mark.parametrize(("views", "by"), [(1, "clip"), (6, "clip"), (6, "frame")])
+def test_a_record_without_groups_is_compared_under_those_of_the_other(views: int, by: By) -> None:
+    new = grouped(1, [30, 40], views, 0.5, "drive")
+    old = grouped(1, [30, 40], views, 0.5, by)
     for first, second in ((new, old), (old, new)):
         found = difference(first, second)
         assert (found.miou.value, found.resampling.groups) == (0, 2)
+        assert found.resampling.frames == 70
 
 
 @pytest.mark.parametrize("aggregate", [MEAN_OF_DISTANCES, POOLED])

@@ -24,7 +24,7 @@ from vssbench.report.pivot import render_pivot
 from vssbench.report.rows import rows
 from vssbench.report.streams import stream_title
 from vssbench.report.table import render
-from vssbench.run.experiment import Experiment, Way, measure
+from vssbench.run.experiment import Experiment, Way, measure, view_numbers
 from vssbench.run.store import NON_DETERMINISTIC, RunStore
 from vssbench.run.stream import Stream
 from vssbench.sweep import grid
@@ -664,3 +664,15 @@ def test_the_groups_of_clips_are_stored_with_the_run(make_experiment, patterns, 
     measure(experiment, store, "test")
     (run,) = store.runs()
     assert run.confusion.groups.tolist() == [0, 0, 1, 1, 0, 0]
+    assert run.confusion.views is None
+
+
+def test_views_of_one_frame_are_numbered_by_the_first_of_their_group(patterns):
+    clips = type(patterns)(frames=1, clips=5).clips()
+    assert view_numbers(clips) is None
+    shown = [("north", "a"), ("north", "b"), ("north", "a"), ("south", "a"), ("north", "")]
+    views = [
+        replace(clip, group=group, view_of=frame)
+        for clip, (group, frame) in zip(clips, shown, strict=True)
+    ]
+    assert view_numbers(views) == [0, 1, 0, 3, 4]

@@ -44,7 +44,8 @@ def measurement(run_id: str = "a1", **given: Any) -> Measurement:
 def confusion(frames: int = 3, value: int = 1) -> ConfusionRecord:
     order = np.arange(frames)
     return ConfusionRecord(
-        np.full((frames, 2, 2), value, np.int64), order, order // 2, order + 5, order // 2
+        np.full((frames, 2, 2), value, np.int64),
+        *(order, order // 2, order + 5, order // 2, order * 0),
     )
 
 
@@ -399,14 +400,16 @@ def test_records_need_an_entry_a_frame() -> None:
         ConfusionRecord(np.zeros((3, 2, 2), np.int64), np.arange(2), np.arange(3), np.arange(3))
 
 
-def test_groups_of_clips_are_kept_and_runs_without_them_read(tmp_path: Path) -> None:
+def test_groups_and_views_of_clips_are_kept_and_runs_without_them_read(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     store.write(measurement(), confusion(), None, {}, "")
     found = store.get("a1").confusion
     assert found is not None
     assert found.groups is not None
     assert found.groups.tolist() == [0, 0, 1]
-    store.write(measurement(), replace(confusion(), groups=None), None, {}, "")
+    assert found.views.tolist() == [0, 0, 0]
+    store.write(measurement(), replace(confusion(), groups=None, views=None), None, {}, "")
     without = store.get("a1").confusion
     assert without is not None
     assert without.groups is None
+    assert without.views is None

@@ -95,7 +95,9 @@ class Clip:
     where frames were coded before they came here, is what came with them. ``names`` are the names
     of the frames' files without their endings, where they have any. ``fingerprint`` changes
     whenever any pixel of any frame would. ``group`` names what is drawn as one for an interval:
-    clips of one drive, city or source frame are not independent; by default the clip's own name.
+    clips of one drive or city are not independent; by default the clip's own name. ``view_of``
+    names the labelled frame of a clip that is one of several views of it, as decoded at several
+    distances: all views of a frame in a group are drawn as one frame. Empty for a clip of its own.
     ``picture(i)`` tells frame i's picture from all others, in whatever clip, layout or size it
     stands: by its file's content, say. None where its pixels must tell it.
     """
@@ -114,6 +116,7 @@ class Clip:
     names: tuple[str, ...] = ()
     group: str = ""
     picture: Callable[[int], str] | None = None
+    view_of: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "group", self.group or self.name)

@@ -63,13 +63,15 @@ class Outline:
 class Run:
     """The files of one clip: stills in order, at so many frames a second.
 
-    ``group`` is the clip's (:class:`vssbench.core.video.Clip`), empty for its own name.
+    ``group`` and ``view_of`` are the clip's (:class:`vssbench.core.video.Clip`); an empty group is
+    the clip's own name.
     """
 
     name: str
     stills: tuple[Still, ...]
     fps: float
     group: str = ""
+    view_of: str = ""
 
     def outline(self) -> Outline:
         """Return the clip's outline: its length and its labelled frames."""
@@ -81,7 +83,7 @@ class Run:
     def clip(self, read_label: LabelReader, size: Size | None = None) -> Clip:
         """The clip, checked. Raises DataError."""
         clip = clip_of(self.name, self.stills, self.fps, read_label, size)
-        return replace(clip, group=self.group or self.name)
+        return replace(clip, group=self.group or self.name, view_of=self.view_of)
 
 
 class OnDisk(Dataset):

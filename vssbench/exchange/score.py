@@ -25,7 +25,7 @@ from vssbench.metrics.meters import CONSISTENCY, Meters
 from vssbench.metrics.meters import check as check_meters
 from vssbench.protocol import Pricing, pricing, typed
 from vssbench.run.described import described
-from vssbench.run.experiment import group_numbers
+from vssbench.run.experiment import group_numbers, view_numbers
 from vssbench.run.identity import PACKAGES, code_version, digests, origins
 from vssbench.run.recorder import Recorder
 from vssbench.run.sizes import Sizes
@@ -157,7 +157,7 @@ def score(
     started = time.perf_counter()
     source, remarks = scoring.input, scoring.check()
     clips, classes = source.clips, len(source.dataset.classes)
-    recorder = Recorder(classes, group_numbers(clips))
+    recorder = Recorder(classes, group_numbers(clips), view_numbers(clips))
     meters, ran = Meters(scoring.measures, classes), set[int]()
     for number, clip in enumerate(clips):
         ran |= _score_clip(scoring, number, clip, recorder, meters, advance)

@@ -104,7 +104,7 @@ def intervals(
     of clips. Raises DataError where there are too few frames for an interval, UsageError for an
     unknown rule.
     """
-    statistic = _Statistic(record, groups_of(record), aggregate, absent, left_out)
+    statistic = _Statistic(record, places_of(record), aggregate, absent, left_out)
     return _intervals([statistic], block, replicates, seed)
 
 
@@ -123,8 +123,8 @@ def difference(
     suggest. Raises DataError where the records are not of the same labelled frames with the same
     labels.
     """
-    groups = groups_of(first, second)
-    both = [_Statistic(record, groups, aggregate, absent, left_out) for record in (first, second)]
+    places = places_of(first, second)
+    both = [_Statistic(record, places, aggregate, absent, left_out) for record in (first, second)]
     _check_same(*both)
     return _intervals(both, **draws)
 
@@ -142,8 +142,8 @@ def class_differences(
     A class's IoU is the mean of those at each distance where the mIoU is, that of all frames
     together where it is pooled. Raises as :func:`difference`.
     """
-    groups = groups_of(first, second)
-    both = [_Statistic(record, groups, aggregate, absent, left_out) for record in (first, second)]
+    places = places_of(first, second)
+    both = [_Statistic(record, places, aggregate, absent, left_out) for record in (first, second)]
     _check_same(*both)
     resampling, drawn = _drawn(both, **draws)
     once = [item.classes(np.ones((1, len(item.units))))[0] for item in both]
@@ -159,18 +159,37 @@ def class_differences(
     )
 
 
-def groups_of(*records: Record) -> dict[int, int]:
-    """Return the group of each clip, by the clip's number, of the first record that knows groups.
+def places_of(*records: Record) -> dict[int, tuple[int, int]]:
+    """Return the group of each clip and the first clip that shows the same labelled frame, by the
+    clip's number, of the record that knows most of them.
 
     Of records that know none, each clip is a group; so is a clip that only another record has.
     """
-    known = next((record for record in records if record.groups is not None), None)
-    groups: dict[int, int] = {}
-    if known is not None and known.groups is not None:
-        groups = dict(zip(known.clips.tolist(), known.groups.tolist(), strict=True))
-    rest = {int(clip) for record in records for clip in record.clips} - groups.keys()
-    beyond = max(groups.values(), default=-1) + 1
-    return groups | {clip: beyond + clip for clip in rest}
+    known = max(records, key=lambda each: (each.views is not None, each.groups is not None))
+    views = known.clips if known.views is None else known.views
+    groups = views if known.groups is None else known.groups
+    pairs = zip(groups.tolist(), views.tolist(), strict=True)
+    places = dict(zip(known.clips.tolist(), pairs, strict=True))
+    rest = {int(clip) for record in records for clip in record.clips} - places.keys()
+    beyond = max((group for group, _ in places.values()), default=-1) + 1
+    return places | {clip: (beyond + clip, clip) for clip in rest}
+
+
+def _units(record: Record, places: Mapping[int, tuple[int, int]]) -> Ints:
+    """Return the labelled frame of each row: its group, the first clip that shows it, and the frame
+    in it, int64 (F, 3).
+
+    Views of a frame hold it at places of their own, behind more or fewer frames: in clips that may
+    be views, frames count from the first that is scored.
+    """
+    of_rows = np.array([places[clip] for clip in record.clips.tolist()], np.int64).reshape(-1, 2)
+    frames = record.frames
+    if any(view != clip for clip, (_, view) in places.items()):
+        each, of_clip = np.unique(record.clips, return_inverse=True)
+        first = np.full(len(each), np.iinfo(np.int64).max)
+        np.minimum.at(first, of_clip, frames)
+        frames = frames - first[of_clip]
+    return np.concatenate([of_rows, frames[:, None]], axis=1)
 
 
 class _Statistic:
@@ -179,7 +198,7 @@ class _Statistic:
     def __init__(
         self,
         record: Record,
-        groups: Mapping[int, int],
+        places: Mapping[int, tuple[int, int]],
         aggregate: str,
         absent: str,
         left_out: Collection[int],
@@ -192,11 +211,10 @@ class _Statistic:
         self.scored = sorted(by_distance(matrices, record.distances))
         if not self.scored:
             raise DataError("no interval: not one pixel was scored")
-        of_rows = np.array([groups[clip] for clip in record.clips.tolist()], np.int64)
-        places = np.stack([of_rows, record.clips, record.frames], axis=1).reshape(-1, 3)
+        self.clips = len(np.unique(record.clips))
         #: labelled frames int64 (U, 3), group, clip and frame, in order; and the row's number among
         #: them (F,)
-        self.units, self.unit_of = np.unique(places, axis=0, return_inverse=True)
+        self.units, self.unit_of = np.unique(_units(record, places), axis=0, return_inverse=True)
         self.unit_of = self.unit_of.reshape(-1)
         correct = np.diagonal(matrices, axis1=1, axis2=2)
         self.truth = matrices.sum(axis=2)
@@ -318,8 +336,7 @@ def _drawn(
     influence = statistics[0].influence() - (
         statistics[1].influence() if len(statistics) == 2 else 0.0
     )
-    clips = len(np.unique(units[:, 1]))
-    resampling = plan(influence, lengths, block, replicates, seed, clips)
+    resampling = plan(influence, lengths, block, replicates, seed, statistics[0].clips)
     random = np.random.default_rng(seed)
     step = max(1, _CHUNK // len(units))
     return resampling, (

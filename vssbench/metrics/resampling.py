@@ -1,12 +1,12 @@
 """Resampling of video for a bootstrap: whole clips, or blocks of frames where clips are few.
 
-Frames of a block are consecutive. A dataset may say which clips are of one drive, city or source
-frame: these resemble each other as frames of one clip do, and such a group stands for a clip in all
-that follows.
+Frames of a block are consecutive. A dataset may say which clips are of one drive or city: these
+resemble each other as frames of one clip do, and such a group stands for a clip in all that
+follows.
 
-What is drawn is labelled frames, each with all its rows (under every-distance it is scored once a
-distance). Neighbouring frames resemble each other, so that frames drawn one by one would make
-intervals far too narrow. Hence:
+What is drawn is labelled frames, each with all its rows: under every-distance it is scored once a
+distance, and clips that are views of one frame are one frame of their group. Neighbouring frames
+resemble each other, so that frames drawn one by one would make intervals far too narrow. Hence:
 
 * From MIN_CLIPS clips on, whole clips are drawn with replacement; clips are independent. The
   interval speaks of clips like these. Blocks within a few clips would not do: they know nothing of

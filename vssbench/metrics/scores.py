@@ -34,7 +34,8 @@ class Record(Protocol):
 
     Matrices are int64 (F, C, C), rows are the truth; the rest int64 (F,): distance to the keyframe,
     number of the clip, frame of that clip, number of the group of clips that an interval draws as
-    one (None where each clip is drawn by itself).
+    one (None where each clip is drawn by itself), number of the first clip that shows the same
+    labelled frame (None where each shows its own).
     """
 
     @property
@@ -51,6 +52,9 @@ class Record(Protocol):
 
     @property
     def groups(self) -> Ints | None: ...
+
+    @property
+    def views(self) -> Ints | None: ...
 
 
 @dataclass(frozen=True)

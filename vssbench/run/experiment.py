@@ -338,7 +338,7 @@ def _run(
     outputs.prepare(model)
     prepare(model.to(experiment.device))
     clips = experiment.dataset.scored_clips
-    recorder = Recorder(outputs.values, group_numbers(clips))
+    recorder = Recorder(outputs.values, group_numbers(clips), view_numbers(clips))
     meters = Meters(experiment.measures, outputs.values)
     stream = Stream(
         model, experiment.device, experiment.precision, warm_up=WARM_UP, outputs=outputs
@@ -382,6 +382,20 @@ def group_numbers(clips: Sequence[Clip]) -> list[int]:
     """Number the groups of the clips as they come, and return each clip's."""
     numbers: dict[str, int] = {}
     return [numbers.setdefault(clip.group, len(numbers)) for clip in clips]
+
+
+def view_numbers(clips: Sequence[Clip]) -> list[int] | None:
+    """Return for each clip the number of the first that shows the same labelled frame.
+
+    It is the clip's own where none does; None where no clip is a view.
+    """
+    if not any(clip.view_of for clip in clips):
+        return None
+    first: dict[tuple[str, str], int] = {}
+    return [
+        first.setdefault((clip.group, clip.view_of), number) if clip.view_of else number
+        for number, clip in enumerate(clips)
+    ]
 
 
 def _run_clip(

@@ -30,6 +30,8 @@ class Recorder:
     classes: int
     #: the number of each clip's group, by the clip's number
     groups: Sequence[int]
+    #: the first clip that shows the same labelled frame, by the clip's number; None where none does
+    views: Sequence[int] | None = None
     matrices: list[np.ndarray] = field(default_factory=list)
     scored: list[tuple[int, int, int]] = field(default_factory=list)  # clip, frame, distance
     # distance; decode, motion, model in ms
@@ -175,7 +177,8 @@ class Recorder:
             np.array(column, np.int64) for column in zip(*self.scored, strict=True)
         )
         groups = np.array(self.groups, np.int64)[clips]
-        return ConfusionRecord(np.stack(self.matrices), distances, clips, frames, groups)
+        views = None if self.views is None else np.array(self.views, np.int64)[clips]
+        return ConfusionRecord(np.stack(self.matrices), distances, clips, frames, groups, views)
 
     def latency(self) -> LatencyRecord:
         distance, decode, motion, model = zip(*self.times, strict=True)

@@ -194,7 +194,8 @@ class ConfusionRecord:
 
     ``distances`` counts frames since the keyframe; ``clips`` and ``frames`` index the clip and the
     frame in it. ``groups`` numbers what an interval draws as one (see
-    :class:`vssbench.core.video.Clip`), None where each clip is drawn by itself.
+    :class:`vssbench.core.video.Clip`), None where each clip is drawn by itself. ``views`` is the
+    number of the first clip that shows the same labelled frame, None where each shows its own.
     """
 
     matrices: Ints
@@ -202,6 +203,7 @@ class ConfusionRecord:
     clips: Ints
     frames: Ints
     groups: Ints | None = None
+    views: Ints | None = None
 
     def __post_init__(self) -> None:
         _same_length(self)
@@ -519,6 +521,7 @@ _EXPECTED: dict[type, dict[str, Expected]] = {
         "clips": Expected("F"),
         "frames": Expected("F"),
         "groups": Expected("F"),
+        "views": Expected("F"),
     },
     LatencyRecord: {
         "distances": Expected("T", most=MOST_DISTANCE),
