@@ -171,6 +171,7 @@ class ArSegData(OnDisk):
         """See OnDisk."""
         files, samples = self._samples(self.split)
         yield from missing_files((sample.image, sample.label) for sample in samples)
+        yield from files.misnamed(samples)
         counts = {
             distance: sum(s.distance == distance for s in samples) for distance in range(self.gop)
         }
@@ -197,6 +198,8 @@ class ArSegData(OnDisk):
 
     def _clips(self, split: str) -> list[Clip]:
         files, samples = self._samples(split)
+        for fault in files.misnamed(samples):
+            raise DataError(fault)
         clips = []
         for sample in samples:
             for path in sample.paths():

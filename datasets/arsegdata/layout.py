@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -81,6 +82,10 @@ class Files(ABC):
     def read_label(self) -> LabelReader:
         """Reads an annotation."""
 
+    def misnamed(self, samples: Iterable[Sample]) -> Iterator[str]:
+        """Yield a fault where annotations hold other values than their names say."""
+        yield from ()
+
     @abstractmethod
     def samples(self, split: str, gop: int, distance: int) -> list[Sample]:
         """The labelled frames of a split at a distance, by the names of the images."""
@@ -151,6 +156,12 @@ class CityscapesFiles(Files):
     def read_label(self) -> LabelReader:
         """See Files."""
         return cityscapes_labels.read_labels
+
+    def misnamed(self, samples: Iterable[Sample]) -> Iterator[str]:
+        """See Files."""
+        return cityscapes_labels.misnamed_train_ids(
+            (sample.label.parent.name, sample.label) for sample in samples
+        )
 
     def samples(self, split: str, gop: int, distance: int) -> list[Sample]:
         """See Files."""

@@ -39,7 +39,13 @@ from vssbench.data.ondisk import (
 )
 from vssbench.data.stills import Size, Still
 from vssbench.datasets.cityscapes import held_out
-from vssbench.datasets.cityscapes.labels import CLASSES, LISTS, PALETTE, read_labels
+from vssbench.datasets.cityscapes.labels import (
+    CLASSES,
+    LISTS,
+    PALETTE,
+    misnamed_train_ids,
+    read_labels,
+)
 
 SPLITS = ("train", "val")
 IMAGES, LABELLED, VIDEO = "leftImg8bit", "gtFine", "leftImg8bit_sequence"
@@ -150,12 +156,12 @@ class Cityscapes(OnDisk):
 
         Raises DataError where a file is missing or wrong.
         """
-        return [run.clip(read_labels, self.size) for run in self._runs(self.split)]
+        return self._clips(self.split, self.size)
 
     def training_clips(self) -> Sequence[Clip]:
         """The train split, its labels scaled with its frames. Raises DataError as ``clips``
         does."""
-        return [run.clip(read_labels, self.training_size) for run in self._runs("train")]
+        return self._clips("train", self.training_size)
 
     def division(self) -> Division:
         """Three training cities held out, see :mod:`vssbench.datasets.cityscapes.held_out`."""
@@ -182,6 +188,7 @@ class Cityscapes(OnDisk):
         yield from wrong_count(self.split, len(there), COUNTS[self.split])
         yield from held.misnamed
         yield from wrong_files([held.still(place) for place in there], read_labels)
+        yield from misnamed_train_ids((place.city, held.label_path(place)) for place in there)
         yield from repeated_images(held.image_path(place) for place in there)
         if with_video:
             for place in there:
@@ -213,6 +220,16 @@ class Cityscapes(OnDisk):
             f"sequence=on needs {held.root / VIDEO / held.split}, which holds no frame: get "
             "leftImg8bit_sequence, or use sequence=off for the labelled frames as stills"
         )
+
+    def _clips(self, split: str, size: Size | None) -> list[Clip]:
+        """The clips of a split. Raises DataError where a file is not there or wrong."""
+        its_runs = self._runs(split)
+        labels = [
+            (run.group, still.label) for run in its_runs for still in run.stills if still.label
+        ]
+        for fault in misnamed_train_ids(labels):
+            raise DataError(fault)
+        return [run.clip(read_labels, size) for run in its_runs]
 
     def _runs(self, split: str) -> list[Run]:
         """The clips of a split. Raises DataError where a frame is not there."""

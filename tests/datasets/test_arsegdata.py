@@ -57,6 +57,17 @@ def test_the_split_that_auto_stands_for_is_told(tmp_path: Path) -> None:
     assert ArSegData(root=camvid, gop=4, split="train").split == "train"
 
 
+def test_train_ids_under_the_name_of_label_ids_are_named(tmp_path: Path) -> None:
+    dataset = ArSegData(root=fakes.arseg_cityscapes(tmp_path))
+    (path,) = tmp_path.rglob("*_labelIds.png")
+    fakes.save(path, fakes.mask([*range(19), 255], 5))
+    said = f"{path}: train ids under the name of label ids: found 255 and no other value above 18"
+    assert [fault for fault in dataset.faults() if said in fault]
+    with pytest.raises(DataError) as refused:
+        dataset.clips()
+    assert said in str(refused.value)
+
+
 def test_cityscapes_is_known_by_its_folders(tmp_path: Path) -> None:
     dataset = ArSegData(root=fakes.arseg_cityscapes(tmp_path))
     still, pair = dataset.clips()

@@ -7,12 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image as Pillow
 
 from tests.datasets import fakes
+from vssbench.cli import bench
+from vssbench.core import registry
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.variant import parse_variant
 from vssbench.datasets.cityscapes import Cityscapes
 from vssbench.datasets.cityscapes.labels import EVALUATED, PALETTE
+from vssbench.weights.writing import save_weights
 
 DATA = os.environ.get("VSSBENCH_TEST_DATA", "")
 MINI = Path(DATA) / "cityscapes_mini"
@@ -109,6 +114,77 @@ def test_train_ids_are_read_where_label_ids_are_missing(tmp_path: Path) -> None:
     ids = fakes.mask([*range(19), 255], 8)
     fakes.save(path.with_name(path.name.replace("labelIds", "labelTrainIds")), ids)
     np.testing.assert_array_equal(Cityscapes(root=root).clips()[0].label(0), ids)
+
+
+def renamed(root: Path, split: str, values: list[int]) -> Path:
+    """A folder whose files of label ids, of one split, hold these values alone."""
+    for number, path in enumerate(sorted((root / "gtFine" / split).rglob("*_labelIds.png"))):
+        fakes.save(path, fakes.mask(values, number))
+    return root
+
+
+TRAIN_IDS = [*range(19), 255]
+COMMANDS = {
+    "verify": ("data", "verify", "cityscapes"),
+    "run": ("run", "-m", "bisenet[width=0.125]", "-d", "cityscapes", "-c", "raw"),
+    "train": ("train", "bisenet[width=0.125]", "-d", "cityscapes", "--iterations", "1"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_train_ids_under_the_name_of_label_ids_are_named_by(command: str, tmp_path: Path) -> None:
+    split = "train" if command == "train" else "val"
+    root = renamed(fakes.cityscapes(tmp_path / "data"), split, TRAIN_IDS)
+    line = [*COMMANDS[command], "--data-root", str(root)]
+    out, trained = tmp_path / "out.safetensors", tmp_path / "w.safetensors"
+    if command == "run":
+        variant = parse_variant("bisenet[width=0.125]")
+        model = registry.create("methods", variant, classes=19)
+        save_weights(trained, model, variant, Cityscapes(root=root).classes, "cityscapes", {})
+        line += ["--weights", str(trained), "--runs", str(tmp_path / "runs")]
+    elif command == "train":
+        line += ["--out", str(out)]
+    found = CliRunner().invoke(bench, line)
+    said = " ".join(f"{found.output} {found.exception}".split())
+    assert found.exit_code == 1
+    city = "ulm" if command == "train" else "bonn"
+    assert f"{city}/{city}_" in said
+    assert (
+        "train ids under the name of label ids: found 255 and no other value above 18, expected "
+        "label ids (0-33, without 255), by which 7 is road; rename files"
+    ) in said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param([7, 8, 11, 17, 26, 255], id="a license plate as 255, on its car"),
+        pytest.param([0, 1, 3, 7, 8, 11, 17], id="a street without sky, plants and cars"),
+        pytest.param([*range(34)], id="every label id"),
+        pytest.param([255], id="nothing that is labelled"),
+    ],
+)
+def test_label_ids_are_never_taken_for_train_ids(values: list[int], tmp_path: Path) -> None:
+    dataset = Cityscapes(root=renamed(fakes.cityscapes(tmp_path), "val", values))
+    label = dataset.clips()[0].label(0)
+    assert label is not None
+    expected = {EVALUATED.index(value) if value in EVALUATED else 255 for value in values}
+    assert set(np.unique(label).tolist()) == expected
+    assert not any("train ids" in fault for fault in dataset.faults())
+
+
+def test_one_file_of_a_city_without_what_is_above_18_does_not_decide(tmp_path: Path) -> None:
+    root = fakes.cityscapes(tmp_path)
+    (first,) = (root / "gtFine/val/bonn").glob("*_labelIds.png")
+    fakes.save(first, fakes.mask([7, 8, 255]))
+    with pytest.raises(DataError, match=r"bonn_000001_000119_gtFine_labelIds\.png: train ids"):
+        Cityscapes(root=root).clips()
+    second = first.with_name("bonn_000002_000119_gtFine_labelIds.png")
+    fakes.save(second, fakes.mask([7, 26, 255]))
+    image = root / "leftImg8bit/val/bonn/bonn_000002_000119_leftImg8bit.png"
+    fakes.save(image, fakes.scene(1))
+    assert len(Cityscapes(root=root).clips()) == 3
 
 
 @pytest.mark.parametrize(
