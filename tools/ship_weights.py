@@ -12,12 +12,14 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tools.reference_training import PLAN, ROOT
 from vssbench.core import files
 from vssbench.report.columns import percent
+from vssbench.training.kept import FORMS
 from vssbench.weights.file import WeightFile, open_weights
 from vssbench.weights.writing import pack
 
@@ -25,6 +27,8 @@ WEIGHTS = ROOT / "weights"
 LIST = WEIGHTS / "README.md"
 #: the list stands between these
 BEGIN, END = "<!-- list: tools/ship_weights.py -->", "<!-- end of the list -->"
+#: findings of a check of gradients in which every layer was right
+RIGHT = "right"
 #: options of a command that say where it ran and not what it made
 _OF_A_MACHINE = re.compile(
     r" --(device|minutes|data-root|workers|frame-folder|out|memory) (?:'[^']*'|\S+)"
@@ -81,10 +85,11 @@ def waiting(
 
 
 def listed(folder: Path = WEIGHTS) -> str:
-    """Return the shipped files as a table: command, epochs of each phase, held-out score, time."""
+    """Return the shipped files as a table: command, epochs of each phase, held-out score, time,
+    findings of the check of gradients."""
     lines = [
-        "| file | command | epochs by phase | held-out | minutes |",
-        "|---|---|---|---|---|",
+        "| file | command | epochs by phase | held-out | minutes | gradients |",
+        "|---|---|---|---|---|---|",
     ]
     for path in sorted(folder.glob("*.safetensors")):
         if re.search(r"-\d+-of-\d+\.", path.name):
@@ -102,8 +107,42 @@ def _line(name: str, file: WeightFile) -> str:
     minutes = round(record.get("seconds", 0) / 60)
     return (
         f"| {name} | `{command}` | {', '.join(f'{phase} {n}' for phase, n in epochs.items())} | "
-        f"{_score(record)} | {minutes} |"
+        f"{_score(record)} | {minutes} | {gradients(record)} |"
     )
+
+
+def gradients(record: dict[str, Any]) -> str:
+    """Return what the check of layers' gradients found in a training and in all that it was
+    started from."""
+    said = [f"{name}{found}" for name, found in _lineage(record) if found != RIGHT]
+    return "; ".join(dict.fromkeys(said)) or RIGHT
+
+
+def _lineage(record: dict[str, Any], name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the findings of a training, then of those it was started from with their files."""
+    yield name, _findings(record)
+    for initial in record.get("initial", ()):
+        yield from _lineage(initial["training"], f"in `{initial['file']}` ")
+
+
+def _findings(record: dict[str, Any]) -> str:
+    """Return what the check of one training found, by phase."""
+    if "gradients" not in record:
+        return "not checked"
+    said = []
+    for phase, found in record["gradients"].items():
+        for form in FORMS:
+            layers = [layer for layer, its in found.get("kept", {}).items() if its == form]
+            said += [f"{phase}: wrong and so trained in {form}: {_names(layers)}"] if layers else []
+        if layers := found.get("wrong", ()):
+            said.append(f"{phase}: wrong in every form: {_names(layers)}")
+        if layers := found.get("unchecked", ()):
+            said.append(f"{phase}: not checked: {_names(layers)}")
+    return ", ".join(said) or RIGHT
+
+
+def _names(layers: Iterable[str]) -> str:
+    return " ".join(f"`{layer}`" for layer in layers)
 
 
 def _score(record: dict[str, Any]) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from tools import ship_weights as tool
 from vssbench.core.variant import parse_variant
+from vssbench.training.gradients import Findings
+from vssbench.training.kept import FORMS
 from vssbench.weights.file import open_weights
 from vssbench.weights.writing import Origin, save_state
 
@@ -32,9 +35,11 @@ RECORD = {
 }
 
 
-def trained(work: Path, name: str, tensors: dict[str, torch.Tensor]) -> Path:
+def trained(
+    work: Path, name: str, tensors: dict[str, torch.Tensor], record: dict[str, Any] = RECORD
+) -> Path:
     path = work / f"{name}.safetensors"
-    origin = Origin(parse_variant("pspnet"), ("road", "sky"), "synthetic", RECORD)
+    origin = Origin(parse_variant("pspnet"), ("road", "sky"), "synthetic", record)
     save_state(path, tensors, origin, {}, None)
     return path
 
@@ -76,8 +81,55 @@ def test_the_list_says_what_the_records_say(tmp_path: Path) -> None:
     line = tool.listed(tmp_path).splitlines()[-1]
     assert line == (
         "| some.safetensors | `python bench.py train m --epochs 2` | task 2 | mIoU 50.00, epoch 2 "
-        "| 2 |"
+        "| 2 | not checked |"
     )
+
+
+FOUND = {
+    "task": {"kept": {"net.a": "NCHW", "net.b": "NCHW", "net.c": "fp32 and NCHW"}},
+    "joint": {"wrong": ["net.d"], "unchecked": ["net.e", "net.f"]},
+}
+WORDS = (
+    "task: wrong and so trained in NCHW: `net.a` `net.b`, task: wrong and so trained in fp32 and "
+    "NCHW: `net.c`, joint: wrong in every form: `net.d`, joint: not checked: `net.e` `net.f`"
+)
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"gradients": {}}, "right"),
+        ({}, "not checked"),
+        ({"gradients": FOUND}, WORDS),
+        (
+            {
+                "gradients": {},
+                "initial": [
+                    {"file": "a", "training": {"gradients": {}}},
+                    {"file": "b", "training": {"gradients": {"task": {"kept": {"n": "NCHW"}}}}},
+                    {
+                        "file": "c",
+                        "training": {"gradients": {}, "initial": [{"file": "d", "training": {}}]},
+                    },
+                ],
+            },
+            "in `b` task: wrong and so trained in NCHW: `n`; in `d` not checked",
+        ),
+    ],
+    ids=["right", "no record", "each finding", "of what it was started from"],
+)
+def test_the_list_says_what_was_found_of_gradients(
+    record: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    trained(tmp_path, "some", {"net.a": torch.zeros(2)}, RECORD | record)
+    assert tool.listed(tmp_path).splitlines()[-1].endswith(f"| 2 | {words} |")
+
+
+def test_the_check_records_what_the_list_reads() -> None:
+    """A finding under another name would be listed as right."""
+    findings = Findings({"net.a": FORMS[0], "net.b": FORMS[1]}, ("net.c",), ("net.d",))
+    said = tool.gradients({"gradients": {"task": findings.record()}})
+    assert all(f"`net.{letter}`" in said for letter in "abcd")
 
 
 def test_the_list_of_the_shipped_files_is_theirs() -> None:
