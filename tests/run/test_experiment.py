@@ -652,19 +652,19 @@ def test_clips_of_several_sizes_are_counted_each_and_averaged_by_frames(
     assert "2 frame sizes, 64x96 to 96x128: GMACs are counted at each clip's" in row["remarks"][0]
 
 
-def test_the_groups_of_clips_are_stored_with_the_run(make_experiment, patterns, tmp_path):
+def test_the_groups_and_views_of_clips_are_stored_with_the_run(make_experiment, patterns, tmp_path):
     experiment = make_experiment()
     clips = type(patterns)(frames=2, clips=3).clips()
     assert [clip.part(0, 1).group for clip in clips] == ["pattern0", "pattern1", "pattern2"]
     drives = ("north", "south", "north")
     experiment.dataset.__dict__["scored_clips"] = [
-        replace(clip, group=drive) for clip, drive in zip(clips, drives, strict=True)
+        replace(clip, group=drive, view_of=drive) for clip, drive in zip(clips, drives, strict=True)
     ]
     store = RunStore(tmp_path / "runs")
     measure(experiment, store, "test")
     (run,) = store.runs()
     assert run.confusion.groups.tolist() == [0, 0, 1, 1, 0, 0]
-    assert run.confusion.views is None
+    assert run.confusion.views.tolist() == [0, 0, 1, 1, 0, 0]
 
 
 def test_views_of_one_frame_are_numbered_by_the_first_of_their_group(patterns):
