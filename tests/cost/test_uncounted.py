@@ -17,6 +17,8 @@ from vssbench.core.variant import Variant
 from vssbench.cost.agreement import causes
 from vssbench.cost.crosscheck import _Frame, _tallies
 from vssbench.cost.gmacs import count
+from vssbench.cost.shapes import ShapesAlone
+from vssbench.cost.uncounted import Watch, kind_left_out
 from vssbench.run.store import RunStore
 
 ELSEWHERE = torch.library.Library("vssbench_elsewhere", "DEF")
@@ -128,6 +130,17 @@ COUNTED = {
         nn.Identity,
         lambda m, x: F.affine_grid(x.new_empty(1, 2, 3), [1, 1, 5, 6], align_corners=False), 30 * 6,
     ),
+    "cross product": (nn.Identity, lambda m, x: torch.cross(x, x.flip(2), dim=1), 2 * 240),
+    "cross product of linalg": (
+        nn.Identity, lambda m, x: torch.linalg.cross(rows(x), rows(x)[:, :1]), 2 * 240
+    ),
+    "many matrices": (
+        nn.Identity,
+        lambda m, x: torch.linalg.multi_dot([x[0, 0], x[0, 0].T, x[0, 0]]), 2 * 640,
+    ),
+    "matmul of linalg": (
+        nn.Identity, lambda m, x: torch.linalg.matmul(x[0, 0], x[0, 0, 0]), 8 * 10
+    ),
     "conv3d": (lambda: nn.Conv3d(1, 2, 3, padding=1), lambda m, x: m(x[None]), 240 * 2 * 27),
 }  # fmt: skip
 #: what runs -> the operators of it that no formula knows
@@ -138,6 +151,9 @@ NAMED = {
     "solve": (
         nn.Identity, lambda m, x: torch.linalg.solve(x[..., :8], x), ("linalg_solve",)
     ),
+    "outer": (nn.Identity, lambda m, x: torch.outer(x[0, 0, 0], x[0, 0, :, 0]), ("outer",)),
+    "ger": (nn.Identity, lambda m, x: torch.ger(x[0, 0, 0], x[0, 0, 1]), ("outer", "ger")),
+    "kron": (nn.Identity, lambda m, x: torch.kron(x[0, 0], x[0, 1]), ("outer", "kron")),
     "deformable convolution": (nn.Identity, deformed, ("deform_conv2d",)),
 }  # fmt: skip
 
@@ -160,6 +176,32 @@ def test_what_no_formula_knows_is_named_by_every_tool(name):
         assert any(part in unknown for unknown in tally.unknown for part in parts), tool
         assert not any(part in ignored for ignored in tally.ignored for part in parts), tool
     assert any("no formula is registered for" in cause for cause in causes(found))
+
+
+def test_a_column_times_a_row_is_an_outer_product():
+    def call(_, x):
+        y = x * x[:, :1] * x.mean((2, 3), keepdim=True) * 2  # value by value: no value is new
+        return y[..., :1] * x[:, :, :1]
+
+    found = tallies(nn.Identity, call)["torch"]
+    assert found.unknown == {"aten.outer": 1}
+    assert found.ignored["mul"] == 3
+    with torch.no_grad(), ShapesAlone(), Watch() as seen:
+        call(None, torch.empty(1, 3, 8, 10, device="meta"))
+    assert seen.names() == ("aten.outer",)
+
+
+def test_no_operator_is_left_out_for_the_beginning_of_its_name():
+    """What torch adds one day under an old beginning may multiply."""
+    unknown = ["aten.special_product", "prims.product", "prims.fft_r2c", "prims.svd", "aten.outer"]
+    unknown += ["aten.ger", "aten.kron", "aten.linalg_matmul", "aten.linalg_product"]
+    assert [name for name in unknown if kind_left_out(name) is not None] == []
+    special = [f"aten.special_{name}" for name in torch.special.__all__]
+    special = [name for name in special if hasattr(torch.ops.aten, name.partition(".")[2])]
+    assert len(special) > 20
+    assert [name for name in special if kind_left_out(name) is None] == []
+    assert kind_left_out("aten.special_softmax") == "softmax"
+    assert kind_left_out("prims.mul") == kind_left_out("prims::mul.default") == "elementwise"
 
 
 def test_what_the_convention_leaves_out_is_not_named():

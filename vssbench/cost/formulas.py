@@ -77,6 +77,11 @@ def addr(_: Shape, first: Shape, second: Shape, *args: Any, **kwargs: Any) -> in
     return 2 * prod(first) * prod(second)
 
 
+def cross(first: Shape, second: Shape, *args: Any, **kwargs: Any) -> int:
+    """Two products for each value of the result."""
+    return 4 * prod(torch.broadcast_shapes(first, second))
+
+
 def matrices(first: Shape, second: Shape, *args: Any, **kwargs: Any) -> int:
     """Products of one, many or grouped matrices, of two or three sides."""
     groups = first[0] if len(first) == len(second) == 3 else 1
@@ -150,6 +155,13 @@ def matmul(first: Shape, second: Shape, *args: Any, **kwargs: Any) -> int:
     return 2 * batch * rows * first[-1] * (second[-1] if len(second) > 1 else 1)
 
 
+def chained(operands: list[Shape], *args: Any, **kwargs: Any) -> int:
+    """The matrix products that torch makes of many, in the order of the fewest."""
+    with FlopCounterMode(display=False) as counter:
+        torch.linalg.multi_dot([torch.empty(shape, device="meta") for shape in operands])
+    return counter.get_total_flops()
+
+
 def einsum(equation: str, operands: list[Shape], *args: Any, **kwargs: Any) -> int:
     """The matrix products that torch makes of it."""
     with FlopCounterMode(display=False) as counter:
@@ -168,6 +180,7 @@ DISPATCHED: dict[str, Formula] = {
     "dot": mv,
     "vdot": mv,
     **dict.fromkeys(("addr", "addr_"), addr),
+    "linalg_cross": cross,
     "_int_mm": matrices,
     "_grouped_mm": matrices,
     "conv_tbc": conv_tbc,
@@ -191,13 +204,15 @@ COMPOSED: dict[str, Formula] = {
     "gru_cell": cell,
     "rnn_tanh_cell": cell,
     "rnn_relu_cell": cell,
+    "cross": cross,
     "tensordot": tensordot,
     "inner": inner,
     "cdist": cdist,
     "pdist": pdist,
     "scaled_dot_product_attention": attention,
     "baddbmm": addbmm,
-    "matmul": matmul,
+    **dict.fromkeys(("matmul", "linalg_matmul"), matmul),
+    **dict.fromkeys(("linalg_multi_dot", "chain_matmul"), chained),
     "einsum": einsum,
     "grid_sampler": grid_sample,
 }

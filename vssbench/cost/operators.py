@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from vssbench.core.uncompiled import uncompiled
+from vssbench.cost.uncounted import called
 
 #: make a tensor without reading one
 _ALLOCATIONS = {"empty", "empty_strided", "empty_like", "new_empty", "new_empty_strided"}
@@ -78,7 +79,7 @@ class Operators(TorchDispatchMode):
         if name in _ALLOCATIONS or func.is_view or "alias" in name:
             self._hold(output)
             return output
-        self.calls[packet] += 1
+        self.calls[called(func, args, output)] += 1
         self.biases += _biases(name, args, output)
         for tensor in _tensors((args, kwargs)):
             if _memory(tensor) in self._weights:

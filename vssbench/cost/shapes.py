@@ -109,6 +109,8 @@ def _elementwise(x: Tensor, other: Any) -> Tensor | None:
     shape = torch.broadcast_shapes(x.shape, other.shape) if isinstance(other, Tensor) else x.shape
     if shape == x.shape:
         return torch.empty_like(x, dtype=kind)  # in x's order, whatever the other's
+    if shape.numel() > max(x.numel(), other.numel()):
+        return None  # of a column and a row: torch's own, so that an outer product is seen
     return x.new_empty(shape, dtype=kind) if _in_order(x) and _in_order(other) else None
 
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -45,10 +46,10 @@ _KINDS: dict[str, str] = {
     "elementwise": """prelu prelu_kernel glu relu6 hardswish rrelu rrelu_with_noise
         rrelu_with_noise_functional threshold fill zero sum nansum amax amin max min aminmax all
         any prod cumsum cumprod cummax cummin cummax_helper cummin_helper count_nonzero
-        diff trace cumulative_trapezoid trapezoid trapz segment_reduce cross linalg_cross outer ger
-        kron vander linalg_vander complex polar add_relu square rsub floor_divide divide
-        true_divide multiply subtract negative greater greater_equal less less_equal not_equal
-        isclose allclose equal isin isreal dropout alpha_dropout feature_dropout
+        diff trace cumulative_trapezoid trapezoid trapz segment_reduce vander linalg_vander complex
+        polar add_relu square rsub floor_divide divide true_divide multiply
+        subtract negative greater greater_equal less less_equal not_equal isclose
+        allclose equal isin isreal dropout alpha_dropout feature_dropout
         feature_alpha_dropout native_dropout fused_dropout bernoulli scalar_tensor
         thnn_fused_lstm_cell thnn_fused_gru_cell masked_scale gradient fix arctan2
         absolute arccos arccosh arcsin arcsinh arctan arctanh
@@ -79,11 +80,35 @@ _KINDS: dict[str, str] = {
         assert_tensor_metadata broadcast_tensors atleast_1d atleast_2d atleast_3d sum_to_size
         conj_physical""",
 }  # fmt: skip
-_BY_NAME = {name: kind for kind, names in _KINDS.items() for name in names.split()}
+#: functions of a value, of which each is named ``special_`` as well
+_SPECIAL = """airy_ai bessel_j0 bessel_j1 bessel_y0 bessel_y1 chebyshev_polynomial_t
+    chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w digamma entr erf erfc erfcx
+    erfinv exp2 expit expm1 gammainc gammaincc gammaln hermite_polynomial_h hermite_polynomial_he i0
+    i0e i1 i1e laguerre_polynomial_l legendre_polynomial_p log1p log_ndtr logit modified_bessel_i0
+    modified_bessel_i1 modified_bessel_k0 modified_bessel_k1 multigammaln ndtr ndtri polygamma psi
+    round scaled_modified_bessel_k0 scaled_modified_bessel_k1 shifted_chebyshev_polynomial_t
+    shifted_chebyshev_polynomial_u shifted_chebyshev_polynomial_v shifted_chebyshev_polynomial_w
+    sinc spherical_bessel_j0 xlog1py xlogy zeta"""
+_BY_NAME = {
+    **{f"special_{name}": "elementwise" for name in _SPECIAL.split()},
+    **{name: kind for kind, names in _KINDS.items() for name in names.split()},
+}
 #: beginnings of names, of operators that come for each number of sides
-_BEGINNINGS = {"upsample_": "resizing", "cast_": "copying", "special_": "elementwise"}
-#: torch's elementary operations, all of one kind but for these
-_PRIMS = ("fft", "svd", "conv")
+_BEGINNINGS = {"upsample_": "resizing", "cast_": "copying"}
+#: torch's elementary operations that are functions of a value or of two, sums, views or copies
+_ELEMENTARY = """abs acos acosh asin asinh atan atanh cos cosh bessel_i0 bessel_i0e bessel_i1
+    bessel_i1e bessel_j0 bessel_j1 bitwise_not cbrt ceil conj_physical digamma erf erf_inv erfc
+    erfcx exp expm1 exp2 fill floor imag isfinite lgamma log log1p log2 log10 ndtri neg real
+    reciprocal round sign signbit sin sinh spherical_bessel_j0 sqrt tan tanh trunc add atan2
+    bitwise_and bitwise_or bitwise_xor complex div eq fmax fmin fmod frexp gcd ge gt hypot igamma
+    igammac le lt maximum minimum mul ne nextafter pow remainder rsqrt shift_left
+    shift_right_arithmetic shift_right_logical sub zeta as_strided broadcast_in_dim collapse_view
+    conj expand_dims slice slice_in_dim split_dim squeeze transpose view_of view_of_dtype
+    view_element_type as_strided_scatter collapse cat reshape rev where clone convert_element_type
+    device_put item maximum_value minimum_value copy_strided copy_to resize amax amin prod sum
+    xor_sum var empty_strided empty_permuted scalar_tensor iota normal _uniform_helper _make_token
+    _sink_tokens"""
+_PRIMS = frozenset(_ELEMENTARY.split())
 
 formulas.register()
 
@@ -96,7 +121,7 @@ def kind_left_out(name: str) -> str | None:
     """
     namespace, _, plain = name.replace("::", ".").partition(".")
     if namespace == "prims":
-        return None if plain.startswith(_PRIMS) else "elementwise"
+        return "elementwise" if plain.partition(".")[0] in _PRIMS else None
     if namespace != "aten":
         return None
     bare = plain.strip("_") if not plain.startswith("__") else plain
@@ -104,6 +129,21 @@ def kind_left_out(name: str) -> str | None:
         return _BY_NAME[bare]
     beginning = next((kind for part, kind in _BEGINNINGS.items() if bare.startswith(part)), None)
     return beginning or _tagged(plain) or _tagged(bare)
+
+
+def called(func: Any, args: Any, output: Any) -> Any:
+    """Return the operator that a call of torch's dispatcher is.
+
+    A product of two tensors that has more values than either is an outer product, which torch has
+    taken apart (``outer``, ``kron``) or which was written as a column times a row. It is a matrix
+    product, and no rule leaves those out.
+    """
+    packet = getattr(func, "_overloadpacket", func)
+    factors = args[:2]
+    of_two = packet is torch.ops.aten.mul and all(isinstance(each, Tensor) for each in factors)
+    if of_two and output.numel() > max(each.numel() for each in factors):
+        return torch.ops.aten.outer
+    return packet
 
 
 def _tagged(plain: str) -> str | None:
@@ -129,8 +169,9 @@ class Watch(TorchDispatchMode):
         self._calls: Counter[Any] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self._calls[getattr(func, "_overloadpacket", func)] += 1
-        return func(*args, **(kwargs or {}))
+        output = func(*args, **(kwargs or {}))
+        self._calls[called(func, args, output)] += 1
+        return output
 
     def names(self) -> tuple[str, ...]:
         """Return the names of what was noted, sorted."""
