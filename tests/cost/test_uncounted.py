@@ -192,7 +192,7 @@ def test_a_column_times_a_row_is_an_outer_product():
 
 
 def test_no_operator_is_left_out_for_the_beginning_of_its_name():
-    """What torch adds one day under an old beginning may multiply."""
+    """Operators that torch adds one day under an old beginning may multiply."""
     unknown = ["aten.special_product", "prims.product", "prims.fft_r2c", "prims.svd", "aten.outer"]
     unknown += ["aten.ger", "aten.kron", "aten.linalg_matmul", "aten.linalg_product"]
     assert [name for name in unknown if kind_left_out(name) is not None] == []
