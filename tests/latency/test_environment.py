@@ -15,6 +15,16 @@ from vssbench.core.machine import describe_environment, describe_machine, thrott
 FLEETING = {"load_average", "memory_available_mb", "gpu_state"}
 
 
+@pytest.fixture
+def processors(monkeypatch, tmp_path):
+    """Ask anew for the processor, and by this file, which is not there yet, in Linux's place."""
+    path = tmp_path / "cpuinfo"
+    monkeypatch.setattr(machine, "_PROCESSORS", path)
+    machine._cpu.cache_clear()
+    yield path
+    machine._cpu.cache_clear()
+
+
 def test_environment_is_json_and_holds_what_times_depend_on():
     found = json.loads(json.dumps(describe_environment("cpu")))
     assert {
@@ -54,48 +64,32 @@ def test_it_is_what_linux_says():
     assert len(found["load_average"]) == 3
 
 
-def test_processors_and_systems_that_the_libraries_do_not_know(monkeypatch, tmp_path):
+def test_processors_and_systems_that_the_libraries_do_not_know(monkeypatch, processors):
     def unknown():
         raise Exception("only works on X86 and some ARM")
 
     monkeypatch.setattr(cpuinfo, "get_cpu_info", unknown)
-    monkeypatch.setattr(machine, "_PROCESSORS", tmp_path / "none")
     monkeypatch.delattr(psutil.Process, "cpu_affinity", raising=False)
-    machine._cpu.cache_clear()
-    try:
-        found = describe_environment("cpu")
-    finally:
-        machine._cpu.cache_clear()
+    found = describe_environment("cpu")
     assert found["cpu"]
     assert found["flags"] == []
     assert found["usable_cores"] == os.cpu_count()
 
 
 @pytest.mark.parametrize("text", [None, "", "Features: fp asimd\n", "model name: \nflags: a\n"])
-def test_a_processor_that_linux_does_not_name_is_told_by_the_library(monkeypatch, tmp_path, text):
-    told = tmp_path / "cpuinfo"
+def test_a_processor_that_linux_does_not_name_is_told_by_the_library(monkeypatch, processors, text):
     if text is not None:
-        told.write_text(text, encoding="utf-8")
-    monkeypatch.setattr(machine, "_PROCESSORS", told)
+        processors.write_text(text, encoding="utf-8")
     monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: {"brand_raw": "A1", "flags": ["a", "b"]})
-    machine._cpu.cache_clear()
-    try:
-        found = describe_environment("cpu")
-    finally:
-        machine._cpu.cache_clear()
+    found = describe_environment("cpu")
     assert (found["cpu"], found["flags"]) == ("A1", ["a", "b"])
 
 
-def test_linux_is_asked_first_since_the_library_takes_a_second(monkeypatch, tmp_path):
-    told = tmp_path / "cpuinfo"
-    told.write_text("processor\t: 0\nmodel name\t: A: 2\nflags\t\t: sse avx\n\n", encoding="utf-8")
-    monkeypatch.setattr(machine, "_PROCESSORS", told)
+def test_linux_is_asked_first_since_the_library_takes_a_second(monkeypatch, processors):
+    text = "processor\t: 0\nmodel name\t: A: 2\nflags\t\t: sse avx\n\n"
+    processors.write_text(text, encoding="utf-8")
     monkeypatch.setattr(cpuinfo, "get_cpu_info", lambda: pytest.fail("it is asked"))
-    machine._cpu.cache_clear()
-    try:
-        found = describe_environment("cpu")
-    finally:
-        machine._cpu.cache_clear()
+    found = describe_environment("cpu")
     assert (found["cpu"], found["flags"]) == ("A: 2", ["avx", "sse"])
 
 

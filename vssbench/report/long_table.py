@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
@@ -49,7 +50,7 @@ class LongTable:
             texts = [self._folded(console, place, text) for place, (text, _) in enumerate(line)]
             yield from self._line(texts, [_BOLD if bold else None for _, bold in line], widths)
 
-    @property
+    @cached_property  # it is measured several times, and has thousands of lines
     def _widths(self) -> list[int]:
         columns = zip(*([text for text, _ in line] for line in self.lines), strict=True)
         longest = [
