@@ -12,14 +12,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
+from vssbench.core.arrays import read_array
 from vssbench.core.errors import DataError
 from vssbench.core.shown import encoded
 from vssbench.core.video import LabelMap
 from vssbench.data.ondisk import shown
-from vssbench.data.stills import read_png
+from vssbench.data.pictures import read_png
 from vssbench.exchange.layout import Key, Layout, Place, label_size
 from vssbench.metrics.expected import Header
-from vssbench.run.arrays import read_array
 
 ENDINGS = (".png", ".npy")
 #: what may pass for predictions by mistake; files of any other kind are left alone

@@ -18,11 +18,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vssbench.core import files, reading
+from vssbench.core.arrays import read_arrays
 from vssbench.core.errors import DataError
 from vssbench.core.shown import json_of
 from vssbench.latency.samples import Samples, columns
 from vssbench.latency.statistics import Ratio, Summary
-from vssbench.run.arrays import read_arrays
 
 RESULT, LATENCY = "result.json", "latency.npz"
 

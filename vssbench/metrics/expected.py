@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vssbench.core.arrays import Header
 from vssbench.core.errors import DataError
 
 #: pixels of one frame and what else is counted: sums of millions of them stay in int64
@@ -36,9 +37,6 @@ class Expected:
     least: float = 0
     most: float = MOST_COUNT
     finite: bool = True
-
-
-Header = tuple[tuple[int, ...], np.dtype]
 
 
 def check_headers(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,8 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vssbench.codec.vectors.reader import BlockVectors, VectorReader, no_vectors
+from vssbench.core.arrays import ARRAY_ERRORS, read_part
 from vssbench.core.errors import DataError
 from vssbench.core.motion import NONE, PictureVectors, Vectors, grid_shape
+from vssbench.core.shortage import shortage
 
 #: frames of a part
 FRAMES = 32
@@ -30,8 +31,6 @@ _PARTS = (4, 8, 2, 1)
 _NAMES = ("lists", "past", "references", "vectors", "parts")
 #: lists of vectors of a frame, and bytes of an array's header, at most
 _MOST_LISTS, _HEADER = 2, 1024
-#: what a file that is not as it was written gives, in numpy and zipfile
-_ERRORS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class VectorWriter:
@@ -81,7 +80,7 @@ class KeptVectors(VectorReader):
         self._frames: list[BlockVectors] = []
         try:
             self._archive = zipfile.ZipFile(path)
-        except _ERRORS as error:
+        except ARRAY_ERRORS as error:
             raise self._unreadable(error) from error
 
     def prepare(self, context: av.VideoCodecContext) -> None:
@@ -96,7 +95,7 @@ class KeptVectors(VectorReader):
             if not place:
                 self._frames = self._read(part)
             yield index, self._frames[place]
-        except (*_ERRORS, IndexError) as error:
+        except (*ARRAY_ERRORS, DataError) as error:
             raise self._unreadable(error) from error
 
     def close(self) -> None:
@@ -106,13 +105,7 @@ class KeptVectors(VectorReader):
     def _read(self, part: int) -> list[BlockVectors]:
         rows, columns = grid_shape(self.height, self.width, self.cell)
         most = FRAMES * _MOST_LISTS * rows * columns * 8 + _HEADER
-        arrays = {}
-        for name in _NAMES:
-            info = self._archive.getinfo(f"{part}.{name}.npy")
-            if info.file_size > most:
-                raise ValueError(f"{info.filename} takes {info.file_size} bytes, at most {most}")
-            with self._archive.open(info) as member:
-                arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
+        arrays = {name: read_part(self._archive, f"{part}.{name}", most) for name in _NAMES}
         parts = int(arrays["parts"][0])
         vectors = arrays["vectors"].astype(np.float32)
         if parts:
@@ -129,7 +122,8 @@ class KeptVectors(VectorReader):
 
     def _unreadable(self, error: Exception) -> DataError:
         return DataError(
-            f"{self.path} is not as it was written: {error}; `bench.py cache clear` removes it"
+            shortage(error)
+            or f"{self.path} is not as it was written: {error}; `bench.py cache clear` removes it"
         )
 
 

@@ -1,5 +1,5 @@
-"""Reads a run's arrays: no more memory is taken than a bound, and none before names, types and
-shapes are known to fit."""
+"""Arrays of .npz and .npy files read within bounds: no more memory is taken than a bound, and none
+before names, types and shapes are known to fit."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from vssbench.core import reading
 from vssbench.core.bounds import ARRAYS
 from vssbench.core.errors import DataError
 from vssbench.core.shortage import shortage
-from vssbench.metrics.expected import Header
+
+#: the shape and type of an array
+Header = tuple[tuple[int, ...], np.dtype]
 
 #: what damaged archives and arrays give, in numpy and zipfile
-_ERRORS = (
+ARRAY_ERRORS = (
     OSError, ValueError, KeyError, EOFError, IndexError, TypeError, SyntaxError, OverflowError,
     RuntimeError, NotImplementedError, AttributeError, UnicodeError, MemoryError, RecursionError,
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError,
@@ -53,9 +55,21 @@ def read_arrays(
         return None
     except DataError:
         raise
-    except _ERRORS as error:
+    except ARRAY_ERRORS as error:
         short = shortage(error)
         raise DataError(short or _first_line(error)) from error
+
+
+def read_part(archive: zipfile.ZipFile, name: str, most: int) -> npt.NDArray:
+    """Return one array of an open .npz file, of ``most`` bytes with its header at the most.
+
+    Raises DataError where the array is larger or not as it says, KeyError where there is none of
+    that name, and what ARRAY_ERRORS names where the archive is damaged.
+    """
+    info = archive.getinfo(f"{name}{_SUFFIX}")
+    if info.file_size > most:
+        raise DataError(f"{info.filename} takes {info.file_size} bytes, at most {most}")
+    return _array(archive, _member(archive, info))
 
 
 def _first_line(error: Exception) -> str:
@@ -76,7 +90,7 @@ def read_array(path: Path, fits: Callable[[Header], None]) -> npt.NDArray:
             return np.lib.format.read_array(file, allow_pickle=False, max_header_size=_HEADER)
     except DataError:
         raise
-    except _ERRORS as error:
+    except ARRAY_ERRORS as error:
         raise DataError(
             reading.fault_elsewhere(path, error)
             or f"{path} cannot be read as an array ({_first_line(error)}): write it again"
