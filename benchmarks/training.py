@@ -24,10 +24,11 @@ from vssbench.core.segmenter import Batch
 from vssbench.core.variant import parse_variant
 from vssbench.core.video import Clip, Image
 from vssbench.training.augment import Augmentation
-from vssbench.training.loop import AUTOCAST, Trainer
+from vssbench.training.loop import Trainer
 from vssbench.training.options import Options
 from vssbench.training.samples import Stills, joined
 from vssbench.training.schedule import build_optimiser
+from vssbench.training.steps import AUTOCAST
 
 GROUPS = ("loop", "sample")
 #: height x width of a still and of the crop
@@ -245,8 +246,7 @@ class PlainLoop:
         return steps * self.settings.batch
 
     def _step(self, chosen: Tensor) -> None:
-        weights = self.trainer.enet_weights
-        assert weights is not None
+        weights = self.trainer.material.class_weights
         batch = Batch(self.images[chosen], self.labels[chosen], weights)
         self.optimiser.zero_grad(set_to_none=True)
         kind = AUTOCAST.get(self.settings.precision)

@@ -17,6 +17,7 @@ from vssbench.core.variant import parse_variant
 from vssbench.training.gradients import Findings, right_gradients
 from vssbench.training.loop import Trainer
 from vssbench.training.options import Options
+from vssbench.training.steps import Steps
 from vssbench.weights.file import open_weights
 
 
@@ -172,7 +173,9 @@ def test_a_layer_that_cannot_be_run_by_itself_is_named():
     assert found.line("bf16") == "gradients that could not be checked: 2"
 
 
-def test_a_diverged_training_names_the_layers_in_doubt_before_the_rate(stills, tmp_path):
+def test_a_diverged_training_names_the_layers_in_doubt_before_the_rate(
+    stills, tmp_path, monkeypatch
+):
     options = Options(epochs=2, batch=4, crop=(48, 64), workers=0, learning_rate=1e30)
     started = Trainer(
         parse_variant("bisenet[width=0.125]"),
@@ -181,13 +184,15 @@ def test_a_diverged_training_names_the_layers_in_doubt_before_the_rate(stills, t
         options,
         tmp_path / "w.safetensors",
     )
-    check = started._check_gradients
+    doubt = Findings({}, ("net.stem",), ("net.head", "net.final"))
+    check = Steps.check
 
-    def with_doubt(number, sample):
-        check(number, sample)
-        started.findings = Findings({}, ("net.stem",), ("net.head", "net.final"))
+    def with_doubt(steps, number, sample, known):
+        check(steps, number, sample, known)
+        steps.findings = doubt
+        return doubt
 
-    started._check_gradients = with_doubt
+    monkeypatch.setattr(Steps, "check", with_doubt)
     with pytest.raises(UsageError, match="training diverged") as caught:
         started.run()
     words = str(caught.value)

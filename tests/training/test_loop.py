@@ -14,6 +14,7 @@ from vssbench.training import loop
 from vssbench.training import recipe as recipes
 from vssbench.training.loop import Trainer
 from vssbench.training.options import Options
+from vssbench.training.steps import Steps
 from vssbench.weights.file import open_weights
 from vssbench.weights.writing import Origin, save_state
 
@@ -119,21 +120,31 @@ def test_passes_of_a_step_make_the_larger_batchs_gradient(stills, tmp_path):
         assert torch.allclose(gradients[1][name], gradient, atol=1e-4 * largest)
 
 
-def test_iterations_end_in_the_middle_of_an_epoch(stills, tmp_path):
+def rates_of(made, monkeypatch):
+    """The phase and the learning rate of each step that a training will take."""
+    rates: list[tuple[str, float]] = []
+    step = Steps._step
+
+    def seen(steps, number, passes, sizes):
+        rates.append((made.phases[number].name, steps.optimiser.param_groups[0]["lr"]))
+        return step(steps, number, passes, sizes)
+
+    monkeypatch.setattr(Steps, "_step", seen)
+    return rates
+
+
+def test_iterations_end_in_the_middle_of_an_epoch(stills, tmp_path, monkeypatch):
     made = trainer(
         stills,
         tmp_path / "w.safetensors",
         options=Options(**{**vars(TINY), "epochs": None, "iterations": 3}),
     )
-    rates = []
-    step = made._step
-    made._step = lambda number, passes, sizes, optimiser: (
-        rates.append(optimiser.param_groups[0]["lr"]), step(number, passes, sizes, optimiser)
-    )[1]  # fmt: skip
+    rates = rates_of(made, monkeypatch)
     history = open_weights(made.run()[0]).training["history"]
     assert [entry["epoch"] for entry in history] == [1, 2]  # of 2 steps and of 1
     # one epoch and a half: a warm-up of half of it, then half a cosine
-    assert rates == pytest.approx([1e-3 * 0.05, 1e-3 * (0.05 + 0.95 * 2 / 3), 1e-3 * 0.75])
+    taken = [rate for _, rate in rates]
+    assert taken == pytest.approx([1e-3 * 0.05, 1e-3 * (0.05 + 0.95 * 2 / 3), 1e-3 * 0.75])
 
 
 def test_the_record_holds_the_recipe(stills, tmp_path):
@@ -147,7 +158,7 @@ def test_the_record_holds_the_recipe(stills, tmp_path):
     assert training["options"]["augmentation.crop"] == "[48, 64]"
 
 
-def test_joined_phases_share_a_schedule(stills, tmp_path):
+def test_joined_phases_share_a_schedule(stills, tmp_path, monkeypatch):
     """AR-Seg's paper recipe: the rate of the phase with fusion goes on from where the phase without
     it ends."""
     options = Options(
@@ -156,15 +167,11 @@ def test_joined_phases_share_a_schedule(stills, tmp_path):
     made = trainer(
         stills, tmp_path / "w.safetensors", "arseg[backbone=bise18,width=0.125]", options
     )
-    rates: dict[str, list[float]] = {}
-    step = made._step
-
-    def seen(number, passes, sizes, optimiser):
-        rates.setdefault(made.phases[number].name, []).append(optimiser.param_groups[0]["lr"])
-        return step(number, passes, sizes, optimiser)
-
-    made._step = seen
+    taken = rates_of(made, monkeypatch)
     made.run()
+    rates: dict[str, list[float]] = {}
+    for phase, rate in taken:
+        rates.setdefault(phase, []).append(rate)
     cosine = [1e-3 * 0.5 * (1 + math.cos(math.pi * n / 4)) for n in range(4)]
     assert rates["hr"] == pytest.approx(cosine)
     assert rates["lr"] + rates["fusion"] == pytest.approx(cosine)

@@ -293,8 +293,8 @@ def test_training_never_sees_what_is_held_out(tmp_path):
     dataset = Plain(frames=1, clips=24)
     started = trainer(dataset, tmp_path / "w.safetensors", options=replace(TINY, epochs=1))
     started.run()
-    trained = {clip.name for clip in started.stills.clips}
-    held = {clip.name for whole in started.validation.groups for clip in whole.clips}
+    trained = {clip.name for clip in started.material.stills.clips}
+    held = {clip.name for whole in started.material.validation.groups for clip in whole.clips}
     assert (len(trained), len(held)) == (20, 2)
     assert not trained & held
     assert trained | held < {clip.name for clip in dataset.training_clips()}
@@ -306,7 +306,7 @@ def test_without_validation_everything_is_trained_on(stills, tmp_path):
     training = open_weights(started.run()[0]).training
     assert training["best"] == {}
     assert training["division"]["rule"] == "nothing held out"
-    assert started.validation is None
+    assert started.material.validation is None
     assert not any("validation" in entry for entry in training["history"])
 
 

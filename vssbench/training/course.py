@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vssbench.core.segmenter import Phase
+from vssbench.core.errors import UsageError
+from vssbench.core.segmenter import Phase, VideoSegmenter
+from vssbench.core.variant import Variant
 from vssbench.training.recipe import PhaseRecipe, Recipe
+from vssbench.training.sources import check_codecs
 from vssbench.training.validation import best_entry, measure_of
 
 
@@ -82,3 +85,32 @@ class Course:
                     **state,
                 }
         return bests
+
+
+def chosen_phases(
+    variant: Variant, model: VideoSegmenter, asked: Collection[str], replaced: Collection[str]
+) -> list[Phase]:
+    """Return the phases to run: those that were ``asked`` for by name, else all but those whose
+    result ``--init`` gave. Raises UsageError for a name that the method does not have."""
+    phases = model.phases()
+    unknown = [name for name in asked if name not in {phase.name for phase in phases}]
+    if unknown:
+        names = ", ".join(phase.name for phase in phases)
+        raise UsageError(f"{variant} has no training phase {unknown[0]!r}; it has {names}")
+    return [
+        phase for phase in phases if (phase.name in asked if asked else phase.name not in replaced)
+    ]
+
+
+def check_phases(variant: Variant, model: VideoSegmenter, course: Course) -> None:
+    """Refuse, before anything is trained, what a later phase could not do. Raises UsageError."""
+    modules = {name for name, _ in model.named_modules()}
+    for number, phase in enumerate(course.phases):
+        recipe = course.recipe_of(number)
+        for name in (*recipe.frozen, *recipe.frozen_batch_norm):
+            if name not in modules:
+                raise UsageError(
+                    f"recipe {course.recipe.name}: {variant} has no part {name!r} to freeze"
+                )
+        if course.length(number):
+            check_codecs(phase, recipe, model.needs)
