@@ -36,6 +36,7 @@ from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Clip, LabelMap
 from vssbench.data.classes_file import ClassList, read_classes
 from vssbench.data.faults import complaint, repeated_images, wrong_files
+from vssbench.data.fingerprint import content_of, fingerprint
 from vssbench.data.movie import Movie
 from vssbench.data.ondisk import (
     MISSING,
@@ -48,7 +49,8 @@ from vssbench.data.ondisk import (
     path_or_none,
     shown,
 )
-from vssbench.data.stills import Still, check_size, content_of, fingerprint
+from vssbench.data.pictures import check_size
+from vssbench.data.stills import Still
 from vssbench.data.videofile import MOST_RATE
 
 #: the list of clips that are held out of training

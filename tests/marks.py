@@ -170,6 +170,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "methods/icnet/test_network.py": (),
     "methods/icnet/test_originals.py": (),
     "methods/icnet/test_pruning.py": (),
+    "methods/icnet/test_units.py": (),
     "methods/test_baselines.py": ("test_any_per_frame_method_segments_keyframes",),
     "methods/test_conformance.py": (
         "test_a_third_party_plug_in_passes_the_suite",

@@ -19,7 +19,8 @@ import pandas as pd
 from vssbench.core import files
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.variant import parse_variant
-from vssbench.metrics.bootstrap import Interval, difference
+from vssbench.metrics.bootstrap import difference
+from vssbench.metrics.draws import Interval
 from vssbench.metrics.resampling import plural
 from vssbench.protocol import POOLED
 from vssbench.report import footnotes
@@ -27,7 +28,8 @@ from vssbench.report.columns import quantity
 from vssbench.report.frames import Tables, records, tables
 from vssbench.report.markup import Cell, Grid, markdown, markdown_grid
 from vssbench.report.scores import interval_text
-from vssbench.run.store import ConfusionRecord, Run, RunStore
+from vssbench.run.records import ConfusionRecord
+from vssbench.run.store import Run, RunStore
 
 if TYPE_CHECKING:
     from tools.reference_results import Measurement

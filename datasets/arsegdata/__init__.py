@@ -34,6 +34,7 @@ from vssbench.core.division import Part as HeldOutPart
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Clip, Given
 from vssbench.data.faults import complaint, missing_files, wrong_files
+from vssbench.data.fingerprint import fingerprint
 from vssbench.data.ondisk import (
     COMPLETE,
     MISSING,
@@ -46,7 +47,7 @@ from vssbench.data.ondisk import (
     path_or_none,
     shown,
 )
-from vssbench.data.stills import fingerprint, image_size
+from vssbench.data.pictures import image_size
 from vssbench.datasets.arsegdata.layout import (
     NAME,
     CamVidFiles,

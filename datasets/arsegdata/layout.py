@@ -12,7 +12,8 @@ from pathlib import Path
 from vssbench.core.errors import DataError
 from vssbench.core.video import IGNORE
 from vssbench.data.ondisk import Run
-from vssbench.data.stills import LabelReader, Still, read_ids
+from vssbench.data.pictures import LabelReader, read_ids
+from vssbench.data.stills import Still
 from vssbench.datasets.camvid import labels as camvid_labels
 from vssbench.datasets.camvid.raw_video import FOOTAGE
 from vssbench.datasets.cityscapes import labels as cityscapes_labels

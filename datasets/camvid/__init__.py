@@ -54,7 +54,8 @@ from vssbench.data.ondisk import (
     path_or_none,
     shown,
 )
-from vssbench.data.stills import LabelReader, Still, check_files, runs
+from vssbench.data.pictures import LabelReader
+from vssbench.data.stills import Still, check_files, runs
 from vssbench.datasets.camvid import held_out
 from vssbench.datasets.camvid.labels import (
     CLASSES,

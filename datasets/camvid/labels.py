@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vssbench.core.dataset import ClassList, Colour
 from vssbench.core.errors import DataError
 from vssbench.core.video import IGNORE, LabelMap
-from vssbench.data.stills import read_colours, read_ids
+from vssbench.data.pictures import read_colours, read_ids
 
 #: SegNet's eleven: class name -> colour
 MERGED: dict[str, Colour] = {

@@ -23,7 +23,8 @@ from vssbench.core.variant import Variant
 from vssbench.core.video import Image
 from vssbench.data.alignment import Thumbnail, check_place, find_offset, thumbnail
 from vssbench.data.colour import rgb
-from vssbench.data.stills import Size, Still, image_size, read_image
+from vssbench.data.pictures import Size, image_size, read_image
+from vssbench.data.stills import Still
 from vssbench.data.videofile import pictures
 from vssbench.datasets.camvid.raw_video import (
     FOLDER,

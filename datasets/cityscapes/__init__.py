@@ -37,7 +37,8 @@ from vssbench.data.ondisk import (
     path_or_none,
     shown,
 )
-from vssbench.data.stills import Size, Still
+from vssbench.data.pictures import Size
+from vssbench.data.stills import Still
 from vssbench.datasets.cityscapes import held_out
 from vssbench.datasets.cityscapes.labels import (
     CLASSES,

@@ -12,7 +12,7 @@ import numpy as np
 from vssbench.core.dataset import ClassList
 from vssbench.core.errors import DataError
 from vssbench.core.video import IGNORE, LabelMap
-from vssbench.data.stills import read_ids
+from vssbench.data.pictures import read_ids
 
 #: label ids of the 19 classes, in the order of their train ids
 EVALUATED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)

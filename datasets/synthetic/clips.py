@@ -14,6 +14,7 @@ from vssbench.core.video import Clip, Image, LabelMap
 from vssbench.datasets.synthetic import street
 from vssbench.datasets.synthetic.flow import motion
 from vssbench.datasets.synthetic.library import Library, library
+from vssbench.datasets.synthetic.plan import FPS
 from vssbench.datasets.synthetic.render import View, render
 
 #: raised whenever any pixel of any clip changes
@@ -57,7 +58,7 @@ class Recipe:
             self.frames,
             self.height,
             self.width,
-            street.FPS,
+            FPS,
             self.image,
             self.label,
             fingerprint,
@@ -116,7 +117,7 @@ def _textures(recipe: Recipe) -> Library:
 
 @lru_cache(maxsize=64)
 def _street(recipe: Recipe) -> street.Street:
-    seconds = recipe.frames / street.FPS
+    seconds = recipe.frames / FPS
     return street.build(_textures(recipe), np.random.default_rng([*recipe.street_seed, 1]), seconds)
 
 
@@ -124,7 +125,7 @@ def _street(recipe: Recipe) -> street.Street:
 def _view(recipe: Recipe, index: int) -> View:
     if not 0 <= index < recipe.frames:
         raise IndexError(f"frame {index} of a clip of {recipe.frames} frames")
-    place, seconds = _street(recipe), index / street.FPS
+    place, seconds = _street(recipe), index / FPS
     camera = place.drive.camera(seconds)
     return render(
         place.scene,

@@ -9,7 +9,7 @@ import numpy as np
 
 from vssbench.core.dataset import ClassList, Colour
 from vssbench.core.video import IGNORE, LabelMap
-from vssbench.data.stills import read_ids
+from vssbench.data.pictures import read_ids
 
 #: the classes by the value of their pixels, from 1 on
 CLASSES: tuple[str, ...] = (

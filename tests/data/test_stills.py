@@ -11,7 +11,8 @@ import pytest
 from PIL import Image as Pillow
 
 from vssbench.core.errors import DataError
-from vssbench.data.stills import Still, read_colours, read_ids, read_image, runs
+from vssbench.data.pictures import read_colours, read_ids, read_image
+from vssbench.data.stills import Still, runs
 
 
 def stills(numbers: list[int], sequence: str = "s") -> list[Still]:

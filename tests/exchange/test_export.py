@@ -23,7 +23,8 @@ from vssbench.exchange.export import CLASSES, FRAMES, RECORD, Export
 from vssbench.exchange.input import Input, open_input
 from vssbench.exchange.score import Scoring, score
 from vssbench.fast.prepare import prepare
-from vssbench.run.experiment import Experiment, measure
+from vssbench.run.experiment import Experiment
+from vssbench.run.measuring import measure
 from vssbench.run.store import RunStore
 from vssbench.run.stream import Stream
 from vssbench.weights.network import load_into

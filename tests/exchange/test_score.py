@@ -18,8 +18,10 @@ from vssbench.exchange.score import Scoring, Typed, is_stored, method_name, scor
 from vssbench.report.columns import groups
 from vssbench.report.frames import results
 from vssbench.report.rows import rows
-from vssbench.run.experiment import Experiment, measure
-from vssbench.run.store import Measurement, Run, RunStore
+from vssbench.run.experiment import Experiment
+from vssbench.run.measurement import Measurement
+from vssbench.run.measuring import measure
+from vssbench.run.store import Run, RunStore
 
 Make = Callable[..., Experiment]
 Street = Callable[..., Input]

@@ -19,7 +19,8 @@ from vssbench.codec import cache as caches
 from vssbench.core import locks
 from vssbench.report.choose import newest
 from vssbench.report.rows import stored_rows
-from vssbench.run.store import Measurement, RunStore
+from vssbench.run.measurement import Measurement
+from vssbench.run.store import RunStore
 
 SOURCE = Path(__file__).with_name("clock.c")
 

@@ -21,7 +21,7 @@ from vssbench.core import registry
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.variant import parse_variant
 from vssbench.data.classes_file import read_classes
-from vssbench.data.stills import image_size, read_colours, read_ids, read_image
+from vssbench.data.pictures import image_size, read_colours, read_ids, read_image
 
 CLASSES = b"road, 128, 64, 128\ncar, 0, 0, 142\n-\nsky\nignore: 255, 9\n# a remark\n"
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP", "PPM", "TGA")

@@ -24,7 +24,9 @@ from vssbench.report.frames import frame
 from vssbench.report.rows import rows, stored_rows
 from vssbench.report.scores import Rules, blocks
 from vssbench.report.table import render
-from vssbench.run.store import ConfusionRecord, LatencyRecord, Measurement, RunStore, StreamRecord
+from vssbench.run.measurement import Measurement
+from vssbench.run.records import ConfusionRecord, LatencyRecord, StreamRecord
+from vssbench.run.store import RunStore
 
 SOUND, OTHER = "sound", "other"
 

@@ -23,7 +23,8 @@ from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.gmacs import count
 from vssbench.nets.resize import resize
 from vssbench.protocol import Dense
-from vssbench.run.experiment import Experiment, measure
+from vssbench.run.experiment import Experiment
+from vssbench.run.measuring import measure
 from vssbench.run.store import RunStore
 from vssbench.training.frozen import freeze
 from vssbench.training.gradients import right_gradients

@@ -25,7 +25,7 @@ from vssbench.metrics.resampling import (
 )
 from vssbench.metrics.scores import scores
 from vssbench.protocol import MEAN_OF_DISTANCES, POOLED
-from vssbench.run.store import ConfusionRecord
+from vssbench.run.records import ConfusionRecord
 
 CLASSES = 4
 SHARES = np.array([0.5, 0.3, 0.15, 0.05])

@@ -19,7 +19,7 @@ from vssbench.metrics.confusion import confusion_matrix
 from vssbench.metrics.iou import class_iou, miou, miou_by_distance, pooled_miou
 from vssbench.metrics.scores import Scores, scores
 from vssbench.protocol import MEAN_OF_DISTANCES, POOLED
-from vssbench.run.store import ConfusionRecord
+from vssbench.run.records import ConfusionRecord
 
 CLASSES = 5
 CITYSCAPES = Path(os.environ.get("VSSBENCH_TEST_DATA", "/nonexistent")) / "cityscapes_mini"

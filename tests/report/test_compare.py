@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from tests.report.test_scores import record, write
 from vssbench.cli import bench
 from vssbench.core.errors import UsageError
-from vssbench.metrics.bootstrap import Interval, difference
+from vssbench.metrics.bootstrap import difference
+from vssbench.metrics.draws import Interval
 from vssbench.report.compare import (
     OPEN,
     comparison,

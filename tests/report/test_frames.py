@@ -15,14 +15,11 @@ from click.testing import CliRunner
 
 from vssbench.cli import bench
 from vssbench.core.errors import DataError, UsageError, VssbenchError
-from vssbench.report.frames import FIELDS, By, parquet, results
-from vssbench.run.store import (
-    ConfusionRecord,
-    LatencyRecord,
-    Measurement,
-    RunStore,
-    StreamRecord,
-)
+from vssbench.report.fields import FIELDS
+from vssbench.report.frames import By, parquet, results
+from vssbench.run.measurement import Measurement
+from vssbench.run.records import ConfusionRecord, LatencyRecord, StreamRecord
+from vssbench.run.store import RunStore
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMS: tuple[By, ...] = ("run", "distance", "class", "frame")

@@ -14,12 +14,14 @@ from tests.report.test_plots import covered
 from tests.report.test_scores import record, write
 from vssbench.cli import bench
 from vssbench.core.errors import UsageError
-from vssbench.metrics.bootstrap import Interval, Intervals, intervals
+from vssbench.metrics.bootstrap import Intervals, intervals
+from vssbench.metrics.draws import Interval
 from vssbench.metrics.resampling import Resampling
 from vssbench.report import frame_times, heat_map, plots, series
 from vssbench.report.rows import Row, rows
 from vssbench.report.spread import MOST_BANDS, spread_of
-from vssbench.run.store import LatencyRecord, RunStore
+from vssbench.run.records import LatencyRecord
+from vssbench.run.store import RunStore
 
 MakeRow = Callable[..., Row]
 

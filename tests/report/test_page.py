@@ -24,7 +24,8 @@ from vssbench.report.page.content import Content, content, plotted
 from vssbench.report.page.document import embedded, render
 from vssbench.report.page.verdicts import overall, verdict
 from vssbench.report.rows import rows
-from vssbench.run.store import ConfusionRecord, RunStore
+from vssbench.run.records import ConfusionRecord
+from vssbench.run.store import RunStore
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = "<script>alert(1)</script>"

@@ -25,7 +25,8 @@ from vssbench.report.page.pictures import WRONG, Pictures, drawing, errors
 from vssbench.report.page.replay import Place, Replay, Sources
 from vssbench.report.page.scenes import Wish, pictures
 from vssbench.report.rows import rows
-from vssbench.run.experiment import Experiment, measure
+from vssbench.run.experiment import Experiment
+from vssbench.run.measuring import measure
 from vssbench.run.store import RunStore
 from vssbench.weights.file import open_weights
 from vssbench.weights.writing import save_weights

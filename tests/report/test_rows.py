@@ -14,7 +14,9 @@ from vssbench.core.errors import UsageError
 from vssbench.report.choose import newest
 from vssbench.report.columns import groups
 from vssbench.report.rows import require, rows
-from vssbench.run.store import REMEDY, ConfusionRecord, LatencyRecord, Measurement, Run, RunStore
+from vssbench.run.measurement import Measurement
+from vssbench.run.records import REMEDY, ConfusionRecord, LatencyRecord
+from vssbench.run.store import Run, RunStore
 
 GPU_MACHINE = {"cpu": "Xeon", "threads": 1, "gpu": "H200"}
 #: two frames at distance 0, one at distance 2; class c never occurs

@@ -14,7 +14,9 @@ from vssbench.report.counted import unscored_of
 from vssbench.report.markup import DASH
 from vssbench.report.rows import rows
 from vssbench.report.scores import Rules, blocks, grid, remarks, render
-from vssbench.run.store import ConfusionRecord, Measurement, RunStore
+from vssbench.run.measurement import Measurement
+from vssbench.run.records import ConfusionRecord
+from vssbench.run.store import RunStore
 
 FRAMES, GOP = 48, 4
 

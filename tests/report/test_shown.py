@@ -14,7 +14,9 @@ from click.testing import CliRunner, Result
 
 from vssbench.cli import bench
 from vssbench.core.errors import VssbenchError
-from vssbench.run.store import ConfusionRecord, Measurement, RunStore
+from vssbench.run.measurement import Measurement
+from vssbench.run.records import ConfusionRecord
+from vssbench.run.store import RunStore
 
 #: method, display, codec, name, asked, kbit/s, day, correct pixels of 10
 RUNS = (

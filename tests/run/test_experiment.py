@@ -24,8 +24,10 @@ from vssbench.report.pivot import render_pivot
 from vssbench.report.rows import rows
 from vssbench.report.streams import stream_title
 from vssbench.report.table import render
-from vssbench.run.experiment import Experiment, Way, measure, view_numbers
-from vssbench.run.store import NON_DETERMINISTIC, RunStore
+from vssbench.run.experiment import Experiment
+from vssbench.run.measurement import NON_DETERMINISTIC
+from vssbench.run.measuring import Way, measure, view_numbers
+from vssbench.run.store import RunStore
 from vssbench.run.stream import Stream
 from vssbench.sweep import grid
 from vssbench.sweep.grid import sweep

@@ -18,8 +18,9 @@ from vssbench.core.registry import Plugin
 from vssbench.core.variant import parse_variant
 from vssbench.protocol import Dense
 from vssbench.run import identity
-from vssbench.run.experiment import Experiment, measure
+from vssbench.run.experiment import Experiment
 from vssbench.run.identity import AFTERWARDS, PACKAGES, origins, requirements, source_digest
+from vssbench.run.measuring import measure
 from vssbench.run.store import RunStore, run_id
 from vssbench.weights.file import open_weights
 from vssbench.weights.network import weights_name

@@ -23,7 +23,8 @@ from vssbench.report.counted import widened
 from vssbench.report.rows import rows
 from vssbench.report.scores import Rules, blocks, remarks
 from vssbench.report.table import render
-from vssbench.run.experiment import Experiment, measure
+from vssbench.run.experiment import Experiment
+from vssbench.run.measuring import measure
 from vssbench.run.outputs import Outputs, outputs_of
 from vssbench.run.store import RunStore
 from vssbench.sweep import grid

@@ -20,7 +20,9 @@ from pydantic import ValidationError
 
 from vssbench.core import files
 from vssbench.core.errors import DataError, UsageError
-from vssbench.run.store import ConfusionRecord, LatencyRecord, Measurement, RunStore, run_id
+from vssbench.run.measurement import Measurement
+from vssbench.run.records import ConfusionRecord, LatencyRecord
+from vssbench.run.store import RunStore, run_id
 
 WRITERS, ROUNDS = 3, 8
 
@@ -245,7 +247,8 @@ def test_readers_find_every_run_while_four_processes_replace_them(
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
-from vssbench.run.store import Measurement, RunStore
+from vssbench.run.measurement import Measurement
+from vssbench.run.store import RunStore
 left = int(sys.argv[2])
 def count(event, arguments):
     global left

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from vssbench.run.store import ConfusionRecord, LatencyRecord, Measurement, RunStore
+from vssbench.run.measurement import Measurement
+from vssbench.run.records import ConfusionRecord, LatencyRecord
+from vssbench.run.store import RunStore
 
 
 def write(root: Path, run_id: str, value: int = 1, timed: bool = True, **given: Any) -> None:

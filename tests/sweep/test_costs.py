@@ -9,7 +9,7 @@ import pytest
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import parse_variant
 from vssbench.cost.gmacs import count
-from vssbench.run.experiment import measure
+from vssbench.run.measuring import measure
 from vssbench.run.store import RunStore
 from vssbench.sweep.costs import Costs
 from vssbench.sweep.planner import Planner

@@ -18,7 +18,7 @@ from tools import reference_results as tool
 from vssbench.cli import bench
 from vssbench.core.registry import create
 from vssbench.core.variant import parse_variant
-from vssbench.metrics.bootstrap import Interval
+from vssbench.metrics.draws import Interval
 from vssbench.protocol import protocol
 from vssbench.run.store import RunStore
 

@@ -15,7 +15,7 @@ from vssbench.core import reading
 from vssbench.core.errors import DataError
 from vssbench.core.shown import plain
 from vssbench.core.video import IGNORE, LabelMap
-from vssbench.data.stills import read_ids
+from vssbench.data.pictures import read_ids
 
 Colour = tuple[int, int, int]
 #: words before the values to ignore

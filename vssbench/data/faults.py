@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import ParamSpec
 
 from vssbench.core.errors import DataError
-from vssbench.data.stills import LabelReader, Still, check_size, image_size, read_image
+from vssbench.data.pictures import LabelReader, check_size, image_size, read_image
+from vssbench.data.stills import Still
 
 P = ParamSpec("P")
 Pair = tuple[Path, Path]

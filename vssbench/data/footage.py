@@ -10,7 +10,7 @@ from vssbench.core.errors import DataError
 from vssbench.core.shown import encoded
 from vssbench.core.video import Clip, Image
 from vssbench.data.movie import Movie
-from vssbench.data.stills import read_image
+from vssbench.data.pictures import read_image
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
 #: frames a second of a folder of images, which has no clock

@@ -16,7 +16,8 @@ from vssbench.core.errors import DataError
 from vssbench.core.home import expanded
 from vssbench.core.variant import Value
 from vssbench.core.video import Clip
-from vssbench.data.stills import LabelReader, Size, Still, clip_of
+from vssbench.data.pictures import LabelReader, Size
+from vssbench.data.stills import Still, clip_of
 
 #: how much of a part is there
 COMPLETE, PARTIAL, MISSING, UNCOUNTED = "complete", "partial", "missing", "there"

@@ -30,7 +30,7 @@ AGGREGATES = (MEAN_OF_DISTANCES, POOLED)
 
 
 class Record(Protocol):
-    """The scored frames of a run (vssbench.run.store.ConfusionRecord).
+    """The scored frames of a run (vssbench.run.records.ConfusionRecord).
 
     Matrices are int64 (F, C, C), rows are the truth; the rest int64 (F,): distance to the keyframe,
     number of the clip, frame of that clip, number of the group of clips that an interval draws as

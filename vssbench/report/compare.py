@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vssbench.core.errors import DataError, UsageError
-from vssbench.metrics.bootstrap import Interval, Intervals, class_differences, difference
+from vssbench.metrics.bootstrap import Intervals, class_differences, difference
+from vssbench.metrics.draws import Interval
 from vssbench.metrics.scores import scores
 from vssbench.report import counted
 from vssbench.report.choose import matches

@@ -11,7 +11,9 @@ import numpy as np
 
 from vssbench.core.classes import numbers_of
 from vssbench.core.errors import DataError
-from vssbench.run.store import ConfusionRecord, Measurement, Run
+from vssbench.run.measurement import Measurement
+from vssbench.run.records import ConfusionRecord
+from vssbench.run.store import Run
 
 
 def left_out(item: Measurement, values: int, without: Sequence[str] = ()) -> list[int]:

@@ -9,7 +9,8 @@ import pandas as pd
 
 from vssbench.core.errors import UsageError
 from vssbench.report.columns import METHOD, Group, groups, percent, told_apart
-from vssbench.report.frames import FIELDS, parquet, typed
+from vssbench.report.fields import FIELDS, typed
+from vssbench.report.frames import parquet
 from vssbench.report.markup import PARTS, Cell, Grid, terminal_grid
 from vssbench.report.rows import Row, require
 from vssbench.report.table import LATEX_NEEDS, check_format, csv_text, json_text

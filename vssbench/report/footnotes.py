@@ -10,7 +10,7 @@ from typing import Any
 from vssbench.core import registry
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import parse_variant
-from vssbench.run.store import NON_DETERMINISTIC, Measurement
+from vssbench.run.measurement import NON_DETERMINISTIC, Measurement
 
 Row = dict[str, Any]
 

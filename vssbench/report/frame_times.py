@@ -32,7 +32,8 @@ from vssbench.report.style import (
     settle,
     sheet,
 )
-from vssbench.run.store import LatencyRecord, RunStore
+from vssbench.run.records import LatencyRecord
+from vssbench.run.store import RunStore
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ from typing import Any
 
 from vssbench.core import files
 from vssbench.core.errors import DataError, UsageError
-from vssbench.report.frames import Facts, facts_of
+from vssbench.report.facts import Facts, facts_of
 from vssbench.run.identity import code_version
 from vssbench.run.store import RunStore
 

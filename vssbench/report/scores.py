@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from vssbench.core.errors import DataError, UsageError
-from vssbench.metrics.bootstrap import Interval, Intervals, difference, intervals
+from vssbench.metrics.bootstrap import Intervals, difference, intervals
+from vssbench.metrics.draws import Interval
 from vssbench.metrics.scores import Scores, scores
 from vssbench.report import further
 from vssbench.report.columns import DASH, groups, percent, told_apart
@@ -19,7 +20,8 @@ from vssbench.report.further import Further
 from vssbench.report.markup import Cell, Grid, markdown_part
 from vssbench.report.rows import Row, check_left_out
 from vssbench.report.table import csv_text, json_text
-from vssbench.run.store import ConfusionRecord, Run, RunStore
+from vssbench.run.records import ConfusionRecord
+from vssbench.run.store import Run, RunStore
 
 T = TypeVar("T")
 

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vssbench.core.errors import DataError
-from vssbench.metrics.bootstrap import Interval, Intervals, intervals
+from vssbench.metrics.bootstrap import Intervals, intervals
+from vssbench.metrics.draws import Interval
 from vssbench.report.counted import unscored_of
 from vssbench.report.rows import Row
 from vssbench.run.store import RunStore

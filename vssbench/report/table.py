@@ -12,7 +12,8 @@ import pandas as pd
 
 from vssbench.core.errors import UsageError
 from vssbench.report.columns import FULL, PRINTED, TERMINAL, Group, groups, told_apart
-from vssbench.report.frames import RUN_FIELDS, parquet, typed
+from vssbench.report.fields import RUN_FIELDS, typed
+from vssbench.report.frames import parquet
 from vssbench.report.markup import (
     NAME_WIDTH,
     html_grid,
@@ -50,7 +51,7 @@ def render(rows: Sequence[Row], format: str, per_class: bool = False) -> str:
 def parquet_of(rows: Sequence[Row], per_class: bool = False) -> bytes:
     """The rows as a Parquet file, in the order and with the columns of the CSV.
 
-    Dtypes are those of :data:`vssbench.report.frames.RUN_FIELDS`, and float64. Raises UsageError
+    Dtypes are those of :data:`vssbench.report.fields.RUN_FIELDS`, and float64. Raises UsageError
     where pyarrow is not installed.
     """
     require(rows)

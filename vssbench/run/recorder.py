@@ -17,7 +17,7 @@ from vssbench.core.energy import EnergyCounter, in_words
 from vssbench.core.errors import DataError
 from vssbench.core.video import Frame, Image, LabelMap
 from vssbench.metrics.confusion import confusion_matrix
-from vssbench.run.store import ConfusionRecord, LatencyRecord, StreamRecord
+from vssbench.run.records import ConfusionRecord, LatencyRecord, StreamRecord
 
 NAN = float("nan")
 T = TypeVar("T")

@@ -18,23 +18,30 @@ import shutil
 import zipfile
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import MISSING, dataclass, fields
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from vssbench.core import files, reading
+from vssbench.core.arrays import read_arrays
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.shown import json_of, legible, message
-from vssbench.core.variant import parse_variant
 from vssbench.core.version import __version__
-from vssbench.metrics.expected import MOST_DISTANCE, Expected, check_headers, checked
-from vssbench.protocol import MEAN_OF_DISTANCES, POOLED
-from vssbench.run.arrays import read_arrays
+from vssbench.run.measurement import Measurement
+from vssbench.run.records import (
+    REMEDY,
+    ConfusionRecord,
+    LatencyRecord,
+    StreamRecord,
+    arrays_of,
+    load_record,
+    unreadable,
+)
 
 RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG = (
     "result.json", "confusion.npz", "latency.npz", "stream.npz", "environment.json", "log.txt",
@@ -42,216 +49,15 @@ RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG = (
 
 #: hexadecimal digits of a run id: 64 bits, no collision to be feared below a hundred million runs
 ID_DIGITS = 16
+
+
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*")
-#: what to do about a run that does not read; it may be sound, and only this reader at fault
-REMEDY = "run the experiment again with --force: it is measured anew and replaced"
-#: the remark on a run whose network gives other logits for the same frame
-NON_DETERMINISTIC = (
-    "non-deterministic: passes over the same frame gave different logits, so that another run may "
-    "give other numbers"
-)
+
 
 _logger = logging.getLogger(__name__)
 
-Status = Literal["done", "failed", "refused"]
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
-
-def _typed(text: str) -> str:
-    """Check that a text can be typed again."""
-    try:
-        parse_variant(text)
-    except UsageError as error:
-        raise ValueError(str(error)) from error
-    return text
-
-
-def _seen(record: dict[str, Any]) -> dict[str, Any]:
-    if record and not all(
-        isinstance(record.get(name), int) for name in ("training", "selection", "known")
-    ):
-        raise ValueError("expected the counts training and selection, and whether they are known")
-    return record
-
-
-def _weights(record: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(record.get("trained") or {}, dict):
-        raise ValueError("expected an object for what is known of the training")
-    return record
-
-
-def _summed(text: str) -> str:
-    if text not in (MEAN_OF_DISTANCES, POOLED):
-        raise ValueError(f"expected {MEAN_OF_DISTANCES!r} or {POOLED!r}")
-    return text
-
-
-Typed = Annotated[str, AfterValidator(_typed)]
-#: what fits into the whole numbers of frames and their sums
-Count = Annotated[int, Field(ge=0, le=1 << 53)]
-Real = Annotated[float, Field(ge=0, le=1e18)]
-
-
-class Measurement(BaseModel):
-    """One row: a method on a dataset through a codec under a protocol, and what it cost. Failed
-    rows lack numbers.
-
-    ``method``, ``dataset`` and ``codec`` are texts that can be typed again; ``split`` is the part
-    of the dataset that was scored, empty where it has but one; ``data`` is a digest of
-    the clips and classes that were scored, which a text does not tell where it names a folder.
-    GMACs are 10^9 multiply-accumulates a frame on a keyframe, a non-keyframe and as the mean over a
-    GOP, as far as GOPs were seen; where clips differ in size, ``width`` and ``height`` are 0,
-    ``dataset_title`` says the sizes, and GMACs are the mean over frames. ``frames`` counts scored
-    frames; ``seconds`` is the wall time of the run, ``spent`` where it went
-    (:meth:`vssbench.run.recorder.Recorder.spent`); ``codec_rate`` is what the encoder was asked
-    for, ``bitrate_kbps`` what came of it, measured. ``psnr_db``, of the mean squared error, and
-    ``ssim`` are those of all frames' luma (None where nothing was encoded). ``without`` are the
-    classes that are not scored; ``void`` what became of an output that stands for no scored class:
-    ``error`` (it has a number behind the classes in the matrices, where it is not one of them),
-    ``masked``, or empty where there is none (:mod:`vssbench.run.outputs`). ``sources`` are digests
-    of the code by its parts, ``seen`` what the weights have seen of the frames
-    (:class:`vssbench.run.seen.Seen`). ``predictions`` is the digest of another program's
-    predictions where these were scored (:mod:`vssbench.exchange`); ``typed`` are numbers that were
-    then stated, not measured, by their columns' names. ``joules_*`` are means of a frame,
-    ``energy`` says of which counter, or why there is none (:mod:`vssbench.core.energy`). Accuracy
-    and latency are derived from the run's arrays.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    run_id: str
-    created: str
-    status: Status
-    reason: str = ""
-    traceback: str = ""
-    method: Typed
-    display: str
-    dataset: str
-    dataset_title: str = ""
-    split: str = ""
-    data: str = ""
-    codec: Typed
-    codec_title: str = ""
-    codec_name: str = ""
-    codec_rate: str = ""
-    protocol: str
-    protocol_details: dict[str, Any] = {}
-    aggregate: Annotated[str, AfterValidator(_summed)] = MEAN_OF_DISTANCES
-    remarks: list[str] = []
-    gop: Count = 0
-    classes: Annotated[list[str], Field(max_length=256)] = []
-    without: list[str] = []
-    void: str = ""
-    frames: Count = 0
-    seconds: Real = 0.0
-    spent: dict[str, float] = {}
-    width: Count = 0
-    height: Count = 0
-    params: Count | None = None
-    gmacs_key: Real | None = None
-    gmacs_nonkey: Real | None = None
-    gmacs_gop: Real | None = None
-    bitrate_kbps: Real | None = None
-    psnr_db: float | None = None
-    ssim: float | None = None
-    predictions: str = ""
-    typed: dict[str, float] = {}
-    weights: Annotated[dict[str, Any], AfterValidator(_weights)] = {}
-    precision: str = "fp32"
-    device: str = "cpu"
-    joules_key: Real | None = None
-    joules_nonkey: Real | None = None
-    joules_gop: Real | None = None
-    energy: str = ""
-    seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] = 0
-    machine: dict[str, Any] = {}
-    command: str = ""
-    version: str = ""
-    sources: dict[str, str] = {}
-    seen: Annotated[dict[str, Any], AfterValidator(_seen)] = {}
-
-
-def _arrays(record: Any) -> dict[str, npt.NDArray]:
-    """The arrays of a record by their names, without those that it lacks."""
-    arrays = {field.name: getattr(record, field.name) for field in fields(record)}
-    return {name: array for name, array in arrays.items() if array is not None}
-
-
-def _same_length(record: Any) -> None:
-    lengths = {name: len(array) for name, array in _arrays(record).items()}
-    if len(set(lengths.values())) > 1:
-        listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise DataError(
-            f"{type(record).__name__} needs one entry a frame in every array; found {listed}"
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class ConfusionRecord:
-    """Confusion matrices of the scored frames: int64 (F, C, C), rows are the truth; the rest is
-    int64 (F,). A last row and column beyond the dataset's classes is an output of no class.
-
-    ``distances`` counts frames since the keyframe; ``clips`` and ``frames`` index the clip and the
-    frame in it. ``groups`` numbers what an interval draws as one (see
-    :class:`vssbench.core.video.Clip`), None where each clip is drawn by itself. ``views`` is the
-    number of the first clip that shows the same labelled frame, None where each shows its own.
-    """
-
-    matrices: Ints
-    distances: Ints
-    clips: Ints
-    frames: Ints
-    groups: Ints | None = None
-    views: Ints | None = None
-
-    def __post_init__(self) -> None:
-        _same_length(self)
-
-
-@dataclass(frozen=True, eq=False)
-class LatencyRecord:
-    """Times of the timed frames, milliseconds, float64 (F,); ``distances`` int64 (F,); ``key`` bool
-    (F,)."""
-
-    distances: Ints
-    key: npt.NDArray[np.bool_]
-    decode_ms: Floats
-    motion_ms: Floats
-    model_ms: Floats
-
-    def __post_init__(self) -> None:
-        _same_length(self)
-
-
-@dataclass(frozen=True, eq=False)
-class StreamRecord:
-    """The decoded frames as the codec made them, whether scored or not; one entry a frame.
-
-    ``clips`` and ``frames`` int64; ``types`` uint8, the code of I, P or B; ``bits`` int64, from
-    packets; ``psnr_db`` (infinite without loss) and ``ssim`` of luma, float64. Of the field to the
-    keyframe, where the method read one, else NaN: ``intra_share``, mean and 95th percentile of the
-    vectors' length in pixels, and the mean absolute error in grey levels of the keyframe moved by
-    it (see :class:`vssbench.codec.prediction.FieldStatistics`).
-    """
-
-    clips: Ints
-    frames: Ints
-    types: npt.NDArray[np.uint8]
-    bits: Ints
-    psnr_db: Floats
-    ssim: Floats
-    intra_share: Floats
-    mean_vector: Floats
-    p95_vector: Floats
-    warp_error: Floats
-
-    def __post_init__(self) -> None:
-        _same_length(self)
-
 
 _T = TypeVar("_T")
-_Record = TypeVar("_Record", ConfusionRecord, LatencyRecord, StreamRecord)
 
 
 @dataclass(frozen=True)
@@ -264,15 +70,17 @@ class Run:
 
     @cached_property
     def confusion(self) -> ConfusionRecord | None:
-        return self._steady(lambda: _load(self.path / CONFUSION, ConfusionRecord, self._lengths))
+        return self._steady(
+            lambda: load_record(self.path / CONFUSION, ConfusionRecord, self._lengths)
+        )
 
     @cached_property
     def latency(self) -> LatencyRecord | None:
-        return self._steady(lambda: _load(self.path / LATENCY, LatencyRecord))
+        return self._steady(lambda: load_record(self.path / LATENCY, LatencyRecord))
 
     @cached_property
     def stream(self) -> StreamRecord | None:
-        return self._steady(lambda: _load(self.path / STREAM, StreamRecord))
+        return self._steady(lambda: load_record(self.path / STREAM, StreamRecord))
 
     @cached_property
     def measures(self) -> tuple[str, ...]:
@@ -298,7 +106,7 @@ class Run:
         try:
             return self._steady(lambda: read_arrays(path, lambda _: None))
         except DataError as error:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
 
     @property
     def _lengths(self) -> dict[str, tuple[int, ...]]:
@@ -320,9 +128,9 @@ class Run:
         try:
             content = json.loads(self._steady(lambda: reading.read_text(path)))
         except (OSError, ValueError, RecursionError, DataError) as error:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
         if not isinstance(content, dict):
-            raise _unreadable(path, "expected an object")
+            raise unreadable(path, "expected an object")
         return content
 
     @cached_property
@@ -332,7 +140,7 @@ class Run:
         try:
             return self._steady(lambda: reading.read_text(path))
         except (OSError, ValueError, DataError) as error:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
 
     def _steady(self, read: Callable[[], _T]) -> _T:
         """A file of the run that is there now: one that replaces it has the same id, and so the
@@ -430,7 +238,7 @@ class RunStore:
             (draft / LOG).write_text(legible(log), encoding="utf-8")
             for name, record in ((CONFUSION, confusion), (LATENCY, latency), (STREAM, stream)):
                 if record is not None:
-                    np.savez_compressed(draft / name, **_arrays(record))  # type: ignore[arg-type]
+                    np.savez_compressed(draft / name, **arrays_of(record))  # type: ignore[arg-type]
             for name, arrays in (meters or {}).items():
                 np.savez_compressed(draft / f"{name}.npz", **arrays)  # type: ignore[arg-type]
             # until the draft has taken its place, which it does before the stack is closed
@@ -513,61 +321,6 @@ def _order(run: Run) -> tuple[str, ...]:
     return item.dataset, item.codec, item.method, item.run_id
 
 
-#: the arrays of records as they are stored; F is a scored frame, T a timed one, S a decoded one
-_EXPECTED: dict[type, dict[str, Expected]] = {
-    ConfusionRecord: {
-        "matrices": Expected("FCC"),
-        "distances": Expected("F", most=MOST_DISTANCE),
-        "clips": Expected("F"),
-        "frames": Expected("F"),
-        "groups": Expected("F"),
-        "views": Expected("F"),
-    },
-    LatencyRecord: {
-        "distances": Expected("T", most=MOST_DISTANCE),
-        "key": Expected("T", "b"),
-        "decode_ms": Expected("T", "f", most=1e12),
-        "motion_ms": Expected("T", "f", most=1e12),
-        "model_ms": Expected("T", "f", most=1e12),
-    },
-    StreamRecord: {
-        "clips": Expected("S"),
-        "frames": Expected("S"),
-        "types": Expected("S", least=ord(" "), most=ord("~")),
-        "bits": Expected("S"),
-        **{
-            name: Expected("S", "f", least=-1e12, most=1e12, finite=False)
-            for name in (
-                "psnr_db", "ssim", "intra_share", "mean_vector", "p95_vector", "warp_error",
-            )
-        },
-    },
-}  # fmt: skip
-
-
-def _load(
-    path: Path, kind: type[_Record], lengths: Mapping[str, tuple[int, ...]] | None = None
-) -> _Record | None:
-    optional = tuple(field.name for field in fields(kind) if field.default is not MISSING)
-    arrays = _read(path, _EXPECTED[kind], lengths or {}, optional)
-    return None if arrays is None else kind(**arrays)
-
-
-def _read(
-    path: Path,
-    expected: Mapping[str, Expected],
-    lengths: Mapping[str, tuple[int, ...]],
-    optional: tuple[str, ...],
-) -> dict[str, npt.NDArray] | None:
-    """Read arrays that were stored as expected, and leave out others. Raises DataError."""
-    fits = partial(check_headers, expected=expected, lengths=lengths, optional=optional)
-    try:
-        arrays = read_arrays(path, fits)
-        return None if arrays is None else checked(arrays, expected)
-    except DataError as error:
-        raise _unreadable(path, error) from error
-
-
 def _newer(path: Path, key: str) -> str:
     """Say that a row has a key that this version does not know."""
     version = json.loads(reading.read_bytes(path)).get("version") or "unknown"
@@ -575,7 +328,3 @@ def _newer(path: Path, key: str) -> str:
         f"{path} does not read: it has {key!r}, which vssbench {__version__} does not know; it was "
         f"written by a newer version ({version}): update this one"
     )
-
-
-def _unreadable(path: Path, error: Exception | str) -> DataError:
-    return DataError(f"{path} does not read: {error}; {REMEDY}")

@@ -26,7 +26,7 @@ from vssbench.cost.gmacs import Cost, count
 from vssbench.cost.uncounted import remark
 from vssbench.data.videofile import VideoFile, turned
 from vssbench.fast.prepare import prepare
-from vssbench.run.experiment import FRAMES_AHEAD
+from vssbench.run.measuring import FRAMES_AHEAD
 from vssbench.run.stream import Stream
 from vssbench.segment.drawing import Painter
 from vssbench.segment.frames import coded, recoded

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from vssbench.core.errors import DataError, UsageError
-from vssbench.run.experiment import PEERS, Experiment, fail
+from vssbench.run.experiment import PEERS, Experiment
+from vssbench.run.measuring import fail
 from vssbench.run.store import RunStore, run_id
 from vssbench.sweep.executor import Executor, Outcome, Site
 from vssbench.sweep.grid import distinct, keeping

@@ -11,8 +11,9 @@ from vssbench.core.errors import DataError, UsageError
 from vssbench.core.variant import Variant
 from vssbench.cost.gmacs import count
 from vssbench.run.experiment import Experiment
+from vssbench.run.measurement import Measurement
 from vssbench.run.sizes import Sizes
-from vssbench.run.store import Measurement, Run
+from vssbench.run.store import Run
 
 #: runs that are read for one rate, the newest
 _MOST_RUNS = 5

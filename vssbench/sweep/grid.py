@@ -19,9 +19,11 @@ from vssbench.cost.gmacs import meta_model
 from vssbench.data.presence import absent_classes
 from vssbench.metrics.meters import METERS, named
 from vssbench.protocol import protocol as find_protocol
-from vssbench.run.experiment import Experiment, Way, measure
+from vssbench.run.experiment import Experiment
+from vssbench.run.measurement import Measurement
+from vssbench.run.measuring import Way, measure
 from vssbench.run.outputs import VOID, Void
-from vssbench.run.store import Measurement, RunStore
+from vssbench.run.store import RunStore
 from vssbench.sweep.defaults import DEFAULT_METHODS
 from vssbench.weights.file import WeightFile, open_weights
 from vssbench.weights.network import check_fit, weights_name

@@ -13,7 +13,8 @@ from typing import Any
 from vssbench.core import locks
 from vssbench.core.errors import VssbenchError
 from vssbench.core.version import __version__
-from vssbench.run.experiment import Experiment, Way, measure
+from vssbench.run.experiment import Experiment
+from vssbench.run.measuring import Way, measure
 from vssbench.run.store import RunStore
 from vssbench.sweep.executor import Answer, Place, Task
 from vssbench.sweep.planner import Planner

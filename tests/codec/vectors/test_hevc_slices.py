@@ -16,7 +16,7 @@ from tests.codec.vectors.hevc_syntax import Writer, write_pps, write_set, write_
 from vssbench.codec.encode import encode
 from vssbench.codec.formats.hevc import Hevc
 from vssbench.codec.vectors.hevc_headers import configuration, split
-from vssbench.codec.vectors.hevc_slices import Picture, Pictures
+from vssbench.codec.vectors.hevc_pictures import Picture, Pictures
 from vssbench.core.errors import DataError
 from vssbench.core.video import Clip
 

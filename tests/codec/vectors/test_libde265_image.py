@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vssbench.codec.vectors.hevc_headers import SequenceParameters
-from vssbench.codec.vectors.hevc_slices import Picture, Slice
+from vssbench.codec.vectors.hevc_pictures import Picture, Slice
 from vssbench.codec.vectors.libde265_image import Layout, find, read
 from vssbench.core.errors import MotionUnavailable
 

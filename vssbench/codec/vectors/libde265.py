@@ -29,7 +29,7 @@ from vssbench.codec.vectors.hevc_headers import (
     nal_header,
     split,
 )
-from vssbench.codec.vectors.hevc_slices import Picture, Pictures
+from vssbench.codec.vectors.hevc_pictures import Picture, Pictures
 from vssbench.codec.vectors.libde265_image import FoundVectors, Layout, find, read
 from vssbench.codec.vectors.reader import BlockVectors, VectorReader, no_vectors
 from vssbench.core.errors import DataError, MotionUnavailable

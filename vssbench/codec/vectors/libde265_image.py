@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from vssbench.codec.vectors import memory
 from vssbench.codec.vectors.hevc_headers import SequenceParameters
-from vssbench.codec.vectors.hevc_slices import Picture
+from vssbench.codec.vectors.hevc_pictures import Picture
 from vssbench.core.errors import MotionUnavailable
 from vssbench.core.motion import Vectors, grid_shape
 

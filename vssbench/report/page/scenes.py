@@ -12,7 +12,8 @@ from vssbench.core.errors import VssbenchError
 from vssbench.report.columns import percent
 from vssbench.report.counted import names_of_row
 from vssbench.report.frames import frame
-from vssbench.report.page.content import Content, Shown
+from vssbench.report.page.content import Content
+from vssbench.report.page.parts import Shown
 from vssbench.report.page.pictures import (
     LOOP_WIDTH,
     WIDTH,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from vssbench.core.errors import DataError
-from vssbench.metrics.bootstrap import Interval
+from vssbench.metrics.draws import Interval
 from vssbench.report.columns import Group, percent, quantity
 from vssbench.report.compare import Comparison, comparison
 from vssbench.report.counted import names_of_row

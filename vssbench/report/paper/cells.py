@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from vssbench.report.frames import Field, typed
+from vssbench.report.fields import Field, typed
 from vssbench.report.paper.layout import Layout
 from vssbench.report.paper.numbers import METRICS
 from vssbench.report.paper.ours import Store

@@ -19,7 +19,7 @@ import pandas as pd
 
 from vssbench.core import reading
 from vssbench.core.errors import DataError, UsageError
-from vssbench.report.frames import Field, typed
+from vssbench.report.fields import Field, typed
 
 #: how far a number can be trusted -> what that means
 STATUS = {

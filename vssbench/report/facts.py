@@ -1,0 +1,156 @@
+"""A run's facts for tables: its row, and its lines by distance and class, out of its arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.variant import parse_variant
+from vssbench.metrics.scores import Scores, scores
+from vssbench.report.counted import check_values, left_out, names_left_out
+from vssbench.report.fields import RUN_FIELDS, RUN_KEYS
+from vssbench.report.footnotes import what_was_seen
+from vssbench.run.measurement import Measurement
+from vssbench.run.records import REMEDY, ConfusionRecord, LatencyRecord
+from vssbench.run.store import CONFUSION, Run
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One run in tables: its row, and its lines of the long forms; plain values, as of JSON."""
+
+    row: dict[str, Any]
+    distances: list[dict[str, Any]]
+    classes: list[dict[str, Any]]
+
+
+#: columns that are taken from a run's measurement as they are
+_COPIED = tuple(
+    field.name for field in RUN_FIELDS
+    if field.name in Measurement.model_fields
+    and field.name not in ("weights", "machine", "classes", "without", "seen", "typed")
+)  # fmt: skip
+
+_NAMES = tuple(field.name for field in RUN_FIELDS)
+
+
+def facts_of(run: Run, without: Sequence[str] = ()) -> Facts:
+    """Return what tables and figures are made of, out of a run's arrays."""
+    item = run.measurement
+    unscored = names_left_out(item, without)
+    row = {name: getattr(item, name) for name in _COPIED}
+    row |= {
+        "split": item.split or _typed_split(item.dataset),
+        "classes": len(item.classes) - len(unscored),
+        "without": ", ".join(unscored),
+        "seen": what_was_seen(item),
+        "bitrate_kbps": item.bitrate_kbps or None,  # old runs have 0 where it was not known
+        "machine": machine_text(item),
+        "weights": str(item.weights.get("file", "")),
+        "typed": ", ".join(name for name in _NAMES if name in item.typed),
+        "psnr_db": _psnr(item),
+    }
+    row |= {name: value for name, value in item.typed.items() if name in _NAMES}
+    try:
+        # of the streams, too: who reads them later has no place to say that they do not read
+        confusion, latency, _ = run.confusion, run.latency, run.stream
+        if item.status == "done" and confusion is None:
+            raise DataError(f"{run.path / CONFUSION} is missing; {REMEDY}")
+        its = None if confusion is None else _scores(confusion, item, without)
+    except DataError as error:
+        return Facts(row | {"status": "damaged", "reason": str(error)}, [], [])
+    if latency is not None:
+        row |= _latency(latency)
+    if its is None or confusion is None:
+        return Facts(row, [], [])
+    curve = its.miou_by_distance
+    row |= {"miou": its.miou} | (
+        {"miou_0": curve[0], "miou_last": curve[-1]} if curve else {}
+    )  # fmt: skip
+    name = {field.name: getattr(item, field.name) for field in RUN_KEYS}
+    classes = [
+        name | {"class": label, "iou": value}
+        for label, value in zip(item.classes, its.class_iou, strict=False)
+    ]
+    return Facts(row, _by_distance(name, curve, confusion, latency), classes)
+
+
+def _typed_split(dataset: str) -> str:
+    """Return the split that a run names which was stored before splits were."""
+    try:
+        return str(parse_variant(dataset).params.get("split", ""))
+    except UsageError:
+        return ""
+
+
+def _scores(record: ConfusionRecord, item: Measurement, without: Sequence[str]) -> Scores:
+    check_values(record, item)
+    unscored = left_out(item, record.matrices.shape[1], without)
+    return scores(record, item.aggregate, left_out=unscored)
+
+
+def _by_distance(
+    name: dict[str, Any],
+    curve: Sequence[float | None],
+    confusion: ConfusionRecord,
+    latency: LatencyRecord | None,
+) -> list[dict[str, Any]]:
+    lines = []
+    for distance, miou in enumerate(curve):
+        times = np.empty(0) if latency is None else latency.model_ms[latency.distances == distance]
+        lines.append(
+            name
+            | {
+                "distance": distance,
+                "frames": int((confusion.distances == distance).sum()),
+                "miou": miou,
+                "latency_ms": _percentile(times, 50),
+            }
+        )
+    return lines
+
+
+def _psnr(item: Measurement) -> float | None:
+    """Return the PSNR of a run, infinite without loss, None where it is not known.
+
+    A record has no infinite numbers: frames equal to their sources have an SSIM of 1 and no PSNR.
+    """
+    return math.inf if item.psnr_db is None and item.ssim == 1.0 else item.psnr_db
+
+
+def machine_text(item: Measurement) -> str:
+    """Name the network's processor in short: the GPU if it ran on one, else the CPU and threads."""
+    machine = item.machine
+    if item.device.startswith("cuda") and machine.get("gpu"):
+        return str(machine["gpu"])
+    threads = machine.get("threads")
+    plural = "thread" if threads == 1 else "threads"
+    return ", ".join(
+        filter(None, [str(machine.get("cpu") or ""), f"{threads} {plural}" if threads else ""])
+    )
+
+
+def _latency(record: LatencyRecord) -> dict[str, float | None]:
+    key, nonkey = record.model_ms[record.key], record.model_ms[~record.key]
+    return {
+        "latency_key_ms": _percentile(key, 50),
+        "latency_key_p90_ms": _percentile(key, 90),
+        "latency_nonkey_ms": _percentile(nonkey, 50),
+        "latency_nonkey_p90_ms": _percentile(nonkey, 90),
+        "decode_ms": _percentile(record.decode_ms, 50),
+        "motion_ms": _percentile(record.motion_ms[~record.key], 50),
+    }
+
+
+def _percentile(values: npt.NDArray[np.float64], percent: float) -> float | None:
+    return number(np.percentile(values, percent)) if values.size else None
+
+
+def number(value: float | np.floating[Any]) -> float | None:
+    return None if math.isnan(value) else float(value)
