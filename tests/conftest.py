@@ -9,6 +9,7 @@ import gc
 import hashlib
 import os
 import random
+import re
 import signal
 import stat
 import sys
@@ -45,6 +46,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let files be begun in the order of their tests, not those of most tests first."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files of which ``-m`` leaves out every test: they need not be read."""
+    place = place_of(collection_path)
+    return True if place is not None and unwanted(place, config.option.markexpr) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -90,6 +97,15 @@ def kinds_of(path: Path) -> tuple[str, ...]:
         for mark, places in (("codec", CODEC), ("training", TRAINING))
         if any(path.is_relative_to(place) for place in places)
     )
+
+
+def unwanted(path: Path, expression: str) -> bool:
+    """Whether an expression such as ``not slow and not codec`` leaves out a file of this folder for
+    the marks that all its tests have; files that none of it may leave out are wanted."""
+    if not re.fullmatch(r"not \w+( and not \w+)*", expression):
+        return False
+    of_all = {*kinds_of(path), *(["slow"] if SLOW.get(path.as_posix()) == () else [])}
+    return not of_all.isdisjoint(re.findall(r"not (\w+)", expression))
 
 
 class Patterns(Dataset):
