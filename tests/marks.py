@@ -107,6 +107,10 @@ SLOW: dict[str, tuple[str, ...]] = {
         "test_force_replaces_a_file",
     ),
     "cli/test_reproduce.py": (),
+    "cli/test_written.py": (
+        "test_what_is_there_is_kept_without_force",
+        "test_a_device_stays_what_it_is",
+    ),
     "core/test_allocator.py": (),
     "core/test_division.py": ("test_camvids_held_out_stills",),
     "core/test_files.py": (

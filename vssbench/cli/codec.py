@@ -278,7 +278,7 @@ def show(
     from vssbench.view.show import Show, check_out
 
     suffix = check_out(out)
-    check_output(out, [expanded(clip), *([data_root] if data_root is not None else [])], force)
+    check_output(out, _inputs(clip, data_root), force)
     chosen = registry.create("codecs", parse_variant(codec_text))
     opened = open_clip(clip, data_root)
     selection = _selection(**given)
@@ -315,7 +315,7 @@ def open_clip(text: str, data_root: Path | None) -> Clip:
     from vssbench.core.variant import parse_variant
     from vssbench.data.footage import footage
 
-    name, _, wanted = text.partition(":") if "[" not in text else _after_brackets(text)
+    name, wanted = _parted(text)
     known = registry.plugins("datasets")
     if name.split("[")[0].strip() not in known:
         path = expanded(text)
@@ -337,7 +337,20 @@ def open_clip(text: str, data_root: Path | None) -> Clip:
     return matching[0]
 
 
-def _after_brackets(text: str) -> tuple[str, str, str]:
-    """Split a text at its first colon behind brackets, as ``partition(":")`` does."""
+def _inputs(text: str, data_root: Path | None) -> list[Path]:
+    """Return the files and folders that ``CLIP`` is read from."""
+    from vssbench.core import registry
+    from vssbench.core.opening import roots
+    from vssbench.core.variant import parse_variant
+
+    name, _ = _parted(text)
+    if name.split("[")[0].strip() not in registry.plugins("datasets"):
+        return [expanded(text)]
+    return roots(parse_variant(name), data_root)
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Split ``DATASET:CLIP`` at its first colon behind brackets."""
     name, bracket, rest = text.rpartition("]")
-    return name + bracket, rest[:1], rest[1:]
+    dataset, _, clip = rest.partition(":")
+    return name + bracket + dataset, clip

@@ -31,7 +31,8 @@ def collect(stores: tuple[Path, ...], out: Path, force: bool) -> None:
     from vssbench.report.collect import collected
     from vssbench.report.frames import parquet
 
-    files.check_output(out, force=force)
-    table = collected(stores or (Path("results/runs"),))
+    folders = stores or (Path("results/runs"),)
+    files.check_output(out, folders, force)
+    table = collected(folders)
     files.write_bytes(out, parquet(table))
     click.echo(f"{out}: {len(table)} runs")

@@ -39,7 +39,7 @@ def doctor(runs: Path, out: Path | None, probe: bool, as_json: bool, force: bool
     from vssbench.core.files import check_output, write_text
 
     if out is not None:
-        check_output(out, force=force)
+        check_output(out, (runs,), force)
     marks = {"ok": "ok", "missing": "--", "fault": "!!"}
     found = []
     for each in findings(runs, probe):

@@ -75,7 +75,7 @@ def plot(
     from vssbench.run.store import RunStore
 
     _check(kind, given["along"], given["quality"])
-    check_output(out, force=force)
+    check_output(out, (runs,), force)
     shown, remark = chosen_rows(runs, choice)
     store = RunStore(runs)
     spread = spread_of(store, shown) if intervals and kind in _SPREAD else {}

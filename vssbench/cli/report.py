@@ -84,7 +84,9 @@ def report(
 
     if more["distances"] and not pictures:
         raise UsageError("--distance chooses frames to show: add --pictures N")
-    check_output(out, (runs, *more["weights"]), force=force)
+    data_root: Path | None = more["data_root"]
+    inputs = (runs, *more["weights"], *([] if data_root is None else [data_root]))
+    check_output(out, inputs, force)
     found, remark = chosen_rows(runs, choice)
     store = RunStore(runs)
     page = content(store, found)

@@ -165,6 +165,7 @@ def train(
     """
     from vssbench.cli.options import check_device, open_dataset
     from vssbench.core.errors import DataError, OutOfMemory, UsageError
+    from vssbench.core.opening import roots
     from vssbench.core.progress import messages
     from vssbench.core.shortage import shortage
     from vssbench.core.variant import parse_variant
@@ -182,7 +183,7 @@ def train(
         return
     check_device(options.device)
     target = out or Path("checkpoints") / f"{variant.name}-{dataset_variant.name}.safetensors"
-    inputs = (*options.initial, *([data_root] if data_root is not None else []))
+    inputs = (*options.initial, *roots(dataset_variant, data_root))
     opened = open_dataset(dataset_variant, data_root)
     check_output(target, inputs, force, "--out")
     check_beside(target, inputs, force or resume)

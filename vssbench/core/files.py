@@ -241,6 +241,14 @@ def check_output(
     check_folder(Path(os.path.realpath(path)).parent)
 
 
+def overlap(path: Path, given: Path) -> bool:
+    """Return whether an output that is there lies within an input folder, is it, or holds it."""
+    if not path.exists() or not given.exists():
+        return False
+    out, root = (Path(os.path.realpath(each)) for each in (path, given))
+    return out == root or root in out.parents or out in root.parents
+
+
 def check_regular(path: Path, option: str = "-o") -> None:
     """Raises UsageError for a device, a pipe or an open descriptor."""
     if is_special(path):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vssbench.core import registry
 from vssbench.core.errors import DataError
+from vssbench.core.home import expanded
 
 if TYPE_CHECKING:
     from vssbench.core.dataset import Dataset
@@ -23,3 +24,10 @@ def open_dataset(variant: Variant, data_root: Path | None) -> Dataset:
     if data_root is None:
         return registry.create("datasets", variant)
     return registry.create("datasets", variant, root=str(data_root))
+
+
+def roots(variant: Variant, data_root: Path | None) -> list[Path]:
+    """Return the folders that a dataset reads: of ``--data-root``, of ``root`` in its brackets."""
+    typed = variant.params.get("root")
+    own = [expanded(str(typed))] if typed else []
+    return own if data_root is None else [data_root, *own]

@@ -62,7 +62,13 @@ class Export:
 
     def check(self, force: bool) -> None:
         """Raise UsageError where the folder holds what is not to be replaced: anything, but another
-        export with ``force``."""
+        export with ``force``; never the dataset's own."""
+        root = getattr(self.input.dataset, "root", None)
+        if root is not None and files.overlap(self.out, root):
+            raise UsageError(
+                f"-o {self.out} holds data that this command reads, of {root}: give another "
+                "folder, an input is never written over"
+            )
         if self.out.exists() and not self.out.is_dir():
             raise UsageError(f"-o {self.out} is a file: expected a folder to write to")
         if self.out.is_dir() and any(self.out.iterdir()):
