@@ -200,6 +200,7 @@ SLOW: dict[str, tuple[str, ...]] = {
         "test_first_authors_code_against_the_papers_table",
     ),
     "nets/test_xception39.py": ("test_cost_is_the_papers",),
+    "report/test_every_view.py": (),
     "report/test_frames.py": ("test_the_reference_results_are_read",),
     "report/test_headings.py": ("test_panels_over_the_rate_and_tables_by_codec_say_it_too",),
     "report/test_index.py": (),

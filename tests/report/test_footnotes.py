@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from vssbench.core.errors import UsageError
-from vssbench.report import footnotes, plots, rates
+from vssbench.report import deltas, footnotes, plots, rates, series
 from vssbench.report.pivot import render_pivot
 from vssbench.report.rows import Row
 from vssbench.report.table import render
@@ -66,6 +66,29 @@ def test_every_figure_marks_them(
         assert words in said, said
     for line in footnotes.footnotes(three):
         assert line in said, said
+
+
+def test_a_curve_has_the_marks_of_all_its_points(
+    make_row: MakeRow, tmp_path: Path, figures: list[Figure]
+) -> None:
+    """A line through points of which one alone bears a mark is one line."""
+    rates = (300.0, 1000.0, 2000.0, 4000.0)
+    rows = [
+        make_row(
+            name, method=name.lower(), bitrate_kbps=rate, miou=0.5 + place / 10,
+            codec=f"hevc[bitrate={rate:g}k]", run_id=f"{name}{rate}",
+            seen="training" if (name, place) == ("A", 2) else "none",
+            remarks=["said of a point"] if place == 1 else [],
+        )
+        for name in ("A", "B") for place, rate in enumerate(rates)
+    ]  # fmt: skip
+    (line,) = deltas.of_methods(rows, "a", "b")
+    assert line.names == ("A \u2020", "B")
+    assert "said of a point" in line.notes
+    gops = [make_row("A", gop=gop, run_id=str(gop), seen=seen) for gop, seen in
+            ((6, "training"), (12, "none"))]  # fmt: skip
+    series.gop(gops, tmp_path / "a.png")
+    assert [line.get_label() for line in figures[0].axes[0].lines] == ["A \u2020"]
 
 
 def test_versions_of_the_code_are_told_and_can_be_refused(make_row: MakeRow) -> None:

@@ -27,9 +27,9 @@ def write(root: Path, run_id: str, value: int = 1, timed: bool = True, **given: 
     }
     frames, times = np.arange(3), np.arange(3) / 7
     done = given.get("status", "done") == "done"
-    confusion = ConfusionRecord(
-        np.full((3, 2, 2), value, np.int64) + np.eye(2, dtype=np.int64), frames, frames, frames
-    )
+    classes = len((fields | given)["classes"])
+    matrices = np.full((3, classes, classes), value, np.int64) + np.eye(classes, dtype=np.int64)
+    confusion = ConfusionRecord(matrices, frames, frames, frames)
     RunStore(root).write(
         Measurement(**(fields | given)),
         confusion if done else None,

@@ -198,6 +198,7 @@ def comparison(pair: Pair, stores: Sequence[RunStore], title: str, rules: Rules)
         notes[f"No interval: {error}"] = None
     if whole is not None:
         notes[whole.resampling.describe() + "."] = None
+    notes |= dict.fromkeys([*first["remarks"], *second["remarks"]])
     notes |= dict.fromkeys([*version_remarks([first, second]), *footnotes([first, second])])
     by_distance = whole.by_distance if whole else ()
     curves = [its.miou_by_distance for its in each]
@@ -312,7 +313,7 @@ _IDENTITY = ("run_id", "method", "weights", "version")
 
 
 def _record(item: Comparison) -> dict[str, Any]:
-    shared = ("dataset", "split", "codec", "gop", "protocol", "bitrate_kbps")
+    shared = ("dataset", "split", "classes", "codec", "gop", "protocol", "bitrate_kbps")
     return {
         "title": item.title,
         "names": item.names,
@@ -337,6 +338,8 @@ def _flat(item: Comparison) -> list[dict[str, Any]]:
             "condition": item.title,
             "first_run": item.rows[0]["run_id"],
             "second_run": item.rows[1]["run_id"],
+            "first_method": item.names[0],
+            "second_method": item.names[1],
             "score": kind,
             "name": line.name,
             "first": line.first,
@@ -344,6 +347,7 @@ def _flat(item: Comparison) -> list[dict[str, Any]]:
             "difference": line.interval and line.interval.value,
             "low": line.interval and line.interval.low,
             "high": line.interval and line.interval.high,
+            "notes": " ".join(item.notes),
         }
         for kind, lines in kinds
         for line in lines

@@ -20,7 +20,7 @@ from vssbench.metrics.bjontegaard import (
 from vssbench.report.choose import matches
 from vssbench.report.columns import DASH
 from vssbench.report.families import family_name, family_of, scale_of
-from vssbench.report.footnotes import footnotes, marked, version_remarks
+from vssbench.report.footnotes import footnotes, marked_line, version_remarks
 from vssbench.report.headings import conditions, headings
 from vssbench.report.markup import Cell, Grid, markdown_grid, markdown_list
 from vssbench.report.rows import Row
@@ -195,9 +195,10 @@ def _line(axis: Axis, title: str, first: Sequence[Row], second: Sequence[Row]) -
                 "curves' span, which is all that they share."
             ] = None
     rows = [*first, *second]
+    notes |= dict.fromkeys(remark for row in rows for remark in row["remarks"])
     notes |= dict.fromkeys([*version_remarks(rows), *footnotes(rows)])
     counts = (len(points[0]), len(points[1]))
-    marks = (marked({**first[0], "display": names[0]}), marked({**second[0], "display": names[1]}))
+    marks = (marked_line(names[0], first), marked_line(names[1], second))
     overlap = min(overlaps, default=None)
     return Line(title, axis.over, marks, counts, found[0], found[1], overlap, tuple(notes))
 

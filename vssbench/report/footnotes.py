@@ -68,8 +68,13 @@ _MARKS = "".join(note.mark for note in FOOTNOTES)
 
 def marked(row: Row) -> str:
     """Return the row's name with its marks behind it."""
-    marks = "".join(note.mark for note in FOOTNOTES if note.applies(row))
-    return f"{row['display']} {marks}" if marks else str(row["display"])
+    return marked_line(str(row["display"]), [row])
+
+
+def marked_line(name: str, rows: Sequence[Row]) -> str:
+    """Return the name of a curve through several rows with the marks that any of them has."""
+    marks = "".join(note.mark for note in FOOTNOTES if any(note.applies(row) for row in rows))
+    return f"{name} {marks}" if marks else name
 
 
 def unmarked(name: str) -> str:

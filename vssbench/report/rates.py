@@ -141,9 +141,8 @@ def quality(rows: Sequence[Row], path: Path, measure: str = "psnr") -> list[str]
                 _draw(axes, points, colour, Look(colour, MARKERS[place], "-"), hollow=False)
             _finish(axes, heading, members)
         label_axes(all_axes, ylabel, XLABEL)
-        legend_outside(
-            figure, _codec_handles(colours, levels=False, marked=True), _heading(all_axes)
-        )
+        handles = _codec_handles(colours, levels=False, marked=True)
+        legend_outside(figure, handles, _heading(all_axes), notes=version_remarks(drawn))
         settle(figure)
     return left_out
 

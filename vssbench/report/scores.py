@@ -232,8 +232,8 @@ def render(scored: Sequence[Block], format: str) -> str:
 
 def _record(block: Block, line: Line) -> dict[str, Any]:
     names = (
-        "run_id", "method", "dataset", "split", "classes", "without", "void", "seen", "codec",
-        "protocol", "bitrate_kbps",
+        "run_id", "method", "display", "dataset", "split", "classes", "without", "void", "seen",
+        "codec", "protocol", "bitrate_kbps", "remarks",
     )  # fmt: skip
     record = {name: line.row[name] for name in names} | {"base": block.base} | asdict(line.scores)
     for name, interval in (("miou", line.interval), ("gain", line.gain)):

@@ -12,7 +12,7 @@ import numpy as np
 from vssbench.report.columns import Group, groups, told_apart
 from vssbench.report.costs import COST, COSTS, with_cost
 from vssbench.report.families import family_of, scale_of, unscaled
-from vssbench.report.footnotes import unmarked
+from vssbench.report.footnotes import marked_line, unmarked
 from vssbench.report.headings import conditions
 from vssbench.report.placement import place_labels
 from vssbench.report.plots import (
@@ -104,13 +104,10 @@ def _lined(lines: Mapping[tuple[str, str], Sequence[Row]], along: ScaleAxis) -> 
     shown = [name for _, name in lines]
     made = []
     for (family, name), rows in lines.items():
-        longest = max(
-            (str(row["display"]) for row in rows), key=lambda d: len(d) - len(unmarked(d))
-        )
-        whole = name if shown.count(name) == 1 else family
+        whole = marked_line(name if shown.count(name) == 1 else family, rows)
         for row in rows:
             x = row[COST] if along == "gmacs" else scale_of(row["method"])
-            made.append(row | {_X: x, _LINE: whole + longest[len(unmarked(longest)) :]})
+            made.append(row | {_X: x, _LINE: whole})
     return made
 
 
@@ -133,8 +130,8 @@ def gop(rows: Sequence[Row], path: Path, spread: Spread | None = None) -> list[s
         for row in (row for part in several for row in part.rows):
             lines.setdefault(unmarked(str(row["display"])), []).append(row)
         kept = [
-            row | {_X: row["gop"], _LINE: row["display"]}
-            for its in lines.values()
+            row | {_X: row["gop"], _LINE: marked_line(name, its)}
+            for name, its in lines.items()
             if len({row["gop"] for row in its}) > 1
             for row in its
         ]

@@ -251,8 +251,9 @@ def legend_outside(
     engine = figure.get_layout_engine()
     figure.set_layout_engine("none")  # the panels have no room beside a legend not yet grown for
     title = "\n".join(filter(None, [heading, *(_wrapped(note, letters) for note in notes)]))
-    for lines in range(1, len(handles) + 1):
-        columns = -(-len(handles) // lines)
+    count = max(1, len(handles))  # a legend of notes alone has no handle
+    for lines in range(1, count + 1):
+        columns = -(-count // lines)
         where: Any = f"outside {place} center"
         legend = figure.legend(
             handles=list(handles),
