@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import groupby
@@ -81,6 +81,16 @@ def font_file(texts: Iterable[str]) -> Path:
 def has_all(path: Path, text: str) -> bool:
     """Return whether a font has every letter of a text."""
     return all(ord(letter) in _letters(str(path)) for letter in text if not letter.isspace())
+
+
+def written(texts: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """Return texts as the one font of :func:`font_file` can write them, and what is to be said of
+    letters that it lacks: they are written as their numbers."""
+    if all(map(str.isascii, texts)):
+        return tuple(texts), ""
+    path = font_file(texts)
+    lacking = {letter for letter in "".join(texts) if not has_all(path, letter)}
+    return tuple(spelt(text, lacking) for text in texts), complaint(lacking) if lacking else ""
 
 
 def spelt(text: str, lacking: Iterable[str]) -> str:

@@ -9,14 +9,24 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import Colorspace
+from click.testing import CliRunner
+from PIL import Image as Pillow
 
 from tests.datasets import fakes
 from tests.segment.conftest import trim, turn
+from vssbench.cli import bench
+from vssbench.cli.codec import open_clip
 from vssbench.codec.contents import contents
+from vssbench.codec.formats.raw import Raw
 from vssbench.core.errors import DataError
+from vssbench.data.colour import rgb, untagged
 from vssbench.data.footage import footage
 from vssbench.data.movie import Movie
 from vssbench.data.videofile import open_videofile, pictures, timing
+from vssbench.segment.frames import coded, recoded
+from vssbench.view.page import Page
+from vssbench.view.sheet import TITLE
 
 TICKS = Fraction(1, 1000)
 #: side of a block that is a bit of a picture's number
@@ -73,15 +83,64 @@ def test_pictures_are_the_right_way_up(
     before = Movie(path).image(1)
     turn(path, matrix)
     expected = np.rot90(before, quarters)
-    for clip in (Movie(path), footage(path)):
+    for clip in (Movie(path), footage(path), open_clip(str(path), None)):
         np.testing.assert_array_equal(clip.image(1), expected)
     assert Movie(path).size == footage(path).image(0).shape[:2] == expected.shape[:2]
+    told = contents(path)
+    assert (told.height, told.width) == expected.shape[:2]
+    assert any("it is turned by" in remark for remark in told.remarks)
 
 
-@pytest.mark.parametrize("reader", [Movie, footage, lambda path: list(pictures(path))])
+def test_codec_show_draws_pictures_the_right_way_up(tmp_path: Path) -> None:
+    path = fakes.video(tmp_path / "drive.mp4", [fakes.scene(0)], "libx264", bit_rate=8_000_000)
+    turn(path)
+    call = ["codec", "show", str(path), "-c", "raw", "--frame", "0"]
+    result = CliRunner().invoke(bench, [*call, "-o", str(tmp_path / "a.png")])
+    assert result.exit_code == 0, result.exception
+    with Pillow.open(tmp_path / "a.png") as picture:
+        drawn = np.asarray(picture.convert("RGB"))
+    expected = Movie(path).image(0)
+    times = drawn.shape[1] // expected.shape[1]
+    height, width = expected.shape[:2]
+    top = Page(drawn.shape[1]).px(TITLE)
+    tall = drawn[top : top + times * height, : times * width].astype(float)
+    small = tall.reshape(height, times, width, times, 3).mean((1, 3))
+    assert np.abs(small - expected).mean() < 3
+
+
+@pytest.mark.parametrize(("size", "matrix"), [((64, 96), 6), ((720, 64), 1), ((64, 1026), 1)])
+def test_colours_of_files_without_tags_are_the_same_to_all(
+    tmp_path: Path, size: tuple[int, int], matrix: int
+) -> None:
+    """The readers of ``folder``, ``codec show``, ``latency``, ``segment`` convert them alike."""
+    image = np.zeros((*size, 3), np.uint8)
+    image[:, : size[1] // 2] = (200, 60, 30)
+    path = fakes.video(tmp_path / "drive.mp4", [image] * 2, "libx264", bit_rate=8_000_000)
+    file = open_videofile(path)
+    assert file.colour == 2  # unspecified
+    (frame, _), *_ = coded(file, None, None)
+    (again, _), *_ = recoded(file, Raw(), frozenset())
+    expected = Movie(path).image(0)
+    others = (footage(path).image(0), open_clip(str(path), None).image(0), frame.image, again.image)
+    for other in others:
+        np.testing.assert_array_equal(other, expected)
+    with av.open(str(path)) as container:
+        picture = next(container.decode(video=0))
+    np.testing.assert_array_equal(rgb(picture, Colorspace(untagged(*size))), expected)
+    wrong = rgb(picture, Colorspace.ITU601 if matrix == 1 else Colorspace.ITU709)
+    assert np.abs(wrong.astype(int) - expected).max() > 5
+
+
+READERS = (
+    Movie, footage, contents, lambda path: list(pictures(path)),
+    lambda path: open_clip(str(path), None),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("reader", READERS)
 def test_damage_is_refused(tmp_path: Path, reader) -> None:  # type: ignore[no-untyped-def]
     path = fakes.damaged(tmp_path / "drive.mp4")
-    with pytest.raises(DataError, match=r"decoded beyond its first \d+ pictures"):
+    with pytest.raises(DataError, match=r"decoded beyond its first \d+ (pictures|frames)"):
         reader(path)
 
 
@@ -96,6 +155,7 @@ def test_a_varying_rate_is_the_mean_and_said(
     with caplog.at_level(logging.WARNING):
         movie = Movie(path)
     assert movie.fps == pytest.approx(1000 * 39 / times[-1], rel=1e-2)
+    assert any("varies" in remark for remark in contents(path).remarks)
     assert "its frame rate varies: frames last 20 to 100 ms" in caplog.text
     assert any("varies" in remark for remark in open_videofile(path).remarks())
 

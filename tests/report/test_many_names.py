@@ -7,19 +7,44 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from vssbench import lettering
-from vssbench.report import heat_map, plots, rates
+from vssbench.core.variant import Variant, parse_variant
+from vssbench.report import frame_times, heat_map, plots, rates, series
 from vssbench.report.rows import Row
+from vssbench.run.store import LatencyRecord
 
 MakeRow = Callable[..., Row]
 Draw = Callable[[list[Row], Path], list[str]]
-DRAWS = (plots.pareto, plots.distance, rates.rate, heat_map.classes)
+
+
+def times(rows: list[Row], path: Path) -> list[str]:
+    """Draw the times of frames of rows that have none of their own."""
+    frames = np.arange(12)
+    key, ms = frames % 12 == 0, np.where(frames % 12 == 0, 60.0, 15.0)
+    record = LatencyRecord(frames, key, ms / 10, ms / 10, ms)
+    return frame_times.latency(rows, path, {row["run_id"]: record for row in rows})
+
+
+DRAWS = (
+    plots.pareto,
+    plots.distance,
+    rates.rate,
+    heat_map.classes,
+    series.scale,
+    series.gop,
+    times,
+)
+#: those that have no line a method
+QUALITIES = (rates.quality,)
 #: inches that a panel keeps, however large the legend is
 LEAST = 1.3
 #: a letter that DejaVu Sans lacks and a font that comes with matplotlib has
@@ -37,12 +62,32 @@ def twenty(make_row: MakeRow) -> list[Row]:
             rows.append(
                 make_row(
                     name, method=f"arseg[stages={number}]", codec=codec, bitrate_kbps=kbps,
+                    run_id=f"{number} {codec}",
                     miou=miou, miou_by_distance=[miou] * 12, gmacs_gop=5 * 1.2**number,
                     seen=("none", "training", "unknown")[number % 3],
                     void=("", "error")[number % 2],
                 )
             )  # fmt: skip
     return rows
+
+
+def varied(rows: list[Row], draw: Draw) -> list[Row]:
+    """Return rows of which each has a second, of another scale or GOP, where a figure needs it."""
+    key, values = {series.scale: ("method", (0.5, 1.0)), series.gop: ("gop", (6, 12))}.get(
+        draw, ("", (0,))
+    )
+    made = []
+    for row, value in product(rows, values):
+        other: dict[str, Any] = {"run_id": f"{value} {row['run_id']}"}
+        if key == "method":
+            method = parse_variant(row["method"])
+            other[key] = str(Variant(method.name, {**method.params, "scale": value}))
+            name = row["display"].replace("AR0.5", f"AR{value}")
+            other["display"] = name if name.startswith("AR") else f"{name} {value:g}x"
+        elif key:
+            other[key] = value
+        made.append(row | other)
+    return made
 
 
 def texts_of(figure: Figure) -> list[Text]:
@@ -62,7 +107,8 @@ def test_twenty_methods_of_long_names_are_all_told(
     twenty: list[Row], tmp_path: Path, figures: list[Figure], draw: Draw
 ) -> None:
     """No name is cut off, no legend lies over a panel, and the panels keep their height."""
-    draw(twenty, tmp_path / "a.png")
+    # at two rates where the kind is one of rates
+    draw(varied(twenty if draw in DRAWS[:4] else twenty[::2], draw), tmp_path / "a.png")
     (figure,) = figures
     figure.draw_without_rendering()
     width, height = figure.bbox.size
@@ -95,7 +141,7 @@ def test_twenty_methods_over_the_rate_are_told_apart(
     assert len(signs) == 20
 
 
-@pytest.mark.parametrize("draw", DRAWS)
+@pytest.mark.parametrize("draw", [*DRAWS, *QUALITIES])
 def test_letters_of_no_font_are_written_as_numbers(
     make_row: MakeRow,
     tmp_path: Path,
@@ -107,14 +153,14 @@ def test_letters_of_no_font_are_written_as_numbers(
 ) -> None:
     monkeypatch.setattr(lettering, "_installed", list)
     rows = [make_row("网络1 Сеть", dataset_title="街景"), make_row("网络2", dataset_title="街景")]
-    draw(rows, tmp_path / "a.png")
+    draw(varied(rows, draw), tmp_path / "a.png")
     error = capsys.readouterr().err
     assert error.count("no installed font has the letters") == 1
     assert "install a font" in error
     said = " ".join(text.get_text().replace("\n", " ") for text in figures[0].findobj(Text))  # type: ignore[attr-defined]
     assert "<U+8857 U+666F> 720x960" in said
     assert all("网" not in text.get_text() for text in figures[0].findobj(Text))  # type: ignore[attr-defined]
-    if draw is not plots.pareto or "<U+7F51" in said:
+    if draw not in (plots.pareto, rates.quality) or "<U+7F51" in said:
         assert "<U+7F51 U+7EDC>1 Сеть" in said  # Cyrillic stays
     assert not [str(each.message) for each in recwarn if "missing from font" in str(each.message)]
 

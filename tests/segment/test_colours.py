@@ -13,7 +13,8 @@ from vssbench import lettering
 from vssbench.core import registry
 from vssbench.core.errors import WeightsError
 from vssbench.core.variant import parse_variant
-from vssbench.segment.drawing import legend, legible, palette_of
+from vssbench.lettering import written
+from vssbench.segment.drawing import legend, palette_of
 from vssbench.segment.request import Request, prepared
 from vssbench.weights.file import open_weights
 from vssbench.weights.writing import save_weights
@@ -67,7 +68,7 @@ def test_a_legend_has_letters_of_any_script(monkeypatch: pytest.MonkeyPatch) -> 
     strips = [legend((name,), palette, 200) for name in ("Дом", "Лес", "Ёлка")]
     assert not np.array_equal(strips[0], strips[1])
     assert not np.array_equal(strips[1], strips[2])
-    assert legible(("Дом", "Sky")) == (("Дом", "Sky"), "")
-    names, said = legible(("街", "Sky街景"))
+    assert written(("Дом", "Sky")) == (("Дом", "Sky"), "")
+    names, said = written(("街", "Sky街景"))
     assert names == ("<U+8857>", "Sky<U+8857 U+666F>")
     assert "no installed font has the letters" in said

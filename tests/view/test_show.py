@@ -9,7 +9,9 @@ import av
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from PIL import ImageDraw
 
+from vssbench import lettering
 from vssbench.codec.formats.h264 import H264
 from vssbench.codec.formats.raw import Raw
 from vssbench.codec.prediction import moved
@@ -78,6 +80,30 @@ def test_a_contact_sheet(clip, tmp_path):
     # the bars: an I-frame's in full amber, those of the other GOPs faded
     strip = picture[-200:]
     assert (np.abs(strip - INTRA).max(-1) < 12).sum() > 50
+
+
+def test_a_clips_name_is_written_in_any_script(clip, tmp_path, monkeypatch):
+    """By a font that has the letters; where none is installed, by their numbers, with a word."""
+    drawn, notes = [], []
+    plain = ImageDraw.ImageDraw.text
+
+    def text(self, xy, words, *given, **more):
+        font = next(each for each in (*given, more.get("font")) if hasattr(each, "path"))
+        drawn.append((words, font.path))
+        return plain(self, xy, words, *given, **more)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    for name in ("Дорога 1", "\u2312 film"):  # of the other, fonts of matplotlib have the letter
+        named = dataclasses.replace(clip, name=name)
+        show(named, Raw(gop=GOP), note=notes.append).still(Selection(frame=0))
+        (path,) = {path for words, path in drawn if words.startswith(name)}
+        assert lettering.has_all(path, name)
+    assert all("letters" not in note for note in notes)
+    monkeypatch.setattr(lettering, "_installed", list)
+    named = dataclasses.replace(clip, name="街景.mp4")
+    show(named, Raw(gop=GOP), note=notes.append).still(Selection(frame=0))
+    assert any(words.startswith("<U+8857 U+666F>.mp4, 128x96") for words, _ in drawn)
+    assert sum("no installed font has the letters" in note for note in notes) == 1
 
 
 @pytest.mark.parametrize("name", ["motion.mp4", "motion.mkv", "motion.gif"])

@@ -206,6 +206,8 @@ def _print_contents(contents: Contents) -> None:
     click.echo(contents.path)
     for name, words in lines.items():
         click.echo(f"  {name:<8} {words}")
+    for remark in contents.remarks:
+        click.echo(f"  {'note':<8} {remark}")
 
 
 @codec.command("show")

@@ -27,10 +27,12 @@ _PATTERN = 64
 
 @dataclass(frozen=True)
 class Contents:
-    """A file's first video stream. ``codec`` is FFmpeg's name; ``types`` counts picture types,
-    ``mean_bits`` is of each; ``gops`` are the lengths from keyframe to keyframe; ``pattern`` the
-    types of the first pictures; ``intra_share`` is the mean over all pictures but keyframes, None
-    without vectors; ``reason`` says why those cannot be read, empty if they can."""
+    """A file's first video stream. ``codec`` is FFmpeg's name; ``height`` and ``width`` are those
+    of a picture the right way up, ``remarks`` what is to be said of how it is taken; ``types``
+    counts picture types, ``mean_bits`` is of each; ``gops`` are the lengths from keyframe to
+    keyframe; ``pattern`` the types of the first pictures; ``intra_share`` is the mean over all
+    pictures but keyframes, None without vectors; ``reason`` says why those cannot be read, empty if
+    they can."""
 
     path: str
     codec: str
@@ -48,6 +50,7 @@ class Contents:
     vectors: str
     intra_share: float | None
     reason: str
+    remarks: tuple[str, ...] = ()
 
 
 def contents(path: Path, advance: Callable[[], object] = lambda: None) -> Contents:
@@ -66,13 +69,11 @@ def _contents_here(file: VideoFile) -> Iterator[Contents | None]:
     path, codec = file.path, codec_of(file.codec)
     vectors, reason = "", "" if codec else f"no codec here reads the motion vectors of {file.codec}"
     frames: list[tuple[str, int, int, float | None]] = []
-    size = (0, 0)
     if codec is not None:
         try:
             vectors = trusted(codec)
             for frame in decode(path, None, MotionSource(codec.reader, codec.motion)):
                 frames.append(_facts(frame))
-                size = frame.image.shape[:2]
                 yield None
         except (MotionUnavailable, DataError) as error:
             reason = str(error)
@@ -81,12 +82,10 @@ def _contents_here(file: VideoFile) -> Iterator[Contents | None]:
         # without vectors a broken stream still raises, and says so
         for frame in decode(path, None):
             frames.append(_facts(frame))
-            size = frame.image.shape[:2]
             yield None
     if not frames:
         raise DataError(f"{path} holds no frame that can be decoded; it is empty or broken")
-    header = file.codec, _profile(path), float(file.rate)
-    yield _summary(path, header, size, frames, vectors, reason)
+    yield _summary(file, _profile(path), frames, vectors, reason)
 
 
 def _profile(path: Path) -> str:
@@ -127,21 +126,20 @@ def _facts(frame: Frame) -> tuple[str, int, int, float | None]:
 
 
 def _summary(
-    path: Path, header: tuple[str, str, float], size: tuple[int, int], frames: list[tuple[str, int,
-    int, float | None]],
+    file: VideoFile, profile: str, frames: list[tuple[str, int, int, float | None]],
     vectors: str, reason: str,
 ) -> Contents:  # fmt: skip
-    name, profile, fps = header
+    fps = float(file.rate)
     types = Counter(kind for kind, *_ in frames)
     keyframes = [index for index, (_, distance, *_) in enumerate(frames) if distance == 0]
     bits = sum(frame[2] for frame in frames)
     shares = [share for _, distance, _, share in frames if distance and share is not None]
     return Contents(
-        path=str(path),
-        codec=name,
+        path=str(file.path),
+        codec=file.codec,
         profile=profile,
-        height=size[0],
-        width=size[1],
+        height=file.size[0],
+        width=file.size[1],
         fps=fps,
         frames=len(frames),
         bits=bits,
@@ -156,4 +154,5 @@ def _summary(
         vectors="" if reason else vectors,
         intra_share=sum(shares) / len(shares) if shares and not reason else None,
         reason=reason,
+        remarks=tuple(file.remarks()),
     )

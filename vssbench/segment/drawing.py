@@ -14,7 +14,7 @@ from PIL import ImageDraw, ImageFont
 from vssbench.core.classes import known_colours
 from vssbench.core.dataset import Colour
 from vssbench.core.video import Image, LabelMap
-from vssbench.lettering import complaint, font_file, has_all, spelt
+from vssbench.lettering import font_file
 
 Palette = npt.NDArray[np.uint8]
 
@@ -118,16 +118,6 @@ def outline(labels: LabelMap, wide: bool = False) -> npt.NDArray[np.bool_]:
         edge[:, 1:] |= across
         edge[1:] |= down
     return edge
-
-
-def legible(classes: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    """Return the classes' names as the legend's font can write them, and what is to be said of
-    letters that it lacks: they are written as their numbers."""
-    if all(map(str.isascii, classes)):
-        return tuple(classes), ""
-    path = font_file(classes)
-    lacking = {letter for letter in "".join(classes) if not has_all(path, letter)}
-    return tuple(spelt(name, lacking) for name in classes), complaint(lacking) if lacking else ""
 
 
 def _font(classes: Sequence[str], size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

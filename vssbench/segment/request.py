@@ -15,7 +15,8 @@ from vssbench.core.machine import check_device
 from vssbench.core.parameters import check_choices
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.data.videofile import open_videofile
-from vssbench.segment.drawing import Painter, legible, palette_of
+from vssbench.lettering import written
+from vssbench.segment.drawing import Painter, palette_of
 from vssbench.segment.job import Job, Work
 from vssbench.segment.weights import weights_for
 from vssbench.sweep.defaults import DEFAULT_SCENES
@@ -70,7 +71,7 @@ def means_of(
     """
     check_device(wanted.device)
     variant, file = weights_for(method, weights, wanted.dataset, say)
-    names, remark = legible(file.classes) if wanted.legend else (file.classes, "")
+    names, remark = written(file.classes) if wanted.legend else (file.classes, "")
     if remark:
         say(remark)
     palette = palette_of(file.classes, file.palette)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
+from vssbench.lettering import font_file
 from vssbench.view.overlay import Colour, outlines
 
 #: units across a page
@@ -36,9 +37,13 @@ class Page:
         """Return the font of the other figures, so many units high."""
         return _font(self.px(units), bold)
 
+    def font_of(self, text: str, units: float) -> ImageFont.FreeTypeFont:
+        """Return a font that has the letters of a text, so many units high."""
+        return ImageFont.truetype(font_file([text]), self.px(units))
+
     def fitted(self, text: str, units: float, room: float) -> str:
         """Return the text, cut with dots where it is longer than ``room`` pixels."""
-        font = self.font(units)
+        font = self.font_of(text, units)
         if font.getlength(text) <= room:
             return text
         while text and font.getlength(text + "...") > room:

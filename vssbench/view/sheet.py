@@ -13,6 +13,7 @@ from PIL import ImageDraw
 from vssbench.codec.rate import format_rate
 from vssbench.codec.spec import Codec
 from vssbench.core.video import Clip, Frame
+from vssbench.lettering import written
 from vssbench.view.overlay import INTRA, REFERENCES, Colour, Overlay
 from vssbench.view.page import FAINT, INK, RULE, UNITS, WHITE, Page, key_arrow
 
@@ -129,10 +130,10 @@ class Sheet:
         draw.text((page.width - margin, middle + page.px(2)), measured, INK, font, anchor="rm")
         left = 2 * margin + page.font(20, bold=True).getlength(codec)
         room = page.width - 2 * margin - font.getlength(measured) - left
-        clip = f"{self.clip.name}, {self.clip.width}x{self.clip.height}, GOP {self.codec.gop}"
-        draw.text(
-            (left, middle + page.px(2)), page.fitted(clip, 14, room), FAINT, font, anchor="lm"
-        )
+        (name,), _ = written([self.clip.name])
+        clip = f"{name}, {self.clip.width}x{self.clip.height}, GOP {self.codec.gop}"
+        text, own = page.fitted(clip, 14, room), page.font_of(clip, 14)
+        draw.text((left, middle + page.px(2)), text, FAINT, own, anchor="lm")
 
     def _measured(self) -> str:
         fps = float(getattr(self.codec, "fps", 0) or self.clip.fps)

@@ -23,6 +23,7 @@ from vssbench.core import files
 from vssbench.core.bounds import PIXELS
 from vssbench.core.errors import MotionUnavailable, UsageError
 from vssbench.core.video import Clip, Frame, Image
+from vssbench.lettering import written
 from vssbench.view.moviefile import MOVIE_SUFFIXES, write_movie
 from vssbench.view.overlay import FIELDS, LARGEST, Overlay, exaggeration, kinds, p95_length
 from vssbench.view.sheet import Coded, Sheet
@@ -224,6 +225,9 @@ class Show:
             writer.writerows(self.rows(*(selection.span or (0, None))))
 
     def _sheet(self, survey: _Survey, scale: float, first: int, end: int) -> Sheet:
+        _, remark = written([self.clip.name])
+        if remark:
+            self.note(remark)
         # one length of arrows for all frames that are shown; keyframes have none
         moving = [length for length in survey.lengths[first:end] if length]
         longer = exaggeration(median(moving) if moving else 0.0, scale)
