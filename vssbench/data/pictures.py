@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import struct
+import sys
 import warnings
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +30,15 @@ _LOSSLESS = ("PNG", "BMP", "DIB", "PPM", "GIF", "TGA", "PCX", "TIFF")
 _LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 #: formats whose 32-bit pixels of Pillow are of 16 bits in the file
 _SIXTEEN_BITS = ("PNG", "PPM")
+#: the largest value of 16 bits
+_DEEP = 65535
+#: types of pixels that are no light: inks, and colours apart from a screen's
+_INKS = ("CMYK", "LAB", "HSV")
+#: EXIF's number of the way up; those whose rows are the picture's columns; the direction in which
+#: rows and columns are read then
+_EXIF_ORIENTATION = 0x0112
+_LYING = (5, 6, 7, 8)
+_FLIPS = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
 #: what damaged files give in Pillow: SyntaxError for a broken PNG chunk, struct.error for a header
 #: that is cut, others from its plug-ins
 _ERRORS = (
@@ -71,12 +82,12 @@ class Size:
 
 
 def read_image(path: Path) -> Image:
-    """The image as uint8 RGB (H, W, 3); grey of 16 bits is scaled to 8.
+    """The image as uint8 RGB (H, W, 3), the right way up; 16 bits are scaled to 8.
 
-    Raises DataError where the file is no image or is cut short, or its values have no known range
-    (32-bit numbers).
+    Raises DataError where the file is no image or is cut short, its values have no known range
+    (32-bit numbers), its colours are inks, or pixels of it are transparent.
     """
-    return _pixels(path, _rgb)
+    return _pixels(path, _frame)
 
 
 def read_ids(path: Path, allowed: Collection[int]) -> LabelMap:
@@ -142,7 +153,9 @@ def _header(path: Path) -> _Header:
         reading.check_readable(path)
         with _opened(path) as file:
             compression = str(file.info.get("compression", ""))
-            return _Header(file.size, file.mode, file.format or "", compression)
+            width, height = file.size
+            size = (height, width) if _orientation(file) in _LYING else (width, height)
+            return _Header(size, file.mode, file.format or "", compression)
     except _ERRORS as error:
         raise unreadable(path, error) from error
 
@@ -190,18 +203,115 @@ def _check_lossless(path: Path) -> str:
     return header.mode
 
 
-def _rgb(file: ImageFile) -> npt.NDArray[np.uint8]:
+def _frame(file: ImageFile) -> Image:
+    """Convert an open frame to RGB. Raises DataError for colours that mean nothing by themselves:
+    inks, transparent pixels, values of unknown range."""
+    name = os.fsdecode(file.filename)
+    if file.mode in _INKS:
+        raise DataError(
+            f"{name} has colours of type {file.mode}, which no screen has as they are: expected "
+            "RGB or grey; convert it by its colour profile"
+        )
+    key, pixels = file.info.get("transparency"), _rgb(file)
+    if file.has_transparency_data and _is_transparent(file, key):
+        raise DataError(
+            f"{name} has transparent pixels, whose colour is not known: expected opaque frames; "
+            "lay it on a background"
+        )
+    return pixels
+
+
+def _is_transparent(file: ImageFile, key: Any) -> bool:
+    """Return whether a pixel of an open image lets something through."""
+    deep = _deep(file)
+    if deep is not None and deep.shape[-1] == 3:
+        return bool((deep == key).all(-1).any())
+    if deep is not None:
+        return bool(deep[..., 3].min() < _DEEP)
+    if file.mode.startswith("I"):
+        return bool((np.array(file) == key).any())
+    return bool(np.array(file.convert("RGBA"))[..., 3].min() < 255)
+
+
+def _rgb(file: ImageFile) -> Image:
     """Convert an open image to RGB. Raises DataError for values of unknown range."""
     if file.mode.startswith("I;16") or (file.mode == "I" and file.format in _SIXTEEN_BITS):
-        values = np.array(file).astype(np.uint32)
-        grey = ((values * 255 + 32767) // 65535).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, -1)
+        return np.repeat(_to_8_bits(np.array(file))[..., None], 3, -1)
     if file.mode in ("I", "F"):
         raise DataError(
             f"{os.fsdecode(file.filename)} has pixels of type {file.mode} (32-bit numbers), whose "
             "range is not known: expected an image of 8 or 16 bits a channel; convert it"
         )
+    deep = _deep(file)
+    if deep is not None:
+        return _to_8_bits(deep[..., :3])
+    if file.mode == "P" and "transparency" in file.info:  # of which Pillow warns
+        return np.ascontiguousarray(np.array(file.convert("RGBA"), np.uint8)[..., :3])
     return np.array(file.convert("RGB"), np.uint8)
+
+
+def _to_8_bits(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Scale 16 bits to 8, to the nearest."""
+    return ((values.astype(np.uint32) * 255 + _DEEP // 2) // _DEEP).astype(np.uint8)
+
+
+def _deep(file: ImageFile) -> npt.NDArray[np.uint16] | None:
+    """Return colours of 16 bits (H, W, 3 or 4) as they are stored; None where an image has none.
+
+    Pillow keeps the upper byte of each and drops the other, which it takes for the upper one where
+    it is told that the bytes come in the other order.
+    """
+    layout = _layout(file)
+    match = re.fullmatch(r"(RGB|RGBA|LA);16([BLN])", layout)
+    if match is None:
+        return None
+    with Pillow.open(file.filename) as again:
+        if match[1] == "LA":  # two values of two bytes, read as four of one
+            _lay_out(again, layout, "RGBA")
+            parts = np.array(again).astype(np.uint16)
+            grey, alpha = (parts[..., at] << 8 | parts[..., at + 1] for at in (0, 2))
+            return np.stack([grey, grey, grey, alpha], -1)
+        little = match[2] == "L" or (match[2] == "N" and sys.byteorder == "little")
+        _lay_out(again, layout, f"{match[1]};16{'B' if little else 'L'}")
+        low = np.array(again)
+    with Pillow.open(file.filename) as again:
+        return np.array(again).astype(np.uint16) << 8 | low
+
+
+def _layout(file: ImageFile) -> str:
+    """Return Pillow's name of how the bytes of an image that is not decoded yet lie in the file."""
+    arguments = file.tile[0][3] if file.tile else ""
+    return str(arguments if isinstance(arguments, str) else next(iter(arguments or ()), ""))
+
+
+def _lay_out(file: ImageFile, old: str, new: str) -> None:
+    """Let an image that is not decoded yet be read as if its bytes lay in another way."""
+    file.tile = [
+        tile._replace(
+            args=tuple(new if each == old else each for each in tile.args)
+            if isinstance(tile.args, tuple)
+            else new
+        )
+        for tile in file.tile
+    ]
+
+
+def _orientation(file: ImageFile) -> int:
+    """Return which way up an open image lies, by its EXIF data: 1 to 8, 1 for the right way. Pillow
+    turns TIFF by itself."""
+    if file.format == "TIFF" or "exif" not in file.info:
+        return 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of data that are cut
+        return int(file.getexif().get(_EXIF_ORIENTATION, 1))
+
+
+def _upright(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """Turn and mirror an image (H, W, ...) that lies as EXIF says."""
+    if orientation in _LYING:
+        pixels = pixels.swapaxes(0, 1)
+    rows, columns = _FLIPS.get(orientation, (1, 1))
+    return np.ascontiguousarray(pixels[::rows, ::columns])
 
 
 def _pixels(
@@ -209,7 +319,9 @@ def _pixels(
 ) -> npt.NDArray[np.uint8]:
     try:
         with _opened(path) as file:
-            return convert(file)
+            orientation = _orientation(file)
+            pixels = convert(file)
+            return pixels if orientation == 1 else _upright(pixels, orientation)
     except _ERRORS as error:
         raise unreadable(path, error) from error
 
