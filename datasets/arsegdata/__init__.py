@@ -32,6 +32,7 @@ from typing import Literal
 from vssbench.core.division import Division, divided_by
 from vssbench.core.division import Part as HeldOutPart
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.program import program
 from vssbench.core.video import Clip, Given
 from vssbench.data.faults import complaint, missing_files, wrong_files
 from vssbench.data.fingerprint import fingerprint
@@ -142,7 +143,7 @@ class ArSegData(OnDisk):
             remedy = (
                 ""
                 if state == COMPLETE
-                else "complete it; python bench.py data verify arsegdata names each file"
+                else f"complete it; {program()} data verify arsegdata names each file"
             )
             parts.append(Part(f"GOP {gop}, distance {distance}", state, words, remedy))
         return parts

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from vssbench.core import reading
 from vssbench.core.errors import DataError
+from vssbench.core.program import program
 from vssbench.data.stills import Still
 
 #: folders of the original release
@@ -33,7 +34,7 @@ def with_video(folder: Path, stills: Sequence[Still]) -> list[Still]:
         sequence, number = min(labels)
         raise DataError(
             f"{len(labels)} of {len(stills)} labelled frames have no video in {folder}, the first "
-            f"is frame {number} of {sequence}: take them from the raw videos with python bench.py "
+            f"is frame {number} of {sequence}: take them from the raw videos with {program()} "
             "data prepare camvid, or leave sequence=on out"
         )
     return frames

@@ -18,6 +18,7 @@ from PIL import Image as Pillow
 from vssbench.core import files, registry
 from vssbench.core.dataset import Preparation
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.program import program
 from vssbench.core.progress import Tracker, track
 from vssbench.core.variant import Variant
 from vssbench.core.video import Image
@@ -93,7 +94,7 @@ def take(order: Preparation, tell: Callable[[str], None]) -> Iterator[str]:
     if not any(videos.values()):
         raise DataError(
             f"none of the raw videos {', '.join(FOOTAGE[name].file for name in sequences)} is in "
-            f"{', '.join(map(str, folders))}: pass --videos DIR; python bench.py data status "
+            f"{', '.join(map(str, folders))}: pass --videos DIR; {program()} data status "
             "camvid says where to get them"
         )
     for name in sequences:

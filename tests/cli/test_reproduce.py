@@ -53,7 +53,7 @@ def test_the_report_for_people_says_what_is_needed() -> None:
     assert "not possible here a" in result.stdout
     assert "### Needed" in result.stdout
     assert "pass --data-root DIR" in result.stdout
-    assert "`bench.py train`" in result.stdout
+    assert "`python bench.py train`" in result.stdout
     assert result.stderr.strip() == "10 cells: 10 not possible here"
     plain = call("reproduce", "icnet", "--table", "3", "--runs", "none")
     assert "data of cityscapes[split=val,sequence=off]" in plain.stdout

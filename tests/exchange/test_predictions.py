@@ -84,7 +84,7 @@ def test_what_is_missing_is_named(layout: Layout, tmp_path: Path) -> None:
         find(tmp_path, layout, 3, every=False)
     assert str(error.value) == (
         f"1 of 4 predictions are missing in {tmp_path}, the first is pattern0/s0_002.png (or .npy) "
-        "for frame 2 of 'pattern0'. `bench.py export` lists the names"
+        "for frame 2 of 'pattern0'. `python bench.py export` lists the names"
     )
 
 

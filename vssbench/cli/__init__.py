@@ -39,6 +39,7 @@ from vssbench.cli.table import table
 from vssbench.cli.train import train
 from vssbench.cli.weights import weights
 from vssbench.core.errors import UsageError, VssbenchError
+from vssbench.core.program import as_called, program
 from vssbench.core.shortage import shortage
 from vssbench.core.shown import Guarded, message, settle
 from vssbench.core.version import __version__
@@ -136,11 +137,19 @@ for _command in (
     bench.add_command(_command)
 
 
+def _name_examples(command: click.Command) -> None:
+    """Let the help of a command and of those below it name the program as it was called."""
+    command.help = as_called(command.help or "")
+    for each in getattr(command, "commands", {}).values():
+        _name_examples(each)
+
+
 def main() -> None:
     """Run the command line. Errors that are the user's to mend are one message and exit status
     2."""
     if VARIABLE in os.environ:
         register(bench)
+    _name_examples(bench)
     settle(sys.stdout)
     settle(sys.stderr)
     if sys.stdout is not None and sys.stdout.isatty():
@@ -149,7 +158,7 @@ def main() -> None:
     try:
         try:
             _check_arguments(sys.argv[1:])
-            bench(prog_name="bench.py" if sys.argv[0].endswith("bench.py") else None)
+            bench(prog_name=program())
         except SystemExit as end:
             status = end.code
         if sys.stdout is not None:

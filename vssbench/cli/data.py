@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from vssbench.cli.options import Whole, data_root_option
+from vssbench.core.program import program
 
 if TYPE_CHECKING:
     from vssbench.data.status import Status
@@ -74,7 +75,7 @@ def data_status(name: str | None, data_root: Path | None, gop: int, as_json: boo
         if not places:
             raise DataError(
                 f"{data_root} holds no dataset that is known, nor do the folders in it: expected "
-                f"one of {', '.join(registry.plugins('datasets'))}; python bench.py data status "
+                f"one of {', '.join(registry.plugins('datasets'))}; {program()} data status "
                 "says where to get them"
             )
         statuses = [status(each, root, gop) for each, root in places]

@@ -79,7 +79,6 @@ def report(
     from vssbench.core.progress import messages
     from vssbench.report.page.content import content
     from vssbench.report.page.document import render
-    from vssbench.report.page.pictures import NONE
     from vssbench.run.store import RunStore
 
     if more["distances"] and not pictures:
@@ -90,7 +89,7 @@ def report(
     found, remark = chosen_rows(runs, choice)
     store = RunStore(runs)
     page = content(store, found)
-    drawn = _drawn(store, page, pictures, **more) if pictures else NONE
+    drawn = _drawn(store, page, pictures, **more) if pictures else None
     html = render(page, title or f"Results of {runs}", datetime.now(), drawn)
     write_text(out, html)
     if remark:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from vssbench.cli.options import device_option, runs_option
+from vssbench.core.program import program
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,6 +175,6 @@ def _print_needs(needed: list[Need], fmt: str | None) -> None:
         click.echo(f"{item}weights for {dataset} of {', '.join(names)}: {said}")
     if any(need.no_weights for need in needed):
         click.echo(
-            f"{item}weights are made by `bench.py train`, or of the authors' checkpoints by "
-            "`bench.py weights import`; pass them with --weights FILE"
+            f"{item}weights are made by `{program()} train`, or of the authors' checkpoints by "
+            f"`{program()} weights import`; pass them with --weights FILE"
         )

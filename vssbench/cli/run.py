@@ -18,6 +18,7 @@ from vssbench.cli.options import (
     runs_option,
     without_option,
 )
+from vssbench.core.program import program
 
 
 @click.command()
@@ -112,8 +113,8 @@ def run(
             f"stored: look at the free space and the permissions of {runs}"
         )
     messages().print(
-        f"wrote {len(stored)} runs to {runs}/ (`bench.py table --runs {runs}` shows all that are "
-        "there)"
+        f"wrote {len(stored)} runs to {runs}/ (`{program()} table --runs {runs}` shows all "
+        "that are there)"
     )
     damaged = sum(row["status"] == "damaged" for row in shown)
     if damaged:

@@ -16,6 +16,7 @@ from vssbench.cli.options import (
     protocol_option,
     runs_option,
 )
+from vssbench.core.program import program
 
 _TYPED = (
     click.option("--params", type=Whole(0), help="Parameters, as 17461979. Typed in."),
@@ -108,5 +109,5 @@ def score(predictions: Path, runs: Path, force: bool, **given: Any) -> None:
     found = scored(scoring, RunStore(runs), typed_command(), force)
     print_table(terminal(rows([found])))
     messages().print(
-        f"the row is in {runs}/ (`bench.py table --runs {runs}` shows all that are there)"
+        f"the row is in {runs}/ (`{program()} table --runs {runs}` shows all that are there)"
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vssbench.core.errors import UsageError
+from vssbench.core.program import program
 
 #: the file in which Linux describes its processors, one after the other
 _PROCESSORS = Path("/proc/cpuinfo")
@@ -222,7 +223,7 @@ def _version(package: str) -> str:
 def typed_command() -> str:
     """The command line as it can be typed again; the data's folder, which differs everywhere, as
     DIR."""
-    words = ["python", "bench.py", *sys.argv[1:]]
+    words = [*program().split(), *sys.argv[1:]]
     masked = [
         "DIR" if before == "--data-root" else word
         for before, word in zip(["", *words], words, strict=False)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from vssbench.core.arrays import read_array
 from vssbench.core.errors import DataError
+from vssbench.core.program import program
 from vssbench.core.shown import encoded
 from vssbench.core.video import LabelMap
 from vssbench.data.ondisk import shown
@@ -83,7 +84,7 @@ def find(root: Path, layout: Layout, classes: int, every: bool) -> Predictions:
     if strangers:
         raise DataError(
             f"{root} holds {_files(strangers)} named as no frame is, the first is {strangers[0]}: "
-            f"expected names as {layout.places[0].path}.png; `bench.py export` lists them. Move "
+            f"expected names as {layout.places[0].path}.png; `{program()} export` lists them. Move "
             "what is no prediction out of the folder"
         )
     paths = {place.key: place.path for place in layout.places if place.key in files}
@@ -106,7 +107,7 @@ def read(path: Path, size: tuple[int, int], classes: int) -> LabelMap:
         y, x = np.argwhere(wrong)[0]
         raise DataError(
             f"{path} holds {labels[y, x]}, first at x={x} y={y}, which is no class: expected 0 to "
-            f"{classes - 1}, in the dataset's order (`bench.py export` writes classes.csv)"
+            f"{classes - 1}, in the dataset's order (`{program()} export` writes classes.csv)"
         )
     return labels.astype(np.uint8)
 
@@ -192,7 +193,7 @@ def _missing(
             f". The protocol {layout.protocol.name} scores a frame at several distances: expected "
             f"a folder for each, d0 to d{layout.gop - 1}"
         )
-    return f"{said}. `bench.py export` lists the names"
+    return f"{said}. `{program()} export` lists the names"
 
 
 def _without_clip(path: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vssbench.core.errors import UsageError
+from vssbench.core.program import program
 from vssbench.latency.result import LatencyResult, StoredLatency
 from vssbench.latency.statistics import Ratio
 
@@ -51,7 +52,7 @@ def check_comparable(stored: Sequence[StoredLatency]) -> None:
     Raises UsageError, in words, where they must not.
     """
     if not stored:
-        raise UsageError("nothing to compare: give folders that `bench.py latency` wrote")
+        raise UsageError(f"nothing to compare: give folders that `{program()} latency` wrote")
     first = stored[0]
     for other in stored[1:]:
         one, two = machine_of(first.result), machine_of(other.result)

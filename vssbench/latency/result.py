@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from vssbench.core import files, reading
 from vssbench.core.arrays import read_arrays
 from vssbench.core.errors import DataError
+from vssbench.core.program import program
 from vssbench.core.shown import json_of
 from vssbench.latency.samples import Samples, columns
 from vssbench.latency.statistics import Ratio, Summary
@@ -143,8 +144,8 @@ def read(folder: Path) -> StoredLatency:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(
-            f"{path} does not read as a measurement of `bench.py latency`: {where} {first['msg']}; "
-            "give a folder that it wrote"
+            f"{path} does not read as a measurement of `{program()} latency`: {where} "
+            f"{first['msg']}; give a folder that it wrote"
         ) from error
 
 
@@ -158,7 +159,7 @@ def find(folder: Path) -> list[StoredLatency]:
     )
     if not below:
         raise DataError(
-            f"no measurement in {folder}: expected a folder that `bench.py latency` wrote, or one "
-            "that holds such"
+            f"no measurement in {folder}: expected a folder that `{program()} latency` wrote, "
+            "or one that holds such"
         )
     return [read(path) for path in below]

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.program import program
 from vssbench.report.facts import Facts, facts_of, number
 from vssbench.report.fields import FIELDS, JSON_COLUMNS, LINE_COLUMNS, RUN_FIELDS, typed
 from vssbench.report.per_frame import lines_of
@@ -40,7 +41,7 @@ def results(
     root = Path(path)
     if not root.is_dir():
         raise DataError(
-            f"no folder {root}: expected a results store, as `bench.py run` writes into "
+            f"no folder {root}: expected a results store, as `{program()} run` writes into "
             "results/runs"
         )
     return frame(RunStore(root).runs(), by, without)

@@ -3,6 +3,7 @@ lacks."""
 
 from __future__ import annotations
 
+from vssbench.core.program import program
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import Variant
 from vssbench.nets.resnet import ResNet
@@ -44,6 +45,6 @@ def _how(variant: Variant, model: VideoSegmenter) -> str:
     checkpoint = f"resnet{backbones[0].layers}.pth"
     target = f"{variant.name}-start.safetensors"
     return (
-        "ImageNet's backbone, from torchvision's checkpoint: python bench.py weights import "
+        f"ImageNet's backbone, from torchvision's checkpoint: {program()} weights import "
         f"'{variant}' {checkpoint} -o {target}; then add --init {target}"
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from vssbench.core.program import program
 from vssbench.weights.catalogue import catalogue
 from vssbench.weights.checkpoint import read_checkpoint
 from vssbench.weights.file import is_ours, not_finite, open_weights
@@ -98,7 +99,7 @@ def _describe_checkpoint(path: Path) -> dict[str, Any]:
         "first entries": [
             f"{name} {tuple(value.shape)}" for name, value in list(state.items())[:5]
         ],
-        "next": f"python bench.py weights import METHOD {path}"
+        "next": f"{program()} weights import METHOD {path}"
         if names
         else "no original known here has these entries",
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 from vssbench.core import reading, registry
 from vssbench.core.errors import DataError, WeightsError
+from vssbench.core.program import program
 from vssbench.core.segmenter import IMAGENET_MEAN, IMAGENET_STD, VideoSegmenter
 from vssbench.core.variant import Variant
 from vssbench.weights.checkpoint import read_checkpoint
@@ -86,7 +87,7 @@ def convert(
     model = meta_method(variant, len(names))
     prefix = _prefix(model, state, rules)
     original = Original(
-        name=f"{path.name}, converted", source="bench.py weights convert", method=variant.name,
+        name=f"{path.name}, converted", source=f"{program()} weights convert", method=variant.name,
         marks=(), classifier=None, outputs=image_logits,
         rules=(*rules.rename, *(((r"^", prefix),) if prefix else ())),
         unused=rules.unused, mean=mean, std=std,

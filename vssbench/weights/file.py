@@ -21,6 +21,7 @@ from torch import Tensor
 
 from vssbench.core import reading
 from vssbench.core.errors import WeightsError
+from vssbench.core.program import program
 from vssbench.core.segmenter import IMAGENET_MEAN, IMAGENET_STD
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.weights import packing, record
@@ -271,7 +272,7 @@ def open_weights(path: Path) -> WeightFile:
     project's, or says of itself what cannot be."""
     if not path.is_file():
         raise WeightsError(
-            f"no weight file {path}: give the path of a .safetensors file that `bench.py train` "
+            f"no weight file {path}: give the path of a .safetensors file that `{program()} train` "
             "wrote"
         )
     try:
@@ -282,7 +283,7 @@ def open_weights(path: Path) -> WeightFile:
     if "method" not in metadata or "classes" not in metadata:
         raise WeightsError(
             f"{path} does not say which method its weights belong to (no 'method' in its "
-            "metadata); expected a file that `bench.py train` wrote"
+            f"metadata); expected a file that `{program()} train` wrote"
         )
     record.check_record(path, metadata)
     return WeightFile(path, metadata)

@@ -15,6 +15,7 @@ from vssbench.core import registry
 from vssbench.core.classes import names_of
 from vssbench.core.errors import WeightsError
 from vssbench.core.machine import typed_command
+from vssbench.core.program import program
 from vssbench.core.segmenter import IMAGENET_MEAN, IMAGENET_STD, VideoSegmenter
 from vssbench.core.variant import Value, Variant, format_value
 from vssbench.core.version import __version__
@@ -139,7 +140,7 @@ def _assign(
     available = of_method(variant.name)
     if not available:
         raise WeightsError(
-            f"no published checkpoint of {variant.name} is known here: train it with `bench.py "
+            f"no published checkpoint of {variant.name} is known here: train it with `{program()} "
             f"train {variant}`"
         )
     chosen: list[Original] = []

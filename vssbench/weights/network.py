@@ -10,6 +10,7 @@ from torch import Tensor
 from vssbench.core import registry
 from vssbench.core.classes import other_order
 from vssbench.core.errors import WeightsError
+from vssbench.core.program import program
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import Variant, format_value
 from vssbench.weights.file import WeightFile
@@ -54,7 +55,7 @@ def _check_tensors(
     if wrong or unknown:
         raise WeightsError(
             f"{path} does not fit {variant}: {'; '.join(wrong[:3] + unknown[:3])}. Train anew with "
-            f"`bench.py train '{variant}'`"
+            f"`{program()} train '{variant}'`"
         )
 
 
@@ -106,8 +107,8 @@ def check_fit(
     if file.missing:
         raise WeightsError(
             f"{file.path} holds a part of {held} alone (missing: {', '.join(file.missing)}): "
-            "import the other checkpoint with it, or start a training from it with `bench.py train "
-            "--init`"
+            f"import the other checkpoint with it, or start a training from it with "
+            f"`{program()} train --init`"
         )
     if held.name not in (variant.name, weights_name(variant)):
         raise WeightsError(

@@ -15,6 +15,7 @@ from typing import Any
 
 from vssbench.core import registry
 from vssbench.core.errors import UsageError, WeightsError
+from vssbench.core.program import program
 from vssbench.core.shown import plain
 from vssbench.core.variant import Variant, format_value, parse_variant
 
@@ -57,7 +58,7 @@ def _variant(path: Path, text: str) -> Variant:
     try:
         return parse_variant(text)
     except UsageError as error:
-        raise WeightsError(f"{path} has a damaged record: 'method': {error}; {_NEXT}") from error
+        raise WeightsError(f"{path} has a damaged record: 'method': {error}; {_next()}") from error
 
 
 def _value(path: Path, key: str, text: str, expected: str) -> Any:
@@ -91,11 +92,13 @@ def _check_parameters(path: Path, variant: Variant, metadata: Mapping[str, str])
 def _refusal(path: Path, key: str, found: str, expected: str) -> WeightsError:
     shown = found if len(found) <= 80 else f"{found[:77]}..."
     return WeightsError(
-        f"{path} has a damaged record: {key!r} is {shown!r}, expected {expected}; {_NEXT}"
+        f"{path} has a damaged record: {key!r} is {shown!r}, expected {expected}; {_next()}"
     )
 
 
-_NEXT = "fetch the file again, or make it again with `bench.py train` or `bench.py weights`"
+def _next() -> str:
+    name = program()
+    return f"fetch the file again, or make it again with `{name} train` or `{name} weights`"
 
 
 def _number(value: Any) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from vssbench.core import registry
 from vssbench.core.errors import WeightsError
 from vssbench.core.home import expanded
+from vssbench.core.program import program
 from vssbench.core.variant import Variant
 from vssbench.weights.file import WeightFile, open_weights
 from vssbench.weights.network import fitting, lender, weights_name
@@ -100,8 +101,8 @@ def choose_shipped(
         trained = variant if name == variant.name else name
         raise WeightsError(
             f"no weights of {variant} for {dataset} ({len(classes)} classes) are shipped (there "
-            f"are: {there}). Train them with `bench.py train '{trained}' -d {dataset} --out FILE` "
-            "and pass --weights FILE; random weights are never scored"
+            f"are: {there}). Train them with `{program()} train '{trained}' -d {dataset} --out "
+            "FILE` and pass --weights FILE; random weights are never scored"
         )
     file = min(candidates, key=lambda item: item[:3])[3]
     return fitting(variant, file), file

@@ -22,6 +22,7 @@ from vssbench.codec.vectors.reader import BlockVectors, VectorReader, no_vectors
 from vssbench.core.arrays import ARRAY_ERRORS, read_part
 from vssbench.core.errors import DataError
 from vssbench.core.motion import NONE, PictureVectors, Vectors, grid_shape
+from vssbench.core.program import program
 from vssbench.core.shortage import shortage
 
 #: frames of a part
@@ -123,7 +124,7 @@ class KeptVectors(VectorReader):
     def _unreadable(self, error: Exception) -> DataError:
         return DataError(
             shortage(error)
-            or f"{self.path} is not as it was written: {error}; `bench.py cache clear` removes it"
+            or f"{self.path} is not as it was written: {error}; `{program()} cache clear` removes it"
         )
 
 

@@ -16,7 +16,7 @@ from plotly.offline import get_plotlyjs
 from vssbench.core.version import __version__
 from vssbench.report.columns import Group
 from vssbench.report.page.content import Content, plotted
-from vssbench.report.page.pictures import NONE, Pictures
+from vssbench.report.page.pictures import Pictures, none
 from vssbench.report.table import finite
 
 TEMPLATE, STYLE, SCRIPT = "page.html.j2", "page.css", "page.js"
@@ -24,7 +24,7 @@ TEMPLATE, STYLE, SCRIPT = "page.html.j2", "page.css", "page.js"
 _MARKUP = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&'\u2028\u2029"})
 
 
-def render(page: Content, title: str, made: datetime, pictures: Pictures = NONE) -> str:
+def render(page: Content, title: str, made: datetime, pictures: Pictures | None = None) -> str:
     """Return the page as HTML that needs nothing beside itself.
 
     All texts of files are escaped, and a policy inside the page lets no other script run and no
@@ -40,7 +40,7 @@ def render(page: Content, title: str, made: datetime, pictures: Pictures = NONE)
     )
     return environment.get_template(TEMPLATE).render(
         page=page,
-        pictures=pictures,
+        pictures=pictures or none(),
         title=title,
         titles=titles,
         shared_title=shared,

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
+from vssbench.core.program import program
 from vssbench.core.video import IGNORE, Image, LabelMap
 
 #: pixels across a picture of a strip, and of a loop
@@ -91,10 +92,12 @@ class Pictures:
     notes: tuple[str, ...] = ()
 
 
-NONE = Pictures(notes=(
-    "Pictures were not asked for: `bench.py report --pictures 2` segments the two worst frames at "
-    "the greatest distance again, and draws them.",
-))  # fmt: skip
+def none() -> Pictures:
+    """Return no pictures, and the note that says how to get some."""
+    return Pictures(notes=(
+        f"Pictures were not asked for: `{program()} report --pictures 2` segments the two worst "
+        "frames at the greatest distance again, and draws them.",
+    ))  # fmt: skip
 
 
 def scene_bytes(scene: Scene) -> int:
