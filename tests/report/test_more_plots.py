@@ -200,6 +200,45 @@ def test_bars_and_bands_are_the_intervals(
     assert f"drawn for at most {MOST_BANDS} methods" in legend(figures[2])
 
 
+def test_an_interval_that_is_not_drawn_is_not_promised(
+    make_row: MakeRow, tmp_path: Path, figures: list[Figure]
+) -> None:
+    its = [make_row(f"m{n}", run_id=f"m{n}", method=f"m{n}") for n in range(2)]
+    none = {
+        name: Intervals(each.miou, (None,) * len(each.by_distance), each.resampling)
+        for name, each in spread(its).items()
+    }
+    plots.distance(its, tmp_path / "a.png", none)
+    assert "Bands" not in legend(figures[0])
+    assert "No 95 % interval, for too few labelled frames" in legend(figures[0])
+    plots.pareto(its, tmp_path / "b.png", "gmacs", spread(its[:1]))
+    assert "Bars: 95 % intervals" in legend(figures[1])
+    assert "matrices of them: m1." in legend(figures[1])
+    plots.pareto(its, tmp_path / "c.png")
+    assert "interval" not in legend(figures[2])
+
+
+def test_rows_of_a_method_that_are_left_out_for_one_reason_are_one_line(
+    make_row: MakeRow, tmp_path: Path
+) -> None:
+    def under(name: str, streams: int) -> list[Row]:
+        return [
+            make_row(name, run_id=f"{name}{n}", method=name, codec=f"h264[bitrate={n}M]", miou=None)
+            for n in range(1, streams + 1)
+        ]
+
+    its = [*under("many", 5), *under("few", 2), make_row("drawn", run_id="drawn", method="drawn")]
+    said = plots.pareto(its, tmp_path / "a.png")
+    assert [line.partition(" on ")[0] for line in said] == ["many", "few", "few"]
+    assert "h264[bitrate=1M] and 4 more of it (" in said[0]
+
+
+def test_an_ending_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    where = ["--runs", str(tmp_path / "none"), "-o", str(tmp_path / "a.jpg")]
+    done = CliRunner().invoke(bench, ["plot", "pareto", *where])
+    assert "expected a name that ends in .png" in str(done.exception)
+
+
 def test_the_intervals_are_the_bootstraps(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     write(store, "good", record(0.1, 1), 9.0)

@@ -17,7 +17,7 @@ from vssbench.cli.run import print_table
 from vssbench.core.errors import UsageError
 from vssbench.report.markup import latex
 from vssbench.report.paper import ours
-from vssbench.report.paper.cells import FIELDS, cells
+from vssbench.report.paper.cells import FIELDS, cells, shown
 from vssbench.report.paper.layout import Layout, find, layouts
 from vssbench.report.paper.ours import Ours, Store
 from vssbench.report.paper.render import parquet_of, render
@@ -73,7 +73,12 @@ def test_a_run_under_the_paper_s_conditions_has_a_difference(make_row: MakeRow) 
     assert its["run_id"] == row["run_id"]
     other = cell(frame, "AR0.6-PSP18", "mIoU %")
     assert pd.isna(other["ours"])
-    assert other["reason"] == "no run of this method on CamVid under HEVC@3Mbps is in the store"
+    assert other["reason"] == (
+        "no run of this method on CamVid under HEVC@3Mbps is in the store; those of arseg there "
+        "are arseg[scale=0.7]"
+    )
+    none = cell(frame, "BiseNet18", "mIoU %")
+    assert none["reason"] == "no run of this method on CamVid under HEVC@3Mbps is in the store"
 
 
 def test_parameters_may_be_typed_in_any_way_and_the_paper_s_warp_is_its_own(
@@ -133,6 +138,50 @@ def test_a_table_of_codecs_takes_no_run_of_another_codec(make_row: MakeRow) -> N
         "HEVC@3Mbps": True, "HEVC@1Mbps": False, "x265-medium@3Mbps": False,
         "x265-ultrafast@3Mbps": False,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"gop": 6}, "have a GOP of 6"),
+        ({"codec": "hevc[bitrate=1M]"}, "are under hevc[bitrate=1M]"),
+        ({"miou": None, "status": "done"}, "have no such number"),
+        ({"method": "pspnet[scale=0.5]"}, "those of pspnet there are pspnet[scale=0.5]"),
+    ],
+)
+def test_a_run_that_does_not_stand_there_is_told_from_none(
+    given: dict[str, object], said: str, make_row: MakeRow
+) -> None:
+    frame = cells(find("arseg-4"), Store([make_row(**{"method": "pspnet"} | EXACT | given)]))
+    its = frame[(frame["line"] == "HEVC@1Mbps") & (frame["column"] == "PSPNet18 1.0x")].iloc[0]
+    assert pd.isna(its["ours"])
+    assert its["reason"].startswith("no run of this method on CamVid under HEVC@1Mbps is in the")
+    assert its["reason"].endswith(said)
+
+
+def test_times_on_one_dataset_are_not_those_of_another(make_row: MakeRow) -> None:
+    here = {"method": "icnet", "machine": "TitanX Maxwell, Caffe", "latency_key_ms": 20.0}
+    frames = [
+        cells(find("icnet-4"), Store([make_row(dataset=name, **here)]))
+        for name in ("camvid", "cityscapes[split=val]")
+    ]
+    known = [frame.loc[frame["metric"] == "ms", "ours"].notna().sum() for frame in frames]
+    assert known == [0, 2]
+
+
+def test_ours_has_two_digits_where_the_paper_prints_none() -> None:
+    assert [shown(value, "32") for value in (1.14, 68.4, 0.0123, 0.0)] == [
+        "1.1", "68", "0.012", "0",
+    ]  # fmt: skip
+    assert shown(1.14, "3.500") == "1.140"
+
+
+def test_a_misprint_is_called_so_once() -> None:
+    shown_as = sheet(find("arseg-2"), cells(find("arseg-2"), Store()))
+    assert [text for _, text in shown_as.notes if "isprint" in text] == [
+        "A misprint: Table 1 has 133.09 for this row, and the reduction of 57.0 % printed beside "
+        "it agrees with 133."
+    ]
 
 
 def test_distances_classes_and_times_come_from_the_run(make_row: MakeRow) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from vssbench.core.errors import UsageError
 from vssbench.report.plots import distance, pareto, pareto_front
 from vssbench.report.rows import Row
-from vssbench.report.style import DPI, LABEL_SIZE, PALETTE, looks
+from vssbench.report.style import DPI, LABEL_SIZE, PALETTE, looks, wrapped_title
 
 MakeRow = Callable[..., Row]
 Sweep = Callable[..., list[Row]]
@@ -203,6 +203,17 @@ def test_many_groups_make_a_clear_grid(
     names = {text.get_text() for text in figure.legends[0].get_texts()}
     assert {row["display"] for row in rows} <= names
     assert all(not axes.texts for axes in figure.axes)
+
+
+def test_a_title_is_not_broken_within_a_gop() -> None:
+    axes = Figure((9.2, 3.0)).subplots(1, 4)[0]
+    for gop in ("GOP 6", "GOP 12", "GOP 6 to 24"):
+        for stream in ("H.264, 1143 kbit/s", "MPEG-4 part 2, 998 kbit/s", "uncompressed"):
+            wrapped_title(axes, ["CamVid 360x480, val", f"{stream} / {gop} / dense"])
+            lines = axes.get_title().splitlines()
+            assert any(gop in line for line in lines)
+            assert not any(line.startswith("/") for line in lines)
+            assert " ".join(lines).endswith(f"{stream} / {gop} / dense")
 
 
 @pytest.mark.parametrize(

@@ -72,13 +72,15 @@ def plot(
     from vssbench.core.files import check_output
     from vssbench.core.progress import messages
     from vssbench.report.spread import spread_of
+    from vssbench.report.style import check_ending
     from vssbench.run.store import RunStore
 
     _check(kind, given["along"], given["quality"])
+    check_ending(out)
     check_output(out, (runs,), force)
     shown, remark = chosen_rows(runs, choice)
     store = RunStore(runs)
-    spread = spread_of(store, shown) if intervals and kind in _SPREAD else {}
+    spread = spread_of(store, shown) if intervals and kind in _SPREAD else None
     for name in _drawn(kind, shown, out, store, spread, given):
         messages().print(f"left out: {name}")
     if remark:
@@ -109,7 +111,7 @@ def _drawn(
     rows: list[Row],
     out: Path,
     store: Any,
-    spread: Spread,
+    spread: Spread | None,
     given: dict[str, Any],
 ) -> list[str]:
     """Draw a plot; return the rows left out, in words."""

@@ -93,7 +93,7 @@ def latency(rows: Sequence[Row], path: Path, times: Mapping[str, LatencyRecord])
                 row["run_id"] for part in parts for row in part.rows if row["display"] == name
             ]
             handle.set_label(f"{name}: {_late([sums[run] for run in its_runs])}")
-        legend_outside(figure, ordered, heading, notes=notes_of(parts, {}))
+        legend_outside(figure, ordered, heading, notes=notes_of(parts, None))
         settle(figure)
     return left_out
 

@@ -68,7 +68,7 @@ def classes(rows: Sequence[Row], path: Path) -> list[str]:
         bar = figure.colorbar(image, ax=panels, shrink=0.5, aspect=30, pad=0.02)
         bar.set_label("IoU (%)")
         bar.outline.set_visible(False)
-        notes = notes_of(parts, {})
+        notes = notes_of(parts, None)
         if numbered or notes:
             legend_outside(figure, _spelt(headings if numbered else {}), notes=notes)
         settle(figure)

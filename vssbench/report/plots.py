@@ -18,7 +18,17 @@ from vssbench.report.costs import COST, COSTS, CostName, with_cost
 from vssbench.report.footnotes import footnotes, version_remarks
 from vssbench.report.placement import place_labels
 from vssbench.report.rows import Row, require
-from vssbench.report.spread import BANDS, BARS, MOST_BANDS, NO_BANDS, Spread, band, bar
+from vssbench.report.spread import (
+    BANDS,
+    BARS,
+    MOST_BANDS,
+    NO_BANDS,
+    Spread,
+    band,
+    bar,
+    by_distance,
+    notes_on,
+)
 from vssbench.report.style import (
     GREY,
     LABEL_SIZE,
@@ -49,6 +59,8 @@ _MARGIN = 0.16
 _BARE_MARGIN = 0.07
 #: part of a panel's width that a label may have, and of about its area that all have together
 LONGEST_LABEL, LABELLED = 0.45, 0.16
+#: rows of a method that are left out for one reason and named each
+_NAMED = 3
 #: distances marked on the axis, at most, and in a narrow panel
 _TICKS, _NARROW_TICKS = 12, 6
 
@@ -71,6 +83,7 @@ def pareto(
     parts = [told_apart(part) for part in groups(names.rows)]
     if cost in ("latency", "energy"):
         parts = [each for part in parts for each in by_machine(part)]
+    notes = notes_of(parts, spread)
     spread = spread or {}
     logarithmic = any(spread_over([row[COST] for row in part.rows]) > LOG_FROM for part in parts)
     with sheet(Path(path), len(parts), names.fonts) as (figure, panels):
@@ -92,7 +105,7 @@ def pareto(
             for text, look in named.items()
         ]
         front = Line2D([], [], color=GREY, label="Pareto front")
-        legend_outside(figure, [*handles, front], heading, notes=notes_of(parts, spread))
+        legend_outside(figure, [*handles, front], heading, notes=notes)
         settle(figure)
         for axes, part, lines in zip(panels, parts, fronts, strict=True) if labelled else ():
             x, y = _coordinates(part.rows)
@@ -112,7 +125,8 @@ def distance(rows: Sequence[Row], path: Path, spread: Spread | None = None) -> l
     names = Lettering.of(drawn)
     parts = [told_apart(part) for part in groups(names.rows)]
     many = any(len(part.rows) > MOST_BANDS for part in parts)
-    notes = notes_of(parts, spread or {}, NO_BANDS if many else BANDS)
+    spread = None if spread is None else by_distance(spread)
+    notes = notes_of(parts, spread, NO_BANDS if many else BANDS)
     spread = {} if many or spread is None else spread
     lines = looks(sorted({row["display"] for part in parts for row in part.rows}))
     with sheet(Path(path), len(parts), names.fonts) as (figure, panels):
@@ -156,7 +170,7 @@ def drawable(
     """The rows that have all that is needed, and the others in words. Of rows with ``unless`` the
     first of what is needed is enough. Raises UsageError where none has."""
     require(rows)
-    drawn, left_out = [], []
+    drawn, left_out = [], list[tuple[Row, str]]()
     for row in rows:
         its = list(needed)[: 1 if unless is not None and unless(row) else None]
         missing = [needed[name] for name in its if row[name] is None]
@@ -166,12 +180,26 @@ def drawable(
                 if row["status"] != "done"
                 else f"no {' and no '.join(missing)}"
             )
-            left_out.append(f"{words_of(row)} ({why})")
+            left_out.append((row, why))
         else:
             drawn.append(row)
     if not drawn:
-        raise nothing_to_draw(left_out)
-    return drawn, left_out
+        raise nothing_to_draw(in_words(left_out))
+    return drawn, in_words(left_out)
+
+
+def in_words(left_out: Sequence[tuple[Row, str]]) -> list[str]:
+    """Name rows with why they are left out, a method of many for one reason in one line."""
+    alike: dict[tuple[str, str], list[Row]] = {}
+    for row, why in left_out:
+        alike.setdefault((row["display"], why), []).append(row)
+    lines = []
+    for (_, why), rows in alike.items():
+        if len(rows) > _NAMED:
+            lines.append(f"{words_of(rows[0])} and {len(rows) - 1} more of it ({why})")
+        else:
+            lines += [f"{words_of(row)} ({why})" for row in rows]
+    return lines
 
 
 def words_of(row: Row) -> str:
@@ -213,12 +241,11 @@ def _room_for_labels(axes: Axes, part: Group) -> bool:
     return max(lengths) < LONGEST_LABEL * width and area < LABELLED * width * width / 2
 
 
-def notes_of(parts: Sequence[Group], spread: Spread, said: str = BARS) -> list[str]:
+def notes_of(parts: Sequence[Group], spread: Spread | None, said: str = BARS) -> list[str]:
     """Return what marks behind names say, whether several versions of the code measured, and what
-    is ``said`` where rows have intervals."""
+    is ``said`` where rows have intervals; ``spread`` is None where none were asked for."""
     rows = [row for part in parts for row in part.rows]
-    known = any(row["run_id"] in spread for row in rows)
-    return [*([said] if known else []), *version_remarks(rows), *footnotes(rows)]
+    return [*notes_on(rows, spread, said), *version_remarks(rows), *footnotes(rows)]
 
 
 def _family(row: Row) -> str:

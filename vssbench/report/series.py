@@ -18,11 +18,11 @@ from vssbench.report.placement import place_labels
 from vssbench.report.plots import (
     LOG_FROM,
     drawable,
+    in_words,
     name_panels,
     notes_of,
     nothing_to_draw,
     spread_over,
-    words_of,
 )
 from vssbench.report.rows import Row
 from vssbench.report.spread import BARS, MOST_BANDS, NO_BANDS, Spread, bar
@@ -94,7 +94,7 @@ def scale(
         log = any(spread_over([row[_X] for row in part.rows]) > LOG_FROM for part in parts)
         beside = {row["run_id"]: f"{scale_of(row['method']):g}x" for row in every}
         axis = _Axis(COSTS["gmacs"].axis(drawn), log, labels=beside)
-    _draw(parts, path, axis, spread or {}, names.fonts)
+    _draw(parts, path, axis, spread, names.fonts)
     return left_out
 
 
@@ -141,18 +141,18 @@ def gop(rows: Sequence[Row], path: Path, spread: Spread | None = None) -> list[s
     if not parts:
         raise nothing_to_draw(left_out)
     marks = tuple({float(row["gop"]) for part in parts for row in part.rows})
-    _draw(parts, path, _Axis("GOP (frames)", marks=marks), spread or {}, names.fonts)
+    _draw(parts, path, _Axis("GOP (frames)", marks=marks), spread, names.fonts)
     return left_out
 
 
 def _alone(drawn: Sequence[Row], parts: Sequence[Group], why: str) -> list[str]:
     """Name the rows that are in no part."""
     kept = {row["run_id"] for part in parts for row in part.rows}
-    return [f"{words_of(row)} ({why})" for row in drawn if row["run_id"] not in kept]
+    return in_words([(row, why) for row in drawn if row["run_id"] not in kept])
 
 
 def _draw(
-    parts: Sequence[Group], path: Path, axis: _Axis, spread: Spread, fonts: Sequence[str]
+    parts: Sequence[Group], path: Path, axis: _Axis, spread: Spread | None, fonts: Sequence[str]
 ) -> None:
     """Draw the lines of each part's rows, by rising x, and write the figure."""
     names = sorted({row[_LINE] for part in parts for row in part.rows})
@@ -162,7 +162,7 @@ def _draw(
         len({row[_LINE] for row in part.rows}) > MOST_BANDS for part in parts
     )
     notes = notes_of(parts, spread, NO_BANDS if crowded else BARS)
-    spread = {} if crowded else spread
+    spread = {} if crowded or spread is None else spread
     with sheet(Path(path), len(parts), tuple(fonts)) as (figure, panels):
         share_y(panels, [part.rows[0]["dataset"] for part in parts])
         handles, drawn = {}, []

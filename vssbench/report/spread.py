@@ -25,6 +25,8 @@ BARS = "Bars: 95 % intervals of mIoU."
 BANDS = "Bands: 95 % intervals of mIoU."
 #: lines of a panel up to which bands can be told apart
 MOST_BANDS = 4
+#: says of which rows an interval is missing, and why
+LACKING = "No 95 % interval, for too few labelled frames or no matrices of them: "
 NO_BANDS = f"Intervals of mIoU are drawn for at most {MOST_BANDS} methods in a panel: choose by -m."
 
 
@@ -45,6 +47,22 @@ def spread_of(store: RunStore, rows: Sequence[Row]) -> dict[str, Intervals]:
         except DataError:
             continue
     return found
+
+
+def by_distance(spread: Spread) -> dict[str, Intervals]:
+    """Return those intervals that have one at a distance at least."""
+    return {name: its for name, its in spread.items() if any(its.by_distance)}
+
+
+def notes_on(rows: Sequence[Row], spread: Spread | None, said: str) -> list[str]:
+    """Return what is ``said`` where rows have intervals, and which rows have none; nothing where
+    none were asked for (None)."""
+    if spread is None:
+        return []
+    known = [row for row in rows if row["run_id"] in spread]
+    names = list(dict.fromkeys(row["display"] for row in rows if row not in known))
+    lacking = [f"{LACKING}{', '.join(names)}."] if names and said != NO_BANDS else []
+    return [*([said] if known else []), *lacking]
 
 
 def bar(

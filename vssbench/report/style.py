@@ -31,6 +31,8 @@ DASHES = ("-", "--", "-.", ":")
 GREY = "#808080"
 #: at which no line is broken
 _HARD_SPACE = "\u00a0"
+#: what is not broken over two lines of a title
+_WHOLE = r"\([^()]*\)|\d kbit/s|GOP \d+(?: to \d+)?(?: /)?|\S /(?= )"
 
 #: points (1/72 inch): labels, then everything else
 LABEL_SIZE, TEXT_SIZE = 8.0, 9.0
@@ -134,6 +136,15 @@ class Lettering:
         return spelt(text, self.lacking)
 
 
+def check_ending(path: Path) -> None:
+    """Raise UsageError where a figure cannot be written in the format that a file's name says."""
+    if path.suffix.lower() not in METADATA:
+        raise UsageError(
+            f"cannot write a figure as {path.name!r}: expected a name that ends in "
+            f"{', '.join(METADATA)}"
+        )
+
+
 @contextmanager
 def sheet(
     path: Path,
@@ -150,11 +161,7 @@ def sheet(
     Raises UsageError where the file's ending is none of .png, .pdf and .svg, or where there are too
     many panels.
     """
-    if path.suffix.lower() not in METADATA:
-        raise UsageError(
-            f"cannot write a figure as {path.name!r}: expected a name that ends in "
-            f"{', '.join(METADATA)}"
-        )
+    check_ending(path)
     if panels > MAX_PANELS:
         raise UsageError(
             f"{panels} panels do not fit a figure: choose what makes at most {MAX_PANELS}, by -d, "
@@ -289,14 +296,13 @@ def _wrapped(text: str, letters: int) -> str:
 
 
 def wrapped_title(axes: Axes, lines: Sequence[str]) -> None:
-    """A panel's title, wrapped where a line would be wider than the panel, but not in brackets or
-    before a rate's unit."""
+    """A panel's title, wrapped where a line would be wider than the panel, but not in brackets,
+    before a rate's unit, within a GOP or before a stroke."""
     across = axes.get_gridspec().ncols  # type: ignore[union-attr]
     size = LABEL_SIZE if narrow(axes) else TEXT_SIZE
     letters = int((axes.figure.get_figwidth() / across - Y_AXIS_WIDTH) * 72 / (LETTER_WIDTH * size))  # type: ignore[union-attr]
     whole = [
-        re.sub(r"\([^()]*\)|\d kbit/s", lambda match: match[0].replace(" ", _HARD_SPACE), line)
-        for line in lines
+        re.sub(_WHOLE, lambda match: match[0].replace(" ", _HARD_SPACE), line) for line in lines
     ]
     pieces = [
         piece for line in whole for piece in textwrap.wrap(line, letters, break_on_hyphens=False)

@@ -3,6 +3,7 @@ difference, and which are the best."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -132,6 +133,18 @@ def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def decimals(printed: str) -> int:
     """Return the number of decimals that are printed."""
     return len(printed.partition(".")[2])
+
+
+def shown(value: float, printed: str) -> str:
+    """Return ours with the decimals of the published number, and two significant digits at
+    least.
+
+    A frame rate of 1.14 beside one printed as 32 is 1.1.
+    """
+    places = decimals(printed)
+    if value:
+        places = max(places, 1 - math.floor(math.log10(abs(value))))
+    return f"{value:.{places}f}"
 
 
 def tolerance(cell: Mapping[str, Any]) -> float:

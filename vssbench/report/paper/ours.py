@@ -31,6 +31,8 @@ _UNITS = {"G": 1.0, "Gi": 2**30 / 1e9, "M": 1e6, "MiB": 2**20 / 4, "x": 1.0}
 _NEAR = "width"
 #: how far a published number and one of the table of costs may lie apart, as a part of it
 _SAME_COST = 2e-3
+#: values that a reason lists at most
+_LISTED = 3
 
 Number = Mapping[str, Any]
 
@@ -97,7 +99,8 @@ class Store:
             and not (codec and way is not None and _codec_apart(row, way))
         ]
         if not candidates:
-            return Ours(reason=f"no run of this method{_where(number)} is in the store")
+            others = self._others(number, paper)
+            return Ours(reason=f"no run of this method{_where(number)} is in the store{others}")
         *_, value, apart, row = max(candidates, key=lambda each: each[:3])
         note = "; ".join(
             [f"With the weights {row['weights']}"] * bool(row["weights"])
@@ -105,6 +108,35 @@ class Store:
         )
         chosen = Ours(value, "; ".join(apart), not apart, run_id=row["run_id"], note=note)
         return self._with_interval(chosen, number, row) if self.intervals else chosen
+
+    def _others(self, number: Number, paper: Paper) -> str:
+        """Return what the store's runs of a row's method on its data are, where none stands for
+        it; empty where there are none."""
+        wanted = parse_variant(number["variant"])
+        alike = [
+            row
+            for row in self.rows
+            if parse_variant(row["method"]).name == wanted.name
+            and _same_data(number, row, paper)
+            and row["status"] == "done"
+        ]
+        if not alike:
+            return ""
+        fitting = [
+            row
+            for row in alike
+            if _parameters_apart(wanted, parse_variant(row["method"]), paper) is not None
+        ]
+        if not fitting:
+            return f"; those of {wanted.name} there are {_listed(alike, 'method')}"
+        at_gop = [row for row in fitting if number["gop"] in (None, row["gop"])]
+        if not at_gop:
+            return f"; those there have a GOP of {_listed(fitting, 'gop')}"
+        if all(_measured(number, row, paper) is None for row in at_gop):
+            return "; those there have no such number"
+        if self.exact:
+            return "; those there were made under other conditions"
+        return f"; those there are under {_listed(at_gop, 'codec')}"
 
     def _with_interval(self, chosen: Ours, number: Number, row: Row) -> Ours:
         if number["metric"] not in ("miou", "miou_d") or self.store is None:
@@ -129,6 +161,26 @@ def _intervals(store: RunStore, row: Row) -> Any:
         return intervals(run.confusion, row["aggregate"], left_out=unscored)
     except DataError:  # too few frames, or arrays that do not read
         return None
+
+
+def _listed(rows: Sequence[Row], field: str) -> str:
+    """Return the different values of some rows, the first of them where they are many."""
+    values = list(dict.fromkeys(str(row[field]) for row in rows))
+    more = len(values) - _LISTED
+    return ", ".join(values[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _same_data(number: Number, row: Row, paper: Paper) -> bool:
+    """Return whether a run is on the dataset of a published number, whatever part of it."""
+    if not number["dataset"]:
+        return True
+    names = {
+        parse_variant(way.dataset).name
+        for setting in paper.settings
+        if setting.select.get("dataset") == number["dataset"]
+        for way in setting.ways
+    }
+    return parse_variant(row["dataset"]).name in names
 
 
 def _where(number: Number) -> str:
@@ -173,6 +225,8 @@ def _apart(number: Number, row: Row, setting: Setting | None, paper: Paper) -> l
         if wanted.name != ran.name:
             return None
         apart += _data_apart(number, row)
+    elif not _same_data(number, row, paper):
+        return None
     elif number["height"] is not None:
         apart += _size_apart(number, row)
     if setting is not None and number["metric"] in ACCURACIES:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from vssbench.report.markup import DASH, NAME_WIDTH, latex, markdown
-from vssbench.report.paper.cells import agrees, decimals, plain
+from vssbench.report.paper.cells import agrees, decimals, plain, shown
 from vssbench.report.paper.layout import Layout
 from vssbench.report.paper.numbers import STATUS
 
@@ -156,7 +156,7 @@ def _entry(cell: Mapping[str, Any], kind: str, notes: Notes) -> Entry:
         return Entry("" if apart is None else f"{apart:+z.{places}f}")
     if cell["ours"] is None:
         return Entry(DASH, marks=notes.mark(_because(cell["reason"])))
-    text = f"{cell['ours']:.{places}f}"
+    text = shown(cell["ours"], cell["printed"])
     if cell["low"] is not None:
         text += f" [{cell['low']:.{places}f}, {cell['high']:.{places}f}]"
     rank = cell["rank_ours"]
@@ -171,6 +171,8 @@ def _of_published(cell: Mapping[str, Any]) -> str:
     note = cell["published_note"]
     if cell["status"] == "printed":
         return f"{note}." if note else ""
+    if cell["status"] == "misprint" and note.lower().startswith("a misprint"):
+        return f"{note}."
     return f"Published number {cell['status']}: {note or STATUS[cell['status']]}."
 
 

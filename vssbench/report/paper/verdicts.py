@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from vssbench.report.markup import DASH, Cell, Grid
-from vssbench.report.paper.cells import agrees, decimals, plain
+from vssbench.report.paper.cells import agrees, decimals, plain, shown
 from vssbench.report.paper.layout import Layout
 from vssbench.report.paper.needs import Need, need_of
 from vssbench.report.paper.ours import ACCURACIES
@@ -63,7 +63,7 @@ def verdict(cell: Mapping[str, Any]) -> tuple[Verdict, str]:
     if cell["ours"] is None:
         return "not possible here", cell["reason"]
     if not cell["same"]:
-        value = f"{cell['ours']:.{decimals(cell['printed'])}f}"
+        value = shown(cell["ours"], cell["printed"])
         return "not possible here", f"a run of other conditions has {value} ({cell['reason']})"
     if agrees(cell):
         return "reproduced", cell["note"]
@@ -97,7 +97,7 @@ def grid(its: pd.DataFrame, marks: Mapping[int, str]) -> Grid:
                 Cell(" / ".join(filter(None, [cell["part"], cell["line"]]))),
                 Cell(" ".join(filter(None, [cell["group"], cell["column"]]))),
                 Cell(cell["printed"]),
-                Cell(DASH if cell["ours"] is None else f"{cell['ours']:.{places}f}"),
+                Cell(DASH if cell["ours"] is None else shown(cell["ours"], cell["printed"])),
                 Cell("" if apart is None else f"{apart:+z.{places}f}"),
                 Cell("" if cell["counted"] is None else f"{cell['counted']:.2f}"),
                 Cell(said, cell["verdict"] in ("reproduced", "within noise")),
