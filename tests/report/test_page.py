@@ -110,6 +110,65 @@ def test_a_decided_verdict_and_one_without_others(tmp_path: Path) -> None:
     assert overall([both, one]) == []
 
 
+def test_methods_that_are_the_same_on_every_frame_are_the_best_together(tmp_path: Path) -> None:
+    made = RunStore(tmp_path)
+    for method, rate in (("copy", 1.0), ("net", 1.0), ("poor", 0.5)):
+        matrices = record(0.20, 2) if method == "poor" else record(0.10, 1)
+        write(made, method, matrices, 5.0 * rate)
+    both, two = (
+        verdict(made, told_apart(group))
+        for names in (("copy", "net", "poor"), ("copy", "net"))
+        for group in groups(rows([made.get(name) for name in names]))
+    )
+    assert both is not None
+    assert two is not None
+    score = f"{100 * both.best['miou']:.2f} %"
+    assert both.headline == (
+        f"COPY and NET have the same mIoU, {score}, and are better than all others."
+    )
+    assert not any("not told apart" in each for each in both.sentences)
+    assert two.headline == f"COPY and NET have the same mIoU, {score}: the same on every frame."
+    assert overall([both, two])[:2] == [
+        f"{name}: the greatest mIoU under 2 of 2 sets of conditions." for name in ("COPY", "NET")
+    ]
+
+
+def falling(loss: float, frames: int = 96) -> ConfusionRecord:
+    """A method that at each distance takes so many pixels more for the other class."""
+    distances = np.arange(frames) % 4
+    errors = (100 + loss * distances).astype(np.int64)
+    matrices = np.array([[[1000 - wrong, wrong], [wrong, 1000 - wrong]] for wrong in errors])
+    return ConfusionRecord(matrices, distances, np.zeros(frames, np.int64), np.arange(frames))
+
+
+def test_what_the_distance_costs_is_told_on_the_same_frames(tmp_path: Path) -> None:
+    made = RunStore(tmp_path)
+    for method, loss in (("steady", 0), ("warp", 20), ("copy", 60)):
+        write(made, method, falling(loss), 1.0, gop=4)
+    (part,) = map(told_apart, groups(rows(made.runs())))
+    found = verdict(made, part)
+    assert found is not None
+    (said,) = [each for each in found.sentences if each.startswith("With the distance")]
+    last = next(item for item in found.comparisons if item.names[1] == "COPY").distances[3]
+    assert last.interval is not None
+    assert said == (
+        "With the distance the lead over COPY grows most: from +0.00 points at the keyframe to "
+        f"{100 * last.interval.value:+.2f} [{100 * last.interval.low:+.2f}, "
+        f"{100 * last.interval.high:+.2f}] points 3 frames after it."
+    )
+
+
+def test_estimates_are_rounded_and_the_score_stands_beside_the_name(store: RunStore) -> None:
+    page = page_of(store)
+    assert [heading for heading, _ in page.table.headings][:2] == ["Method", "mIoU % [95 %]"]
+    assert page.table.lines[0].cells[1].text.endswith("]")
+    numbers = re.findall(r"about ([0-9,]+) for", " ".join(
+        each for item in page.verdicts if item is not None for each in item.sentences
+    ))  # fmt: skip
+    assert numbers
+    assert all(len(text.replace(",", "").strip("0")) <= 2 for text in numbers)
+
+
 def test_methods_that_cannot_be_compared_are_said(tmp_path: Path) -> None:
     made = RunStore(tmp_path)
     write(made, "good", record(0.10, 1), 1.0)

@@ -114,15 +114,16 @@ def table_of(shown: Sequence[Shown], parts: Sequence[Group]) -> Sheet:
     lines = tuple(
         Line(each.number, (
             Cell(each.name, each.name),
-            *(Cell(of(each) or DASH, of(each)) for of in varied.values()),
+            # a screen's width shows it
             _score(each, parts[each.condition]),
+            *(Cell(of(each) or DASH, of(each)) for of in varied.values()),
             *(Cell(how(each.row[key]), _number(each.row[key])) for key, how in numbers.values()),
             Cell(quality_text([each.row], "psnr_db") or DASH, _number(each.row["psnr_db"])),
         ))
         for each in shown
     )  # fmt: skip
     headings = (
-        ("Method", False), *((name, False) for name in varied), ("mIoU % [95 %]", True),
+        ("Method", False), ("mIoU % [95 %]", True), *((name, False) for name in varied),
         *((name, True) for name in numbers), ("PSNR dB", True),
     )  # fmt: skip
     notes += dict.fromkeys(remark for part in parts for remark in part.remarks() if

@@ -45,9 +45,15 @@ class Verdict:
         return tuple(item for item in self.comparisons if _decided(item.whole.interval))
 
     @cached_property
+    def same(self) -> tuple[Comparison, ...]:
+        """The comparisons in which no frame tells the two methods apart."""
+        return tuple(item for item in self.comparisons if _same(item.whole.interval))
+
+    @cached_property
     def even(self) -> tuple[Comparison, ...]:
-        """The comparisons whose interval does not tell the two methods apart."""
-        return tuple(item for item in self.comparisons if not _decided(item.whole.interval))
+        """The other comparisons whose interval does not tell the two methods apart."""
+        decided = (*self.worse, *self.same)
+        return tuple(item for item in self.comparisons if item not in decided)
 
     @property
     def sentences(self) -> list[str]:
@@ -64,7 +70,9 @@ class Verdict:
     def headline(self) -> str:
         """Name the best method, and say whether its intervals exclude all others."""
         name, score = self.best["display"], percent(self.best["miou"])
-        others = len(self.rows) - 1
+        others = len(self.rows) - 1 - len(self.same)
+        if self.same:
+            return self._headline_of_several(others, score)
         if len(self.worse) == others:
             whom = "the other method" if others == 1 else f"all {others} others"
             return f"{name} is the most accurate, {score} %: better than {whom}."
@@ -72,6 +80,17 @@ class Verdict:
             "the other method" if others == 1 else f"{others - len(self.worse)} of {others} others"
         )
         return f"{name} has the greatest mIoU, {score} %, but is not told apart from {whom}."
+
+    def _headline_of_several(self, others: int, score: str) -> str:
+        """Name the methods that are the same on every frame and the best."""
+        names = [self.best["display"], *(item.names[1] for item in self.same)]
+        said = f"{', '.join(names[:-1])} and {names[-1]} have the same mIoU, {score} %"
+        if not others:
+            return f"{said}: the same on every frame."
+        open_ones = others - len(self.worse)
+        if not open_ones:
+            return f"{said}, and are better than all others."
+        return f"{said}, the greatest, but are not told apart from {open_ones} of {others} others."
 
     def _accuracy(self) -> list[str]:
         """Say by how much the best is better than others, and from which it is not told apart."""
@@ -83,7 +102,7 @@ class Verdict:
     def _open(self) -> list[str]:
         """Say how many more frames would tell apart what is not."""
         settled = [(item.names[1], item.frames_to_settle) for item in self.even]
-        known = [f"about {more:,} for {name}" for name, more in settled if more]
+        known = [f"about {_rounded(more)} for {name}" for name, more in settled if more]
         if not known:
             return []
         return [
@@ -99,7 +118,8 @@ class Verdict:
             return []
         unit = "GMACs a keyframe" if keyframes_alone(self.best) else "GMACs a frame"
         said = []
-        equal = [name for name in (item.names[1] for item in self.even) if name in costs]
+        alike = (*self.same, *self.even)
+        equal = [name for name in (item.names[1] for item in alike) if name in costs]
         like = min(equal, key=costs.__getitem__, default=None)
         if like is not None and costs[like] < own:
             said.append(
@@ -123,20 +143,57 @@ class Verdict:
         return said
 
     def _distance(self) -> list[str]:
-        """Say what the methods lose from the keyframe to the greatest distance."""
-        lost = {
-            row["display"]: 100 * (row["miou_0"] - row["miou_last"])
-            for row in self.rows
-            if row["miou_0"] is not None and row["miou_last"] is not None
+        """Say over which method the best's lead grows most from the keyframe to the greatest
+        distance, and over which it shrinks most."""
+        moved = {
+            place: leads[1] - leads[0]
+            for place, item in enumerate(self.comparisons)
+            if (leads := _leads(item)) is not None
         }
-        last = max((len(row["miou_by_distance"]) for row in self.rows), default=1) - 1
-        if last < 1 or len(lost) < 2:
+        if not moved:
             return []
-        least, most = min(lost, key=lost.__getitem__), max(lost, key=lost.__getitem__)
-        return [
-            f"From the keyframe to {last} frames after it {most} changes most, by "
-            f"{-lost[most]:+.2f} points, and {least} by {-lost[least]:+.2f}."
-        ]
+        said = []
+        for word, place in (
+            ("grows", max(moved, key=moved.__getitem__)),
+            ("shrinks", min(moved, key=moved.__getitem__)),
+        ):
+            if moved[place] * (1 if word == "grows" else -1) > 0:
+                said.append(_moving(self.comparisons[place], word))
+        return said
+
+
+def _leads(item: Comparison) -> tuple[float, float] | None:
+    """Return how far the first is ahead at the keyframe and at the greatest distance, fractions;
+    None where there are no two."""
+    ends = (item.distances[:1], item.distances[1:][-1:])
+    leads = [
+        line.first - line.second
+        for end in ends
+        for line in end
+        if line.first is not None and line.second is not None
+    ]
+    return (leads[0], leads[1]) if len(leads) == 2 else None
+
+
+def _moving(item: Comparison, word: str) -> str:
+    """Say how the lead over a method moves with the distance, in points."""
+    first, last = _leads(item) or (0.0, 0.0)
+    interval = item.distances[-1].interval
+    until = f"{100 * last:+.2f}" if interval is None else interval_text(interval, "+")
+    why = " (no interval: too few frames at that distance)" if interval is None else ""
+    return (
+        f"With the distance the lead over {item.names[1]} {word} most: from {100 * first:+.2f} "
+        f"points at the keyframe to {until} points {item.distances[-1].name} frames after it{why}."
+    )
+
+
+def _same(interval: Interval | None) -> bool:
+    return interval is not None and interval.low == interval.value == interval.high == 0
+
+
+def _rounded(number: int) -> str:
+    """Write an estimate with the two digits that it is good for."""
+    return f"{float(f'{number:.2g}'):,.0f}"
 
 
 def _decided(interval: Interval | None) -> bool:
@@ -191,7 +248,11 @@ def overall(found: Sequence[Verdict]) -> list[str]:
     contested = [item for item in found if item.comparisons]
     if len(contested) < 2:
         return []
-    best = Counter(item.best["display"] for item in contested)
+    best = Counter(
+        name
+        for item in contested
+        for name in (item.best["display"], *(each.names[1] for each in item.same))
+    )
     even = Counter(each.names[1] for item in contested for each in item.even)
     worse = Counter(each.names[1] for item in contested for each in item.worse)
     names = sorted({*best, *even, *worse}, key=lambda name: (-best[name], -even[name], name))
