@@ -122,10 +122,8 @@ class KeptVectors(VectorReader):
         return frames
 
     def _unreadable(self, error: Exception) -> DataError:
-        return DataError(
-            shortage(error)
-            or f"{self.path} is not as it was written: {error}; `{program()} cache clear` removes it"
-        )
+        damaged = f"{self.path} is not as it was written: {error}"
+        return DataError(shortage(error) or f"{damaged}; `{program()} cache clear` removes it")
 
 
 def _packed(frames: Sequence[PictureVectors | None]) -> dict[str, npt.NDArray]:
