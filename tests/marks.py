@@ -226,12 +226,7 @@ SLOW: dict[str, tuple[str, ...]] = {
         "test_a_published_page_refuses_several_versions_of_the_code",
     ),
     "report/test_typed.py": ("test_figures_mark_the_name_and_explain_the_mark",),
-    "run/test_store.py": (
-        "test_many_writers_at_once",
-        "test_readers_find_every_run_while_four_processes_replace_them",
-        "test_no_meter_of_many_writers_at_once_is_lost",
-        "test_a_writer_that_is_killed_while_it_replaces_a_run_loses_nothing",
-    ),
+    "run/test_writers.py": (),
     "run/test_stream.py": ("test_no_second_place_calls_a_method",),
     "sweep/test_conduct.py": (),
     "sweep/test_costs.py": (),

@@ -20,7 +20,7 @@ from matplotlib.text import Text
 
 from tests.sweep.stored import write
 from vssbench.cli import bench
-from vssbench.run.store import NON_DETERMINISTIC
+from vssbench.run.measurement import NON_DETERMINISTIC
 
 RATES = {"300k": 310.0, "1M": 1040.0, "2M": 2060.0, "4M": 4100.0}
 #: dataset as typed, split, classes; their headings must say in what they differ
