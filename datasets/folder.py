@@ -17,6 +17,9 @@ file of class names.
       train.txt, test.txt      optional: a clip a line, for split=train, split=test and any
                                other name; validation.txt names those held out of training,
                                else some of train.txt are
+      groups.txt               optional: a clip and its group a line, a comma between; clips of a
+                               group (a drive, a place) resemble each other, and an interval
+                               draws them as one
 
 A clip without ``labels/`` is shown to methods and not scored.
 """
@@ -25,7 +28,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
@@ -55,7 +58,7 @@ from vssbench.data.videofile import MOST_RATE
 
 #: the list of clips that are held out of training
 VALIDATION = "validation"
-CLASSES_FILE, FRAMES, LABELS = "classes.txt", "frames", "labels"
+CLASSES_FILE, FRAMES, LABELS, GROUPS = "classes.txt", "frames", "labels", "groups.txt"
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 VIDEOS = (
     ".mp4", ".mkv", ".mov", ".avi", ".mxf", ".webm", ".m4v", ".ts", ".m2ts", ".mts", ".mpg",
@@ -128,6 +131,32 @@ class Folder(OnDisk):
             parts.append(Part(path.name, UNCOUNTED, f"{what}; {labels} masks"))
         return parts
 
+    @cached_property
+    def groups(self) -> dict[str, str]:
+        """The group of each clip that groups.txt names.
+
+        Raises DataError where a line is none, or names a clip twice or one that is not there.
+        """
+        listing = self.folder() / GROUPS
+        groups: dict[str, str] = {}
+        for number, line in enumerate(reading.read_lines(listing) if listing.exists() else (), 1):
+            text = line.partition("#")[0].strip()
+            if not text:
+                continue
+            name, comma, group = (part.strip() for part in text.rpartition(","))
+            place = f"{listing} line {number}"
+            if not (comma and name and group):
+                raise DataError(f"{place} is {text[:80]!r}: expected a clip, a comma and its group")
+            if name in groups:
+                raise DataError(f"{place} names the clip {name[:80]!r} again: expected each once")
+            if not (self.folder() / name).is_dir():
+                raise DataError(
+                    f"{place} names the clip {name[:80]!r}, which is no folder of "
+                    f"{self.folder()}: found {shown(_folders(self.folder()))}"
+                )
+            groups[name] = group
+        return groups
+
     def outlines(self) -> list[Outline]:
         """See OnDisk."""
         return [item.outline() for item in self._items(self.split)]
@@ -171,6 +200,7 @@ class Folder(OnDisk):
         """See OnDisk."""
         paths = self._paths(self.split)
         read_label = self.class_list.reader()
+        yield from complaint(lambda: self.groups)
         if not any(_masks(path) for path in paths):
             yield self._no_mask(self.split)
         for path in paths:
@@ -192,7 +222,12 @@ class Folder(OnDisk):
 
     def _clips(self, split: str) -> list[Clip]:
         read_label = self.class_list.reader()
-        clips = [item.clip(read_label) for item in self._items(split)]
+        # a group of its own name is no other clip's
+        groups = {name: f"group {group}" for name, group in self.groups.items()}
+        clips = [
+            replace(clip, group=groups.get(clip.name, clip.name))
+            for clip in (item.clip(read_label) for item in self._items(split))
+        ]
         if not any(clip.labelled for clip in clips):
             raise DataError(self._no_mask(split))
         return clips

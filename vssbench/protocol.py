@@ -23,6 +23,9 @@ from vssbench.core.video import Clip
 MEAN_OF_DISTANCES, POOLED = "mean of mIoU_d", "pooled"
 #: the detail of a row that says over what its cost is averaged, where that is no whole GOP
 COST, KEYFRAMES_ALONE = "cost", "keyframes alone"
+#: the detail of a row that says of how many frames the GOP is that costs are the mean over, where
+#: it is not the codec's
+PRICED = "frames of a GOP that is priced"
 
 
 @dataclass(frozen=True)
@@ -81,26 +84,31 @@ class Pricing:
     A GOP is priced as far as it was seen. Where keyframes alone are scored, what a method saves
     between them has no part in its accuracy, and so none in its cost; where clips end before a GOP
     does, so does the GOP that is priced. ``said`` are the words of it for the row, empty where
-    whole GOPs are priced.
+    whole GOPs are priced; ``mixed`` those of clips that are shorter than the others.
     """
 
     gop: int
     said: str = ""
+    mixed: str = ""
 
     @property
     def remarks(self) -> list[str]:
-        """The remark of a row, none where whole GOPs are priced."""
-        return [self.said] if self.said else []
+        """The remarks of a row, none where whole GOPs are priced and all clips have them."""
+        return [text for text in (self.said, self.mixed) if text]
 
     @property
     def details(self) -> dict[str, Any]:
-        """The detail that a row has of it beside the details of the protocol."""
-        return {COST: KEYFRAMES_ALONE if self.gop == 1 else self.said} if self.said else {}
+        """The details that a row has of it beside those of the protocol."""
+        if not self.said:
+            return {}
+        return {COST: KEYFRAMES_ALONE if self.gop == 1 else self.said, PRICED: self.gop}
 
 
-def pricing(scored: Collection[int], ran: Collection[int], gop: int) -> Pricing:
+def pricing(
+    scored: Collection[int], ran: Collection[int], gop: int, lengths: Sequence[int] = ()
+) -> Pricing:
     """The pricing of a row by the distances of the frames that were scored, and of those that the
-    method ran on."""
+    method ran on; ``lengths`` are the clips', where these are scored from their first frame on."""
     if max(scored) == 0:
         said = (
             "keyframes alone are scored: cost and latency are a keyframe's, and what methods do "
@@ -109,13 +117,18 @@ def pricing(scored: Collection[int], ran: Collection[int], gop: int) -> Pricing:
         )
         return Pricing(1, said if gop > 1 else "")
     seen = min(gop, max(ran) + 1)
-    if seen == gop:
-        return Pricing(gop)
-    return Pricing(
-        seen,
-        f"clips end before a GOP of {gop} does: GMACs a frame are the mean over GOPs of {seen} "
-        "frames, the longest that were seen",
+    short = sum(length < seen for length in lengths)
+    mixed = (
+        f"{short} of {len(lengths)} clips end before a GOP of {seen} frames does: mIoU at greater "
+        "distances is of the others alone, and GMACs a frame are the mean over such GOPs"
     )
+    if seen == gop:
+        return Pricing(gop, mixed=mixed * bool(short))
+    said = (
+        f"clips end before a GOP of {gop} does: GMACs a frame are the mean over GOPs of {seen} "
+        "frames, the longest that were seen"
+    )
+    return Pricing(seen, said, mixed * bool(short))
 
 
 _COMMON = {

@@ -4,6 +4,7 @@ that can be wrong."""
 from __future__ import annotations
 
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,38 @@ def test_splits_training_and_rates(root: Path) -> None:
         Folder(root=root, split="dev").clips()
     with pytest.raises(UsageError, match="expected numbers of 0 or more"):
         Folder(root=root, fps=-1)
+
+
+def test_groups_of_clips_are_stated_in_a_file(root: Path) -> None:
+    def groups() -> dict[str, str]:
+        return {clip.name: clip.group for clip in Folder(root=root).clips()}
+
+    assert groups() == {"drive": "drive", "film": "film"}
+    (root / "groups.txt").write_text("\ufefffilm, drive\n# by night\n\n", encoding="utf-8")
+    alone = groups()
+    assert alone["drive"] != alone["film"]  # though the group has the other clip's name
+    (root / "groups.txt").write_text("film, Berlin # east\ndrive , Berlin\n")
+    assert set(groups().values()) == {"group Berlin"}
+    assert Folder(root=root).clips()[0].fingerprint  # which is the pixels' alone
+    assert list(Folder(root=root).faults()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("film\n", r"groups\.txt line 1 is 'film': expected a clip, a comma and its group"),
+        ("film, a\nfilm, b\n", "line 2 names the clip 'film' again"),
+        ("night, a\n", "line 1 names the clip 'night', which is no folder of .*found drive, film"),
+        (", a\n", "expected a clip, a comma"),
+    ],
+)
+def test_a_wrong_list_of_groups_is_refused_and_verified(
+    root: Path, text: str, message: str
+) -> None:
+    (root / "groups.txt").write_text(text)
+    with pytest.raises(DataError, match=message):
+        Folder(root=root).clips()
+    assert any(re.search(message, fault) for fault in Folder(root=root).faults())
 
 
 def test_a_film_pickles(root: Path) -> None:

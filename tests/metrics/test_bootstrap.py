@@ -6,7 +6,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import cache
-from typing import Literal
+from itertools import product
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -477,6 +478,43 @@ def test_stills_of_a_drive_and_views_of_a_frame_hold_the_truth_as_often_as_they_
     assert 0.90 <= held_of_groups(lengths, views, correlation, right) <= 0.98
     # each still or view, or each frame of a drive, drawn by itself promises too much
     assert held_of_groups(lengths, views, correlation, wrong) < 0.86
+
+
+def of_cities(record: ConfusionRecord, clips: int, known: bool) -> ConfusionRecord:
+    """Cut each clip of a record into so many, which are one group where that is ``known``."""
+    length = (record.frames.max() + 1) // clips
+    cut = record.clips * clips + record.frames // length
+    return ConfusionRecord(
+        record.matrices, record.distances, cut, record.frames % length,
+        record.clips if known else None,
+    )  # fmt: skip
+
+
+def test_three_cities_of_many_short_clips_hold_the_truth_as_often_as_they_say() -> None:
+    """A city is hard or easy as a whole, for both methods and for each: scores, differences and
+    those of classes, with cities drawn as one; each clip by itself promises too much."""
+    runs, between = 120, 0.3
+    endless = two_methods(0, [24] * 4000, between)
+    truths = [scores(record) for record in endless]
+    gain = truths[1].miou - truths[0].miou
+    of_class = truths[1].class_iou[0] - truths[0].class_iou[0]
+    hits = {(kind, known): 0 for kind in ("score", "gain", "class") for known in (True, False)}
+    for seed, known in product(range(1, runs + 1), (True, False)):
+        first, second = (of_cities(each, 8, known) for each in two_methods(seed, [24] * 3, between))
+        own = intervals(second, replicates=100, seed=seed)
+        assert own.resampling.groups == (3 if known else 24)
+        found: dict[str, Any] = {
+            "score": (own.miou, truths[1].miou),
+            "gain": (difference(second, first, replicates=100, seed=seed).miou, gain),
+            "class": (
+                class_differences(second, first, replicates=100, seed=seed)[0].interval, of_class
+            ),
+        }  # fmt: skip
+        for kind, (interval, truth) in found.items():
+            hits[kind, known] += interval.low <= truth <= interval.high
+    shares = {key: count / runs for key, count in hits.items()}
+    assert all(0.90 <= shares[kind, True] <= 0.99 for kind in found), shares
+    assert all(shares[kind, False] < 0.86 for kind in found), shares
 
 
 def test_groups_are_drawn_as_one_and_named() -> None:

@@ -162,7 +162,9 @@ def score(
     meters, ran = Meters(scoring.measures, classes), set[int]()
     for number, clip in enumerate(clips):
         ran |= _score_clip(scoring, number, clip, recorder, meters, advance)
-    priced = pricing({distance for _, _, distance in recorder.scored}, ran, source.codec.gop)
+    lengths = [clip.length for clip in clips] if source.protocol.continuous else ()
+    scored = {distance for _, _, distance in recorder.scored}
+    priced = pricing(scored, ran, source.codec.gop, lengths)
     numbers = scoring.typed.numbers(priced)
     sizes = Sizes.of(clips)
     files = len(scoring.predictions.files)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vssbench.core.energy import NOT_MEASURED
+from vssbench.protocol import PRICED
 from vssbench.report.headings import keyframes_alone
 from vssbench.report.rows import Row
 
@@ -33,10 +34,14 @@ class Cost:
 
 
 def _latency(row: Row) -> float | None:
-    """Return the network's mean time over a GOP, of the medians of keyframes and of others."""
-    key, other, gop = row["latency_key_ms"], row["latency_nonkey_ms"], row["gop"] or 1
-    if key is None or other is None or gop == 1 or keyframes_alone(row):
+    """Return the network's mean time over the GOP that GMACs are priced by, of the medians of
+    keyframes and of others."""
+    key, other = row["latency_key_ms"], row["latency_nonkey_ms"]
+    gop = row["protocol_details"].get(PRICED, row["gop"] or 1)
+    if key is None or gop == 1 or keyframes_alone(row):
         return None if key is None else float(key)
+    if other is None:
+        return None
     return float((key + (gop - 1) * other) / gop)
 
 

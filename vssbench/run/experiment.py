@@ -75,6 +75,7 @@ class Experiment:
             "dataset": self.dataset_variant.name,
             "classes": self.dataset.classes,
             "clips": [clip.fingerprint for clip in self.dataset.scored_clips],
+            "groups": [clip.group for clip in self.dataset.scored_clips],
             "codec": self.codec.settings(),
             "protocol": [typed(self.protocol), self.protocol.details()],
             "without": self.left_out,

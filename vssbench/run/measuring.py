@@ -216,6 +216,7 @@ def _run(
         {distance for _, _, distance in recorder.scored},
         {distance for distance, *_ in recorder.times},
         experiment.codec.gop,
+        [clip.length for clip in clips] if experiment.protocol.continuous else (),
     )
     cost = sizes.mean_cost(costs, recorder.ran)
     missing = [remark(model.display, cost.uncounted)] if cost.uncounted else []

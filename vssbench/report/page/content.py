@@ -9,18 +9,15 @@ from typing import Any
 
 from vssbench.metrics.draws import Interval
 from vssbench.report.columns import Group, groups, told_apart
-from vssbench.report.costs import energy_in_words
+from vssbench.report.costs import COSTS, energy_in_words
 from vssbench.report.footnotes import footnotes, version_remarks
-from vssbench.report.frames import frame
 from vssbench.report.page.parts import Facet, Facts, Sheet, Shown
 from vssbench.report.page.sheets import (
     classes_of,
     facets_of,
     facts_of,
     interval,
-    latencies,
     table_of,
-    typed_latency,
 )
 from vssbench.report.page.verdicts import Verdict, overall, verdict
 from vssbench.report.rows import Row, require
@@ -80,13 +77,12 @@ def content(store: RunStore, rows: Sequence[Row]) -> Content:
     require(rows)
     parts = tuple(told_apart(part) for part in groups(rows))
     runs = {row["run_id"]: store.get(row["run_id"]) for row in rows}
-    times = latencies(frame(list(runs.values()), "distance"))
     shown: list[Shown] = []
     notes: dict[str, None] = {}
     for number, part in enumerate(parts):
         for row in part.rows:
             its = interval(runs[row["run_id"]], row, notes)
-            latency = times.get(row["run_id"], typed_latency(row))
+            latency = COSTS["latency"].of(row)
             shown.append(Shown(len(shown), number, row, its, latency))
     verdicts = tuple(verdict(store, part) for part in parts)
     notes |= dict.fromkeys([*version_remarks(rows), *footnotes(rows)])

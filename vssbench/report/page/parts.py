@@ -20,7 +20,7 @@ class Shown:
     condition: int
     row: Row
     interval: Intervals | None
-    #: network time of a frame in ms, the mean over distances of their medians
+    #: network time of a frame in ms, as the figures have it
     latency: float | None
 
     @property

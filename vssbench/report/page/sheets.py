@@ -6,8 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pandas as pd
-
 from vssbench.core.errors import DataError
 from vssbench.metrics.bootstrap import Intervals, intervals
 from vssbench.report.columns import DASH, Group, percent, quantity
@@ -30,23 +28,6 @@ def interval(run: Run, row: Row, notes: dict[str, None]) -> Intervals | None:
         return None
     notes[found.resampling.describe() + "."] = None
     return found
-
-
-def latencies(distances: pd.DataFrame) -> dict[str, float]:
-    """Return the network's time on a frame of each run, over the distances that were scored."""
-    means = distances.groupby("run_id")["latency_ms"].mean().dropna()
-    return {str(name): float(value) for name, value in means.items()}
-
-
-def typed_latency(row: Row) -> float | None:
-    """Return the same of a run whose times were typed in: those of a keyframe and of the others,
-    over the distances that were scored."""
-    key, later, distances = (
-        row["latency_key_ms"], row["latency_nonkey_ms"], len(row["miou_by_distance"]),
-    )  # fmt: skip
-    if key is None or distances < 2:
-        return None if key is None else float(key)
-    return None if later is None else float((key + (distances - 1) * later) / distances)
 
 
 def facets_of(shown: Sequence[Shown], parts: Sequence[Group]) -> tuple[Facet, ...]:
