@@ -157,7 +157,7 @@ def verdict(claim: dict[str, Any], found: Sequence[Judged]) -> str:
     """Say whether the intervals agree with what a claim expects of the first method.
 
     ``better`` and ``worse`` need an interval that excludes zero; ``no worse`` one that excludes a
-    loss of ``margin`` points. A claim holds where some stream decides for it and none against it.
+    loss of ``margin`` points. What streams leave open is no agreement, and is said.
     """
     if not found:
         return "Not measured."
@@ -176,16 +176,24 @@ def verdict(claim: dict[str, Any], found: Sequence[Judged]) -> str:
         ),
     }[claim["expected"]]
     if claim["expected"] == "no worse":
-        counts += f"; on {wanted} a loss of {claim['margin']:g} points or more is excluded"
+        unit = "point" if claim["margin"] == 1 else "points"
+        counts += f"; on {wanted} a loss of {claim['margin']:g} {unit} or more is excluded"
+    return f"{counts}. **{_agreement(wanted, against, len(found))}**"
+
+
+def _agreement(wanted: int, against: int, streams: int) -> str:
+    """Say on how many streams intervals decide for a claim, against it, and not at all."""
     if wanted and against:
-        said = "This agrees with the claim on some streams, and not on others."
-    elif against:
-        said = "This does not agree with the claim."
-    elif wanted:
-        said = "This agrees with the claim."
-    else:
-        said = "These frames do not decide it."
-    return f"{counts}. **{said}**"
+        return "This agrees with the claim on some streams, and not on others."
+    if not wanted and not against:
+        return "These frames do not decide it."
+    said = "agrees" if wanted else "does not agree"
+    open_ones = streams - wanted - against
+    if not open_ones:
+        return f"This {said} with the claim."
+    rest = "the other does" if open_ones == 1 else "the others do"
+    decided = f"{wanted or against} of {streams} streams"
+    return f"This {said} with the claim on {decided}; {rest} not decide it."
 
 
 def sentence(reference: Reference, claim: dict[str, Any]) -> str:
@@ -278,7 +286,9 @@ def sections(
     yield (
         "Each item follows from paired 95 % intervals of the difference on the same frames, the "
         "first minus the second ([how](../../../docs/scores.md)), as `python bench.py compare "
-        f"FIRST SECOND --runs {FOLDER}/runs` gives them.\n"
+        f"FIRST SECOND --runs {FOLDER}/runs` gives them; what compares two distances of a method "
+        "pairs them likewise. Streams of one clip show the same frames: they are no independent "
+        "samples.\n"
     )
     yield "\n".join(claims) + "\n"
     missing = [*not_run(planned, reference.runs), *_failed(reference.runs)]
@@ -300,13 +310,28 @@ def widths(done: pd.DataFrame) -> str:
 
 
 def not_run(planned: Sequence[Measurement], runs: pd.DataFrame) -> list[str]:
-    """Return an item for each method and dataset of the plan that has no run at all."""
-    pairs = dict.fromkeys((item.dataset, method) for item in planned for method in item.methods)
-    return [
-        f"* {markdown(method)} on {markdown(dataset)}: no run is stored."
-        for dataset, method in pairs
-        if settled(runs[runs["dataset"] == dataset], method) is None
-    ]
+    """Return an item for each measurement of the plan and what of it has no run."""
+    said = []
+    for item in planned:
+        here = runs[(runs["dataset"] == item.dataset) & (runs["protocol"] == item.protocol)]
+        codecs = here["codec"].unique()
+        lacking: dict[tuple[str, ...], list[str]] = {}
+        for codec in item.codecs:
+            wanted = [text for text in codecs if parse_variant(text) == parse_variant(codec)]
+            of_codec = here[here["codec"].isin(wanted)]
+            missing = tuple(each for each in item.methods if settled(of_codec, each) is None)
+            if missing:
+                lacking.setdefault(missing, []).append(codec)
+        said += [f"* {item.name}: {_lacking(item, *each)}" for each in lacking.items()]
+    return said
+
+
+def _lacking(item: Measurement, methods: tuple[str, ...], codecs: Sequence[str]) -> str:
+    """Say of which methods under which codecs no run is stored."""
+    of = "" if methods == item.methods else f" of {markdown(', '.join(methods))}"
+    if len(codecs) == len(item.codecs):
+        return f"no run{of} is stored."
+    return f"no run{of} under {markdown(', '.join(codecs))}."
 
 
 def _failed(runs: pd.DataFrame) -> list[str]:

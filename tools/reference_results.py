@@ -30,6 +30,8 @@ from vssbench.core import files
 from vssbench.core.errors import WeightsError
 from vssbench.core.opening import open_dataset
 from vssbench.core.variant import parse_variant
+from vssbench.report.choose import matches
+from vssbench.run.store import RunStore
 from vssbench.weights.shipped import choose_shipped
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -172,6 +174,41 @@ def measure_machine(
     return failed
 
 
+def narrowed(plan: dict[str, Any], codecs: Sequence[str]) -> dict[str, Any]:
+    """Return the plan with tables and figures of those codecs alone that were measured.
+
+    A table of six codecs of which two were measured is one of these two; where none was, it stays
+    and is left out.
+    """
+    figures = [
+        item | {"arguments": _narrowed(item["arguments"], codecs)} for item in plan["figures"]
+    ]
+    sections = [
+        item
+        | {
+            "arguments": [
+                shlex.join(_narrowed(shlex.split(text), codecs)) for text in item["arguments"]
+            ]
+        }
+        for item in plan["tables"]
+    ]
+    return plan | {"figures": figures, "tables": sections}
+
+
+def _narrowed(arguments: Sequence[str], codecs: Sequence[str]) -> list[str]:
+    """Return arguments without the codecs that fit none of these, all where that leaves none."""
+    pairs = list(zip(arguments, [*arguments[1:], ""], strict=True))
+    unknown = {
+        place
+        for place, (option, value) in enumerate(pairs)
+        if option == "-c" and not any(matches(value, codec) for codec in codecs)
+    }
+    if len(unknown) == list(arguments).count("-c"):
+        return list(arguments)
+    dropped = unknown | {place + 1 for place in unknown}
+    return [text for place, text in enumerate(arguments) if place not in dropped]
+
+
 def draw(plan: dict[str, Any], out: Path) -> list[str]:
     """Draw every figure of the plan; return those that could not be drawn."""
     failed = []
@@ -198,11 +235,17 @@ def tabled(plan: dict[str, Any], out: Path) -> dict[str, str]:
     return made
 
 
+def measured_codecs(out: Path) -> list[str]:
+    """Return the codecs under which runs are stored, as typed."""
+    return sorted({run.measurement.codec for run in RunStore(out / "runs").runs()})
+
+
 def make(plan: dict[str, Any], folders: dict[str, Path], out: Path, times: bool = False) -> None:
     """Measure, draw, and write the page; say what was left out, and why."""
     out.mkdir(parents=True, exist_ok=True)
     left_out = measure(plan, folders, out)
     left_out += measure_machine(plan, folders, out, times)
+    plan = narrowed(plan, measured_codecs(out))
     left_out += draw(plan, out)
     repack(out)
     for line in left_out:
@@ -231,6 +274,7 @@ def main() -> None:
             )
         folders[name] = Path(folder)
     if options.page:
+        plan = narrowed(plan, measured_codecs(options.out))
         write_page(plan, measurements(plan), options.out, tabled(plan, options.out))
     else:
         make(plan, folders, options.out, options.times)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,9 @@ from vssbench.protocol import protocol
 from vssbench.run.store import RunStore
 
 PLAN: dict[str, Any] = tomllib.loads(tool.PLAN.read_text(encoding="utf-8"))
+
+PICTURE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
+REFERENCE = tool.OUT.parent
 
 SMALL: dict[str, Any] = {
     "methods": {"main": ["good", "poor"]},
@@ -81,13 +85,17 @@ NEAR = Interval(0.0, -0.004, 0.004)
 @pytest.mark.parametrize(
     ("expected", "intervals", "said"),
     [
-        ("better", [ABOVE, OPEN], "This agrees with the claim."),
+        ("better", [ABOVE, ABOVE], "This agrees with the claim.**"),
+        ("better", [ABOVE, OPEN], "agrees with the claim on 1 of 2 streams; the other does not"),
+        ("better", [ABOVE, OPEN, OPEN], "on 1 of 3 streams; the others do not decide it."),
         ("better", [OPEN, OPEN], "These frames do not decide it."),
-        ("better", [BELOW, OPEN], "This does not agree with the claim."),
+        ("better", [BELOW, OPEN], "does not agree with the claim on 1 of 2 streams; the other"),
+        ("better", [BELOW], "This does not agree with the claim.**"),
         ("better", [BELOW, ABOVE], "agrees with the claim on some streams"),
         ("worse", [BELOW], "This agrees with the claim."),
         ("worse", [ABOVE], "This does not agree with the claim."),
-        ("no worse", [NEAR, ABOVE], "on 2 a loss of 1 points or more is excluded"),
+        ("no worse", [NEAR, ABOVE], "on 2 a loss of 1 point or more is excluded"),
+        ("no worse", [NEAR, OPEN], "agrees with the claim on 1 of 2 streams; the other does not"),
         ("no worse", [OPEN], "These frames do not decide it."),
         ("no worse", [BELOW], "This does not agree with the claim."),
         ("better", [], "Not measured."),
@@ -121,8 +129,61 @@ def test_the_page_is_made_of_the_stored_runs(out: Path) -> None:
     assert "Theirs, Table 1. Of 1 stream it is better on 1, worse on 0" in text
     assert "It costs 9.00 GMACs a frame, the other 1.00." in text
     assert "Theirs, Table 2. Not measured." in text
-    assert "* good on e: no run is stored." in text
+    assert "* Never made: no run is stored." in text
+    assert "* Everything:" not in text
     assert text == page.write_page(SMALL, tool.measurements(SMALL), out, MADE)
+
+
+def test_what_of_a_measurement_was_not_run_is_said(out: Path) -> None:
+    methods, codecs = ("good", "poor", "new"), ("h264", "vp9", "av1")
+    item = tool.Measurement("All", "d", "", methods, codecs, "dense")
+    runs = page.Reference.read(out).runs
+    assert page.not_run([item], runs) == [
+        "* All: no run of new under h264.", "* All: no run under vp9, av1.",
+    ]  # fmt: skip
+    other = tool.Measurement("Far", "d", "", ("good",), ("h264",), "pairs")
+    assert page.not_run([other], runs) == ["* Far: no run is stored."]
+
+
+def test_a_table_of_codecs_is_one_of_those_that_were_measured() -> None:
+    plan = {
+        "figures": [{"file": "a.png", "arguments": ["rate", "-c", "h264[bitrate=1", "-c", "vp9"]}],
+        "tables": [
+            {"title": "t", "arguments": ["-d d -c h264 -c av1 --by codec", "-c vp9", "-d e"]},
+        ],
+    }
+    its = tool.narrowed(plan, ["h264[bitrate=1M]", "raw"])
+    assert its["figures"][0]["arguments"] == ["rate", "-c", "h264[bitrate=1"]
+    assert its["tables"][0]["arguments"] == ["-d d -c h264 --by codec", "-c vp9", "-d e"]
+
+
+TABLE = re.compile(r"`python bench\.py (table [^`]*)`:\n\n(.*?)\n\n(?=`|##? )", re.DOTALL)
+
+
+def test_the_stored_page_s_tables_are_what_its_commands_print(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tool.ROOT)
+    found = TABLE.findall((tool.OUT / page.PAGE).read_text(encoding="utf-8"))
+    assert len(found) > 3
+    for command, text in found:
+        status, printed = in_this_process([*shlex.split(command), "--format", "md"])
+        assert status == 0
+        assert printed.strip() == text.strip(), command
+
+
+def test_the_stored_scores_have_the_headings_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tool.ROOT)
+    stored = REFERENCE / "protocols"
+    options = ["-m", "pspnet", "--protocol", "dense", "--base", "pspnet"]
+    for ending in ("md", "csv"):
+        where = ["--runs", f"{stored}/runs", "--strict", "--format", ending]
+        status, printed = in_this_process(["scores", *options, *where])
+        assert status == 0
+        lines = (stored / f"scores.{ending}").read_text(encoding="utf-8").splitlines()
+        place = 2 if ending == "md" else 0
+        head, *_ = ("".join(text.split()) for text in printed.splitlines()[place:])
+        assert head in {"".join(line.split()) for line in lines}
 
 
 def test_a_claim_is_judged_at_the_width_of_each_dataset(out: Path) -> None:
@@ -193,10 +254,6 @@ def test_everything_is_made_by_the_commands(
     done = [path for path in before if json.loads(path.read_text())["status"] == "done"]
     assert len(done) == 2
     assert all(path.stat().st_mtime_ns == before[path] for path in done)
-
-
-PICTURE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
-REFERENCE = tool.OUT.parent
 
 
 @pytest.mark.parametrize(

@@ -13,4 +13,5 @@ done
 for format in md csv; do
     python bench.py scores --base pspnet --runs $OUT/runs --strict --format $format > $OUT/scores.$format
 done
-python bench.py plot distance --runs $OUT/runs --strict -o $OUT/distance.png
+python bench.py plot distance --no-intervals --runs $OUT/runs --strict -o $OUT/distance.png
+python tools/repack_results.py $OUT
