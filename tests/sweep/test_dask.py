@@ -4,8 +4,12 @@ that cannot run the experiments."""
 from __future__ import annotations
 
 import os
+import signal
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +17,10 @@ import pytest
 from tests.sweep.cluster import Cluster
 from tests.sweep.conftest import ROOT, Installed, Sweeps
 from tests.warm import Warm
+from vssbench.core.errors import DataError, UsageError
 from vssbench.run.store import RunStore
+from vssbench.sweep.executor import Outcome, Site, Task
+from vssbench.sweep.executors.dask import _LOSSES, Dask, _Crew, _Submitted
 
 pytest.importorskip("distributed")
 
@@ -114,6 +121,132 @@ def test_workers_that_cannot_run_them_are_left_out_in_words(
     assert "is left out" in said
 
 
-def test_an_address_without_a_scheduler_and_latencies_are_refused(sweeps: Sweeps) -> None:
+def test_a_worker_that_comes_later_does_what_a_lost_one_had_and_ends_what_is_abandoned(
+    cluster: Cluster, sweeps: Sweeps, wait
+) -> None:
+    """As a nanny starts a worker again, or Slurm a job: under another address."""
+    lost = cluster.worker()
+    wait(lambda: cluster.workers() == 1)
+    place = ("--executor", f"dask[scheduler={cluster.address}]")
+    process = sweeps.start(*seeds(2), "-c", "faulty[kind=slow]", *place)
+    wait(lambda: len(sweeps.asked()) == 1)
+    lost.kill()
+    cluster.worker()
+    said, _ = process.communicate(timeout=100)
+    assert process.wait() == 0, said
+    assert "2 of 2 experiments are done" in said
+    # other machines' times are none, however they were asked
+    assert [run.timed for run in RunStore(sweeps.runs).runs()] == [False, False]
+    process = sweeps.start("-c", "faulty[kind=hang]", *place)
+    wait(lambda: "hang" in sweeps.asked())
+    for pause in (0.3, 0.0):
+        process.send_signal(signal.SIGINT)
+        time.sleep(pause)
+    said, _ = process.communicate(timeout=60)
+    assert process.wait() == 130, said
+    # its worker is free again
+    process = sweeps.start("-c", "faulty", *place)
+    said, _ = process.communicate(timeout=100)
+    assert process.wait() == 0, said
+
+
+def test_what_no_cluster_could_do_is_refused(sweeps: Sweeps) -> None:
     status, said = sweeps.run("--scheduler", "tcp://127.0.0.1:9", "--latency")
     assert (status, "leave one out" in said) == (2, True)
+    both = ("--scheduler", "tcp://127.0.0.1:9", "--executor", "processes")
+    status, said = sweeps.run(*both)
+    assert (status, "leave one out" in said) == (2, True)
+    away = ("--executor", "dask[scheduler=tcp://127.0.0.1:9]", "--latency", "--dry-run")
+    status, said = sweeps.run(*away)
+    assert (status, "leave one out" in said) == (2, True)
+
+
+@pytest.mark.parametrize("address", ["there", "http://127.0.0.1:9", "tcp://there", "tcp://there:x"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(UsageError, match=r"expected its address, as tcp://HOST:8786"):
+        list(Dask(scheduler=address).run([], Site(Path(), Path())))
+
+
+class Client:
+    """A client of Dask, as far as the executor asks one."""
+
+    def __init__(self, workers: int, status: str = "running", resources: int = 0) -> None:
+        self.status, self.workers = status, workers
+        self.resources = {"GPU": resources} if resources else {}
+
+    def wait_for_workers(self, count: int, timeout: str) -> None:
+        if self.workers < count:
+            raise TimeoutError(f"{timeout}: {count}")
+
+    def scheduler_info(self, n_workers: int) -> dict[str, Any]:
+        worker = {"nthreads": 1, "resources": self.resources}
+        return {"workers": {f"tcp://there:{number}": worker for number in range(self.workers)}}
+
+    def run(self, function: object, *arguments: object, workers: list[str], **_: Any) -> dict:
+        return dict.fromkeys(workers, "")
+
+    def submit(self, *arguments: object, **_: Any) -> Gone:
+        return Gone()
+
+    def cancel(self, futures: list[Gone]) -> None: ...
+
+
+class Gone:
+    """A task whose scheduler went away."""
+
+    def done(self) -> bool:
+        return True
+
+    def cancelled(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Work(Task):
+    """A task that needs a device, and nothing else."""
+
+    device: str = "cpu"
+    needs: None = None
+
+    def performer(self, place: object) -> Any: ...
+    def unfit(self, threads: int | None) -> str:
+        return ""
+
+
+def crew(client: Client, *tasks: Task) -> _Crew:
+    return _Crew(client, "tcp://there:8786", tasks, Site(Path(), Path()))
+
+
+def test_a_scheduler_without_workers_is_one_message() -> None:
+    with pytest.raises(DataError, match=r"has no worker: start one, as `dask worker tcp://there"):
+        crew(Client(0)).gather()
+
+
+def test_workers_for_gpus_need_the_resource() -> None:
+    work = Work("one", "one", 1, "cuda")
+    with pytest.raises(DataError, match=r"it has no resource GPU: start it with --resources GPU=1"):
+        crew(Client(1), work).gather()
+    fit = crew(Client(2, resources=1), work)
+    fit.gather()
+    assert fit.slots == 2
+
+
+def test_a_scheduler_that_is_lost_makes_no_failed_rows() -> None:
+    client, work = Client(1), Work("one", "one", 1)
+    there = crew(client, work)
+    there.gather()
+    client.status = "closed"
+    with pytest.raises(DataError, match=r"was lost: .* the same command goes on"):
+        list(_Submitted(client, there, Site(Path(), Path())).outcomes([work]))
+
+
+def test_a_task_that_loses_all_its_workers_again_and_again_has_failed() -> None:
+    client, work = Client(1), Work("one", "one", 1)
+    there = crew(client, work)
+    there.gather()
+    sent = _Submitted(client, there, Site(Path(), Path()))
+    ended: list[Outcome] = []
+    for _ in range(_LOSSES):
+        assert not ended
+        ended = list(sent._lost([sent._submit(work)]))
+    assert [(each.status, each.stored) for each in ended] == [("failed", False)]

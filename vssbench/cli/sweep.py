@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from vssbench.core.variant import Variant
     from vssbench.run.store import RunStore
     from vssbench.sweep.conduct import Planned, Report, Wishes
-    from vssbench.sweep.executor import Site
-    from vssbench.sweep.points import Point, Sweep
+    from vssbench.sweep.executor import Executor, Site
+    from vssbench.sweep.points import Sweep
 
 #: options that are no key of the file: they say what is done with it now
 NOW = ("only", "dry_run", "retry", "force")
@@ -87,6 +87,7 @@ def sweep(file: Path | None, **given: Any) -> None:
     every experiment is done, 1 if one failed or was refused, 2 for bad input, 130 if it was
     stopped.
     """
+    from vssbench.core import registry
     from vssbench.core.machine import typed_command
     from vssbench.run.store import RunStore
     from vssbench.sweep.conduct import Wishes, planned, todo
@@ -95,17 +96,19 @@ def sweep(file: Path | None, **given: Any) -> None:
     from vssbench.sweep.points import chosen, points, read
 
     asked = read(file, _options(given))
+    executor = registry.create("executors", _executor(asked))
+    _check_latency(asked, executor)
     wanted = chosen(points(asked), given["only"])
     _set_threads(asked)
     store = RunStore(Path(asked.runs))
     experiments = Planner(store.root / ".cache").experiments(wanted)
-    plan = planned(wanted, experiments, store, asked.latency, asked.scheduler is not None)
+    plan = planned(wanted, experiments, store, asked.latency, executor.away)
     wishes = Wishes(typed_command(), given["force"], given["retry"], True, asked.latency)
     if given["dry_run"]:
         _show(plan, store, wishes, asked.workers)
         return
     say_absent(each.experiment for each in todo(plan, wishes))
-    report, plan = _run(asked, plan, wanted, store, wishes)
+    report, plan = _run(asked, plan, executor, store, wishes)
     _tell(report, plan, store)
 
 
@@ -127,16 +130,14 @@ def _set_threads(asked: Sweep) -> None:
 
 
 def _run(
-    asked: Sweep, plan: list[Planned], wanted: list[Point], store: RunStore, wishes: Wishes
+    asked: Sweep, plan: list[Planned], executor: Executor, store: RunStore, wishes: Wishes
 ) -> tuple[Report, list[Planned]]:
     """Run accuracy in parallel, then latency alone on the machine if that is wanted."""
     from dataclasses import replace
 
-    from vssbench.core import registry
     from vssbench.sweep.conduct import conduct, planned
 
-    executor = registry.create("executors", _executor(asked))
-    alone = asked.workers == 1 and asked.scheduler is None
+    alone = asked.workers == 1 and not executor.away
     site = _site(asked, store)
     if alone or not asked.latency:
         return conduct(plan, store, executor, site, replace(wishes, timed=alone)), plan
@@ -158,19 +159,31 @@ def _run(
 def _executor(asked: Sweep) -> Variant:
     """The executor that was asked for; a scheduler's address stands for Dask.
 
-    Raises UsageError where latencies are asked of a cluster.
+    Raises UsageError where both are given.
     """
     from vssbench.core.errors import UsageError
     from vssbench.core.variant import Variant, parse_variant
 
     if asked.scheduler is None:
-        return parse_variant(asked.executor)
-    if asked.latency:
+        return parse_variant(asked.executor or "processes")
+    if asked.executor is not None:
         raise UsageError(
-            "--latency times experiments alone on this machine, --scheduler runs them on others: "
-            "leave one out"
+            f"--scheduler {asked.scheduler} stands for an executor, Dask, and so does --executor "
+            f"{asked.executor}: leave one out"
         )
     return Variant("dask", {"scheduler": asked.scheduler})
+
+
+def _check_latency(asked: Sweep, executor: Executor) -> None:
+    """Raise UsageError where latencies are asked of other machines."""
+    from vssbench.core.errors import UsageError
+
+    if asked.latency and executor.away:
+        option = "--scheduler" if asked.scheduler else f"--executor {asked.executor}"
+        raise UsageError(
+            f"--latency times experiments alone on this machine, {option} runs them on others: "
+            "leave one out"
+        )
 
 
 def _site(asked: Sweep, store: RunStore) -> Site:

@@ -7,7 +7,7 @@ import atexit
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import connection as connections
@@ -21,6 +21,8 @@ from vssbench.sweep.worker import Setting
 
 #: seconds between two looks at a process
 _LOOK = 0.1
+#: the end of a task that was cancelled, which nobody reads
+_UNWANTED = "nobody waits for it any more"
 #: the worker resource of Dask that stands for GPUs
 GPU = "GPU"
 
@@ -41,9 +43,10 @@ class Sent:
 
 
 def perform(task: Task, threads: int | None, limits: Limits) -> Sent:
-    """Perform a task on a worker of Dask, in a process that is kept for the next one."""
+    """Perform a task on a worker of Dask, in a process that is kept for the next one; it ends where
+    nobody wants the result any more."""
     with _pool.worker(threads, task.device == "cuda") as worker:
-        answer = _answer(worker, task, limits)
+        answer = _answer(worker, task, limits, _unwanted())
         if isinstance(answer, str):
             return Sent("failed", answer, worker.printed)
         log = "" if answer.stored else worker.printed
@@ -53,7 +56,18 @@ def perform(task: Task, threads: int | None, limits: Limits) -> Sent:
         return Sent(answer.status, answer.reason, log, stored=answer.stored)
 
 
-def _answer(worker: WorkerProcess, task: Task, limits: Limits) -> Answer | str:
+def _unwanted() -> Callable[[], bool]:
+    """Return what says whether the task of this thread was cancelled, or its client has gone."""
+    from distributed import get_worker
+
+    dask = get_worker()
+    tasks, key = dask.state.tasks, dask.get_current_task()
+    return lambda: key not in tasks or tasks[key].state == "cancelled"
+
+
+def _answer(
+    worker: WorkerProcess, task: Task, limits: Limits, unwanted: Callable[[], bool]
+) -> Answer | str:
     """Return the answer of a process to a task, or why it gave none; it has ended then."""
     while True:
         connections.wait([worker.connection], _LOOK)
@@ -63,7 +77,7 @@ def _answer(worker: WorkerProcess, task: Task, limits: Limits) -> Answer | str:
                 return content
         if worker.ready and worker.job is None:
             worker.give(task)
-        reason = worker.excess(limits) or worker.death()
+        reason = worker.excess(limits) or worker.death() or (_UNWANTED if unwanted() else "")
         if reason:
             worker.end()
             return reason if worker.ready else f"no process can be started for it: {reason}"

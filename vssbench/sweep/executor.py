@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,13 @@ class Site:
 
 
 class Executor(ABC):
-    """Runs tasks, each in a process that may fail without harm to others."""
+    """Runs tasks, each in a process that may fail without harm to others.
+
+    One that is ``away`` runs them on other machines: what is timed there stands for nothing, since
+    nobody sees what runs beside it, and what any machine has measured is done.
+    """
+
+    away: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, jobs: Sequence[Task], site: Site) -> Iterator[Outcome]:

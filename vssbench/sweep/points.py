@@ -85,7 +85,7 @@ class Sweep(Block):
     include: tuple[dict[str, Any], ...] = ()
     exclude: tuple[Exclude, ...] = ()
     runs: str = "results/runs"
-    executor: str = "processes"
+    executor: str | None = None
     scheduler: str | None = None
     workers: PositiveInt = 1
     threads: PositiveInt | None = None
