@@ -26,20 +26,17 @@ A clip without ``labels/`` is shown to methods and not scored.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
-from itertools import pairwise
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from vssbench.core import reading
 from vssbench.core.division import Division, divided_by_name
 from vssbench.core.errors import DataError, UsageError
-from vssbench.core.video import Clip, LabelMap
+from vssbench.core.video import Clip
 from vssbench.data.classes_file import ClassList, read_classes
 from vssbench.data.faults import complaint, repeated_images, wrong_files
-from vssbench.data.fingerprint import content_of, fingerprint
 from vssbench.data.movie import Movie
 from vssbench.data.ondisk import (
     MISSING,
@@ -52,22 +49,25 @@ from vssbench.data.ondisk import (
     path_or_none,
     shown,
 )
-from vssbench.data.pictures import check_size
 from vssbench.data.stills import Still
 from vssbench.data.videofile import MOST_RATE
+from vssbench.datasets.folder.filmed import FPS, Filmed
+from vssbench.datasets.folder.layout import (
+    CLASSES_FILE,
+    FRAMES,
+    GROUPS,
+    IMAGES,
+    LABELS,
+    check_frames,
+    check_masks,
+    clip_folders,
+    masks_in,
+    numbered,
+    videos_in,
+)
 
 #: the list of clips that are held out of training
 VALIDATION = "validation"
-CLASSES_FILE, FRAMES, LABELS, GROUPS = "classes.txt", "frames", "labels", "groups.txt"
-IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-VIDEOS = (
-    ".mp4", ".mkv", ".mov", ".avi", ".mxf", ".webm", ".m4v", ".ts", ".m2ts", ".mts", ".mpg",
-    ".mpeg", ".flv", ".wmv", ".3gp",
-    ".ogv", ".ivf", ".h264", ".264", ".hevc", ".h265",
-)  # fmt: skip
-#: frames a second of images, where nothing else is said
-FPS = 30.0
-_NUMBER = re.compile(r"(\d+)\D*$")
 
 
 class Folder(OnDisk):
@@ -124,10 +124,10 @@ class Folder(OnDisk):
         if not has_classes:
             return [Part(CLASSES_FILE, MISSING, "no classes file", "write one: a class a line")]
         parts = [Part(CLASSES_FILE, UNCOUNTED, "a classes file")]
-        for path in _folders(root):
+        for path in clip_folders(root):
             labels = sum(1 for _ in (path / LABELS).glob("*.png"))
             frames = sum(1 for each in (path / FRAMES).glob("*") if each.suffix.lower() in IMAGES)
-            what = f"{frames} frames" if frames else shown(_videos(path))
+            what = f"{frames} frames" if frames else shown(videos_in(path))
             parts.append(Part(path.name, UNCOUNTED, f"{what}; {labels} masks"))
         return parts
 
@@ -152,7 +152,7 @@ class Folder(OnDisk):
             if not (self.folder() / name).is_dir():
                 raise DataError(
                     f"{place} names the clip {name[:80]!r}, which is no folder of "
-                    f"{self.folder()}: found {shown(_folders(self.folder()))}"
+                    f"{self.folder()}: found {shown(clip_folders(self.folder()))}"
                 )
             groups[name] = group
         return groups
@@ -201,7 +201,7 @@ class Folder(OnDisk):
         paths = self._paths(self.split)
         read_label = self.class_list.reader()
         yield from complaint(lambda: self.groups)
-        if not any(_masks(path) for path in paths):
+        if not any(masks_in(path) for path in paths):
             yield self._no_mask(self.split)
         for path in paths:
             try:
@@ -252,7 +252,7 @@ class Folder(OnDisk):
                 "train on it"
             )
         if split == "all":
-            paths = _folders(root)
+            paths = clip_folders(root)
         else:
             lines = (line.partition("#")[0].strip() for line in reading.read_lines(listing))
             paths = [reading.inside(root, Path(line)) for line in lines if line]
@@ -260,7 +260,7 @@ class Folder(OnDisk):
                 if not path.is_dir():
                     raise DataError(
                         f"{listing} names the clip {path.name!r}, which is no folder of {root}: "
-                        f"found {shown(_folders(root))}"
+                        f"found {shown(clip_folders(root))}"
                     )
         if not paths:
             raise NothingThere(
@@ -274,173 +274,21 @@ class Folder(OnDisk):
 
         Raises DataError where it has neither frames nor a video, or both, or numbers do not fit.
         """
-        videos, frames = _videos(path), path / FRAMES
+        videos, frames = videos_in(path), path / FRAMES
         if frames.is_dir() == bool(videos) or len(videos) > 1:
             raise DataError(
                 f"the clip {path} has {'a folder' if frames.is_dir() else 'no folder'} {FRAMES}/ "
                 f"and {shown(videos) if videos else 'no video file'}: expected either {FRAMES}/ or "
                 "one video file"
             )
-        _check_masks(path / LABELS)
-        labels = _numbered(path / LABELS, (".png",)) if (path / LABELS).is_dir() else {}
+        check_masks(path / LABELS)
+        labels = numbered(path / LABELS, (".png",)) if (path / LABELS).is_dir() else {}
         if videos:
             return Filmed(path.name, Movie(videos[0]), labels, self.first, self.fps)
-        images = _numbered(frames, IMAGES)
-        _check_frames(frames, images, labels)
+        images = numbered(frames, IMAGES)
+        check_frames(frames, images, labels)
         stills = tuple(
             Still(images[number], labels.get(number), path.name, number)
             for number in sorted(images)
         )
         return Run(path.name, stills, self.fps or FPS)
-
-
-@dataclass(frozen=True)
-class Filmed:
-    """A clip that is a video file, with masks by the numbers of its pictures, the first of which is
-    ``first``."""
-
-    name: str
-    movie: Movie
-    labels: dict[int, Path]
-    first: int
-    fps: float
-
-    def outline(self) -> Outline:
-        """Return the clip's length and labelled frames.
-
-        Raises DataError where a mask has no picture.
-        """
-        places = tuple(number - self.first for number in sorted(self.labels))
-        if places and not 0 <= places[0] <= places[-1] < len(self.movie):
-            wrong = next(place for place in places if not 0 <= place < len(self.movie)) + self.first
-            raise DataError(
-                f"{self.labels[wrong]} is for picture {wrong}: {self.movie.path} has pictures "
-                f"{self.first} to {self.first + len(self.movie) - 1}; number masks by the "
-                "pictures, or say the first one's number, as first=1"
-            )
-        return Outline(self.name, len(self.movie), places)
-
-    def check(self, label: Path) -> None:
-        """Check that each mask is of the pictures' size. Raises DataError where one is not."""
-        check_size(label, self.movie.size[::-1], self.movie.path)
-
-    def clip(self, read_label: partial[LabelMap]) -> Clip:
-        """The clip, checked. Raises DataError."""
-        outline = self.outline()
-        for path in self.labels.values():
-            self.check(path)
-            read_label(path)
-        paths = [self.movie.path, *(self.labels[number] for number in sorted(self.labels))]
-        labelled = {number - self.first: path for number, path in self.labels.items()}
-        return Clip(
-            self.name, len(self.movie), *self.movie.size,
-            self.fps or self.movie.fps or FPS,
-            self.movie.image, partial(_label, labels=labelled, read_label=read_label),
-            fingerprint(paths, str(self.first)), labelled=outline.labelled,
-            picture=partial(_picture, path=self.movie.path),
-        )  # fmt: skip
-
-
-def _label(index: int, labels: dict[int, Path], read_label: partial[LabelMap]) -> LabelMap | None:
-    return read_label(labels[index]) if index in labels else None
-
-
-@lru_cache(maxsize=64)
-def _content(path: Path) -> str:
-    return content_of(path)
-
-
-def _picture(index: int, path: Path) -> str:
-    """Tell a video's picture by the file's content and its number."""
-    return f"{_content(path)} {index}"
-
-
-def _folders(root: Path) -> list[Path]:
-    """List the folders that may be clips: those with frames, masks or a video."""
-    paths = (
-        path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")
-    )
-    return [
-        path
-        for path in paths
-        if (path / FRAMES).is_dir() or (path / LABELS).is_dir() or _videos(path)
-    ]
-
-
-def _videos(path: Path) -> list[Path]:
-    return sorted(
-        file for file in path.iterdir() if file.is_file() and file.suffix.lower() in VIDEOS
-    )
-
-
-def _masks(path: Path) -> list[Path]:
-    return sorted((path / LABELS).glob("*.png"))
-
-
-def _check_masks(folder: Path) -> None:
-    """Check that the masks are PNGs in a folder of their own.
-
-    Raises DataError for masks of another format, which would pass for none, or a file in place of
-    their folder.
-    """
-    if folder.is_file():
-        raise DataError(f"{folder} is a file: expected a folder of masks, as {LABELS}/000019.png")
-    for path in sorted(folder.glob("*")):
-        if (
-            path.suffix != ".png"
-            and path.suffix.lower() in IMAGES
-            and not path.name.startswith(".")
-        ):
-            raise DataError(
-                f"{path} is a mask of another format: expected PNG ({LABELS}/NUMBER.png), which "
-                "keeps every value"
-            )
-
-
-def _numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
-    """The files of a folder by the last digits of their names. Raises DataError where a name has
-    none or two have the same."""
-    by_number: dict[int, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() not in suffixes:
-            continue
-        match = _NUMBER.search(path.stem)
-        if match is None:
-            raise DataError(
-                f"{path} has no number in its name: expected the number of its frame, as "
-                f"000019{path.suffix}"
-            )
-        number = int(match[1])
-        if number in by_number:
-            raise DataError(
-                f"{by_number[number]} and {path} both have the number {number}: expected one file "
-                "a frame; remove one"
-            )
-        by_number[number] = path
-    return by_number
-
-
-def _check_frames(folder: Path, images: dict[int, Path], labels: dict[int, Path]) -> None:
-    """Check that frames are complete and every mask has one.
-
-    Raises DataError where there is no frame, one is missing between two others, or a mask has none.
-    """
-    numbers = sorted(images)
-    if not numbers:
-        raise DataError(
-            f"{folder} holds no frame: expected images ({', '.join(IMAGES)}) named by their numbers"
-        )
-    step = min((other - one for one, other in pairwise(numbers)), default=1)
-    for one, other in pairwise(numbers):
-        if other - one != step:
-            raise DataError(
-                f"{folder} has no frame {one + step}: it goes from {one} to {other}, elsewhere by "
-                f"{step}. Add what is missing, or cut the clip in two there: methods take frames "
-                "for consecutive"
-            )
-    for number, path in labels.items():
-        if number not in images:
-            raise DataError(
-                f"{path} is for frame {number}, which {folder} does not have (it has {numbers[0]} "
-                f"to {numbers[-1]}): name masks by the numbers of their frames"
-            )
