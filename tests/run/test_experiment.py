@@ -5,7 +5,6 @@ import errno
 import os
 import tracemalloc
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -15,49 +14,17 @@ from vssbench.codec.vectors.estimated import EstimatedVectors
 from vssbench.core import registry
 from vssbench.core.errors import DataError
 from vssbench.core.variant import parse_variant
-from vssbench.core.video import Frame, Given
-from vssbench.cost.gmacs import count
-from vssbench.protocol import Dense, EveryDistance
-from vssbench.report.columns import groups
-from vssbench.report.costs import COSTS
-from vssbench.report.frames import results
-from vssbench.report.page.content import content
+from vssbench.core.video import Frame
 from vssbench.report.pivot import render_pivot
 from vssbench.report.rows import rows
-from vssbench.report.streams import stream_title
 from vssbench.report.table import render
-from vssbench.run.experiment import Experiment
 from vssbench.run.measurement import NON_DETERMINISTIC
 from vssbench.run.measuring import Way, measure, view_numbers
 from vssbench.run.store import RunStore
 from vssbench.run.stream import Stream
-from vssbench.sweep import grid
 from vssbench.sweep.grid import sweep
 from vssbench.weights.file import open_weights
 from vssbench.weights.writing import save_weights
-
-
-@pytest.fixture
-def make_experiment(patterns, tmp_path):
-    def make(method="bisenet[width=0.125]", codec="raw", gop=4, dataset=patterns):
-        torch.manual_seed(0)
-        variant, codec_variant = parse_variant(method), parse_variant(codec)
-        model = registry.create("methods", variant, classes=3)
-        path = tmp_path / f"{variant.name}.safetensors"
-        if not path.exists():
-            save_weights(path, model, variant, dataset.classes, "patterns", {})
-        coder = registry.create("codecs", codec_variant, gop=gop)
-        return Experiment(
-            variant,
-            open_weights(path),
-            parse_variant("patterns"),
-            dataset,
-            codec_variant,
-            coder,
-            Dense(),
-        )
-
-    return make
 
 
 def test_accuracy_by_hand(make_experiment, patterns, tmp_path):
@@ -391,190 +358,6 @@ def test_without_a_codec_nothing_is_lost_and_no_field_is_read(make_experiment, t
     assert (result.psnr_db, result.ssim, result.codec_rate) == (None, 1.0, "")
 
 
-def in_the_first_clip(patterns, **changes):
-    """The patterns, their first clip changed and the second as it is."""
-
-    class Changed(type(patterns)):
-        def clips(self):
-            first, second = super().clips()
-            return [replace(first, **changes), second]
-
-    return Changed()
-
-
-def frames_given(length):
-    still = np.zeros((64, 96, 2), np.float32)
-    return Given(tuple(range(length)), lambda index: still, "another's files")
-
-
-@pytest.mark.parametrize("codec", ["raw", "h264[bitrate=200k]"])
-def test_stills_have_no_rate(make_experiment, stills, tmp_path, codec):
-    store = RunStore(tmp_path / "runs")
-    result = measure(make_experiment(codec=codec, dataset=stills), store, "test")
-    assert (result.status, result.bitrate_kbps) == ("done", None)
-    (row,) = rows([store.get(result.run_id)])
-    assert "kbit/s" not in stream_title([row])
-
-
-def test_the_rate_is_that_of_the_clips_that_are_video(make_experiment, patterns, tmp_path):
-    dataset = in_the_first_clip(patterns, length=1)
-    result = measure(make_experiment(dataset=dataset), RunStore(tmp_path / "runs"), "test")
-    assert result.frames == 7
-    assert result.bitrate_kbps == pytest.approx(24 * 64 * 96 * 15 / 1000)
-
-
-@pytest.mark.parametrize("codec", ["raw", "raw[motion=given]"])
-def test_frames_that_come_coded_have_no_known_rate_and_are_named(
-    make_experiment, patterns, tmp_path, codec
-):
-    """Their size is not known, which is not 0; what coded them stands in the codec's place."""
-    patterns.count = 1
-    clip = patterns.clips()[0]
-
-    class Coded(type(patterns)):
-        def clips(self):
-            return [replace(clip, length=3, given=frames_given(3))]
-
-    store = RunStore(tmp_path / "runs")
-    result = measure(make_experiment(codec=codec, dataset=Coded()), store, "test")
-    assert (result.status, result.bitrate_kbps) == ("done", None)
-    (row,) = rows([store.get(result.run_id)])
-    assert stream_title([row]).startswith("given frames (another's files)")
-    assert "kbit/s" not in stream_title([row])
-    assert results(store.root, "frame")["bits"].isna().all()
-
-
-def test_one_clip_of_unknown_size_makes_the_rate_unknown(make_experiment, patterns, tmp_path):
-    dataset = in_the_first_clip(patterns, length=3, given=frames_given(3))
-    result = measure(make_experiment(dataset=dataset), RunStore(tmp_path / "runs"), "test")
-    assert (result.status, result.bitrate_kbps) == ("done", None)
-
-
-@pytest.fixture
-def measured(make_experiment, patterns, tmp_path):
-    """``measured(*meters)``: an experiment over clips whose exact motion is known, (2, 1) pixels
-    a frame, and the store."""
-
-    class Known(type(patterns)):
-        def clips(self):
-            return [replace(clip, flow=self.flow) for clip in super().clips()]
-
-        def flow(self, frame, other):
-            assert other == frame - 1 >= 0
-            return np.broadcast_to(np.array([2, 1], np.float32), (self.height, self.width, 2))
-
-    store = RunStore(tmp_path / "runs")
-
-    def run(*meters, **given):
-        experiment = make_experiment(dataset=Known(frames=9, clips=2))
-        return replace(experiment, measures=meters, **given), store
-
-    return run
-
-
-def test_meters_see_every_frame(measured):
-    """TC of two clips by hand from the run's own predictions, and where outlines and windows were
-    counted."""
-    experiment, store = measured("boundary", "consistency")
-    predictions = []
-    segment = Stream.segment
-
-    def watched(self, *args):
-        predictions.append(segment(self, *args))
-        return predictions[-1]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Stream, "segment", watched)
-        result = measure(experiment, store, "test")
-    assert result.status == "done", result.reason
-    run = store.get(result.run_id)
-    assert run.measures == ("boundary", "consistency")
-    counted = np.zeros((3, 3), np.int64)
-    maps = [labels for labels, _ in predictions]
-    for first in (0, 9):
-        for before, now in zip(maps[first : first + 8], maps[first + 1 : first + 9], strict=True):
-            np.add.at(counted, (before[1:, 2:].ravel(), now[:-1, :-2].ravel()), 1)
-    steadiness, outlines = run.meter("consistency"), run.meter("boundary")
-    assert np.array_equal(steadiness["tc_matrices"].sum(0), counted)
-    assert steadiness["tc_exact"].all()
-    assert list(steadiness["vc_frames"]) == [7, 8] * 2
-    assert outlines["counts"].shape == (18, 4, 3)
-    assert np.array_equal(outlines["frames"], run.confusion.frames)
-    assert np.array_equal(outlines["clips"], run.confusion.clips)
-    assert run.meter("unknown") is None
-
-
-def test_meters_are_measured_once_and_kept(measured):
-    for asked, expected in (
-        ((), ()),
-        (("boundary",), ("boundary",)),
-        (("consistency",), ("boundary", "consistency")),
-    ):
-        experiment, store = measured(*asked)
-        sweep([experiment], store, "test")
-        assert store.get(experiment.run_id).measures == expected
-    written = (store.get(experiment.run_id).path / "result.json").stat().st_ino
-    for asked in ((), ("boundary",), ("boundary", "consistency")):
-        sweep([measured(*asked)[0]], store, "test")
-    assert (store.get(experiment.run_id).path / "result.json").stat().st_ino == written
-
-
-def test_the_same_experiment_is_measured_once_with_all_meters_asked_for(
-    measured, monkeypatch, capsys
-):
-    seen = []
-
-    def watched(experiment, *given):
-        seen.append(experiment.measures)
-        return measure(experiment, *given)
-
-    monkeypatch.setattr(grid, "measure", watched)
-    experiments = [measured(*asked)[0] for asked in ((), ("consistency",), ("boundary",), ())]
-    experiments[2].method = parse_variant(
-        "bisenet[scale=1,width=0.125]"
-    )  # the same, typed otherwise
-    store = measured()[1]
-    assert [result.run_id for result in sweep(experiments, store, "test")] == [
-        experiments[0].run_id
-    ]
-    assert seen == [("boundary", "consistency")]
-    assert store.get(experiments[0].run_id).measures == ("boundary", "consistency")
-    assert "3 of 4 experiments are the same as others" in capsys.readouterr().err
-
-
-def test_consistency_needs_neighbouring_frames(measured):
-    experiment, store = measured("consistency", protocol=EveryDistance("label"))
-    result = measure(experiment, store, "test")
-    assert (result.status, "take --protocol dense" in result.reason) == ("refused", True)
-    experiment, store = measured("boundary", protocol=EveryDistance("label"))
-    assert measure(experiment, store, "test").status == "done"
-
-
-def test_what_is_refused_later_loses_nothing(measured):
-    experiment, store = measured("boundary", protocol=EveryDistance("label"))
-    assert measure(experiment, store, "test").status == "done"
-    more = replace(experiment, measures=("boundary", "consistency"))
-    assert more.run_id == experiment.run_id
-    assert measure(more, store, "test").status == "refused"
-    run = store.get(experiment.run_id)
-    assert (run.measurement.status, run.measures, run.confusion is not None) == (
-        "done",
-        ("boundary",),
-        True,
-    )
-
-
-def test_consistency_needs_labels_of_the_frames_size(measured):
-    experiment, store = measured("consistency")
-    clips = [
-        replace(clip, label=lambda index: np.zeros((8, 8), np.uint8))
-        for clip in experiment.dataset.clips()
-    ]
-    experiment.dataset.__dict__["scored_clips"] = clips
-    result = measure(experiment, store, "test")
-    assert (result.status, "labels of 8x8" in result.reason) == ("refused", True)
-
-
 def test_a_method_that_asks_for_residuals_gets_them(make_experiment, patterns):
     """The residual is the frame minus the warp of its reference, as parts of 255; a keyframe has
     none."""
@@ -598,109 +381,6 @@ def test_a_method_that_asks_for_residuals_gets_them(make_experiment, patterns):
             assert np.allclose(
                 seen[-1][0].permute(1, 2, 0).numpy() * 255, frame.residual, atol=1e-3
             )
-
-
-@pytest.mark.parametrize(
-    ("frames", "gop", "priced"), [(1, 4, 1), (2, 4, 2), (6, 4, 4), (6, 12, 6), (1, 1, 1)]
-)
-def test_a_gop_is_priced_as_far_as_it_was_seen(
-    make_experiment, patterns, tmp_path, frames, gop, priced
-):
-    """`copy` equals its network on stills, and costs the same; in clips of two frames, half."""
-    dataset = type(patterns)(frames=frames)
-    experiment = make_experiment("copy[network=bisenet,width=0.125]", gop=gop, dataset=dataset)
-    store = RunStore(tmp_path / "runs")
-    result = measure(experiment, store, "test")
-    assert result.status == "done", result.reason
-    assert result.gmacs_nonkey == 0 < result.gmacs_key
-    assert result.gmacs_gop == pytest.approx(result.gmacs_key / priced)
-    (row,) = rows(store.runs())
-    assert any(str(priced) in remark for remark in row["remarks"]) == (1 < priced < gop)
-    # latency and energy are the mean over the same frames
-    times = (row["latency_key_ms"], row["latency_nonkey_ms"])
-    mean = times[0] if priced == 1 else (times[0] + (priced - 1) * times[1]) / priced
-    assert COSTS["latency"].of(row) == pytest.approx(mean)
-    page = content(store, [row])
-    assert page.shown[0].latency == pytest.approx(mean)
-    alone = priced == 1 < gop
-    assert any("keyframes alone are scored" in remark for remark in row["remarks"]) == alone
-    assert ("keyframes alone" in groups([row])[0].title) == alone
-
-
-class Clockwork:
-    """A counter of energy by which every second reading is two joules after the one before."""
-
-    title = "clockwork"
-
-    def __init__(self) -> None:
-        self._at = 0
-
-    def read(self) -> int:
-        self._at += 2
-        return self._at
-
-    def joules(self, before: int, after: int) -> float:
-        return float(after - before)
-
-
-def test_labels_on_keyframes_alone_are_priced_as_such(make_experiment, tmp_path, monkeypatch):
-    """Frames between keyframes are run but not scored: they are not paid for, in GMACs, time or
-    energy."""
-    monkeypatch.setattr("vssbench.run.measuring.counter", lambda device: Clockwork())
-    experiment = make_experiment("copy[network=bisenet,width=0.125]")
-    experiment.dataset.__dict__["scored_clips"] = [
-        replace(clip, label=partial(_at_keyframes, clip)) for clip in experiment.dataset.clips()
-    ]
-    store = RunStore(tmp_path / "runs")
-    result = measure(experiment, store, "test")
-    assert result.status == "done", result.reason
-    assert result.gmacs_gop == result.gmacs_key
-    assert "keyframes alone are scored" in result.remarks[0]
-    (row,) = rows(store.runs())
-    assert row["latency_nonkey_ms"] is not None
-    assert COSTS["latency"].of(row) == row["latency_key_ms"]
-    assert row["joules_nonkey"] is not None
-    assert COSTS["energy"].of(row) == row["joules_gop"] == row["joules_key"]
-    for name in ("gmacs", "latency", "energy"):
-        assert "keyframes alone are scored" in COSTS[name].axis([row])
-
-
-def test_clips_of_several_lengths_say_so(make_experiment, patterns, tmp_path):
-    kind = type(patterns)
-    experiment = make_experiment("copy[network=bisenet,width=0.125]", gop=4)
-    experiment.dataset.__dict__["scored_clips"] = [
-        *kind(frames=1, clips=3).clips(), *kind(frames=6, clips=1).training_clips()
-    ]  # fmt: skip
-    result = measure(experiment, RunStore(tmp_path / "runs"), "test")
-    assert result.status == "done", result.reason
-    assert result.gmacs_gop == pytest.approx(result.gmacs_key / 4)
-    assert result.remarks == [
-        "3 of 4 clips end before a GOP of 4 frames does: mIoU at greater distances is of the "
-        "others alone, and GMACs a frame are the mean over such GOPs"
-    ]
-
-
-def _at_keyframes(clip, index):
-    return clip.label(index) if index % 4 == 0 else None
-
-
-def test_clips_of_several_sizes_are_counted_each_and_averaged_by_frames(
-    make_experiment, patterns, tmp_path
-):
-    kind = type(patterns)
-    clips = [*kind(frames=6, clips=1).clips(), *kind(frames=2, height=96, width=128).clips()]
-    experiment = make_experiment("copy[network=bisenet,width=0.125]", gop=2)
-    experiment.dataset.__dict__["scored_clips"] = clips
-    store = RunStore(tmp_path / "runs")
-    result = measure(experiment, store, "test")
-    assert result.status == "done", result.reason
-    small, large = (count(experiment.method, 3, *size) for size in ((64, 96), (96, 128)))
-    assert result.gmacs_key == pytest.approx((6 * small.gmacs_key + 4 * large.gmacs_key) / 10)
-    assert result.gmacs_gop == pytest.approx(result.gmacs_key / 2)
-    assert (result.height, result.width) == (0, 0)
-    (row,) = rows(store.runs())
-    assert groups([row])[0].title.startswith("Patterns 64x96 to 96x128 / ")
-    assert "2 frame sizes, 64x96 to 96x128: GMACs are counted at each clip's" in row["remarks"][0]
 
 
 def test_the_groups_and_views_of_clips_are_stored_with_the_run(make_experiment, patterns, tmp_path):
