@@ -124,7 +124,7 @@ def test_workers_that_cannot_run_them_are_left_out_in_words(
 def test_a_worker_that_comes_later_does_what_a_lost_one_had_and_ends_what_is_abandoned(
     cluster: Cluster, sweeps: Sweeps, wait
 ) -> None:
-    """As a nanny starts a worker again, or Slurm a job: under another address."""
+    """Start a worker again under another address, as a nanny or a Slurm job does."""
     lost = cluster.worker()
     wait(lambda: cluster.workers() == 1)
     place = ("--executor", f"dask[scheduler={cluster.address}]")
