@@ -16,12 +16,14 @@ import torch
 
 from vssbench.core import machine
 from vssbench.core.errors import DataError, UsageError
-from vssbench.run.store import RunStore
+from vssbench.report.prune import superfluous
+from vssbench.run.store import NewerRun, RunStore
 from vssbench.sweep import planner, quantities
 from vssbench.sweep.conduct import Wishes, conduct, planned, todo
 from vssbench.sweep.estimate import Estimator, in_words, total
 from vssbench.sweep.executor import Executor, Outcome, Place, Site, Stop
 from vssbench.sweep.executors.processes import Processes
+from vssbench.sweep.grid import sweep as measure_all
 from vssbench.sweep.performing import Performer, differences
 from vssbench.sweep.planner import Planner
 from vssbench.sweep.points import points, read
@@ -244,6 +246,29 @@ def test_a_run_of_a_newer_version_is_said_and_left_as_it_is(grid, caplog):
     assert "it has 'watts', which vssbench" in caplog.text
     assert "written by a newer version (9.0): update this one" in caplog.text
     assert store.stamp("newer") == before
+
+
+@pytest.mark.parametrize(
+    "change", [{"version": "9.0", "watts": 3}, {"version": "9.0", "status": "paused"}, {"watts": 3}]
+)
+def test_a_run_of_a_newer_version_is_never_replaced(grid, change):
+    store, conducted = grid
+    plan, _ = conducted(2, Here())
+    name = plan[0].run_id
+    path = store.root / name / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change))
+    before = store.stamp(name)
+    for wishes in ({}, {"force": True}, {"retry": ("failed",)}):
+        plan, report = conducted(2, Here(), **wishes)
+        assert [each.state for each in plan] == ["newer", "done"]
+        assert "written by a newer version" in plan[0].reason
+        assert name not in report.outcomes
+        assert name not in {each.run_id for each in report.left}
+    experiments = [each.experiment for each in plan]
+    with pytest.raises(NewerRun, match="written by a newer version"):
+        measure_all(experiments, store, "test")
+    assert list(superfluous(store, ["damaged"])) == []
+    assert store.stamp(name) == before
 
 
 def test_what_is_the_same_for_a_whole_grid_is_read_once(tmp_path, monkeypatch):

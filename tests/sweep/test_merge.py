@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import stat
 from pathlib import Path
 
 import pandas as pd
@@ -35,6 +36,12 @@ def test_runs_of_two_machines_are_joined_and_conflicts_named(tmp_path):
     write(ours, "kept")
     write(theirs, "kept", status="failed", reason="no")
     write(theirs, "new")
+    (theirs / "new" / "result.json").chmod(0o444)
+    (theirs / "new").chmod(0o555)
+    write(ours, "later")
+    write(theirs, "later")
+    newer = ours / "later" / "result.json"
+    newer.write_text(json.dumps(json.loads(newer.read_text(encoding="utf-8")) | {"watts": 3}))
     write(theirs, "torn")
     (theirs / "torn" / "confusion.npz").write_bytes(b"PK")
     result = call("merge", theirs, "--runs", ours)
@@ -51,8 +58,13 @@ def test_runs_of_two_machines_are_joined_and_conflicts_named(tmp_path):
     assert store.get("untimed").timed
     assert store.get("other").confusion.matrices[0, 0, 1] == 1
     assert store.get("same").measurement.created.startswith("2026-01-01")
-    shutil.rmtree(theirs / "torn")
-    shutil.rmtree(theirs / "other")
+    assert "later" in result.stderr
+    assert '"watts"' in (ours / "later" / "result.json").read_text(encoding="utf-8")
+    # who may only read a store may merge it
+    assert (ours / "new").stat().st_mode & stat.S_IWUSR
+    assert (ours / "new" / "result.json").stat().st_mode & stat.S_IWUSR
+    for name in ("torn", "other", "later"):
+        shutil.rmtree(theirs / name)
     again = call("merge", theirs, "--runs", ours)
     assert (again.exit_code, again.stderr) == (0, "")
     assert "0 runs copied, 0 completed, 5 were there" in again.stdout

@@ -250,6 +250,9 @@ def _tell(report: Report, plan: list[Planned], store: RunStore) -> None:
     wrong = [each for each in settled if each.state in ("failed", "refused")]
     for each in wrong:
         console.print(f"  {each.state} before: {each.experiment.title}: {each.reason}")
+    for each in settled:
+        if each.state == "newer":
+            console.print(f"  left as it is: {each.experiment.title}: {each.reason}")
     failed = report.counts["failed"] + sum(each.state == "failed" for each in wrong)
     refused = report.counts["refused"] + sum(each.state == "refused" for each in wrong)
     if failed:

@@ -212,6 +212,7 @@ def scored(scoring: Scoring, store: RunStore, command: str, force: bool = False)
         messages().print("these predictions are scored already (--force scores them again)")
     else:
         store.check_writable()
+        store.check_older([run_id(scoring.identity(digest))])
         with track("scoring", scoring.input.frames()) as tracker:
             score(scoring, store, command, digest, tracker.advance)
     return store.get(run_id(scoring.identity(digest)))

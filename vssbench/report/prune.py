@@ -8,12 +8,15 @@ from contextlib import suppress
 from vssbench.core.errors import UsageError
 from vssbench.report.choose import newest
 from vssbench.report.rows import stored_rows
-from vssbench.run.store import RunStore
+from vssbench.run.store import NewerRun, RunStore
 
 
 def superfluous(store: RunStore, kinds: Collection[str]) -> dict[str, str]:
     """Return the ids of runs of these kinds, and why each is one: ``older`` than another of the
-    same experiment, ``failed``, ``refused``, ``damaged``."""
+    same experiment, ``failed``, ``refused``, ``damaged``.
+
+    A run that a newer version wrote is none of these.
+    """
     rows = stored_rows(store)
     reasons: dict[str, str] = {}
     if "older" in kinds:
@@ -28,9 +31,17 @@ def superfluous(store: RunStore, kinds: Collection[str]) -> dict[str, str]:
         read = {row["run_id"] for row in rows}
         for name in store.ids():
             with suppress(UsageError):  # a folder that no run could have
-                if name not in read and store.stamp(name):
+                if name not in read and store.stamp(name) and not _is_newer(store, name):
                     reasons[name] = "damaged: its result does not read"
     return reasons
+
+
+def _is_newer(store: RunStore, run_id: str) -> bool:
+    try:
+        store.check_older([run_id])
+    except NewerRun:
+        return True
+    return False
 
 
 def _title(row: dict[str, object]) -> str:

@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -157,6 +157,10 @@ def run_id(identity: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
 
 
+class NewerRun(DataError):
+    """A run that a newer version wrote: it is left as it is."""
+
+
 class RunStore:
     """Runs under one folder, which need not exist before the first is written."""
 
@@ -182,8 +186,20 @@ class RunStore:
             return False
         return True
 
+    def check_older(self, run_ids: Iterable[str]) -> None:
+        """Raise NewerRun where a run of one of these ids is by a newer version, which is never
+        replaced."""
+        for each in run_ids:
+            try:
+                self.get(each)
+            except NewerRun:
+                raise
+            except DataError:
+                continue
+
     def get(self, run_id: str) -> Run:
-        """The run of that id. Raises DataError where there is none or its files do not read."""
+        """The run of that id. Raises DataError where there is none or its files do not read,
+        NewerRun where a newer version wrote it."""
         path = self._place(run_id)
         return files.steady(path, lambda: self._run(run_id, path))
 
@@ -195,13 +211,7 @@ class RunStore:
                 f"no run {run_id!r} in {self.root}: {error.strerror} for {RESULT}"
             ) from error
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            if first["type"] == "extra_forbidden":
-                raise DataError(_newer(path / RESULT, where)) from error
-            raise DataError(
-                f"{path / RESULT} does not read: {where} {first['msg']}; {REMEDY}"
-            ) from error
+            raise _fault(path / RESULT, error) from error
         if measurement.run_id != run_id:
             raise DataError(
                 f"{path} holds the run {measurement.run_id!r}: rename the folder to that"
@@ -226,8 +236,10 @@ class RunStore:
         kept: the same id has the same predictions, and another process may have been asked for them
         meanwhile.
 
-        Raises DataError where the folder cannot be written.
+        Raises DataError where the folder cannot be written, and where a newer version's run is
+        there.
         """
+        self.check_older([measurement.run_id])
         place = self._place(measurement.run_id)
         with ExitStack() as others_wait, files.draft(place) as draft:
             draft.mkdir()
@@ -252,9 +264,10 @@ class RunStore:
 
     def take(self, run: Run) -> None:
         """Copy a run of another store, in the place of one of its id. Raises DataError where the
-        folder cannot be written."""
+        folder cannot be written, and where a newer version's run is there."""
+        self.check_older([run.measurement.run_id])
         with files.draft(self._place(run.measurement.run_id)) as draft:
-            shutil.copytree(run.path, draft)
+            _copy(run.path, draft)
 
     def complete(self, run: Run) -> None:
         """Give a stored run the arrays that it lacks and the same run of another store has. Raises
@@ -262,7 +275,7 @@ class RunStore:
         place = self._place(run.measurement.run_id)
         with ExitStack() as others_wait, files.draft(place) as draft:
             others_wait.enter_context(files.alone(self.root))
-            shutil.copytree(place, draft)
+            _copy(place, draft)
             for name in run.files - self.get(run.measurement.run_id).files:
                 shutil.copyfile(run.path / name, draft / name)
 
@@ -316,15 +329,49 @@ class RunStore:
         return self.root / run_id
 
 
+def _copy(folder: Path, draft: Path) -> None:
+    """Copy a run's files, and not their modes: a store that is read-only has copies that are
+    not."""
+    draft.mkdir()
+    for path in folder.iterdir():
+        shutil.copyfile(path, draft / path.name)
+
+
 def _order(run: Run) -> tuple[str, ...]:
     item = run.measurement
     return item.dataset, item.codec, item.method, item.run_id
 
 
-def _newer(path: Path, key: str) -> str:
-    """Say that a row has a key that this version does not know."""
-    version = json.loads(reading.read_bytes(path)).get("version") or "unknown"
-    return (
-        f"{path} does not read: it has {key!r}, which vssbench {__version__} does not know; it was "
-        f"written by a newer version ({version}): update this one"
+def _fault(path: Path, error: ValidationError) -> DataError:
+    """Return the error of a row that does not fit: it is of a newer version, or damaged."""
+    faults = error.errors()
+    unknown = all(each["type"] == "extra_forbidden" for each in faults)
+    where = ".".join(str(part) for part in faults[0]["loc"])
+    version = _version(path)
+    if not unknown and not _numbers(version) > _numbers(__version__):
+        found = f"{where}: {faults[0]['msg']}" if where else faults[0]["msg"]
+        return unreadable(path, found)
+    found = (
+        f"it has {where!r}, which vssbench {__version__} does not know"
+        if unknown
+        else f"{where}: {faults[0]['msg']}"
     )
+    return NewerRun(
+        f"{path} does not read: {found}; it was written by a newer version "
+        f"({version or 'unknown'}): update this one"
+    )
+
+
+def _version(path: Path) -> str:
+    """Return the version that wrote a row; empty where it does not say."""
+    try:
+        row = json.loads(reading.read_bytes(path))
+    except (OSError, ValueError, RecursionError, DataError):
+        return ""
+    version = row.get("version") if isinstance(row, dict) else ""
+    return version if isinstance(version, str) else ""
+
+
+def _numbers(version: str) -> list[int]:
+    """Return the numbers of a version's release, by which it is later than another."""
+    return [int(number) for number in re.findall(r"\d{1,9}", version.partition("+")[0])]

@@ -12,14 +12,14 @@ from typing import Any, Literal
 from vssbench.core.errors import DataError, UsageError
 from vssbench.run.experiment import PEERS, Experiment
 from vssbench.run.measuring import fail
-from vssbench.run.store import RunStore, run_id
+from vssbench.run.store import NewerRun, RunStore, run_id
 from vssbench.sweep.executor import Executor, Outcome, Site
 from vssbench.sweep.grid import distinct, keeping
 from vssbench.sweep.performing import Job, is_done
 from vssbench.sweep.points import Point
 from vssbench.sweep.running import performed
 
-State = Literal["done", "failed", "refused", "damaged", "to do"]
+State = Literal["done", "failed", "refused", "damaged", "newer", "to do"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,10 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Planned:
-    """An experiment of a sweep, and what became of it by now."""
+    """An experiment of a sweep, and what became of it by now.
+
+    One whose run a newer version wrote is ``newer``: it is neither read nor replaced.
+    """
 
     experiment: Experiment
     point: Point
@@ -112,6 +115,8 @@ def _state(experiment: Experiment, store: RunStore, latency: bool) -> tuple[Stat
         return "done", ""
     try:
         item = store.get(experiment.run_id).measurement
+    except NewerRun as error:
+        return "newer", str(error)
     except DataError as error:
         there = (store.root / experiment.run_id).exists()
         return ("damaged", str(error)) if there else ("to do", "")
@@ -121,7 +126,9 @@ def _state(experiment: Experiment, store: RunStore, latency: bool) -> tuple[Stat
 def todo(plan: Sequence[Planned], wishes: Wishes) -> list[Planned]:
     """Return those that are to be run: what has no row, and what is wished for again."""
     again = {"to do", "damaged", *wishes.retry}
-    return [each for each in plan if wishes.force or each.state in again]
+    return [
+        each for each in plan if each.state in again or (wishes.force and each.state != "newer")
+    ]
 
 
 def conduct(

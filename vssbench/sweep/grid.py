@@ -187,7 +187,9 @@ def sweep(
             "(--force measures them again)"
         )
     if todo:
-        store.check_writable()  # before anything is measured
+        # before anything is measured
+        store.check_writable()
+        store.check_older(experiment.run_id for experiment in todo)
         say_absent(todo)
     results: dict[str, Measurement] = {}
     with track("measuring", sum(experiment.frames() for experiment in todo)) as tracker:

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from vssbench.core.errors import DataError, UsageError
-from vssbench.run.store import Run, RunStore
+from vssbench.run.store import NewerRun, Run, RunStore
 
 
 @dataclass
 class Merged:
     """The outcome of a merge: how many runs were copied, how many gave more to one that was there
-    (meters, latencies), how many were there already; what could not be joined, in words."""
+    (meters, latencies), how many were there already; what could not be joined, in words: two
+    results that differ, and runs that do not read, or whose place has one by a newer version."""
 
     copied: int = 0
     completed: int = 0
@@ -57,6 +58,9 @@ def _join(run: Run, target: RunStore, merged: Merged) -> None:
     run_id = run.measurement.run_id
     try:
         there = target.get(run_id)
+    except NewerRun as error:
+        merged.damaged.append(f"{run.path}: {error}")
+        return
     except DataError:
         target.take(run)
         merged.copied += 1
