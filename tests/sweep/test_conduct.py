@@ -19,8 +19,8 @@ from vssbench.core.errors import DataError, UsageError
 from vssbench.report.prune import superfluous
 from vssbench.run.store import NewerRun, RunStore
 from vssbench.sweep import planner, quantities
-from vssbench.sweep.conduct import Wishes, conduct, planned, todo
-from vssbench.sweep.estimate import Estimator, in_words, total
+from vssbench.sweep.conduct import Wishes, conduct, passes, planned, todo
+from vssbench.sweep.estimate import Estimator, duration, in_words, total
 from vssbench.sweep.executor import Executor, Outcome, Place, Site, Stop
 from vssbench.sweep.executors.processes import Processes
 from vssbench.sweep.grid import sweep as measure_all
@@ -309,12 +309,12 @@ def test_estimates_come_from_past_runs_alone(grid):
     store, conducted = grid
     plan, _ = conducted(2, Told())
     both = [each.experiment for each in plan]
-    assert total(both, Estimator(store.runs()).seconds) == (0, 2)
+    assert total(both, Estimator(store.runs()).seconds) == ([], 2)
     conducted(1, Here(), retry=("failed",))
     run = next(run for run in store.runs() if run.measurement.status == "done")
     seconds = Estimator(store.runs()).seconds
     assert seconds(both[1]) == pytest.approx(run.measurement.seconds)
-    assert total(both, seconds) == (pytest.approx(2 * run.measurement.seconds), 0)
+    assert total(both, seconds) == (2 * [pytest.approx(run.measurement.seconds)], 0)
 
 
 def test_wishes_to_stop_are_counted():
@@ -335,6 +335,27 @@ def test_times_are_read(text, seconds):
 def test_what_is_no_time_is_said(text):
     with pytest.raises(ValueError, match="is not a time as 90"):
         quantities.seconds(text)
+
+
+def test_more_workers_than_experiments_do_not_shorten_one():
+    assert duration([5.0], 8) == 5
+    assert duration([3.0, 3.0, 3.0], 2) == 6
+    assert duration([1.0, 1.0, 4.0], 2) == 5
+    assert duration([], 4) == 0
+
+
+def test_latencies_of_several_workers_are_a_second_pass_alone(grid):
+    store, conducted = grid
+    conducted(1, Here(), timed=False)
+    more, _ = conducted(2, Told(seed1="left"))
+    again = [replace(each, state="to do") for each in more]
+    wishes = Wishes("test", latency=True)
+    first, alone = passes(again, store, wishes, 2)
+    assert [each.experiment.seed for each in first] == [1]
+    assert [each.experiment.seed for each in alone] == [0, 1]
+    assert passes(again, store, wishes, 1) == (again, [])
+    assert passes(again, store, replace(wishes, latency=False), 2) == (again, [])
+    assert passes(again, store, replace(wishes, force=True), 2) == (again, again)
 
 
 def test_sizes_and_times_in_words():

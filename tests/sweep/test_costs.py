@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
+from click.testing import CliRunner
 
+from vssbench.cli import bench
 from vssbench.core.errors import UsageError
 from vssbench.core.variant import parse_variant
 from vssbench.cost.gmacs import count
@@ -87,3 +90,22 @@ def test_a_machine_without_a_run_is_said(measured):
     assert Costs(store.runs(), cpu[:3].upper()).runs
     with pytest.raises(UsageError, match=f"'abacus': there are {cpu}"):
         Costs(store.runs(), "abacus")
+
+
+def test_a_plan_takes_the_file_and_the_options_of_a_sweep(measured, tmp_path):
+    """Also the number of threads, without which nothing that was measured is found."""
+    store, _, _ = measured
+    file, threads = tmp_path / "grid.toml", torch.get_num_threads()
+    file.write_text(
+        f'method = "pspnet"\ndataset = "{STREET}"\ncodec = "raw[gop=3]"\nseed = [0, 1]\n'
+        f"threads = {threads}\nworkers = 8\n"
+    )
+    torch.set_num_threads(threads + 1)
+    try:
+        words = ["plan", file, "-m", "bisenet", "--runs", store.root]
+        result = CliRunner().invoke(bench, [str(each) for each in words])
+    finally:
+        torch.set_num_threads(threads)
+    assert result.exit_code == 0, result.stderr
+    assert "experiments  2, of which 1 are to be run" in result.stdout
+    assert "with 8 at a time" in result.stdout

@@ -104,11 +104,35 @@ def test_options_win_over_the_file_and_its_includes(write):
         ("method = [", r"is no TOML"),
         ("include = 3", r"include = 3 cannot be used"),
         ('[[exclude]]\ndataset = "synthetic"', "every one is excluded"),
+        ("gop = true", r"gop = True cannot be used: .* integer"),
+        ('gop = [12, "30"]', r"gop = '30' cannot be used: .* integer"),
+        ("seed = 1.0", r"seed = 1.0 cannot be used: .* integer"),
+        ("seed = -1", r"seed = -1 cannot be used: .* greater than or equal to 0"),
+        ("seed = 99999999999", r"seed = 99999999999 cannot be used: .* less than"),
+        ("workers = true", r"workers = True cannot be used: .* integer"),
+        ('latency = "yes"', r"latency = 'yes' cannot be used: .* boolean"),
+        ('data_root = "x"', r"unknown key 'data_root'. Did you mean 'data-root'"),
+        ('[[include]]\ndata_root = "x"', r"\[\[include\]\] 1: unknown key 'data_root'"),
+        ("method = []", r"method = \[\] is empty: give a value"),
+        ("[[exclude]]\nseed = []", r"\[\[exclude\]\] 1: seed = \[\] is empty"),
+        ("[[exclude]]", r"\[\[exclude\]\] 1 is empty"),
+        ("exclude = 3", r"exclude = 3 cannot be used: expected a list"),
+        ("exclude = [3]", r"exclude = 3 cannot be used: expected a table"),
     ],
 )
 def test_a_fault_is_said_by_its_key(write, text, said):
     with pytest.raises(UsageError, match=said):
         points(read(write(text)))
+
+
+def test_an_exclude_that_leaves_out_nothing_is_told(write, capsys):
+    path = write(
+        'method = "pspnet"\ngop = [6, 12]\n[[exclude]]\ngop = 12\n[[exclude]]\nmethod = "wrap"\n'
+    )
+    assert {point.gop for point in points(read(path))} == {6}
+    assert capsys.readouterr().err == (
+        "[[exclude]] 2 leaves out nothing: no experiment matches it\n"
+    )
 
 
 def test_a_file_that_is_missing_is_said(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,49 @@ def precision_option(default: str) -> Callable[[Any], Any]:
         "--precision", type=click.Choice(["fp32", "bf16"]), default=default, show_default=True,
         help="Arithmetic of the network.",
     )  # fmt: skip
+
+
+#: the grid of ``sweep`` and ``plan``, and what its time depends on, by the names of a file's keys
+_GRID = (
+    click.option("-m", "--method", multiple=True, help="Method, as arseg[scale=0.5]. Repeatable."),
+    click.option("-d", "--dataset", multiple=True, help="Dataset. Repeatable."),
+    click.option("-c", "--codec", multiple=True, help="Codec, as h264[bitrate=1M]. Repeatable."),
+    click.option("--protocol", multiple=True, help="Protocol (dense). Repeatable."),
+    click.option("--gop", type=Whole(1), multiple=True, help="Frames of a GOP. Repeatable."),
+    click.option("--seed", type=Whole(0), multiple=True, help="Seed (0). Repeatable."),
+    click.option(
+        "--precision", type=click.Choice(["fp32", "bf16"]), multiple=True,
+        help="Arithmetic of the network (fp32). Repeatable.",
+    ),
+    click.option("--weights", multiple=True, help="Weight file, as of `run`. Repeatable."),
+    click.option("--measure", multiple=True, help="boundary, consistency. Repeatable."),
+    without_option,
+    click.option(
+        "--void", type=click.Choice(["error", "masked"]),
+        help="An output that stands for no scored class, as of `run` (error).",
+    ),
+    click.option("--data-root", help="Folder that holds the dataset's files."),
+    click.option("--device", help="cpu, cuda or cuda:N (cpu)."),
+    click.option("--runs", help="Folder of the results store (results/runs)."),
+    click.option("--workers", type=Whole(1), help="Experiments at a time (1)."),
+    click.option("--threads", type=Whole(1), help="Threads of each experiment."),
+)  # fmt: skip
+
+
+def grid_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that stand for a grid, each of which wins over the key of its name in the file."""
+    for option in reversed(_GRID):
+        command = option(command)
+    return command
+
+
+def said(given: Mapping[str, Any], leave: Collection[str] = ()) -> dict[str, Any]:
+    """Return the options that were given, by the names of a file's keys, without some."""
+    return {
+        name.replace("_", "-"): value
+        for name, value in given.items()
+        if name not in leave and value not in (None, ())
+    }
 
 
 def check_json(output: Path | None, force: bool) -> None:

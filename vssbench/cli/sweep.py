@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from vssbench.cli.options import Quantity, Whole, without_option
+from vssbench.cli.options import Quantity, grid_options, said
 from vssbench.sweep import quantities
 
 if TYPE_CHECKING:
@@ -27,30 +26,9 @@ STOPPED = 130
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
-@click.option("-m", "--method", multiple=True, help="Method, as arseg[scale=0.5]. Repeatable.")
-@click.option("-d", "--dataset", multiple=True, help="Dataset. Repeatable.")
-@click.option("-c", "--codec", multiple=True, help="Codec, as h264[bitrate=1M]. Repeatable.")
-@click.option("--protocol", multiple=True, help="Protocol (dense). Repeatable.")
-@click.option("--gop", type=Whole(1), multiple=True, help="Frames of a GOP. Repeatable.")
-@click.option("--seed", type=Whole(0), multiple=True, help="Seed (0). Repeatable.")
-@click.option(
-    "--precision", type=click.Choice(["fp32", "bf16"]), multiple=True,
-    help="Arithmetic of the network (fp32). Repeatable.",
-)  # fmt: skip
-@click.option("--weights", multiple=True, help="Weight file, as of `run`. Repeatable.")
-@click.option("--measure", multiple=True, help="boundary, consistency. Repeatable.")
-@without_option
-@click.option(
-    "--void", type=click.Choice(["error", "masked"]),
-    help="An output that stands for no scored class, as of `run` (error).",
-)  # fmt: skip
-@click.option("--data-root", help="Folder that holds the dataset's files.")
-@click.option("--device", help="cpu, cuda or cuda:N (cpu).")
-@click.option("--runs", help="Folder of the results store (results/runs).")
+@grid_options
 @click.option("--executor", help="Where experiments run: an executor, as processes.")
 @click.option("--scheduler", help="Dask's, as tcp://HOST:PORT: experiments run on its workers.")
-@click.option("--workers", type=Whole(1), help="Experiments at a time (1).")
-@click.option("--threads", type=Whole(1), help="Threads of each experiment.")
 @click.option(
     "--time-limit", type=Quantity("time", quantities.seconds), help="Most of an experiment: 90, 2h."
 )
@@ -79,8 +57,9 @@ def sweep(file: Path | None, **given: Any) -> None:
     For example:
 
     \b
-        python bench.py sweep examples/arseg-table1.toml --data-root ~/CamVid --dry-run
-        python bench.py sweep examples/arseg-table1.toml --data-root ~/CamVid --workers 4
+        python bench.py sweep grid.toml --workers 4 --dry-run
+        python bench.py sweep examples/arseg-table4.toml --data-root ~/CamVid \\
+            --weights pspnet.safetensors --weights arseg.safetensors --workers 4
         python bench.py sweep -m pspnet -m warp --gop 12 --gop 30 --seed 0 --seed 1
 
     Ctrl-C once finishes what runs, twice abandons it; the same command goes on. Exit status: 0 if
@@ -95,11 +74,11 @@ def sweep(file: Path | None, **given: Any) -> None:
     from vssbench.sweep.planner import Planner
     from vssbench.sweep.points import chosen, points, read
 
-    asked = read(file, _options(given))
+    asked = read(file, said(given, NOW))
     executor = registry.create("executors", _executor(asked))
     _check_latency(asked, executor)
     wanted = chosen(points(asked), given["only"])
-    _set_threads(asked)
+    set_threads(asked)
     store = RunStore(Path(asked.runs))
     experiments = Planner(store.root / ".cache").experiments(wanted)
     plan = planned(wanted, experiments, store, asked.latency, executor.away)
@@ -112,16 +91,7 @@ def sweep(file: Path | None, **given: Any) -> None:
     _tell(report, plan, store)
 
 
-def _options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given, by the names of a file's keys."""
-    return {
-        name.replace("_", "-"): value
-        for name, value in given.items()
-        if name not in NOW and value not in (None, ())
-    }
-
-
-def _set_threads(asked: Sweep) -> None:
+def set_threads(asked: Sweep) -> None:
     """Take as many threads as the workers, since their number is part of what a run is."""
     if asked.threads is not None:
         import torch
@@ -207,11 +177,12 @@ def _show(plan: list[Planned], store: RunStore, wishes: Wishes, workers: int) ->
     from tabulate import tabulate
 
     from vssbench.core.progress import messages
-    from vssbench.sweep.conduct import todo
-    from vssbench.sweep.estimate import Estimator, in_words, total
+    from vssbench.sweep.conduct import passes
+    from vssbench.sweep.estimate import Estimator, duration, in_words, total
 
     seconds = Estimator(store.runs()).seconds
-    work = todo(plan, wishes)
+    first, alone = passes(plan, store, wishes, workers)
+    work = alone or first
     waiting = {each.run_id for each in work}
     lines = []
     for each in plan:
@@ -226,12 +197,16 @@ def _show(plan: list[Planned], store: RunStore, wishes: Wishes, workers: int) ->
         )  # fmt: skip
     names = ("method", "dataset", "codec", "protocol", "precision", "seed", "state", "takes")
     click.echo(tabulate(lines, names, disable_numparse=True))
-    known, unknown = total((each.experiment for each in work), seconds)
+    known, unknown = total((each.experiment for each in first), seconds)
+    latencies, unknown_alone = total((each.experiment for each in alone), seconds)
+    unknown = max(unknown, unknown_alone)
+    takes = duration(known, workers) + sum(latencies)
     console = messages()
     console.print(f"{len(plan)} experiments, {len(work)} to run")
     if len(work) > unknown:
+        then = f", of which {in_words(sum(latencies))} for latencies alone" if alone else ""
         console.print(
-            f"{in_words(known / workers)} with {workers} at a time, by past runs of this machine"
+            f"{in_words(takes)} with {workers} at a time{then}, by past runs of this machine"
         )
     if unknown:
         console.print(f"{unknown} are like no past run: nothing is known of their time")

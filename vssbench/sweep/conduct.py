@@ -131,6 +131,16 @@ def todo(plan: Sequence[Planned], wishes: Wishes) -> list[Planned]:
     ]
 
 
+def passes(
+    plan: Sequence[Planned], store: RunStore, wishes: Wishes, workers: int
+) -> tuple[list[Planned], list[Planned]]:
+    """Return what is to be run, and what of it runs once more, alone, for its latency."""
+    work = todo(plan, wishes)
+    if not wishes.latency or workers == 1:
+        return work, []
+    return [each for each in work if wishes.force or not is_done(store, each.experiment)], work
+
+
 def conduct(
     plan: Sequence[Planned], store: RunStore, executor: Executor, site: Site, wishes: Wishes
 ) -> Report:

@@ -23,18 +23,24 @@ _MOST_RUNS = 5
 class Estimate:
     """The cost of some experiments.
 
-    ``hours`` are those of one worker. ``scaled`` counts the experiments whose method was never
-    measured on the machine, and whose time is that of other methods by their GMACs. ``results``
-    and ``streams`` are bytes; ``unknown_streams`` counts streams of codecs of which no run tells.
+    ``seconds`` are those of each by itself, in order. ``scaled`` counts the experiments whose
+    method was never measured on the machine, and whose time is that of other methods by their
+    GMACs. ``results`` and ``streams`` are bytes; ``unknown_streams`` counts streams of codecs of
+    which no run tells.
     """
 
     experiments: int = 0
-    hours: float = 0.0
+    seconds: list[float] = field(default_factory=list)
     scaled: int = 0
     results: float = 0.0
     streams: float = 0.0
     unknown_streams: int = 0
     methods: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    @property
+    def hours(self) -> float:
+        """The hours of one worker."""
+        return sum(self.seconds) / 3600
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class Costs:
         streams: dict[tuple[str, ...], Experiment] = {}
         for experiment in experiments:
             seconds, size, scaled = self._one(experiment)
-            total.hours += seconds / 3600
+            total.seconds.append(seconds)
             total.results += size
             total.scaled += scaled
             method = str(experiment.method)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
@@ -90,12 +91,21 @@ def _keys(experiment: Experiment) -> list[_Key]:
     return [(*where, size, str(experiment.codec_variant), protocol), (*where, size), where]
 
 
+def duration(seconds: Iterable[float], at_once: int) -> float:
+    """Return the time that tasks take of which so many run at once, each begun when another has
+    ended."""
+    free = [0.0] * at_once
+    for each in seconds:
+        heapq.heapreplace(free, free[0] + each)
+    return max(free)
+
+
 def total(
     experiments: Iterable[Experiment], seconds: Callable[[Experiment], float | None]
-) -> tuple[float, int]:
-    """Return the sum of what is known of some experiments, and of how many nothing is known."""
+) -> tuple[list[float], int]:
+    """Return the times that are known of some experiments, and of how many nothing is known."""
     known = [seconds(experiment) for experiment in experiments]
-    return sum(value for value in known if value is not None), known.count(None)
+    return [value for value in known if value is not None], known.count(None)
 
 
 def in_words(seconds: float) -> str:

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationError
 
 from vssbench.core import reading
 from vssbench.core.bounds import EXPERIMENTS
 from vssbench.core.errors import UsageError
+from vssbench.core.progress import messages
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.run.outputs import VOID, Void
 from vssbench.sweep import quantities
@@ -31,14 +32,24 @@ Precision = Literal["fp32", "bf16"]
 M = TypeVar("M", bound=BaseModel)
 
 
+#: words for what pydantic says of types that TOML has not
+_EXPECTED = {
+    "tuple_type": "expected a list", "dict_type": "expected a table",
+    "model_type": "expected a table",
+}  # fmt: skip
+
+
 def _several(value: Any) -> Any:
     """Return a value that stands alone as a list of one."""
     return value if isinstance(value, list | tuple) else (value,)
 
 
 _Texts = Annotated[tuple[str, ...], BeforeValidator(_several)]
-_Counts = Annotated[tuple[PositiveInt, ...], BeforeValidator(_several)]
-_Seeds = Annotated[tuple[int, ...], BeforeValidator(_several)]
+#: TOML tells numbers, texts and booleans apart: none is taken for another
+_Count = Annotated[int, Field(strict=True, ge=1, lt=1 << 31)]
+_Seed = Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]
+_Counts = Annotated[tuple[_Count, ...], BeforeValidator(_several)]
+_Seeds = Annotated[tuple[_Seed, ...], BeforeValidator(_several)]
 _Precisions = Annotated[tuple[Precision, ...], BeforeValidator(_several)]
 _Seconds = Annotated[float, BeforeValidator(quantities.seconds)]
 _Bytes = Annotated[int, BeforeValidator(quantities.size)]
@@ -87,11 +98,11 @@ class Sweep(Block):
     runs: str = "results/runs"
     executor: str | None = None
     scheduler: str | None = None
-    workers: PositiveInt = 1
-    threads: PositiveInt | None = None
+    workers: _Count = 1
+    threads: _Count | None = None
     time_limit: _Seconds | None = Field(default=None, alias="time-limit")
     memory_limit: _Bytes | None = Field(default=None, alias="memory-limit")
-    latency: bool = False
+    latency: StrictBool = False
 
 
 @dataclass(frozen=True)
@@ -121,6 +132,7 @@ def read(path: Path | None, options: Mapping[str, Any] | None = None) -> Sweep:
     key and a value that does not fit, by the key's name.
     """
     content = {} if path is None else _content(path)
+    _check_keys(content, str(path))
     given = dict(options or {})
     blocks = content.get("include", [])
     if isinstance(blocks, list):
@@ -132,14 +144,19 @@ def read(path: Path | None, options: Mapping[str, Any] | None = None) -> Sweep:
         ]
     sweep = _valid(Sweep, content | given, path or "the options")
     for number, block in enumerate(sweep.include, 1):
+        _check_keys(block, f"{path}, [[include]] {number}")
         _valid(Block, block, f"{path}, [[include]] {number}")
+    for number, exclude in enumerate(content.get("exclude", []), 1):
+        _check_keys(exclude, f"{path}, [[exclude]] {number}")
+        if not exclude:
+            raise UsageError(f"{path}, [[exclude]] {number} is empty: give a key, or leave it out")
     return sweep
 
 
 def points(sweep: Sweep) -> list[Point]:
     """Return the experiments of a sweep, in order, each once.
 
-    Raises UsageError where nothing is left.
+    An exclude that leaves out nothing is told. Raises UsageError where nothing is left.
     """
     own = {name: getattr(sweep, name) for name in Block.model_fields}
     grids = [Block(**own)] if sweep.method or not sweep.include else []
@@ -147,7 +164,11 @@ def points(sweep: Sweep) -> list[Point]:
         said = {_field(key): value for key, value in block.items()}
         grids.append(Block.model_validate(own | said))
     distinct = dict.fromkeys(itertools.chain.from_iterable(map(_product, grids)))
-    kept = [point for point in distinct if not any(_matches(point, each) for each in sweep.exclude)]
+    left_out = [{point for point in distinct if _matches(point, each)} for each in sweep.exclude]
+    kept = [point for point in distinct if not any(point in each for each in left_out)]
+    for number, each in enumerate(left_out, 1):
+        if not each:
+            messages().print(f"[[exclude]] {number} leaves out nothing: no experiment matches it")
     if not kept:
         raise UsageError("no experiment is left: every one is excluded")
     return kept
@@ -181,6 +202,18 @@ def _content(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is no TOML: {error}") from error
 
 
+def _check_keys(content: Mapping[str, Any], where: str) -> None:
+    """Raise UsageError for a key that is no option's name, but an attribute's, and for an axis
+    without a value."""
+    for key, value in content.items():
+        if "_" in key:
+            raise UsageError(
+                f"{where}: unknown key {key!r}. Did you mean {key.replace('_', '-')!r}?"
+            )
+        if key in Exclude.model_fields and value == []:
+            raise UsageError(f"{where}: {key} = [] is empty: give a value, or leave the key out")
+
+
 def _valid(model: type[M], content: Mapping[str, Any], where: object) -> M:
     try:
         return model.model_validate(dict(content))
@@ -196,9 +229,8 @@ def _valid(model: type[M], content: Mapping[str, Any], where: object) -> M:
             raise UsageError(
                 f"{where}: unknown key {key!r}.{hint} There are {', '.join(known)}"
             ) from error
-        raise UsageError(
-            f"{where}: {key} = {first['input']!r} cannot be used: {first['msg']}"
-        ) from error
+        said = _EXPECTED.get(first["type"], first["msg"])
+        raise UsageError(f"{where}: {key} = {first['input']!r} cannot be used: {said}") from error
 
 
 def _field(key: str) -> str:
