@@ -115,6 +115,25 @@ def test_stores_are_compared_method_by_method(store: RunStore, tmp_path: Path) -
         pairs_of_stores(rows(store.runs()), [pairs[0][1] | {"method": "x"}], ("a", "b"))
 
 
+def test_what_two_stores_have_not_in_common_is_said(store: RunStore, tmp_path: Path) -> None:
+    other = RunStore(tmp_path / "second")
+    write(other, "third", record(0.1, 1), 1.0)
+    with pytest.raises(UsageError, match=r"protocol; the method of A is good or .*, the method of"):
+        pairs_of_stores(rows(store.runs()), rows(other.runs()), ("A", "B"))
+    write(other, "good", record(0.1, 1), 1.0, codec="vp9")
+    its = rows([other.get("good")])
+    with pytest.raises(UsageError, match="the codec of A is h264, the codec of B is vp9"):
+        pairs_of_stores(rows(store.runs()), its, ("A", "B"))
+
+
+def test_a_store_that_is_not_there_is_named(store: RunStore, tmp_path: Path) -> None:
+    gone = str(tmp_path / "gone")
+    done = CliRunner().invoke(bench, ["compare", str(tmp_path / "first"), gone])
+    assert f"{gone} is no folder" in str(done.exception)
+    done = CliRunner().invoke(bench, ["table", "--runs", gone])
+    assert f"no results to show in {gone}" in str(done.exception)
+
+
 def test_every_format_holds_the_same(store: RunStore) -> None:
     pairs = pairs_of_methods(rows(store.runs()), "good", "poor")
     items = [comparison(pairs[0], [store, store], titles(pairs)[0], Rules())]

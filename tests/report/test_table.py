@@ -245,6 +245,12 @@ def test_the_terminal_table_fits_100_columns_and_folds_no_name(
     assert text.index("CamVid 720x960 / HEVC") < text.index("Cityscapes 720x960 / HEVC")
 
 
+def test_neither_a_short_nor_a_wide_name_folds_its_column(make_row: MakeRow) -> None:
+    assert "Method " in shown([make_row("T")], 100)
+    wide = "\u65e5\u672c\u8a9e *"
+    assert wide in shown([make_row(wide)], 100)
+
+
 def test_a_name_in_brackets_is_not_taken_for_markup(make_row: MakeRow) -> None:
     assert "AR[bold]" in shown([make_row("AR[bold]")], 100)
 

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import rich_click as click
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from rich.console import Console
 
 from tests.report.conftest import MakeRow
+from vssbench.cli.options import Count
 from vssbench.report.pivot import pivots
 from vssbench.report.plots import distance, pareto
 from vssbench.report.rates import rate
@@ -48,6 +50,24 @@ def test_latencies_are_named_where_they_were_typed_in(both: list[Row]) -> None:
     assert "SegNeXt \u2016" in text
     assert "\u2016 its latency was typed in, not measured." in text
     assert "its cost" not in text
+
+
+def test_a_latency_without_its_tail_stands_alone(both: list[Row]) -> None:
+    both[1] |= {"latency_key_ms": 12.5, "latency_key_p90_ms": None}
+    text = render(both, "md")
+    assert "12.50" in text
+    assert "(-)" not in text
+
+
+@pytest.mark.parametrize("text", ["27600000", "27.6e6", "3e9"])
+def test_parameters_may_be_typed_with_an_exponent(text: str) -> None:
+    assert Count(0, 1e15).convert(text, None, None) == int(float(text))
+
+
+@pytest.mark.parametrize("text", ["27.5", "-1", "1e16", "many", "nan"])
+def test_what_is_no_count_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        Count(0, 1e15).convert(text, None, None)
 
 
 def test_the_terminal_marks_it_too(both: list[Row]) -> None:

@@ -90,6 +90,7 @@ def choice_options(command: Callable[..., None]) -> Callable[..., None]:
 def chosen_rows(runs: Path, choice: Choice) -> tuple[list[Row], str]:
     """The rows asked for, and what to say of those not shown. Raises UsageError where there are
     none."""
+    from vssbench.core.errors import UsageError
     from vssbench.report.choose import chosen, newest
     from vssbench.report.footnotes import check_one_version
     from vssbench.report.rows import check_left_out, stored_rows
@@ -99,6 +100,11 @@ def chosen_rows(runs: Path, choice: Choice) -> tuple[list[Row], str]:
     # listed before they are read: another process may add one meanwhile, or remove one
     listed = set(store.ids())
     stored = stored_rows(store, choice.without)
+    if not listed:
+        raise UsageError(
+            f"no results to show in {runs}: measure some first (see `run --help`), or name the "
+            "folder that has them (--runs)"
+        )
     missing = listed - {row["run_id"] for row in stored}
     _note_damaged(runs, missing and missing & set(store.ids()))
     asked_for = chosen(

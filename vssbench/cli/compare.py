@@ -54,6 +54,7 @@ def compare(
         python bench.py compare results/before results/after -m bisenet
         python bench.py compare arseg pspnet --bd
     """
+    _check_folders(pair)
     if bd:
         _deltas(pair, runs, choice, (by, absent), fmt)
         return
@@ -91,6 +92,20 @@ def compare(
     for _, remark in chosen:
         if remark:
             messages().print(remark)
+
+
+def _check_folders(pair: tuple[str, str]) -> None:
+    """Raise UsageError where one of the two is a store's folder and the other one that is not
+    there."""
+    from vssbench.core.errors import UsageError
+
+    there = [Path(name).is_dir() for name in pair]
+    for name, known, other in zip(pair, there, reversed(pair), strict=True):
+        if not known and Path(other).is_dir() and len(Path(name).parts) > 1:
+            raise UsageError(
+                f"{name} is no folder, and {other} is one: give the folders of two stores, or two "
+                "methods"
+            )
 
 
 def _deltas(

@@ -75,6 +75,18 @@ class Finite(click.FloatRange):
         return number
 
 
+class Count(Finite):
+    """A whole number that may be typed with an exponent, as 27.6e6."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        number = super().convert(value, param, ctx)
+        if number != int(number):
+            self.fail(f"{value} is no whole number", param, ctx)
+        return int(number)
+
+
 _LARGEST = (1 << 31) - 1
 #: MiB; a file of a part is a file of the system
 part_size_option = click.option(

@@ -8,8 +8,8 @@ from typing import Any
 import rich_click as click
 
 from vssbench.cli.options import (
+    Count,
     Finite,
-    Whole,
     codec_option,
     data_root_option,
     gop_option,
@@ -18,8 +18,13 @@ from vssbench.cli.options import (
 )
 from vssbench.core.program import program
 
+#: more than any network has
+_MOST_PARAMETERS = 1e15
+
 _TYPED = (
-    click.option("--params", type=Whole(0), help="Parameters, as 17461979. Typed in."),
+    click.option(
+        "--params", type=Count(0, _MOST_PARAMETERS), help="Parameters, as 27.6e6. Typed in."
+    ),
     click.option("--gmacs-key", type=Finite(0), help="GMACs of a keyframe. Typed in."),
     click.option(
         "--gmacs-nonkey",

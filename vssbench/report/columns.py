@@ -48,9 +48,13 @@ def _plain(key: str, scale: float = 1.0) -> Callable[[Row], str]:
 
 def _latency(kind: str) -> Callable[[Row], str]:
     median, tail = f"latency_{kind}_ms", f"latency_{kind}_p90_ms"
-    return lambda row: (
-        DASH if row[median] is None else f"{quantity(row[median])} ({quantity(row[tail])})"
-    )
+
+    def cell(row: Row) -> str:
+        # the tail of a time that was typed in is not known
+        more = "" if row[tail] is None else f" ({quantity(row[tail])})"
+        return f"{quantity(row[median])}{more}"
+
+    return cell
 
 
 def _miou(row: Row) -> str:

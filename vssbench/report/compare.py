@@ -29,6 +29,9 @@ FORMATS = ("md", "csv", "json")
 #: more frames than this settle nothing in practice
 _MOST_FRAMES = 10_000_000
 
+#: values of a store that a message lists at most
+_LISTED = 4
+
 #: says that neither is the better
 OPEN = "not told apart"
 
@@ -166,8 +169,22 @@ def pairs_of_stores(first: Sequence[Row], second: Sequence[Row], names: tuple[st
     if not pairs:
         raise UsageError(
             f"{names[0]} and {names[1]} hold no run of the same method, data, codec and protocol"
+            f"{_apart(first, second, names)}"
         )
     return pairs
+
+
+def _apart(first: Sequence[Row], second: Sequence[Row], names: tuple[str, str]) -> str:
+    """Return in what two stores have nothing in common; empty where that is no single thing."""
+    for field in ("method", "dataset", "codec", "gop", "protocol"):
+        values = [sorted({str(row[field]) for row in rows}) for rows in (first, second)]
+        if not set(values[0]) & set(values[1]):
+            return "; " + ", ".join(
+                f"the {field} of {name} is {' or '.join(known[:_LISTED])}"
+                f"{' or another' * (len(known) > _LISTED)}"
+                for name, known in zip(names, values, strict=True)
+            )
+    return ""
 
 
 def _conditions(row: Row) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from vssbench.core.errors import UsageError
-from vssbench.report.columns import FULL, PRINTED, TERMINAL, Group, groups, told_apart
+from vssbench.report.columns import FULL, METHOD, PRINTED, TERMINAL, Group, groups, told_apart
 from vssbench.report.fields import RUN_FIELDS, typed
 from vssbench.report.frames import parquet
 from vssbench.report.markup import (
@@ -149,12 +149,14 @@ def _html(parts: Sequence[Group], per_class: bool) -> str:
 def terminal(rows: Sequence[Row]) -> Table:
     """A compact table for a terminal of 100 columns: a part for each dataset, codec and protocol,
     best mIoU bold."""
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
     require(rows)
     parts = [told_apart(group) for group in groups(rows)]
-    width = min(NAME_WIDTH, max(len(row["display"]) for group in parts for row in group.rows))
+    names = [METHOD.heading, *(row["display"] for group in parts for row in group.rows)]
+    width = min(NAME_WIDTH, max(map(cell_len, names)))
     sheet = Table.grid()
     said: set[str] = set()
     for group in parts:

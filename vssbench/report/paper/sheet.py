@@ -322,7 +322,7 @@ def terminal_sheet(its: Sheet) -> Table:
         return shown.append(f" {entry.marks}", style="dim") if entry.marks else shown
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    longest = max(len(line.label) for line in its.lines)
+    longest = max(map(len, [*its.heading.split(), *(line.label for line in its.lines)]))
     table.add_column(Text(its.heading), overflow="fold", min_width=min(NAME_WIDTH, longest))
     for place, head in enumerate(its.heads):
         titles = list(filter(None, _titles(head)))
