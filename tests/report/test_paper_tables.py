@@ -99,7 +99,11 @@ def test_a_table_of_codecs_takes_no_run_of_another_codec(make_row: MakeRow) -> N
     ("given", "said"),
     [
         ({"gop": 6}, "have a GOP of 6"),
-        ({"codec": "hevc[bitrate=1M]"}, "are under hevc[bitrate=1M]"),
+        (
+            {"codec": "hevc[bitrate=1M]"},
+            "are under hevc[bitrate=1M], not hevc[paper=arseg-camvid,bitrate=1M,fill=zero,"
+            "whole_pixels=true,cell=4]",
+        ),
         ({"miou": None, "status": "done"}, "have no such number"),
         ({"method": "pspnet[scale=0.5]"}, "those of pspnet there are pspnet[scale=0.5]"),
     ],
@@ -112,6 +116,19 @@ def test_a_run_that_does_not_stand_there_is_told_from_none(
     assert pd.isna(its["ours"])
     assert its["reason"].startswith("no run of this method on CamVid under HEVC@1Mbps is in the")
     assert its["reason"].endswith(said)
+
+
+def test_the_paper_s_codec_is_what_runs_are_told_from(make_row: MakeRow) -> None:
+    rows = [
+        make_row(codec, method="pspnet", **EXACT | {"codec": codec})
+        for codec in ("h264[bitrate=3M]", "hevc[bitrate=1M]", "hevc[bitrate=300k]")
+    ]
+    for its, listed in (
+        (rows, "hevc[bitrate=1M], hevc[bitrate=300k], not hevc[paper"),
+        (rows[:1], "h264[bitrate=3M], not hevc[paper"),
+    ):
+        frame = cells(find("arseg-4"), Store(its))
+        assert f"those there are under {listed}" in frame["reason"].iloc[0]
 
 
 def test_times_on_one_dataset_are_not_those_of_another(make_row: MakeRow) -> None:

@@ -136,7 +136,7 @@ class Store:
             return "; those there have no such number"
         if self.exact:
             return "; those there were made under other conditions"
-        return f"; those there are under {_listed(at_gop, 'codec')}"
+        return f"; those there are under {_codecs(at_gop, paper.setting(number))}"
 
     def _with_interval(self, chosen: Ours, number: Number, row: Row) -> Ours:
         if number["metric"] not in ("miou", "miou_d") or self.store is None:
@@ -168,6 +168,16 @@ def _listed(rows: Sequence[Row], field: str) -> str:
     values = list(dict.fromkeys(str(row[field]) for row in rows))
     more = len(values) - _LISTED
     return ", ".join(values[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _codecs(rows: Sequence[Row], setting: Setting | None) -> str:
+    """Return the codecs of some rows, those of the paper's codec alone where there are any, and
+    the paper's as it is typed here."""
+    if setting is None:
+        return _listed(rows, "codec")
+    name = parse_variant(setting.codec).name
+    near = [row for row in rows if parse_variant(row["codec"]).name == name]
+    return f"{_listed(near or rows, 'codec')}, not {setting.codec}"
 
 
 def _same_data(number: Number, row: Row, paper: Paper) -> bool:
