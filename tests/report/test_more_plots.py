@@ -264,6 +264,19 @@ def test_the_heat_map_of_classes(make_row: MakeRow, tmp_path: Path, figures: lis
         heat_map.classes([its[0] | {"per_class": many}], tmp_path / "b.png")
 
 
+def test_a_title_beside_long_class_names_is_in_the_figure(
+    make_row: MakeRow, tmp_path: Path, figures: list[Figure]
+) -> None:
+    classes = {"a_class_of_a_name_that_takes_half_of_the_width": 0.5, "b": 0.4}
+    row = make_row("a", per_class=classes, codec_rate="300 kb/s", dataset_title="A long title")
+    heat_map.classes([row], tmp_path / "a.png")
+    figure = figures[0]
+    box = figure.axes[0].title.get_window_extent()
+    assert box.width > figure.axes[0].bbox.width
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -365,6 +365,8 @@ def test_the_command_writes_the_page(store: RunStore, tmp_path: Path) -> None:
     again = CliRunner().invoke(bench, arguments)
     assert isinstance(again.exception, UsageError)
     assert "is there already" in str(again.exception)
+    drawn = CliRunner().invoke(bench, [*arguments, "--force", "--pictures", "1"])
+    assert "No pictures of " in drawn.stderr
     lone = CliRunner().invoke(bench, [*arguments, "--force", "--distance", "3"])
     assert isinstance(lone.exception, UsageError)
     assert "--pictures" in str(lone.exception)

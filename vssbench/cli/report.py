@@ -92,6 +92,8 @@ def report(
     drawn = _drawn(store, page, pictures, **more) if pictures else None
     html = render(page, title or f"Results of {runs}", datetime.now(), drawn)
     write_text(out, html)
+    for note in drawn.notes if pictures else ():
+        messages().print(note)
     if remark:
         messages().print(remark)
     messages().print(f"wrote {out} ({len(html.encode()) / 1e6:.1f} MB)")

@@ -311,6 +311,13 @@ def wrapped_title(axes: Axes, lines: Sequence[str]) -> None:
 
 
 def settle(figure: Figure) -> None:
-    """Fix the layout: what is placed by rendered extents afterwards stays where it was put."""
+    """Fix the layout: what is placed by rendered extents afterwards stays where it was put, and
+    titles of panels that lie to one side stand inside the figure."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+    for axes in figure.axes:
+        box = axes.title.get_window_extent()
+        beyond = max(0.0, box.x1 - figure.bbox.width) or min(0.0, box.x0)
+        if beyond:
+            x, _ = axes.title.get_position()
+            axes.title.set_x(x - beyond / axes.bbox.width)
