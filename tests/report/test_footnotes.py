@@ -91,6 +91,18 @@ def test_a_curve_has_the_marks_of_all_its_points(
     assert [line.get_label() for line in figures[0].axes[0].lines] == ["A \u2020"]
 
 
+def test_versions_are_counted_by_states_of_the_code(make_row: MakeRow) -> None:
+    rows = [
+        make_row(f"{name}{state}", version=f"0.1.0+{name}{state}",
+                 sources={"vssbench": state, f"methods/{name}": name})
+        for name in "abc" for state in "12"
+    ]  # fmt: skip
+    assert footnotes.versions(rows) == ["0.1.0+a1", "0.1.0+a2"]
+    assert footnotes.versions(rows[::2]) == ["0.1.0+a1"]
+    old = [make_row(version="0.1.0+old", sources={}), make_row(version="0.1.0+old", sources={})]
+    assert footnotes.versions([*rows[::2], *old]) == ["0.1.0+a1", "0.1.0+old"]
+
+
 def test_versions_of_the_code_are_told_and_can_be_refused(make_row: MakeRow) -> None:
     """By the digests of its parts: two plug-ins make two versions of one state of the code."""
     first = make_row("A", version="0.1.0+a", sources={"vssbench": "1", "methods/a": "2"})

@@ -118,18 +118,22 @@ def _by_dataset(item: Measurement) -> str:
 
 
 def versions(rows: Sequence[Row]) -> list[str]:
-    """Return the versions of the code that measured these rows, in order; of runs whose code's
-    parts are known, one for all where no part differs."""
-    done = [row for row in rows if row["status"] == "done"]
-    parts: dict[str, set[str]] = {}
-    for row in done:
-        for name, digest in (row.get("sources") or {}).items():
-            parts.setdefault(name, set()).add(digest)
-    whole = {row["version"] for row in done}
-    known = [bool(row.get("sources")) for row in done]
-    if all(known) and all(len(digests) == 1 for digests in parts.values()):
-        return sorted(whole)[:1]
-    return sorted(whole)
+    """Return the versions of the code that measured these rows, in order, one for each state of
+    the code: runs of several plug-ins are of one state where no part that both have differs."""
+    states: list[dict[str, str]] = []
+    found = []
+    done = (row for row in rows if row["status"] == "done")
+    for row in sorted(done, key=lambda row: str(row["version"])):
+        # of a run whose code's parts are not known the whole version tells
+        parts = row.get("sources") or {"vssbench": row["version"]}
+        for state in states:
+            if all(state.get(name, digest) == digest for name, digest in parts.items()):
+                state.update(parts)
+                break
+        else:
+            states.append(dict(parts))
+            found.append(row["version"])
+    return found
 
 
 def version_remarks(rows: Sequence[Row]) -> list[str]:
