@@ -208,7 +208,7 @@ def test_many_groups_make_a_clear_grid(
 def test_a_title_is_not_broken_within_a_gop() -> None:
     axes = Figure((9.2, 3.0)).subplots(1, 4)[0]
     for gop in ("GOP 6", "GOP 12", "GOP 6 to 24"):
-        for stream in ("H.264, 1143 kbit/s", "MPEG-4 part 2, 998 kbit/s", "uncompressed"):
+        for stream in ("H.264, 1143 kbit/s", "MPEG-4, 98 kbit/s (300 kb/s asked)", "uncompressed"):
             wrapped_title(axes, ["CamVid 360x480, val", f"{stream} / {gop} / dense"])
             lines = axes.get_title().splitlines()
             assert any(gop in line for line in lines)

@@ -32,7 +32,7 @@ GREY = "#808080"
 #: at which no line is broken
 _HARD_SPACE = "\u00a0"
 #: what is not broken over two lines of a title
-_WHOLE = r"\([^()]*\)|\d kbit/s|GOP \d+(?: to \d+)?(?: /)?|\S /(?= )"
+_WHOLE = r"\([^()]*\)|\d kbit/s|GOP \d+(?: to \d+)?"
 
 #: points (1/72 inch): labels, then everything else
 LABEL_SIZE, TEXT_SIZE = 8.0, 9.0
@@ -302,7 +302,10 @@ def wrapped_title(axes: Axes, lines: Sequence[str]) -> None:
     size = LABEL_SIZE if narrow(axes) else TEXT_SIZE
     letters = int((axes.figure.get_figwidth() / across - Y_AXIS_WIDTH) * 72 / (LETTER_WIDTH * size))  # type: ignore[union-attr]
     whole = [
-        re.sub(_WHOLE, lambda match: match[0].replace(" ", _HARD_SPACE), line) for line in lines
+        re.sub(_WHOLE, lambda match: match[0].replace(" ", _HARD_SPACE), line).replace(
+            " / ", f"{_HARD_SPACE}/ "
+        )
+        for line in lines
     ]
     pieces = [
         piece for line in whole for piece in textwrap.wrap(line, letters, break_on_hyphens=False)
