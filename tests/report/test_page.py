@@ -128,8 +128,10 @@ def test_methods_that_are_the_same_on_every_frame_are_the_best_together(tmp_path
     )
     assert not any("not told apart" in each for each in both.sentences)
     assert two.headline == f"COPY and NET have the same mIoU, {score}: the same on every frame."
-    assert overall([both, two])[:2] == [
-        f"{name}: the greatest mIoU under 2 of 2 sets of conditions." for name in ("COPY", "NET")
+    assert overall([both, two]) == [
+        "COPY: the greatest mIoU under 2 of 2 sets of conditions.",
+        "NET: the greatest mIoU under 2 of 2 sets of conditions.",
+        "POOR: worse than the greatest under 1 of 1 set of conditions.",
     ]
 
 

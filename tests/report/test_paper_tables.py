@@ -139,6 +139,11 @@ def test_times_on_one_dataset_are_not_those_of_another(make_row: MakeRow) -> Non
     ]
     known = [frame.loc[frame["metric"] == "ms", "ours"].notna().sum() for frame in frames]
     assert known == [0, 2]
+    none = frames[0][(frames[0]["metric"] == "ms") & frames[0]["variant"].ne("")]
+    assert set(none["reason"]) == {
+        "no run of this method on Cityscapes is in the store; the paper timed on TitanX Maxwell, "
+        "Caffe"
+    }
 
 
 def test_ours_has_two_digits_where_the_paper_prints_none() -> None:

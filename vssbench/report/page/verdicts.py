@@ -265,5 +265,6 @@ def overall(found: Sequence[Verdict]) -> list[str]:
             "worse than the greatest": worse[name],
         }
         parts = [f"{words} under {count}" for words, count in counts.items() if count]
-        said.append(f"{name}: {', '.join(parts)} of {met} sets of conditions.")
+        sets = "set" if met == 1 else "sets"
+        said.append(f"{name}: {', '.join(parts)} of {met} {sets} of conditions.")
     return said

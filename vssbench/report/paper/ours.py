@@ -99,8 +99,10 @@ class Store:
             and not (codec and way is not None and _codec_apart(row, way))
         ]
         if not candidates:
-            others = self._others(number, paper)
-            return Ours(reason=f"no run of this method{_where(number)} is in the store{others}")
+            said = f"no run of this method{_where(number)} is in the store"
+            if number["metric"] in TIMES and number["hardware"]:
+                said += f"; the paper timed on {number['hardware']}"
+            return Ours(reason=said + self._others(number, paper))
         *_, value, apart, row = max(candidates, key=lambda each: each[:3])
         note = "; ".join(
             [f"With the weights {row['weights']}"] * bool(row["weights"])
