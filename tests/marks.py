@@ -193,6 +193,9 @@ SLOW: dict[str, tuple[str, ...]] = {
     "methods/icnet/test_originals.py": (),
     "methods/icnet/test_pruning.py": (),
     "methods/icnet/test_units.py": (),
+    "methods/arseg/test_published_steps.py": (
+        "test_a_real_stream_gives_nearly_the_published_logits",
+    ),
     "methods/test_baselines.py": ("test_any_per_frame_method_segments_keyframes",),
     "methods/test_installed_package.py": (),
     "methods/test_conformance.py": (
