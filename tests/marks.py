@@ -195,6 +195,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "methods/icnet/test_units.py": (),
     "methods/arseg/test_published_steps.py": (
         "test_a_real_stream_gives_nearly_the_published_logits",
+        "test_logits_from_block_vectors_are_those_of_the_published_steps",
     ),
     "methods/test_baselines.py": ("test_any_per_frame_method_segments_keyframes",),
     "methods/test_installed_package.py": (),
@@ -287,9 +288,6 @@ SLOW: dict[str, tuple[str, ...]] = {
     "latency/test_energy.py": ("test_each_frame_has_its_joules_and_each_kind_its_mean",),
     "data/test_movie.py": ("test_any_order_gives_the_pictures_of_a_straight_pass",),
     "report/test_footnotes.py": ("test_every_figure_marks_them",),
-    "methods/arseg/test_published_steps.py": (
-        "test_logits_from_block_vectors_are_those_of_the_published_steps",
-    ),
     "data/test_colour.py": ("test_colours_of_a_file",),
     "data/test_videofile.py": ("test_pictures_are_the_right_way_up",),
 }

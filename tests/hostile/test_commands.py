@@ -138,3 +138,12 @@ def test_ctrl_c_says_what_is_kept_and_exits_130(tmp_path: Path, commands: Warm) 
     assert f"1 of 2 experiments are kept in {tmp_path / 'runs'}" in said
     assert "the same command goes on" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("value", ["9" * 400, "1" * 16, "nan", "x5", "0", "1e9"])
+def test_times_and_sizes_are_bounded(value: str, tmp_path: Path) -> None:
+    said = refused("cache", "limit", value, "--runs", str(tmp_path))
+    assert "is not a size as 500M or 4G" in said
+    assert len(said) < 120
+    for option in ("--time-limit", "--memory-limit"):
+        assert option in refused("sweep", "-m", "copy", option, value)

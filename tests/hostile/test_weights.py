@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import random
 import zipfile
@@ -21,7 +22,7 @@ from vssbench.core.errors import WeightsError
 from vssbench.weights.account import describe
 from vssbench.weights.checkpoint import read_checkpoint
 from vssbench.weights.convert import read_rules
-from vssbench.weights.file import open_weights, part_path
+from vssbench.weights.file import is_ours, open_weights, part_path
 from vssbench.weights.writing import pack
 
 STATE = {f"module.layer{number}.weight": torch.ones(8, 4) * number for number in range(3)}
@@ -156,3 +157,21 @@ def test_run_with_a_missing_part_is_one_message(samples: dict[str, bytes], tmp_p
     save_file(STATE, path, RECORD | {"parts": "2"})
     result = CliRunner().invoke(bench, ["weights", "info", str(path)])
     assert isinstance(result.exception, WeightsError), result.exception
+
+
+@pytest.mark.parametrize("reader", [open_weights, is_ours, read_checkpoint, describe])
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (os.mkfifo, "is a device or a pipe: expected a file"),
+        (Path.mkdir, "is a folder: expected a file"),
+        (lambda path: path.symlink_to(path), "cannot be read: Too many levels of symbolic links"),
+    ],
+)
+def test_what_is_no_file_is_called_what_it_is(
+    reader: Callable[[Path], object], make: Callable[[Path], object], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "odd.pth"
+    make(path)
+    with pytest.raises(WeightsError, match=said):
+        reader(path)

@@ -181,3 +181,12 @@ def test_a_forked_process_has_threads_of_its_own():
 
 def _nothing(n: int) -> None:
     return None
+
+
+def test_a_compiler_that_says_nothing_or_is_no_command_is_named(fresh, monkeypatch):
+    monkeypatch.setenv("CC", "/bin/false")
+    with pytest.raises(BuildError, match=r"/bin/false does not compile .*: it ends with status 1"):
+        build()
+    monkeypatch.setenv("CC", "gcc 'x")
+    with pytest.raises(BuildError, match=r"is no command: No closing quotation"):
+        build()

@@ -228,12 +228,16 @@ def test_shipped_weights_settle_what_was_left_open(file, monkeypatch):
 
 
 def test_an_installation_without_weights_says_where_they_are(file, monkeypatch, tmp_path):
+    monkeypatch.delenv(shipped.VARIABLE, raising=False)
+    with monkeypatch.context() as installed:
+        installed.setattr(shipped, "__file__", str(tmp_path / "a" / "b" / "c.py"))
+        assert "came without shipped weights: set VSSBENCH_WEIG" in shipped.none_here()
     monkeypatch.setenv(shipped.VARIABLE, str(tmp_path / "nowhere"))
     for ask in (
         lambda: shipped.choose_shipped(parse_variant("bisenet"), "patterns", CLASSES),
         lambda: weights_for("warp", None, "camvid", lambda text: None),
     ):
-        with pytest.raises(WeightsError, match=r"came without shipped weights: set VSSBENCH_WEIG"):
+        with pytest.raises(WeightsError, match=r"VSSBENCH_WEIGHTS names .*nowhere, which holds no"):
             ask()
     monkeypatch.setenv(shipped.VARIABLE, str(file.path.parent))
     _, chosen = shipped.choose_shipped(parse_variant("bisenet"), "patterns", CLASSES)

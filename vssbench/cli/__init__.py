@@ -3,10 +3,12 @@ messages go to stderr."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import rich_click as click
@@ -38,6 +40,7 @@ from vssbench.cli.sweep import sweep
 from vssbench.cli.table import table
 from vssbench.cli.train import train
 from vssbench.cli.weights import weights
+from vssbench.core import bounds, standard
 from vssbench.core.errors import UsageError, VssbenchError
 from vssbench.core.program import as_called, program
 from vssbench.core.shortage import shortage
@@ -150,19 +153,22 @@ def main() -> None:
     if VARIABLE in os.environ:
         register(bench)
     _name_examples(bench)
+    standard.mend()
     settle(sys.stdout)
     settle(sys.stderr)
-    if sys.stdout is not None and sys.stdout.isatty():
+    if sys.stdout.isatty():
         sys.stdout = cast(Any, Guarded(sys.stdout))
+    sys.stderr = standard.unfailing(sys.stderr)
     status: Any = 0
     try:
         try:
             _check_arguments(sys.argv[1:])
+            if VARIABLE not in os.environ:
+                _check_surroundings()
             bench(prog_name=program())
         except SystemExit as end:
             status = end.code
-        if sys.stdout is not None:
-            sys.stdout.flush()  # here a full disk is one message
+        sys.stdout.flush()  # here a full disk is one message
     except VssbenchError as error:
         status = _failed(str(error))
     except BrokenPipeError:  # the reader of a pipe has gone, as in `bench.py list | head -1`
@@ -182,7 +188,9 @@ def _of_system(error: Exception) -> str:
     if filename is None:
         _drop_output()
     what = f"{filename}: " if filename else "the output cannot be written: "
-    return f"{what}{reason or error}; check the disk and the folder"
+    closed = filename is None and getattr(error, "errno", None) == errno.EBADF
+    remedy = "it is closed" if closed else "check the disk and the folder"
+    return f"{what}{reason or error}; {remedy}"
 
 
 def _check_arguments(arguments: list[str]) -> None:
@@ -193,6 +201,18 @@ def _check_arguments(arguments: list[str]) -> None:
                 f"an argument has {len(text)} characters (it begins {text[:40]!r}): at most "
                 f"{LONGEST_ARGUMENT} are taken"
             )
+
+
+def _check_surroundings() -> None:
+    """Raise UsageError for a current folder that is gone, which libraries fail at in words of their
+    own, and for a bound of the environment that is no number."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            f"the current folder is not there any more ({error.strerror}): change to one that is"
+        ) from error
+    bounds.check_all()
 
 
 def _failed(text: str) -> int:

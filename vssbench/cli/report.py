@@ -92,7 +92,7 @@ def report(
     drawn = _drawn(store, page, pictures, **more) if pictures else None
     html = render(page, title or f"Results of {runs}", datetime.now(), drawn)
     write_text(out, html)
-    for note in drawn.notes if pictures else ():
+    for note in () if drawn is None else drawn.notes:
         messages().print(note)
     if remark:
         messages().print(remark)

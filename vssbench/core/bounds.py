@@ -72,3 +72,14 @@ LINES = Bound("VSSBENCH_MAX_LINES", 1_000_000, 1, "lines")
 LINE = Bound("VSSBENCH_MAX_LINE", 8192, 1, "characters")
 #: in which a decoder gives no picture and no sign of life
 SILENCE = Bound("VSSBENCH_MAX_DECODE_SECONDS", 300, 1, "seconds")
+
+
+def check_all() -> None:
+    """Raise UsageError where a variable of the environment sets a bound to what is no number.
+
+    Else whatever is read first would be called damaged.
+    """
+    for bound in (
+        PIXELS, ARRAYS, WEIGHTS, TEXT, FRAMES, CLIPS, EXPERIMENTS, LINES, LINE, SILENCE,
+    ):  # fmt: skip
+        _ = bound.most

@@ -88,7 +88,10 @@ def cache_folder() -> Path | None:
 
 def _compiler() -> list[str]:
     for candidate in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
-        command = shlex.split(candidate)
+        try:
+            command = shlex.split(candidate)
+        except ValueError as error:
+            raise BuildError(f"CC={candidate!r} is no command: {error}") from error
         if command and shutil.which(command[0]):
             return command
     raise BuildError(
@@ -143,5 +146,5 @@ def _compile(compiler: list[str], folder: Path, target: Path) -> None:
             raise BuildError(f"{shlex.join(command)} does not run: {error}") from error
         if result.returncode == 0:
             return
-        message = message or result.stderr.strip()
+        message = message or result.stderr.strip() or f"it ends with status {result.returncode}"
     raise BuildError(f"{shlex.join(compiler)} does not compile the kernels: {message[:500]}")

@@ -6,7 +6,9 @@ import re
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]?)")
+#: digits before the point: more than any time or size has
+_DIGITS = 15
+_QUANTITY = re.compile(rf"(0*[0-9]{{1,{_DIGITS}}}(?:\.[0-9]+)?)\s*([a-z]?)")
 
 
 def seconds(text: str | float) -> float:
@@ -31,5 +33,6 @@ def size_in_words(count: float) -> str:
 def _read(text: str | float, units: dict[str, int], expected: str) -> float:
     match = _QUANTITY.fullmatch(str(text).strip().lower())
     if match is None or match[2] not in units or isinstance(text, bool) or float(match[1]) == 0:
-        raise ValueError(f"{text!r} is not {expected}")
+        shown = repr(text) if len(str(text)) <= 40 else f"{str(text)[:40]!r}..."
+        raise ValueError(f"{shown} is not {expected}")
     return float(match[1]) * units[match[2]]

@@ -20,6 +20,7 @@ from torch import Tensor
 from vssbench.core.bounds import WEIGHTS
 from vssbench.core.errors import WeightsError
 from vssbench.core.progress import messages
+from vssbench.weights.file import check_file
 
 #: where training scripts keep the state_dict inside a checkpoint
 _HOLDERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
@@ -40,11 +41,11 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     WeightsError where the file is missing, damaged, holds anything else that would have to be
     executed, or no named tensors.
     """
-    if not path.is_file():
-        raise WeightsError(
-            f"no checkpoint {path}: give the path of the .pth or .safetensors file that the "
-            "authors published"
-        )
+    check_file(
+        path,
+        f"no checkpoint {path}: give the path of the .pth or .safetensors file that the authors "
+        "published",
+    )
     content = _load_safetensors(path) if path.suffix == ".safetensors" else _load_torch(path)
     state = _named_tensors(content)
     _check_tensors(path, state)

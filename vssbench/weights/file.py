@@ -20,7 +20,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from vssbench.core import reading
-from vssbench.core.errors import WeightsError
+from vssbench.core.errors import DataError, WeightsError
 from vssbench.core.program import program
 from vssbench.core.segmenter import IMAGENET_MEAN, IMAGENET_STD
 from vssbench.core.variant import Variant, parse_variant
@@ -267,14 +267,27 @@ def check_finite(path: Path, state: Mapping[str, Tensor]) -> None:
         )
 
 
+def check_file(path: Path, absent: str) -> None:
+    """Raise WeightsError for a path of no file that can be read; ``absent`` says so where nothing
+    is."""
+    try:
+        reading.check_readable(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise WeightsError(absent) from error
+    except DataError as error:
+        raise WeightsError(str(error)) from error
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
+
+
 def open_weights(path: Path) -> WeightFile:
     """Read a file's metadata. Raises WeightsError where it is missing, not safetensors, not this
     project's, or says of itself what cannot be."""
-    if not path.is_file():
-        raise WeightsError(
-            f"no weight file {path}: give the path of a .safetensors file that `{program()} train` "
-            "wrote"
-        )
+    check_file(
+        path,
+        f"no weight file {path}: give the path of a .safetensors file that `{program()} train` "
+        "wrote",
+    )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -294,8 +307,7 @@ def is_ours(path: Path) -> bool:
 
     Raises WeightsError where there is no such file.
     """
-    if not path.is_file():
-        raise WeightsError(f"no weight file {path}")
+    check_file(path, f"no weight file {path}")
     try:
         with safe_open(path, framework="pt") as file:
             return "method" in (file.metadata() or {})

@@ -48,6 +48,11 @@ def none_here() -> str:
     """Say where shipped weights are to be had, where this installation has none at all."""
     if any(shipped_folder().glob("*.safetensors")):
         return ""
+    if os.environ.get(VARIABLE):
+        return (
+            f"{VARIABLE} names {shipped_folder()}, which holds no weight files: set it to the "
+            "folder weights/ of a checkout, give --weights FILE, or train some"
+        )
     return (
         f"this installation came without shipped weights: set {VARIABLE} to the folder weights/ of "
         "a checkout, give --weights FILE, or train some"
