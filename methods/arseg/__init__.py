@@ -15,6 +15,7 @@ from vssbench.core.segmenter import Batch, Phase, VideoSegmenter, width_suffix
 from vssbench.methods.arseg.conventions import CONVENTIONS
 from vssbench.methods.arseg.creff import KINDS, CReFF
 from vssbench.methods.arseg.fused_creff import Fusion, fused_creff
+from vssbench.methods.arseg.local_attention import WINDOW
 from vssbench.methods.arseg.originals import ORIGINALS
 from vssbench.nets.bisenet import BiSeNet18
 from vssbench.nets.network import SegmentationNetwork, TwoPartNetwork
@@ -74,7 +75,7 @@ class ARSeg(VideoSegmenter):
         backbone: Backbone = "psp18",
         style: Style = "upsample",
         scale: float = 0.5,
-        window: int = 7,
+        window: int = WINDOW,
         fusion: FusionName = "local",
         grouped: bool = True,
         direct: bool = True,
@@ -102,8 +103,8 @@ class ARSeg(VideoSegmenter):
         self._changed = [
             f"{key} {_word(value)}"
             for key, value, usual in (
-                ("style", style, "upsample"), ("window", window, 7), ("fusion", fusion, "local"),
-                ("grouped", grouped, True),
+                ("style", style, "upsample"), ("window", window, WINDOW),
+                ("fusion", fusion, "local"), ("grouped", grouped, True),
                 ("direct", direct, True), ("scaled", scaled, False), ("before", location, "c1x1"),
                 ("warp", "off" if warp == "off" else "on", "on"), ("shared C1x1", shared, True),
                 ("FST", fst, "mse"),

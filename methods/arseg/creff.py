@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vssbench.methods.arseg.local_attention import local_attention
+from vssbench.methods.arseg.local_attention import WINDOW, local_attention
 from vssbench.nets.resize import resize
 
 #: how the keyframe's feature is fused: local attention (F_LA), attention to a whole grid at 1/32
@@ -31,7 +31,7 @@ class CReFF(nn.Module):
     def __init__(
         self,
         channels: int,
-        window: int = 7,
+        window: int = WINDOW,
         kind: str = "local",
         grouped: bool = True,
         direct: bool = True,

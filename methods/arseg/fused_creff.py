@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vssbench import native
-from vssbench.methods.arseg.local_attention import attend_rows, local_attention
+from vssbench.methods.arseg.local_attention import WINDOW, attend_rows, local_attention
 from vssbench.native.threads import in_parallel, scratch
 from vssbench.nets.resize import resize
 from vssbench.nets.warp import warp, warp_rows
@@ -44,7 +44,7 @@ class Fusion:
     key: nn.Conv2d
     value: nn.Conv2d
     classifier: nn.Conv2d | None = None
-    window: int = 7
+    window: int = WINDOW
     scale: float = 1.0
     warp: str = "exact"
     direct: bool = True

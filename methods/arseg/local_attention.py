@@ -22,13 +22,16 @@ from torch.utils.flop_counter import register_flop_formula
 
 from vssbench.core.uncompiled import uncompiled
 
+#: positions on a side of the square that a query attends to, as the paper's final choice has it
+#: (its Table 3)
+WINDOW = 7
 TILE = 16  # queries a matrix product
 # values of a feature in one block of rows: half a megabyte in float32, measured best on CPU
 _BLOCK_VALUES = 2**17
 
 
 def local_attention(
-    query: Tensor, key: Tensor, value: Tensor, window: int = 7, scale: float = 1.0
+    query: Tensor, key: Tensor, value: Tensor, window: int = WINDOW, scale: float = 1.0
 ) -> Tensor:
     """softmax over the window of ``scale * query . key``, times value: four tensors (N, C, H, W);
     window odd."""
