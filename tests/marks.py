@@ -267,6 +267,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     "sweep/test_points.py": ("test_an_example_is_a_grid_of_variants_that_are_there",),
     "sweep/test_workers.py": (),
     "tools/test_reference_results.py": (
+        "test_the_stored_page_s_tables_are_what_its_commands_print",
         "test_everything_is_made_by_the_commands",
         "test_everything_that_the_plan_measures_exists",
     ),
@@ -290,4 +291,8 @@ SLOW: dict[str, tuple[str, ...]] = {
     "report/test_footnotes.py": ("test_every_figure_marks_them",),
     "data/test_colour.py": ("test_colours_of_a_file",),
     "data/test_videofile.py": ("test_pictures_are_the_right_way_up",),
+    "run/test_identity.py": (
+        "test_the_source_of_numbers_is_in_it",
+        "test_what_changes_no_number_is_not",
+    ),
 }

@@ -67,7 +67,7 @@ def changed(tree, file, *plugins):
         "vssbench/cost/gmacs.py",
         "vssbench/cost/operators.py",
         "vssbench/weights/file.py",
-        "vssbench/data/stills.py",
+        "vssbench/data/pictures.py",
         "vssbench/codec/decode.py",
         "vssbench/codec/formats/hevc.py",
         "vssbench/native/motion.c",
@@ -92,6 +92,7 @@ def test_the_source_of_numbers_is_in_it(tree, file):
         *("vssbench/view/sheet.py", "vssbench/report/table.py", "vssbench/cli/run.py"),
         *("vssbench/sweep/grid.py", "vssbench/segment/job.py", "vssbench/latency/worker.py"),
         *("vssbench/metrics/bootstrap.py", "vssbench/metrics/resampling.py"),
+        *("vssbench/metrics/draws.py", "vssbench/metrics/statistic.py"),
         *("methods/arseg/recipe.toml", "methods/dsrl/network.py", "datasets/arsegdata/__init__.py"),
     ],
 )

@@ -28,7 +28,9 @@ PACKAGES = (
     "weights",
 )  # fmt: skip
 #: modules of these that work on stored numbers alone: intervals
-AFTERWARDS = ("metrics/bootstrap.py", "metrics/resampling.py")
+AFTERWARDS = tuple(
+    f"metrics/{name}.py" for name in ("bootstrap", "draws", "resampling", "statistic")
+)
 #: what changes no number of a run: the interpreter's cache, texts, recipes of trainings
 _NO_SOURCE = re.compile(r"(^|/)(__pycache__/.*|\..*|[^/]*\.(md|rst|pyc)|recipe\.toml)$")
 #: imports of plug-ins that come with the project
