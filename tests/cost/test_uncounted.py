@@ -13,7 +13,7 @@ from torch import nn
 
 from vssbench.cli import bench
 from vssbench.core import registry
-from vssbench.core.variant import Variant
+from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.agreement import causes
 from vssbench.cost.crosscheck import _Frame, _tallies
 from vssbench.cost.gmacs import count
@@ -186,9 +186,72 @@ def test_a_column_times_a_row_is_an_outer_product():
     found = tallies(nn.Identity, call)["torch"]
     assert found.unknown == {"aten.outer": 1}
     assert found.ignored["mul"] == 3
-    with torch.no_grad(), ShapesAlone(), Watch() as seen:
+    with torch.no_grad(), Watch() as seen, ShapesAlone(seen.note):
         call(None, torch.empty(1, 3, 8, 10, device="meta"))
     assert seen.names() == ("aten.outer",)
+
+
+def volume(_, x):
+    """A cost volume: features by those of the other frame at 9 places."""
+    y = F.unfold(x.flip(2), 3, padding=1).view(1, 3, 9, 8, 10)
+    return (x[:, :, None] * y).sum(1) / 3
+
+
+#: products that are summed afterwards
+WRITTEN_OUT = {
+    "cost volume": volume,
+    "correlation": lambda m, x: (x * x.flip(2)).sum(1),
+    "mean of products": lambda m, x: (x * x.flip(2)).mean(1, keepdim=True),
+    "dynamic filters": lambda m, x: (
+        F.unfold(x, 3, padding=1).view(1, 3, 9, 80) * x.new_empty(1, 1, 9, 80).softmax(2)
+    ).sum(2),
+    "scaled in between": lambda m, x: torch.sum((x * x.flip(2)) / 2 + 1, dim=(2, 3)),
+    "two of them": lambda m, x: (x * x.flip(2) + x.roll(1, 2) * x.flip(3)).sum(),
+    "grouped": lambda m, x: (x * x.flip(2)).view(1, 3, 4, 2, 10).mean(3),
+    "with a weight": lambda m, x: (x * x.new_empty(1, 3, 1, 1)).sum(1),
+    "attention over places": lambda m, x: (x * x[:, :1].sigmoid()).mean((2, 3)),
+    "addcmul": lambda m, x: torch.addcmul(x, x, x.flip(2)).sum(1),
+    "in place": lambda m, x: x.clone().mul_(x.flip(2)).sum(1),
+    "over a window": lambda m, x: F.avg_pool2d(x * x.flip(2), 3),
+}
+#: products and sums that are no products summed
+APART = {
+    "gate before a pooling": lambda m, x: (x * x.mean((2, 3), keepdim=True)).mean((2, 3)),
+    "gate before adaptive pooling": lambda m, x: F.adaptive_avg_pool2d(
+        x * F.adaptive_avg_pool2d(x, 1).sigmoid(), 1
+    ),
+    "variance": lambda m, x: (x * x).mean((2, 3)) - x.mean((2, 3)).square(),
+    "activation in between": lambda m, x: (x * x.flip(2)).relu().sum(1),
+    "a number": lambda m, x: (x * 2).sum(1),
+    "normalisation": lambda m, x: F.normalize(x, dim=1) + x / x.sum(1, keepdim=True),
+    "softmax": lambda m, x: x.softmax(1) * x,
+    "gate of channels, viewed": lambda m, x: (
+        (x * x.mean((2, 3), keepdim=True)).flatten(2).mean(2)
+    ),
+    "gate of channels over a window": lambda m, x: F.avg_pool2d(
+        x * x.mean((2, 3), keepdim=True), 2
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*WRITTEN_OUT, *APART])
+def test_products_that_are_summed_afterwards_are_named(name):
+    """A matrix product written out is no sum of what is left out; a gate and a norm are."""
+    call = (WRITTEN_OUT | APART)[name]
+    found = tallies(nn.Identity, call)["torch"]
+    assert found.unknown == ({"(a * b).sum": 1} if name in WRITTEN_OUT else {})
+    with torch.no_grad(), Watch() as seen, ShapesAlone(seen.note):
+        call(None, torch.empty(1, 3, 8, 10, device="meta"))
+    assert seen.names() == (("(a * b).sum",) if name in WRITTEN_OUT else ())
+
+
+def test_nothing_is_uncounted_in_the_methods_that_come_with_it():
+    """No alarm where there is nothing to be said: gates, attention, warps and norms."""
+    variants = ["pspnet", "bisenet", "icnet", "dff", "arseg", "dsrl", "copy", "warp"]
+    variants += ["arseg[backbone=bise18]", "arseg[style=semseg]", "dff[motion=codec]"]
+    assert {parse_variant(text).name for text in variants} == set(registry.plugins("methods"))
+    for text in variants:
+        assert count(parse_variant(text), 11, 192, 256).uncounted == (), text
 
 
 def test_no_operator_is_left_out_for_the_beginning_of_its_name():

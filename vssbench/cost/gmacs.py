@@ -83,7 +83,7 @@ def count(variant: Variant, classes: int, height: int, width: int) -> Cost:
     model = meta_model(variant, classes)
     image, motion = inputs(height, width)
     try:
-        with torch.no_grad(), ShapesAlone(), Watch() as seen:
+        with torch.no_grad(), Watch() as seen, ShapesAlone(seen.note):
             with FlopCounterMode(display=False) as on_key:
                 _, reference = model.begin(image)
             if is_per_frame(model):

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from vssbench.core.uncompiled import uncompiled
-from vssbench.cost.uncounted import called
+from vssbench.cost.uncounted import Calls
 
 #: make a tensor without reading one
 _ALLOCATIONS = {"empty", "empty_strided", "empty_like", "new_empty", "new_empty_strided"}
@@ -66,6 +66,7 @@ class Operators(TorchDispatchMode):
 
     def __post_init__(self) -> None:
         super().__init__()
+        self._known = Calls()
         self._weights = {
             _memory(tensor) for tensor in (*self.model.parameters(), *self.model.buffers())
         }
@@ -74,12 +75,12 @@ class Operators(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
-        packet = func._overloadpacket
-        name = packet.__name__
+        operator = self._known.operator(func, args, kwargs, output)
+        name = func._overloadpacket.__name__
         if name in _ALLOCATIONS or func.is_view or "alias" in name:
             self._hold(output)
             return output
-        self.calls[called(func, args, output)] += 1
+        self.calls[operator] += 1
         self.biases += _biases(name, args, output)
         for tensor in _tensors((args, kwargs)):
             if _memory(tensor) in self._weights:

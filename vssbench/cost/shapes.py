@@ -171,6 +171,19 @@ _SHAPES: dict[Callable[..., Any], Callable[..., Tensor | None]] = {
 }
 
 
+#: those of them that multiply, sum, or pass on what is multiplied, as torch's dispatcher names them
+_OPERATORS = {
+    F.adaptive_avg_pool2d: torch.ops.aten._adaptive_avg_pool2d,
+    torch.Tensor.mean: torch.ops.aten.mean,
+    torch.Tensor.add: torch.ops.aten.add,
+    torch.Tensor.sub: torch.ops.aten.sub,
+    torch.Tensor.mul: torch.ops.aten.mul,
+    torch.Tensor.div: torch.ops.aten.div,
+}
+#: takes an operator, the arguments of its call, and its output
+Told = Callable[[Any, Any, Any, Tensor], object]
+
+
 #: what torch.nn.init fills weights with
 _FILLING = (torch.Tensor.normal_, torch.Tensor.uniform_)
 
@@ -191,8 +204,13 @@ class ShapesAlone(TorchFunctionMode):
     That is so for results of floating-point numbers and a function's usual arguments. All else is
     torch's own: what makes integers and masks; most views in another order, which results follow;
     arguments by numpy's names; and what it must refuse, as an input without any pixel, a resize to
-    none, or parts that do not fit.
+    none, or parts that do not fit. ``told`` is told of calls that torch's dispatcher does not see,
+    as far as they have to do with products.
     """
+
+    def __init__(self, told: Told = lambda operator, args, kwargs, output: None) -> None:
+        super().__init__()
+        self._told = told
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         shape = _SHAPES.get(func)
@@ -200,6 +218,8 @@ class ShapesAlone(TorchFunctionMode):
             with suppress(TypeError, RuntimeError):
                 output = shape(*args, **(kwargs or {}))
                 if output is not None and output.numel() > 0 and output.is_floating_point():
+                    if func in _OPERATORS:
+                        self._told(_OPERATORS[func], args, kwargs, output)
                     return output
         return func(*args, **(kwargs or {}))
 

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import flop_registry
 
 from vssbench.core.uncompiled import uncompiled
 from vssbench.cost import formulas
+from vssbench.cost.summed import SUMMED, Products
 
 #: torch's operators by kind, named without the underscores around them; what torch itself tags as
 #: pointwise is elementwise, what it marks as a view is a copy
@@ -131,19 +132,28 @@ def kind_left_out(name: str) -> str | None:
     return beginning or _tagged(plain) or _tagged(bare)
 
 
-def called(func: Any, args: Any, output: Any) -> Any:
-    """Return the operator that a call of torch's dispatcher is.
+class Calls:
+    """Tells which operator each call of torch's dispatcher is."""
 
-    A product of two tensors that has more values than either is an outer product, which torch has
-    taken apart (``outer``, ``kron``) or which was written as a column times a row. It is a matrix
-    product, and no rule leaves those out.
-    """
-    packet = getattr(func, "_overloadpacket", func)
-    factors = args[:2]
-    of_two = packet is torch.ops.aten.mul and all(isinstance(each, Tensor) for each in factors)
-    if of_two and output.numel() > max(each.numel() for each in factors):
-        return torch.ops.aten.outer
-    return packet
+    def __init__(self) -> None:
+        self._products = Products()
+
+    def operator(self, func: Any, args: Any, kwargs: Any, output: Any) -> Any:
+        """Return the operator of a call, or the name of what several make together.
+
+        A product of two tensors that has more values than either is an outer product, which torch
+        has taken apart (``outer``, ``kron``) or which was written as a column times a row; products
+        that are summed afterwards are :data:`vssbench.cost.summed.SUMMED`. They are matrix
+        products, and no rule leaves those out.
+        """
+        packet = getattr(func, "_overloadpacket", func)
+        if self._products.are_summed(func, args, kwargs, output):
+            return SUMMED
+        factors = args[:2]
+        of_two = packet is torch.ops.aten.mul and all(isinstance(each, Tensor) for each in factors)
+        if of_two and output.numel() > max(each.numel() for each in factors):
+            return torch.ops.aten.outer
+        return packet
 
 
 def _tagged(plain: str) -> str | None:
@@ -167,11 +177,16 @@ class Watch(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self._calls: Counter[Any] = Counter()
+        self._known = Calls()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
-        self._calls[called(func, args, output)] += 1
+        self.note(func, args, kwargs, output)
         return output
+
+    def note(self, func: Any, args: Any, kwargs: Any, output: Any) -> None:
+        """Note a call of an operator."""
+        self._calls[self._known.operator(func, args, kwargs, output)] += 1
 
     def names(self) -> tuple[str, ...]:
         """Return the names of what was noted, sorted."""
