@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.sweep.stored import write
 from vssbench.cli import bench
+from vssbench.codec import apart
 from vssbench.codec import cache as caches
 from vssbench.codec.cache import MOTION_SUFFIX
 from vssbench.codec.encoded import EncodedCodec
@@ -24,10 +27,13 @@ from vssbench.codec.vectors.h264 import H264Vectors
 from vssbench.codec.vectors.kept import FRAMES, KeptVectors, VectorWriter
 from vssbench.codec.vectors.proof import pan
 from vssbench.codec.vectors.reader import BlockVectors, no_vectors
-from vssbench.core import registry
+from vssbench.core import locks, registry
 from vssbench.core.errors import DataError
 from vssbench.core.variant import parse_variant
 from vssbench.core.video import Clip, Frame
+from vssbench.report import index as indexing
+from vssbench.report.rows import stored_rows
+from vssbench.run.store import RunStore
 
 SIZE = (48, 80)
 #: more than a part of a file, and not whole GOPs
@@ -257,3 +263,38 @@ def test_a_file_of_other_content_is_refused_in_words(tmp_path: Path) -> None:
     path.write_bytes(b"no archive")
     with pytest.raises(DataError, match="is not as it was written"):
         KeptVectors(path, 16, 24, 8)
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
+@pytest.mark.usefixtures("dear")
+def test_a_store_is_for_all_whom_the_umask_lets_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int
+) -> None:
+    """Runs, index, streams, motion, locks and claims: a second user of a shared store reads them,
+    and writes where the umask lets a group write."""
+    monkeypatch.setattr(indexing, "WORTH", 0)
+    apart.waiting.end()  # encoders that were started under another umask
+    before, root = os.umask(umask), tmp_path / "runs"
+    try:
+        write(root, "r0")
+        write(root, "r1")
+        list(H264(gop=9, preset="ultrafast").untimed_frames(clip_of(3), root / ".cache"))
+        caches.set_limit(root / ".cache", 10**9)
+        stored_rows(RunStore(root))
+        with locks.lock(root / "claims" / "locks", "r0"):
+            pass
+    finally:
+        os.umask(before)
+    made = {
+        str(path.relative_to(tmp_path)): stat.S_IMODE(path.lstat().st_mode)
+        for path in [root, *root.rglob("*")]
+    }
+    kinds = {Path(name).suffix for name in made if "/.cache/" in name}
+    assert {MOTION_SUFFIX, ".mkv"} <= kinds
+    assert "runs/.index.json" in made
+    assert "runs/.cache/locks" in made
+    wrong = {
+        name: oct(mode) for name, mode in made.items()
+        if mode != (0o777 if (tmp_path / name).is_dir() else 0o666) & ~umask
+    }  # fmt: skip
+    assert wrong == {}

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -307,3 +309,66 @@ def test_a_folder_that_a_killed_process_set_aside_is_put_back_by_a_reader(tmp_pa
     place.rename(aside)
     assert files.set_aside(tmp_path) == {"place"}
     assert files.steady(place, lambda: (place / "first").read_text()) == "old"
+
+
+TEMPORARY = """
+import sys, time
+from vssbench.core import files
+from vssbench.training.pairs import OwnFolder
+with files.temporary() as first:
+    second = OwnFolder("pairs-")
+    for place in (first, second.path):
+        (place / "stream.mkv").write_bytes(b"half")
+        print(place, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_temporary_folders_of_a_killed_process_are_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the next process of the same user that needs one, which leaves those of living ones."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    started = subprocess.Popen(
+        [sys.executable, "-c", TEMPORARY], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert started.stdout is not None
+    places = [Path(started.stdout.readline().strip()) for _ in range(2)]
+    assert all(place.is_relative_to(tmp_path) for place in places)
+    assert all(stat.S_IMODE(place.parents[0].lstat().st_mode) & 0o077 == 0 for place in places[:1])
+    with files.temporary():
+        assert all((place / "stream.mkv").is_file() for place in places)
+    started.kill()
+    started.wait()
+    with files.temporary() as mine:
+        assert list(tmp_path.iterdir()) == [mine.parent]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_links_among_temporary_folders_are_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anyone may make one where all users' temporary folders are."""
+    precious = tmp_path / "precious"
+    (precious / "new").mkdir(parents=True)
+    for name in ("lock", "new/data"):
+        (precious / name).touch()
+    place = tmp_path / "tmp"
+    place.mkdir()
+    (place / f"{files.PREFIX}evil").symlink_to(precious)
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    with files.temporary():
+        pass
+    assert (precious / "new" / "data").is_file()
+
+
+def test_no_temporary_folder_is_made_otherwise() -> None:
+    """Only a worker of Dask's makes its own, in the folder that Dask sweeps."""
+    root = Path(files.__file__).parents[1]
+    makers = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        if re.search(r"TemporaryDirectory|mkdtemp|mkstemp", path.read_text(encoding="utf-8"))
+    }
+    assert makers == {"sweep/away.py"}

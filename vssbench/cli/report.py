@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
@@ -109,12 +108,13 @@ def _drawn(
     weights: tuple[Path, ...],
 ) -> Pictures:
     """Draw the pictures; streams are taken from the store's cache where it has one."""
+    from vssbench.core import files
     from vssbench.core.progress import track
     from vssbench.report.page.replay import Sources
     from vssbench.report.page.scenes import Wish, pictures
 
-    with TemporaryDirectory() as folder, track("pictures", len(page.shown)) as tracker:
+    with files.temporary() as folder, track("pictures", len(page.shown)) as tracker:
         cache = store.root / ".cache"
-        sources = Sources(data_root, weights, cache if cache.is_dir() else Path(folder))
+        sources = Sources(data_root, weights, cache if cache.is_dir() else folder)
         wish = Wish(count, distances)
         return pictures(store, page, wish, sources, lambda name: tracker.advance(1, name))

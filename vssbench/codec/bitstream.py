@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -51,8 +50,8 @@ def bitstream(
     """
     fps = fps or clip.fps
     if cache is None:
-        with tempfile.TemporaryDirectory(prefix="vssbench-") as folder:
-            path = Path(folder) / f"clip{SUFFIX}"
+        with files.temporary() as folder:
+            path = folder / f"clip{SUFFIX}"
             yield Bitstream(path, _write(clip, settings, path, fps))
         return
     key = cache_key(clip, settings, fps)

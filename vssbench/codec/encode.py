@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from vssbench.codec import x264
 from vssbench.codec.apart import Task, encode_apart
 from vssbench.codec.quality import Checker, CodedFrame
+from vssbench.core import files
 from vssbench.core.ahead import ahead
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Image
@@ -107,8 +107,8 @@ def _file(destination: Path | BinaryIO) -> Iterator[Path]:
     if isinstance(destination, Path):
         yield destination.absolute()
         return
-    with tempfile.TemporaryDirectory(prefix="vssbench-") as folder:
-        path = Path(folder) / "stream"
+    with files.temporary() as folder:
+        path = folder / "stream"
         yield path
         with path.open("rb") as file:
             shutil.copyfileobj(file, destination)

@@ -61,8 +61,8 @@ def draft(path: Path) -> Iterator[Path]:
     """
     with _told(path):
         if is_special(path):
-            with tempfile.TemporaryDirectory(prefix="vssbench-") as folder:
-                made = Path(folder) / path.name
+            with temporary() as folder:
+                made = folder / path.name
                 yield made
                 pour(made, path)
             return
@@ -155,6 +155,35 @@ def drafts(folder: Path) -> Iterator[Drafts]:
     finally:
         _remove(hidden)
         os.close(lock)
+
+
+@contextmanager
+def temporary() -> Iterator[Path]:
+    """A folder of the system's temporary ones, for this process alone, removed at the end; see
+    :func:`take_temporary`."""
+    path, end = take_temporary()
+    try:
+        yield path
+    finally:
+        end()
+
+
+def take_temporary() -> tuple[Path, Callable[[], None]]:
+    """Make a temporary folder and return it, and what removes it.
+
+    Those that this user's killed processes left are removed first. Raises OSError.
+    """
+    folder = Path(tempfile.gettempdir())
+    for orphan in _orphans(folder, own=True):
+        _remove(orphan)
+    hidden, lock = _own(folder, mode=0o700)
+    (hidden / _NEW).mkdir()
+
+    def end() -> None:
+        _remove(hidden)
+        os.close(lock)
+
+    return hidden / _NEW, end
 
 
 def sweep(folder: Path) -> None:
@@ -300,11 +329,11 @@ def _told(path: Path) -> Iterator[None]:
         raise refusal(path, error) from error
 
 
-def _own(folder: Path) -> tuple[Path, int]:
+def _own(folder: Path, mode: int = 0o777) -> tuple[Path, int]:
     """A new hidden folder and the open file that holds its lock."""
     while True:
         hidden = folder / f"{PREFIX}{uuid.uuid4().hex}"
-        hidden.mkdir()
+        hidden.mkdir(mode)
         # one who sweeps may remove the folder before it is locked: another is made then
         with suppress(FileNotFoundError):
             lock = os.open(hidden / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
@@ -339,9 +368,20 @@ def _hidden(folder: Path) -> list[Path]:
         return []
 
 
-def _orphans(folder: Path) -> Iterator[Path]:
-    """The hidden folders whose lock is free; it is held while the caller deals with one."""
-    for hidden in _hidden(folder):
+def _is_own(hidden: Path) -> bool:
+    """Whether a path is a folder of this user, and no link to one."""
+    try:
+        status = hidden.lstat()
+    except OSError:
+        return False
+    user = os.geteuid() if hasattr(os, "geteuid") else status.st_uid
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == user
+
+
+def _orphans(folder: Path, own: bool = False) -> Iterator[Path]:
+    """The hidden folders whose lock is free, of any user or of this one's ``own`` alone; it is held
+    while the caller deals with one."""
+    for hidden in filter(_is_own, _hidden(folder)) if own else _hidden(folder):
         try:
             lock = os.open(hidden / _LOCK, os.O_RDWR)
         except OSError:  # gone meanwhile, not locked yet, or another user's

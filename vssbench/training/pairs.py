@@ -4,10 +4,8 @@ as the codec shows both."""
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +16,7 @@ import torch
 
 from vssbench.codec.encoded import EncodedCodec
 from vssbench.codec.gops import Gop
-from vssbench.core import registry
+from vssbench.core import files, registry
 from vssbench.core.errors import DataError
 from vssbench.core.motion import MotionField
 from vssbench.core.variant import Variant
@@ -373,8 +371,10 @@ class OwnFolder:
     """
 
     def __init__(self, prefix: str) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix=prefix))
-        self._end = weakref.finalize(self, _remove, self.path, os.getpid())
+        folder, end = files.take_temporary()
+        self.path = folder / prefix
+        self.path.mkdir()
+        self._end = weakref.finalize(self, _remove, end, os.getpid())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A process that is started afresh gets the path alone."""
@@ -388,6 +388,6 @@ class _Elsewhere:
     path: Path
 
 
-def _remove(path: Path, owner: int) -> None:
+def _remove(end: Callable[[], None], owner: int) -> None:
     if os.getpid() == owner:
-        shutil.rmtree(path, ignore_errors=True)
+        end()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import csv
 import math
-import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -146,8 +145,8 @@ class Show:
         suffix = check_out(out)
         selection.check(self.clip.length, suffix)
         # several passes read one stream: it is encoded once
-        with tempfile.TemporaryDirectory(prefix="vssbench-") as folder:
-            self._cache = Path(folder)
+        with files.temporary() as folder:
+            self._cache = folder
             try:
                 if suffix == ".csv":
                     self._write_table(out, selection)

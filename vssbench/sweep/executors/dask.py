@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from vssbench.core import files
 from vssbench.core.errors import DataError, UsageError, VssbenchError
 from vssbench.run.store import RunStore
 from vssbench.sweep.away import GPU, Sent, perform
@@ -270,12 +269,12 @@ def _keep(sent: Sent, store: RunStore) -> None:
     """Store the run that a worker has sent, unless a failed one would replace one that is done."""
     if sent.status != "done" and store.has(sent.run_id):
         return
-    with tempfile.TemporaryDirectory(prefix="vssbench-") as folder:
-        place = Path(folder) / sent.run_id
+    with files.temporary() as folder:
+        place = folder / sent.run_id
         place.mkdir()
         for name, content in sent.files:
             (place / name).write_bytes(content)
-        store.take(RunStore(Path(folder)).get(sent.run_id))
+        store.take(RunStore(folder).get(sent.run_id))
 
 
 def unfit(samples: Sequence[Task], threads: int | None) -> str:
