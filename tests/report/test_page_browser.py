@@ -237,6 +237,12 @@ def test_energy_is_drawn_where_it_was_measured(visit: Visit) -> None:
         chart,
     )
     assert sorted(drawn) == [6.0, 18.0]
+    lacking = visit.page.locator('[data-plot="cost"] .lacking')
+    said = f"Not drawn (no energy of a frame, J): {EVIL}<b>bold."
+    assert lacking.nth(0).inner_text() == said
+    visit.page.select_option("#axis", "gmacs")
+    visit.until("() => !document.querySelector('.lacking').textContent", None)
+    visit.page.select_option("#axis", "energy")
     panels = visit.page.locator('[data-plot="cost"] .panel')
     panels.nth(1).evaluate("box => box.scrollIntoView()")
     visit.until("() => !document.querySelectorAll('[data-plot=\"cost\"] .empty')[1].hidden", None)

@@ -170,7 +170,9 @@
         hovertemplate: "%{text}<extra></extra>",
       });
     }
-    return { traces, layout: layout(AXES[key], one("#log").checked) };
+    const lacking = runs.filter((run) => run[key] === null).map((run) => NAMES[run.look]);
+    const said = lacking.length ? `Not drawn (no ${AXES[key]}): ${lacking.join(", ")}.` : "";
+    return { traces, layout: layout(AXES[key], one("#log").checked), said };
   }
 
   function distancePlot(runs) {
@@ -216,6 +218,7 @@
     const made = KINDS[panel.kind](runs);
     panel.chart.hidden = made === null;
     panel.empty.hidden = made !== null;
+    panel.lacking.textContent = made === null ? "" : made.said || "";
     if (made === null) return;
     Plotly.react(panel.chart, made.traces, made.layout, config);
     panel.chart.dataset.drawn = String(runs.length);
@@ -257,13 +260,15 @@
       for (const condition of used) {
         const box = document.createElement("div"), chart = document.createElement("div");
         const title = document.createElement("h3"), empty = document.createElement("p");
+        const lacking = document.createElement("p");
         title.textContent = data.conditions[condition] || "All runs";
         empty.textContent = "Nothing was measured for this axis.";
         box.className = "panel"; chart.className = "chart"; empty.className = "empty";
+        lacking.className = "lacking";
         empty.hidden = true;
-        box.append(title, chart, empty);
+        box.append(title, chart, empty, lacking);
         place.append(box);
-        panels.push({ kind: place.dataset.plot, condition, box, chart, empty, stale: true,
+        panels.push({ kind: place.dataset.plot, condition, box, chart, empty, lacking, stale: true,
           near: false, listens: false });
         watcher.observe(box);
       }
