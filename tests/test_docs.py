@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,24 @@ def test_the_gallery_shows_every_picture_that_was_measured() -> None:
     }
     assert pictures
     assert set(re.findall(r"!\[[^\]]+\]\(\.\./([^)]+)\)", text)) == pictures
+
+
+def plotted(text: str) -> set[tuple[str, ...]]:
+    """Return the arguments of every ``bench.py plot`` of a text but the output's folder."""
+    found = set()
+    for call in re.findall(r"bench\.py (plot [^`\n]+)", text.replace("\\\n", "")):
+        arguments = shlex.split(call.replace("$OUT", "results/reference/protocols"))
+        out = arguments[arguments.index("-o") + 1]
+        arguments[arguments.index("-o") + 1] = Path(out).name
+        found.add(tuple(sorted(each for each in arguments if each != "--strict")))
+    return found
+
+
+def test_the_gallerys_commands_are_those_that_made_its_pictures() -> None:
+    stored = ROOT / "results" / "reference"
+    made = plotted((stored / "camvid360" / "README.md").read_text(encoding="utf-8"))
+    made |= plotted((stored / "protocols" / "commands.sh").read_text(encoding="utf-8"))
+    assert plotted((ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")) == made
 
 
 def test_every_method_has_a_page() -> None:
