@@ -112,6 +112,23 @@ def test_a_folder_is_worked_through_and_gone_on_with(call, videos, tmp_path) -> 
     assert not list(out.rglob(".vssbench*"))
 
 
+def test_a_video_of_several_names_is_segmented_once(call, make, tmp_path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    shutil.move(make("m.mp4", length=2), folder / "m.mp4")
+    (folder / "a.mp4").symlink_to("m.mp4")
+    (folder / "z.mp4").symlink_to("z.mp4")
+    result, given = call(folder, "-o", out, *COPY)
+    assert (result.exit_code, given) == (1, ["m.mp4", "z.mp4"])
+    assert "a.mp4 is " in result.stderr
+    assert "by another name: it is segmented once" in result.stderr
+    assert "1 of 2 videos are done" in result.stdout
+    (tmp_path / "list.txt").write_text("in/m.mp4\nin/../in/m.mp4\nin/a.mp4\n")
+    result, given = call(tmp_path / "list.txt", "-o", out, *COPY)
+    assert (result.exit_code, given) == (0, [])
+    assert "1 of 1 videos are done" in result.stdout
+
+
 def test_a_list_in_folders_of_pngs(call, videos, tmp_path) -> None:
     lines = tmp_path / "videos.txt"
     lines.write_text("# ours\nin/a.mp4\n\nin/deep/b.mp4\nin/a.mp4\nin/gone.mp4\n", encoding="utf-8")

@@ -78,12 +78,18 @@ def test_a_store_that_is_missing_or_the_target_itself_is_said(tmp_path):
         merge([tmp_path / "ours"], RunStore(tmp_path / "ours"))
 
 
+def test_a_store_that_is_not_there_is_not_pruned(tmp_path):
+    result = call("prune", "failed", "--runs", tmp_path / "absent")
+    assert isinstance(result.exception, DataError)
+    assert "no folder" in str(result.exception)
+
+
 def test_what_is_pruned_is_listed_first(tmp_path):
     write(tmp_path, "old")
     write(tmp_path, "new", created="2026-03-03T00:00:00+00:00")
     write(tmp_path, "torn")
     (tmp_path / "torn" / "result.json").write_text("{", encoding="utf-8")
-    write(tmp_path, "broken", codec="raw", status="failed", reason="it crashed")
+    write(tmp_path, "broken", codec="raw", status="failed", reason="it\ncrashed")
     listed = call("prune", "older", "failed", "damaged", "--runs", tmp_path)
     assert [line.split()[0] for line in listed.stdout.splitlines()] == ["old", "broken", "torn"]
     assert "it crashed" in listed.stdout
@@ -98,7 +104,7 @@ def test_everything_is_collected_in_one_file(tmp_path):
     pytest.importorskip("pyarrow")
     for name, value in (("one", 1), ("two", 2)):
         write(tmp_path / name, "a", value=value)
-    write(tmp_path / "two", "b", codec="raw", status="failed", reason="it crashed")
+    write(tmp_path / "two", "b", codec="raw", status="failed", reason="it\ncrashed")
     out = tmp_path / "all.parquet"
     result = call("collect", tmp_path / "one", tmp_path / "two", "-o", out)
     assert result.exit_code == 0, result.stderr

@@ -17,6 +17,7 @@ from vssbench.cost.gmacs import meta_model
 from vssbench.protocol import protocol
 from vssbench.sweep.defaults import DEFAULT_CODECS, DEFAULT_METHODS
 from vssbench.sweep.grid import with_gop
+from vssbench.sweep.planner import Planner
 from vssbench.sweep.points import Point, Sweep, chosen, points, read
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -179,3 +180,10 @@ def test_an_example_is_a_grid_of_variants_that_are_there(name):
 def test_the_readme_names_every_example():
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert all(f"`{name}.toml`" in text for name in COUNTS)
+
+
+def test_what_many_datasets_have_in_common_is_told_once(tmp_path, capsys):
+    streets = [f"synthetic[height=32,width=48,clips=1,frames=2,seed={seed}]" for seed in (0, 1)]
+    wanted = points(read(None, {"method": "pspnet", "dataset": streets, "codec": "raw"}))
+    Planner(tmp_path).experiments(wanted)
+    assert capsys.readouterr().err.count("pspnet: taken as pspnet[width=0.25]") == 1

@@ -25,14 +25,18 @@ def prune(kinds: tuple[str, ...], runs: Path, yes: bool) -> None:
         python bench.py prune older failed
         python bench.py prune older failed --yes
     """
+    from vssbench.core.errors import DataError
     from vssbench.core.progress import messages
+    from vssbench.core.shown import message
     from vssbench.report.prune import superfluous
     from vssbench.run.store import RunStore
 
+    if not runs.is_dir():
+        raise DataError(f"no folder {runs}: expected a results store, as `run` writes one")
     store = RunStore(runs)
     chosen = superfluous(store, kinds)
     for run_id, reason in chosen.items():
-        click.echo(f"{run_id} {reason}")
+        click.echo(message(f"{run_id} {' '.join(reason.split())}"))
         if yes:
             store.remove(run_id)
     verb = "removed" if yes else "would be removed: --yes removes them"

@@ -18,6 +18,7 @@ from pathlib import Path
 from vssbench.core import files, locks
 from vssbench.core.errors import DataError, UsageError, VssbenchError
 from vssbench.core.home import expanded
+from vssbench.core.progress import messages
 from vssbench.core.shortage import shortage
 from vssbench.core.version import __version__
 from vssbench.run.stream import Stream
@@ -223,7 +224,8 @@ def is_many(source: Path) -> bool:
 
 
 def videos_of(source: Path, out: Path) -> list[tuple[Path, Path]]:
-    """Return the videos of a folder or a list, each with its place below the outputs.
+    """Return the videos of a folder or a list, each once and with its place below the outputs;
+    further names of a video, such as links, are told.
 
     Raises UsageError where there is none, DataError for a list that does not read.
     """
@@ -239,7 +241,24 @@ def videos_of(source: Path, out: Path) -> list[tuple[Path, Path]]:
             if source.is_dir()
             else f"{source} lists no video: expected the path of one on each line"
         )
-    return found
+    return _each_once(found)
+
+
+def _each_once(found: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """Return each video under one name: its own, if that is among them, else the first."""
+    named: dict[Path, Path] = {}
+    for path, _ in sorted(found, key=lambda each: each[0].is_symlink()):
+        named.setdefault(_real(path), path)
+    for path, _ in found:
+        own = named[_real(path)]
+        if path != own:
+            messages().print(f"{path} is {own} by another name: it is segmented once")
+    return [(path, place) for path, place in found if path == named[_real(path)]]
+
+
+def _real(path: Path) -> Path:
+    """Return a path without links; one that leads to itself stays as it is."""
+    return Path(os.path.realpath(path))
 
 
 def _found(folder: Path, out: Path) -> Iterator[Path]:
@@ -275,7 +294,7 @@ def planned(
     settings, found = ask.check(), videos_of(source, out)
     manifest = Manifest(out.resolve())
     entries = manifest.entries()
-    names = {str(path.resolve()) for path, _ in found}
+    names = {str(_real(path)) for path, _ in found}
     others = {each.settings for name, each in entries.items() if name in names} - {settings}
     if others and not force:
         raise UsageError(
@@ -288,7 +307,7 @@ def planned(
     for path, place in found:
         short = place.with_suffix("")
         places = [place] if alike[short] > 1 else [short, place]
-        task = _task(ask, settings, path.resolve(), places, manifest.folder, taken)
+        task = _task(ask, settings, _real(path), places, manifest.folder, taken)
         before = entries.get(task.name)
         task = replace(task, again=task.name in manifest.begun, force=force)
         if not force and _is_done(before, task):

@@ -3,7 +3,7 @@ became of the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -62,10 +62,11 @@ def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -
     check_used(files, methods)
     codecs = [with_gop(parse_variant(text), grid.gop) for text in grid.codecs]
     coders = [registry.create("codecs", codec) for codec in codecs]
-    experiments = []
+    experiments, say = [], telling()
     for dataset_variant, dataset in datasets:
         chosen = [
-            weights_of(method, files, dataset_variant, dataset, grid.without) for method in methods
+            weights_of(method, files, dataset_variant, dataset, grid.without, say)
+            for method in methods
         ]
         for codec_variant, codec in zip(codecs, coders, strict=True):
             for method, file in chosen:
@@ -140,11 +141,12 @@ def weights_of(
     dataset_variant: Variant,
     dataset: Dataset,
     without: Sequence[str],
+    say: Callable[[str], None],
 ) -> tuple[Variant, WeightFile]:
-    """Return the weights of a method: a given file must fit it as typed, whose classes may be more
-    than the dataset's by such that stand for none.
+    """Return the weights of a method, and say what of it is not as typed.
 
-    Else the shipped weights settle what was left open.
+    A given file must fit it as typed, whose classes may be more than the dataset's by such that
+    stand for none. Else the shipped weights settle what was left open.
     """
     # refuses parameters that the method does not have or allow
     declared = meta_model(method, len(dataset.classes)).void is not None
@@ -154,12 +156,24 @@ def weights_of(
         kept = [name for number, name in enumerate(best.classes) if number not in extra]
         check_fit(method, dataset.classes, best, kept)
         for line in other_names(kept, dataset.classes):
-            messages().print(f"{best.path}: {line}", markup=False, highlight=False, soft_wrap=True)
+            say(f"{best.path}: {line}")
         return method, best
     settled, file = choose_shipped(method, dataset_variant.name, dataset.classes)
     if settled != method:
-        messages().print(f"{method}: taken as {settled}, for which {file.path.name} is shipped")
+        say(f"{method}: taken as {settled}, for which {file.path.name} is shipped")
     return settled, file
+
+
+def telling() -> Callable[[str], None]:
+    """Return what tells the user a text, but none twice: of many datasets much is the same."""
+    told: set[str] = set()
+
+    def say(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            messages().print(text)
+
+    return say
 
 
 def sweep(

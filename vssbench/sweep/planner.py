@@ -16,7 +16,7 @@ from vssbench.metrics.meters import named
 from vssbench.protocol import Protocol
 from vssbench.protocol import protocol as find_protocol
 from vssbench.run.experiment import Experiment
-from vssbench.sweep.grid import check_used, check_without, weights_of, with_gop
+from vssbench.sweep.grid import check_used, check_without, telling, weights_of, with_gop
 from vssbench.sweep.points import Point
 from vssbench.weights.file import WeightFile, open_weights
 
@@ -37,6 +37,7 @@ class Planner:
         self._protocol = lru_cache(_KEPT)(_protocol)
         self._codec = lru_cache(_KEPT)(_codec)
         self._settled = lru_cache(None)(self._weights_of)
+        self._say = telling()
 
     def experiments(self, points: Iterable[Point]) -> list[Experiment]:
         """Return the experiments of a grid, checked before anything is measured."""
@@ -85,8 +86,9 @@ class Planner:
     ) -> tuple[Variant, WeightFile]:
         opened = self._dataset(dataset, root)
         return weights_of(
-            parse_variant(method), self._files(weights), parse_variant(dataset), opened, without
-        )
+            parse_variant(method), self._files(weights), parse_variant(dataset), opened, without,
+            self._say,
+        )  # fmt: skip
 
 
 def _opened(text: str, root: str | None) -> Dataset:
