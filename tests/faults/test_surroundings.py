@@ -200,4 +200,8 @@ def test_file_names_that_are_no_text_are_printed_as_they_are(
     assert run.measurement.status == "done"
     drawn = forks.run("plot", "pareto", "--runs", str(root), "-o", str(root / "p.png"))
     assert drawn.status == 0, drawn.stderr
+    page = forks.run("report", "--runs", str(root), "-o", str(root / "r.html"))
+    assert page.status == 0, page.stderr
+    assert b"runs-d\\xe9" in (root / "r.html").read_bytes()
+    assert "runs-d\\xe9/r.html" in page.stderr
     assert METHOD.split("[")[0] in run.measurement.method

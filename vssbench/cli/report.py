@@ -76,6 +76,7 @@ def report(
     from vssbench.core.errors import UsageError
     from vssbench.core.files import check_output, write_text
     from vssbench.core.progress import messages
+    from vssbench.core.shown import encoded
     from vssbench.report.page.content import content
     from vssbench.report.page.document import render
     from vssbench.run.store import RunStore
@@ -95,7 +96,7 @@ def report(
         messages().print(note)
     if remark:
         messages().print(remark)
-    messages().print(f"wrote {out} ({len(html.encode()) / 1e6:.1f} MB)")
+    messages().print(f"wrote {out} ({len(encoded(html)) / 1e6:.1f} MB)")
     click.echo(out)
 
 

@@ -26,6 +26,18 @@ _LOADER = re.compile(r"DataLoader worker \(pid.*\) (?:is killed by signal: (\w+)
 _ASKED = re.compile(r"[Tt]ried to allocate ([\d.]+ \w+)")
 
 
+#: bytes that a record takes, and more
+_RECORD = 8 << 20
+
+
+def check_memory() -> None:
+    """Raise MemoryError where there is too little memory to make, read or write a record.
+
+    The library that does so ends the process where it gets none, or waits for ever.
+    """
+    bytearray(_RECORD)
+
+
 def shortage(error: BaseException) -> str:
     """Say what ran out, and what to do, where an error means that; empty where it does not."""
     text = str(error).strip()

@@ -8,6 +8,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, TextIO
 
+from vssbench.core.shortage import check_memory
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -32,7 +34,7 @@ def message(text: str) -> str:
         half = LONGEST // 2
         left = len(text) - 2 * half
         text = f"{text[:half]} [... {left} characters left out ...] {text[-half:]}"
-    return plain(text)
+    return plain(legible(text))
 
 
 #: the name by which Python finds `_escaped`
@@ -88,7 +90,8 @@ def legible(value: Any) -> Any:
 
 
 def json_of(model: BaseModel) -> str:
-    """Return a record as JSON in lines; see :func:`legible`."""
+    """Return a record as JSON in lines; see :func:`legible`. Raises MemoryError."""
+    check_memory()
     try:
         return model.model_dump_json(indent=1)
     except ValueError:  # pydantic's own of text that is none

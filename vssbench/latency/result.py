@@ -21,6 +21,7 @@ from vssbench.core import files, reading
 from vssbench.core.arrays import read_arrays
 from vssbench.core.errors import DataError
 from vssbench.core.program import program
+from vssbench.core.shortage import check_memory
 from vssbench.core.shown import json_of
 from vssbench.latency.samples import Samples, columns
 from vssbench.latency.statistics import Ratio, Summary
@@ -136,6 +137,7 @@ def write(root: Path, result: LatencyResult, samples: Samples) -> Path:
 def read(folder: Path) -> StoredLatency:
     """The measurement in a folder. Raises DataError where there is none or it does not read."""
     path = folder / RESULT
+    check_memory()
     try:
         return StoredLatency(LatencyResult.model_validate_json(reading.read_bytes(path)), folder)
     except OSError as error:

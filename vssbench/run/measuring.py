@@ -22,7 +22,7 @@ from vssbench.core.energy import NOT_MEASURED, counter
 from vssbench.core.errors import DataError, ExperimentRefused, VssbenchError
 from vssbench.core.machine import describe_machine
 from vssbench.core.segmenter import VideoSegmenter
-from vssbench.core.shortage import shortage
+from vssbench.core.shortage import check_memory, shortage
 from vssbench.core.video import Clip, Frame
 from vssbench.cost.gmacs import meta_model
 from vssbench.cost.uncounted import remark
@@ -78,7 +78,7 @@ def measure(experiment: Experiment, store: RunStore, command: str, way: Way = AL
     try:
         recorder, meters, numbers = _run(experiment, started, way)
     except ExperimentRefused as error:
-        measurement = Measurement(
+        measurement = _measurement(
             **base, status="refused", reason=str(error), seconds=time.perf_counter() - started
         )
         _store_failure(experiment, store, measurement, f"{error}\n{way.said()}")
@@ -86,7 +86,7 @@ def measure(experiment: Experiment, store: RunStore, command: str, way: Way = AL
     except Exception as error:  # the sweep goes on with the others; the row says what happened
         reason = _reason(error)
         trace = traceback.format_exc()
-        measurement = Measurement(
+        measurement = _measurement(
             **base,
             status="failed",
             reason=reason,
@@ -97,7 +97,7 @@ def measure(experiment: Experiment, store: RunStore, command: str, way: Way = AL
         return measurement
     seconds = time.perf_counter() - started
     spent = recorder.spent(seconds)
-    measurement = Measurement(**{**base, **numbers}, status="done", seconds=seconds, spent=spent)
+    measurement = _measurement(**{**base, **numbers}, status="done", seconds=seconds, spent=spent)
     shares = ", ".join(f"{name} {part / seconds:.1%}" for name, part in spent.items())
     log = f"{experiment.title}: {measurement.frames} frames scored in {seconds:.1f} s ({shares})\n"
     log += way.said()
@@ -112,9 +112,15 @@ def measure(experiment: Experiment, store: RunStore, command: str, way: Way = AL
             meters.arrays(),
         )
     except DataError as error:  # a full disk: a row that says so takes less room
-        measurement = Measurement(**base, status="failed", reason=str(error), seconds=seconds)
+        measurement = _measurement(**base, status="failed", reason=str(error), seconds=seconds)
         _store_failure(experiment, store, measurement, f"{log}{error}\n")
     return measurement
+
+
+def _measurement(**values: Any) -> Measurement:
+    """Make a row. Raises MemoryError."""
+    check_memory()
+    return Measurement(**values)
 
 
 def _reason(error: Exception) -> str:
@@ -132,7 +138,7 @@ def fail(
     experiment: Experiment, store: RunStore, command: str, reason: str, log: str
 ) -> Measurement:
     """Store an experiment that failed with its process, for a reason in words."""
-    measurement = Measurement(**_base(experiment, command), status="failed", reason=reason)
+    measurement = _measurement(**_base(experiment, command), status="failed", reason=reason)
     _store_failure(experiment, store, measurement, f"{reason}\n{log}")
     return measurement
 

@@ -30,6 +30,7 @@ from pydantic import ValidationError
 from vssbench.core import files, reading
 from vssbench.core.arrays import read_arrays
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.shortage import check_memory
 from vssbench.core.shown import json_of, legible, message
 from vssbench.core.version import __version__
 from vssbench.run.measurement import Measurement
@@ -204,6 +205,7 @@ class RunStore:
         return files.steady(path, lambda: self._run(run_id, path))
 
     def _run(self, run_id: str, path: Path) -> Run:
+        check_memory()
         try:
             measurement = Measurement.model_validate_json(reading.read_bytes(path / RESULT))
         except OSError as error:
