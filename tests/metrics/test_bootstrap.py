@@ -13,7 +13,9 @@ from tests.metrics.records import By, grouped, record_of, series
 from vssbench.core.errors import DataError, UsageError
 from vssbench.metrics.bootstrap import class_differences, difference, intervals
 from vssbench.metrics.resampling import (
+    Resampling,
     block_length,
+    described,
     equal_clips,
     neighbours_correlation,
     plan,
@@ -24,6 +26,20 @@ from vssbench.metrics.resampling import (
 from vssbench.metrics.scores import scores
 from vssbench.protocol import MEAN_OF_DISTANCES, POOLED
 from vssbench.run.records import ConfusionRecord
+
+
+def test_resamplings_that_differ_in_their_blocks_are_described_together() -> None:
+    made = [
+        Resampling("blocks", 1, frames, block, 0.1 * block, 1.0 + block, 2000, 0, 1)
+        for frames, block in ((101, 9), (101, 4), (90, 9), (101, 33))
+    ]
+    assert described([*made, Resampling("clips", 12, 24, 0, None, 1.0, 2000, 0, 12)]) == [
+        "95 % bootstrap interval: blocks of 4 to 33 consecutive labelled frames, of 101 in 1 clip, "
+        "2000 replicates, seed 0.",
+        "95 % bootstrap interval: blocks of 9 consecutive labelled frames, of 90 in 1 clip, 2000 "
+        "replicates, seed 0.",
+        "95 % bootstrap interval: 12 clips drawn whole, 2000 replicates, seed 0.",
+    ]
 
 
 @pytest.mark.parametrize("aggregate", [MEAN_OF_DISTANCES, POOLED])

@@ -36,7 +36,8 @@ which each is 1 for many:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -91,6 +92,21 @@ class Resampling:
                 f"blocks of {self.block} consecutive labelled frames, of {self.frames} in {places}"
             )
         return f"95 % bootstrap interval: {drawn}, {self.replicates} replicates, seed {self.seed}"
+
+
+def described(made: Iterable[Resampling]) -> list[str]:
+    """Describe several resamplings, those of the same frames in one line whatever their blocks."""
+    alike: dict[Resampling, list[Resampling]] = {}
+    for each in made:
+        alike.setdefault(replace(each, block=0, correlation=None, widening=1.0), []).append(each)
+    lines = []
+    for its in alike.values():
+        least, most = (choose(each.block for each in its) for choose in (min, max))
+        words = replace(its[0], block=least).describe()
+        if most > least:
+            words = words.replace(f"blocks of {least} ", f"blocks of {least} to {most} ")
+        lines.append(f"{words}.")
+    return lines
 
 
 def plan(

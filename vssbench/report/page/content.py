@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vssbench.metrics.draws import Interval
+from vssbench.metrics.resampling import described
 from vssbench.report.columns import Group, groups, told_apart
 from vssbench.report.costs import COSTS, energy_in_words
 from vssbench.report.footnotes import footnotes, version_remarks
@@ -85,7 +86,8 @@ def content(store: RunStore, rows: Sequence[Row]) -> Content:
             latency = COSTS["latency"].of(row)
             shown.append(Shown(len(shown), number, row, its, latency))
     verdicts = tuple(verdict(store, part) for part in parts)
-    notes |= dict.fromkeys([*version_remarks(rows), *footnotes(rows)])
+    made = described(each.interval.resampling for each in shown if each.interval is not None)
+    notes |= dict.fromkeys([*made, *version_remarks(rows), *footnotes(rows)])
     shared, facts = facts_of(shown, runs)
     return Content(
         parts,

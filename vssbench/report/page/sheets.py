@@ -22,12 +22,10 @@ def interval(run: Run, row: Row, notes: dict[str, None]) -> Intervals | None:
         return None
     try:
         unscored = unscored_of(run, row)
-        found = intervals(run.confusion, row["aggregate"], left_out=unscored)
+        return intervals(run.confusion, row["aggregate"], left_out=unscored)
     except DataError as error:
         notes[f"{row['display']}: {error}"] = None
         return None
-    notes[found.resampling.describe() + "."] = None
-    return found
 
 
 def facets_of(shown: Sequence[Shown], parts: Sequence[Group]) -> tuple[Facet, ...]:
