@@ -270,6 +270,8 @@ SLOW: dict[str, tuple[str, ...]] = {
         "test_the_stored_page_s_tables_are_what_its_commands_print",
         "test_everything_is_made_by_the_commands",
         "test_everything_that_the_plan_measures_exists",
+        "test_the_stored_page_s_tables_are_what_its_commands_print",
+        "test_the_stored_scores_have_the_headings_of_today",
     ),
     "tools/test_reference_training.py": (),
     "tools/test_release.py": ("test_a_release",),
