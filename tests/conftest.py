@@ -100,8 +100,8 @@ def kinds_of(path: Path) -> tuple[str, ...]:
 
 
 def unwanted(path: Path, expression: str) -> bool:
-    """Whether an expression such as ``not slow and not codec`` leaves out a file of this folder for
-    the marks that all its tests have; files that none of it may leave out are wanted."""
+    """Return whether an expression such as ``not slow and not codec`` leaves out a file of this
+    folder for the marks that all its tests have; files that none of it may leave out are wanted."""
     if not re.fullmatch(r"not \w+( and not \w+)*", expression):
         return False
     of_all = {*kinds_of(path), *(["slow"] if SLOW.get(path.as_posix()) == () else [])}

@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
 #: first words after which a docstring is a clause that is understood only beside the code
 CLAUSES = ("What ", "Of ", "As ", "In ", "That ", "How ")
+#: and the one that only a property or a value may begin with; a function returns whether it is so
+ANSWER = "Whether "
 MOST_PARAMETERS = 7
 #: functions with more parameters than that; their arguments are the brackets of `arseg[scale=0.5]`
 BRACKETS = {
@@ -50,6 +52,17 @@ def documented(tree: ast.Module) -> list[str]:
     kinds = (ast.Module, ast.ClassDef, Function)
     found = (ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, kinds))
     return [text for text in found if text]
+
+
+def answers(tree: ast.Module) -> list[str]:
+    """Return the docstrings of a module's functions, and its own, that name an answer alone."""
+    return [
+        text
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | Function)
+        and not any("property" in ast.unparse(each) for each in getattr(node, "decorator_list", ()))
+        and (text := ast.get_docstring(node) or "").startswith(ANSWER)
+    ]
 
 
 def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -83,6 +96,7 @@ def test_docstrings_begin_with_a_sentence() -> None:
     texts = [(path, text) for path, tree in trees for text in documented(tree)]
     assert len(texts) > 1000
     assert [found for found in texts if found[1].startswith(CLAUSES)] == []
+    assert [(path, answers(tree)) for path, tree in trees if answers(tree)] == []
 
 
 def test_lists_of_parameters_are_short() -> None:
@@ -99,12 +113,16 @@ def test_a_long_list_and_a_clause_are_seen() -> None:
         "    def __init__(self, a, b, c, d, *, e, f, g, h): 'What it is.'\n"
         "    def short(self, a, b, c, d, *, e, f, g): 'Short.'\n"
         "def loose(a, b, c, d, e, f, g, h): 'As long.'\n"
+        "@property\n"
+        "def even(a): 'Whether it is even.'\n"
+        "def odd(a): 'Whether it is odd.'\n"
     )
     assert sorted(long_lists(tree)) == ["Long", "loose"]
     assert [text for text in documented(tree) if text.startswith(CLAUSES)] == [
         "As long.",
         "What it is.",
     ]
+    assert answers(tree) == ["Whether it is odd."]
 
 
 def options() -> dict[str, object]:

@@ -1,5 +1,5 @@
-"""Lays out a street: carriageway, pavements, houses and gardens on either side, and who is about;
-and the drive along it."""
+"""Lays out a street: its ground, houses and gardens on either side, posts and trees, and who is
+about."""
 
 from __future__ import annotations
 

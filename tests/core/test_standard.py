@@ -46,7 +46,7 @@ def test_a_result_that_is_lost_is_an_error_and_a_message_is_none(
 
 
 def test_files_do_not_take_the_numbers_of_closed_streams(tmp_path: Path) -> None:
-    """What a library prints would go into them."""
+    """A library's output would otherwise go into them."""
     code = (
         "import os; from vssbench.core import standard; standard.mend(); "
         f"file = open({str(tmp_path / 'f')!r}, 'w'); os.write(2, b'lost'); "

@@ -24,7 +24,7 @@ def frames(cell=4):
 
 
 def relit(image, whole):
-    """Whether one image is another whose every level became one level, near it."""
+    """Return whether one image is another whose every level became one level, near it."""
     levels = np.zeros(256, int)
     levels[whole] = image
     return np.array_equal(levels[whole], image) and np.abs(levels[whole] - whole).max() < 30

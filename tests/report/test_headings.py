@@ -44,7 +44,7 @@ def differing(make_row: MakeRow, request: pytest.FixtureRequest) -> tuple[list[R
 
 
 def said_in(titles: list[str], words: list[str]) -> bool:
-    """Whether each title has one of the words, every word one title."""
+    """Return whether each title has one of the words, every word one title."""
     return sorted(next((w for w in words if w in title), "") for title in titles) == sorted(words)
 
 

@@ -51,7 +51,7 @@ def digest(tree, *plugins):
 
 
 def changed(tree, file, *plugins):
-    """Whether a line more in a file changes the hash; the file is as before afterwards."""
+    """Return whether a line more in a file changes the hash; the file is as before afterwards."""
     path = tree / file
     before, content = digest(tree, *plugins), path.read_bytes()
     path.write_bytes(content + b"\n")

@@ -50,7 +50,7 @@ def test_vectors_lead_to_the_first_picture_that_is_shown(make) -> None:
 
 @pytest.mark.parametrize("first", [1, 2, 3])
 def test_pictures_that_are_reordered(make, first: int) -> None:
-    """Whether it begins at a B-frame or at a picture that one before refers to."""
+    """The file begins at a B-frame or at a picture that one before refers to."""
     path = make("drive.mp4", options=BFRAMES, length=12)
     whole = list(decode(path, None))
     trim(path, first)

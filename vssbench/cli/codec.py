@@ -145,7 +145,7 @@ def probe(what: tuple[str, ...], as_json: bool) -> None:
 
 
 def _names_file(text: str) -> bool:
-    """Whether a text that is no file's name here was meant as one."""
+    """Return whether a text that is no file's name here was meant as one."""
     return "[" not in text and ("/" in text or bool(Path(text).suffix))
 
 

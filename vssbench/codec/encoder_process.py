@@ -126,7 +126,7 @@ def give_up_real_time() -> None:
 
 
 def _may_be_real_time() -> bool:
-    """Whether this thread has CAP_SYS_NICE; no where the system has no such rights."""
+    """Return whether this thread has CAP_SYS_NICE; no where the system has no such rights."""
     try:
         match = re.search(
             r"^CapEff:\s*([0-9a-f]+)$", Path("/proc/thread-self/status").read_text(), re.MULTILINE

@@ -343,8 +343,8 @@ def _own(folder: Path, mode: int = 0o777) -> tuple[Path, int]:
 
 
 def _locked(lock: int, wait: bool) -> bool | None:
-    """Whether the lock was free and is ours now; True where the file system has no locks and we
-    were to wait."""
+    """Return whether the lock was free and is ours now; True where the file system has no locks and
+    we were to wait."""
     if fcntl is None:
         return wait
     try:
@@ -369,7 +369,7 @@ def _hidden(folder: Path) -> list[Path]:
 
 
 def _is_own(hidden: Path) -> bool:
-    """Whether a path is a folder of this user, and no link to one."""
+    """Return whether a path is a folder of this user, and no link to one."""
     try:
         status = hidden.lstat()
     except OSError:
@@ -413,7 +413,7 @@ def _put_back(hidden: Path) -> None:
 
 
 def _returns(folder: Path) -> bool:
-    """Whether a folder that is missing is being replaced, or was put back now."""
+    """Return whether a folder that is missing is being replaced, or was put back now."""
     if folder.name in set_aside(folder.parent):
         adopt(folder.parent)
         return True
@@ -430,7 +430,8 @@ def _stamp(folder: Path) -> tuple[int, int, int] | None:
 
 
 def _is_within(path: Path, given: Path) -> bool:
-    """Whether a file is an input, under whatever name, or a file that lies in an input folder."""
+    """Return whether a file is an input, under whatever name, or a file that lies in an input
+    folder."""
     if not path.exists() or not given.exists():
         return False
     if given.is_dir():

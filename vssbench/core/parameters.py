@@ -123,7 +123,7 @@ def _convert(what: str, value: Value, declared: str) -> Value:
 
 
 def _is_among(value: Any, allowed: Collection[Value]) -> bool:
-    """Whether a value is one of the choices; ``True`` is not 1."""
+    """Return whether a value is one of the choices; ``True`` is not 1."""
     return any(type(value) is type(choice) and value == choice for choice in allowed)
 
 

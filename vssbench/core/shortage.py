@@ -68,8 +68,8 @@ def shortage(error: BaseException) -> str:
 
 
 def _at_its_limit() -> bool:
-    """Whether this process has had nearly all the address space that it may have: libraries then
-    fail in ways of which no two are alike."""
+    """Return whether this process has had nearly all the address space that it may have: libraries
+    then fail in ways of which no two are alike."""
     with suppress(ImportError, OSError, ValueError, IndexError):
         import resource
 

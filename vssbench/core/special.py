@@ -19,8 +19,8 @@ _DESCRIPTORS = re.compile(r"/proc/(\d+)/fd|/dev/fd")
 
 
 def is_special(path: Path) -> bool:
-    """Whether a path is a device, a pipe or an open descriptor, by itself or by links: what is
-    written to, not replaced."""
+    """Return whether a path is a device, a pipe or an open descriptor, by itself or by links: what
+    is written to, not replaced."""
     if _descriptor(path) is not None:
         return True
     try:

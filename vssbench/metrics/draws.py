@@ -40,7 +40,8 @@ class Interval:
 
 
 class Draws(TypedDict, total=False):
-    """Settings of the draws of :func:`difference`; the defaults are those of :func:`intervals`."""
+    """Settings of the draws; the defaults are those of
+    :func:`vssbench.metrics.bootstrap.intervals`."""
 
     block: int | None
     replicates: int

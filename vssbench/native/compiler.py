@@ -61,8 +61,9 @@ def build() -> Path:
 
 
 def _is_whole(target: Path) -> bool:
-    """Whether a compiled library is as it was written: one that is cut short kills the process
-    which loads it. Behind it in its file stands its digest, which the loader passes over."""
+    """Return whether a compiled library is as it was written: one that is cut short kills the
+    process which loads it. Behind it in its file stands its digest, which the loader passes
+    over."""
     try:
         reading.check_readable(target)
         content = target.read_bytes()

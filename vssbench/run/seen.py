@@ -1,5 +1,5 @@
-"""Whether weights have seen the frames that they are scored on: in training, or where the best
-state was chosen."""
+"""Tells whether weights have seen the frames that they are scored on: in training, or where the
+best state was chosen."""
 
 from __future__ import annotations
 

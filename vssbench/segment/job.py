@@ -37,7 +37,6 @@ from vssbench.weights.file import WeightFile
 from vssbench.weights.network import load_into
 
 OVERLAY, LABELS, PALETTE = "overlay", "labels", "palette"
-OUTPUTS = (OVERLAY, LABELS, PALETTE)
 #: a file is called cut short that lasts less than this share of what its header tells, by more than
 #: so many frames
 CUT_SHORT, FEW = 0.9, 3

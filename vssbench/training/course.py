@@ -67,7 +67,7 @@ class Course:
         return range(first, last + 1)
 
     def takes_best(self, number: int) -> bool:
-        """Whether a phase ends with its best state: not where the next one goes on with its
+        """Return whether a phase ends with its best state: not where the next one goes on with its
         optimiser, one training in two."""
         return self.recipe.select == "best" and self.joined(number)[-1] == number
 

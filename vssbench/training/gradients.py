@@ -1,5 +1,5 @@
-"""Whether each layer's gradient is right in the precision and memory layout of a training, and what
-is done where not.
+"""Tests each layer's gradient in the precision and memory layout of a training, and says what is
+done where it is wrong.
 
 Kernels for low precision and channels-last are younger than those for fp32 in NCHW, and some
 releases of torch have some that leave a part of a gradient unwritten: whatever was in memory before

@@ -67,7 +67,7 @@ class Memory:
         return kept
 
     def has(self, key: Hashable) -> bool:
-        """Whether the entry ``key`` is kept."""
+        """Return whether the entry ``key`` is kept."""
         return key in self._entries or key in self._shared
 
     def peek(self, key: Hashable) -> Kept:

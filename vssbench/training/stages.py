@@ -94,7 +94,7 @@ def train_in_stages(
 
 
 def is_finished(trainer: Trainer) -> bool:
-    """Whether the weights of this very training are written."""
+    """Return whether the weights of this very training are written."""
     if not trainer.out.is_file() or trainer.checkpoint_path.is_file():
         return False
     return open_weights(trainer.out).training.get("options") == trainer.identity()

@@ -39,7 +39,7 @@ class _Draw:
     found: list[list[Tensor]] = field(default_factory=list)
 
     def few(self) -> bool:
-        """Whether a gradient has so few values that all may be near zero by chance."""
+        """Return whether a gradient has so few values that all may be near zero by chance."""
         return any(gradient.numel() < 8 for gradient in self.exact)
 
 
@@ -170,8 +170,8 @@ class Trials:
 
 
 def _cancels(module: nn.Module, call: Call) -> bool:
-    """Whether the gradient of a layer's input is nothing but rounding: two values are normalised to
-    1 and -1."""
+    """Return whether the gradient of a layer's input is nothing but rounding: two values are
+    normalised to 1 and -1."""
     if not (isinstance(module, nn.modules.batchnorm._NormBase) and module.training):
         return False
     given = call.inputs()[0]
@@ -194,7 +194,7 @@ def _scale(gradients: list[Tensor]) -> float:
 
 
 def _differ(gradients: list[Tensor], exact: list[Tensor], scales: list[float]) -> bool:
-    """Whether any gradient is further from the exact one than rounding takes it."""
+    """Return whether any gradient is further from the exact one than rounding takes it."""
     # the last has no scale where it is not to be compared
     for gradient, right, scale in zip(gradients, exact, scales, strict=False):
         if not gradient.numel():

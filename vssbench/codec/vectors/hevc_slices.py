@@ -1,5 +1,4 @@
-"""Slice headers of an HEVC stream, and what follows from them: picture order count and reference
-picture lists."""
+"""Slice segment headers of an HEVC stream (ITU-T H.265, 7.3.6), read by its parameter sets."""
 
 from __future__ import annotations
 
