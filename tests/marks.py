@@ -86,6 +86,7 @@ SLOW: dict[str, tuple[str, ...]] = {
         "test_a_test_that_hangs_in_compiled_code_fails_alone",
         "test_one_that_holds_pythons_lock_fails_alone_too",
         "test_docstrings_begin_with_a_sentence",
+        "test_no_message_advises_to_remove_what_may_be_sound",
         "test_lists_of_parameters_are_short",
     ),
     "test_imports.py": ("test_the_graph_sees_planted_arrows",),

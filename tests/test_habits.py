@@ -7,6 +7,7 @@ docstring begins with a sentence, and lists of parameters are short.
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -199,3 +200,43 @@ def run_pytest(folder: Path, *settings: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=50, check=False
     )
+
+
+#: texts that name a removal which the user asks for by an option of its own
+ASKED_FOR = {"Remove them; without it they are listed alone."}
+
+
+def messages(tree: ast.Module) -> list[str]:
+    """Return the texts of a module that are no docstrings, values in them as ``{}``."""
+    own = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | Function)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    joined = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    parts = {id(part) for node in joined for part in ast.walk(node)}
+    plain = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        and id(node) not in own | parts
+    ]  # fmt: skip
+    whole = [
+        "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        for node in joined
+    ]
+    return [*plain, *whole]
+
+
+def test_no_message_advises_to_remove_what_may_be_sound() -> None:
+    """A file that does not read may be sound, and only its reader at fault."""
+    found = {
+        f"{path}: {text}"
+        for path, tree in parsed("datasets", "methods", "vssbench")
+        for text in messages(tree)
+        if re.search(r"\b(remove|delete|erase|discard)\b|\brm -", text, re.IGNORECASE)
+        and text not in ASKED_FOR
+    }
+    assert found == set()

@@ -78,7 +78,7 @@ def numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
         if number in by_number:
             raise DataError(
                 f"{by_number[number]} and {path} both have the number {number}: expected one file "
-                "a frame; remove one"
+                "a frame; put one of them elsewhere"
             )
         by_number[number] = path
     return by_number

@@ -143,7 +143,7 @@ def _leave_if_damaged() -> None:
     for folder, name in found:
         messages().print(f"damaged: {Path(folder) / name}")
     messages().print(
-        f"{count} not read, and the numbers are without them: measure them again with run --force, "
-        "or remove them with prune damaged"
+        f"{count} not read, and the numbers are without them: measure them again with run --force; "
+        "they may be sound, and another version of this program's"
     )
     context.exit(1)

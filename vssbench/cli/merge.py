@@ -42,7 +42,8 @@ def merge(stores: tuple[Path, ...], runs: Path) -> None:
         console.print(f"conflict: {line}")
     if merged.conflicts:
         console.print(
-            f"{len(merged.conflicts)} in conflict stay as they are in {runs}/: remove the wrong one"
+            f"{len(merged.conflicts)} in conflict stay as they are in {runs}/: measure them again "
+            "with run --force, and keep those of the other store there"
         )
     if merged.conflicts or merged.damaged:
         sys.exit(1)

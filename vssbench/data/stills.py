@@ -59,8 +59,8 @@ def runs(stills: Iterable[Still], longest_gap: int) -> list[tuple[list[Still], i
         for one, other in pairwise(frames):
             if one.number == other.number:
                 raise DataError(
-                    f"{one.image} and {other.image} are the same frame: expected each once; remove "
-                    "one"
+                    f"{one.image} and {other.image} are the same frame: expected each once; put "
+                    "one of them elsewhere"
                 )
         spacing = min(
             (other.number - one.number for one, other in pairwise(frames)), default=longest_gap + 1

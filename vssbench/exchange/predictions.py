@@ -168,7 +168,7 @@ def _matched(root: Path, places: Sequence[Place]) -> tuple[dict[Key, Path], list
         elif key in files:
             raise DataError(
                 f"{files[key]} and {path} are for the same frame: expected one prediction a frame; "
-                "remove one"
+                "put one of them elsewhere"
             )
         else:
             files[key] = path
