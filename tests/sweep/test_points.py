@@ -11,7 +11,7 @@ import rich_click as click
 from vssbench.cli.sweep import NOW
 from vssbench.cli.sweep import sweep as command
 from vssbench.core import registry
-from vssbench.core.errors import UsageError
+from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.variant import parse_variant
 from vssbench.cost.gmacs import meta_model
 from vssbench.protocol import protocol
@@ -187,3 +187,10 @@ def test_what_many_datasets_have_in_common_is_told_once(tmp_path, capsys):
     wanted = points(read(None, {"method": "pspnet", "dataset": streets, "codec": "raw"}))
     Planner(tmp_path).experiments(wanted)
     assert capsys.readouterr().err.count("pspnet: taken as pspnet[width=0.25]") == 1
+
+
+def test_all_weights_that_are_missing_are_told(tmp_path):
+    methods = ["pspnet", "pspnet[width=0.75]", "bisenet[width=0.75]"]
+    wanted = points(read(None, {"method": methods, "dataset": "synthetic", "codec": "raw"}))
+    with pytest.raises(WeightsError, match=r"of 2 methods:\n.*pspnet.*\n.*bisenet"):
+        Planner(tmp_path).experiments(wanted)

@@ -9,6 +9,7 @@ from pathlib import Path
 from vssbench.codec.spec import Codec
 from vssbench.core import registry
 from vssbench.core.dataset import Dataset
+from vssbench.core.errors import WeightsError
 from vssbench.core.machine import check_device
 from vssbench.core.opening import open_dataset
 from vssbench.core.variant import Variant, parse_variant
@@ -22,6 +23,8 @@ from vssbench.weights.file import WeightFile, open_weights
 
 #: parts that are kept open at a time, such as datasets
 _KEPT = 64
+#: faults that are told at a time
+_TOLD = 30
 
 
 class Planner:
@@ -40,14 +43,22 @@ class Planner:
         self._say = telling()
 
     def experiments(self, points: Iterable[Point]) -> list[Experiment]:
-        """Return the experiments of a grid, checked before anything is measured."""
+        """Return the experiments of a grid, checked before anything is measured; of the weights all
+        that are missing are told."""
         every = list(points)
         for device in dict.fromkeys(point.device for point in every):
             check_device(device)
         for weights in dict.fromkeys(point.weights for point in every):
             texts = dict.fromkeys(each.method for each in every if each.weights == weights)
             check_used(self._files(weights), [parse_variant(text) for text in texts])
-        experiments = [self.experiment(point) for point in every]
+        experiments, faults = [], {}
+        for point in every:
+            try:
+                experiments.append(self.experiment(point))
+            except WeightsError as error:
+                faults[str(error)] = error
+        if faults:
+            raise _all_of(list(faults.values()))
         for without in dict.fromkeys(point.without for point in every):
             alike = zip(every, experiments, strict=True)
             check_without(without, [each for point, each in alike if point.without == without])
@@ -89,6 +100,16 @@ class Planner:
             parse_variant(method), self._files(weights), parse_variant(dataset), opened, without,
             self._say,
         )  # fmt: skip
+
+
+def _all_of(faults: list[WeightsError]) -> WeightsError:
+    """Return one error that tells of several, as far as one can read them."""
+    if len(faults) == 1:
+        return faults[0]
+    told = [str(fault) for fault in faults[:_TOLD]]
+    if len(faults) > _TOLD:
+        told.append(f"and {len(faults) - _TOLD} more like these")
+    return WeightsError(f"the weights of {len(faults)} methods:\n  " + "\n  ".join(told))
 
 
 def _opened(text: str, root: str | None) -> Dataset:
