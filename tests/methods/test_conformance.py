@@ -133,7 +133,8 @@ class TestMethod:
         with torch.inference_mode():
             logits, _ = model.keyframe(images(1))
         if registry.find("methods", parse_variant(name).name).entry_point is None:
-            assert logits.shape[-2:] == SIZE
+            words = f"a file of methods/ enlarges logits to {SIZE}: they are {logits.shape[-2:]}"
+            assert logits.shape[-2:] == SIZE, words
         assert logits.ndim == 4
 
     def test_without_later_work_a_repeated_frame_has_the_keyframes_labels(self, name):

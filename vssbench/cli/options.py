@@ -119,6 +119,15 @@ protocol_option = click.option(
     show_default=True,
     help="Which frame is scored at which distance.",
 )
+#: the scores that `run` and `score` measure beside mIoU
+measure_option = click.option(
+    "--measure",
+    "measures",
+    multiple=True,
+    metavar="NAME",
+    help="Beside mIoU: boundary (F-score of outlines), consistency (TC, VC over time); `scores` "
+    "shows them. Repeatable.",
+)
 #: the one codec of `export` and `score`
 codec_option = click.option(
     "-c",

@@ -13,6 +13,7 @@ from vssbench.cli.options import (
     data_root_option,
     device_option,
     gop_option,
+    measure_option,
     precision_option,
     protocol_option,
     runs_option,
@@ -34,14 +35,7 @@ from vssbench.core.program import program
 @data_root_option
 @gop_option
 @protocol_option
-@click.option(
-    "--measure",
-    "measures",
-    multiple=True,
-    metavar="NAME",
-    help="Beside mIoU: boundary (F-score of outlines), consistency (TC, VC over time); `scores` "
-    "shows them. Repeatable.",
-)
+@measure_option
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),

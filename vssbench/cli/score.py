@@ -13,6 +13,7 @@ from vssbench.cli.options import (
     codec_option,
     data_root_option,
     gop_option,
+    measure_option,
     protocol_option,
     runs_option,
 )
@@ -63,13 +64,7 @@ def _typed_options(command: Any) -> Any:
 @codec_option
 @gop_option
 @protocol_option
-@click.option(
-    "--measure",
-    "measures",
-    multiple=True,
-    metavar="NAME",
-    help="Beside mIoU: boundary, consistency; `scores` shows them. Repeatable.",
-)
+@measure_option
 @click.option("--name", help="The method's name, as segnext[size=b]; the folder's by default.")
 @click.option("--display", default="", help="The name in tables; --name by default.")
 @_typed_options

@@ -19,6 +19,8 @@ from vssbench.segment.frames import coded
 from vssbench.segment.vectors import ESTIMATED, OWN, Choice, choose
 
 SOURCES = (OWN, ESTIMATED)
+#: what else can be done where a stream's own vectors cannot be trusted
+_REMEDY = f"Take source={ESTIMATED!r} (optical flow between the decoded frames)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +75,7 @@ def motion_of(
     if max_gop is not None and max_gop < 1:
         raise UsageError(f"max_gop={max_gop} cannot be used: expected 1 or more")
     file = open_videofile(path)
-    choice = choose(file, frozenset({"motion"}), source)
+    choice = choose(file, frozenset({"motion"}), source, _REMEDY)
     assert choice.source is not None  # motion was asked for
     settings = replace(choice.source.settings, cell=cell)
     choice = replace(choice, source=replace(choice.source, settings=settings))

@@ -25,6 +25,13 @@ CELL = 8
 #: what readers advise for a stream of our own, which can be made again
 _ADVICE = re.compile(r"[;:,.]? *encode it again\b.*", re.DOTALL)
 
+#: what else can be done, in the words of the command
+REMEDY = (
+    "Take --motion estimated (optical flow between the decoded frames), --motion auto (the "
+    "stream's own wherever they can be trusted, else estimated), or --reencode 'h264[gop=12]' (the "
+    "video as our encoder makes it, whose vectors can be read)"
+)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -35,9 +42,11 @@ class Choice:
     source: MotionSource | None
 
 
-def choose(source: VideoFile, needs: frozenset[str], wanted: str) -> Choice:
-    """The source of motion for a method. Raises MotionUnavailable where what is wanted cannot be
-    had."""
+def choose(source: VideoFile, needs: frozenset[str], wanted: str, remedy: str = REMEDY) -> Choice:
+    """Choose the source of motion for a method.
+
+    Raises MotionUnavailable, with the ``remedy``, where what is wanted cannot be had.
+    """
     if not needs & {"motion", "residual"}:
         return Choice(NONE, "not needed by the method", None)
     if wanted == ESTIMATED:
@@ -45,7 +54,7 @@ def choose(source: VideoFile, needs: frozenset[str], wanted: str) -> Choice:
     try:
         return apart.call(str(source.path), _own, source, "residual" in needs)
     except (MotionUnavailable, DataError) as reason:
-        return instead(source, needs, wanted, reason)
+        return instead(source, needs, wanted, reason, remedy)
 
 
 def of_the_users_own(reason: Exception) -> str:
@@ -53,7 +62,13 @@ def of_the_users_own(reason: Exception) -> str:
     return _ADVICE.sub("", str(reason))
 
 
-def instead(source: VideoFile, needs: frozenset[str], wanted: str, reason: Exception) -> Choice:
+def instead(
+    source: VideoFile,
+    needs: frozenset[str],
+    wanted: str,
+    reason: Exception,
+    remedy: str = REMEDY,
+) -> Choice:
     """Estimate motion where the stream's own vectors are refused.
 
     Where that is impossible, MotionUnavailable says what else can be done.
@@ -61,10 +76,7 @@ def instead(source: VideoFile, needs: frozenset[str], wanted: str, reason: Excep
     if wanted == AUTO:
         return estimated("residual" in needs, of_the_users_own(reason))
     raise MotionUnavailable(
-        f"the motion vectors of {source.path} cannot be used: {of_the_users_own(reason)}. Take "
-        "--motion estimated (optical flow between the decoded frames), --motion auto (the stream's "
-        "own wherever they can be trusted, else estimated), or --reencode 'h264[gop=12]' (the "
-        "video as our encoder makes it, whose vectors can be read)"
+        f"the motion vectors of {source.path} cannot be used: {of_the_users_own(reason)}. {remedy}"
     ) from reason
 
 
