@@ -14,6 +14,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,14 +50,13 @@ def snapshot() -> dict[str, Any]:
     os.umask(umask)
     status = Path("/proc/self/status").read_text().splitlines()
     return {
-        "scheduling": sorted(
-            {
+        "scheduling": of_each(
+            lambda thread: (
                 f"{os.sched_getscheduler(thread)} {os.sched_getparam(thread).sched_priority}"
-                for thread in everyone()
-            }
+            )
         ),
-        "affinity": sorted({str(sorted(os.sched_getaffinity(thread))) for thread in everyone()}),
-        "niceness": sorted({os.getpriority(os.PRIO_PROCESS, thread) for thread in everyone()}),
+        "affinity": of_each(lambda thread: str(sorted(os.sched_getaffinity(thread)))),
+        "niceness": of_each(lambda thread: os.getpriority(os.PRIO_PROCESS, thread)),
         "environment": sorted(variables),
         "environment in Python": dict(os.environ),
         "locale": [locale.setlocale(locale.LC_ALL), library.setlocale(6, None).decode()],
@@ -76,16 +76,28 @@ def snapshot() -> dict[str, Any]:
     }
 
 
+def of_each(query: Callable[[int], Any]) -> list[Any]:
+    """Return the distinct answers of all threads; one that ends meanwhile has none."""
+    answers = set()
+    for thread in everyone():
+        with suppress(ProcessLookupError):
+            answers.add(query(thread))
+    return sorted(answers)
+
+
 def everyone() -> list[int]:
     """The threads of this process and of its children, by number."""
     found = []
     waiting = [os.getpid()]
     while waiting:
-        tasks = Path(f"/proc/{waiting.pop()}/task")
-        for thread in tasks.iterdir():
+        try:
+            threads = list(Path(f"/proc/{waiting.pop()}/task").iterdir())
+        except FileNotFoundError:  # a process that ended since it was named
+            continue
+        for thread in threads:
             try:
                 children = (thread / "children").read_text().split()
-            except FileNotFoundError:  # it ended since the threads were listed
+            except (FileNotFoundError, ProcessLookupError):  # it ended since it was listed
                 continue
             found.append(int(thread.name))
             waiting += map(int, children)
@@ -111,10 +123,11 @@ def held() -> dict[str, Any]:
     """Return what must not pile up: open files, threads and memory in MB, the encoder's process's
     with them."""
     gc.collect()
-    processes = {
-        int(Path(f"/proc/{thread}/status").read_text().split("Tgid:")[1].split()[0])
-        for thread in everyone()
-    }
+    processes = set()
+    for thread in everyone():
+        with suppress(FileNotFoundError, ProcessLookupError):  # one that ends meanwhile
+            status = Path(f"/proc/{thread}/status").read_text()
+            processes.add(int(status.split("Tgid:")[1].split()[0]))
     pages = sum(int(Path(f"/proc/{process}/statm").read_text().split()[1]) for process in processes)
     files = sum(len(os.listdir(f"/proc/{process}/fd")) for process in processes)
     return {
