@@ -15,7 +15,7 @@ import numpy as np
 from av.video.reformatter import Colorspace
 from PIL import Image as Pillow
 
-from vssbench.core import files, registry
+from vssbench.core import files, reading, registry
 from vssbench.core.dataset import Preparation
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.program import program
@@ -180,8 +180,8 @@ def _manifest(job: _Job) -> Taken | None:
     if not path.is_file():
         return None
     try:
-        taken = Taken(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        taken = Taken(**reading.read_json(path))
+    except (OSError, DataError, ValueError, TypeError) as error:
         raise DataError(
             f"{path} cannot be read ({error}): move the folder {job.folder} away and take the "
             "frames again"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from vssbench.codec import cache as caches
 from vssbench.codec.cache import RECORD_SUFFIX, SUFFIX
 from vssbench.codec.encode import EncoderSettings, encode
 from vssbench.codec.quality import CodedFrame
-from vssbench.core import files
+from vssbench.core import files, reading
 from vssbench.core.ahead import raise_if_unwanted
 from vssbench.core.errors import DataError
 from vssbench.core.video import Clip, Image
@@ -26,6 +27,8 @@ from vssbench.core.video import Clip, Image
 _logger = logging.getLogger(__name__)
 
 CHECKSUM_DIGITS = 16
+#: as FFmpeg names them; "?" is one that it has no name for here
+PICTURE_TYPES = ("I", "P", "B", "?")
 
 
 @dataclass(frozen=True)
@@ -56,17 +59,19 @@ def bitstream(
         return
     key = cache_key(clip, settings, fps)
     with caches.in_use(cache, key):
-        stream = _find(cache, key)
+        stream = _find(cache, key, clip.length)
         if stream is None:
             with caches.encoding(cache, key, raise_if_unwanted):
-                stream = _find(cache, key) or _encode_into(clip, settings, cache, key, fps)
+                stream = _find(cache, key, clip.length) or _encode_into(
+                    clip, settings, cache, key, fps
+                )
             caches.trim(cache)
         caches.touch(stream.path)
         yield stream
 
 
-def _find(cache: Path, key: str) -> Bitstream | None:
-    cached = (_kept(path) for path in sorted(cache.glob(f"{key}.*{SUFFIX}")))
+def _find(cache: Path, key: str, length: int) -> Bitstream | None:
+    cached = (_kept(path, length) for path in sorted(cache.glob(f"{key}.*{SUFFIX}")))
     return next(filter(None, cached), None)
 
 
@@ -91,21 +96,33 @@ def library_versions() -> dict[str, Any]:
     }
 
 
-def _kept(path: Path) -> Bitstream | None:
-    """A stream of the cache with its record; None, and a warning, where either is not as it was
-    written."""
+def _kept(path: Path, length: int) -> Bitstream | None:
+    """A stream of the cache with its record of so many frames; None, and a warning, where either is
+    not as it was written."""
     record = path.with_suffix(RECORD_SUFFIX)
     try:
         if checksum(path) == path.suffixes[-2][1:]:
-            frames = [
-                CodedFrame(**frame) for frame in json.loads(record.read_text(encoding="utf-8"))
-            ]
-            return Bitstream(path, frames)
+            return Bitstream(path, _recorded(reading.read_json(record), length))
         reason = "its checksum is another"
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, DataError, ValueError, TypeError) as error:
         reason = str(error)
     _logger.warning("%s is not as it was written (%s): it is encoded again", path, reason)
     return None
+
+
+def _recorded(content: Any, length: int) -> list[CodedFrame]:
+    """Return the frames of a record as JSON gives it. Raises ValueError, TypeError."""
+    if not isinstance(content, list) or len(content) != length:
+        raise ValueError(f"its record is not one of {length} frames")
+    frames = [CodedFrame(**frame) for frame in content]
+    for number, frame in enumerate(frames):
+        numbers = frame.psnr_db, frame.ssim
+        # a PSNR may be infinite
+        known = all(type(each) is float and not math.isnan(each) for each in numbers)
+        fits = known and frame.psnr_db >= 0 and abs(frame.ssim) <= 1
+        if not fits or frame.picture_type not in PICTURE_TYPES:
+            raise ValueError(f"its record of frame {number} holds values that cannot be")
+    return frames
 
 
 def _encode_into(
@@ -133,7 +150,8 @@ def _encode_into(
 
 
 def checksum(path: Path) -> str:
-    """Return the checksum of a file as names of the cache tell it."""
+    """Return the checksum of a file as names of the cache tell it. Raises OSError, DataError."""
+    reading.check_readable(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:CHECKSUM_DIGITS]
 

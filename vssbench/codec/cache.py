@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from vssbench.core import files, locks
+from vssbench.core import files, locks, reading
 from vssbench.core.errors import DataError
 
 SUFFIX, RECORD_SUFFIX = ".mkv", ".json"
@@ -84,10 +84,10 @@ def limit(cache: Path) -> int | None:
     """
     path = cache / _LIMIT
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))["bytes"]
+        value = reading.read_json(path)["bytes"]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, DataError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} does not read: {error}; set the limit anew") from error
     if not isinstance(value, int) or value < 0:
         raise DataError(f"{path} does not read: bytes = {value!r}; set the limit anew")

@@ -126,7 +126,7 @@ def _find(cache: Path, key: str) -> Path | None:
             if checksum(path) == path.suffixes[-2][1:]:
                 return path
             reason = "its checksum is another"
-        except OSError as error:
+        except (OSError, DataError) as error:
             reason = str(error)
         _logger.warning("%s is not as it was written (%s): motion is read anew", path, reason)
         with suppress(OSError):

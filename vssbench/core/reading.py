@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import errno
 import io
+import json
 import os
 import stat
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from vssbench.core.bounds import LINE, LINES, TEXT, Bound
 from vssbench.core.errors import DataError
@@ -71,6 +73,14 @@ def read_text(path: Path, errors: str = "strict", encoding: str = "utf-8") -> st
     """Return a file's text with line ends as they are in it; raises what :func:`read_bytes` does,
     and UnicodeDecodeError."""
     return read_bytes(path).decode(encoding, errors)
+
+
+def read_json(path: Path, bound: Bound = TEXT) -> Any:
+    """Return what a JSON file holds; raises what :func:`read_bytes` does, and ValueError."""
+    try:
+        return json.loads(read_bytes(path, bound))
+    except RecursionError as error:
+        raise ValueError("its values are nested too deeply") from error
 
 
 def read_lines(path: Path) -> list[str]:

@@ -6,6 +6,7 @@ import hashlib
 from functools import partial
 from pathlib import Path
 
+from vssbench.core import reading
 from vssbench.core.errors import DataError
 from vssbench.core.shown import encoded
 from vssbench.core.video import Clip, Image
@@ -66,6 +67,7 @@ def _no_label(index: int) -> None:
 def _fingerprint(files: list[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
+        reading.check_readable(file)
         digest.update(encoded(f"{file.name}\0{file.stat().st_size}\0"))
         with file.open("rb") as content:
             while chunk := content.read(_CHUNK):

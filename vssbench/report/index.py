@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from vssbench.core import files
+from vssbench.core import files, reading
+from vssbench.core.bounds import ARRAYS
 from vssbench.core.errors import DataError, UsageError
 from vssbench.report.facts import Facts, facts_of
 from vssbench.run.identity import code_version
@@ -65,7 +66,7 @@ def _read(store: RunStore) -> dict[str, _Entry]:
     """Return the entries of an index that this source wrote; none where it does not read."""
     entries = {}
     with suppress(*_UNREADABLE):
-        content = json.loads((store.root / INDEX).read_bytes())
+        content = reading.read_json(store.root / INDEX, ARRAYS)
         if content["version"] == _version():
             for name, packed in content["runs"].items():
                 with suppress(*_UNREADABLE):  # an entry of another form: the run is read again
@@ -73,7 +74,7 @@ def _read(store: RunStore) -> dict[str, _Entry]:
     return entries
 
 
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+_UNREADABLE = (OSError, DataError, ValueError, KeyError, TypeError, AttributeError, IndexError)
 
 
 def _write(store: RunStore, entries: dict[str, _Entry]) -> None:

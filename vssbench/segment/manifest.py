@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from vssbench.core import files, locks
+from vssbench.core import files, locks, reading
 from vssbench.core.errors import DataError
 from vssbench.core.shown import encoded
 
@@ -81,10 +81,11 @@ class Manifest:
         Raises DataError where the file is no manifest.
         """
         try:
+            reading.check_readable(self.path)
             text = self.path.read_text(encoding="utf-8", errors="surrogateescape")
         except FileNotFoundError:
             return {}
-        except OSError as error:
+        except (OSError, DataError) as error:
             raise self._unreadable(str(error)) from error
         whole = text[: text.rfind("\n") + 1]
         rows = csv.DictReader(io.StringIO(whole))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from pathlib import Path
 
-from vssbench.core import files, locks
+from vssbench.core import files, locks, reading
 from vssbench.core.errors import DataError, UsageError, VssbenchError
 from vssbench.core.home import expanded
 from vssbench.core.progress import messages
@@ -275,8 +275,9 @@ def _found(folder: Path, out: Path) -> Iterator[Path]:
 
 def _listed(source: Path) -> Iterator[Path]:
     try:
+        reading.check_readable(source)
         text = source.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, DataError, UnicodeDecodeError) as error:
         raise DataError(f"{source} does not read as a list of videos: {error}") from error
     for line in map(str.strip, text.splitlines()):
         if line and not line.startswith("#"):

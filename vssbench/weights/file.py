@@ -117,10 +117,11 @@ class WeightFile:
         digest = hashlib.sha256()
         for path in self.parts:
             try:
+                reading.check_readable(path)
                 with path.open("rb") as content:
                     while piece := content.read(_PIECE):
                         digest.update(piece)
-            except OSError as error:
+            except (OSError, DataError) as error:
                 raise _missing(path, error) from error
         return digest.hexdigest()
 
@@ -211,6 +212,7 @@ def _held(file: WeightFile) -> dict[str, Tensor]:
 
 def _read(path: Path, identity: str | None) -> dict[str, Tensor]:
     try:
+        reading.check_readable(path)
         with safe_open(path, framework="pt") as file:
             # files written before there was one have none, in no part
             if (file.metadata() or {}).get(IDENTITY) != identity:
