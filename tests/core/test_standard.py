@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from vssbench import cli
 from vssbench.core import bounds
 from vssbench.core.errors import UsageError
 from vssbench.core.standard import unfailing
@@ -87,3 +89,11 @@ def test_a_bound_that_is_no_number_is_said_at_once(monkeypatch: pytest.MonkeyPat
             with pytest.raises(UsageError, match=bound.variable):
                 bounds.check_all()
     bounds.check_all()
+
+
+def test_a_disk_that_fails_is_not_called_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "_drop_output", lambda: None)
+    failed = OSError(errno.EIO, os.strerror(errno.EIO))
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert cli._of_system(failed).startswith("a file cannot be read or written: Input/output")
+    assert cli._of_system(full).startswith("the output cannot be written: No space left")

@@ -23,12 +23,15 @@ from vssbench.codec.bitstream import bitstream
 from vssbench.codec.encode import EncoderSettings
 from vssbench.codec.quality import CodedFrame
 from vssbench.core import registry
-from vssbench.core.errors import DataError, WeightsError
+from vssbench.core.errors import DataError, UsageError, WeightsError
+from vssbench.core.reading import read_toml
 from vssbench.core.variant import parse_variant
 from vssbench.core.video import Clip
 from vssbench.data.footage import folder_clip
 from vssbench.report.index import INDEX, facts
 from vssbench.run.store import RunStore
+from vssbench.sweep.points import read as read_sweep
+from vssbench.weights.convert import read_rules
 from vssbench.weights.file import open_weights, part_path
 
 LENGTH = 3
@@ -138,3 +141,18 @@ def test_a_pipe_in_the_place_of_a_part_does_not_hang(tmp_path: Path) -> None:
     for ask in (lambda file: file.sha256, lambda file: file.tensors()):
         with pytest.raises(WeightsError, match=r"part2 is missing or damaged: .* device or a pipe"):
             ask(open_weights(path))
+
+
+@pytest.mark.parametrize("text", ["a" + ".a" * 100_000 + " = 1", ("a" + ".a" * 4000 + "=1\n") * 9])
+def test_keys_of_many_parts_are_refused_before_they_are_read(text: str, tmp_path: Path) -> None:
+    """Python's reader takes the square of the parts in time and memory."""
+    path = tmp_path / "grid.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="its keys have too many parts"):
+        read_toml(path)
+    with pytest.raises(WeightsError, match="its keys have too many parts"):
+        read_rules(path)
+    with pytest.raises(UsageError, match="its keys have too many parts"):
+        read_sweep(path)
+    path.write_text("a.b.c = 1.5\n")
+    assert read_toml(path) == {"a": {"b": {"c": 1.5}}}

@@ -53,6 +53,8 @@ click.rich_click.MAX_WIDTH = 110
 
 #: characters of one argument: as many as a path has in Linux, and more
 LONGEST_ARGUMENT = 16_384
+#: what the system answers where output is the matter, and not a file that is read
+_OF_OUTPUT = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF))
 #: exit status after Ctrl-C: 128 and the number of the signal
 INTERRUPTED = 130
 
@@ -187,7 +189,9 @@ def _of_system(error: Exception) -> str:
     filename, reason = getattr(error, "filename", None), getattr(error, "strerror", None)
     if filename is None:
         _drop_output()
-    what = f"{filename}: " if filename else "the output cannot be written: "
+    of_output = getattr(error, "errno", None) in _OF_OUTPUT
+    unnamed = "the output cannot be written" if of_output else "a file cannot be read or written"
+    what = f"{filename or unnamed}: "
     closed = filename is None and getattr(error, "errno", None) == errno.EBADF
     remedy = "it is closed" if closed else "check the disk and the folder"
     return f"{what}{reason or error}; {remedy}"

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import stat
+import tomllib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ _OF_THE_SYSTEM = frozenset(
 )  # fmt: skip
 #: bytes that are read of a file whose size is not told, as in /proc
 _LEAST_READ = 1 << 16
+#: sum over the lines of a TOML file of the square of their dots: Python's reader takes as many
+#: steps, and as much memory, for the parts of a key
+_MOST_DOTS = 10**7
 
 
 def check_readable(path: Path) -> None:
@@ -79,6 +83,17 @@ def read_json(path: Path, bound: Bound = TEXT) -> Any:
     """Return what a JSON file holds; raises what :func:`read_bytes` does, and ValueError."""
     try:
         return json.loads(read_bytes(path, bound))
+    except RecursionError as error:
+        raise ValueError("its values are nested too deeply") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file holds; raises what :func:`read_bytes` does, and ValueError."""
+    text = read_text(path)
+    if sum(line.count(".") ** 2 for line in text.splitlines()) > _MOST_DOTS:
+        raise ValueError("its keys have too many parts (a.b.c)")
+    try:
+        return tomllib.loads(text)
     except RecursionError as error:
         raise ValueError("its values are nested too deeply") from error
 

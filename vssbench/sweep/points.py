@@ -11,7 +11,6 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,7 +194,7 @@ def chosen(points: Iterable[Point], only: Iterable[str]) -> list[Point]:
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(reading.read_text(path))
+        return reading.read_toml(path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of a number's length

@@ -4,7 +4,6 @@ user writes."""
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,7 @@ class Rules:
 def read_rules(path: Path) -> Rules:
     """Read a TOML file of rules. Raises WeightsError that names the first fault."""
     try:
-        content = tomllib.loads(reading.read_text(path))
+        content = reading.read_toml(path)
     except (OSError, ValueError, RecursionError, DataError) as error:
         raise WeightsError(f"--map {path} cannot be read as TOML: {error}") from error
     unknown = sorted(set(content) - set(KEYS))
