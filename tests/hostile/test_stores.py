@@ -258,3 +258,17 @@ def test_a_planted_traceback_is_caught(
 
     with pytest.raises(pytest.fail.Exception, match="IndexError: planted"):
         campaign.check()
+
+
+@pytest.mark.parametrize("file", ["result.json", "confusion.npz"])
+def test_collect_ends_with_status_1_where_a_run_does_not_read(
+    damaged: Path, tmp_path: Path, file: str
+) -> None:
+    pytest.importorskip("pyarrow")
+    out = tmp_path / "all.parquet"
+    assert CliRunner().invoke(bench, ["collect", str(damaged), "-o", str(out)]).exit_code == 0
+    (damaged / OTHER / file).write_bytes(b"{")
+    result = CliRunner().invoke(bench, ["collect", str(damaged), "-o", str(out), "--force"])
+    assert result.exit_code == 1
+    assert "1 of 2 runs do not read" in result.stderr
+    assert out.stat().st_size > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import rich_click as click
@@ -28,11 +29,18 @@ def collect(stores: tuple[Path, ...], out: Path, force: bool) -> None:
         python bench.py collect laptop/runs server/runs -o everything.parquet
     """
     from vssbench.core import files
+    from vssbench.core.progress import messages
     from vssbench.report.collect import collected
     from vssbench.report.frames import parquet
+    from vssbench.run.store import RunStore
 
     folders = stores or (Path("results/runs"),)
     files.check_output(out, folders, force)
     table = collected(folders)
     files.write_bytes(out, parquet(table))
     click.echo(f"{out}: {len(table)} runs")
+    there = sum(len(RunStore(folder).ids()) for folder in folders)
+    damaged = there - len(table) + int((table["status"] == "damaged").sum())
+    if damaged > 0:
+        messages().print(f"{damaged} of {there} runs do not read")
+        sys.exit(1)
