@@ -22,10 +22,10 @@ PLUGINS = ("methods", "datasets")
 Graph = Mapping[str, frozenset[str]]
 
 
-def modules(root: Path) -> dict[str, Path]:
+def modules(root: Path, folders: Mapping[str, str] = FOLDERS) -> dict[str, Path]:
     """Return the files of a checkout by the names under which they are imported."""
     found: dict[str, Path] = {}
-    for folder, package in FOLDERS.items():
+    for folder, package in folders.items():
         for path in sorted((root / folder).rglob("*.py")):
             parts = path.relative_to(root / folder).with_suffix("").parts
             name = ".".join([package, *parts]).removesuffix(".__init__")
@@ -33,9 +33,9 @@ def modules(root: Path) -> dict[str, Path]:
     return found
 
 
-def import_graph(root: Path) -> Graph:
+def import_graph(root: Path, folders: Mapping[str, str] = FOLDERS) -> Graph:
     """Return the modules that each module imports, in functions and for type checkers too."""
-    files = modules(root)
+    files = modules(root, folders)
     return {
         name: frozenset(_imported(ast.parse(path.read_text(encoding="utf-8")), files) - {name})
         for name, path in files.items()

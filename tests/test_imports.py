@@ -74,6 +74,13 @@ def test_no_module_imports_itself_in_a_ring() -> None:
     assert circles(graph()) == []
 
 
+@pytest.mark.parametrize("folder", ["tools", "tests"])
+def test_nor_does_one_that_is_not_installed(folder: str) -> None:
+    found = import_graph(ROOT, {folder: folder})
+    assert any(found.values())
+    assert circles(found) == []
+
+
 def test_a_ring_is_seen() -> None:
     ring = {"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": set(), "e": {"a"}}
     assert circles({name: frozenset(others) for name, others in ring.items()}) == [["a", "b", "c"]]

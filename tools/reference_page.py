@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tools.reference_plan import Measurement
 from vssbench.core import files
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.variant import parse_variant
@@ -30,9 +31,6 @@ from vssbench.report.markup import Cell, Grid, markdown, markdown_grid
 from vssbench.report.scores import interval_text
 from vssbench.run.records import ConfusionRecord
 from vssbench.run.store import Run, RunStore
-
-if TYPE_CHECKING:
-    from tools.reference_results import Measurement
 
 PAGE = "README.md"
 #: the page's folder, as its commands name it

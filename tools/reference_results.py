@@ -13,18 +13,17 @@ a page come from one version of the code: the page is refused otherwise.
 from __future__ import annotations
 
 import argparse
-import itertools
-import re
 import shlex
 import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tools.reference_page import FOLDER, write_page
+from tools.reference_plan import Measurement, measurements
 from tools.repack_results import main as repack
 from vssbench.core import files
 from vssbench.core.errors import WeightsError
@@ -37,55 +36,6 @@ from vssbench.weights.shipped import choose_shipped
 ROOT = Path(__file__).resolve().parent.parent
 PLAN = Path(__file__).with_suffix(".toml")
 OUT = ROOT / FOLDER
-
-_ALTERNATIVES = re.compile(r"\{([^{}]*)\}")
-
-
-def expanded(text: str) -> list[str]:
-    """Return every text that alternatives in braces stand for: ``a{1,2}`` is ``a1`` and ``a2``."""
-    pieces = _ALTERNATIVES.split(text)
-    # every second piece stood in braces
-    choices = [piece.split(",") if place % 2 else [piece] for place, piece in enumerate(pieces)]
-    return ["".join(each) for each in itertools.product(*choices)]
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """One call of ``bench.py run``: methods x codecs on one dataset under one protocol; ``data``
-    names the folder that it needs, empty for none."""
-
-    name: str
-    dataset: str
-    data: str
-    methods: tuple[str, ...]
-    codecs: tuple[str, ...]
-    protocol: str
-
-    def command(self, folder: str, runs: str) -> list[str]:
-        """Return the arguments of ``bench.py`` that measure it."""
-        arguments = ["run", "-d", self.dataset, "--protocol", self.protocol, "--runs", runs]
-        if self.data:
-            arguments += ["--data-root", folder]
-        for codec in self.codecs:
-            arguments += ["-c", codec]
-        for method in self.methods:
-            arguments += ["-m", method]
-        return arguments
-
-
-def measurements(plan: dict[str, Any]) -> list[Measurement]:
-    """Return the plan's measurements, alternatives written out."""
-    return [
-        Measurement(
-            item["name"],
-            item["dataset"],
-            item.get("data", ""),
-            tuple(method for name in item["methods"] for method in plan["methods"][name]),
-            tuple(codec for text in item["codecs"] for codec in expanded(text)),
-            item.get("protocol", "dense"),
-        )
-        for item in plan["measurements"]
-    ]
 
 
 def call(arguments: Sequence[str]) -> tuple[int, str]:

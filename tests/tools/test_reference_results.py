@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from tests.report.test_scores import record, write
 from tools import reference_page as page
+from tools import reference_plan as planned
 from tools import reference_results as tool
 from vssbench.cli import bench
 from vssbench.core.registry import create
@@ -46,14 +47,14 @@ SMALL: dict[str, Any] = {
 
 
 def test_alternatives_are_written_out() -> None:
-    assert tool.expanded("raw") == ["raw"]
-    assert tool.expanded("{a,b}[rate={1M,3k}]") == [
+    assert planned.expanded("raw") == ["raw"]
+    assert planned.expanded("{a,b}[rate={1M,3k}]") == [
         "a[rate=1M]", "a[rate=3k]", "b[rate=1M]", "b[rate=3k]",
     ]  # fmt: skip
 
 
 def test_everything_that_the_plan_measures_exists() -> None:
-    measurements = tool.measurements(PLAN)
+    measurements = planned.measurements(PLAN)
     assert len({item.name for item in measurements}) == len(measurements)
     for item in measurements:
         assert item.data in {*PLAN["data"], ""}
@@ -67,11 +68,11 @@ def test_everything_that_the_plan_measures_exists() -> None:
 
 
 def test_a_measurement_is_a_call_of_run() -> None:
-    item = tool.Measurement("x", "camvid", "here", ("m",), ("h264",), "dense")
+    item = planned.Measurement("x", "camvid", "here", ("m",), ("h264",), "dense")
     command = item.command("DIR", "runs")
     assert command[:2] == ["run", "-d"]
     assert command[command.index("--data-root") :][:2] == ["--data-root", "DIR"]
-    assert "--data-root" not in tool.Measurement("x", "s", "", ("m",), ("c",), "dense").command(
+    assert "--data-root" not in planned.Measurement("x", "s", "", ("m",), ("c",), "dense").command(
         "", "runs"
     )
 
@@ -120,7 +121,7 @@ MADE = {"-d d": "### A table\n", "-d e": ""}
 
 
 def test_the_page_is_made_of_the_stored_runs(out: Path) -> None:
-    text = page.write_page(SMALL, tool.measurements(SMALL), out, MADE)
+    text = page.write_page(SMALL, planned.measurements(SMALL), out, MADE)
     assert (out / page.PAGE).read_text(encoding="utf-8") == text
     assert "## Everything" in text
     assert f"table -d d --strict --runs {page.FOLDER}/runs`:\n\n### A table" in text
@@ -131,17 +132,17 @@ def test_the_page_is_made_of_the_stored_runs(out: Path) -> None:
     assert "Theirs, Table 2. Not measured." in text
     assert "* Never made: no run is stored." in text
     assert "* Everything:" not in text
-    assert text == page.write_page(SMALL, tool.measurements(SMALL), out, MADE)
+    assert text == page.write_page(SMALL, planned.measurements(SMALL), out, MADE)
 
 
 def test_what_of_a_measurement_was_not_run_is_said(out: Path) -> None:
     methods, codecs = ("good", "poor", "new"), ("h264", "vp9", "av1")
-    item = tool.Measurement("All", "d", "", methods, codecs, "dense")
+    item = planned.Measurement("All", "d", "", methods, codecs, "dense")
     runs = page.Reference.read(out).runs
     assert page.not_run([item], runs) == [
         "* All: no run of new under h264.", "* All: no run under vp9, av1.",
     ]  # fmt: skip
-    other = tool.Measurement("Far", "d", "", ("good",), ("h264",), "pairs")
+    other = planned.Measurement("Far", "d", "", ("good",), ("h264",), "pairs")
     assert page.not_run([other], runs) == ["* Far: no run is stored."]
 
 
@@ -330,4 +331,4 @@ def test_runs_of_two_versions_are_refused(out: Path) -> None:
     store = RunStore(out / "runs")
     write(store, "good[width=0.5]", record(0.1, 3), 9.0, run_id="new", version="2", codec="hevc")
     with pytest.raises(SystemExit, match="measured by 2 versions of the code"):
-        page.write_page(SMALL, tool.measurements(SMALL), out, MADE)
+        page.write_page(SMALL, planned.measurements(SMALL), out, MADE)
