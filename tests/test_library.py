@@ -248,3 +248,20 @@ def test_settings_that_do_not_exist_are_refused(tmp_path: Path) -> None:
         vssbench.segment("a", "b", "copy", sizes=1)  # type: ignore[call-arg]
     with pytest.raises(UsageError, match="unknown output 'film': expected overlay"):
         vssbench.segment("a", "b", "copy", output="film")  # type: ignore[arg-type]
+
+
+def test_settings_of_no_such_value_are_refused(tmp_path: Path) -> None:
+    """A precision that nobody knows was float32, stored under its name."""
+    street = "synthetic[clips=1,frames=2,height=64,width=96]"
+    with pytest.raises(UsageError, match="unknown precision 'fp64': expected fp32 or bf16"):
+        vssbench.run("copy", street, "raw", runs=tmp_path, precision="fp64")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="unknown void 'left': expected error or masked"):
+        vssbench.run("copy", street, "raw", runs=tmp_path, void="left")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="unknown precision 'fp16': expected fp32 or bf16"):
+        vssbench.segment("a", "b", "copy", precision="fp16")  # type: ignore[arg-type]
+    for size in (96, (0, 96), (64, 96, 3), "64x96", (64.5, 96)):
+        with pytest.raises(UsageError, match=r"is no size: expected \(height, width\) in pixels"):
+            vssbench.segment("a", "b", "copy", size=size)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match=r"is no size: expected \(height, width\) in pixels"):
+            vssbench.cost("copy", size=size)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())

@@ -7,8 +7,18 @@ functions here (:mod:`vssbench.core.callable`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    TypedDict,
+    Unpack,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from vssbench.core.errors import UsageError
 from vssbench.core.home import expanded
@@ -137,6 +147,7 @@ def cost(
     from vssbench.core.variant import parse_variant
     from vssbench.cost.rows import counted
 
+    _check_size(size)
     variants = [parse_variant(text) for text in _texts(methods) or registry.classes("methods")]
     return pd.DataFrame([counted(each, classes, size, gop, convention) for each in variants])
 
@@ -282,11 +293,28 @@ def motion(
 
 
 def _check_settings(function: str, given: Mapping[str, object], known: type) -> None:
-    """Raise UsageError for a setting that a function does not have."""
+    """Raise UsageError for a setting that a function does not have, for a value that is none of
+    its choices, and for a size that is none."""
+    from vssbench.core.parameters import either
+
     unknown = sorted(given.keys() - known.__annotations__)
     if unknown:
         names = ", ".join(known.__annotations__)
         raise UsageError(f"{function} has no setting {unknown[0]!r}: there are {names}")
+    for key, hint in get_type_hints(known).items():
+        if key in given and get_origin(hint) is Literal and given[key] not in get_args(hint):
+            raise UsageError(f"unknown {key} {given[key]!r}: expected {either(get_args(hint))}")
+    if given.get("size") is not None:
+        _check_size(given["size"])
+
+
+def _check_size(size: object) -> None:
+    """Raise UsageError for what is no height and width in pixels."""
+    sides = size if isinstance(size, tuple | list) else ()
+    if len(sides) != 2 or not all(isinstance(side, Integral) and int(side) > 0 for side in sides):
+        raise UsageError(
+            f"size={size!r} is no size: expected (height, width) in pixels, as (360, 480)"
+        )
 
 
 def _texts(given: Texts) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from vssbench.core.errors import DataError
+from vssbench.core.errors import DataError, UsageError
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.video import Frame
 from vssbench.nets.resize import resize
@@ -181,3 +181,8 @@ def test_no_second_place_calls_a_method():
     assert found == {}
     stream = (ROOT / "vssbench/run/stream.py").read_text(encoding="utf-8")
     assert len(calls_of_a_method(stream)) == 2
+
+
+def test_a_precision_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown precision 'fp64': expected fp32, bf16 or fp16"):
+        Stream(Brightness(), precision="fp64")

@@ -17,14 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vssbench.core.errors import DataError
+from vssbench.core.errors import DataError, UsageError
+from vssbench.core.parameters import either
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.video import Frame, LabelMap
 from vssbench.nets.resize import resize
 from vssbench.run.clock import Clock, WholeClock, synchronise
 from vssbench.run.outputs import Outputs
 
-#: what autocast computes in, of each precision but fp32, which is without it
+#: the precision of the weights, which is without autocast; and what that computes in of others
+PLAIN = "fp32"
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -60,6 +62,10 @@ class Stream:
         trained: bool = True,
         outputs: Outputs | None = None,
     ) -> None:
+        if precision not in (PLAIN, *AUTOCAST):
+            raise UsageError(
+                f"unknown precision {precision!r}: expected {either((PLAIN, *AUTOCAST))}"
+            )
         self.model, self.device, self.precision = model, device, precision
         self.clock, self.trained = clock or WholeClock(device), trained
         self.outputs = outputs or Outputs(model.classes, model.classes)
@@ -157,7 +163,7 @@ class Stream:
         if torch.isfinite(logits).all():
             return
         wrong = int((~torch.isfinite(logits)).sum())
-        precision = "" if self.precision == "fp32" else ", or take --precision fp32"
+        precision = "" if self.precision == PLAIN else ", or take --precision fp32"
         raise DataError(
             f"{name}: {wrong} of {logits.numel()} logits of {self.model.display} are not finite "
             "(NaN or infinite), so that no class is the largest: the weights are damaged or their "
