@@ -316,7 +316,7 @@ import sys, time
 from vssbench.core import files
 from vssbench.training.pairs import OwnFolder
 with files.temporary() as first:
-    second = OwnFolder("pairs-")
+    second = OwnFolder()
     for place in (first, second.path):
         (place / "stream.mkv").write_bytes(b"half")
         print(place, flush=True)

@@ -286,7 +286,7 @@ def oddly_named_and_missing(root: Path) -> None:
         (broken_list, ["val.txt line 1 has 1 entries", "expected 'image annotation'"]),
         (empty_list, ["holds no frame"]),
         (no_list, ["no split 'val'", "expected val.txt", "train.txt", "701_StillsRaw_full"]),
-        (listed_twice, ["same frame", "remove one"]),
+        (listed_twice, ["same frame", "put one of them elsewhere"]),
         (odd_name, ["holiday.png", "expected SEQUENCE_NUMBER"]),
         (oddly_named_and_missing, ["2 of 2 files are missing", "absent.png"]),
     ],

@@ -72,6 +72,7 @@ def test_a_curve_has_the_marks_of_all_its_points(
     make_row: MakeRow, tmp_path: Path, figures: list[Figure]
 ) -> None:
     """A line through points of which one alone bears a mark is one line."""
+    pytest.importorskip("scipy", reason="SciPy is not installed")
     rates = (300.0, 1000.0, 2000.0, 4000.0)
     rows = [
         make_row(

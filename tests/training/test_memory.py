@@ -180,6 +180,7 @@ def test_phases_share_one_limit():
         assert pairs.memory is memory
         list(pairs.preload())
         assert memory.held <= SMALL
+    assert len({pairs._key("coded", 0, 0) for pairs in others}) == 2
     one, other = ({name: pairs[0, 3][name] for name in ("image", "keyframe")} for pairs in others)
     assert not torch.equal(one["keyframe"], other["keyframe"])  # each phase sees its own codec
 

@@ -266,7 +266,7 @@ class VideoPairs(Samples):
         self.stills, self.coding, self.memory = stills, coding, stills.memory
         self.pairs: list[_Pair] = []
         self._gops: list[list[Gop]] = []
-        self._folder = OwnFolder("vssbench-pairs-")
+        self._folder = OwnFolder()
 
     def preload(self) -> Iterator[int]:
         """Encode every clip, with the codecs in turn, and decode it once; yields each clip's
@@ -317,8 +317,9 @@ class VideoPairs(Samples):
             self.memory.keep(self._key("coded", pair.clip, pair.frame), shown.image)
 
     def _key(self, what: str, clip: int, frame: int) -> tuple[str, str, int, int]:
-        """The name of an entry in memory; another phase may code the same clips otherwise."""
-        return self._folder.path.name, what, clip, frame
+        """The name of an entry in memory; another phase, which may code the same clips otherwise,
+        has another folder."""
+        return str(self._folder.path), what, clip, frame
 
     def _again(self, pair: _Pair) -> _Shown:
         """Decode anew what the codec shows of a pair, and keep it if it fits."""
@@ -370,10 +371,8 @@ class OwnFolder:
     others.
     """
 
-    def __init__(self, prefix: str) -> None:
-        folder, end = files.take_temporary()
-        self.path = folder / prefix
-        self.path.mkdir()
+    def __init__(self) -> None:
+        self.path, end = files.take_temporary()
         self._end = weakref.finalize(self, _remove, end, os.getpid())
 
     def __reduce__(self) -> tuple[Any, ...]:
