@@ -12,15 +12,13 @@ from tests.faults.test_disk import runs
 from vssbench.core.files import PREFIX
 from vssbench.run.store import RunStore
 
-#: from here on there are two of this process, and the first one waits for the other at its end
-TWICE = "import os; os.fork()"
+#: from here on there are two of this process, and the first one waits for the other at its end: for
+#: no other child, as an encoder's process is, which ends with its own parent alone
+TWICE = "import builtins, os; builtins.other = os.fork()"
 WAIT = """
-import os
-try:
-    _, ended = os.wait()
-    print("both", ended)
-except ChildProcessError:
-    pass
+import builtins, os
+if builtins.other:
+    print("both", os.waitpid(builtins.other, 0)[1])
 """
 
 
