@@ -26,7 +26,7 @@ format: $(DEV_STAMP) ## put the code into the house's form, mend what ruff can m
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-check: lint ## lint and the fast tests: a minute and a half on two cores
+check: lint ## lint and the fast tests: under a minute on two cores
 	$(PYTEST) --dist worksteal -m "not slow and not codec and not training"
 
 test: $(DEV_STAMP) ## all tests
