@@ -23,12 +23,12 @@ from vssbench.core.dataset import Dataset
 from vssbench.core.segmenter import Batch
 from vssbench.core.variant import parse_variant
 from vssbench.core.video import Clip, Image
+from vssbench.nets.precision import autocast
 from vssbench.training.augment import Augmentation
 from vssbench.training.loop import Trainer
 from vssbench.training.options import Options
 from vssbench.training.samples import Stills, joined
 from vssbench.training.schedule import build_optimiser
-from vssbench.training.steps import AUTOCAST
 
 GROUPS = ("loop", "sample")
 #: height x width of a still and of the crop
@@ -249,8 +249,7 @@ class PlainLoop:
         weights = self.trainer.material.class_weights
         batch = Batch(self.images[chosen], self.labels[chosen], weights)
         self.optimiser.zero_grad(set_to_none=True)
-        kind = AUTOCAST.get(self.settings.precision)
-        with torch.autocast("cpu", dtype=kind or torch.bfloat16, enabled=kind is not None):
+        with autocast("cpu", self.settings.precision):
             loss = torch.stack(list(self.model.loss(self.phase, batch).values())).sum()
         loss.backward()
         if self.recipe.clip:

@@ -21,13 +21,10 @@ from vssbench.core.errors import DataError, UsageError
 from vssbench.core.parameters import either
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.video import Frame, LabelMap
+from vssbench.nets.precision import AUTOCAST, PLAIN, autocast
 from vssbench.nets.resize import resize
 from vssbench.run.clock import Clock, WholeClock, synchronise
 from vssbench.run.outputs import Outputs
-
-#: the precision of the weights, which is without autocast; and what that computes in of others
-PLAIN = "fp32"
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -173,7 +170,5 @@ class Stream:
     @contextmanager
     def _computing(self) -> Iterator[None]:
         """Compute for inference, in the stream's precision."""
-        dtype = AUTOCAST.get(self.precision)
-        kind = self.device.split(":")[0]
-        with torch.inference_mode(), torch.autocast(kind, dtype=dtype, enabled=dtype is not None):
+        with torch.inference_mode(), autocast(self.device, self.precision):
             yield

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vssbench.core.errors import UsageError
 from vssbench.core.segmenter import VideoSegmenter
+from vssbench.nets.precision import autocast
 from vssbench.nets.processes import sum_over_processes
 from vssbench.training.course import Course
 from vssbench.training.distributed import World, average_gradients
@@ -20,9 +21,6 @@ from vssbench.training.frozen import untrained
 from vssbench.training.gradients import Findings, right_gradients
 from vssbench.training.samples import EpochSampler, Sample, batch_of
 from vssbench.training.schedule import build_optimiser, rate_factor
-
-#: autocast's type of each precision
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Steps:
@@ -151,8 +149,5 @@ class Steps:
         even = self.course.recipe_of(number).class_weights == "none"
         weights = torch.ones_like(self.class_weights) if even else self.class_weights
         batch = batch_of(sample, self.device, weights)
-        kind = AUTOCAST.get(self.precision)
-        with torch.autocast(
-            self.device.split(":")[0], dtype=kind or torch.bfloat16, enabled=kind is not None
-        ):
+        with autocast(self.device, self.precision):
             return self.model.loss(self.course.phases[number], batch)
