@@ -34,6 +34,8 @@ from vssbench.core import files
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAN = Path(__file__).with_suffix(".toml")
+#: pairs of a pass: as much of a network's memory as twice as many stills
+PAIR_BATCH = 8
 #: seconds between two looks at the running trainings
 PAUSE = 2.0
 
@@ -78,10 +80,12 @@ def _training(
     initial = [f"{other}-{stage['name']}" for other in own.get("init", ())]
     if "from" in stage:
         initial.insert(0, f"{network}-{stage['from']}")
-    epochs = max(1, round(stage["epochs"] * own.get("share", 1)))
+    paired = own.get("pairs", False)
+    epochs = stage["pair_epochs"] if paired else max(1, round(stage["epochs"] * own.get("share", 1)))
     arguments = [own["method"].format(width=f"{width:g}"), "-d", stage["variant"]]
     arguments += ["--recipe", recipe, "--epochs", str(epochs), "--seed", str(stage.get("seed", 0))]
     arguments += ["--out", f"{name}.safetensors", *stage.get("options", ())]
+    arguments += ["--batch", str(PAIR_BATCH)] if paired else []
     arguments += own.get("options", ())
     for other in initial:
         arguments += ["--init", f"{other}.safetensors"]

@@ -167,7 +167,11 @@ class DFF(VideoSegmenter):
                 state = {
                     name: value for name, value in state.items() if not name.startswith("flow.")
                 }
-            whole = self._load(state, source)
+            whole = not json.loads(source.get("missing", "[]"))
+            if self.flow is not None and source.get("motion") == "codec":
+                self._load(state, {**source, "missing": json.dumps(["flow"])})
+                return ("task",) if whole else ()
+            self._load(state, source)
             held = {
                 "task": whole,
                 "flow": whole or any(name.startswith("flow.network.") for name in state),

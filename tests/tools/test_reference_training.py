@@ -71,8 +71,9 @@ def test_every_network_has_the_same_options(stage):
     ]
     assert [training.name for training in members] == [f"{name}-{stage['name']}" for name in there]
     for training in members:
-        share = CONTENT["trainings"][training.name.removesuffix(f"-{stage['name']}")].get(
-            "share", 1
-        )
+        own = CONTENT["trainings"][training.name.removesuffix(f"-{stage['name']}")]
+        paired = own.get("pairs", False)
+        expected = stage["pair_epochs"] if paired else round(stage["epochs"] * own.get("share", 1))
         epochs = training.arguments[training.arguments.index("--epochs") + 1]
-        assert int(epochs) == round(stage["epochs"] * share)
+        assert int(epochs) == expected
+        assert ("--batch" in training.arguments) == paired

@@ -265,6 +265,18 @@ def test_starts_from_its_own_weights():
     ) == ("task",)
 
 
+def test_weights_trained_with_the_codecs_motion_keep_the_flow_network_that_is_there():
+    source = {"name": "dff", "method": CODEC, "motion": "codec", "backbone": "resnet18"}
+    model, other = create(SMALL), create(CODEC)
+    torch.nn.init.normal_(other.net.final.weight)
+    flow = model.flow.network.predict["2"].weight.clone()
+    assert model.initialise(other.state_dict(), source) == ("task",)
+    assert torch.equal(model.net.final.weight, other.net.final.weight)
+    assert torch.equal(model.flow.network.predict["2"].weight, flow)
+    partial = {name: value for name, value in other.state_dict().items() if "final" not in name}
+    assert model.initialise(partial, source | {"missing": '["net.final"]'}) == ()
+
+
 @pytest.mark.parametrize(
     ("text", "source", "message"),
     [
