@@ -81,7 +81,9 @@ def _training(
     if "from" in stage:
         initial.insert(0, f"{network}-{stage['from']}")
     paired = own.get("pairs", False)
-    epochs = stage["pair_epochs"] if paired else max(1, round(stage["epochs"] * own.get("share", 1)))
+    epochs = (
+        stage["pair_epochs"] if paired else max(1, round(stage["epochs"] * own.get("share", 1)))
+    )
     arguments = [own["method"].format(width=f"{width:g}"), "-d", stage["variant"]]
     arguments += ["--recipe", recipe, "--epochs", str(epochs), "--seed", str(stage.get("seed", 0))]
     arguments += ["--out", f"{name}.safetensors", *stage.get("options", ())]

@@ -3,23 +3,33 @@
     python tools/ship_weights.py WORK            # WORK is that of tools/reference_training.py
     python tools/ship_weights.py                 # write the list in weights/README.md again
 
-A file that a training started from, and that is shipped too, is referred to, so that what both
-share is stored once. The list says of each file what its own record says.
+The tensors in float16 are rounded to the plan's ``mantissa_bits`` first: what packs hardly is the
+noise in the last bits. The record says so under ``rounded``. A file that a training started from,
+and that is shipped too, is referred to, so that what both share is stored once. The list says of
+each file what its own record says.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
 from tools.reference_training import PLAN, ROOT
 from vssbench.core import files
 from vssbench.report.columns import percent
 from vssbench.training.kept import FORMS
+from vssbench.weights import packing
 from vssbench.weights.file import WeightFile, open_weights
 from vssbench.weights.writing import pack
 
@@ -27,6 +37,8 @@ WEIGHTS = ROOT / "weights"
 LIST = WEIGHTS / "README.md"
 #: the list stands between these
 BEGIN, END = "<!-- list: tools/ship_weights.py -->", "<!-- end of the list -->"
+#: bits of float16's mantissa, and the code of infinity
+_MANTISSA, _INFINITE = 10, 0x7C00
 #: findings of a check of gradients in which every layer was right
 RIGHT = "right"
 #: options of a command that say where it ran and not what it made
@@ -51,6 +63,11 @@ def ship(plan: dict[str, Any], work: Path, folder: Path = WEIGHTS) -> list[Path]
     A file of the same content stays as it is; so does one that another shipped file refers to
     whose own training has not come so far.
     """
+    with tempfile.TemporaryDirectory() as drafts:
+        return _ship(plan, work, folder, Path(drafts))
+
+
+def _ship(plan: dict[str, Any], work: Path, folder: Path, drafts: Path) -> list[Path]:
     written: list[Path] = []
     for stage in (stage for stage in plan["stages"] if not stage.get("seed")):
         for network, own in shipped(plan).items():
@@ -58,8 +75,8 @@ def ship(plan: dict[str, Any], work: Path, folder: Path = WEIGHTS) -> list[Path]
             if not source.is_file() or waiting(plan, network, stage, work, folder):
                 continue
             target = folder / shipped_name(plan, network, stage)
-            trained = open_weights(source)
-            if target.is_file() and open_weights(target).sha256 == trained.sha256:
+            trained = rounded_file(open_weights(source), plan["mantissa_bits"], drafts)
+            if target.is_file() and _same(open_weights(target), trained):
                 continue
             bases = [
                 folder / shipped_name(plan, other, stage)
@@ -69,6 +86,44 @@ def ship(plan: dict[str, Any], work: Path, folder: Path = WEIGHTS) -> list[Path]
             known = [open_weights(base) for base in bases if base.is_file()]
             written += pack(target, trained, known)
     return written
+
+
+def _same(shipped: WeightFile, plain: WeightFile) -> bool:
+    """Return whether a packed file holds the record and the tensors of a plain one."""
+    # safetensors writes the metadata in an order of its own, so digests tell nothing
+    record = {key: value for key, value in shipped.metadata.items() if key != packing.KEY}
+    if record != plain.metadata:
+        return False
+    ours, theirs = shipped.stored(), plain.stored()
+    return ours.keys() == theirs.keys() and all(
+        torch.equal(value, theirs[name]) for name, value in ours.items()
+    )
+
+
+def rounded_file(file: WeightFile, bits: int, folder: Path) -> WeightFile:
+    """Write a weight file again in ``folder``, its float16 tensors with mantissas of so many
+    bits."""
+    tensors = {name: rounded(value, bits) for name, value in file.stored().items()}
+    record = file.training | {"rounded": {"mantissa_bits": bits}}
+    path = folder / file.path.name
+    save_file(tensors, path, file.metadata | {"training": json.dumps(record)})
+    return open_weights(path)
+
+
+def rounded(value: Tensor, bits: int) -> Tensor:
+    """Round float16 values to the nearest of a mantissa of ``bits`` bits, halves to even; values of
+    another type stay as they are."""
+    if value.dtype != torch.float16 or bits >= _MANTISSA:
+        return value
+    drop = _MANTISSA - bits
+    codes = value.contiguous().view(torch.int16).numpy().view(np.uint16).astype(np.int64)
+    sign, size = codes & 0x8000, codes & 0x7FFF
+    near = (size + (1 << (drop - 1)) - 1 + ((size >> drop) & 1)) >> drop << drop
+    # rounding up must not make the largest infinite
+    near = np.where((size < _INFINITE) & (near >= _INFINITE), _INFINITE - (1 << drop), near)
+    near = np.where(size >= _INFINITE, size, near)
+    kept = (sign | near).astype(np.uint16).view(np.int16)
+    return torch.from_numpy(kept).view(torch.float16).reshape(value.shape)
 
 
 def waiting(

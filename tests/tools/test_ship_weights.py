@@ -17,6 +17,7 @@ from vssbench.weights.writing import Origin, save_state
 
 PLAN: dict[str, Any] = {
     "width": 0.25,
+    "mantissa_bits": 5,
     "stages": [
         {"name": "drawn", "variant": "synthetic"},
         {"name": "again", "variant": "synthetic", "seed": 1},
@@ -58,11 +59,35 @@ def test_finished_trainings_are_packed_beside_their_base(tmp_path: Path) -> None
     names = ["first-w0.25-synthetic.safetensors", "user-w0.25-synthetic.safetensors"]
     assert [path.name for path in written] == names
     first, second = (open_weights(path) for path in written)
-    assert first.sha256 == open_weights(base).sha256
-    assert second.sha256 == open_weights(user).sha256
-    assert torch.equal(second.stored()["net.a"], shared)
+    for file, source in ((first, base), (second, user)):
+        assert file.training == open_weights(source).training | {"rounded": {"mantissa_bits": 5}}
+    assert torch.equal(second.stored()["net.a"], tool.rounded(shared, 5))
+    assert torch.equal(first.stored()["net.a"], second.stored()["net.a"])
     assert written[1].stat().st_size < written[0].stat().st_size / 4
     assert tool.ship(PLAN, work, folder) == []
+
+
+def test_float16_is_rounded_to_the_nearest_that_a_short_mantissa_holds() -> None:
+    torch.manual_seed(0)
+    # with values below the normal ones, ties, the largest, and what is no number
+    special = torch.tensor([0.0, -0.0, 6e-8, 65504, -65504, torch.inf, torch.nan, 1 + 2**-6])
+    value = torch.cat([torch.randn(4000) * torch.logspace(-7, 4, 4000), special]).half()
+    short = tool.rounded(value, 5)
+    assert short.dtype == torch.float16
+    assert torch.equal(short.isnan(), value.isnan())
+    assert torch.equal(short.isinf(), value.isinf())
+    finite = value.isfinite()
+    codes = short[finite].view(torch.int16)
+    assert not (codes & 0x1F).any()
+    wide, near = value[finite].double(), short[finite].double()
+    # a mantissa of five bits, as frexp's of six with the leading one
+    mantissa, exponent = torch.frexp(wide)
+    step = torch.ldexp(torch.ones_like(mantissa), (exponent - 6).clamp(min=-19))
+    bounded = wide.abs() < 64000
+    assert ((near - wide).abs() <= step / 2)[bounded].all()
+    assert torch.equal(near[bounded], (torch.round(wide / step) * step)[bounded])
+    assert torch.equal(tool.rounded(short, 5).view(torch.int16), short.view(torch.int16))
+    assert tool.rounded(value.float(), 5).dtype == torch.float32
 
 
 def test_what_others_refer_to_waits_for_them(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ CLASSES = ("road", "sky", "car")
 SHIPPED = dict(
     reversed(line.split())
     for line in """
-185a4066e2c8112506cb802ea6234e1718fa4f3f50db5d93ac67b617cdf94038 arseg-s0.5-w0.25-camvid
-6b2f8f85287b973bef9fb1fd58dbce65e1bee042c5d175c25ff61b2f73a8cc43 pspnet-s0.5-w0.25-camvid
-1eff71befe253bf151fd3f66903e18237b0f7e49e954e5f42e71ccca827d2251 pspnet-w0.25-camvid
+3c03fc9203d27144052c844055476fe27d695c05d08f84048d9738a0739f12fc arseg-s0.5-w0.25-camvid
+d03d3bb9eaea3476d671d567195be5832ebd502cd1d68905f36f67bab16c05d4 pspnet-s0.5-w0.25-camvid
+e55daafdb0d37398f46251fd3ff805754fddd2eaf8ba39a68b788ee495d11b52 pspnet-w0.25-camvid
 """.strip().splitlines()
 )
 

@@ -6,6 +6,7 @@ DEFAULT_METHODS = (
     "pspnet",
     "pspnet[scale=0.5]",
     "arseg[scale=0.5]",
+    "dff[backbone=resnet18]",
     "dff[backbone=resnet18,motion=codec]",
     "dsrl[base=bisenet]",
     "icnet",
