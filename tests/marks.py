@@ -44,6 +44,7 @@ CODEC = (
     "cli/test_codec.py",
     "cli/test_reproduce.py",
     "cli/test_segment.py",
+    "cli/test_segment_real.py",
     "codec/formats",
     "codec/test_accumulate.py",
     "codec/test_apart.py",
@@ -68,6 +69,7 @@ CODEC = (
     "hostile/test_dying_decoders.py",
     "hostile/test_videos.py",
     "run/test_experiment.py",
+    "run/test_groups.py",
     "run/test_meters.py",
     "run/test_pricing.py",
     "run/test_rates.py",
@@ -137,7 +139,7 @@ SLOW: dict[str, tuple[str, ...]] = {
     ),
     "cost/test_shapes.py": ("test_counting_does_not_import_the_compiler",),
     "cost/test_uncounted.py": ("test_cost_and_a_run_name_what_is_missing",),
-    "datasets/test_camvid.py": (
+    "datasets/test_camvid_real.py": (
         "test_real_twelve_classes_merge_nothing",
         "test_real_colours_and_ids_give_the_same_classes",
         "test_real_train_and_test_are_stills",

@@ -3,7 +3,6 @@ follow from intervals."""
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tools.reference_machine import machine_tables
 from tools.reference_plan import Measurement
 from vssbench.core import files
 from vssbench.core.errors import DataError, UsageError
@@ -27,7 +27,7 @@ from vssbench.protocol import POOLED
 from vssbench.report import footnotes
 from vssbench.report.columns import quantity
 from vssbench.report.frames import Tables, records, tables
-from vssbench.report.markup import Cell, Grid, markdown, markdown_grid
+from vssbench.report.markup import markdown
 from vssbench.report.scores import interval_text
 from vssbench.run.records import ConfusionRecord
 from vssbench.run.store import Run, RunStore
@@ -236,12 +236,6 @@ def _display(runs: pd.DataFrame, method: str) -> str:
     return _WIDTH.sub("", str(known["display"].iloc[0])) if len(known) else method
 
 
-def _table(frame: pd.DataFrame) -> str:
-    """Return a frame of texts as Markdown, the first column to the left."""
-    lines = [tuple(Cell(str(text)) for text in line) for line in frame.itertuples(index=False)]
-    return markdown_grid(Grid(tuple(map(str, frame.columns)), tuple(lines)))
-
-
 def shown_command(arguments: Sequence[str]) -> str:
     """Return a call of ``bench.py`` on the page's runs as it is typed."""
     return f"python bench.py {shlex.join(arguments)} --runs {FOLDER}/runs"
@@ -362,61 +356,3 @@ def write_page(
     text = "\n".join(sections(plan, planned, reference, out, made))
     files.write_text(out / PAGE, text)
     return text
-
-
-def machine_tables(plan: dict[str, Any], out: Path) -> Iterator[str]:
-    """Yield a section for each size: operations, memory and, where they were measured, times."""
-    for item in plan["machine"]:
-        path = out / f"cost-{item['file']}.json"
-        if not path.is_file():
-            continue
-        rows = {
-            cost["method"]: {
-                "method": cost["display"],
-                "GMACs key": quantity(cost["gmacs_key"]),
-                "GMACs other": quantity(cost["gmacs_nonkey"]),
-                "GMACs a frame": quantity(cost["gmacs_gop"]),
-                "MiB of a GOP": quantity(cost["memory"]["gop"] / 2**20),
-            }
-            for cost in json.loads(path.read_text(encoding="utf-8"))
-        }
-        notes = []
-        for codec in item["codecs"]:
-            name = parse_variant(codec).name
-            timed = out / f"latency-{item['file']}-{name}.json"
-            if timed.is_file():
-                notes.append(_add_times(rows, json.loads(timed.read_text(encoding="utf-8")), name))
-        yield f"## What a machine takes: {item['name']}\n"
-        yield (
-            f"Operations and memory are those of `python bench.py cost --memory`, times those of "
-            f"`python bench.py latency`, of each method with width={item['width']:g}, `--size "
-            f"{item['size']} --classes {item['classes']} --gop {item['gop']}`:\n"
-        )
-        if item["classes"] != 11:
-            yield "No weights are shipped for this size and these classes: there is no accuracy.\n"
-        yield _table(pd.DataFrame(list(rows.values())).fillna("-")) + "\n"
-        if notes:
-            yield "\n".join(notes) + "\n"
-
-
-def _add_times(rows: dict[str, dict[str, str]], timed: dict[str, Any], codec: str) -> str:
-    """Add the times of one codec's stream to the rows; say how they were taken."""
-    doubts = []
-    for method in timed["methods"]:
-        row = rows[method["method"]]
-        for kind, said in (("key", "key"), ("nonkey", "other"), ("gop", "GOP mean")):
-            its = method["times"].get(kind) if method["status"] == "done" else None
-            row[f"{said} ms, {codec} [95 %]"] = (
-                f"{quantity(its['median_ms'])} [{quantity(its['low_ms'])}, "
-                f"{quantity(its['high_ms'])}]"
-                if its
-                else method["reason"] or "-"
-            )
-        if method["status"] == "done" and method["verdict"] != "stable":
-            doubts.append(f"{method['display']}: {method['verdict']}")
-    settings = timed["settings"]
-    said = (
-        f"* {codec}: {timed['stream']}; {settings['processes']} processes, {settings['rounds']} "
-        f"rounds, {settings['threads']} threads, {settings['precision']}."
-    )
-    return "\n".join([said, *(f"  * {markdown(doubt)}" for doubt in doubts)])

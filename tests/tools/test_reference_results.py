@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.report.test_scores import record, write
+from tools import reference_machine as machine
 from tools import reference_page as page
 from tools import reference_plan as planned
 from tools import reference_results as tool
@@ -292,7 +293,7 @@ def test_times_stand_beside_the_costs(tmp_path: Path) -> None:
     plan = {"machine": [item | {"width": 0.25, "size": "96x128", "gop": 3}]}
     cost = {"method": "m", "display": "M", "gmacs_key": 2.0, "gmacs_nonkey": 1.0, "gmacs_gop": 1.5}
     (tmp_path / "cost-s.json").write_text(json.dumps([cost | {"memory": {"gop": 3 << 20}}]))
-    (text,) = ["\n".join(page.machine_tables(plan, tmp_path))]
+    (text,) = ["\n".join(machine.machine_tables(plan, tmp_path))]
     assert "there is no accuracy" in text
     assert "3.00" in text
     time = {"median_ms": 5.0, "low_ms": 4.0, "high_ms": 6.0}
@@ -307,7 +308,7 @@ def test_times_stand_beside_the_costs(tmp_path: Path) -> None:
         ],
     }  # fmt: skip
     (tmp_path / "latency-s-h264.json").write_text(json.dumps(timed))
-    text = "\n".join(page.machine_tables(plan, tmp_path))
+    text = "\n".join(machine.machine_tables(plan, tmp_path))
     assert r"5.00 \[4.00, 6.00\]" in text
     assert "M: unstable: others" in text
     assert "two GOPs; 3 processes" in text
