@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tools.repack_results import main, repacked, repacked_plot
+from tools.repack_results import main, repacked, repacked_json, repacked_plot
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 40 * 2**20
@@ -63,6 +64,15 @@ def test_repacking_is_repeatable_and_never_grows() -> None:
     once = repacked(file.getvalue())
     assert len(once) <= len(file.getvalue())
     assert repacked(once) == once
+
+
+def test_a_repacked_record_says_the_same() -> None:
+    record = {"method": "m \u00b7 \u65e5", "miou": [0.1, 1e-17], "frames": 12, "reason": None}
+    content = json.dumps(record, indent=1).encode()
+    packed = repacked_json(content)
+    assert len(packed) < len(content)
+    assert json.loads(packed) == record
+    assert repacked_json(packed) == packed
 
 
 def test_a_repacked_plot_looks_the_same() -> None:

@@ -70,7 +70,7 @@ def ship(plan: dict[str, Any], work: Path, folder: Path = WEIGHTS) -> list[Path]
 def _ship(plan: dict[str, Any], work: Path, folder: Path, drafts: Path) -> list[Path]:
     written: list[Path] = []
     for stage in (stage for stage in plan["stages"] if not stage.get("seed")):
-        for network, own in shipped(plan).items():
+        for network in shipped(plan):
             source = work / f"{network}-{stage['name']}.safetensors"
             if not source.is_file() or waiting(plan, network, stage, work, folder):
                 continue
@@ -78,11 +78,7 @@ def _ship(plan: dict[str, Any], work: Path, folder: Path, drafts: Path) -> list[
             trained = rounded_file(open_weights(source), plan["mantissa_bits"], drafts)
             if target.is_file() and _same(open_weights(target), trained):
                 continue
-            bases = [
-                folder / shipped_name(plan, other, stage)
-                for other in own.get("init", ())
-                if other in shipped(plan)
-            ]
+            bases = bases_of(plan, network, stage, folder)
             known = [open_weights(base) for base in bases if base.is_file()]
             written += pack(target, trained, known)
     return written
@@ -126,6 +122,21 @@ def rounded(value: Tensor, bits: int) -> Tensor:
     return torch.from_numpy(kept).view(torch.float16).reshape(value.shape)
 
 
+def bases_of(plan: dict[str, Any], network: str, stage: dict[str, Any], folder: Path) -> list[Path]:
+    """Return the shipped files that a network's own may refer to: those that it started from, and
+    those that the plan says to lie ``near``."""
+    own = plan["trainings"][network]
+    names = [
+        shipped_name(plan, other, stage)
+        for other in (*own.get("init", ()), *own.get("near", ()))
+        if other in shipped(plan)
+    ]
+    if "near" in own and "from" in stage:
+        before = next(other for other in plan["stages"] if other["name"] == stage["from"])
+        names.append(shipped_name(plan, network, before))
+    return [folder / name for name in names]
+
+
 def waiting(
     plan: dict[str, Any], network: str, stage: dict[str, Any], work: Path, folder: Path
 ) -> list[str]:
@@ -133,7 +144,7 @@ def waiting(
     return [
         other
         for other, own in shipped(plan).items()
-        if network in own.get("init", ())
+        if network in (*own.get("init", ()), *own.get("near", ()))
         and (folder / shipped_name(plan, other, stage)).is_file()
         and not (work / f"{other}-{stage['name']}.safetensors").is_file()
     ]

@@ -101,6 +101,24 @@ def test_what_others_refer_to_waits_for_them(tmp_path: Path) -> None:
     assert len(tool.ship(PLAN, work, folder)) == 2
 
 
+def test_a_network_near_others_refers_to_them_and_to_its_own_of_the_stage_before(
+    tmp_path: Path,
+) -> None:
+    plan = PLAN | {
+        "stages": [*PLAN["stages"], {"name": "real", "variant": "camvid", "from": "drawn"}],
+        "trainings": {"base": {"file": "first"}, "flow": {"file": "flow", "near": ["base"]}},
+    }
+    drawn, _, real = plan["stages"]
+    assert tool.bases_of(plan, "flow", drawn, tmp_path) == [
+        tmp_path / "first-w0.25-synthetic.safetensors"
+    ]
+    assert tool.bases_of(plan, "flow", real, tmp_path) == [
+        tmp_path / "first-w0.25-camvid.safetensors",
+        tmp_path / "flow-w0.25-synthetic.safetensors",
+    ]
+    assert tool.bases_of(plan, "base", real, tmp_path) == []
+
+
 def test_the_list_says_what_the_records_say(tmp_path: Path) -> None:
     trained(tmp_path, "some", {"net.a": torch.zeros(2)})
     line = tool.listed(tmp_path).splitlines()[-1]
