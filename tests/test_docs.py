@@ -124,14 +124,16 @@ def test_the_page_on_commands_names_each_once() -> None:
 
 
 def shims(folder: Path, commands: Warm) -> dict[str, str]:
-    """Commands as a reader has them after the installation: ``vssbench``, ``pytest``, and a ``pip``
-    that installs a package beside this one."""
-    site, programs = folder / "site", folder / "bin"
+    """Commands as a reader has them after the installation: ``vssbench``, and a ``pip`` that
+    installs a package beside this one, and ``pytest`` where it is told to."""
+    site, programs, told = folder / "site", folder / "bin", folder / "pytest-installed"
     programs.mkdir()
     commands.program(programs, "vssbench")
     pip = (
         "import glob, os, subprocess, sys, zipfile\n"
         "assert sys.argv[1:3] == ['install', '-e'], sys.argv\n"
+        "assert sys.argv[4:] in ([], ['pytest']), sys.argv\n"
+        f"sys.argv[4:] and open({str(told)!r}, 'w').close()\n"
         f"target = {str(folder / 'wheels')!r}\n"
         "subprocess.run([sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps',\n"
         "                '--no-build-isolation', '-w', target, os.path.abspath(sys.argv[3])],\n"
@@ -140,11 +142,12 @@ def shims(folder: Path, commands: Warm) -> dict[str, str]:
         f"    zipfile.ZipFile(wheel).extractall({str(site)!r})\n"
     )
     (folder / "pip.py").write_text(pip)
-    for name, call in (
-        ("pytest", "-m pytest -q -p no:cacheprovider --import-mode=importlib"),
-        ("pip", str(folder / "pip.py")),
+    pytest_call = "-m pytest -q -p no:cacheprovider --import-mode=importlib"
+    for name, first, call in (
+        ("pytest", f"test -e {shlex.quote(str(told))} || exit 127\n", pytest_call),
+        ("pip", "", str(folder / "pip.py")),
     ):
-        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {call} "$@"\n')
+        (programs / name).write_text(f'#!/bin/sh\n{first}exec {sys.executable} {call} "$@"\n')
         (programs / name).chmod(0o755)
     path = os.pathsep.join([str(site), str(ROOT), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": path, "PATH": f"{programs}:{os.environ['PATH']}"}

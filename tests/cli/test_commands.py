@@ -47,13 +47,29 @@ def measured(tmp_path_factory):
 def test_list_and_info():
     methods = json.loads(call("list", "methods", "--json").stdout)
     assert {"pspnet", "bisenet", "arseg"} <= {entry["name"] for entry in methods}
-    assert all(entry["summary"] for entry in methods)
     assert "synthetic" in call("list").stdout
     described = call("info", "arseg")
     assert described.exit_code == 0
     assert "scale=0.5" in described.stdout
     assert "\n  warp=exact (exact, paper or off)\n" in described.stdout
     assert "--data-root" in call("info", "camvid").stdout
+
+
+def test_every_summary_is_whole():
+    """Its docstring's first paragraph may have two lines: none ends within a sentence."""
+    summaries = {
+        item["name"]: item["summary"] for item in json.loads(call("list", "--json").stdout)
+    }
+    assert all(text.endswith(".") and text.isprintable() for text in summaries.values()), summaries
+    assert f"camvid (dataset): {summaries['camvid']}\n\n" in call("info", "camvid").stdout
+    assert f"  dff          {summaries['dff']}\n" in call("list", "methods").stdout
+
+
+def test_an_installation_without_weights_does_not_say_that_none_are_shipped(tmp_path, monkeypatch):
+    monkeypatch.setenv(shipped.VARIABLE, str(tmp_path))
+    told = call("info", "pspnet").stdout
+    assert told.endswith("give --weights FILE, or train some\n")
+    assert f"\nVSSBENCH_WEIGHTS names {tmp_path}, which holds no weight files: set it" in told
 
 
 def test_cost_as_json():
@@ -99,6 +115,8 @@ def test_done_experiments_are_not_measured_again(measured):
     result = call(*command, "-c", "h264[bitrate=400k]")
     assert result.exit_code == 0
     assert "2 of 2 experiments are done already" in result.stderr
+    assert "holds 2 of 2 experiments" in result.stderr
+    assert "wrote" not in result.stderr
 
 
 def test_experiments_that_cannot_be_stored_are_said_and_end_in_status_1(

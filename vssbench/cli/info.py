@@ -16,8 +16,8 @@ from vssbench.core.variant import format_value, parse_variant
 @click.command()
 @click.argument("name")
 def info(name: str) -> None:
-    """Describe a method, dataset or codec: what it is, its parameters, shipped weights, where data
-    comes from.
+    """Describe a method, dataset, codec or executor: what it is, its parameters, shipped weights,
+    where data comes from.
 
     For example:
 
@@ -59,7 +59,7 @@ def _describe_method(name: str, cls: Any) -> None:
     from vssbench.core.variant import Variant
     from vssbench.weights.file import open_weights
     from vssbench.weights.network import fitting, weights_name
-    from vssbench.weights.shipped import shipped_folder
+    from vssbench.weights.shipped import none_here, shipped_folder
 
     click.echo(f"\nNeeds beside the frame: {', '.join(sorted(cls.needs)) or 'nothing'}")
     for convention, counted in cls.conventions.items():
@@ -68,7 +68,9 @@ def _describe_method(name: str, cls: Any) -> None:
     lender = weights_name(Variant(name))
     mine = [file for file in files if file.variant.name == lender]
     whose = "" if lender == name else f" (those of {lender})"
-    click.echo(f"Shipped weights{whose}:" if mine else "No weights are shipped.")
+    missing = none_here()
+    none = missing[:1].upper() + missing[1:] or "No weights are shipped."
+    click.echo(f"Shipped weights{whose}:" if mine else none)
     for file in mine:
         variant = fitting(
             file.variant

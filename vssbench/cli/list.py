@@ -13,7 +13,7 @@ from vssbench.core import registry
 @click.argument("kind", type=click.Choice(list(registry.KINDS)), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_plugins(kind: str | None, as_json: bool) -> None:
-    """List methods, datasets and codecs, or one of the three.
+    """List methods, datasets, codecs and executors, or one of these kinds.
 
     For example:
 

@@ -37,8 +37,8 @@ def new(kind: Literal["method", "dataset"], name: str, out: Path | None) -> None
     suite = f"pytest tests/{kind}s/test_conformance.py -k {name}"
     if made[0].name == "pyproject.toml":
         click.echo(
-            f"Next: pip install -e {made[0].parent}, then pytest {made[0].parent}; the whole suite "
-            f"of conformance from a checkout: {suite}",
+            f"Next: pip install -e {made[0].parent} pytest, then pytest {made[0].parent}; the "
+            f"whole suite of conformance from a checkout: {suite}",
             err=True,
         )
     else:

@@ -107,8 +107,8 @@ def run(
             f"stored: look at the free space and the permissions of {runs}"
         )
     messages().print(
-        f"wrote {len(stored)} runs to {runs}/ (`{program()} table --runs {runs}` shows all "
-        "that are there)"
+        f"{runs}/ holds {len(stored)} of {len(measurements)} experiments "
+        f"(`{program()} table --runs {runs}` shows all that are there)"
     )
     damaged = sum(row["status"] == "damaged" for row in shown)
     if damaged:

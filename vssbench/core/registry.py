@@ -15,6 +15,7 @@ import importlib.util
 import inspect
 import itertools
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -47,7 +48,7 @@ Answer = TypeVar("Answer")
 @dataclass(frozen=True)
 class Plugin:
     """A plug-in that was found but not imported: its name, kind, where it comes from and its
-    one-line summary."""
+    summary."""
 
     name: str
     kind: str
@@ -63,7 +64,7 @@ class Plugin:
 
     @property
     def summary(self) -> str:
-        """First line of the module's docstring, read without importing it."""
+        """First paragraph of the module's docstring on one line, read without importing it."""
         try:
             spec = find_spec(self.module)
             if spec is None or spec.origin is None:
@@ -72,7 +73,7 @@ class Plugin:
                 doc = ast.get_docstring(ast.parse(file.read())) or ""
         except (ImportError, OSError, SyntaxError, ValueError) as error:
             return f"(unreadable: {error})"
-        return doc.split("\n", 1)[0].strip()
+        return " ".join(re.split(r"\n\s*\n", doc, maxsplit=1)[0].split())
 
 
 @cache
