@@ -2,7 +2,7 @@
 sentence follows from an interval.
 
     python -m tools.reference_results --data camvid360=DIR --data camvid720=DIR
-    python -m tools.reference_results --page     # write the page again from the stored runs
+    python -m tools.reference_results --page     # draw and write the page again from the stored runs
 
 ``reference_results.toml`` says what is measured, drawn, tabled and claimed. What is measured
 already is not measured again, so that a call goes on where the last one stopped; measurements whose
@@ -210,7 +210,7 @@ def main() -> None:
     )
     parser.add_argument("--data", action="append", default=[], metavar="NAME=FOLDER")
     parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--page", action="store_true", help="write the page alone")
+    parser.add_argument("--page", action="store_true", help="measure nothing: draw and write the page")
     parser.add_argument("--times", action="store_true", help="latencies too: on an idle machine")
     options = parser.parse_args()
     plan = tomllib.loads(PLAN.read_text(encoding="utf-8"))
@@ -225,6 +225,9 @@ def main() -> None:
         folders[name] = Path(folder)
     if options.page:
         plan = narrowed(plan, measured_codecs(options.out))
+        for line in draw(plan, options.out):
+            print(f"left out: {line}")
+        repack(options.out)
         write_page(plan, measurements(plan), options.out, tabled(plan, options.out))
     else:
         make(plan, folders, options.out, options.times)
