@@ -43,9 +43,12 @@ LONG_TIMEOUT = 600
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let files be begun in the order of their tests, not those of most tests first."""
+    """Let files be begun in the order of their tests, not those of most tests first, and do without
+    pytest-timeout where it is not installed: a plug-in's author needs pytest alone."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
+    if not config.pluginmanager.hasplugin("timeout"):
+        config.addinivalue_line("markers", "timeout(seconds): of pytest-timeout")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
