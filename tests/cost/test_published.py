@@ -88,7 +88,7 @@ def test_a_broken_row_is_named(row, message, tmp_path):
 
 
 def test_a_missing_table_is_refused_in_words(tmp_path):
-    with pytest.raises(DataError, match="come with a checkout"):
+    with pytest.raises(DataError, match=r"come with a checkout.*: run `python bench\.py`"):
         read(tmp_path / "costs.csv")
 
 

@@ -133,5 +133,5 @@ def test_a_broken_layout_is_named(text: str, message: str, tmp_path: Path) -> No
 
 
 def test_no_layouts_are_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="come with a checkout"):
+    with pytest.raises(DataError, match=r"come with a checkout.*: run `python bench\.py`"):
         layouts(tmp_path)

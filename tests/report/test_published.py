@@ -155,7 +155,7 @@ def test_a_broken_row_is_named(given: dict[str, str], message: str, tmp_path: Pa
 
 
 def test_missing_files_and_columns_are_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="come with a checkout"):
+    with pytest.raises(DataError, match=r"come with a checkout.*: run `python bench\.py`"):
         read(tmp_path / "none")
     folder = written(tmp_path / "columns")
     (folder / "numbers.csv").write_text("paper,table\n")

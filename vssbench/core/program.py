@@ -9,6 +9,11 @@ from pathlib import Path
 IN_CHECKOUT = "python bench.py"
 #: the command that an installation has
 INSTALLED = "vssbench"
+#: where that is which an installed package lacks, and how to come by it
+CHECKOUT_ONLY = (
+    f"come with a checkout, not with an installed package: run `{IN_CHECKOUT}`, or Python, in the "
+    "folder of a checkout"
+)
 
 
 def program() -> str:

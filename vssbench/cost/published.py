@@ -23,6 +23,7 @@ from typing import Any
 
 from vssbench.core import reading, registry
 from vssbench.core.errors import DataError
+from vssbench.core.program import CHECKOUT_ONLY
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.conventions import conventions
 from vssbench.cost.gmacs import Cost, meta_model, parameters
@@ -173,10 +174,7 @@ def read(file: Path | None = None) -> list[Published]:
     """All rows, in the file's order. Raises DataError where it is absent or a row does not read."""
     file = file or path()
     if not file.is_file():
-        raise DataError(
-            f"{file} is not there: the published costs come with a checkout, not with an installed "
-            "package"
-        )
+        raise DataError(f"{file} is not there: the published costs {CHECKOUT_ONLY}")
     return [
         _row(record, f"{file.name}, line {number}")
         for number, record in enumerate(reading.read_table(file, COLUMNS), 2)

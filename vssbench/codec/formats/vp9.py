@@ -1,5 +1,4 @@
-"""VP9 (libvpx) at an exact GOP, with the motion vectors of its bitstream. Experimental: see
-``vectors/vp9.py``."""
+"""VP9 (libvpx) at an exact GOP, with the motion vectors of its bitstream; experimental."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.program import CHECKOUT_ONLY
 from vssbench.report.paper import numbers
 
 Best = Literal["column", "line", "none"]
@@ -144,10 +145,7 @@ def layouts(where: Path | None = None) -> dict[str, Layout]:
     folder = where or numbers.folder()
     files = sorted(folder.glob("*.toml"))
     if not files:
-        raise DataError(
-            f"no layouts of papers' tables in {folder}: they come with a checkout, not with an "
-            "installed package"
-        )
+        raise DataError(f"no layouts of papers' tables in {folder}: they {CHECKOUT_ONLY}")
     known: dict[str, Layout] = {}
     for file in files:
         text = _toml(file)

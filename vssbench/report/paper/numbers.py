@@ -19,6 +19,7 @@ import pandas as pd
 
 from vssbench.core import reading
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.program import CHECKOUT_ONLY
 from vssbench.report.fields import Field, typed
 
 #: how far a number can be trusted -> what that means
@@ -143,10 +144,7 @@ def _value(text: str) -> float | None:
 
 def _lines(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     if not file.is_file():
-        raise DataError(
-            f"{file} is not there: the published numbers come with a checkout, not with an "
-            "installed package"
-        )
+        raise DataError(f"{file} is not there: the published numbers {CHECKOUT_ONLY}")
     return reading.read_table(file, columns)
 
 
