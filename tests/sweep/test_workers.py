@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -27,12 +28,28 @@ def seeds(count: int) -> list[str]:
 
 
 def workers(process) -> list[psutil.Process]:
-    """Return the worker processes of a sweep that is under way."""
+    """Return the worker processes of a sweep that is under way, forks of its server."""
     try:
         children = psutil.Process(process.pid).children()
-        return [each for each in children if "spawn_main" in " ".join(each.cmdline())]
+        return [worker for server in children for worker in server.children()]
     except psutil.Error:
         return []
+
+
+def all_ended(processes: list[psutil.Process]) -> bool:
+    """Return whether no process runs; one that nobody waits for may be there as a zombie."""
+    left = []
+    for each in processes:
+        with suppress(psutil.Error):
+            left += [each] * (each.is_running() and each.status() != psutil.STATUS_ZOMBIE)
+    return not left
+
+
+def family(process) -> list[psutil.Process]:
+    """Return all that a sweep has started."""
+    with suppress(psutil.Error):
+        return psutil.Process(process.pid).children(recursive=True)
+    return []
 
 
 def stamps(runs: Path) -> dict[str, tuple[int, int]]:
@@ -102,9 +119,11 @@ def test_killed_at_random_moments_nothing_is_lost_or_repeated(sweeps, wait):
             for each in draw.sample(workers(process), min(1, len(workers(process)))):
                 each.kill()
             continue
+        started = family(process)
         if process.poll() is None:
             process.kill()
         process.communicate()
+        wait(partial(all_ended, started))
         process = sweeps.start(*options)
     said, _ = process.communicate(timeout=300)
     status, said = sweeps.run(*options)
@@ -115,6 +134,22 @@ def test_killed_at_random_moments_nothing_is_lost_or_repeated(sweeps, wait):
     assert {name: after[name] for name in seen} == seen
     assert len(RunStore(sweeps.runs).runs()) == 60
     assert {path.name for path in sweeps.runs.iterdir()} - KEPT == set(after)
+
+
+def test_a_lost_fork_server_loses_what_ran_and_others_are_measured(sweeps, wait):
+    options = [*seeds(3), "-c", "faulty[kind=slow]", "--workers", "2"]
+    process = sweeps.start(*options)
+    wait(lambda: len(sweeps.asked()) == 2)
+    (server,) = psutil.Process(process.pid).children()
+    forks = workers(process)
+    assert len({os.getsid(each.pid) for each in (server, *forks)}) == 3
+    server.kill()
+    said, _ = process.communicate()
+    assert process.returncode == 1, said
+    assert "1 of 3 experiments are done" in said
+    assert said.count("failed: its process ended (exit status 1)") == 2
+    assert all_ended(forks)
+    assert len(stamps(sweeps.runs)) == 1
 
 
 def test_sweeps_at_once_share_the_work(sweeps):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from vssbench.run.store import RunStore
     from vssbench.sweep.conduct import Planned, Report, Wishes
     from vssbench.sweep.executor import Executor, Site
-    from vssbench.sweep.points import Sweep
+    from vssbench.sweep.points import Point, Sweep
 
 #: options that are no key of the file: they say what is done with it now
 NOW = ("only", "dry_run", "retry", "force")
@@ -67,19 +68,34 @@ def sweep(file: Path | None, **given: Any) -> None:
     stopped.
     """
     from vssbench.core import registry
-    from vssbench.core.machine import typed_command
     from vssbench.run.store import RunStore
-    from vssbench.sweep.conduct import Wishes, planned, todo
-    from vssbench.sweep.grid import say_absent
-    from vssbench.sweep.planner import Planner
     from vssbench.sweep.points import chosen, points, read
 
     asked = read(file, said(given, NOW))
     executor = registry.create("executors", _executor(asked))
     _check_latency(asked, executor)
     wanted = chosen(points(asked), given["only"])
-    set_threads(asked)
     store = RunStore(Path(asked.runs))
+    again = given["force"] or given["retry"] or len(store.ids()) < len(wanted)
+    work = again and not given["dry_run"]
+    with executor.prepared({each.device for each in wanted} if work else ()):
+        _settled(asked, wanted, executor, store, given)
+
+
+def _settled(
+    asked: Sweep,
+    wanted: Sequence[Point],
+    executor: Executor,
+    store: RunStore,
+    given: dict[str, Any],
+) -> None:
+    """Check the experiments, and run those that are not done, or list them."""
+    from vssbench.core.machine import typed_command
+    from vssbench.sweep.conduct import Wishes, planned, todo
+    from vssbench.sweep.grid import say_absent
+    from vssbench.sweep.planner import Planner
+
+    set_threads(asked)
     experiments = Planner(store.root / ".cache").experiments(wanted)
     plan = planned(wanted, experiments, store, asked.latency, executor.away)
     wishes = Wishes(typed_command(), given["force"], given["retry"], True, asked.latency)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,6 +161,14 @@ class Executor(ABC):
     """
 
     away: ClassVar[bool] = False
+
+    @contextmanager
+    def prepared(self, devices: Collection[str]) -> Iterator[None]:
+        """Have what tasks for these devices need begun while the command still plans them.
+
+        It is called before anything is computed, with no device where nothing is to be run.
+        """
+        yield
 
     @abstractmethod
     def run(self, jobs: Sequence[Task], site: Site) -> Iterator[Outcome]:

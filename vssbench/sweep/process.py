@@ -5,38 +5,33 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import psutil
 
 from vssbench.sweep.executor import Limits, Task
+from vssbench.sweep.forks import Fork, ForkServer, starting
 from vssbench.sweep.worker import Setting, read_log, serve
-
-#: held while one thread starts a process
-_starting = threading.Lock()
 
 
 class WorkerProcess:
-    """A worker process and the task that it has."""
+    """A worker process and the task that it has: a fork of the server, if one is given."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, server: ForkServer | None = None) -> None:
         self.setting, self.ready, self.ended = setting, False, False
         self.job: Task | None = None
         self.latest: Task | None = None
         self.began = 0.0
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, setting), daemon=True)
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        self.connection, theirs = multiprocessing.Pipe()
         try:
-            with _may_have_children():
-                self.process.start()
+            fork = server and server.start(serve, theirs, setting)
+            self.process: BaseProcess | Fork = fork or _spawned(theirs, setting)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
 
     @property
@@ -110,13 +105,10 @@ class WorkerProcess:
         return resident
 
 
-@contextmanager
-def _may_have_children() -> Iterator[None]:
-    """Let a process start others that is itself one that ends with its parent, as Dask's are."""
-    own = multiprocessing.current_process()
-    with _starting:
-        before, own.daemon = own.daemon, False
-        try:
-            yield
-        finally:
-            own.daemon = before
+def _spawned(connection: Connection, setting: Setting) -> BaseProcess:
+    """Start a worker that imports everything anew."""
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=serve, args=(connection, setting), daemon=True)
+    with starting():
+        process.start()
+    return process

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import takewhile
 from multiprocessing import connection as connections
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from vssbench.core import files
 from vssbench.core.errors import DataError
 from vssbench.sweep.executor import Answer, Executor, Outcome, Site, Task
+from vssbench.sweep.forks import ForkServer, forkable
 from vssbench.sweep.gpus import own_gpus
 from vssbench.sweep.process import WorkerProcess
 from vssbench.sweep.worker import Setting
@@ -24,12 +26,29 @@ _FALSE_STARTS = 3
 
 class Processes(Executor):
     """Worker processes. A worker that crashes, hangs or takes too much memory is replaced, and its
-    task is a failed row. Of several GPUs each worker has one."""
+    task is a failed row. Of several GPUs each worker has one. Workers are forks of a server where
+    that was prepared, else each begins as a fresh interpreter."""
+
+    def __init__(self) -> None:
+        self._server: ForkServer | None = None
+
+    @contextmanager
+    def prepared(self, devices: Collection[str]) -> Iterator[None]:
+        """See Executor: have a fork server."""
+        if not forkable(devices):
+            yield
+            return
+        self._server = ForkServer()
+        try:
+            yield
+        finally:
+            self._server.end()
+            self._server = None
 
     def run(self, jobs: Sequence[Task], site: Site) -> Iterator[Outcome]:
         """See Executor."""
         with files.drafts(site.root) as under_way:
-            pool = _Pool(site, under_way.path, own_gpus(jobs))
+            pool = _Pool(site, under_way.path, own_gpus(jobs), self._server)
             try:
                 yield from pool.run(jobs)
             finally:
@@ -45,8 +64,10 @@ def _alike(one: Task, other: Task) -> int:
 class _Pool:
     """The workers, and the tasks that wait for one."""
 
-    def __init__(self, site: Site, folder: Path, gpus: Sequence[str]) -> None:
-        self.site, self.folder, self.gpus = site, folder, gpus
+    def __init__(
+        self, site: Site, folder: Path, gpus: Sequence[str], server: ForkServer | None
+    ) -> None:
+        self.site, self.folder, self.gpus, self.server = site, folder, gpus, server
         self.workers: list[WorkerProcess] = []
         self.waiting: list[Task] = []
         #: when jobs that another sweep had under way may be given again
@@ -88,7 +109,8 @@ class _Pool:
         taken = [worker.setting.gpu for worker in self.workers]
         gpu = min(self.gpus, key=taken.count, default=None)
         site = self.site
-        return WorkerProcess(Setting(site.root, site.cache, log, site.threads, gpu))
+        setting = Setting(site.root, site.cache, log, site.threads, gpu)
+        return WorkerProcess(setting, self.server)
 
     def _next(self, worker: WorkerProcess) -> Task | None:
         """Take a job that may be begun now: one that reads what the worker has read, then one that
