@@ -2,7 +2,7 @@
 sentence follows from an interval.
 
     python -m tools.reference_results --data camvid360=DIR --data camvid720=DIR
-    python -m tools.reference_results --page     # draw and write the page again from the stored runs
+    python -m tools.reference_results --page     # draw and write the page again from stored runs
 
 ``reference_results.toml`` says what is measured, drawn, tabled and claimed. What is measured
 already is not measured again, so that a call goes on where the last one stopped; measurements whose
@@ -13,6 +13,8 @@ a page come from one version of the code: the page is refused otherwise.
 from __future__ import annotations
 
 import argparse
+import csv
+import io
 import shlex
 import subprocess
 import sys
@@ -36,6 +38,8 @@ from vssbench.weights.shipped import choose_shipped
 ROOT = Path(__file__).resolve().parent.parent
 PLAN = Path(__file__).with_suffix(".toml")
 OUT = ROOT / FOLDER
+#: long columns of a table that a reader of it looks up in a run
+IN_THE_RUNS = ("protocol_details", "sources", "energy")
 
 
 def call(arguments: Sequence[str]) -> tuple[int, str]:
@@ -181,8 +185,19 @@ def tabled(plan: dict[str, Any], out: Path) -> dict[str, str]:
             print(f"left out: table {text}: bench.py table ended with status {status}")
     status, numbers = call(["table", "--format", "csv", "--runs", str(out / "runs")])
     if not status:
-        files.write_text(out / "table.csv", numbers)
+        files.write_text(out / "table.csv", without(numbers, IN_THE_RUNS))
     return made
+
+
+def without(table: str, columns: Sequence[str]) -> str:
+    """Return a CSV without some of its columns."""
+    lines = list(csv.reader(io.StringIO(table)))
+    left = [place for place, name in enumerate(lines[0]) if name not in columns]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(
+        [[line[place] for place in left] for line in lines]
+    )
+    return text.getvalue()
 
 
 def measured_codecs(out: Path) -> list[str]:
@@ -210,7 +225,9 @@ def main() -> None:
     )
     parser.add_argument("--data", action="append", default=[], metavar="NAME=FOLDER")
     parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--page", action="store_true", help="measure nothing: draw and write the page")
+    parser.add_argument(
+        "--page", action="store_true", help="measure nothing: draw and write the page"
+    )
     parser.add_argument("--times", action="store_true", help="latencies too: on an idle machine")
     options = parser.parse_args()
     plan = tomllib.loads(PLAN.read_text(encoding="utf-8"))

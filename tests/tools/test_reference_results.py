@@ -333,3 +333,8 @@ def test_runs_of_two_versions_are_refused(out: Path) -> None:
     write(store, "good[width=0.5]", record(0.1, 3), 9.0, run_id="new", version="2", codec="hevc")
     with pytest.raises(SystemExit, match="measured by 2 versions of the code"):
         page.write_page(SMALL, planned.measurements(SMALL), out, MADE)
+
+
+def test_a_table_loses_columns_by_name() -> None:
+    assert tool.without('a,b,c\n1,"x,\ny",3\n', ("b", "z")) == "a,c\n1,3\n"
+    assert tool.without('a,b\n1,"x,y"\n', ("a",)) == 'b\n"x,y"\n'
