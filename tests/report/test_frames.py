@@ -179,15 +179,17 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
 def test_the_reference_results_are_read(name: str) -> None:
     folder = ROOT / "results" / "reference" / name / "runs"
     runs = results(folder)
-    assert len(runs) == len([path for path in folder.iterdir() if path.is_dir()])
+    # measuring leaves a hidden cache of streams beside the runs
+    assert len(runs) == len([path for path in folder.glob("[!.]*") if path.is_dir()])
     assert set(runs["status"]) <= {"done", "refused"}
     done = runs[runs["status"] == "done"]
     assert len(done) >= 12
     assert done["miou"].between(0, 1).all()
     assert (runs["reason"][runs["status"] == "refused"] != "").all()
     last = results(folder, "distance").groupby("run_id")["distance"].max()
-    # stills are all keyframes
-    furthest = (done["gop"] - 1).where(done["split"] != "test", 0)
+    # CamVid's test split is stills, which are all keyframes; that of the drawn street is video
+    stills = (done["split"] == "test") & done["dataset"].str.startswith("camvid")
+    furthest = (done["gop"] - 1).mask(stills, 0)
     assert (last.loc[done["run_id"]].to_numpy() == furthest).all()
 
 

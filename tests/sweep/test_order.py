@@ -22,7 +22,7 @@ class Reading:
 def order(tasks: list[Reading], workers: int, later: tuple[str, ...] = ()) -> list[list[str]]:
     """Return the names of the tasks that each worker gets, where all take the same time."""
     site = Site(Path(), Path(), workers, 1, Limits(), Stop(print))
-    pool = _Pool(site, Path(), ())
+    pool = _Pool(site, Path(), (), None)
     pool.waiting.extend(tasks)
     pool.later = dict.fromkeys(later, float("inf"))
     pool.workers = [SimpleNamespace(job=None, latest=None) for _ in range(workers)]
