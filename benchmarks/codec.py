@@ -119,7 +119,7 @@ def announce(machine: dict[str, Any], size: tuple[int, int], rounds: int, kernel
 
 
 def encoded(images: Iterator[Image], folder: Path, bitrate: str, bframes: int) -> Path:
-    """The images as an H.264 stream with so many B-frames between anchors."""
+    """Return the images as an H.264 stream with so many B-frames between anchors."""
     stream = folder / f"{bframes}.mkv"
     settings = H264(gop=GOP, bitrate=bitrate, bframes=bframes).encoder()
     coded = len(encode(images, stream, settings, FPS))
@@ -129,7 +129,7 @@ def encoded(images: Iterator[Image], folder: Path, bitrate: str, bframes: int) -
 
 
 def source(clip: Path | None, size: tuple[int, int], frames: int) -> Iterator[Image]:
-    """RGB images (H, W, 3) of the clip, resized, or of a drawn street."""
+    """Yield RGB images (H, W, 3) of the clip, resized, or of a drawn street."""
     height, width = size
     if clip is None:
         street = registry.load("datasets", "synthetic")(
@@ -142,7 +142,7 @@ def source(clip: Path | None, size: tuple[int, int], frames: int) -> Iterator[Im
 
 
 def seconds(form: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds of a form: by the clock, and of all threads of the process."""
+    """Return seconds of a form: by the clock, and of all threads of the process."""
     clock, processor = time.perf_counter(), time.process_time()
     form()
     return time.perf_counter() - clock, time.process_time() - processor
@@ -157,7 +157,7 @@ def show(times: Times, frames: int) -> None:
 
 
 def show_ratio(times: Times, form: str, base: str) -> None:
-    """Median, least and most of the rounds' ratios, by the clock and of processor time."""
+    """Print median, least and most of the rounds' ratios, by the clock and of processor time."""
     for kind, name in enumerate(("clock", "processor")):
         each = ratios(*([spent[kind] for spent in times[which]] for which in (form, base)))
         print(f"  {f'{form} / {base}, {name}':90}{spread(each)}")
@@ -176,7 +176,7 @@ def pictures(
 
 
 def fields(stream: Path, size: tuple[int, int], threads: str) -> int:
-    """Decodes and accumulates to the keyframe, without RGB; returns the number of fields."""
+    """Decode and accumulate to the keyframe, without RGB; return the number of fields."""
     reader, accumulator = ExportedVectors(*size, CELL), Accumulator(*size, MotionSettings())
     count = 0
     for index, (picture, context) in enumerate(pictures(stream, threads, reader)):
@@ -186,7 +186,8 @@ def fields(stream: Path, size: tuple[int, int], threads: str) -> int:
 
 
 def compare_grid(stream: Path, size: tuple[int, int], rounds: int) -> Times:
-    """Decoding with fields to the keyframe against decoding alone, with the same threads."""
+    """Compare decoding with fields to the keyframe against decoding alone, with the same
+    threads."""
     forms: Forms = {}
     for name, threads in (("one thread", "SLICE"), ("frame threads", "FRAME")):
         forms[f"decode, {name}"] = lambda threads=threads: sum(1 for _ in pictures(stream, threads))
@@ -201,7 +202,8 @@ def compare_grid(stream: Path, size: tuple[int, int], rounds: int) -> Times:
 
 
 def extract(stream: Path) -> Iterator[Any]:
-    """The vectors of every frame by motion-vector-extractor, which makes its BGR image too."""
+    """Yield the vectors of every frame by motion-vector-extractor, which makes its BGR image
+    too."""
     video = VideoCap()
     video.open(str(stream))
     while True:
@@ -213,8 +215,8 @@ def extract(stream: Path) -> Iterator[Any]:
 
 
 def compare_rgb(stream: Path, size: tuple[int, int], rounds: int) -> Times:
-    """RGB images with fields to the keyframe against motion-vector-extractor's BGR images with raw
-    vectors."""
+    """Compare RGB images with fields to the keyframe against motion-vector-extractor's BGR images
+    with raw vectors."""
     motion = MotionSource(ExportedVectors)
     forms: Forms = {
         "RGB and fields, one thread": lambda: sum(1 for _ in decode(stream, GOP, motion)),
@@ -240,8 +242,8 @@ def compare_rgb(stream: Path, size: tuple[int, int], rounds: int) -> Times:
 
 
 def merge_per_pixel(motions: list[np.ndarray], height: int, width: int) -> np.ndarray:
-    """AR-Seg's accumulation (protocol of its CamVid set): (H, W, 2) from the last frame to the
-    keyframe.
+    """Return AR-Seg's accumulation (protocol of its CamVid set): (H, W, 2) from the last frame to
+    the keyframe.
 
     ``motions`` are those of the frames after the keyframe, int16 (H, W, 3): vector in quarter
     pixels, reference k for the frame k + 1 before. Every hop is rounded to whole pixels and cut at
@@ -266,15 +268,15 @@ def merge_per_pixel(motions: list[np.ndarray], height: int, width: int) -> np.nd
 
 
 def first_gop(stream: Path) -> list[Records]:
-    """The decoder's vectors of the frames after the first keyframe."""
+    """Return the decoder's vectors of the frames after the first keyframe."""
     reader = ExportedVectors(1, 1, CELL)
     gop = (records(picture).copy() for picture, _ in pictures(stream, "SLICE", reader))
     return [exported for _, exported in zip(range(GOP), gop, strict=False)][1:]
 
 
 def compare_accumulation(stream: Path, size: tuple[int, int], rounds: int) -> Times:
-    """From a decoder's vectors to the field of the last frame of a GOP: ours, rasterising included,
-    against AR-Seg's."""
+    """Time the way from a decoder's vectors to the field of the last frame of a GOP: ours,
+    rasterising included, against AR-Seg's."""
     gop = first_gop(stream)
     as_pixels = []
     for exported in gop:

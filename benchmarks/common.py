@@ -95,8 +95,9 @@ def benchmark(
 
 @contextmanager
 def figures(output: Path | None, force: bool, **settings: Any) -> Iterator[dict[str, Any]]:
-    """The figures of a benchmark to be filled in: machine and settings stand there already. At the
-    end they are written to ``output``, whose place is checked before anything is measured."""
+    """Yield the figures of a benchmark to be filled in: machine and settings stand there already.
+    At the end they are written to ``output``, whose place is checked before anything is
+    measured."""
     check_json(output, force)
     measured: dict[str, Any] = {"machine": describe_machine("cpu"), **settings}
     yield measured
@@ -118,10 +119,10 @@ def in_turns(
 
 
 def ratios(times: Sequence[float], base: Sequence[float]) -> list[float]:
-    """The ratio of each round."""
+    """Return the ratio of each round."""
     return [a / b for a, b in zip(times, base, strict=True)]
 
 
 def spread(values: Sequence[float], unit: str = "") -> str:
-    """Median, least and most in words."""
+    """Return median, least and most in words."""
     return f"{statistics.median(values):8.3f}{unit}   {min(values):.3f} to {max(values):.3f}"

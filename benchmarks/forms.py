@@ -25,14 +25,14 @@ CLASSES = 12
 
 
 def create(text: str) -> VideoSegmenter:
-    """A method with random weights, in evaluation mode."""
+    """Return a method with random weights, in evaluation mode."""
     torch.manual_seed(0)
     model: VideoSegmenter = registry.create("methods", parse_variant(text), classes=CLASSES)
     return model.eval()
 
 
 def fast(text: str) -> VideoSegmenter:
-    """The method as the harness runs it."""
+    """Return the method as the harness runs it."""
     model = create(text)
     prepare(model)
     return model
@@ -91,7 +91,7 @@ class PlainForm(nn.Module):
 
 
 def peak_of(text: str, part: str, size: tuple[int, int]) -> int:
-    """Bytes of memory that this process had at most, in a fresh process: after a ``key`` or
+    """Return bytes of memory that this process had at most, in a fresh process: after a ``key`` or
     ``nonkey`` frame, a ``gop``, a frame of the ``plain`` form, or ``nothing``."""
     frames = Frames.of(*size)
     with torch.inference_mode():

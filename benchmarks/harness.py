@@ -70,8 +70,8 @@ def main(
 
 
 def scoring(size: tuple[int, int], rounds: int) -> dict[str, float]:
-    """Milliseconds of each score of one frame: labels in patches, 5 % of the pixels unscored, a
-    third predicted wrong."""
+    """Return milliseconds of each score of one frame: labels in patches, 5 % of the pixels
+    unscored, a third predicted wrong."""
     forms: dict[str, Callable[[], Any]] = {}
     for classes in (11, 19):
         label, prediction = _maps(size, classes)
@@ -98,7 +98,7 @@ def _milliseconds(form: Callable[[], Any]) -> float:
 
 
 def _maps(size: tuple[int, int], classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """A label and a prediction of those classes, uint8."""
+    """Return a label and a prediction of those classes, uint8."""
     random = np.random.default_rng(classes)
     label, other = (
         _patches(
@@ -117,7 +117,7 @@ def _patches(values: np.ndarray, side: int, size: tuple[int, int]) -> np.ndarray
 
 
 def share(method: str) -> dict[str, float]:
-    """Where the time of a run goes, as shares of it."""
+    """Return where the time of a run goes, as shares of it."""
     with tempfile.TemporaryDirectory() as folder:
         _run(method, "synthetic", folder)
         (run,) = RunStore(Path(folder)).runs()
@@ -127,7 +127,7 @@ def share(method: str) -> dict[str, float]:
 
 
 def memory(frames: int) -> float:
-    """Megabytes that a run holds at most, over one clip of that length."""
+    """Return megabytes that a run holds at most, over one clip of that length."""
     with tempfile.TemporaryDirectory() as folder:
         return _run("bisenet", f"synthetic[clips=1,frames={frames},height=180,width=240]", folder)
 

@@ -98,14 +98,14 @@ def main(
 
 @torch.inference_mode()
 def seconds(form: Callable[[], Any]) -> float:
-    """Seconds of one inference."""
+    """Return seconds of one inference."""
     started = time.perf_counter()
     form()
     return time.perf_counter() - started
 
 
 def show(title: str, values: list[float], unit: str = "") -> None:
-    """A line of the table: median, least and most."""
+    """Print a line of the table: median, least and most."""
     print(f"  {title:44} {spread(values, unit)}")
 
 
@@ -124,7 +124,7 @@ def autocast(form: Callable[[], Any], precision: str) -> Callable[[], Any]:
 def compare_forms(
     method: str, size: tuple[int, int], rounds: int, precision: tuple[str, ...]
 ) -> Times:
-    """A per-frame method as written against the harness's form."""
+    """Compare a per-frame method as written against the harness's form."""
     plain, ours, frames = PlainForm(method, size).eval(), fast(method), Frames.of(*size)
     last = frames.channels_last()
     forms: Forms = {"plain fp32": lambda: plain(frames.image)[0][0].argmax(0)}
@@ -142,8 +142,8 @@ def compare_forms(
 
 
 def compare_gop(size: tuple[int, int], rounds: int, precision: str) -> Times:
-    """AR0.5-PSP18 against PSPNet18, both in the harness's form: (keyframe + 11 non-keyframes) /
-    12."""
+    """Compare AR0.5-PSP18 against PSPNet18, both in the harness's form: (keyframe + 11
+    non-keyframes) / 12."""
     pspnet, arseg, frames = (
         fast("pspnet"),
         fast("arseg[scale=0.5]"),
@@ -177,7 +177,7 @@ def compare_gop(size: tuple[int, int], rounds: int, precision: str) -> Times:
 
 
 def compare_creff(size: tuple[int, int], rounds: int) -> Times:
-    """CReFF at full resolution and 64 channels: all of it in the three forms, and its steps by
+    """Time CReFF at full resolution and 64 channels: all of it in the three forms, and its steps by
     themselves."""
     torch.manual_seed(0)
     frames, channels, small = Frames.of(*size), 64, (size[0] // 2, size[1] // 2)
@@ -212,8 +212,8 @@ def compare_creff(size: tuple[int, int], rounds: int) -> Times:
 
 
 def compare_memory(size: tuple[int, int]) -> dict[str, float]:
-    """Peak resident memory in MB of fresh processes; ``nothing`` is that of the libraries and
-    weights."""
+    """Measure peak resident memory in MB of fresh processes; ``nothing`` is that of the libraries
+    and weights."""
     cases = [
         ("pspnet", "nothing"),
         ("pspnet", "plain"),

@@ -111,7 +111,7 @@ def main(
 
 
 def loops(method: str, settings: Settings, rounds: int) -> dict[str, list[float]]:
-    """Images a second of both loops in each round."""
+    """Return images a second of both loops in each round."""
     rates: dict[str, list[float]] = {"ours": [], "plain": []}
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
@@ -128,7 +128,7 @@ def loops(method: str, settings: Settings, rounds: int) -> dict[str, list[float]
 
 
 def still(size: tuple[int, int], number: int) -> tuple[Image, Image]:
-    """A picture with coarse and fine structure and a label in patches."""
+    """Return a picture with coarse and fine structure and a label in patches."""
     random = np.random.default_rng(number)
     coarse = random.integers(0, 230, (size[0] // 8 + 1, size[1] // 8 + 1, 3)).astype(np.uint8)
     image = np.asarray(
@@ -200,8 +200,8 @@ class TimedTrainer(Trainer):
         self.ends.append(time.perf_counter())
 
     def rate(self) -> float:
-        """Images a second, checkpoints and all, from the end of the first epoch to that of the
-        last."""
+        """Return images a second, checkpoints and all, from the end of the first epoch to that of
+        the last."""
         self.run()
         steps = self.settings.images // self.settings.batch
         return self.settings.epochs * steps * self.settings.batch / (self.ends[-1] - self.ends[0])
@@ -231,7 +231,7 @@ class PlainLoop:
         )
 
     def rate(self) -> float:
-        """Images a second, after one epoch that is not timed."""
+        """Return images a second, after one epoch that is not timed."""
         self._epoch()
         started = time.perf_counter()
         done = sum(self._epoch() for _ in range(self.settings.epochs))
@@ -258,8 +258,8 @@ class PlainLoop:
 
 
 def sample_cost(size: tuple[int, int], crop: tuple[int, int], count: int = 64) -> float:
-    """Milliseconds of processor time a sample, by one thread: augmented, made tensors and joined to
-    batches of eight."""
+    """Return milliseconds of processor time a sample, by one thread: augmented, made tensors and
+    joined to batches of eight."""
     samples = Stills(Pictures(size, 8).training_clips(), Augmentation(crop), 0)
     list(samples.preload())
     threads = torch.get_num_threads()

@@ -34,6 +34,7 @@ BRACKETS = {
     "vssbench/codec/encoded.py:EncodedCodec",
 }
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+ARTICLES = ("A", "All", "An", "Each", "Every", "One", "The", "Two")
 
 
 def parsed(*folders: str) -> list[tuple[str, ast.Module]]:
@@ -63,6 +64,19 @@ def answers(tree: ast.Module) -> list[str]:
         if isinstance(node, ast.Module | Function)
         and not any("property" in ast.unparse(each) for each in getattr(node, "decorator_list", ()))
         and (text := ast.get_docstring(node) or "").startswith(ANSWER)
+    ]
+
+
+def verbless(tree: ast.Module) -> list[str]:
+    """Return the docstrings of a module's functions that name a thing and not what is done; those
+    of properties, and of commands, which name what they print, may."""
+    nouns = ("property", "command", "group", "fixture")
+    return [
+        text
+        for node in ast.walk(tree)
+        if isinstance(node, Function)
+        and not any(noun in ast.unparse(each) for each in node.decorator_list for noun in nouns)
+        and (text := ast.get_docstring(node) or "").split(" ")[0] in ARTICLES
     ]
 
 
@@ -100,6 +114,11 @@ def test_docstrings_begin_with_a_sentence() -> None:
     assert [(path, answers(tree)) for path, tree in trees if answers(tree)] == []
 
 
+def test_functions_begin_with_their_verb() -> None:
+    trees = parsed("benchmarks", "datasets", "methods", "tools", "vssbench")
+    assert [(path, verbless(tree)) for path, tree in trees if verbless(tree)] == []
+
+
 def test_lists_of_parameters_are_short() -> None:
     trees = parsed("datasets", "methods", "tools", "vssbench")
     found = {f"{path}:{name}" for path, tree in trees for name in long_lists(tree)}
@@ -117,6 +136,9 @@ def test_a_long_list_and_a_clause_are_seen() -> None:
         "@property\n"
         "def even(a): 'Whether it is even.'\n"
         "def odd(a): 'Whether it is odd.'\n"
+        "def half(a): 'The half of it.'\n"
+        "@property\n"
+        "def whole(a): 'The whole of it.'\n"
     )
     assert sorted(long_lists(tree)) == ["Long", "loose"]
     assert [text for text in documented(tree) if text.startswith(CLAUSES)] == [
@@ -124,6 +146,7 @@ def test_a_long_list_and_a_clause_are_seen() -> None:
         "What it is.",
     ]
     assert answers(tree) == ["Whether it is odd."]
+    assert verbless(tree) == ["The half of it."]
 
 
 def options() -> dict[str, object]:

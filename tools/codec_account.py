@@ -53,8 +53,8 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def replace(document: str, name: str, block: str) -> str:
-    """The document with what stands between the two marks replaced. Raises DataError where a mark
-    is missing."""
+    """Return the document with what stands between the two marks replaced. Raises DataError where a
+    mark is missing."""
     begin, end = marks(name)
     before, found_begin, rest = document.partition(begin)
     _, found_end, after = rest.partition(end)
@@ -73,7 +73,7 @@ def between(document: str, name: str) -> str:
 
 
 def known_motion(codecs: Sequence[str] = CODECS) -> str:
-    """A table a size: share of right vectors and, in brackets, of cells that have one."""
+    """Return a table a size: share of right vectors and, in brackets, of cells that have one."""
     parts = []
     for height, width in SIZES:
         results: dict[tuple[str, str], list[Known]] = {
@@ -112,7 +112,8 @@ def _percent(share: float) -> str:
 
 
 def real_clip(clip: Clip, cache: Path, codecs: Sequence[str] = CODECS) -> str:
-    """One step and the way to the keyframe, by the codec's vectors and by estimated motion."""
+    """Return one step and the way to the keyframe, by the codec's vectors and by estimated
+    motion."""
     steps: list[Line] = []
     whole: list[Line] = []
     ways: list[Line] = []
@@ -146,7 +147,7 @@ def _step(codec: str, followed: Followed) -> Line:
 
 
 def rates(clip: Clip, cache: Path, codecs: Sequence[str] = CODECS) -> str:
-    """Asked and measured rate, and quality."""
+    """Return asked and measured rate, and quality."""
     table = []
     for codec in codecs:
         for asked in ASKED:
@@ -157,8 +158,8 @@ def rates(clip: Clip, cache: Path, codecs: Sequence[str] = CODECS) -> str:
 
 
 def cost(clip: Clip, cache: Path, codecs: Sequence[str] = CODECS) -> str:
-    """CPU time a frame: decoding to RGB, with vectors accumulated to the keyframe, with estimated
-    motion instead."""
+    """Return CPU time a frame: decoding to RGB, with vectors accumulated to the keyframe, with
+    estimated motion instead."""
     table = []
     for codec in codecs:
         own, estimated = (
@@ -178,7 +179,7 @@ def cost(clip: Clip, cache: Path, codecs: Sequence[str] = CODECS) -> str:
 
 
 def _seconds(frames: Iterator[object]) -> float:
-    """Process time of all threads that it takes to go through the frames."""
+    """Return process time of all threads that it takes to go through the frames."""
     started = time.process_time()
     for _ in frames:
         pass
@@ -191,7 +192,8 @@ def _table(lines: Sequence[Line], head: Sequence[str]) -> str:
 
 
 def measure(data_root: Path | None) -> dict[str, str]:
-    """All tables by name that can be measured. Raises DataError, UsageError, MotionUnavailable."""
+    """Return all tables by name that can be measured. Raises DataError, UsageError,
+    MotionUnavailable."""
     tables = {KNOWN: known_motion()}
     if data_root is not None:
         (clip,) = registry.create("datasets", parse_variant("camvid"), root=data_root).scored_clips

@@ -47,7 +47,7 @@ _ALIGN = ("left", "left", "right", "right", "right", "left", "left")
 
 
 def render(methods: Sequence[str]) -> str:
-    """The table as Markdown, at 720x960 with 12 classes."""
+    """Return the table as Markdown, at 720x960 with 12 classes."""
     body = []
     for method in methods:
         check = cross_check(parse_variant(method), _CLASSES, *_SIZE)
@@ -72,7 +72,7 @@ def passed_over(methods: Sequence[str]) -> str:
 
 
 def block() -> str:
-    """All tables."""
+    """Return all tables."""
     return (
         f"### Plain networks\n\n{render(PLAIN)}\n\n### Methods that reuse a "
         f"keyframe\n\n{render(REUSING)}\n\n"

@@ -42,7 +42,7 @@ _ALIGN = (
 
 
 def render(rows: Sequence[Published]) -> str:
-    """The tables as Markdown, one a source, and the notes under them by number."""
+    """Return the tables as Markdown, one a source, and the notes under them by number."""
     notes = list(dict.fromkeys(row.note for row in rows if row.note))
     beyond = sum(abs(row.difference()) > TOLERANCE for row in rows)
     within = f"{len(rows) - beyond} of ours are within {TOLERANCE:.0%}, {beyond} are not (bold)"
@@ -60,8 +60,8 @@ def render(rows: Sequence[Published]) -> str:
 
 
 def replace(document: str, block: str, begin: str = BEGIN, end: str = END) -> str:
-    """The document with what stands between the two marks replaced. Raises DataError where a mark
-    is missing."""
+    """Return the document with what stands between the two marks replaced. Raises DataError where a
+    mark is missing."""
     before, found_begin, rest = document.partition(begin)
     _, found_end, after = rest.partition(end)
     if not found_begin or not found_end:
@@ -99,7 +99,7 @@ def _line(row: Published, notes: Sequence[str]) -> list[str]:
 
 
 def write_block(description: str, render_block: Callable[[], str], begin: str, end: str) -> None:
-    """A command that prints a block of tables, or writes it between its marks into a document."""
+    """Print a block of tables, or write it between its marks into a document, as a command."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--write", type=Path, metavar="FILE", help="replace the marked block of this document"

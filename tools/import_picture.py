@@ -13,7 +13,7 @@ END = "<!-- imports end -->"
 
 
 def block() -> str:
-    """The picture of this checkout."""
+    """Return the picture of this checkout."""
     return picture(package_graph(import_graph(Path(__file__).resolve().parents[1])))
 
 

@@ -26,19 +26,20 @@ END = "<!-- facts end -->"
 
 
 def block(name: str) -> str:
-    """The written part of a method's page."""
+    """Return the written part of a method's page."""
     parts = [_options(name), _checked(name), _departures(name), _results(name)]
     return "\n\n".join([BEGIN, *filter(None, parts), END])
 
 
 def filled(text: str, name: str) -> str:
-    """A page with its written part anew. Raises ValueError where the page has no place for it."""
+    """Return a page with its written part anew. Raises ValueError where the page has no place for
+    it."""
     head, tail = text.split(BEGIN)[0], text.split(END)[1]
     return head + block(name) + tail
 
 
 def names() -> list[str]:
-    """The methods that have a page: all of this project's own."""
+    """Return the methods that have a page: all of this project's own."""
     return [name for name, each in registry.plugins("methods").items() if not each.entry_point]
 
 

@@ -222,7 +222,8 @@ def unpack(packed: Path, checkpoint: Path) -> None:
 
 
 def _flatten(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """A nested value as JSON; tensors are put aside and stand in it by their number and type."""
+    """Return a nested value as JSON; tensors are put aside and stand in it by their number and
+    type."""
     if isinstance(value, torch.Tensor):
         name = str(len(tensors))
         half = value.dtype == torch.float32 and value.numel() > 64

@@ -119,7 +119,7 @@ def _replaced(root: Path, place: Place, current: str, version: str) -> str:
 
 
 def _order(version: str) -> tuple[int, int, int, str, int]:
-    """A version as it is sorted: candidates come before their release. Raises UsageError."""
+    """Return a version as it is sorted: candidates come before their release. Raises UsageError."""
     match = _VERSION.fullmatch(version)
     if match is None:
         raise UsageError(f"{version!r} is no version: expected one as 0.2.0 or 0.2.0rc1")

@@ -127,7 +127,8 @@ def _usual() -> str:
 
 @cache
 def _installed() -> list[tuple[str, str]]:
-    """The names and files of all fonts but the usual one, sans serif and regular ones first."""
+    """Return the names and files of all fonts but the usual one, sans serif and regular ones
+    first."""
     matplotlib_ready()
     from matplotlib.font_manager import fontManager
 
@@ -147,7 +148,7 @@ def _installed() -> list[tuple[str, str]]:
 
 @cache
 def _letters(path: str) -> frozenset[int]:
-    """The code points that a font has, none where its file does not read."""
+    """Return the code points that a font has, none where its file does not read."""
     from matplotlib.ft2font import FT2Font
 
     try:

@@ -67,7 +67,7 @@ class Protocol(ABC):
 
     @abstractmethod
     def episodes(self, clip: Clip, gop: int) -> Iterator[Episode]:
-        """The episodes of a clip at a GOP length, in order."""
+        """Return the episodes of a clip at a GOP length, in order."""
 
     def remarks(self, clips: Sequence[Clip], gop: int) -> list[str]:
         """Return the remarks beside a result: labels that could not be scored.
@@ -107,8 +107,9 @@ class Pricing:
 def pricing(
     scored: Collection[int], ran: Collection[int], gop: int, lengths: Sequence[int] = ()
 ) -> Pricing:
-    """The pricing of a row by the distances of the frames that were scored, and of those that the
-    method ran on; ``lengths`` are the clips', where these are scored from their first frame on."""
+    """Return the pricing of a row by the distances of the frames that were scored, and of those
+    that the method ran on; ``lengths`` are the clips', where these are scored from their first
+    frame on."""
     if max(scored) == 0:
         said = (
             "keyframes alone are scored: cost and latency are a keyframe's, and what methods do "
@@ -279,8 +280,8 @@ PROTOCOLS: dict[str, type[Protocol]] = {kind.name: kind for kind in (Dense, Ever
 
 
 def protocol(text: str) -> Protocol:
-    """A protocol as typed, ``NAME`` or ``NAME[key=value]``. Raises UsageError that lists what there
-    is."""
+    """Return a protocol as typed, ``NAME`` or ``NAME[key=value]``. Raises UsageError that lists
+    what there is."""
     variant = parse_variant(text)
     if variant.name not in PROTOCOLS:
         raise UsageError(f"unknown protocol {variant.name!r}; available: {', '.join(PROTOCOLS)}")
@@ -296,7 +297,8 @@ def protocol(text: str) -> Protocol:
 
 
 def typed(chosen: Protocol) -> str:
-    """The text that :func:`protocol` reads as this one, with what differs from the defaults."""
+    """Return the text that :func:`protocol` reads as this one, with what differs from the
+    defaults."""
     default = asdict(type(chosen)())  # type: ignore[call-overload]
     changed = [f"{key}={value}" for key, value in asdict(chosen).items() if value != default[key]]  # type: ignore[call-overload]
     return f"{chosen.name}[{','.join(changed)}]" if changed else chosen.name

@@ -153,17 +153,17 @@ class ArSegData(OnDisk):
         return [sample.run(1.0).outline() for sample in self._samples(self.split)[1]]
 
     def clips(self) -> Sequence[Clip]:
-        """A clip for every labelled frame at every distance. Raises DataError where a file is
-        missing or wrong."""
+        """Return a clip for every labelled frame at every distance. Raises DataError where a file
+        is missing or wrong."""
         return self._clips(self.split)
 
     def training_clips(self) -> Sequence[Clip]:
-        """The pairs of the train split, which the authors made for the last distance alone. Raises
-        DataError as ``clips``."""
+        """Return the pairs of the train split, which the authors made for the last distance alone.
+        Raises DataError as ``clips``."""
         return self._clips("train")
 
     def division(self) -> Division:
-        """Held out are the frames that the dataset itself holds out, see
+        """Hold out the frames that the dataset itself holds out, see
         :mod:`vssbench.datasets.camvid.held_out`."""
         cities = kind_of(self.folder()) is CityscapesFiles
         rule = held_out_of_cityscapes.RULE if cities else held_out_of_camvid.RULE

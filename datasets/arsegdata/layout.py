@@ -71,11 +71,11 @@ class Files(ABC):
         return {(int(match[1]), int(match[2])) for match in matches if match is not None}
 
     def decoded(self, gop: int, distance: int) -> Path:
-        """The folder of the frames at a distance."""
+        """Return the folder of the frames at a distance."""
         return self.base / f"decoded_GOP{gop}_dist_{distance}"
 
     def vectors(self, gop: int, distance: int) -> Path:
-        """The folder of the motion at a distance."""
+        """Return the folder of the motion at a distance."""
         return self.base / f"MVmap_GOP{gop}_dist_{distance}"
 
     @property
@@ -89,7 +89,7 @@ class Files(ABC):
 
     @abstractmethod
     def samples(self, split: str, gop: int, distance: int) -> list[Sample]:
-        """The labelled frames of a split at a distance, by the names of the images."""
+        """Return the labelled frames of a split at a distance, by the names of the images."""
 
 
 class CamVidFiles(Files):
@@ -135,8 +135,8 @@ class CamVidFiles(Files):
         return samples
 
     def _label(self, split: str, gop: int, distance: int, name: str) -> Path:
-        """A frame's label, beside the frames or (they are links, which archives lose) beside those
-        of another distance."""
+        """Return a frame's label, beside the frames or (they are links, which archives lose) beside
+        those of another distance."""
         first = self.decoded(gop, distance)
         folders = [first, *(self.decoded(*each) for each in sorted(self.distances)), self.base]
         places = [
@@ -192,7 +192,7 @@ class CityscapesFiles(Files):
         return samples
 
     def _label(self, folder: Path, split: str, city: str, name: str) -> Path:
-        """A frame's label: beside the frames, or in the dataset's own folder above."""
+        """Return a frame's label: beside the frames, or in the dataset's own folder above."""
         roots = [folder, self.base, self.base.parent, self.base.parent.parent]
         places = [root / "gtFine" / split / city / f"{name}_gtFine_labelIds.png" for root in roots]
         return next((place for place in places if place.is_file()), places[0])

@@ -221,8 +221,8 @@ class CamVid(OnDisk):
         return take(order, tell)
 
     def clips(self) -> Sequence[Clip]:
-        """The split's clips: runs of consecutive frames are video of 30 / spacing fps, all other
-        frames stills.
+        """Return the split's clips: runs of consecutive frames are video of 30 / spacing fps, all
+        other frames stills.
 
         Raises DataError where the folder, a list or a file is missing, sizes differ or a label has
         no meaning.
@@ -231,12 +231,12 @@ class CamVid(OnDisk):
         return [run.clip(read_label) for run in its_runs]
 
     def training_clips(self) -> Sequence[Clip]:
-        """The train split, every frame a still unless ``sequence=on``. Raises DataError as
+        """Return the train split, every frame a still unless ``sequence=on``. Raises DataError as
         ``clips`` does."""
         return self._training(lambda still: True)
 
     def division(self) -> Division:
-        """Four stretches of the training drives held out, see
+        """Return four stretches of the training drives held out, see
         :mod:`vssbench.datasets.camvid.held_out`, by frame numbers in any layout."""
 
         def part(name: str) -> list[Clip]:
@@ -248,7 +248,7 @@ class CamVid(OnDisk):
         return Division(training, validation, held_out.RULE)
 
     def _training(self, wanted: Callable[[Still], bool]) -> list[Clip]:
-        """Clips of those frames of the train split that are wanted."""
+        """Return clips of those frames of the train split that are wanted."""
         if self.sequence:
             its_runs, read_label = self._runs("train", wanted)
         else:
@@ -294,8 +294,8 @@ class CamVid(OnDisk):
                 yield from wrong_files(run.stills, self._reader(colours))
 
     def _pairs(self, split: str) -> tuple[list[tuple[Path, Path]], bool]:
-        """Image and annotation of every frame of a split, and whether annotations are colours.
-        Raises DataError."""
+        """Return image and annotation of every frame of a split, and whether annotations are
+        colours. Raises DataError."""
         root = self.folder()
         colours = colour_pairs(root, split) if self.labels != "ids" else None
         pairs = (
@@ -312,8 +312,8 @@ class CamVid(OnDisk):
         return pairs, colours is not None
 
     def stills(self, split: str) -> tuple[list[Still], LabelReader]:
-        """The labelled frames of a split, all their files there, and what reads their annotations.
-        Raises DataError."""
+        """Return the labelled frames of a split, all their files there, and what reads their
+        annotations. Raises DataError."""
         pairs, colours = self._pairs(split)
         check_files(
             pairs,
@@ -330,7 +330,8 @@ class CamVid(OnDisk):
     def _runs(
         self, split: str, wanted: Callable[[Still], bool] = lambda still: True
     ) -> tuple[list[Run], LabelReader]:
-        """The clips of a split's wanted frames, not yet read, and what reads their annotations."""
+        """Return the clips of a split's wanted frames, not yet read, and what reads their
+        annotations."""
         stills, read_label = self.stills(split)
         if self.sequence:
             stills = with_video(self.folder() / FOLDER, stills)

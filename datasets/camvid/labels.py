@@ -81,15 +81,15 @@ UNMERGED = (
 
 
 def from_ids(path: Path, void: int) -> LabelMap:
-    """Class indices of an annotation of indices; 11 becomes ``void``. Raises DataError for an index
-    out of range."""
+    """Return class indices of an annotation of indices; 11 becomes ``void``. Raises DataError for
+    an index out of range."""
     labels = read_ids(path, {*range(VOID + 1), IGNORE})
     labels[labels == VOID] = void
     return labels
 
 
 def colour_table(classes: int) -> npt.NDArray[np.uint8]:
-    """(64, 4): red, green, blue and class index of CamVid's colours, each in the row that
+    """Return (64, 4): red, green, blue and class index of CamVid's colours, each in the row that
     :func:`_place` gives it."""
     # a free place keeps black, whose own place is 0: no colour there equals it
     table = np.zeros((64, 4), np.uint8)
@@ -112,8 +112,8 @@ def _place(colours: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def from_colours(path: Path, table: npt.NDArray[np.uint8]) -> LabelMap:
-    """Class indices of a colour annotation. Raises DataError that names a colour which is none of
-    CamVid's 32."""
+    """Return class indices of a colour annotation. Raises DataError that names a colour which is
+    none of CamVid's 32."""
     colours = read_colours(path)
     place = _place(colours)
     unknown = np.zeros(place.shape, bool)

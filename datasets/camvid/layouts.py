@@ -41,7 +41,7 @@ def with_video(folder: Path, stills: Sequence[Still]) -> list[Still]:
 
 
 def listed_pairs(root: Path, split: str) -> list[tuple[Path, Path]] | None:
-    """Image and annotation of every line of SegNet's list; None where there is no list."""
+    """Return image and annotation of every line of SegNet's list; None where there is no list."""
     listing = root / f"{split}.txt"
     if not listing.is_file():
         return None
@@ -69,7 +69,7 @@ def _inside(root: Path, entry: str) -> Path:
 
 
 def colour_pairs(root: Path, split: str) -> list[tuple[Path, Path]] | None:
-    """Image and colour annotation of every frame of a split; None where there are no colour
+    """Return image and colour annotation of every frame of a split; None where there are no colour
     annotations."""
     images, labels = root / STILLS, root / COLOURS
     if images.is_dir() and labels.is_dir():

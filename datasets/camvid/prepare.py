@@ -114,7 +114,8 @@ def take(order: Preparation, tell: Callable[[str], None]) -> Iterator[str]:
 
 
 def _stills(order: Preparation) -> list[Still]:
-    """The labelled frames of the splits that are asked for, or of those that the folder has."""
+    """Return the labelled frames of the splits that are asked for, or of those that the folder
+    has."""
     for split in order.splits:
         if split not in SPLITS:
             raise UsageError(f"camvid has no split {split!r}: expected one of {', '.join(SPLITS)}")

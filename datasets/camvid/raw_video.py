@@ -54,8 +54,8 @@ FOOTAGE: dict[str, Footage] = {
 
 
 def find_video(folders: list[Path], footage: Footage) -> Path | None:
-    """The file of a sequence in one of some folders, whatever the case of its name; None where it
-    is in none."""
+    """Return the file of a sequence in one of some folders, whatever the case of its name; None
+    where it is in none."""
     for folder in folders:
         if folder.is_dir():
             for path in sorted(folder.iterdir()):
@@ -65,7 +65,8 @@ def find_video(folders: list[Path], footage: Footage) -> Path | None:
 
 
 def zip_parts(folders: list[Path], footage: Footage) -> list[Path]:
-    """The parts of the archive in which a video is given out, where they still lie unpacked."""
+    """Return the parts of the archive in which a video is given out, where they still lie
+    unpacked."""
     stem = footage.file.rpartition(".")[0].lower()
     entries = [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir())]
     return [path for path in entries if path.name.lower().startswith(f"{stem}.zip")]
@@ -81,12 +82,12 @@ def unpack_hint(parts: list[Path], footage: Footage) -> str:
 
 
 def video_folders(root: Path) -> list[Path]:
-    """Where the videos of a dataset's folder may lie."""
+    """Return where the videos of a dataset's folder may lie."""
     return [root / place for place in PLACES]
 
 
 def video_parts(root: Path) -> list[Part]:
-    """The raw videos, and the frames that were taken from them."""
+    """Return the raw videos, and the frames that were taken from them."""
     folders, parts = video_folders(root), []
     for footage in FOOTAGE.values():
         name = f"raw video of {footage.sequence}"

@@ -160,12 +160,13 @@ class Cityscapes(OnDisk):
         return self._clips(self.split, self.size)
 
     def training_clips(self) -> Sequence[Clip]:
-        """The train split, its labels scaled with its frames. Raises DataError as ``clips``
+        """Return the train split, its labels scaled with its frames. Raises DataError as ``clips``
         does."""
         return self._clips("train", self.training_size)
 
     def division(self) -> Division:
-        """Three training cities held out, see :mod:`vssbench.datasets.cityscapes.held_out`."""
+        """Return three training cities held out, see
+        :mod:`vssbench.datasets.cityscapes.held_out`."""
         return divided_by(
             self.training_clips(),
             lambda clip: held_out.part(clip.name.partition("_")[0]),
@@ -223,7 +224,7 @@ class Cityscapes(OnDisk):
         )
 
     def _clips(self, split: str, size: Size | None) -> list[Clip]:
-        """The clips of a split. Raises DataError where a file is not there or wrong."""
+        """Return the clips of a split. Raises DataError where a file is not there or wrong."""
         its_runs = self._runs(split)
         labels = [
             (run.group, still.label) for run in its_runs for still in run.stills if still.label
@@ -233,7 +234,7 @@ class Cityscapes(OnDisk):
         return [run.clip(read_labels, size) for run in its_runs]
 
     def _runs(self, split: str) -> list[Run]:
-        """The clips of a split. Raises DataError where a frame is not there."""
+        """Return the clips of a split. Raises DataError where a frame is not there."""
         held = self._held(split)
         its_runs = []
         for place in sorted(held.labels):
@@ -278,19 +279,19 @@ class _Split:
         return self._files(VIDEO, "_leftImg8bit.png")
 
     def image_path(self, place: Place) -> Path:
-        """The image of a labelled frame, of the video where it is missing among the stills; where
-        it should be if nowhere."""
+        """Return the image of a labelled frame, of the video where it is missing among the stills;
+        where it should be if nowhere."""
         usual = self.root / IMAGES / self.split / place.city / f"{place}_leftImg8bit.png"
         return self.images.get(place) or self.video.get(place, usual)
 
     def label_path(self, place: Place) -> Path:
-        """The labels of a frame, or where they should be."""
+        """Return the labels of a frame, or where they should be."""
         return self.labels.get(
             place, self.root / LABELLED / self.split / place.city / f"{place}_gtFine_labelIds.png"
         )
 
     def still(self, place: Place) -> Still:
-        """A labelled frame by itself."""
+        """Return a labelled frame by itself."""
         return Still(
             self.image_path(place),
             self.label_path(place),
@@ -299,8 +300,8 @@ class _Split:
         )
 
     def snippet(self, place: Place) -> list[Still]:
-        """The labelled frame with the frames of its snippet that lead to it and follow it without a
-        gap."""
+        """Return the labelled frame with the frames of its snippet that lead to it and follow it
+        without a gap."""
         before, after = 0, 0
         while before < LABELLED_AT and place.near(-before - 1) in self.video:
             before += 1

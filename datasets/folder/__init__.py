@@ -162,15 +162,15 @@ class Folder(OnDisk):
         return [item.outline() for item in self._items(self.split)]
 
     def clips(self) -> Sequence[Clip]:
-        """The clips of the split, at least one of them with labels. Raises DataError."""
+        """Return the clips of the split, at least one of them with labels. Raises DataError."""
         return self._clips(self.split)
 
     def training_clips(self) -> Sequence[Clip]:
-        """The clips that train.txt lists. Raises DataError where there is no such list."""
+        """Return the clips that train.txt lists. Raises DataError where there is no such list."""
         return self._clips("train")
 
     def division(self) -> Division:
-        """The clips that validation.txt lists held out, or, without such a list, a tenth of
+        """Return the clips that validation.txt lists held out, or, without such a list, a tenth of
         train.txt's.
 
         Raises DataError where validation.txt names a clip of test.txt, or every clip of train.txt.
@@ -242,8 +242,8 @@ class Folder(OnDisk):
         return [self._item(path) for path in self._paths(split)]
 
     def _paths(self, split: str) -> list[Path]:
-        """The folders of a split's clips. Raises DataError where a list names one that is not
-        there, or there is none."""
+        """Return the folders of a split's clips. Raises DataError where a list names one that is
+        not there, or there is none."""
         root = self.folder()
         listing = root / f"{split}.txt"
         if split != "all" and not listing.is_file():

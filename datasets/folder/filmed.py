@@ -50,7 +50,7 @@ class Filmed:
         check_size(label, self.movie.size[::-1], self.movie.path)
 
     def clip(self, read_label: partial[LabelMap]) -> Clip:
-        """The clip, checked. Raises DataError."""
+        """Return the clip, checked. Raises DataError."""
         outline = self.outline()
         for path in self.labels.values():
             self.check(path)

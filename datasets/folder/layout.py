@@ -62,8 +62,8 @@ def check_masks(folder: Path) -> None:
 
 
 def numbered(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
-    """The files of a folder by the last digits of their names. Raises DataError where a name has
-    none or two have the same."""
+    """Return the files of a folder by the last digits of their names. Raises DataError where a name
+    has none or two have the same."""
     by_number: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.suffix.lower() not in suffixes:

@@ -73,18 +73,19 @@ class Synthetic(Dataset):
         self.palette = tuple(CLASSES.values())
 
     def clips(self) -> Sequence[Clip]:
-        """The clips of the split; the training split's are those of :meth:`training_clips`."""
+        """Return the clips of the split; the training split's are those of
+        :meth:`training_clips`."""
         if self.split == "train":
             return self.training_clips()
         return self._draw(Recipe, "test", self.test_clips, self.frames)
 
     def training_clips(self) -> Sequence[Clip]:
-        """Streets that no test clip shows, built from textures that no test clip shows."""
+        """Return streets that no test clip shows, built from textures that no test clip shows."""
         return self._draw(Recipe, "train", TRAINING_CLIPS, TRAINING_FRAMES)
 
     def division(self) -> Division:
-        """All training streets, and more streets of textures of their own, which are in neither
-        split."""
+        """Return all training streets, and more streets of textures of their own, which are in
+        neither split."""
         held = self._draw(ValidationRecipe, "validation", VALIDATION_CLIPS, VALIDATION_FRAMES)
         return Division(
             self.training_clips(),

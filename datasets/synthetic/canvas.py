@@ -132,7 +132,7 @@ class Canvas:
         self.surface[pixels.take(given)] = numbers.take(given) if len(batch) > 1 else numbers
 
     def _shade(self, batch: Numbers, touched: Touched) -> Pixels:
-        """Texture, tint, haze and coverage: premultiplied RGBA 0..255, float32 (4, N)."""
+        """Return texture, tint, haze and coverage: premultiplied RGBA 0..255, float32 (4, N)."""
         # one surface needs no column a pixel: its one column serves all
         counts = None if len(batch) == 1 else touched.counts
         columns = spread(self._columns[:, batch], counts)
@@ -157,8 +157,8 @@ class Canvas:
 
 
 def _step(lines: Pixels, place: Pixels, depth: Pixels) -> Pixels:
-    """Lengths of the gradients of u and v, in metres a pixel, float32 (2, N); ``lines`` are the
-    inverse's first two columns, (2, 3, N)."""
+    """Return lengths of the gradients of u and v, in metres a pixel, float32 (2, N); ``lines`` are
+    the inverse's first two columns, (2, 3, N)."""
     across = place * lines[0, 2]
     np.subtract(lines[0, :2], across, out=across)
     down = place * lines[1, 2]
@@ -172,8 +172,8 @@ def _step(lines: Pixels, place: Pixels, depth: Pixels) -> Pixels:
 
 
 def _coverage(place: Pixels, step: Pixels, size: Pixels) -> Pixels:
-    """The part of each pixel's span of u and v that lies within 0..size, (2, N): thin things fade,
-    edges are smooth."""
+    """Return the part of each pixel's span of u and v that lies within 0..size, (2, N): thin things
+    fade, edges are smooth."""
     spans = size / step
     rise = place / step
     rise += np.float32(0.5)

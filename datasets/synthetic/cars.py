@@ -20,7 +20,7 @@ CAR_COLOURS = (
 
 
 def random_paint(rng: RandomState) -> np.ndarray:
-    """A car's colour, float64 (3,): mostly black, grey, silver and white, as on roads."""
+    """Return a car's colour, float64 (3,): mostly black, grey, silver and white, as on roads."""
     if rng.random() < 0.6:
         return stone(rng, 0.08, 0.9, 0.03)
     return np.clip(
@@ -31,7 +31,7 @@ def random_paint(rng: RandomState) -> np.ndarray:
 
 
 def side(rng: RandomState, paint: np.ndarray) -> Pixels:
-    """A hatchback from the side, tail at column 0: wheels, windows, doors."""
+    """Draw a hatchback from the side, tail at column 0: wheels, windows, doors."""
     pen = Pen(256, 128)
     glass = byte(stone(rng, 0.08, 0.3))
     outline = [
@@ -70,7 +70,7 @@ def side(rng: RandomState, paint: np.ndarray) -> Pixels:
 
 
 def back(rng: RandomState, paint: np.ndarray) -> Pixels:
-    """A hatchback's tail: window, lights, plate, bumper, tyres below."""
+    """Draw a hatchback's tail: window, lights, plate, bumper, tyres below."""
     pen = Pen(128, 128)
     for x in (0.06, 0.74):
         pen.box(byte((0.06, 0.06, 0.06)), x, 0.76, x + 0.2, 0.99, 0.03)
@@ -97,7 +97,7 @@ def back(rng: RandomState, paint: np.ndarray) -> Pixels:
 
 
 def nose(rng: RandomState, paint: np.ndarray) -> Pixels:
-    """The front below the bonnet: headlights, grille, plate, tyres below."""
+    """Draw the front below the bonnet: headlights, grille, plate, tyres below."""
     pen = Pen(128, 64)
     for x in (0.06, 0.74):
         pen.box(byte((0.06, 0.06, 0.06)), x, 0.6, x + 0.2, 0.99, 0.03)
@@ -111,7 +111,7 @@ def nose(rng: RandomState, paint: np.ndarray) -> Pixels:
 
 
 def screen(rng: RandomState, paint: np.ndarray) -> Pixels:
-    """The windscreen between its pillars, with a reflection."""
+    """Draw the windscreen between its pillars, with a reflection."""
     pen = Pen(128, 64)
     pen.box(byte(paint), 0.0, 0.0, 1.0, 1.0)
     pen.shape(byte(stone(rng, 0.1, 0.3)), (0.09, 0.08), (0.91, 0.08), (0.97, 0.98), (0.03, 0.98))
@@ -120,6 +120,6 @@ def screen(rng: RandomState, paint: np.ndarray) -> Pixels:
 
 
 def panel(rng: RandomState, paint: np.ndarray) -> Pixels:
-    """Bonnet or roof: bare metal that mirrors the sky."""
+    """Draw bonnet or roof: bare metal that mirrors the sky."""
     shine = 1.15 + 0.08 * noise(rng, 32, 32, 1.5)
     return opaque(shine[..., None] * paint + 0.05)

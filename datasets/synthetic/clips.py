@@ -51,7 +51,7 @@ class Recipe:
         return ("synthetic", VERSION, astuple(self))
 
     def clip(self, name: str) -> Clip:
-        """The clip, nothing of it drawn yet."""
+        """Return the clip, nothing of it drawn yet."""
         fingerprint = hashlib.sha256(repr(self.identity).encode()).hexdigest()
         return Clip(
             name,
@@ -67,7 +67,7 @@ class Recipe:
         )
 
     def image(self, index: int) -> Image:
-        """Frame ``index``, uint8 (H, W, 3). Raises IndexError beyond the clip's end."""
+        """Return frame ``index``, uint8 (H, W, 3). Raises IndexError beyond the clip's end."""
         image = _frame(self, index)[0].copy()
         # drawn with it, and likely to be asked for when other frames have come between
         _packed_label(self, index)
@@ -78,13 +78,13 @@ class Recipe:
         return f"synthetic {VERSION} {self.street_seed} {index}"
 
     def label(self, index: int) -> LabelMap:
-        """The class of each pixel of frame ``index``, uint8 (H, W). Raises IndexError beyond the
-        clip's end."""
+        """Return the class of each pixel of frame ``index``, uint8 (H, W). Raises IndexError beyond
+        the clip's end."""
         values = np.frombuffer(zlib.decompress(_packed_label(self, index)), np.uint8)
         return values.reshape(self.height, self.width).copy()
 
     def flow(self, source: int, target: int) -> npt.NDArray[np.float32]:
-        """Exact backward motion, float32 (H, W, 2), see
+        """Return exact backward motion, float32 (H, W, 2), see
         :func:`vssbench.datasets.synthetic.flow.motion`."""
         labels = _street(self).scene.table.label
         return motion(_view(self, source), _view(self, target), labels)
@@ -155,7 +155,7 @@ def _frame(recipe: Recipe, index: int) -> tuple[Image, LabelMap]:
 
 @lru_cache(maxsize=256)
 def _packed_label(recipe: Recipe, index: int) -> bytes:
-    """A frame's label in a few kilobytes: each method that is scored asks for it again."""
+    """Return a frame's label in a few kilobytes: each method that is scored asks for it again."""
     return zlib.compress(_frame(recipe, index)[1].tobytes(), level=1)
 
 

@@ -13,8 +13,8 @@ Colour = tuple[float, float, float]
 
 
 def noise(rng: RandomState, height: int, width: int, roughness: float) -> Pixels:
-    """Seamlessly repeating noise of mean 0 and deviation 1, float32 (h, w). Amplitude falls as 1 /
-    frequency**roughness."""
+    """Return seamlessly repeating noise of mean 0 and deviation 1, float32 (h, w). Amplitude falls
+    as 1 / frequency**roughness."""
     spectrum = np.fft.rfft2(rng.standard_normal((height, width))) / _falloff(
         height, width, roughness
     )
@@ -47,7 +47,7 @@ def byte(colour: np.ndarray | Colour, alpha: float = 1.0) -> tuple[int, int, int
 
 
 def stone(rng: RandomState, low: float, high: float, warmth: float = 0.04) -> np.ndarray:
-    """A random greyish colour between two brightnesses, warm or cold by up to ``warmth``, float64
-    (3,)."""
+    """Return a random greyish colour between two brightnesses, warm or cold by up to ``warmth``,
+    float64 (3,)."""
     shift = rng.normal(0, warmth)
     return rng.uniform(low, high) * (1 + np.array([shift, 0.0, -shift]))

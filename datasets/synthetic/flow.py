@@ -13,7 +13,7 @@ SAME_DEPTH = 0.005
 
 
 def motion(source: View, target: View, labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Where each pixel's surface point of ``source`` lies in ``target``, minus the pixel.
+    """Return where each pixel's surface point of ``source`` lies in ``target``, minus the pixel.
 
     Float32 (H, W, 2), (x, y) in pixels. NaN where that place is outside the target's picture, or
     where the target's pixel nearest to it shows something else: the point is hidden there.
@@ -46,7 +46,7 @@ def motion(source: View, target: View, labels: npt.NDArray[np.uint8]) -> npt.NDA
 def _apply(
     matrices: npt.NDArray[np.float64], x: npt.NDArray, y: npt.NDArray
 ) -> npt.NDArray[np.float64]:
-    """One 3x3 matrix a pixel applied to (x, y, 1): (H, W, 3, 3) -> (3, H, W)."""
+    """Return one 3x3 matrix a pixel applied to (x, y, 1): (H, W, 3, 3) -> (3, H, W)."""
     return np.moveaxis(
         matrices[..., 0] * x[..., None] + matrices[..., 1] * y[..., None] + matrices[..., 2], 2, 0
     )

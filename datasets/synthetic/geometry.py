@@ -48,8 +48,8 @@ class Camera:
 
 
 def intrinsics(height: int, width: int) -> Matrix:
-    """Camera coordinates to pixels, float64 (3, 3): square pixels, field of view fixed by the
-    height."""
+    """Return camera coordinates to pixels, float64 (3, 3): square pixels, field of view fixed by
+    the height."""
     focal = FOCAL * height
     return np.array(
         [[focal, 0.0, (width - 1) / 2], [0.0, focal, HORIZON * height - 0.5], [0.0, 0.0, 1.0]]
@@ -57,7 +57,7 @@ def intrinsics(height: int, width: int) -> Matrix:
 
 
 def clip_near(corners: Matrix, projection: Matrix) -> Matrix:
-    """The part of a polygon that lies in front of the camera.
+    """Return the part of a polygon that lies in front of the camera.
 
     ``corners`` is float64 (N, 2) in plane coordinates; returns float64 (M, 2), M = 0 where all of
     it lies behind.
@@ -79,7 +79,7 @@ def clip_near(corners: Matrix, projection: Matrix) -> Matrix:
 
 
 def project(points: Matrix, projection: Matrix) -> Matrix:
-    """Pixels (x, y) of plane points, float64 (N, 2) -> (N, 2); the points must lie in front of the
-    camera."""
+    """Return pixels (x, y) of plane points, float64 (N, 2) -> (N, 2); the points must lie in front
+    of the camera."""
     homogeneous = points @ projection[:, :2].T + projection[:, 2]
     return homogeneous[:, :2] / homogeneous[:, 2:]

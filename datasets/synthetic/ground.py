@@ -14,7 +14,7 @@ _CLASSES = {"road": "Road", "lawn": "Tree"}
 
 
 def ground(plan: Plan) -> list[SceneObject]:
-    """Sky, road, kerbs, pavements, what lies behind them, the shade of the houses, and
+    """Build sky, road, kerbs, pavements, what lies behind them, the shade of the houses, and
     crossings."""
     rng, pick, far = plan.shop.rng, plan.shop.library.pick, plan.length + 60
     span = far + BEHIND
@@ -80,7 +80,7 @@ def _flat(
     period: tuple[float, float],
     tint: Vector,
 ) -> Surface:
-    """A strip of ground along the whole street."""
+    """Build a strip of ground along the whole street."""
     size = (width, plan.length + 60 + BEHIND)
     texture, origin = plan.shop.library.pick(kind, plan.shop.rng), (left, y, -BEHIND)
     return Surface(
@@ -89,7 +89,7 @@ def _flat(
 
 
 def _stains(plan: Plan, span: float) -> list[SceneObject]:
-    """The shade of the houses on the unlit side, and zebra crossings."""
+    """Build the shade of the houses on the unlit side, and zebra crossings."""
     rng, items = plan.shop.rng, []
     if plan.shop.sunlit:
         walk, kerb = plan.walks[-plan.sun], plan.kerbs[-plan.sun]

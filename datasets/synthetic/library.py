@@ -57,7 +57,7 @@ class Library:
     kinds: dict[str, list[int]]
 
     def pick(self, kind: str, rng: np.random.Generator) -> int:
-        """The number of a random texture of that kind."""
+        """Return the number of a random texture of that kind."""
         return self.kinds[kind][int(rng.integers(len(self.kinds[kind])))]
 
 

@@ -28,11 +28,11 @@ class Pen:
         return [(float(x), float(y)) for x, y in np.array(points) * self._scale]
 
     def shape(self, ink: Ink, *points: tuple[float, float]) -> None:
-        """A filled polygon."""
+        """Draw a filled polygon."""
         self._draw.polygon(self._points(list(points)), ink)
 
     def line(self, ink: Ink, thickness: float, *points: tuple[float, float]) -> None:
-        """A line, ``thickness`` in parts of the width, with round joints."""
+        """Draw a line, ``thickness`` in parts of the width, with round joints."""
         self._draw.line(
             self._points(list(points)), ink, max(1, int(thickness * self._scale[0])), joint="curve"
         )
@@ -40,7 +40,7 @@ class Pen:
     def ellipse(
         self, ink: Ink, x: float, y: float, radius_x: float, radius_y: float, ring: float = 0.0
     ) -> None:
-        """A disc, or a ring of thickness ``ring`` in parts of the width."""
+        """Draw a disc, or a ring of thickness ``ring`` in parts of the width."""
         corners = self._points([(x - radius_x, y - radius_y), (x + radius_x, y + radius_y)])
         box = (*corners[0], *corners[1])
         if ring:
@@ -51,14 +51,14 @@ class Pen:
     def box(
         self, ink: Ink, x0: float, y0: float, x1: float, y1: float, radius: float = 0.0
     ) -> None:
-        """A rectangle with corners of ``radius`` in parts of the width."""
+        """Draw a rectangle with corners of ``radius`` in parts of the width."""
         corners = self._points([(x0, y0), (x1, y1)])
         self._draw.rounded_rectangle(
             (*corners[0], *corners[1]), radius * float(self._scale[0]), ink
         )
 
     def done(self, rng: RandomState, grain: float = 0.06) -> Pixels:
-        """The finished texture, with uneven brightness."""
+        """Return the finished texture, with uneven brightness."""
         pixels = _reduced(np.asarray(self._picture, np.float32) / np.float32(255))
         tone = 1 + grain * noise(rng, pixels.shape[0], pixels.shape[1], 0.8)
         pixels[..., :3] = np.clip(pixels[..., :3] * tone[..., None], 0, 1)
@@ -66,7 +66,8 @@ class Pen:
 
 
 def _reduced(pixels: Pixels) -> Pixels:
-    """RGBA, float32 (h, w, 4), smaller by OVERSAMPLING; what is transparent lends no colour."""
+    """Return RGBA, float32 (h, w, 4), smaller by OVERSAMPLING; what is transparent lends no
+    colour."""
     height, width = pixels.shape[0] // OVERSAMPLING, pixels.shape[1] // OVERSAMPLING
     weighted = np.concatenate([pixels[..., :3] * pixels[..., 3:], pixels[..., 3:]], axis=2)
     small = weighted.reshape(height, OVERSAMPLING, width, OVERSAMPLING, 4).mean(axis=(1, 3))

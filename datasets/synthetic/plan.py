@@ -36,7 +36,7 @@ class Drive:
     phases: tuple[float, ...]
 
     def camera(self, seconds: float) -> Camera:
-        """Where the camera is at that time."""
+        """Return where the camera is at that time."""
         swings = [
             amplitude * np.sin(rate * seconds + phase)
             for amplitude, rate, phase in zip(self.amplitudes, self.rates, self.phases, strict=True)

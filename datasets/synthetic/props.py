@@ -48,7 +48,7 @@ class Workshop:
     sunlit: float
 
     def tint(self, spread: float = 0.12, level: float = 1.0) -> Vector:
-        """A random brightness around ``level`` and a slight random hue."""
+        """Return a random brightness around ``level`` and a slight random hue."""
         tone = (
             level
             * max(0.3, 1 + self.rng.normal(0, spread))
@@ -57,15 +57,15 @@ class Workshop:
         return float(tone[0]), float(tone[1]), float(tone[2])
 
     def board(self, kind: str, label: str, centre: Vector, width: float, tint: Vector) -> Surface:
-        """An upright picture that faces along the street, from height y of its ``centre`` down to
-        the pavement."""
+        """Build an upright picture that faces along the street, from height y of its ``centre``
+        down to the pavement."""
         height = centre[1] - KERB
         return self.panel(kind, label, (centre[0] - width / 2, *centre[1:]), (width, height), tint)
 
     def panel(
         self, kind: str, label: str, origin: Vector, size: tuple[float, float], tint: Vector
     ) -> Surface:
-        """An upright picture that faces along the street, by its upper left corner."""
+        """Build an upright picture that faces along the street, by its upper left corner."""
         return Surface(
             self.library.pick(kind, self.rng),
             NAMES.index(label),
@@ -80,7 +80,7 @@ class Workshop:
     def shadow(
         self, centre: Vector, size: tuple[float, float], opacity: float, kind: str = "shadow"
     ) -> SceneObject:
-        """A dark patch flat on the ground; ``size`` is across and along the street."""
+        """Build a dark patch flat on the ground; ``size`` is across and along the street."""
         origin = (centre[0] - size[0] / 2, centre[1], centre[2] - size[1] / 2)
         texture = self.library.pick(kind, self.rng)
         patch = Surface(
@@ -89,8 +89,8 @@ class Workshop:
         return SceneObject(Layer.DECAL, [patch], centre[2])
 
     def car(self, x: float, z: float, heading: int, speed: float = 0.0) -> list[SceneObject]:
-        """A hatchback whose middle is at (x, z), heading up (1) or down (-1) the street, and its
-        shadow."""
+        """Build a hatchback whose middle is at (x, z), heading up (1) or down (-1) the street, and
+        its shadow."""
         variant = int(self.rng.integers(len(self.library.kinds["car_side"])))
         scale = np.array(
             [
@@ -110,7 +110,8 @@ class Workshop:
             size: tuple[float, float],
             turn: int,
         ) -> Surface:
-            """A face given as if the car headed up the street from its tail at the origin."""
+            """Return a face given as if the car headed up the street from its tail at the
+            origin."""
             about = np.array([heading, 1, heading])
             origin = about * (corner - (0, 0, length / 2)) + (x, 0, z)
             # a mirrored texture runs from its end
@@ -157,7 +158,7 @@ class Workshop:
     def person(
         self, x: float, z: float, velocity: Vector, ground: float = KERB
     ) -> list[SceneObject]:
-        """A walking person, and a shadow; ``velocity`` in metres a second."""
+        """Build a walking person, and a shadow; ``velocity`` in metres a second."""
         height, tint = self.rng.uniform(1.5, 1.9), self.tint(0.15)
         width, hip, phase = 0.34 * height, ground + 0.5 * height, self.rng.uniform(0, 2 * np.pi)
         walking = float(np.hypot(velocity[0], velocity[2]) > 0)
@@ -198,8 +199,8 @@ class Workshop:
         return [shadow, SceneObject(Layer.PAVEMENT if ground else Layer.ROAD, parts, z, velocity)]
 
     def cyclist(self, x: float, z: float, velocity: Vector) -> list[SceneObject]:
-        """A rider on the road: a lengthwise and a crosswise picture that meet; ``velocity`` in
-        metres a second."""
+        """Build a rider on the road: a lengthwise and a crosswise picture that meet; ``velocity``
+        in metres a second."""
         tint, label = self.tint(0.15), NAMES.index("Bicyclist")
         across = abs(velocity[0]) > abs(velocity[2])
         heading = 1.0 if velocity[0] + velocity[2] >= 0 else -1.0
@@ -231,7 +232,7 @@ class Workshop:
         ]
 
     def tree(self, x: float, z: float, layer: Layer, height: float) -> list[SceneObject]:
-        """A trunk and a crown of two pictures, one behind the other, so that it has depth."""
+        """Build a trunk and a crown of two pictures, one behind the other, so that it has depth."""
         tint, width = self.tint(0.15, 0.95), height * self.rng.uniform(0.55, 0.8)
         tall = width * self.rng.uniform(0.8, 1.1)
         trunk = self.board(
@@ -251,7 +252,7 @@ class Workshop:
         return [shadow, SceneObject(layer, parts, z - 0.22 * width)]
 
     def lamp(self, x: float, z: float, towards: int) -> list[SceneObject]:
-        """A lamp post whose arm reaches ``towards`` the road (1: right, -1: left)."""
+        """Build a lamp post whose arm reaches ``towards`` the road (1: right, -1: left)."""
         height, tint = self.rng.uniform(5.5, 8.0), self.tint(0.15, 0.85)
         arm = self.rng.uniform(0.9, 1.8)
         reach = x if towards > 0 else x - arm
@@ -265,7 +266,7 @@ class Workshop:
         return [SceneObject(Layer.PAVEMENT, parts, z)]
 
     def sign(self, x: float, z: float) -> list[SceneObject]:
-        """One or two signs on a thin post."""
+        """Build one or two signs on a thin post."""
         side, tint = self.rng.uniform(0.6, 0.95), self.tint(0.15, 0.95)
         top = self.rng.uniform(2.3, 3.1)
         parts = [
@@ -291,7 +292,7 @@ class Workshop:
     def fence(
         self, x: float, start: float, end: float, layer: Layer, tint: Vector
     ) -> list[SceneObject]:
-        """A fence with gaps along the street, in panels of 4 m or less."""
+        """Build a fence with gaps along the street, in panels of 4 m or less."""
         texture, height = self.library.pick("fence", self.rng), self.rng.uniform(0.95, 1.4)
         panels = []
         for near in np.arange(start, end, 4.0):

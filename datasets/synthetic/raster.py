@@ -58,7 +58,7 @@ class Planes:
         self._limits = np.concatenate([margins, -margins, sizes], axis=1).T
 
     def locate(self, batch: Numbers, wanted: Mask) -> Touched:
-        """The pixels that surfaces touch and that are ``wanted``, (H, W)."""
+        """Return the pixels that surfaces touch and that are ``wanted``, (H, W)."""
         return (
             self._locate_one(batch[0], wanted)
             if len(batch) == 1
@@ -121,16 +121,16 @@ class Planes:
 
 
 def _margins(inverses: Matrix, sizes: Pixels) -> Pixels:
-    """Half a pixel's span of u and v, over depth, at most: float32 (surfaces, 2). It is convex, so
-    largest on an edge."""
+    """Return half a pixel's span of u and v, over depth, at most: float32 (surfaces, 2). It is
+    convex, so largest on an edge."""
     ends = np.stack([np.zeros_like(sizes), sizes], axis=2)[..., None]
     gradients = inverses[:, :2, None, :2] - ends * inverses[:, 2, None, None, :2]
     return (np.abs(gradients).sum(axis=3).max(axis=2) / 2).astype(np.float32)
 
 
 def _inside(scaled: Pixels, limits: Pixels) -> Mask:
-    """Where a pixel's span touches the rectangle: ``scaled`` is u, v and 1, over depth; ``limits``
-    are the margins of u and v, their negatives, and the rectangle's size."""
+    """Return where a pixel's span touches the rectangle: ``scaled`` is u, v and 1, over depth;
+    ``limits`` are the margins of u and v, their negatives, and the rectangle's size."""
     inside = scaled[2] > 0
     for axis in (0, 1):
         inside &= scaled[axis] > limits[2 + axis]

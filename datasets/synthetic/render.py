@@ -64,8 +64,8 @@ def render(
 
 
 def _boxes(table: Table, projections: Matrix, size: tuple[int, int]) -> tuple[Mask, Numbers]:
-    """Which surfaces may show, bool (surfaces,), and the pixels that each may touch: x0, x1, y0,
-    y1, (surfaces, 4)."""
+    """Return which surfaces may show, bool (surfaces,), and the pixels that each may touch: x0, x1,
+    y0, y1, (surfaces, 4)."""
     homogeneous = np.einsum("sij,skj->ski", projections, table.corners)
     depth = homogeneous[..., 2]
     shown = (depth > NEAR).any(axis=1)

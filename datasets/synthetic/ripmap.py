@@ -51,8 +51,8 @@ class Atlas:
         end: Pair,
         counts: Counts | None = None,
     ) -> Pixels:
-        """Premultiplied RGBA 0..255, float32 (N, 4), a transposed array, at texture coordinates
-        ``place``, (s, t), (2, N).
+        """Return premultiplied RGBA 0..255, float32 (N, 4), a transposed array, at texture
+        coordinates ``place``, (s, t), (2, N).
 
         ``texture`` holds the numbers of the textures and ``counts`` how many of the N places, in
         turn, are of each; without it there is one texture. ``footprint`` is how much of the texture
@@ -115,7 +115,7 @@ def pack(textures: list[Pixels]) -> Atlas:
 
 
 def _step_bits() -> np.int32:
-    """The bits of the least float32 of FIRST_STEP or more, less one step of the exponent."""
+    """Return the bits of the least float32 of FIRST_STEP or more, less one step of the exponent."""
     least = np.float32(FIRST_STEP)
     if float(least) < FIRST_STEP:
         least = np.nextafter(least, np.float32(np.inf))
@@ -126,14 +126,14 @@ STEP_BITS = _step_bits()
 
 
 def spread(values: npt.NDArray[Value], counts: Counts | None) -> npt.NDArray[Value]:
-    """Each column as often as ``counts`` says, (k, n) -> (k, N); as they are, to be broadcast,
-    without counts."""
+    """Return each column as often as ``counts`` says, (k, n) -> (k, N); as they are, to be
+    broadcast, without counts."""
     return values if counts is None else values.repeat(counts, axis=1)
 
 
 def _levels(footprint: Pixels, sizes: Indices) -> Indices:
-    """The numbers of halvings of ``sizes`` texels for those footprints, rounded to the nearest
-    scale: (2, N)."""
+    """Return the numbers of halvings of ``sizes`` texels for those footprints, rounded to the
+    nearest scale: (2, N)."""
     texels = footprint * sizes.astype(np.float32)
     # an exponent is a logarithm: it counts the halvings once the numbers' bits are shifted so that
     # it steps between scales
@@ -144,8 +144,8 @@ def _levels(footprint: Pixels, sizes: Indices) -> Indices:
 
 
 def _taps(place: Pixels, sizes: Indices, end: Pixels) -> tuple[Indices, Indices, Pixels]:
-    """The two texels either side of each coordinate, and how far it lies towards the second, each
-    (2, N)."""
+    """Return the two texels either side of each coordinate, and how far it lies towards the second,
+    each (2, N)."""
     extent = sizes.astype(np.float32)
     position = place * extent
     position -= np.float32(0.5)
@@ -167,7 +167,7 @@ def _taps(place: Pixels, sizes: Indices, end: Pixels) -> tuple[Indices, Indices,
 
 
 def _mix(first: Pixels, second: Pixels, weight: Pixels) -> Pixels:
-    """first + weight * (second - first), in place of ``second``."""
+    """Return first + weight * (second - first), in place of ``second``."""
     second -= first
     second *= weight
     second += first

@@ -11,7 +11,7 @@ from vssbench.datasets.synthetic.ripmap import Pixels
 
 
 def _cloth(rng: RandomState) -> np.ndarray:
-    """Clothes: greys and dull colours, now and then a bright one."""
+    """Draw clothes: greys and dull colours, now and then a bright one."""
     vivid = 0.45 if rng.random() < 0.15 else 0.14
     return np.clip(rng.uniform(0.1, 0.65) * (1 + rng.normal(0, vivid, 3)), 0.03, 0.95)
 
@@ -21,8 +21,8 @@ def _skin(rng: RandomState) -> np.ndarray:
 
 
 def person(rng: RandomState) -> Pixels:
-    """A person from head to hip, seen from the front or the back; the legs are apart, since they
-    walk."""
+    """Draw a person from head to hip, seen from the front or the back; the legs are apart, since
+    they walk."""
     pen = Pen(64, 128)
     coat, skin, hair = _cloth(rng), _skin(rng), stone(rng, 0.08, 0.5, 0.15)
     arm = rng.uniform(0.02, 0.12)
@@ -59,7 +59,7 @@ def person(rng: RandomState) -> Pixels:
 
 
 def leg(rng: RandomState) -> Pixels:
-    """One leg from hip to shoe."""
+    """Draw one leg from hip to shoe."""
     pen = Pen(32, 64)
     cloth = _cloth(rng)
     pen.shape(
@@ -71,7 +71,7 @@ def leg(rng: RandomState) -> Pixels:
 
 
 def cyclist_side(rng: RandomState) -> Pixels:
-    """A rider on a bicycle from the side, 1.8 m x 1.8 m, riding towards larger columns."""
+    """Draw a rider on a bicycle from the side, 1.8 m x 1.8 m, riding towards larger columns."""
     pen = Pen(128, 128)
     tyre, frame, coat, legs = (
         byte(stone(rng, 0.05, 0.2)),
@@ -102,7 +102,7 @@ def cyclist_side(rng: RandomState) -> Pixels:
 
 
 def cyclist_back(rng: RandomState) -> Pixels:
-    """A rider on a bicycle from behind or in front, 0.7 m x 1.8 m."""
+    """Draw a rider on a bicycle from behind or in front, 0.7 m x 1.8 m."""
     pen = Pen(64, 128)
     coat, legs = _cloth(rng), _cloth(rng)
     pen.line(byte(stone(rng, 0.2, 0.4)), 0.06, (0.14, 0.44), (0.86, 0.44))
@@ -128,7 +128,7 @@ def cyclist_back(rng: RandomState) -> Pixels:
 
 
 def fence(rng: RandomState) -> Pixels:
-    """Two metres of a fence with gaps: pickets, railings or boards."""
+    """Draw two metres of a fence with gaps: pickets, railings or boards."""
     pen = Pen(128, 64)
     kind = rng.choice(["pickets", "railing", "boards"])
     base = (
@@ -149,7 +149,7 @@ def fence(rng: RandomState) -> Pixels:
 
 
 def crown(rng: RandomState) -> Pixels:
-    """A tree's crown: clumps of leaves, ragged and with holes, bright above and dark below."""
+    """Draw a tree's crown: clumps of leaves, ragged and with holes, bright above and dark below."""
     side = 256
     y, x = np.mgrid[0:side, 0:side].astype(np.float32) / (side / 2) - 1
     body = np.full((side, side), -1.0, np.float32)
@@ -174,7 +174,8 @@ def crown(rng: RandomState) -> Pixels:
 
 
 def sign(rng: RandomState) -> Pixels:
-    """A traffic sign: disc, triangle or panel, with a border and a glyph; or a traffic light."""
+    """Draw a traffic sign: disc, triangle or panel, with a border and a glyph; or a traffic
+    light."""
     kind = rng.choice(["disc", "triangle", "panel", "light"], p=[0.35, 0.2, 0.3, 0.15])
     pen = Pen(64, 64)
     red, white, dark = byte((0.72, 0.1, 0.1)), byte(stone(rng, 0.75, 0.95)), byte((0.08, 0.08, 0.1))
@@ -213,7 +214,7 @@ def sign(rng: RandomState) -> Pixels:
 
 
 def metal(rng: RandomState) -> Pixels:
-    """A post: round, so that it shades across."""
+    """Draw a post: round, so that it shades across."""
     height, width = 64, 32
     across = 0.5 + 0.5 * np.sin(np.linspace(0.3, np.pi - 0.1, width)) ** 1.5
     tone = across[None] * (1 + 0.08 * noise(rng, height, width, 0.8))
@@ -221,8 +222,8 @@ def metal(rng: RandomState) -> Pixels:
 
 
 def shade(softness: float) -> Pixels:
-    """A dark patch that fades towards its edges; ``softness`` is the part of its half width that
-    fades."""
+    """Draw a dark patch that fades towards its edges; ``softness`` is the part of its half width
+    that fades."""
     side = 64
     y, x = np.mgrid[0:side, 0:side] / (side / 2 - 0.5) - 1
     edge = np.clip((1 - np.abs(x)) / softness, 0, 1) * np.clip((1 - np.abs(y)) / softness, 0, 1)
@@ -230,7 +231,7 @@ def shade(softness: float) -> Pixels:
 
 
 def crossing(rng: RandomState) -> Pixels:
-    """A zebra crossing's worn stripes."""
+    """Draw a zebra crossing's worn stripes."""
     pen = Pen(256, 64)
     for left in np.arange(0.02, 0.98, 0.1):
         pen.box(byte((0.85, 0.85, 0.83), 0.85), left, 0.02, left + 0.05, 0.98)

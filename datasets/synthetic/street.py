@@ -35,7 +35,7 @@ class Street:
 
 
 def build(library: Library, rng: np.random.Generator, seconds: float) -> Street:
-    """A random street for a drive of that many seconds."""
+    """Build a random street for a drive of that many seconds."""
     plan = Plan.draw(library, rng, seconds)
     objects = [
         *ground(plan),
@@ -55,7 +55,7 @@ def build(library: Library, rng: np.random.Generator, seconds: float) -> Street:
 
 
 def row(plan: Plan, side: int) -> list[SceneObject]:
-    """The houses and gardens of one side, from near to far."""
+    """Build the houses and gardens of one side, from near to far."""
     rng, items = plan.shop.rng, []
     z, height = -BEHIND, 0.0
     while z < plan.length:
@@ -84,7 +84,7 @@ def row(plan: Plan, side: int) -> list[SceneObject]:
 def _house(
     plan: Plan, side: int, z: float, length: float, inset: float, storeys: int, end_shows: bool
 ) -> SceneObject:
-    """A front along the street, a roof with its gable, and the near end where that shows."""
+    """Build a front along the street, a roof with its gable, and the near end where that shows."""
     shop, building = plan.shop, NAMES.index("Building")
     height, x, span = storeys * STOREY + KERB, side * inset, length + 0.05
     light = 1 + shop.sunlit * (0.12 if side != plan.sun else -0.3)
@@ -122,7 +122,7 @@ def _house(
 
 
 def _garden(plan: Plan, side: int, z: float, end: float) -> list[SceneObject]:
-    """A fence at the pavement, trees behind it, and a house set back."""
+    """Build a fence at the pavement, trees behind it, and a house set back."""
     rng, edge = plan.shop.rng, plan.kerbs[side] + plan.walks[side]
     items = [
         _house(
@@ -142,7 +142,7 @@ def _garden(plan: Plan, side: int, z: float, end: float) -> list[SceneObject]:
 
 
 def furniture(plan: Plan, side: int) -> list[SceneObject]:
-    """Lamps, signs, kerbside trees, parked cars and people on one side's pavement."""
+    """Build lamps, signs, kerbside trees, parked cars and people on one side's pavement."""
     rng, items, kerb = plan.shop.rng, [], plan.kerbs[side]
     kerbside = side * (kerb + 0.45)
     for z in np.arange(rng.uniform(-2, 14), plan.busy, rng.uniform(14, 22)):
@@ -179,7 +179,7 @@ def furniture(plan: Plan, side: int) -> list[SceneObject]:
 
 
 def traffic(plan: Plan) -> list[SceneObject]:
-    """Oncoming cars, cyclists either way, and a car ahead or people who cross."""
+    """Build oncoming cars, cyclists either way, and a car ahead or people who cross."""
     rng, items = plan.shop.rng, []
     own, other = plan.side * plan.lane / 2, -plan.side * plan.lane / 2
     if rng.random() < 0.6:
@@ -206,7 +206,7 @@ def traffic(plan: Plan) -> list[SceneObject]:
 
 
 def _crossers(plan: Plan) -> list[SceneObject]:
-    """People and cyclists who cross the road."""
+    """Build people and cyclists who cross the road."""
     rng, items = plan.shop.rng, []
     for z in np.arange(rng.uniform(9, 22), plan.busy, rng.uniform(12, 25)):
         way = float(rng.choice([-1.0, 1.0]))

@@ -141,7 +141,8 @@ class Scene:
         ]
 
     def projections(self, camera: Camera, calibration: Matrix, seconds: float) -> Matrix:
-        """Plane coordinates to pixels of every surface at that time, float64 (surfaces, 3, 3)."""
+        """Return plane coordinates to pixels of every surface at that time, float64 (surfaces, 3,
+        3)."""
         axes = self.table.axes.copy()
         for number, swing in self._swings:
             angle = swing.angle * np.sin(swing.rate * seconds + swing.phase)
@@ -154,7 +155,7 @@ class Scene:
         return calibration @ camera.rotation() @ frames
 
     def order(self, seconds: float) -> list[int]:
-        """The numbers of all surfaces in painting order at that time."""
+        """Return the numbers of all surfaces in painting order at that time."""
 
         def key(number: int) -> tuple[int, float, int]:
             item = self.objects[number]

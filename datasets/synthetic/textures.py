@@ -19,8 +19,8 @@ ROAD_LENGTH = 24.0
 
 
 def road(rng: RandomState) -> Pixels:
-    """The whole width of a road (columns) over ROAD_LENGTH metres (rows): asphalt, patches, cracks,
-    tyre wear, markings."""
+    """Draw the whole width of a road (columns) over ROAD_LENGTH metres (rows): asphalt, patches,
+    cracks, tyre wear, markings."""
     height, width = 512, 512
     grain = 0.055 * noise(rng, height, width, 0.2) + 0.05 * noise(rng, height, width, 1.1)
     across = np.linspace(0, 1, width, endpoint=False, dtype=np.float32)
@@ -55,7 +55,7 @@ def road(rng: RandomState) -> Pixels:
 
 
 def paving(rng: RandomState) -> Pixels:
-    """Slabs, 8 x 8 in a repeat, each of its own brightness, with joints."""
+    """Draw slabs, 8 x 8 in a repeat, each of its own brightness, with joints."""
     side, slabs = 256, 8
     pitch = side // slabs
     tone = 1 + rng.normal(0, 0.06, (slabs, slabs)).repeat(pitch, 0).repeat(pitch, 1)
@@ -68,8 +68,8 @@ def paving(rng: RandomState) -> Pixels:
 
 
 def wall(rng: RandomState, height: int, width: int, metres: tuple[float, float]) -> np.ndarray:
-    """Brick, render or ashlar, RGB float64 (h, w, 3); ``metres`` is the size (height, width) that
-    it covers."""
+    """Draw brick, render or ashlar, RGB float64 (h, w, 3); ``metres`` is the size (height, width)
+    that it covers."""
     kind = rng.choice(["brick", "render", "ashlar"], p=[0.5, 0.3, 0.2])
     dirt = 1 + 0.07 * noise(rng, height, width, 1.2) + 0.03 * noise(rng, height, width, 0.2)
     if kind == "render":
@@ -90,8 +90,8 @@ def wall(rng: RandomState, height: int, width: int, metres: tuple[float, float])
 
 
 def facade(rng: RandomState, storeys: int) -> Pixels:
-    """FACADE_LENGTH metres of a house front from eaves to pavement: windows in rows, a door or a
-    shop below, a cornice."""
+    """Draw FACADE_LENGTH metres of a house front from eaves to pavement: windows in rows, a door or
+    a shop below, a cornice."""
     height, width = 512, 256
     colour = wall(rng, height, width, (storeys * 3.0, FACADE_LENGTH))
     picture = Image.fromarray((np.clip(colour, 0, 1) * 255).astype(np.uint8)).convert("RGBA")
@@ -152,7 +152,7 @@ def facade(rng: RandomState, storeys: int) -> Pixels:
 def _letters(
     draw: ImageDraw.ImageDraw, rng: RandomState, box: tuple[float, float, float, float]
 ) -> None:
-    """Strokes that look like lettering."""
+    """Draw strokes that look like lettering."""
     left, top, right, bottom = box
     ink = byte(rng.choice([0.1, 0.95]) * np.ones(3))
     x = left + rng.uniform(0, (right - left) / 4)
@@ -164,7 +164,7 @@ def _letters(
 
 
 def roof(rng: RandomState) -> Pixels:
-    """Rows of tiles or slates."""
+    """Draw rows of tiles or slates."""
     side = 128
     base = np.array([0.5, 0.3, 0.24]) if rng.random() < 0.5 else np.array([0.34, 0.35, 0.38])
     tone = 1 + 0.1 * noise(rng, side, side, 0.5)
@@ -173,12 +173,12 @@ def roof(rng: RandomState) -> Pixels:
 
 
 def blank_wall(rng: RandomState) -> Pixels:
-    """The windowless end of a house."""
+    """Draw the windowless end of a house."""
     return opaque(wall(rng, 256, 256, (9.0, 9.0)))
 
 
 def gable(rng: RandomState) -> Pixels:
-    """The triangle of wall below a roof's ridge."""
+    """Draw the triangle of wall below a roof's ridge."""
     side = 128
     pixels = opaque(wall(rng, side, side, (4.5, 4.5)))
     across, down = np.linspace(-1, 1, side), np.linspace(0, 1, side)
@@ -187,7 +187,7 @@ def gable(rng: RandomState) -> Pixels:
 
 
 def sky(rng: RandomState) -> Pixels:
-    """Rows from zenith to horizon, columns around: blue or overcast, with clouds that whiten
+    """Draw rows from zenith to horizon, columns around: blue or overcast, with clouds that whiten
     towards the horizon."""
     height, width = 256, 512
     clouds = noise(rng, height, width, 1.5) + 0.25 * noise(rng, height, width, 0.9)
@@ -204,7 +204,7 @@ def sky(rng: RandomState) -> Pixels:
 
 
 def bark(rng: RandomState) -> Pixels:
-    """A trunk: rough, dark at its sides."""
+    """Draw a trunk: rough, dark at its sides."""
     height, width = 128, 32
     tone = 1 + 0.2 * noise(rng, height, width, 0.6)
     tone *= 0.55 + 0.45 * np.sin(np.linspace(0.15, np.pi, width))[None]
@@ -212,7 +212,7 @@ def bark(rng: RandomState) -> Pixels:
 
 
 def lawn(rng: RandomState) -> Pixels:
-    """Grass and low plants."""
+    """Draw grass and low plants."""
     side = 128
     tone = 1 + 0.25 * noise(rng, side, side, 0.5)
     return opaque(tone[..., None] * np.array([0.32, 0.38, 0.2]) * rng.uniform(0.8, 1.2))

@@ -108,7 +108,7 @@ class Vspw(OnDisk):
         return self._clips(self.split)
 
     def training_clips(self) -> Sequence[Clip]:
-        """The videos of the train split. Raises DataError as ``clips`` does."""
+        """Return the videos of the train split. Raises DataError as ``clips`` does."""
         return self._clips("train")
 
     def faults(self) -> Iterator[str]:
@@ -134,7 +134,8 @@ class Vspw(OnDisk):
         return [run.clip(read_labels) for run in self._runs(split)]
 
     def _runs(self, split: str) -> list[Run]:
-        """The videos of a split as clips. Raises DataError where a frame or a mask is missing."""
+        """Return the videos of a split as clips. Raises DataError where a frame or a mask is
+        missing."""
         found = []
         for video in self._videos(split):
             numbers = sorted({*video.images, *video.masks})
@@ -153,8 +154,8 @@ class Vspw(OnDisk):
         return found
 
     def _videos(self, split: str) -> list[_Video]:
-        """The videos that the split's list names. Raises NothingThere where there is no list, and
-        DataError where it names a video twice."""
+        """Return the videos that the split's list names. Raises NothingThere where there is no
+        list, and DataError where it names a video twice."""
         base = _base(self.folder())
         listing = base / f"{split}.txt"
         if not listing.is_file():
@@ -184,15 +185,15 @@ class _Video:
         return bool(self.images) and self.images.keys() == self.masks.keys()
 
     def image(self, number: int) -> Path:
-        """A frame's image, or where it should be."""
+        """Return a frame's image, or where it should be."""
         return self.images.get(number, self.path / IMAGES / f"{number:08d}.jpg")
 
     def mask(self, number: int) -> Path:
-        """A frame's mask, or where it should be."""
+        """Return a frame's mask, or where it should be."""
         return self.masks.get(number, self.path / MASKS / f"{number:08d}.png")
 
     def still(self, number: int) -> Still:
-        """A frame with its mask, if that is there."""
+        """Return a frame with its mask, if that is there."""
         return Still(self.images[number], self.masks.get(number), self.path.name, number)
 
     def nothing(self) -> str:
@@ -203,8 +204,8 @@ class _Video:
         )
 
     def faults(self) -> Iterator[str]:
-        """Every file that is not named by a number, and every place where frames do not follow each
-        other, which methods and measures over time take them to do."""
+        """Yield every file that is not named by a number, and every place where frames do not
+        follow each other, which methods and measures over time take them to do."""
         yield from self.misnamed
         for one, other in pairwise(sorted(self.images)):
             if other != one + 1:
@@ -214,7 +215,7 @@ class _Video:
                 )
 
     def _numbered(self, kind: str, ending: str) -> dict[int, Path]:
-        """The files of a kind by the numbers that are their names."""
+        """Return the files of a kind by the numbers that are their names."""
         found: dict[int, Path] = {}
         for path in sorted((self.path / kind).glob(f"*{ending}")):
             if path.stem.isdecimal():
@@ -228,7 +229,7 @@ class _Video:
 
 
 def _base(root: Path) -> Path:
-    """The folder that holds the lists: the root, or one of the names in it."""
+    """Return the folder that holds the lists: the root, or one of the names in it."""
     places = (root, *(root / name for name in _NAMES))
     return next((place for place in places if (place / DATA).is_dir()), root)
 

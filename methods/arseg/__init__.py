@@ -212,8 +212,8 @@ class ARSeg(VideoSegmenter):
     def _fused_features(
         self, image: Tensor, motion: Tensor | None, reference: Tensor
     ) -> tuple[Tensor, Any]:
-        """The feature before the last convolution of a non-keyframe, and what the auxiliary losses
-        need."""
+        """Return the feature before the last convolution of a non-keyframe, and what the auxiliary
+        losses need."""
         if self.mode == "warp":
             return self._moved(reference, motion), None
         small = resize(image, scaled_size(image.shape[-2], image.shape[-1], self.scale))
@@ -281,8 +281,8 @@ class ARSeg(VideoSegmenter):
         return {**terms, **self._similarity(image, feature, logits)}
 
     def _low(self, image: Tensor) -> tuple[Tensor, Tensor, Any]:
-        """The LR network alone, of a normalised image: logits, its feature, what its auxiliary
-        losses need."""
+        """Return the LR network alone, of a normalised image: logits, its feature, what its
+        auxiliary losses need."""
         size = (image.shape[-2], image.shape[-1])
         low_size = scaled_size(*size, self.scale)
         feature, extra = self.low.features(resize(image, low_size))
@@ -295,9 +295,9 @@ class ARSeg(VideoSegmenter):
         return super().validation_logits(phase, batch)
 
     def _similarity(self, image: Tensor, feature: Tensor, logits: Tensor) -> dict[str, Tensor]:
-        """Feature similarity training (section 3.3): the HR network's feature of the same frame is
-        the target of a squared error, or of a divergence of features or predictions. With fusion
-        and, as in the authors' code, without."""
+        """Compute the losses of feature similarity training (section 3.3): the HR network's feature
+        of the same frame is the target of a squared error, or of a divergence of features or
+        predictions. With fusion and, as in the authors' code, without."""
         if self.fst == "none":
             return {}
         with torch.no_grad():
@@ -324,9 +324,9 @@ class ARSeg(VideoSegmenter):
         return {"feature": divergence.sum(1).mean()}
 
     def initialise(self, state: dict[str, Tensor], source: dict[str, str]) -> tuple[str, ...]:
-        """From a per-frame network's weights: at scale 1 for both networks (replaces phase hr), at
-        a lower scale for the low-resolution network alone (replaces phase lr). From AR-Seg's own:
-        both are replaced."""
+        """Begin from a per-frame network's weights: at scale 1 for both networks (replaces phase
+        hr), at a lower scale for the low-resolution network alone (replaces phase lr). From
+        AR-Seg's own: both are replaced."""
         if source.get("name") == "arseg":
             return ("hr", "lr") if self._load(state, source) else ()
         if source.get("name") != self._per_frame:

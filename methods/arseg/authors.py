@@ -70,5 +70,5 @@ def authors_code(network: nn.Module) -> AuthorsCode:
 
 
 def networks(model: nn.Module) -> list[SegmentationNetwork]:
-    """The segmentation networks inside a method."""
+    """Return the segmentation networks inside a method."""
     return [module for module in model.modules() if isinstance(module, SegmentationNetwork)]

@@ -61,8 +61,8 @@ class ArsegCost(Cost):
 
 
 def count(variant: Variant, classes: int, height: int, width: int) -> ArsegCost:
-    """Cost in AR-Seg's convention; a method outside its paper is counted by thop's rules on the
-    method's modules.
+    """Return the cost in AR-Seg's convention; a method outside its paper is counted by thop's rules
+    on the method's modules.
 
     11 and 12 classes both mean the paper's CamVid. Raises UsageError where the network does not
     accept that size.
@@ -82,8 +82,8 @@ def count(variant: Variant, classes: int, height: int, width: int) -> ArsegCost:
 
 
 def _counter(model: nn.Module, *silent: nn.Module) -> ThopCounter:
-    """A counter that knows the authors' names of every network inside the model, and leaves out the
-    ``silent`` submodules."""
+    """Return a counter that knows the authors' names of every network inside the model, and leaves
+    out the ``silent`` submodules."""
     known = [(network, authors_code(network)) for network in networks(model)]
     times = {module: number for _, code in known for module, number in code.times().items()}
     times.update(dict.fromkeys(silent, 0))
@@ -93,7 +93,7 @@ def _counter(model: nn.Module, *silent: nn.Module) -> ThopCounter:
 
 
 def _network(network: SegmentationNetwork, height: int, width: int) -> tuple[float, torch.Tensor]:
-    """GMACs of a whole network, with the heads that the authors' measurement ran; and its
+    """Return GMACs of a whole network, with the heads that the authors' measurement ran; and its
     feature."""
     image, _ = inputs(height, width)
     with _counter(network) as counter:
@@ -105,7 +105,7 @@ def _network(network: SegmentationNetwork, height: int, width: int) -> tuple[flo
 
 
 def _arseg(model: Any, head_classes: int, height: int, width: int) -> tuple[float, float, float]:
-    """GMACs of a keyframe, of another frame, and the head term in the latter."""
+    """Return GMACs of a keyframe, of another frame, and the head term in the latter."""
     key, feature = _network(model.high, height, width)
     if model.mode == "warp":
         return key, 0.0, 0.0
@@ -122,9 +122,9 @@ def _arseg(model: Any, head_classes: int, height: int, width: int) -> tuple[floa
 
 
 def _fusion(fusion: Any, reference: torch.Tensor) -> float:
-    """GMACs of CReFF on a keyframe's feature. What thop makes of the global attention's torch
-    module is not published; the printed 113.58 takes six products of a pixel with a C x C matrix
-    beside the three convolutions, and no attention."""
+    """Return GMACs of CReFF on a keyframe's feature. What thop makes of the global attention's
+    torch module is not published; the printed 113.58 takes six products of a pixel with a C x C
+    matrix beside the three convolutions, and no attention."""
     with FlopCounterMode(display=False) as counter:
         if fusion.kind == "global":
             for convolution in (fusion.query, fusion.key, fusion.value):
@@ -137,8 +137,8 @@ def _fusion(fusion: Any, reference: torch.Tensor) -> float:
 
 
 def _fused_earlier(model: Any, height: int, width: int) -> float:
-    """GMACs of a non-keyframe whose fusion is before N_task or N_feat, so that what follows runs at
-    full size."""
+    """Return GMACs of a non-keyframe whose fusion is before N_task or N_feat, so that what follows
+    runs at full size."""
     image, motion = inputs(height, width)
     _, reference = model.keyframe(image)
     with _counter(model, model.fusion) as counter:
@@ -147,8 +147,8 @@ def _fused_earlier(model: Any, height: int, width: int) -> float:
 
 
 def _other(model: Any, baseline: bool, height: int, width: int) -> tuple[float, float]:
-    """GMACs of a keyframe and of another frame; a network of the paper's baselines with what its
-    authors' code makes of it."""
+    """Return GMACs of a keyframe and of another frame; a network of the paper's baselines with what
+    its authors' code makes of it."""
     image, motion = inputs(height, width)
     with ThopCounter() as on_key:
         _, reference = model.begin(image)

@@ -60,8 +60,8 @@ class CReFF(nn.Module):
             )
 
     def forward(self, low: Tensor, reference: Tensor) -> Tensor:
-        """Low-resolution feature (N, C, h, w) and warped keyframe feature (N, C, H, W): the fused
-        feature (N, C, H, W)."""
+        """Fuse a low-resolution feature (N, C, h, w) and a warped keyframe feature (N, C, H, W)
+        into one (N, C, H, W)."""
         low = resize(low, (reference.shape[-2], reference.shape[-1]))
         if self.kind == "conv":
             return self.mix(torch.cat([low, reference], 1))
@@ -74,7 +74,7 @@ class CReFF(nn.Module):
         return low + attended if self.direct else attended
 
     def _global_attention(self, query: Tensor, value: Tensor) -> Tensor:
-        """Every pixel attends to a grid at 1/32 of the image, one head. As in the authors' code,
+        """Let every pixel attend to a grid at 1/32 of the image, one head. As in the authors' code,
         the keys are taken from the feature that the value's convolution has passed already."""
         count, channels, height, width = query.shape
         grid = (
@@ -96,7 +96,7 @@ def _tokens(x: Tensor) -> Tensor:
 
 
 def _convolution(inputs: int, outputs: int, groups: int) -> nn.Conv2d:
-    """A 3x3 convolution with zero bias, initialised as the authors' is."""
+    """Build a 3x3 convolution with zero bias, initialised as the authors' is."""
     convolution = nn.Conv2d(inputs, outputs, 3, padding=1, groups=groups)
     nn.init.kaiming_normal_(convolution.weight, a=1)
     assert convolution.bias is not None

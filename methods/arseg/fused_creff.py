@@ -51,8 +51,8 @@ class Fusion:
 
 
 def fused_creff(low: Tensor, reference: Tensor, motion: Tensor | None, fusion: Fusion) -> Tensor:
-    """Logits (N, classes, H, W) of a non-keyframe; the fused feature (N, C, H, W) where there is no
-    classifier.
+    """Return logits (N, classes, H, W) of a non-keyframe; the fused feature (N, C, H, W) where
+    there is no classifier.
 
     low: (N, C, h, w) low-resolution feature, upsampled with aligned corners; reference: (N, C, H,
     W) keyframe feature; motion: (N, 2, H, W) backward field in pixels of the reference, None for no
@@ -135,12 +135,12 @@ def _zeroed_rows(x: Tensor, top: int, bottom: int) -> Tensor:
 
 
 def _padded_rows(x: Tensor, first: int, last: int, height: int) -> Tensor:
-    """Rows of zeros put where the strip [first, last) passes the feature's borders."""
+    """Return rows of zeros put where the strip [first, last) passes the feature's borders."""
     return F.pad(x, (0, 0, max(0, -first), max(0, last - height)))
 
 
 def _upsampled_rows(low: Tensor, size: tuple[int, int], first: int, last: int) -> Tensor:
-    """Rows [first, last) of the feature upsampled to ``size`` with aligned corners, zero
+    """Return rows [first, last) of the feature upsampled to ``size`` with aligned corners, zero
     outside."""
     height, width = size
     step = (low.shape[2] - 1) / (height - 1) if height > 1 else 0.0
@@ -154,7 +154,7 @@ def _upsampled_rows(low: Tensor, size: tuple[int, int], first: int, last: int) -
 def _reference_rows(
     reference: Tensor, motion: Tensor | None, mode: str, first: int, last: int
 ) -> Tensor:
-    """Rows [first, last) of the warped reference, zero outside."""
+    """Return rows [first, last) of the warped reference, zero outside."""
     height = reference.shape[2]
     rows = slice(max(0, first), min(last, height))
     moved = (
@@ -226,7 +226,7 @@ def compiled_creff(
     motion: Tensor | None,
     fusion: Fusion,
 ) -> Tensor:
-    """:func:`fused_creff` by creff.c. Sums are in float32; the result has the type of the
+    """Run :func:`fused_creff` by creff.c. Sums are in float32; the result has the type of the
     classifier's or of low's values."""
     classifier, window = fusion.classifier, fusion.window
     count, channels, height, width = reference.shape
@@ -300,8 +300,8 @@ def _taps_and_bias(layer: nn.Conv2d) -> Tensor:
 
 
 def _padded_classifier(layer: nn.Conv2d) -> Tensor:
-    """A 1x1 convolution as (C + 1, classes) float32, its bias in the last row, classes padded to a
-    multiple of 4."""
+    """Return a 1x1 convolution as (C + 1, classes) float32, its bias in the last row, classes
+    padded to a multiple of 4."""
     weight = layer.weight.detach().float().flatten(1)
     bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach().float()
     matrix = torch.cat([weight, bias[:, None]], 1).t()

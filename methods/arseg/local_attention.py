@@ -33,8 +33,8 @@ _BLOCK_VALUES = 2**17
 def local_attention(
     query: Tensor, key: Tensor, value: Tensor, window: int = WINDOW, scale: float = 1.0
 ) -> Tensor:
-    """softmax over the window of ``scale * query . key``, times value: four tensors (N, C, H, W);
-    window odd."""
+    """Compute softmax over the window of ``scale * query . key``, times value: four tensors (N, C,
+    H, W); window odd."""
     scores = torch.ops.vssbench.local_similarity(query, key, window)
     weights = F.softmax(scores.float() * scale, 1).to(value.dtype)
     return torch.ops.vssbench.local_weighting(weights, value, window)
@@ -56,8 +56,8 @@ def _tiles(width: int) -> int:
 
 
 def _windows(padded: Tensor, row: int, rows: int, window: int, tiles: int) -> Tensor:
-    """Keys (N*rows*tiles, TILE+window-1, C) of the tiles of ``rows`` rows that begin at ``row`` of
-    the padded feature."""
+    """Return keys (N*rows*tiles, TILE+window-1, C) of the tiles of ``rows`` rows that begin at
+    ``row`` of the padded feature."""
     count, _, _, channels = padded.shape
     s_image, s_row, s_column, _ = padded.stride()
     reach = TILE + window - 1
@@ -70,14 +70,14 @@ def _windows(padded: Tensor, row: int, rows: int, window: int, tiles: int) -> Te
 
 
 def _band(matrix: Tensor, window: int) -> Tensor:
-    """The view (B, TILE, window) of a contiguous (B, TILE, TILE+window-1): row x from column x
-    on."""
+    """Return the view (B, TILE, window) of a contiguous (B, TILE, TILE+window-1): row x from column
+    x on."""
     reach = TILE + window - 1
     return matrix.as_strided((matrix.shape[0], TILE, window), (TILE * reach, reach + 1, 1))
 
 
 def _blocks(x: Tensor) -> Iterator[tuple[int, int]]:
-    """(first row, rows) of the blocks in which a (N, H, W, C) feature is worked through."""
+    """Yield (first row, rows) of the blocks in which a (N, H, W, C) feature is worked through."""
     count, height, width, channels = x.shape
     rows = max(1, min(height, _BLOCK_VALUES // (count * width * channels)))
     for first in range(0, height, rows):
@@ -85,7 +85,7 @@ def _blocks(x: Tensor) -> Iterator[tuple[int, int]]:
 
 
 def _tiled(x: Tensor, first: int, rows: int, tiles: int) -> Tensor:
-    """Rows of (N, H, W, D) as (N*rows*tiles, TILE, D), zero-padded on the right."""
+    """Return rows of (N, H, W, D) as (N*rows*tiles, TILE, D), zero-padded on the right."""
     block = x[:, first : first + rows]
     missing = tiles * TILE - x.shape[2]
     if missing:
@@ -99,8 +99,8 @@ def _untiled(x: Tensor, count: int, rows: int, width: int) -> Tensor:
 
 
 def attend_rows(query: Tensor, key: Tensor, value: Tensor, window: int, scale: float) -> Tensor:
-    """Local attention of a strip, without a gradient: query (N, rows, W, C), keys and values of
-    ``window - 1`` rows more.
+    """Return local attention of a strip, without a gradient: query (N, rows, W, C), keys and values
+    of ``window - 1`` rows more.
 
     The strip's scores alone are in memory. Keys and values are zero where a row lies outside the
     feature.
@@ -122,8 +122,8 @@ def attend_rows(query: Tensor, key: Tensor, value: Tensor, window: int, scale: f
 def _block_scores(
     tiled: Tensor, keys: Tensor, first: int, rows: int, window: int, tiles: int
 ) -> Tensor:
-    """(N*rows*tiles, TILE, window**2) products of tiled queries with the keys of their windows;
-    ``keys`` padded."""
+    """Return (N*rows*tiles, TILE, window**2) products of tiled queries with the keys of their
+    windows; ``keys`` padded."""
     scores = tiled.new_empty(*tiled.shape[:2], window * window)
     for i in range(window):
         product = torch.bmm(tiled, _windows(keys, first + i, rows, window, tiles).transpose(1, 2))
@@ -134,7 +134,8 @@ def _block_scores(
 def _block_sums(
     weights: Tensor, values: Tensor, first: int, rows: int, window: int, tiles: int
 ) -> Tensor:
-    """(N*rows*tiles, TILE, C) sums of each window's values by tiled weights; ``values`` padded."""
+    """Return (N*rows*tiles, TILE, C) sums of each window's values by tiled weights; ``values``
+    padded."""
     matrix = values.new_zeros(*weights.shape[:2], TILE + window - 1)
     band = _band(matrix, window)
     total = values.new_zeros(*weights.shape[:2], values.shape[-1])
@@ -145,8 +146,8 @@ def _block_sums(
 
 
 def _similarity_rows(query: Tensor, key: Tensor, window: int) -> Tensor:
-    """(N, H, W, window**2) products of each query with the keys of its window; both (N, H, W, C)
-    contiguous."""
+    """Return (N, H, W, window**2) products of each query with the keys of its window; both (N, H,
+    W, C) contiguous."""
     count, height, width, _ = query.shape
     tiles = _tiles(width)
     padded = _padded(key, window // 2, tiles)
@@ -158,7 +159,7 @@ def _similarity_rows(query: Tensor, key: Tensor, window: int) -> Tensor:
 
 
 def _weighting_rows(weights: Tensor, value: Tensor, window: int) -> Tensor:
-    """(N, H, W, C) sums of the values of each window by weights (N, H, W, window**2)."""
+    """Return (N, H, W, C) sums of the values of each window by weights (N, H, W, window**2)."""
     count, _, width, _ = value.shape
     tiles = _tiles(width)
     padded = _padded(value, window // 2, tiles)
@@ -170,8 +171,8 @@ def _weighting_rows(weights: Tensor, value: Tensor, window: int) -> Tensor:
 
 
 def _scatter_rows(weights: Tensor, query: Tensor, window: int) -> Tensor:
-    """The transpose of :func:`_weighting_rows`: each query added to the pixels of its window, by
-    weight."""
+    """Return the transpose of :func:`_weighting_rows`: each query added to the pixels of its
+    window, by weight."""
     count, height, width, channels = query.shape
     tiles, radius = _tiles(width), window // 2
     sums = query.new_zeros(count, height + 2 * radius, (tiles + 1) * TILE, channels)

@@ -83,16 +83,16 @@ _ALIASES = (
 
 
 def upsampling_outputs(network: Any, image: Tensor) -> list[Tensor]:
-    """PSPNet of model/pspnet.py: log-probabilities, class presence, the feature before the last
-    convolution."""
+    """Return the outputs of PSPNet of model/pspnet.py: log-probabilities, class presence, the
+    feature before the last convolution."""
     feature, third = network.features(image)
     logits = network.classify(feature, (image.shape[-2], image.shape[-1]))
     return [F.log_softmax(logits, 1), network.presence_logits(third), feature]
 
 
 def semseg_outputs(network: Any, image: Tensor) -> list[Tensor]:
-    """PSPNetWithFuse of model/pspnet_semseg.py in its normal mode: logits, auxiliary logits, the
-    feature."""
+    """Return the outputs of PSPNetWithFuse of model/pspnet_semseg.py in its normal mode: logits,
+    auxiliary logits, the feature."""
     size = (image.shape[-2], image.shape[-1])
     feature, third = network.features(image)
     auxiliary = F.interpolate(
@@ -102,8 +102,8 @@ def semseg_outputs(network: Any, image: Tensor) -> list[Tensor]:
 
 
 def bisenet_outputs(network: Any, image: Tensor) -> list[Tensor]:
-    """BiSeNetV1 of model/bisenet.py in aux_mode ``train``: logits, both auxiliary logits, the
-    feature."""
+    """Return the outputs of BiSeNetV1 of model/bisenet.py in aux_mode ``train``: logits, both
+    auxiliary logits, the feature."""
     feature, (eight, sixteen) = network.features(image)
     return [
         enlarged(network.final(feature), 8),
@@ -221,7 +221,7 @@ def _family(
 
 
 def _trained_alone(original: Original) -> Original:
-    """Cityscapes' HR network as train.py saves it, before it is converted: PSPNet of
+    """Return Cityscapes' HR network as train.py saves it, before it is converted: PSPNet of
     model/pspnet_semseg.py, logits alone."""
     outputs = original.outputs
     return replace(

@@ -73,8 +73,8 @@ class FigureBiSeNet(SegmentationNetwork):
         initialise_convolutions(self)
 
     def features(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Normalised image (N, 3, H, W) to the feature (N, classes, H/8, W/8) and the context
-        path's features at stride 8."""
+        """Turn a normalised image (N, 3, H, W) into the feature (N, classes, H/8, W/8) and the
+        context path's features at stride 8."""
         spatial = self.spatial(image)
         f16, f32 = self.backbone(image)[-2:]
         size = (spatial.shape[-2], spatial.shape[-1])
@@ -85,8 +85,8 @@ class FigureBiSeNet(SegmentationNetwork):
         return self.fusion(spatial, torch.cat([context16, context32], 1)), (context16, context32)
 
     def classify(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
-        """x8 bilinear, the last 1x1 convolution, and the resize to the image's size where that
-        differs."""
+        """Apply x8 bilinear, the last 1x1 convolution, and the resize to the image's size where
+        that differs."""
         return resize(
             self.final(
                 F.interpolate(feature, scale_factor=8, mode="bilinear", align_corners=False)
@@ -97,8 +97,8 @@ class FigureBiSeNet(SegmentationNetwork):
     def auxiliary_loss(
         self, extra: tuple[Tensor, Tensor], label: Tensor, weights: Tensor
     ) -> dict[str, Tensor]:
-        """The task's loss on a 1x1 classifier of either stage of the context path (Eq. 2, alpha =
-        1)."""
+        """Compute the task's loss on a 1x1 classifier of either stage of the context path (Eq. 2,
+        alpha = 1)."""
         size = (label.shape[-2], label.shape[-1])
         logits = {
             "auxiliary16": self.auxiliary16(extra[0]),
@@ -110,5 +110,5 @@ class FigureBiSeNet(SegmentationNetwork):
         }
 
     def task_loss(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
-        """Dice, unless another was asked for."""
+        """Compute dice, unless another was asked for."""
         return self.criterion(logits, label, weights)

@@ -138,19 +138,20 @@ def _ooooverflow_parameters(state: State) -> dict[str, Value]:
 
 
 def _coincheung_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """lib/models/bisenetv1.py in aux_mode ``train``: the logits, then those of the heads at strides
-    8 and 16."""
+    """Return the outputs of lib/models/bisenetv1.py in aux_mode ``train``: the logits, then those
+    of the heads at strides 8 and 16."""
     return bisenet_outputs(model.net, inputs[0])[:3]
 
 
 def _coincheung_eval_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """The same in aux_mode ``eval``: the logits alone."""
+    """Return the same in aux_mode ``eval``: the logits alone."""
     feature, _ = model.net.features(inputs[0])
     return [enlarged(model.net.final(feature), 8)]
 
 
 def _torchseg_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Log-probabilities, at stride 8 in the real-time networks, else enlarged eight times."""
+    """Return log-probabilities, at stride 8 in the real-time networks, else enlarged eight
+    times."""
     feature, _ = model.net.features(inputs[0])
     logits = model.net.final(feature)
     if model.net.form.factor > 1:
@@ -161,7 +162,7 @@ def _torchseg_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _ooooverflow_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """The logits, enlarged eight times before the last convolution."""
+    """Return the logits, enlarged eight times before the last convolution."""
     feature, _ = model.net.features(inputs[0])
     return [model.net.final(enlarged(feature, 8))]
 

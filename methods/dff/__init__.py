@@ -118,10 +118,10 @@ class DFF(VideoSegmenter):
         return moved if scale is None else moved * scale
 
     def phases(self) -> Sequence[Phase]:
-        """N_feat and N_task on stills; the flow network on pairs of known flow, in the place of the
-        paper's Flying Chairs; all of it on pairs whose later frame is labelled (section 3), where
-        distance 0 is training on stills: the keyframe's own feature is neither moved nor scaled
-        (the ``eq_flag`` of the authors' training symbol)."""
+        """Return the phases: N_feat and N_task on stills; the flow network on pairs of known flow,
+        in the place of the paper's Flying Chairs; all of it on pairs whose later frame is labelled
+        (section 3), where distance 0 is training on stills: the keyframe's own feature is neither
+        moved nor scaled (the ``eq_flag`` of the authors' training symbol)."""
         idle = self.training_only()  # a keyframe has no label to train auxiliary heads with
         if self.flow is None:
             return (Phase("task"), Phase("joint", data="pairs", frozen=idle))
@@ -153,10 +153,10 @@ class DFF(VideoSegmenter):
         return {"task": self.net.task_loss(logits, batch.label, batch.class_weights)}
 
     def initialise(self, state: dict[str, Tensor], source: dict[str, str]) -> tuple[str, ...]:
-        """From DFF's own weights, whole or in part (an imported FlowNet-S replaces phase flow), or
-        from a PSPNet's, of the same layers and style, where that is the backbone (replaces phase
-        task). Of a DFF with another backbone the flow network is taken, and of one with a flow
-        network, where the codec gives the motion, the rest."""
+        """Begin from DFF's own weights, whole or in part (an imported FlowNet-S replaces phase
+        flow), or from a PSPNet's, of the same layers and style, where that is the backbone
+        (replaces phase task). Of a DFF with another backbone the flow network is taken, and of one
+        with a flow network, where the codec gives the motion, the rest."""
         if source.get("name") == "dff":
             if "backbone" in source and source["backbone"] != self.backbone:
                 state = {

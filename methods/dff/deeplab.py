@@ -41,8 +41,8 @@ class DeepLab(SegmentationNetwork):
         initialise_convolutions(self)
 
     def features(self, image: Tensor) -> tuple[Tensor, None]:
-        """Normalised image (N, 3, H, W) to (N, 1024, H/16, W/16), sides rounded up; no auxiliary
-        losses."""
+        """Turn a normalised image (N, 3, H, W) into (N, 1024, H/16, W/16), sides rounded up; no
+        auxiliary losses."""
         *_, last = self.backbone(image)
         return self.relu(self.reduce(last)), None
 
@@ -52,9 +52,9 @@ class DeepLab(SegmentationNetwork):
         return resize(self.final(feature), size, align_corners=False)
 
     def auxiliary_loss(self, extra: None, label: Tensor, weights: Tensor) -> dict[str, Tensor]:
-        """None: DeepLab is trained by its own output alone."""
+        """Return no terms: DeepLab is trained by its own output alone."""
         return {}
 
     def task_loss(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
-        """Pixelwise cross-entropy."""
+        """Compute pixelwise cross-entropy."""
         return cross_entropy(logits, label, weights)

@@ -80,8 +80,8 @@ class FlowNet(nn.Module):
         _initialise(self)
 
     def decode(self, pair: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(N, 6, H, W) to the last concatenation (N, channels, H/4, W/4) and the flows at strides
-        8, 16, 32, 64."""
+        """Map (N, 6, H, W) to the last concatenation (N, channels, H/4, W/4) and the flows at
+        strides 8, 16, 32, 64."""
         *skips, x = self.encoder(pair)
         flows: list[Tensor] = []
         for level, skip in zip((5, 4, 3, 2), reversed(skips), strict=True):
@@ -92,13 +92,13 @@ class FlowNet(nn.Module):
         return x, flows
 
     def pyramid(self, pair: Tensor) -> list[Tensor]:
-        """The flows (N, 2, h, w) at strides 4, 8, 16, 32 and 64, which training compares with the
-        true flow."""
+        """Return the flows (N, 2, h, w) at strides 4, 8, 16, 32 and 64, which training compares
+        with the true flow."""
         feature, flows = self.decode(pair)
         return [self.predict["2"](feature), *flows]
 
     def forward(self, pair: Tensor) -> Tensor:
-        """The flow (N, 2, H/4, W/4)."""
+        """Return the flow (N, 2, H/4, W/4)."""
         feature, _ = self.decode(pair)
         return self.predict["2"](feature)
 
@@ -212,7 +212,7 @@ class InceptionEncoder(Encoder):
 
 
 def flownet_s(width: float = 1.0, form: Form = FORMS["mxnet"]) -> FlowNet:
-    """FlowNet-S: at width 1 38,675,536 parameters in the form ``pytorch``, 38,680,336 in
+    """Build FlowNet-S: at width 1 38,675,536 parameters in the form ``pytorch``, 38,680,336 in
     ``pytorch_bn``.
 
     DFF's FlowNet Half is width 0.5 (Table 7).
@@ -224,9 +224,9 @@ def flownet_s(width: float = 1.0, form: Form = FORMS["mxnet"]) -> FlowNet:
 
 
 def flownet_inception(width: float = 1.0, form: Form = FORMS["mxnet"]) -> FlowNet:
-    """FlowNet Inception. Table 8 ends with the encoder; the decoder has an eighth of FlowNet-S's
-    channels, the round number that brings the whole to the complexity of Table 2 (FlowNet Half's
-    decoder would put it 30 % above)."""
+    """Build FlowNet Inception. Table 8 ends with the encoder; the decoder has an eighth of
+    FlowNet-S's channels, the round number that brings the whole to the complexity of Table 2
+    (FlowNet Half's decoder would put it 30 % above)."""
     encoder = InceptionEncoder(width, form.batch_norm)
     return FlowNet(encoder, [scaled_channels(c, width) for c in (64, 32, 16, 8)], form.decoder_bias)
 
@@ -291,8 +291,8 @@ class FeatureFlow(nn.Module):
             nn.init.zeros_(self.scale.weight)
 
     def pair(self, image: Tensor, keyframe: Tensor) -> Tensor:
-        """Two images (N, 3, H, W) in [0, 1] as the network's input (N, 6, H/2, W/2), sides rounded
-        up."""
+        """Return two images (N, 3, H, W) in [0, 1] as the network's input (N, 6, H/2, W/2), sides
+        rounded up."""
         images = [x - self.mean for x in (image, keyframe)]
         joined = torch.cat([x.flip(1) for x in images] if self.setting.bgr else images, 1)
         return (
@@ -304,8 +304,8 @@ class FeatureFlow(nn.Module):
     def forward(
         self, image: Tensor, keyframe: Tensor, size: tuple[int, int]
     ) -> tuple[Tensor, Tensor | None]:
-        """Flow (N, 2, *size) from image to keyframe in cells of the feature, whose size this is,
-        and scale (N, channels, *size), None without a scale field."""
+        """Return the flow (N, 2, *size) from image to keyframe in cells of the feature, whose size
+        this is, and the scale (N, channels, *size), None without a scale field."""
         decoded, _ = self.network.decode(self.pair(image, keyframe))
         factor = self.stride // (4 * self.setting.shrink)
         if factor > 1:
@@ -319,16 +319,16 @@ class FeatureFlow(nn.Module):
         return flow, resize(1 + self.scale(decoded), size, align_corners=False)
 
     def error(self, image: Tensor, keyframe: Tensor, flow: Tensor) -> Tensor:
-        """FlowNet's training loss against the true flow (N, 2, H, W) from image to keyframe, in
-        pixels of the images."""
+        """Compute FlowNet's training loss against the true flow (N, 2, H, W) from image to
+        keyframe, in pixels of the images."""
         return multiscale_error(
             self.network.pyramid(self.pair(image, keyframe)), flow / self.setting.shrink
         )
 
 
 def multiscale_error(predictions: Sequence[Tensor], flow: Tensor) -> Tensor:
-    """FlowNet's training loss: end-point errors at all five scales, summed over pixels, meaned over
-    the batch, weighted.
+    """Compute FlowNet's training loss: end-point errors at all five scales, summed over pixels,
+    meaned over the batch, weighted.
 
     ``predictions``: :meth:`FlowNet.pyramid`; ``flow``: the true flow (N, 2, H, W), of any
     resolution, in pixels of the network's input. Each prediction is compared with the mean over its
@@ -373,7 +373,7 @@ def _crop(x: Tensor, like: Tensor) -> Tensor:
 
 
 def _initialise(network: nn.Module) -> None:
-    """He initialisation for leaky ReLUs, biases 0 (FlowNetPytorch)."""
+    """Apply He initialisation for leaky ReLUs, biases 0 (FlowNetPytorch)."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(layer.weight, SLOPE)

@@ -37,14 +37,14 @@ def _parameters(state: State) -> dict[str, Value]:
 
 
 def _outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """The flow at stride 4, in units of 20 pixels, of two normalised images concatenated (6
+    """Return the flow at stride 4, in units of 20 pixels, of two normalised images concatenated (6
     channels)."""
     return [model.flow.network(inputs[0])]
 
 
 def _yzfzzz_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """The flow at stride 4 in pixels of that grid, of two images concatenated (6 channels, BGR in
-    [0, 1])."""
+    """Return the flow at stride 4 in pixels of that grid, of two images concatenated (6 channels,
+    BGR in [0, 1])."""
     return [model.flow.network(inputs[0]) * _YZFZZZ_UNIT]
 
 

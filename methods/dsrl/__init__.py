@@ -98,7 +98,7 @@ class DSRL(PerFrameSegmenter):
         )
 
     def loss(self, phase: Phase, batch: Batch) -> dict[str, Tensor]:
-        """L = L_ce + w1 L_mse + w2 L_fa (Eq. 5) and the base network's auxiliary losses.
+        """Compute L = L_ce + w1 L_mse + w2 L_fa (Eq. 5) and the base network's auxiliary losses.
 
         The label and SISR's target, the image in [0, 1], stay at full resolution.
         """

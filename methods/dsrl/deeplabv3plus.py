@@ -21,7 +21,7 @@ RATES = (6, 12, 18)
 
 
 def conv_bn_relu(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Sequential:
-    """Convolution without bias, batch normalisation, ReLU; the size is kept."""
+    """Build a convolution without bias, batch normalisation, ReLU; the size is kept."""
     padding = dilation * (kernel // 2)
     convolution = nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
@@ -68,7 +68,7 @@ class Decoder(nn.Module):
         self.drops = nn.ModuleList([nn.Dropout(0.5), nn.Dropout(0.1)])
 
     def forward(self, deep: Tensor, low: Tensor) -> Tensor:
-        """(N, deep, H/16, W/16) and (N, low, H/4, W/4) to (N, second, H/4, W/4)."""
+        """Map (N, deep, H/16, W/16) and (N, low, H/4, W/4) to (N, second, H/4, W/4)."""
         x = torch.cat([resize(deep, (low.shape[-2], low.shape[-1])), self.reduce(low)], 1)
         decoded: Tensor = self.drops[1](self.second(self.drops[0](self.first(x))))
         return decoded
@@ -97,29 +97,30 @@ class DeepLabv3Plus(SegmentationNetwork):
         initialise_heads(self.aspp, self.decoder, self.final)
 
     def features(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Normalised image (N, 3, H, W) to the feature (N, 256, H/4, W/4) and the encoder's two,
-        sides rounded up."""
+        """Turn a normalised image (N, 3, H, W) into the feature (N, 256, H/4, W/4) and the
+        encoder's two, sides rounded up."""
         low, _, _, last = self.backbone(image)
         deep = self.aspp(last)
         return self.decoder(deep, low), (deep, low)
 
     def classify(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
-        """The last 1x1 convolution and the resize to the image's size."""
+        """Apply the last 1x1 convolution and the resize to the image's size."""
         return resize(self.final(feature), size)
 
     def auxiliary_loss(
         self, extra: tuple[Tensor, Tensor], label: Tensor, weights: Tensor
     ) -> dict[str, Tensor]:
-        """None: DeepLabv3+ is trained by its own output alone."""
+        """Return no terms: DeepLabv3+ is trained by its own output alone."""
         return {}
 
     def task_loss(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
-        """Pixelwise cross-entropy."""
+        """Compute pixelwise cross-entropy."""
         return cross_entropy(logits, label, weights)
 
 
 def initialise_heads(*modules: nn.Module) -> None:
-    """He initialisation by the number of inputs, which this code uses outside the backbone."""
+    """Apply He initialisation by the number of inputs, which this code uses outside the
+    backbone."""
     for module in modules:
         for layer in module.modules():
             if isinstance(layer, nn.Conv2d):

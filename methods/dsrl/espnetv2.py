@@ -37,7 +37,7 @@ LEAST_SIDE = 5
 def conv_bn_prelu(
     inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
 ) -> nn.Sequential:
-    """Convolution without bias, batch normalisation, PReLU with a slope per channel."""
+    """Build a convolution without bias, batch normalisation, PReLU with a slope per channel."""
     convolution = nn.Conv2d(
         inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False
     )
@@ -111,7 +111,8 @@ class DownSampler(nn.Module):
 
 
 def halve(x: Tensor) -> Tensor:
-    """3x3 average pooling of stride 2; odd sides are rounded up, as by the strided convolutions."""
+    """Apply 3x3 average pooling of stride 2; odd sides are rounded up, as by the strided
+    convolutions."""
     return F.avg_pool2d(x, 3, 2, padding=1)
 
 
@@ -242,28 +243,28 @@ class ESPNetv2(SegmentationNetwork):
         initialise_convolutions(self)
 
     def features(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised image (N, 3, H, W) to the feature (N, feature_channels, H/2, W/2) and the
-        encoder's last feature (N, encoder_channels, H/16, W/16), sides rounded up."""
+        """Turn a normalised image (N, 3, H, W) into the feature (N, feature_channels, H/2, W/2) and
+        the encoder's last feature (N, encoder_channels, H/16, W/16), sides rounded up."""
         first, second, third, fourth = self.encoder(image)
         x = self.stage8(self.expand16(self.pyramid(fourth)), third)
         x = self.stage4(self.expand8(x), second)
         return self.stage2(self.expand4(x), first), fourth
 
     def classify(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
-        """The last 1x1 convolution and the resize to the image's size."""
+        """Apply the last 1x1 convolution and the resize to the image's size."""
         return resize(self.final(feature), size)
 
     def auxiliary_loss(self, extra: Tensor, label: Tensor, weights: Tensor) -> dict[str, Tensor]:
-        """None: ESPNetv2 is trained by its own output alone."""
+        """Return no terms: ESPNetv2 is trained by its own output alone."""
         return {}
 
     def task_loss(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
-        """Pixelwise cross-entropy."""
+        """Compute pixelwise cross-entropy."""
         return cross_entropy(logits, label, weights)
 
 
 def _expand(inputs: int, outputs: int) -> nn.Sequential:
-    """The 1x1 convolution that ends a pyramid, with BN and PReLU."""
+    """Build the 1x1 convolution that ends a pyramid, with BN and PReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.PReLU(outputs)
     )

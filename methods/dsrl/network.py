@@ -32,7 +32,8 @@ BLOCK = 2**25
 
 
 def deconvolution(inputs: int, outputs: int) -> nn.Sequential:
-    """x2: 3x3 transposed convolution, BN, PReLU, as in the authors' code."""
+    """Build a doubling of the size: 3x3 transposed convolution, BN, PReLU, as in the authors'
+    code."""
     enlarge = nn.ConvTranspose2d(inputs, outputs, 3, 2, padding=1, output_padding=1, bias=False)
     return nn.Sequential(enlarge, nn.BatchNorm2d(outputs), nn.PReLU(outputs))
 
@@ -73,8 +74,8 @@ class BilinearUpsampling(nn.Module):
 
 
 def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """The part of an enlarged feature that covers twice the input's size: odd sides were rounded up
-    on the way down."""
+    """Return the part of an enlarged feature that covers twice the input's size: odd sides were
+    rounded up on the way down."""
     return x[..., : 2 * size[0], : 2 * size[1]]
 
 
@@ -155,16 +156,16 @@ class DecodedImage(nn.Module):
 
 
 def feature_transform(classes: int, channels: int) -> nn.Sequential:
-    """The module that brings SSSR's scores to the channels of SISR's feature: 1x1 convolution, BN,
-    ReLU."""
+    """Build the module that brings SSSR's scores to the channels of SISR's feature: 1x1
+    convolution, BN, ReLU."""
     return nn.Sequential(
         nn.Conv2d(classes, channels, 1), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
     )
 
 
 def feature_affinity(semantic: Tensor, structural: Tensor, subsample: int = 8) -> Tensor:
-    """L_fa (Eq. 3 and 4): mean over all pairs of pixels of |S_ij of the one - S_ij of the other|,
-    and over the batch.
+    """Compute L_fa (Eq. 3 and 4): mean over all pairs of pixels of |S_ij of the one - S_ij of the
+    other|, and over the batch.
 
     Both features are (N, C, H, W). They are averaged over squares of ``subsample`` pixels (the
     paper's 1/8, where the last row and column may be narrower), then each pixel's vector is divided

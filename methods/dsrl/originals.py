@@ -119,15 +119,15 @@ def _sssr_parameters(state: State) -> dict[str, Value]:
 
 
 def _sssr_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """SSSR's scores: four times the size of the decoder's last feature, whose sides are the input's
-    halves rounded up."""
+    """Return SSSR's scores: four times the size of the decoder's last feature, whose sides are the
+    input's halves rounded up."""
     feature, _ = model.net.features(inputs[0])
     return [model.sssr.stages(model.net.final(feature))]
 
 
 def _dootmaan_outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Logits at twice the input's size, the image from SISR, the transformed logits and the image
-    again (for its FA loss).
+    """Return logits at twice the input's size, the image from SISR, the transformed logits and the
+    image again (for its FA loss).
 
     The image has eight times the size of layer 1's feature, a little more than twice that of an
     input of odd sides.

@@ -98,15 +98,15 @@ class ICNet(PerFrameSegmenter):
         )
 
     def loss(self, phase: Phase, batch: Batch) -> dict[str, Tensor]:
-        """Cascade label guidance (section 3.4): every branch is compared at its own size, whichever
-        predicts at inference."""
+        """Compute cascade label guidance (section 3.4): every branch is compared at its own size,
+        whichever predicts at inference."""
         size = scaled_size(batch.label.shape[-2], batch.label.shape[-1], self.scale)
         feature, extra = self.net.features(resize(self.normalise(batch.image), size))
         return self.net.losses(self.net.final(feature), extra, batch.label, batch.class_weights)
 
     def initialise(self, state: dict[str, Tensor], source: dict[str, str]) -> tuple[str, ...]:
-        """From weights of the same network; those of a larger ``keep`` are pruned to this one's, by
-        the L1 norms of their filters."""
+        """Begin from weights of the same network; those of a larger ``keep`` are pruned to this
+        one's, by the L1 norms of their filters."""
         held = float(source.get("keep", self.keep))
         if (
             source.get("name") != "icnet"

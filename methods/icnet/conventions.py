@@ -24,8 +24,8 @@ from vssbench.nets.resize import scaled_size
 
 
 def count(variant: Variant, classes: int, height: int, width: int) -> Cost:
-    """Cost with the discarded layers. Raises UsageError where the network does not accept that
-    size."""
+    """Return the cost with the discarded layers. Raises UsageError where the network does not
+    accept that size."""
     cost = gmacs.count(variant, classes, height, width)
     model: Any = meta_model(variant, classes)
     network = getattr(model, "net", None)

@@ -140,7 +140,8 @@ class MmsegICNet(ICNet):
         return self.last(fused)
 
     def compare(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
-        """Cross-entropy at the label's size, to which this form enlarges every branch's logits."""
+        """Compute cross-entropy at the label's size, to which this form enlarges every branch's
+        logits."""
         return cross_entropy(resize(logits, size_of(label), self.align_corners), label, weights)
 
 

@@ -74,26 +74,26 @@ class ICNet(SegmentationNetwork):
 
     @abstractmethod
     def coarse_branches(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised image (N, 3, H, W) to the low branch's feature at about 1/32 and the medium
-        branch's at about 1/16."""
+        """Turn a normalised image (N, 3, H, W) into the low branch's feature at about 1/32 and the
+        medium branch's at about 1/16."""
 
     @abstractmethod
     def head(self, fused: Tensor) -> Tensor:
-        """The fused feature at 1/8 to the one before the last 1x1 convolution."""
+        """Turn the fused feature at 1/8 into the one before the last 1x1 convolution."""
 
     def features(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Also returns the features of the guidance classifiers, at about 1/16 and 1/8."""
+        """Return, too, the features of the guidance classifiers, at about 1/16 and 1/8."""
         low, medium = self.coarse_branches(image)
         fused, guide24 = self.fusion24(low, medium)
         fused, guide12 = self.fusion12(fused, self.sub1(image))
         return self.head(fused), (guide24, guide12)
 
     def classify(self, feature: Tensor, size: Size) -> Tensor:
-        """The last 1x1 convolution and the resize to the image's size."""
+        """Apply the last 1x1 convolution and the resize to the image's size."""
         return resize(self.final(feature), size, self.align_corners)
 
     def idle(self) -> tuple[str, ...]:
-        """The submodules that an inference does not run."""
+        """Return the submodules that an inference does not run."""
         return self.auxiliary
 
     def discarded(self, size: Size) -> tuple[tuple[nn.Module, tuple[int, int, int, int]], ...]:
@@ -105,15 +105,15 @@ class ICNet(SegmentationNetwork):
         return ()
 
     def task_loss(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
-        """Pixelwise cross-entropy at the logits' own size, about 1/4: weight 1 of the cascade label
-        guidance."""
+        """Compute pixelwise cross-entropy at the logits' own size, about 1/4: weight 1 of the
+        cascade label guidance."""
         return self.compare(logits, label, weights)
 
     def auxiliary_loss(
         self, extra: tuple[Tensor, Tensor], label: Tensor, weights: Tensor
     ) -> dict[str, Tensor]:
-        """Cross-entropy at about 1/16 and 1/8, weight 0.4 each (section 3.4). Nothing where the
-        guidance is off."""
+        """Compute cross-entropy at about 1/16 and 1/8, weight 0.4 each (section 3.4). Nothing where
+        the guidance is off."""
         heads = {"guidance24": self.guidance24, "guidance12": self.guidance12}
         return {
             name: GUIDANCE_WEIGHT * self.compare(head(feature), label, weights)
@@ -122,8 +122,8 @@ class ICNet(SegmentationNetwork):
         }
 
     def compare(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
-        """Cross-entropy of a branch's logits (N, classes, h, w) with the label (N, H, W), made as
-        small as they are."""
+        """Compute cross-entropy of a branch's logits (N, classes, h, w) with the label (N, H, W),
+        made as small as they are."""
         return cross_entropy(logits, nearest_labels(label, size_of(logits)), weights)
 
 
@@ -195,7 +195,8 @@ class PaperICNet(ICNet):
         return resize(fused, zoomed(size_of(fused)))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(logits at the image's size, feature), predicted from the branch asked for (Table 2)."""
+        """Return (logits at the image's size, feature), predicted from the branch asked for (Table
+        2)."""
         if self.branches == "sub124":
             return super().forward(image)
         feature, medium = self.coarse_branches(image)
@@ -222,7 +223,7 @@ def _fusion(
 
 
 def _stride_first(block: nn.Module) -> None:
-    """Moves a bottleneck's stride from its 3x3 convolution to the 1x1 before it, where Caffe's
+    """Move a bottleneck's stride from its 3x3 convolution to the 1x1 before it, where Caffe's
     ResNets have it."""
     if isinstance(block, Bottleneck):
         block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride

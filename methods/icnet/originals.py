@@ -64,7 +64,7 @@ def _mmseg_parameters(state: State) -> dict[str, Value]:
 
 
 def liminn_outputs(network: Any, image: Tensor) -> list[Tensor]:
-    """Logits at four times those of 1/4, at 1/4, and of the guidance classifiers at 1/8 and
+    """Return logits at four times those of 1/4, at 1/4, and of the guidance classifiers at 1/8 and
     1/16."""
     feature, (guide24, guide12) = network.features(image)
     quarter = network.final(feature)

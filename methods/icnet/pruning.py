@@ -94,7 +94,8 @@ def pruned_channels(network: PaperICNet) -> list[Channels]:
 
 
 def _stem_channels() -> tuple[Channels, list[Channels]]:
-    """The channels that leave the stem, and all of the stem's: three convolutions in a row."""
+    """Return the channels that leave the stem, and all of the stem's: three convolutions in a
+    row."""
     first = Channels(["backbone.conv1.0"], ["backbone.conv1.1"], ["backbone.conv1.3"])
     second = Channels(["backbone.conv1.3"], ["backbone.conv1.4"], ["backbone.conv1.6"])
     third = Channels(["backbone.conv1.6"], ["backbone.bn1"])
@@ -104,7 +105,8 @@ def _stem_channels() -> tuple[Channels, list[Channels]]:
 def _stage_channels(
     backbone: ResNet, stage: str, inputs: Channels, sets: list[Channels]
 ) -> Channels:
-    """The channels that leave a stage; a new sum's and those inside blocks are added to ``sets``.
+    """Return the channels that leave a stage; a new sum's and those inside blocks are added to
+    ``sets``.
 
     A block without a projection on its shortcut adds to the channels that it reads.
     """

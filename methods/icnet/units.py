@@ -51,7 +51,7 @@ def conv_bn(
     dilation: int = 1,
     rectified: bool = True,
 ) -> nn.Sequential:
-    """Convolution without bias, padded to keep the size, batch normalisation and, where
+    """Build a convolution without bias, padded to keep the size, batch normalisation and, where
     ``rectified``, ReLU."""
     padding = kernel // 2 * dilation
     layers: list[nn.Module] = [
@@ -132,8 +132,8 @@ class DeconvolutionFusion(nn.Module):
 def summed_pyramid(
     x: Tensor, pool: Callable[[Tensor, int], Tensor] = F.adaptive_avg_pool2d
 ) -> Tensor:
-    """Pyramid pooling without parameters: the pooled maps, enlarged with aligned corners, added to
-    the input."""
+    """Apply pyramid pooling without parameters: the pooled maps, enlarged with aligned corners,
+    added to the input."""
     total = x
     for bins in BINS:
         total = total + resize(pool(x, bins), size_of(x))
@@ -141,7 +141,7 @@ def summed_pyramid(
 
 
 def overlapping_pool(x: Tensor, bins: int) -> Tensor:
-    """Means over ``bins`` x ``bins`` equal windows, which overlap so as to cover every pixel
+    """Return means over ``bins`` x ``bins`` equal windows, which overlap so as to cover every pixel
     (icnet_cityscapes.prototxt).
 
     For the 33x65 map of a 1025x2049 image these are the published windows, 17x33 of stride 16x32
@@ -156,8 +156,8 @@ def overlapping_pool(x: Tensor, bins: int) -> Tensor:
 
 
 def _window(length: int, bins: int) -> tuple[int, int]:
-    """(side, stride) of the windows along one side of the map; three bins take twice the stride of
-    six."""
+    """Return (side, stride) of the windows along one side of the map; three bins take twice the
+    stride of six."""
     stride = 2 * ((length - 1) // 6) if bins == 3 else (length - 1) // bins
     return length - (bins - 1) * stride, stride
 
@@ -192,8 +192,8 @@ FAST_FORMS = (FastForm(ConcatenatedPyramid, _fast_pyramid),)
 
 
 def nearest_labels(label: Tensor, size: Size) -> Tensor:
-    """The label (N, H, W) at a branch's size: that of the pixel which lies nearest to each logit,
-    class numbers never mixed.
+    """Return the label (N, H, W) at a branch's size: that of the pixel which lies nearest to each
+    logit, class numbers never mixed.
 
     The corners are aligned, since the logits are enlarged with aligned corners at inference: at 1/4
     of 4n + 1 pixels this is every fourth label.
@@ -206,8 +206,8 @@ def nearest_labels(label: Tensor, size: Size) -> Tensor:
 
 
 def _nearest(length: int, count: int, device: torch.device) -> Tensor:
-    """Indices of ``count`` of ``length`` pixels, both ends among them; in whole numbers, so that no
-    rounding differs."""
+    """Return indices of ``count`` of ``length`` pixels, both ends among them; in whole numbers, so
+    that no rounding differs."""
     if count == 1:
         return torch.zeros(1, dtype=torch.long, device=device)
     return (2 * torch.arange(count, device=device) * (length - 1) + count - 1) // (2 * (count - 1))

@@ -88,8 +88,8 @@ def choice_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def chosen_rows(runs: Path, choice: Choice) -> tuple[list[Row], str]:
-    """The rows asked for, and what to say of those not shown. Raises UsageError where there are
-    none."""
+    """Return the rows asked for, and what to say of those not shown. Raises UsageError where there
+    are none."""
     from vssbench.core.errors import UsageError
     from vssbench.report.choose import chosen, newest
     from vssbench.report.footnotes import check_one_version

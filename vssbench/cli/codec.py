@@ -300,7 +300,7 @@ def _selection(frame: int | None, span: str | None) -> Selection:
 
 
 def read_span(text: str) -> tuple[int, int]:
-    """``A:B`` as two numbers. Raises UsageError."""
+    """Return ``A:B`` as two numbers. Raises UsageError."""
     match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
     if match is None:
         raise UsageError(
@@ -310,8 +310,8 @@ def read_span(text: str) -> tuple[int, int]:
 
 
 def open_clip(text: str, data_root: Path | None) -> Clip:
-    """A folder of images, a video file, ``DATASET`` (its first clip) or ``DATASET:CLIP``. Raises
-    UsageError, DataError."""
+    """Return a folder of images, a video file, ``DATASET`` (its first clip) or ``DATASET:CLIP``.
+    Raises UsageError, DataError."""
     from vssbench.cli.options import open_dataset
     from vssbench.core import registry
     from vssbench.core.variant import parse_variant

@@ -229,7 +229,7 @@ def _choices(module: str, argument: ast.arg) -> tuple[str, ...]:
 
 
 def _chain(module: str, node: ast.ClassDef) -> Iterator[tuple[str, ast.ClassDef]]:
-    """A class and those that it derives from, as far as their source is found."""
+    """Yield a class and those that it derives from, as far as their source is found."""
     yield module, node
     for base in node.bases:
         if isinstance(base, ast.Name):
@@ -240,7 +240,7 @@ def _chain(module: str, node: ast.ClassDef) -> Iterator[tuple[str, ast.ClassDef]
 
 @cache
 def _resolved(module: str, name: str) -> tuple[str, ast.stmt | None]:
-    """The statement that defines a name of a module, and the module where it stands."""
+    """Return the statement that defines a name of a module, and the module where it stands."""
     for node in _tree(module).body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             return module, node
@@ -257,8 +257,8 @@ def _resolved(module: str, name: str) -> tuple[str, ast.stmt | None]:
 
 @cache
 def _tree(module: str) -> ast.Module:
-    """A module's source as a tree, empty where it cannot be read; only plug-ins and this package
-    are looked at."""
+    """Return a module's source as a tree, empty where it cannot be read; only plug-ins and this
+    package are looked at."""
     try:
         spec = registry.find_spec(module)
         if spec is not None and spec.origin and spec.origin.endswith(".py"):

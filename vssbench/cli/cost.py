@@ -173,7 +173,7 @@ def cost(methods: tuple[str, ...], fmt: str | None, as_json: bool, **given: Any)
 
 
 def _plain(row: dict[str, Any], gop: int) -> dict[str, Any]:
-    """A row as JSON takes it."""
+    """Return a row as JSON takes it."""
     return {
         name: value.record(gop) if name == "cross_check" else value for name, value in row.items()
     }

@@ -86,7 +86,7 @@ def data_status(name: str | None, data_root: Path | None, gop: int, as_json: boo
 
 
 def _text(its: Status, gop: int) -> str:
-    """A dataset's status for the terminal."""
+    """Return a dataset's status for the terminal."""
     lines = [f"{its.name} ({its.title})" + (f" in {its.root}" if its.root is not None else "")]
     if its.parts:
         width = max(len(part.name) for part in its.parts)

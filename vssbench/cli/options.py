@@ -150,7 +150,7 @@ without_option = click.option(
 
 
 def precision_option(default: str) -> Callable[[Any], Any]:
-    """``--precision``: fp32, or bf16 autocast."""
+    """Return ``--precision``: fp32, or bf16 autocast."""
     return click.option(
         "--precision", type=click.Choice(["fp32", "bf16"]), default=default, show_default=True,
         help="Arithmetic of the network.",
@@ -185,7 +185,8 @@ _GRID = (
 
 
 def grid_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that stand for a grid, each of which wins over the key of its name in the file."""
+    """Return options that stand for a grid, each of which wins over the key of its name in the
+    file."""
     for option in reversed(_GRID):
         command = option(command)
     return command
@@ -201,7 +202,7 @@ def said(given: Mapping[str, Any], leave: Collection[str] = ()) -> dict[str, Any
 
 
 def check_json(output: Path | None, force: bool) -> None:
-    """``--json FILE`` of a benchmark: one message, before any work, where the file may not or
+    """Check ``--json FILE`` of a benchmark: one message, before any work, where the file may not or
     cannot be written."""
     from vssbench.core.files import check_output
 

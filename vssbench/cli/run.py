@@ -120,8 +120,8 @@ def run(
 
 
 def print_table(table: object) -> None:
-    """A rich table to stdout, wide enough that no number is lost: a narrow terminal breaks the
-    lines."""
+    """Print a rich table to stdout, wide enough that no number is lost: a narrow terminal breaks
+    the lines."""
     from rich.console import Console
 
     console = Console(highlight=False)

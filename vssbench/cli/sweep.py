@@ -143,7 +143,7 @@ def _run(
 
 
 def _executor(asked: Sweep) -> Variant:
-    """The executor that was asked for; a scheduler's address stands for Dask.
+    """Return the executor that was asked for; a scheduler's address stands for Dask.
 
     Raises UsageError where both are given.
     """

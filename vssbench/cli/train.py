@@ -237,8 +237,8 @@ def _options(all_training_data: bool, **given: Any) -> Options:
 
 
 def describe_recipe(variant: Variant, dataset: Variant, options: Options) -> str:
-    """The recipe with everything settled, one value a line as in its file, and the phases that it
-    makes."""
+    """Return the recipe with everything settled, one value a line as in its file, and the phases
+    that it makes."""
     import torch
 
     from vssbench.core import registry

@@ -101,8 +101,8 @@ class _Kept:
     count: int = 0
 
     def record(self, images: Iterator[Image]) -> Iterator[Image]:
-        """The images, each of which is kept before it is handed on. Raises DataError on a full
-        disk."""
+        """Yield the images, each of which is kept before it is handed on. Raises DataError on a
+        full disk."""
         for image in images:
             try:
                 self.file.seek(self.count * image.nbytes)
@@ -116,7 +116,7 @@ class _Kept:
             yield image
 
     def again(self) -> Iterator[Image]:
-        """The images that are kept by now."""
+        """Yield the images that are kept by now."""
         size = math.prod(self.shape)
         for index in range(self.count):
             self.file.seek(index * size)
@@ -129,7 +129,7 @@ class Hung(DataError):
 
 @contextmanager
 def _process() -> Iterator[_Process]:
-    """A process that waits or a new one; it is ended unless all went well and it has done
+    """Yield a process that waits or a new one; it is ended unless all went well and it has done
     little."""
     process = waiting.take()
     try:
@@ -242,8 +242,8 @@ class _Process:
                 )
 
     def _work(self) -> bytes | None:
-        """The processor time that it has used, in the kernel's words; None where the system does
-        not tell."""
+        """Return the processor time that it has used, in the kernel's words; None where the system
+        does not tell."""
         try:
             fields = Path(f"/proc/{self._child.pid}/stat").read_bytes().rpartition(b")")[2].split()
         except OSError:

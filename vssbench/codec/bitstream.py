@@ -43,8 +43,8 @@ class Bitstream:
 def bitstream(
     clip: Clip, settings: EncoderSettings, cache: Path | None = None, fps: float = 0.0
 ) -> Iterator[Bitstream]:
-    """The clip's bitstream, encoded now unless the folder ``cache`` holds it. ``fps`` 0 is the
-    clip's own.
+    """Yield the clip's bitstream, encoded now unless the folder ``cache`` holds it. ``fps`` 0 is
+    the clip's own.
 
     Safe under many processes: one encodes, under a name of its own that is renamed, and the others
     wait for it. A kept stream that was damaged on disk is encoded again, and none is removed while
@@ -87,8 +87,8 @@ def cache_key(clip: Clip, settings: EncoderSettings, fps: float) -> str:
 
 
 def library_versions() -> dict[str, Any]:
-    """The versions of PyAV and of FFmpeg's libraries that shape a bitstream and the images decoded
-    from it."""
+    """Return the versions of PyAV and of FFmpeg's libraries that shape a bitstream and the images
+    decoded from it."""
     names = ("libavcodec", "libswscale")
     return {
         "av": av.__version__,
@@ -97,8 +97,8 @@ def library_versions() -> dict[str, Any]:
 
 
 def _kept(path: Path, length: int) -> Bitstream | None:
-    """A stream of the cache with its record of so many frames; None, and a warning, where either is
-    not as it was written."""
+    """Return a stream of the cache with its record of so many frames; None, and a warning, where
+    either is not as it was written."""
     record = path.with_suffix(RECORD_SUFFIX)
     try:
         if checksum(path) == path.suffixes[-2][1:]:

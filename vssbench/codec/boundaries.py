@@ -76,7 +76,7 @@ class Boundaries:
             yield self._judged(*self._held.popleft())
 
     def forgotten(self) -> list[int]:
-        """The frames to which no other will refer any more; each is told once."""
+        """Return the frames to which no other will refer any more; each is told once."""
         waits = self._held[0][0] if self._held else self._newest
         key = self._keyframe(waits)
         old = [

@@ -94,7 +94,7 @@ def _profile(path: Path) -> str:
 
 
 def codec_of(canonical: str) -> EncodedCodec | None:
-    """The codec here whose streams have FFmpeg's name ``canonical``."""
+    """Return the codec here whose streams have FFmpeg's name ``canonical``."""
     for name in registry.plugins("codecs"):
         codec: Any = registry.create("codecs", Variant(name))
         try:

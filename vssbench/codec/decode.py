@@ -72,8 +72,8 @@ def decode(
     frame_threads: bool = False,
     foreign: Foreign | None = None,
 ) -> Iterator[Frame]:
-    """The frames of a bitstream in display order; a frame waits only until all that its vectors
-    refer to are decoded.
+    """Yield the frames of a bitstream in display order; a frame waits only until all that its
+    vectors refer to are decoded.
 
     Keyframes are expected at 0, gop, 2 gop and nowhere else; None takes the stream as it comes (see
     :class:`Boundaries`): its intra pictures are keyframes, ``foreign`` may ask for more, vectors
@@ -206,7 +206,8 @@ class _Reader:
     def _pictures(
         self, container: av.container.InputContainer, context: av.VideoCodecContext
     ) -> Iterator[av.VideoFrame]:
-        """Decoded pictures in display order; notes the size of each packet by its time stamp."""
+        """Yield decoded pictures in display order; notes the size of each packet by its time
+        stamp."""
         for packet in container.demux(container.streams.video[0]):
             if packet.size and packet.pts is not None:
                 self._bits[packet.pts] = packet.size * BITS
@@ -313,7 +314,8 @@ class _Reader:
     def _type(
         self, picture: av.VideoFrame, context: av.VideoCodecContext, begins: bool
     ) -> tuple[str, bool]:
-        """The picture's type, and whether it is a keyframe, as one that ``begins`` a GOP is."""
+        """Return the picture's type, and whether it is a keyframe, as one that ``begins`` a GOP
+        is."""
         letter = _PICTURE_TYPES.get(int(picture.pict_type), "?")
         if self.gop is None:
             if not picture.key_frame and self.count == 0:

@@ -102,8 +102,8 @@ def encode(
 
 @contextmanager
 def _file(destination: Path | BinaryIO) -> Iterator[Path]:
-    """The file for another process to write, whose content goes to ``destination`` where that is
-    none."""
+    """Yield the file for another process to write, whose content goes to ``destination`` where that
+    is none."""
     if isinstance(destination, Path):
         yield destination.absolute()
         return
@@ -115,8 +115,8 @@ def _file(destination: Path | BinaryIO) -> Iterator[Path]:
 
 
 def _alike(first: Image, others: Iterator[Image]) -> Iterator[Image]:
-    """The images, whose rows lie one behind the other in memory. Raises DataError where one is not
-    like the first."""
+    """Yield the images, whose rows lie one behind the other in memory. Raises DataError where one
+    is not like the first."""
     for index, image in enumerate(chain([first], others)):
         _check(image, first, index)
         yield np.ascontiguousarray(image)

@@ -123,11 +123,12 @@ class EncodedCodec(Codec):
         return dict(params)
 
     def checked_bframes(self, bframes: int) -> int:
-        """The number of B-frames between two others, if the encoder has it. Raises UsageError."""
+        """Return the number of B-frames between two others, if the encoder has it. Raises
+        UsageError."""
         return int(within("bframes", bframes, 0, self.most_bframes))
 
     def checked_refs(self, refs: int) -> int:
-        """The number of references, if the encoder has it. Raises UsageError."""
+        """Return the number of references, if the encoder has it. Raises UsageError."""
         return int(within("refs", refs, 1, self.most_refs))
 
     @abstractmethod
@@ -135,8 +136,8 @@ class EncodedCodec(Codec):
         """Return the encoder's settings; together with the clip they determine the bits."""
 
     def refusal(self) -> str:
-        """Why a stream of these settings cannot give its own vectors, in words; empty where it
-        can."""
+        """Return why a stream of these settings cannot give its own vectors, in words; empty where
+        it can."""
         return ""
 
     def frames(

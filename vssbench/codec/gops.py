@@ -25,7 +25,7 @@ class Gop:
     read: Callable[[], Iterator[Frame]]
 
     def frames(self) -> Generator[Frame]:
-        """The frames in display order, with the clip's numbers."""
+        """Yield the frames in display order, with the clip's numbers."""
         for frame in self.read():
             yield replace(frame, index=self.first + frame.index)
 

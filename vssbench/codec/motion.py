@@ -52,8 +52,8 @@ class MotionSettings:
 
 
 def settle(index: int, blocks: BlockVectors, fill: str) -> Step:
-    """One vector for each cell of the picture ``index``: of two the one into the picture nearer in
-    time, in holes by ``fill``.
+    """Return one vector for each cell of the picture ``index``: of two the one into the picture
+    nearer in time, in holes by ``fill``.
 
     ``nearest`` takes vector and reference of the nearest cell that has one, ``zero`` no motion from
     the picture ``blocks.past``, as both do where no cell has a vector.
@@ -67,7 +67,7 @@ def settle(index: int, blocks: BlockVectors, fill: str) -> Step:
 
 
 def plain_settle(index: int, blocks: BlockVectors, fill: str) -> Step:
-    """:func:`settle` in numpy."""
+    """Run :func:`settle` in numpy."""
     vectors, references = blocks.vectors[0], blocks.references[0]
     for other, its_references in zip(blocks.vectors[1:], blocks.references[1:], strict=True):
         nearer = (its_references != NONE) & (
@@ -88,8 +88,8 @@ def plain_settle(index: int, blocks: BlockVectors, fill: str) -> Step:
 
 
 def nearest_valid(valid: Mask) -> npt.NDArray[np.intp]:
-    """For each cell the flat index of the valid cell nearest to it (of equals the first by row),
-    itself where it is valid.
+    """Return for each cell the flat index of the valid cell nearest to it (of equals the first by
+    row), itself where it is valid.
 
     Exact: for each row the nearest valid column is known from one pass in either direction, and a
     hole takes the best of all rows; the cost grows with the number of holes. At least one cell must
@@ -111,8 +111,8 @@ def nearest_valid(valid: Mask) -> npt.NDArray[np.intp]:
 
 
 def compose(step: Step, fields: Mapping[int, Grid], cell: int, whole_pixels: bool = False) -> Grid:
-    """Motion to the keyframe through the references: ``field(p) = step(p) + reference_field(p +
-    step(p))``.
+    """Return motion to the keyframe through the references: ``field(p) = step(p) +
+    reference_field(p + step(p))``.
 
     ``fields`` holds each reference's own field to the keyframe by display index. It is read between
     cell centres bilinearly; with ``whole_pixels`` the step is rounded first, and the cell is read
@@ -130,7 +130,7 @@ def compose(step: Step, fields: Mapping[int, Grid], cell: int, whole_pixels: boo
 def plain_compose(
     step: Step, fields: Mapping[int, Grid], cell: int, whole_pixels: bool = False
 ) -> Grid:
-    """:func:`compose` in numpy."""
+    """Run :func:`compose` in numpy."""
     named: list[int] = np.unique(step.references).tolist()
     if len(named) == 1:
         return _through(step.vectors, fields[named[0]], cell, whole_pixels)

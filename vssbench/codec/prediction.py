@@ -35,8 +35,8 @@ class FieldStatistics:
 
 
 def predict(step: Step, images: Mapping[int, Image], cell: int) -> npt.NDArray[np.float32]:
-    """Motion-compensated prediction: float32 (H, W, 3), each cell from its own reference by its own
-    vector.
+    """Return the motion-compensated prediction: float32 (H, W, 3), each cell from its own reference
+    by its own vector.
 
     ``images`` holds the references, uint8 (H, W, 3), by display index. Read bilinearly; beyond the
     border the nearest pixel counts.
@@ -65,7 +65,7 @@ def _predict(
 def plain_predict(
     step: Step, named: list[int], images: list[Image], cell: int
 ) -> npt.NDArray[np.float32]:
-    """:func:`predict` in numpy, from the images called ``named``."""
+    """Run :func:`predict` in numpy, from the images called ``named``."""
     height, width = images[0].shape[:2]
     field = dense(step.vectors, cell, height, width)
     result = _moved(images[0], field)
@@ -96,7 +96,8 @@ def residual(image: Image, prediction: npt.NDArray[np.float32]) -> Residual:
 
 
 def statistics(field: MotionField, image: Image, keyframe: Image) -> FieldStatistics:
-    """The statistics of a frame's field, given the frame and its keyframe, uint8 (H, W, 3)."""
+    """Return the statistics of a frame's field, given the frame and its keyframe, uint8 (H, W,
+    3)."""
     length = np.hypot(field.grid[..., 0], field.grid[..., 1])
     error = np.abs(moved(keyframe, field.grid, field.cell) - image).mean()
     return FieldStatistics(

@@ -114,7 +114,7 @@ class _Meter:
         self._graph.configure()
 
     def compare(self, picture: av.VideoFrame, source: av.VideoFrame) -> tuple[float, float]:
-        """PSNR in dB and SSIM of luma."""
+        """Return PSNR in dB and SSIM of luma."""
         for frame, place in ((picture, self._picture), (source, self._source)):
             frame.pts, frame.time_base = self._count, self._time_base
             place.push(frame)

@@ -24,7 +24,7 @@ class Rate:
     qp: int | None = None
 
     def describe(self) -> str:
-        """The setting for people: ``1 Mb/s``, ``CRF 23``, ``QP 30``."""
+        """Return the setting for people: ``1 Mb/s``, ``CRF 23``, ``QP 30``."""
         if self.bit_rate is not None:
             return format_rate(self.bit_rate)
         return f"CRF {self.crf:g}" if self.crf is not None else f"QP {self.qp}"
@@ -35,8 +35,8 @@ def rate_control(
     int] | None = None,
     qp_range: tuple[int, int] | None = None,
 ) -> Rate:  # fmt: skip
-    """The rate that the parameters ask for. A range of None: the codec has no such control. Raises
-    UsageError."""
+    """Return the rate that the parameters ask for. A range of None: the codec has no such control.
+    Raises UsageError."""
     given = [f"{name}={value}" for name, value in (("crf", crf), ("qp", qp)) if value != UNUSED]
     if bitrate != DEFAULT_BITRATE:
         given.insert(0, f"bitrate={bitrate}")
@@ -68,8 +68,8 @@ def within(name: str, value: int | float, low: int, high: int, whole: bool = Tru
 
 
 def parse_rate(rate: str | int | float) -> int:
-    """Bits per second from ``3M``, ``300k``, ``1.5M`` or a number. Raises UsageError where it does
-    not read."""
+    """Return bits per second from ``3M``, ``300k``, ``1.5M`` or a number. Raises UsageError where
+    it does not read."""
     match = None if isinstance(rate, bool) else _RATE.fullmatch(str(rate).strip())
     bits = round(float(match[1]) * _UNITS[match[2]]) if match else 0
     if bits <= 0:
@@ -81,7 +81,7 @@ def parse_rate(rate: str | int | float) -> int:
 
 
 def format_rate(bits: int) -> str:
-    """A rate for people: ``1 Mb/s``, ``300 kb/s``."""
+    """Return a rate for people: ``1 Mb/s``, ``300 kb/s``."""
     if bits >= _UNITS["M"]:
         return f"{bits / _UNITS['M']:g} Mb/s"
     return f"{bits / _UNITS['k']:g} kb/s"

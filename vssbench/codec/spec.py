@@ -50,7 +50,7 @@ class Codec(WithChoices, ABC):
         return self.frames(clip, cache, motion, residual)
 
     def gops(self, clip: Clip, folder: Path, motion: bool = True) -> list[Gop]:
-        """The coded clip in pieces that can be decoded by themselves, with the frames that
+        """Return the coded clip in pieces that can be decoded by themselves, with the frames that
         :meth:`frames` gives.
 
         What they need is kept in ``folder``, which must be this clip's alone. A codec that does not
@@ -60,8 +60,8 @@ class Codec(WithChoices, ABC):
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """All that determines what the decoded frames look like, as JSON values; part of a run's
-        identity."""
+        """Return all that determines what the decoded frames look like, as JSON values; part of a
+        run's identity."""
 
     def motion_library(self) -> str:
         """Return what reads motion beside FFmpeg, with its version and build; empty where nothing
@@ -72,12 +72,12 @@ class Codec(WithChoices, ABC):
         return ""
 
     def asked(self) -> str:
-        """The rate that the encoder is asked for, as ``1 Mb/s`` or ``CRF 23``; empty where there is
-        none."""
+        """Return the rate that the encoder is asked for, as ``1 Mb/s`` or ``CRF 23``; empty where
+        there is none."""
         return ""
 
     def describe(self) -> str:
-        """The codec and the rate that it is asked for, as ``H.264 1 Mb/s``."""
+        """Return the codec and the rate that it is asked for, as ``H.264 1 Mb/s``."""
         return f"{self.title} {self.asked()}".strip()
 
 
@@ -86,7 +86,7 @@ LONGEST_GOP = 90_000
 
 
 def check_gop(gop: int) -> int:
-    """A GOP length that can be used. Raises UsageError."""
+    """Return a GOP length that can be used. Raises UsageError."""
     if isinstance(gop, bool) or not isinstance(gop, int) or not 1 <= gop <= LONGEST_GOP:
         raise UsageError(
             f"gop={gop!r} cannot be used: expected a whole number of frames from 1 to "

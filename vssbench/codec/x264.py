@@ -29,8 +29,8 @@ def reproducible(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def processor() -> Mapping[str, bool] | None:
-    """The instruction sets of this processor by name, as numpy found them; None where it does not
-    say."""
+    """Return the instruction sets of this processor by name, as numpy found them; None where it
+    does not say."""
     abilities = getattr(
         importlib.import_module("numpy._core._multiarray_umath"), "__cpu_features__", None
     )

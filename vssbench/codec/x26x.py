@@ -22,8 +22,8 @@ class X26xCodec(EncodedCodec):
     most_bframes = 16
 
     def options(self, further: Mapping[str, int | str]) -> dict[str, str]:
-        """FFmpeg's options: preset, rate, and the library's parameters, those of the exact GOP
-        before the ``further`` ones."""
+        """Return FFmpeg's options: preset, rate, and the library's parameters, those of the exact
+        GOP before the ``further`` ones."""
         parameters: dict[str, int | str] = {
             "keyint": self.gop,
             "min-keyint": self.gop,

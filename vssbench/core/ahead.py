@@ -131,8 +131,8 @@ class _Worker(Generic[T]):
 def ahead(
     source: Iterator[T], depth: int, gate: AbstractContextManager[object] | None = None
 ) -> Iterator[Iterator[T]]:
-    """The items of ``source`` in order, made in a background thread, at most ``depth`` of them
-    waiting.
+    """Yield the items of ``source`` in order, made in a background thread, at most ``depth`` of
+    them waiting.
 
     An error of the source is raised where its item would have come. ``gate``, a lock, is held while
     an item is made: who holds it makes the thread stand still. On leaving, the thread has ended and

@@ -351,7 +351,7 @@ class Shared:
             held.pop().end()
 
     def lock(self) -> threading.RLock:
-        """The lock that is held around calls that belong together."""
+        """Return the lock that is held around calls that belong together."""
         return self._mine()[0]
 
     def call(self, what: str, function: Callable[..., T], *arguments: Any) -> T:

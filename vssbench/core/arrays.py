@@ -37,7 +37,7 @@ _SUFFIX = ".npy"
 def read_arrays(
     path: Path, fits: Callable[[Mapping[str, Header]], None]
 ) -> dict[str, npt.NDArray] | None:
-    """The arrays of an .npz file, None where there is none.
+    """Return the arrays of an .npz file, None where there is none.
 
     ``fits`` is shown their types and shapes first. Raises DataError.
     """

@@ -62,8 +62,8 @@ class Dataset(WithChoices, ABC):
 
     @abstractmethod
     def clips(self) -> Sequence[Clip]:
-        """The clips on which methods are scored, checked: every file there, sizes equal, labels in
-        range (DataError)."""
+        """Return the clips on which methods are scored, checked: every file there, sizes equal,
+        labels in range (DataError)."""
 
     @cached_property
     def scored_clips(self) -> Sequence[Clip]:
@@ -83,8 +83,8 @@ class Dataset(WithChoices, ABC):
         """
 
     def division(self) -> Division:
-        """The training part divided: what is trained on, and what is held out to choose the best
-        state by.
+        """Return the training part divided: what is trained on, and what is held out to choose the
+        best state by.
 
         Held-out clips are never those that methods are scored on, in any split that is not the
         training split.

@@ -40,7 +40,8 @@ class Division:
     rule: str
 
     def record(self) -> dict[str, Any]:
-        """The division as a weight file's record states it: the rule, and each part by name."""
+        """Return the division as a weight file's record states it: the rule, and each part by
+        name."""
         parts = {"training": self.training, "validation": self.validation}
         return {"rule": self.rule, **{name: _described(clips) for name, clips in parts.items()}}
 
@@ -69,13 +70,13 @@ def _described(clips: Sequence[Clip]) -> dict[str, Any]:
 
 
 def undivided(clips: Sequence[Clip]) -> Division:
-    """Everything to train on, nothing held out."""
+    """Return everything to train on, nothing held out."""
     return Division(clips, (), "nothing held out")
 
 
 def divided_by_name(clips: Sequence[Clip]) -> Division:
-    """A tenth of the clips held out: of videos, whole ones by the hash of their names; of stills,
-    neighbours.
+    """Return a tenth of the clips held out: of videos, whole ones by the hash of their names; of
+    stills, neighbours.
 
     A single clip stays whole: its frames are too alike to choose by.
     """
@@ -105,7 +106,7 @@ def divided_by_name(clips: Sequence[Clip]) -> Division:
 
 
 def divided_by(clips: Sequence[Clip], part: Callable[[Clip], Part], rule: str) -> Division:
-    """The clips divided by a dataset's own rule; by name where the rule would leave a part
+    """Return the clips divided by a dataset's own rule; by name where the rule would leave a part
     empty."""
     parts = {
         name: [clip for clip in clips if part(clip) == name] for name in ("training", "validation")

@@ -53,8 +53,8 @@ class NotWritten(DataError):
 
 @contextmanager
 def draft(path: Path) -> Iterator[Path]:
-    """A path of the same name where a file or a folder can be made; it takes its place when all
-    went well.
+    """Yield a path of the same name where a file or a folder can be made; it takes its place when
+    all went well.
 
     What lay there is replaced in one step, and a file that is replaced keeps its mode. Raises
     DataError for an OSError.
@@ -124,8 +124,8 @@ class Drafts:
         raise DataError(f"{target} is rewritten by other processes all the time: write it once")
 
     def _replace_folder(self, made: Path, target: Path, attempt: int) -> bool:
-        """Two renames, where the system has no exchange: whoever comes after a kill in between puts
-        the old one back."""
+        """Make two renames, where the system has no exchange: whoever comes after a kill in between
+        puts the old one back."""
         aside = self.hidden / _OLD / str(attempt) / target.name
         aside.parent.mkdir(parents=True)
         os.rename(target, aside)
@@ -141,8 +141,8 @@ class Drafts:
 
 @contextmanager
 def drafts(folder: Path) -> Iterator[Drafts]:
-    """A hidden folder within ``folder``, which is made where it is missing; removed at the end,
-    with all that is left in it.
+    """Yield a hidden folder within ``folder``, which is made where it is missing; removed at the
+    end, with all that is left in it.
 
     Hidden folders of processes that are gone are removed first.
     """
@@ -159,8 +159,8 @@ def drafts(folder: Path) -> Iterator[Drafts]:
 
 @contextmanager
 def temporary() -> Iterator[Path]:
-    """A folder of the system's temporary ones, for this process alone, removed at the end; see
-    :func:`take_temporary`."""
+    """Yield a folder of the system's temporary ones, for this process alone, removed at the end;
+    see :func:`take_temporary`."""
     path, end = take_temporary()
     try:
         yield path
@@ -205,8 +205,8 @@ def adopt(folder: Path) -> None:
 
 
 def set_aside(folder: Path) -> set[str]:
-    """The names of the folders that are being replaced at this moment, and are in their place
-    neither old nor new."""
+    """Return the names of the folders that are being replaced at this moment, and are in their
+    place neither old nor new."""
     return {path.name for hidden in _hidden(folder) for path in _set_aside_in(hidden)}
 
 
@@ -251,7 +251,7 @@ def remove_folder(folder: Path) -> None:
 def check_output(
     path: Path, inputs: Iterable[Path] = (), force: bool = False, option: str = "-o"
 ) -> None:
-    """Raises UsageError for a file that is read, a folder, or one that is there already without
+    """Raise UsageError for a file that is read, a folder, or one that is there already without
     ``force``; DataError where the folder cannot be written. To be asked before any work is done."""
     for given in inputs:
         if _is_within(path, given):
@@ -279,7 +279,7 @@ def overlap(path: Path, given: Path) -> bool:
 
 
 def check_regular(path: Path, option: str = "-o") -> None:
-    """Raises UsageError for a device, a pipe or an open descriptor."""
+    """Raise UsageError for a device, a pipe or an open descriptor."""
     if is_special(path):
         raise UsageError(
             f"{option} {path} is a device or a pipe: this command needs a file, give the name of "
@@ -320,7 +320,7 @@ def refusal(path: Path, error: Exception) -> NotWritten:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """An OSError in words."""
+    """Say an OSError in words."""
     try:
         yield
     except BrokenPipeError:  # nobody reads any more: nobody need be told
@@ -330,7 +330,7 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _own(folder: Path, mode: int = 0o777) -> tuple[Path, int]:
-    """A new hidden folder and the open file that holds its lock."""
+    """Return a new hidden folder and the open file that holds its lock."""
     while True:
         hidden = folder / f"{PREFIX}{uuid.uuid4().hex}"
         hidden.mkdir(mode)
@@ -379,8 +379,8 @@ def _is_own(hidden: Path) -> bool:
 
 
 def _orphans(folder: Path, own: bool = False) -> Iterator[Path]:
-    """The hidden folders whose lock is free, of any user or of this one's ``own`` alone; it is held
-    while the caller deals with one."""
+    """Yield the hidden folders whose lock is free, of any user or of this one's ``own`` alone; it
+    is held while the caller deals with one."""
     for hidden in filter(_is_own, _hidden(folder)) if own else _hidden(folder):
         try:
             lock = os.open(hidden / _LOCK, os.O_RDWR)

@@ -53,7 +53,7 @@ _GPU_FIELDS = (
 
 
 def describe_machine(device: str) -> dict[str, Any]:
-    """Processor, cores, threads, GPU, and versions of what computes."""
+    """Return processor, cores, threads, GPU, and versions of what computes."""
     import torch
 
     gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
@@ -110,8 +110,8 @@ def throttle_events() -> int:
 
 @cache
 def git_revision() -> str:
-    """The checkout's commit, with ``-dirty`` where tracked files were changed; '' where this is no
-    checkout."""
+    """Return the checkout's commit, with ``-dirty`` where tracked files were changed; '' where this
+    is no checkout."""
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return ""
@@ -221,8 +221,8 @@ def _version(package: str) -> str:
 
 
 def typed_command() -> str:
-    """The command line as it can be typed again; the data's folder, which differs everywhere, as
-    DIR."""
+    """Return the command line as it can be typed again; the data's folder, which differs
+    everywhere, as DIR."""
     words = [*program().split(), *sys.argv[1:]]
     masked = [
         "DIR" if before == "--data-root" else word
@@ -232,7 +232,7 @@ def typed_command() -> str:
 
 
 def check_device(device: str) -> None:
-    """Raises UsageError where torch knows no such device, or this machine has none."""
+    """Raise UsageError where torch knows no such device, or this machine has none."""
     import torch
 
     try:

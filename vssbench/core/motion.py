@@ -70,16 +70,18 @@ class MotionField:
     step: Step | None = None
 
     def dense(self) -> npt.NDArray[np.float32]:
-        """The field at every pixel: float32 (H, W, 2), pixels, (x, y), constant within a cell."""
+        """Return the field at every pixel: float32 (H, W, 2), pixels, (x, y), constant within a
+        cell."""
         return dense(self.grid, self.cell, self.height, self.width)
 
 
 def dense(grid: npt.NDArray[Any], cell: int, height: int, width: int) -> npt.NDArray[Any]:
-    """A grid (gh, gw, ...) at every pixel: (H, W, ...), constant within a cell."""
+    """Return a grid (gh, gw, ...) at every pixel: (H, W, ...), constant within a cell."""
     full = np.repeat(np.repeat(grid, cell, axis=0), cell, axis=1)
     return np.ascontiguousarray(full[:height, :width])
 
 
 def grid_shape(height: int, width: int, cell: int) -> tuple[int, int]:
-    """Rows and columns of the grid that covers an image; the last cells may reach beyond it."""
+    """Return rows and columns of the grid that covers an image; the last cells may reach beyond
+    it."""
     return -(-height // cell), -(-width // cell)

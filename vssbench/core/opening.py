@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def open_dataset(variant: Variant, data_root: Path | None) -> Dataset:
-    """A dataset object. Raises DataError where it needs files and ``--data-root`` is not given."""
+    """Return a dataset object. Raises DataError where it needs files and ``--data-root`` is not
+    given."""
     cls = registry.load("datasets", variant.name)
     if not cls.needs_root:
         return registry.create("datasets", variant)

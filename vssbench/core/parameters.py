@@ -22,7 +22,7 @@ class WithChoices:
 
 
 def signature(cls: type[Any]) -> dict[str, inspect.Parameter]:
-    """The keyword-only arguments of a class's ``__init__`` that have defaults.
+    """Return the keyword-only arguments of a class's ``__init__`` that have defaults.
 
     Where that takes ``**options`` too, those of the class that it derives from come first.
     """
@@ -43,8 +43,8 @@ def _signature(cls: type[Any]) -> Mapping[str, inspect.Parameter]:
 
 
 def choices(cls: type[Any]) -> Mapping[str, tuple[Value, ...]]:
-    """The values that an argument of the class's ``__init__`` can have, where it is annotated as
-    ``Literal[...]``."""
+    """Return the values that an argument of the class's ``__init__`` can have, where it is
+    annotated as ``Literal[...]``."""
     return dict(_choices(cls))  # type: ignore[arg-type]
 
 
@@ -72,14 +72,14 @@ def check_choices(cls: type[Any], given: Mapping[str, Any], owner: str = "") -> 
 
 
 def either(words: Iterable[str]) -> str:
-    """The words in one phrase: ``a, b or c``."""
+    """Return the words in one phrase: ``a, b or c``."""
     *others, last = words
     return f"{', '.join(others)} or {last}" if others else last
 
 
 def converted(cls: type[Any], given: Mapping[str, Value], owner: str) -> dict[str, Value]:
-    """Values as they were typed in the types that the class declares: ``scale=1`` and ``scale=1.0``
-    are the same.
+    """Return values as they were typed in the types that the class declares: ``scale=1`` and
+    ``scale=1.0`` are the same.
 
     Raises UsageError for a value of another type, or that is none of the choices.
     """
@@ -93,7 +93,8 @@ def converted(cls: type[Any], given: Mapping[str, Value], owner: str) -> dict[st
 
 
 def _kind(item: inspect.Parameter, allowed: tuple[Value, ...]) -> str:
-    """The name of the type that an argument is declared to have; of choices among words ``str``."""
+    """Return the name of the type that an argument is declared to have; of choices among words
+    ``str``."""
     if allowed and all(isinstance(value, str) for value in allowed):
         return "str"
     annotation = item.annotation
@@ -101,8 +102,8 @@ def _kind(item: inspect.Parameter, allowed: tuple[Value, ...]) -> str:
 
 
 def _convert(what: str, value: Value, declared: str) -> Value:
-    """A value in its declared type. A type other than bool, int, float and str is the class's own
-    to check."""
+    """Return a value in its declared type. A type other than bool, int, float and str is the
+    class's own to check."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if declared == "str":
         # the grammar reads `warp=off` as a boolean before it knows what is declared
@@ -130,8 +131,8 @@ def _is_among(value: Any, allowed: Collection[Value]) -> bool:
 def _constructors(
     cls: type[Any],
 ) -> Iterator[tuple[Collection[inspect.Parameter], Mapping[str, Any]]]:
-    """The arguments of the class's ``__init__`` with the names that its module knows, and of the
-    next in its MRO for as long as ``**options`` pass the rest on."""
+    """Yield the arguments of the class's ``__init__`` with the names that its module knows, and of
+    the next in its MRO for as long as ``**options`` pass the rest on."""
     for base in cls.__mro__:
         if "__init__" in vars(base):
             init: Callable[..., Any] = vars(base)["__init__"]
@@ -142,8 +143,8 @@ def _constructors(
 
 
 def _evaluated(annotation: Any, names: Mapping[str, Any]) -> Any:
-    """An annotation that may be a text, as ``from __future__ import annotations`` makes it; None
-    where a name in it is for type checkers alone."""
+    """Return an annotation that may be a text, as ``from __future__ import annotations`` makes it;
+    None where a name in it is for type checkers alone."""
     if not isinstance(annotation, str):
         return annotation
     try:

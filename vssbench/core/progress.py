@@ -36,7 +36,7 @@ class _Messages(Console):
 
 
 def messages() -> Console:
-    """The console for everything that is not a command's result."""
+    """Return the console for everything that is not a command's result."""
     return _Messages(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
@@ -73,7 +73,7 @@ class Tracker:
 
 @contextmanager
 def track(label: str, total: int) -> Iterator[Tracker]:
-    """A tracker for ``total`` steps."""
+    """Yield a tracker for ``total`` steps."""
     console = messages()
     if not console.is_terminal:
         yield Tracker(console, label, total, None)

@@ -78,7 +78,7 @@ class Plugin:
 
 @cache
 def plugins(kind: str) -> dict[str, Plugin]:
-    """Every plug-in of a kind by name, in alphabetical order.
+    """Return every plug-in of a kind by name, in alphabetical order.
 
     A name that two installed packages take is neither's: :func:`load` refuses it. One of this
     project's own stays that, and a line on stderr says so.
@@ -109,8 +109,8 @@ def plugins(kind: str) -> dict[str, Plugin]:
 
 
 def find(kind: str, name: str) -> Plugin:
-    """The plug-in of that name. Raises UsageError that says what was meant and lists what there
-    is."""
+    """Return the plug-in of that name. Raises UsageError that says what was meant and lists what
+    there is."""
     available = plugins(kind)
     if name in available:
         return available[name]
@@ -159,8 +159,8 @@ def load(kind: str, name: str) -> type[Any]:
 
 
 def classes(kind: str) -> dict[str, type[Any]]:
-    """Every plug-in's class by name; one that does not load is left out, and a line on stderr says
-    why, once."""
+    """Return every plug-in's class by name; one that does not load is left out, and a line on
+    stderr says why, once."""
     loaded = {}
     for name in plugins(kind):
         try:
@@ -171,8 +171,8 @@ def classes(kind: str) -> dict[str, type[Any]]:
 
 
 def answers(kind: str, attribute: str, check: Callable[[Any], Answer]) -> dict[str, Answer]:
-    """Every plug-in's ``attribute``, as ``check`` returns it; left out where that raises anything,
-    as in :func:`classes`."""
+    """Return every plug-in's ``attribute``, as ``check`` returns it; left out where that raises
+    anything, as in :func:`classes`."""
     answered = {}
     for name, cls in classes(kind).items():
         try:
@@ -207,7 +207,8 @@ def create(kind: str, variant: Variant, **given: Any) -> Any:
 
 
 def parameters(cls: type[Any]) -> dict[str, Any]:
-    """A plug-in's parameters with their defaults: the keyword-only arguments of its ``__init__``.
+    """Return a plug-in's parameters with their defaults: the keyword-only arguments of its
+    ``__init__``.
 
     Where that takes ``**options`` too, the parameters of the class that it derives from are its own
     as well: these stand first, in their order, with the plug-in's defaults where it repeats one.
@@ -216,14 +217,14 @@ def parameters(cls: type[Any]) -> dict[str, Any]:
 
 
 def resolved(kind: str, variant: Variant) -> dict[str, Any]:
-    """All parameters of a variant: the class's defaults overlaid with the variant's own, in the
-    declared types."""
+    """Return all parameters of a variant: the class's defaults overlaid with the variant's own, in
+    the declared types."""
     cls = load(kind, variant.name)
     return {**parameters(cls), **_typed(cls, variant)}
 
 
 def _typed(cls: type[Any], variant: Variant) -> dict[str, Value]:
-    """The variant's own parameters in the types that the class declares."""
+    """Return the variant's own parameters in the types that the class declares."""
     accepted = signature(cls)
     for key in variant.params:
         if key not in accepted:

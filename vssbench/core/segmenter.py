@@ -146,13 +146,14 @@ class VideoSegmenter(nn.Module, ABC):
 
     @classmethod
     def lender(cls, variant: Variant) -> Variant:
-        """The variant whose weight files fit: itself, or that of a method whose network it
+        """Return the variant whose weight files fit: itself, or that of a method whose network it
         borrows."""
         return variant
 
     @classmethod
     def borrowing(cls, variant: Variant, lent: Variant) -> Variant:
-        """The variant with a :meth:`lender` that is ``lent``, of other parameters than today's."""
+        """Return the variant with a :meth:`lender` that is ``lent``, of other parameters than
+        today's."""
         return lent
 
     @property
@@ -218,7 +219,7 @@ class VideoSegmenter(nn.Module, ABC):
         return self._class_logits(logits, size)
 
     def _class_logits(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
-        """The logits of a dataset's classes, of the image alone where that was padded."""
+        """Return the logits of a dataset's classes, of the image alone where that was padded."""
         whole = tuple(-(-side // self.multiple_of) * self.multiple_of for side in size)
         if whole != size:
             if tuple(logits.shape[-2:]) != whole:
@@ -245,7 +246,7 @@ class VideoSegmenter(nn.Module, ABC):
         return (Phase("task"),)
 
     def loss(self, phase: Phase, batch: Batch) -> dict[str, Tensor]:
-        """The named terms of a batch's loss; the loop minimises their sum.
+        """Return the named terms of a batch's loss; the loop minimises their sum.
 
         By default it is the cross-entropy of the logits at the label's size, weighted by class:
         those of the image as a keyframe, in phases on pairs as a later frame.
@@ -260,7 +261,8 @@ class VideoSegmenter(nn.Module, ABC):
         return {"task": _cross_entropy(logits, batch.label, batch.class_weights)}
 
     def validation_logits(self, phase: Phase, batch: Batch) -> Tensor:
-        """The logits of held-out images by which a phase of training on stills or pairs is judged.
+        """Return the logits of held-out images by which a phase of training on stills or pairs is
+        judged.
 
         They must come of what the phase trains: a method overrides this where that is neither its
         keyframes' network (stills) nor its later frames' (pairs).
@@ -309,12 +311,12 @@ class VideoSegmenter(nn.Module, ABC):
         """
 
     def training_only(self) -> tuple[str, ...]:
-        """Prefixes of submodules that are absent at inference (auxiliary heads): not counted, still
-        stored."""
+        """Return prefixes of submodules that are absent at inference (auxiliary heads): not
+        counted, still stored."""
         return ()
 
     def inference_parameters(self) -> int:
-        """Number of parameters that an inference uses."""
+        """Return the number of parameters that an inference uses."""
         skipped = tuple(f"{prefix}." for prefix in self.training_only())
         return sum(
             p.numel()
@@ -323,7 +325,7 @@ class VideoSegmenter(nn.Module, ABC):
         )
 
     def normalise(self, image: Tensor) -> Tensor:
-        """Image in [0, 1] to the zero mean and unit variance that the backbone expects."""
+        """Bring an image in [0, 1] to the zero mean and unit variance that the backbone expects."""
         return (image - self.mean) / self.std
 
 
@@ -334,7 +336,8 @@ def is_per_frame(method: VideoSegmenter | type[VideoSegmenter]) -> bool:
 
 
 def _cross_entropy(logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
-    """Mean over the labelled pixels of all processes, weighted by class; 0 where there are none."""
+    """Compute the mean over the labelled pixels of all processes, weighted by class; 0 where there
+    are none."""
     total = F.cross_entropy(logits.float(), label, weights, ignore_index=IGNORE, reduction="sum")
     counted = weights[label[label != IGNORE]].sum()
     if dist.is_available() and dist.is_initialized():
@@ -344,7 +347,8 @@ def _cross_entropy(logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
 
 
 def padded(x: Tensor, multiple: int) -> Tensor:
-    """(N, C, H, W) with its last rows and columns repeated, so that height and width are multiples.
+    """Return (N, C, H, W) with its last rows and columns repeated, so that height and width are
+    multiples.
 
     ``x`` itself where they are already.
     """
@@ -353,8 +357,8 @@ def padded(x: Tensor, multiple: int) -> Tensor:
 
 
 def scaled_channels(channels: int, width: float) -> int:
-    """Channels of a layer at a width multiplier: a multiple of 8, at least 8; ``width=1`` is the
-    paper's own."""
+    """Return channels of a layer at a width multiplier: a multiple of 8, at least 8; ``width=1`` is
+    the paper's own."""
     return channels if width == 1 else max(8, 8 * round(channels * width / 8))
 
 

@@ -48,7 +48,7 @@ def _open_special(path: Path) -> IO[bytes]:
 
 
 def _descriptor(path: Path) -> int | None:
-    """The number of this process's open file that a path names, by itself or by links
+    """Return the number of this process's open file that a path names, by itself or by links
     (``/dev/stdout``)."""
     place = os.path.abspath(path)
     for _ in range(_LINKS):

@@ -9,8 +9,8 @@ T = TypeVar("T")
 
 
 def uncompiled(thing: T) -> T:
-    """The class of a dispatch mode, or an operator of ``torch.library.custom_op``, to be used
-    without torch's compiler.
+    """Return the class of a dispatch mode, or an operator of ``torch.library.custom_op``, to be
+    used without torch's compiler.
 
     torch shields their Python code from its compiler, and to that end imports it at the first call:
     one to two seconds in every process, though nothing is ever compiled here. The shield is told

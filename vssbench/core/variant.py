@@ -86,7 +86,8 @@ def _read(text: str) -> tuple[str, tuple[tuple[str, Value], ...]]:
 
 
 def _nested(text: str) -> str:
-    """A variant as a value: equal ones, in whatever order they were typed, are the same text."""
+    """Return a variant as a value: equal ones, in whatever order they were typed, are the same
+    text."""
     inner = parse_variant(text)
     return str(Variant(inner.name, dict(sorted(inner.params.items()))))
 
@@ -104,8 +105,8 @@ def _parts(text: str) -> list[str]:
 
 
 def parse_value(text: str) -> Value:
-    """``true``/``false``/``on``/``off`` as booleans, then integers, then numbers, else the word
-    itself."""
+    """Return ``true``/``false``/``on``/``off`` as booleans, then integers, then numbers, else the
+    word itself."""
     lowered = text.lower()
     if lowered in ("true", "on", "yes"):
         return True
@@ -128,7 +129,7 @@ def _bounded(text: str, number: float, largest: float) -> float:
 
 
 def format_value(value: Any) -> str:
-    """The text of a value as it is typed: booleans in lower case, numbers without a needless
+    """Return the text of a value as it is typed: booleans in lower case, numbers without a needless
     ``.0``."""
     if isinstance(value, bool):
         return "true" if value else "false"

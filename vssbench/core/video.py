@@ -122,7 +122,7 @@ class Clip:
         object.__setattr__(self, "group", self.group or self.name)
 
     def labelled_frames(self) -> tuple[int, ...]:
-        """The frames that carry labels, in order."""
+        """Return the frames that carry labels, in order."""
         if self.labelled is not None:
             return tuple(index for index in self.labelled if index < self.length)
         return tuple(index for index in range(self.length) if self.label(index) is not None)
@@ -133,8 +133,8 @@ class Clip:
         return self.names[index] if self.names else f"{index:06d}"
 
     def part(self, first: int, length: int) -> Clip:
-        """The clip's frames ``first`` to ``first + length - 1`` as a clip of their own, read from
-        this one."""
+        """Return the clip's frames ``first`` to ``first + length - 1`` as a clip of their own, read
+        from this one."""
         flow, labelled, picture = self.flow, self.labelled, self.picture
         return replace(
             self,
@@ -164,5 +164,5 @@ class Clip:
         return hashlib.sha256(content).hexdigest()[:MARK_DIGITS]
 
     def images(self) -> Iterator[Image]:
-        """The frames in order, one at a time."""
+        """Return the frames in order, one at a time."""
         return (self.image(index) for index in range(self.length))

@@ -11,7 +11,7 @@ HEAD = ("variant", "frame", "torch", "fvcore", "ptflops", "why they differ", "co
 
 
 def lines(method: str, check: CrossCheck, gop: int) -> list[list[str]]:
-    """A method's lines: each frame that differs, and the GOP's mean."""
+    """Return a method's lines: each frame that differs, and the GOP's mean."""
     table = [_line(method, name, tallies) for name, tallies in check.frames().items()]
     if not check.per_frame:
         means = {tool: check.gop(tool, gop) for tool in check.key}

@@ -31,7 +31,7 @@ MACS = Convention(
 
 @cache
 def conventions() -> dict[str, Convention]:
-    """Every convention by name, ``macs`` first.
+    """Return every convention by name, ``macs`` first.
 
     A plug-in whose class does not load, or whose conventions are none, is left out, and a line on
     stderr says so.

@@ -80,7 +80,7 @@ class Tally:
         return self.products + sum(amount for _, amount in self.missed.values())
 
     def record(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         missed = {
             name: {"calls": calls, "gmacs": amount} for name, (calls, amount) in self.missed.items()
         }
@@ -101,15 +101,15 @@ class CrossCheck:
     per_frame: bool
 
     def gop(self, tool: str, gop: int) -> float:
-        """A tool's products of the mean frame of a GOP: (key + (L-1) non-key) / L."""
+        """Return a tool's products of the mean frame of a GOP: (key + (L-1) non-key) / L."""
         return (self.key[tool].products + (gop - 1) * self.nonkey[tool].products) / gop
 
     def frames(self) -> dict[str, dict[str, Tally]]:
-        """The frames that differ, by name."""
+        """Return the frames that differ, by name."""
         return {"key": self.key} if self.per_frame else {"key": self.key, "non-key": self.nonkey}
 
     def record(self, gop: int) -> dict[str, Any]:
-        """Plain values, by tool."""
+        """Return plain values, by tool."""
         return {
             tool: {
                 "key": self.key[tool].record(),
@@ -248,7 +248,8 @@ def _fvcore(frame: _Frame, *given: Any) -> Tally:
 
 
 def _formulas_beyond_fvcore() -> dict[str, Callable[..., int]]:
-    """Formulas for operators that fvcore has no rule for, by their name in a traced graph."""
+    """Return formulas for operators that fvcore has no rule for, by their name in a traced
+    graph."""
     known = {f"aten::{plain}" for plain in (*_FVCORE_KNOWN, *_FVCORE_CORRECTED)}
     found = {str(packet).replace(".", "::"): formula for packet, formula in flop_registry.items()}
     # torch's own take no more than the arguments that matter, a traced graph gives all

@@ -29,8 +29,8 @@ _WITHOUT_PRODUCTS = (0.0, 1.0, float("inf"))
 
 
 def grid_sample(image: Shape, grid: Shape, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
-    """A multiply-accumulate for each tap of a value: 4 bilinear, as the exact warp's formula takes,
-    8 in three dimensions."""
+    """Count a multiply-accumulate for each tap of a value: 4 bilinear, as the exact warp's formula
+    takes, 8 in three dimensions."""
     mode = args[0] if args else kwargs.get("interpolation_mode", 0)
     taps = _TAPS[mode] * (2 if len(image) == 5 and mode == 0 else 1)
     return 2 * taps * prod(image[:2]) * prod(grid[1:-1])
@@ -44,8 +44,8 @@ def trilinear(
     out_shape: Any = None,
     **kwargs: Any,
 ) -> int:
-    """One for each term of the sum over all that three tensors span together: in nn.Bilinear every
-    weight once a sample."""
+    """Count one for each term of the sum over all that three tensors span together: in nn.Bilinear
+    every weight once a sample."""
     shapes = []
     for shape, sides in zip((first, second, third), expanded_and_summed, strict=False):
         whole = list(shape)
@@ -56,12 +56,12 @@ def trilinear(
 
 
 def bilinear(first: Shape, second: Shape, weight: Shape, *args: Any, **kwargs: Any) -> int:
-    """Every weight once a sample."""
+    """Count every weight once a sample."""
     return 2 * prod(first[:-1]) * prod(weight)
 
 
 def addbmm(_: Shape, first: Shape, second: Shape, *args: Any, **kwargs: Any) -> int:
-    """A matrix product, one or many, that is added to something."""
+    """Count a matrix product, one or many, that is added to something."""
     return 2 * prod(first) * second[-1]
 
 
@@ -78,12 +78,12 @@ def addr(_: Shape, first: Shape, second: Shape, *args: Any, **kwargs: Any) -> in
 
 
 def cross(first: Shape, second: Shape, *args: Any, **kwargs: Any) -> int:
-    """Two products for each value of the result."""
+    """Count two products for each value of the result."""
     return 4 * prod(torch.broadcast_shapes(first, second))
 
 
 def matrices(first: Shape, second: Shape, *args: Any, **kwargs: Any) -> int:
-    """Products of one, many or grouped matrices, of two or three sides."""
+    """Count products of one, many or grouped matrices, of two or three sides."""
     groups = first[0] if len(first) == len(second) == 3 else 1
     return 2 * groups * first[-2] * first[-1] * second[-1]
 
@@ -94,7 +94,7 @@ def conv_tbc(given: Shape, weight: Shape, *args: Any, out_shape: Any = None, **k
 
 
 def cdist(first: Shape, second: Shape, p: float = 2.0, *args: Any, **kwargs: Any) -> int:
-    """A product for each difference of two rows' values."""
+    """Count a product for each difference of two rows' values."""
     if float(p) in _WITHOUT_PRODUCTS:
         return 0
     batch = prod(torch.broadcast_shapes(first[:-2], second[:-2]))
@@ -107,34 +107,34 @@ def pdist(rows: Shape, p: float = 2.0, *args: Any, **kwargs: Any) -> int:
 
 
 def affine_grid(theta: Shape, *args: Any, **kwargs: Any) -> int:
-    """Each place of the grid, and 1, by the matrix."""
+    """Count each place of the grid, and 1, by the matrix."""
     size = args[0] if args else kwargs["size"]
     return 2 * size[0] * prod(size[2:]) * prod(theta[1:])
 
 
 def attention(query: Shape, key: Shape, value: Shape, *args: Any, **kwargs: Any) -> int:
-    """Scores of every query and key, and their sums of values."""
+    """Count scores of every query and key, and their sums of values."""
     return 2 * prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
 
 
 def embedding_bag(
     table: Shape, indices: Shape, offsets: Shape, *args: Any, out_shape: Any = None, **kwargs: Any
 ) -> int:
-    """A row times its own weight where there are weights, else sums alone."""
+    """Count a row times its own weight where there are weights, else sums alone."""
     weights = args[3] if len(args) > 3 else kwargs.get("per_sample_weights")
     return 0 if weights is None else 2 * prod(indices) * table[1]
 
 
 def recurrent(given: Shape, *args: Any, **kwargs: Any) -> int:
-    """Every matrix of every layer and direction once a step: those of LSTM, GRU and RNN, whose
-    parameters come as one list."""
+    """Count every matrix of every layer and direction once a step: those of LSTM, GRU and RNN,
+    whose parameters come as one list."""
     lists = [arg for arg in args if isinstance(arg, list) and arg and isinstance(arg[0], list)]
     weights = sum(prod(shape) for shapes in lists for shape in shapes if len(shape) == 2)
     return 2 * prod(given[:-1]) * weights
 
 
 def cell(given: Shape, state: Any, into: Shape, within: Shape, *args: Any, **kwargs: Any) -> int:
-    """A step of a recurrent layer."""
+    """Count a step of a recurrent layer."""
     return 2 * prod(given[:-1]) * (prod(into) + prod(within))
 
 
@@ -149,21 +149,21 @@ def inner(first: Shape, second: Shape, *args: Any, **kwargs: Any) -> int:
 
 
 def matmul(first: Shape, second: Shape, *args: Any, **kwargs: Any) -> int:
-    """Matrices and vectors, and as many of them as both batches span together."""
+    """Count matrices and vectors, and as many of them as both batches span together."""
     batch = prod(torch.broadcast_shapes(first[:-2], second[:-2]))
     rows = first[-2] if len(first) > 1 else 1
     return 2 * batch * rows * first[-1] * (second[-1] if len(second) > 1 else 1)
 
 
 def chained(operands: list[Shape], *args: Any, **kwargs: Any) -> int:
-    """The matrix products that torch makes of many, in the order of the fewest."""
+    """Count the matrix products that torch makes of many, in the order of the fewest."""
     with FlopCounterMode(display=False) as counter:
         torch.linalg.multi_dot([torch.empty(shape, device="meta") for shape in operands])
     return counter.get_total_flops()
 
 
 def einsum(equation: str, operands: list[Shape], *args: Any, **kwargs: Any) -> int:
-    """The matrix products that torch makes of it."""
+    """Count the matrix products that torch makes of it."""
     with FlopCounterMode(display=False) as counter:
         torch.einsum(equation, *(torch.empty(shape, device="meta") for shape in operands))
     return counter.get_total_flops()

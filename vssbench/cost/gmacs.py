@@ -54,13 +54,13 @@ class Cost:
     uncounted: tuple[str, ...] = field(default=(), kw_only=True)
 
     def gmacs_gop(self, gop: int) -> float:
-        """Mean over a GOP of L frames: (key + (L-1) nonkey) / L, AR-Seg's average (papers' Table
-        1)."""
+        """Return the mean over a GOP of L frames: (key + (L-1) nonkey) / L, AR-Seg's average
+        (papers' Table 1)."""
         return (self.gmacs_key + (gop - 1) * self.gmacs_nonkey) / gop
 
 
 def meta_model(variant: Variant, classes: int) -> VideoSegmenter:
-    """The method's network without storage, in evaluation mode."""
+    """Return the method's network without storage, in evaluation mode."""
     with torch.device("meta"), Unfilled():
         model: VideoSegmenter = registry.create("methods", variant, classes=classes)
     # before anything of it is made: on the meta device a tensor is of any size
@@ -78,8 +78,8 @@ def parameters(model: VideoSegmenter) -> Parameters:
 
 
 def count(variant: Variant, classes: int, height: int, width: int) -> Cost:
-    """Cost of a method at an input size in pixels. Raises UsageError where the network does not
-    accept that size."""
+    """Return the cost of a method at an input size in pixels. Raises UsageError where the network
+    does not accept that size."""
     model = meta_model(variant, classes)
     image, motion = inputs(height, width)
     try:
@@ -99,12 +99,12 @@ def count(variant: Variant, classes: int, height: int, width: int) -> Cost:
 
 
 def inputs(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """An image and a motion field without storage."""
+    """Return an image and a motion field without storage."""
     return torch.empty(1, 3, height, width, device="meta"), torch.zeros(
         1, 2, height, width, device="meta"
     )
 
 
 def total(counter: FlopCounterMode) -> float:
-    """GMACs that a counter saw: it counts a multiply-accumulate as two operations."""
+    """Return GMACs that a counter saw: it counts a multiply-accumulate as two operations."""
     return counter.get_total_flops() / 2e9

@@ -14,8 +14,8 @@ from vssbench.cost.shapes import ResizingAlone
 
 
 def traffic(variant: Variant, classes: int, height: int, width: int) -> tuple[Traffic, Traffic]:
-    """Activation bytes of a keyframe and of another frame. Raises UsageError where the network does
-    not run at that size."""
+    """Return activation bytes of a keyframe and of another frame. Raises UsageError where the
+    network does not run at that size."""
     model = meta_model(variant, classes)
     image, motion = inputs(height, width)
     try:

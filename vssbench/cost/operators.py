@@ -43,7 +43,7 @@ class Traffic:
         return self.read + self.written
 
     def record(self) -> dict[str, int]:
-        """Plain values."""
+        """Return plain values."""
         return {**asdict(self), "moved": self.moved}
 
 

@@ -144,7 +144,7 @@ class Published:
         return name if self.known_by == "unknown" else f"{name}, {self.known_by}"
 
     def shape(self) -> str:
-        """The input's size, as HxW; empty for parameters."""
+        """Return the input's size, as HxW; empty for parameters."""
         return (
             ""
             if self.size is None
@@ -152,7 +152,7 @@ class Published:
         )
 
     def record(self) -> dict[str, Any]:
-        """The row as plain values, with ours beside it."""
+        """Return the row as plain values, with ours beside it."""
         return {
             "what": self.what, "number": self.label(), "convention": self.convention,
             "operations": self.operations,
@@ -166,12 +166,13 @@ class Published:
 
 
 def path() -> Path:
-    """The table in a checkout."""
+    """Return the table in a checkout."""
     return Path(__file__).resolve().parents[2] / "results" / "published" / "costs.csv"
 
 
 def read(file: Path | None = None) -> list[Published]:
-    """All rows, in the file's order. Raises DataError where it is absent or a row does not read."""
+    """Return all rows, in the file's order. Raises DataError where it is absent or a row does not
+    read."""
     file = file or path()
     if not file.is_file():
         raise DataError(f"{file} is not there: the published costs {CHECKOUT_ONLY}")
@@ -182,7 +183,8 @@ def read(file: Path | None = None) -> list[Published]:
 
 
 def matching(variant: Variant, classes: int, size: tuple[int, int]) -> list[Published]:
-    """The rows of a variant, however it was typed, at that size; parameters whatever the size."""
+    """Return the rows of a variant, however it was typed, at that size; parameters whatever the
+    size."""
     wanted = _key(variant)
     near = _WITH_VOID if classes in _WITH_VOID else (classes,)
     return [
@@ -232,7 +234,7 @@ def _row(record: dict[str, str], where: str) -> Published:
 
 
 def _explained(record: dict[str, str], where: str) -> str:
-    """The difference that a row's note explains, as it is written; empty for none.
+    """Return the difference that a row's note explains, as it is written; empty for none.
 
     Raises DataError where it is no number but 0, or no note explains it.
     """

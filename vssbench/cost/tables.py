@@ -16,7 +16,7 @@ _MEGA = 1e6
 
 
 def printed(rows: Sequence[dict[str, Any]], gop: int, form: str) -> str:
-    """All tables that the rows hold, one under the other, in a form of tabulate's."""
+    """Return all tables that the rows hold, one under the other, in a form of tabulate's."""
     parts = ["\n".join([_counts(rows, gop, form), *_uncounted(rows)])]
     if rows and "cross_check" in rows[0]:
         parts += _cross_check(rows, gop, form)
@@ -28,7 +28,7 @@ def printed(rows: Sequence[dict[str, Any]], gop: int, form: str) -> str:
 
 
 def flat(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as CSV, nested values by their path (``cross_check.fvcore.key.products``)."""
+    """Return the rows as CSV, nested values by their path (``cross_check.fvcore.key.products``)."""
     lines = [dict(_leaves(row)) for row in rows]
     names = list(dict.fromkeys(name for line in lines for name in line))
     text = io.StringIO()
@@ -75,7 +75,7 @@ def _uncounted(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _cross_check(rows: Sequence[dict[str, Any]], gop: int, form: str) -> list[str]:
-    """The three counters, and under them what each leaves out."""
+    """Return the three counters, and under them what each leaves out."""
     body = [line for row in rows for line in lines(row["method"], row["cross_check"], gop)]
     missing = [
         (row["method"], frame, tool, ignored(tally))

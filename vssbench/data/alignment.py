@@ -42,7 +42,7 @@ class Offset:
 
 
 def thumbnail(image: Image) -> Thumbnail:
-    """An image as it is compared: grey, small, of mean 0 and standard deviation 1."""
+    """Return an image as it is compared: grey, small, of mean 0 and standard deviation 1."""
     small = np.asarray(
         Pillow.fromarray(grey(image)).resize(THUMBNAIL, Pillow.Resampling.BOX), np.float32
     )
@@ -50,7 +50,7 @@ def thumbnail(image: Image) -> Thumbnail:
 
 
 def difference(one: Thumbnail, other: Thumbnail) -> float:
-    """Mean absolute difference, as a share of the pictures' contrast."""
+    """Return the mean absolute difference, as a share of the pictures' contrast."""
     return float(np.abs(one - other).mean())
 
 
@@ -61,8 +61,8 @@ def find_offset(
     reach: int,
     what: str,
 ) -> Offset:
-    """The offset at which some stills, by frame number, lie in a video, given as (number, picture);
-    the expected one unless another fits clearly better.
+    """Return the offset at which some stills, by frame number, lie in a video, given as (number,
+    picture); the expected one unless another fits clearly better.
 
     Offsets up to ``reach`` frames to either side are tried. Raises DataError where none fits.
     """

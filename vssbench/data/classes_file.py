@@ -43,8 +43,8 @@ class ClassList:
 
 
 def read_classes(path: Path) -> ClassList:
-    """A classes file: a class a line, ``NAME`` or ``NAME, RED, GREEN, BLUE``, in the order of the
-    masks' values from 0.
+    """Return a classes file: a class a line, ``NAME`` or ``NAME, RED, GREEN, BLUE``, in the order
+    of the masks' values from 0.
 
     ``-`` in place of a name stands for a value that does not count, ``ignore: VALUE, ...`` for
     more; ``#`` begins a remark. Raises DataError that names the line.
@@ -124,7 +124,7 @@ def _check(path: Path, names: list[str], values: list[int], ignored: list[int]) 
 
 
 def _colour(place: int, count: int) -> Colour:
-    """A colour for a class that was given none."""
+    """Return a colour for a class that was given none."""
     red, green, blue = (
         round(255 * value) for value in colorsys.hsv_to_rgb(place / count, 0.65, 0.9)
     )
@@ -132,8 +132,8 @@ def _colour(place: int, count: int) -> Colour:
 
 
 def read_mask(path: Path, classes: ClassList) -> LabelMap:
-    """Class indices of a grey or palette PNG. Raises DataError for a value that is no class, or a
-    palette that contradicts.
+    """Return class indices of a grey or palette PNG. Raises DataError for a value that is no class,
+    or a palette that contradicts.
 
     A palette contradicts where the colour of one index is that of another class: the file was saved
     with its indices in another order.

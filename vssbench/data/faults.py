@@ -16,7 +16,7 @@ Pair = tuple[Path, Path]
 
 
 def missing_files(pairs: Iterable[Pair]) -> Iterator[str]:
-    """Every image or annotation of a list that is not there."""
+    """Yield every image or annotation of a list that is not there."""
     for image, label in pairs:
         for path, other in ((image, label), (label, image)):
             if not path.is_file():
@@ -36,8 +36,8 @@ def wrong_count(what: str, found: int, expected: int) -> Iterator[str]:
 
 
 def wrong_files(stills: Sequence[Still], read_label: LabelReader) -> Iterator[str]:
-    """Every file of stills of one size that does not read, is of another size than the first, or
-    has labels without meaning."""
+    """Yield every file of stills of one size that does not read, is of another size than the first,
+    or has labels without meaning."""
     size: tuple[int, int] | None = None
     for still in stills:
         unread = list(complaint(read_image, still.image))
@@ -53,7 +53,7 @@ def wrong_files(stills: Sequence[Still], read_label: LabelReader) -> Iterator[st
 
 
 def repeated_images(images: Iterable[Path]) -> Iterator[str]:
-    """Every image whose file is, byte for byte, that of an image before it."""
+    """Yield every image whose file is, byte for byte, that of an image before it."""
     seen: dict[bytes, Path] = {}
     for path in dict.fromkeys(images):
         if not path.is_file():
@@ -69,7 +69,7 @@ def repeated_images(images: Iterable[Path]) -> Iterator[str]:
 def shared_images(
     first: Iterable[Path], second: Iterable[Path], names: tuple[str, str]
 ) -> Iterator[str]:
-    """Every image of one split whose file name is in the other as well."""
+    """Yield every image of one split whose file name is in the other as well."""
     others = {path.name: path for path in second}
     for path in first:
         if path.name in others:

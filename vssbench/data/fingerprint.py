@@ -23,8 +23,8 @@ def content_of(path: Path) -> str:
 
 
 def fingerprint(paths: Iterable[Path], more: str = "") -> str:
-    """sha256 over names and contents of files, and ``more``. Raises DataError for one that cannot
-    be read."""
+    """Return sha256 over names and contents of files, and ``more``. Raises DataError for one that
+    cannot be read."""
     digest = hashlib.sha256()
     for path in paths:
         try:

@@ -20,14 +20,14 @@ _CHUNK = 1 << 20
 
 
 def footage(path: Path) -> Clip:
-    """The clip in a folder of images, in the order of their names, or in a video file. Raises
-    DataError."""
+    """Return the clip in a folder of images, in the order of their names, or in a video file.
+    Raises DataError."""
     return folder_clip(path) if path.is_dir() else video_clip(path)
 
 
 def folder_clip(folder: Path) -> Clip:
-    """All images of a folder, of one size. Raises DataError where there is none, or one does not
-    read or differs."""
+    """Return all images of a folder, of one size. Raises DataError where there is none, or one does
+    not read or differs."""
     files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES]
     if not files:
         raise DataError(
@@ -52,7 +52,7 @@ def _read_sized(files: list[Path], height: int, width: int, index: int) -> Image
 
 
 def video_clip(path: Path) -> Clip:
-    """The first video stream of a file, all of it decoded once, then as it is read. Raises
+    """Return the first video stream of a file, all of it decoded once, then as it is read. Raises
     DataError where it cannot be, is damaged, or holds no frame."""
     movie = Movie(path)
     return Clip(
@@ -61,7 +61,7 @@ def video_clip(path: Path) -> Clip:
 
 
 def _no_label(index: int) -> None:
-    """Footage carries no labels."""
+    """Give no label: footage has none."""
 
 
 def _fingerprint(files: list[Path]) -> str:

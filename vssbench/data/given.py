@@ -14,7 +14,8 @@ from vssbench.core.video import Clip, Frame
 
 
 def given_frames(clip: Clip, gop: int, motion: bool) -> Iterator[Frame]:
-    """The frames of a clip that brings its own coding, at the distances at which they were coded.
+    """Yield the frames of a clip that brings its own coding, at the distances at which they were
+    coded.
 
     Their size in the stream is not known (0 bits), nor their source (PSNR and SSIM NaN). With
     ``motion`` each has its field, a cell a pixel. Raises ExperimentRefused where the clip does not

@@ -60,7 +60,7 @@ class Movie:
         return len(self.times)
 
     def image(self, index: int) -> Image:
-        """Picture ``index`` as uint8 RGB (H, W, 3)."""
+        """Return picture ``index`` as uint8 RGB (H, W, 3)."""
         if not 0 <= index < len(self.times):
             raise DataError(
                 f"{self.path} holds {len(self.times)} pictures; picture {index} is not there"

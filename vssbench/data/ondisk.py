@@ -82,7 +82,7 @@ class Run:
         return Outline(self.name, len(self.stills), labelled)
 
     def clip(self, read_label: LabelReader, size: Size | None = None) -> Clip:
-        """The clip, checked. Raises DataError."""
+        """Return the clip, checked. Raises DataError."""
         clip = clip_of(self.name, self.stills, self.fps, read_label, size)
         return replace(clip, group=self.group or self.name, view_of=self.view_of)
 
@@ -105,12 +105,12 @@ class OnDisk(Dataset):
 
     @abstractmethod
     def outlines(self) -> list[Outline]:
-        """The clips that are scored, from the names of files. Raises DataError where they cannot be
-        had, NothingThere where the folder has none of their files."""
+        """Return the clips that are scored, from the names of files. Raises DataError where they
+        cannot be had, NothingThere where the folder has none of their files."""
 
     @abstractmethod
     def faults(self) -> Iterator[str]:
-        """Everything that is wrong with the split, each fault in words; reads every file.
+        """Return everything that is wrong with the split, each fault in words; reads every file.
 
         Raises NothingThere; DataError where a fault, told last, hides what else there may be.
         """
@@ -121,7 +121,8 @@ class OnDisk(Dataset):
         return root.is_dir() and any(part.state != MISSING for part in cls.parts(root))
 
     def folder(self) -> Path:
-        """The folder of the files. Raises DataError where none was given, or it is not there."""
+        """Return the folder of the files. Raises DataError where none was given, or it is not
+        there."""
         name = type(self).__module__.rpartition(".")[2]
         if self.root is None:
             raise DataError(f"{name} needs its files: pass --data-root DIR. {self.where()}")

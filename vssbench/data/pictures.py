@@ -66,12 +66,12 @@ class Size:
     labels: bool = True
 
     def image(self, pixels: Image) -> Image:
-        """An image (H, W, 3) at this size."""
+        """Return an image (H, W, 3) at this size."""
         picture = Pillow.fromarray(pixels).resize((self.width, self.height), Pillow.Resampling.BOX)
         return np.asarray(picture, np.uint8)
 
     def label(self, labels: LabelMap) -> LabelMap:
-        """A label map (H, W) at this size, if labels are scaled."""
+        """Return a label map (H, W) at this size, if labels are scaled."""
         if not self.labels:
             return labels
         rows, columns = (
@@ -82,7 +82,7 @@ class Size:
 
 
 def read_image(path: Path) -> Image:
-    """The image as uint8 RGB (H, W, 3), the right way up; 16 bits are scaled to 8.
+    """Return the image as uint8 RGB (H, W, 3), the right way up; 16 bits are scaled to 8.
 
     Raises DataError where the file is no image or is cut short, its values have no known range
     (32-bit numbers), its colours are inks, or pixels of it are transparent.
@@ -91,8 +91,8 @@ def read_image(path: Path) -> Image:
 
 
 def read_ids(path: Path, allowed: Collection[int]) -> LabelMap:
-    """An annotation of class indices, uint8 (H, W). Raises DataError that names a value which is
-    not ``allowed``, and for a file that does not keep every value."""
+    """Return an annotation of class indices, uint8 (H, W). Raises DataError that names a value
+    which is not ``allowed``, and for a file that does not keep every value."""
     mode = _check_lossless(path)
     if mode not in ("L", "P"):
         raise DataError(
@@ -111,8 +111,8 @@ def read_ids(path: Path, allowed: Collection[int]) -> LabelMap:
 
 
 def read_colours(path: Path) -> npt.NDArray[np.uint8]:
-    """An annotation of colours, uint8 RGB (H, W, 3). Raises DataError where the file holds grey
-    values, or does not keep every value."""
+    """Return an annotation of colours, uint8 RGB (H, W, 3). Raises DataError where the file holds
+    grey values, or does not keep every value."""
     mode = _check_lossless(path)
     if mode not in ("RGB", "RGBA", "P"):
         raise DataError(
@@ -131,8 +131,8 @@ def read_png(path: Path, modes: Collection[str]) -> tuple[str, str, npt.NDArray 
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image, without decoding it. Raises DataError where the file is no
-    image."""
+    """Return width and height of an image, without decoding it. Raises DataError where the file is
+    no image."""
     return _header(path).size
 
 

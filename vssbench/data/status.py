@@ -64,8 +64,8 @@ class Status:
 
 
 def find(root: Path, name: str | None) -> list[tuple[str, Path]]:
-    """The datasets that a folder or a folder in it holds, by name. Raises DataError where it is
-    none.
+    """Return the datasets that a folder or a folder in it holds, by name. Raises DataError where it
+    is none.
 
     With ``name`` the folder is taken to be that dataset's, whatever it holds.
     """
@@ -92,14 +92,14 @@ def find(root: Path, name: str | None) -> list[tuple[str, Path]]:
 
 
 def on_disk() -> dict[str, type[OnDisk]]:
-    """The datasets that can tell what a folder holds, by name."""
+    """Return the datasets that can tell what a folder holds, by name."""
     classes = {name: registry.load("datasets", name) for name in registry.plugins("datasets")}
     return {name: cls for name, cls in classes.items() if issubclass(cls, OnDisk)}
 
 
 def status(name: str, root: Path | None, gop: int) -> Status:
-    """All that can be said of a dataset without reading its files. Raises UsageError for an unknown
-    name."""
+    """Return all that can be said of a dataset without reading its files. Raises UsageError for an
+    unknown name."""
     cls = registry.load("datasets", name)
     if not issubclass(cls, OnDisk):
         return Status(
@@ -133,7 +133,7 @@ def _offer(name: str, params: dict[str, Any], root: Path | None, gop: int) -> Of
 
 
 def described(outlines: Sequence[Outline]) -> str:
-    """Clips in words: how many, how long, how many labels."""
+    """Return clips in words: how many, how long, how many labels."""
     lengths = sorted(outline.length for outline in outlines)
     labels = sum(len(outline.labelled) for outline in outlines)
     if not lengths:
@@ -181,7 +181,7 @@ def _dense(outlines: Sequence[Outline], gop: int) -> str:
 
 
 def _clip(outline: Outline) -> Clip:
-    """A clip that has the outline, for protocols to judge; its frames are never read."""
+    """Return a clip that has the outline, for protocols to judge; its frames are never read."""
     return Clip(
         outline.name, outline.length, 0, 0, 1.0, _unread, _no_label, "", labelled=outline.labelled
     )

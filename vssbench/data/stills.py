@@ -82,8 +82,8 @@ def clip_of(
     read_label: LabelReader,
     size: Size | None = None,
 ) -> Clip:
-    """A clip of consecutive stills, checked; pixels are read again when they are asked for, at
-    ``size`` where it is given.
+    """Return a clip of consecutive stills, checked; pixels are read again when they are asked for,
+    at ``size`` where it is given.
 
     Raises DataError where an image and its annotation, or two frames, differ in size, or an
     annotation cannot be read.
@@ -154,7 +154,7 @@ class _Frames:
 
 
 def _fingerprint(stills: Sequence[Still], size: Size | None) -> str:
-    """sha256 over names and contents of all files, whatever folder or date they have, and over the
-    size asked for."""
+    """Return sha256 over names and contents of all files, whatever folder or date they have, and
+    over the size asked for."""
     paths = [path for still in stills for path in (still.image, still.label) if path is not None]
     return fingerprint(paths, "" if size is None else repr(size))

@@ -16,8 +16,8 @@ from vssbench.data.presence import absent_classes
 
 
 def verify(variant: Variant, root: Path | None) -> dict[str, list[str]]:
-    """The faults of every variant that is checked: of the split that is named, else of all that the
-    folder has.
+    """Return the faults of every variant that is checked: of the split that is named, else of all
+    that the folder has.
 
     Raises NothingThere where the folder has none of them, UsageError for an unknown name or
     parameter.
@@ -43,8 +43,8 @@ def verify(variant: Variant, root: Path | None) -> dict[str, list[str]]:
 
 
 def _splits(cls: type[OnDisk], variant: Variant, given: dict[str, str]) -> list[Variant]:
-    """The variant on every split that the folder has, whole or with faults. Raises NothingThere
-    where it has none."""
+    """Return the variant on every split that the folder has, whole or with faults. Raises
+    NothingThere where it has none."""
     names = dict.fromkeys(params["split"] for params in cls.offers if "split" in params)
     variants = [Variant(variant.name, {**variant.params, "split": name}) for name in names] or [
         variant
@@ -76,7 +76,7 @@ def _absent(variant: Variant, given: dict[str, str]) -> bool:
 
 
 def _faults(dataset: Dataset) -> Iterator[str]:
-    """Each fault once."""
+    """Yield each fault once."""
     said = set()
     for fault in _all_faults(dataset):
         if fault not in said:

@@ -202,7 +202,7 @@ class Export:
         return json.dumps(record, indent=1) + "\n"
 
     def _bytes_a_pixel(self) -> tuple[float, float]:
-        """Bytes a pixel of the first clip's first image, and of its first label, as PNGs."""
+        """Return bytes a pixel of the first clip's first image, and of its first label, as PNGs."""
         clip = self.input.clips[0]
         labelled = clip.labelled_frames()
         label = clip.label(labelled[0]) if labelled else None

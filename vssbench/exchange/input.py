@@ -55,7 +55,7 @@ class Input:
         )
 
     def frames(self) -> int:
-        """Frames that will be decoded, for the progress display."""
+        """Return frames that will be decoded, for the progress display."""
         episodes = (
             episode
             for clip in self.clips

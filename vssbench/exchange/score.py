@@ -118,8 +118,8 @@ class Scoring:
         return find(self.folder, self.input.layout, len(self.input.dataset.classes), every)
 
     def identity(self, digest: str) -> dict[str, Any]:
-        """Everything that changes the scores of predictions of that digest; its hash is the run's
-        id. What is typed in is no part of it."""
+        """Return everything that changes the scores of predictions of that digest; its hash is the
+        run's id. What is typed in is no part of it."""
         source = self.input
         return {
             "predictions": digest,
@@ -232,7 +232,7 @@ def is_stored(scoring: Scoring, store: RunStore, digest: str) -> bool:
 
 
 def _base(scoring: Scoring, digest: str, command: str) -> dict[str, Any]:
-    """The part of a Measurement that is known before anything is scored."""
+    """Return the part of a Measurement that is known before anything is scored."""
     identity, source = scoring.identity(digest), scoring.input
     return described(source, identity) | {
         "method": str(scoring.name),
@@ -248,7 +248,7 @@ def _base(scoring: Scoring, digest: str, command: str) -> dict[str, Any]:
 
 
 def _sources(source: Input) -> dict[str, str]:
-    """The digests of the code by its parts: those of any run, and this package's."""
+    """Return the digests of the code by its parts: those of any run, and this package's."""
     own = digests((), ("exchange",))["vssbench"]
     return digests(source.plugins) | {"exchange": own}
 

@@ -53,7 +53,7 @@ class PooledConv(nn.Module):
         return result
 
     def _products(self, pooled: list[Tensor], weight: Tensor) -> Tensor:
-        """(N, 50 taps, D): every bin through every tap of the kernel, in the order of
+        """Return (N, 50 taps, D): every bin through every tap of the kernel, in the order of
         :meth:`_weights`."""
         parts = []
         for part, taps in zip(
@@ -68,8 +68,8 @@ class PooledConv(nn.Module):
         return torch.cat(parts, 1)
 
     def _weights(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """(N, h w, 50 taps): how much a bin's product through a tap adds at a place; 0 where the
-        tap lies in the padding."""
+        """Return (N, h w, 50 taps): how much a bin's product through a tap adds at a place; 0 where
+        the tap lies in the padding."""
         size = (x.shape[-2], x.shape[-1])
         if size not in self._spread:
             kernel, columns = self.conv.kernel_size[0], []

@@ -42,8 +42,8 @@ Undo = Callable[[], None]
 
 
 def prepare(model: nn.Module, probe: Callable[[], Any] | None = None) -> nn.Module:
-    """The model in evaluation mode and in its fast form, changed in place; its outputs stay the
-    same but for rounding.
+    """Return the model in evaluation mode and in its fast form, changed in place; its outputs stay
+    the same but for rounding.
 
     ``probe`` runs the model once and returns its outputs; a :class:`VideoSegmenter` needs none. The
     weights' names and values change: a prepared model serves inference alone, and is not to be
@@ -59,7 +59,7 @@ def prepare(model: nn.Module, probe: Callable[[], Any] | None = None) -> nn.Modu
 
 
 def _segmenter_probe(model: VideoSegmenter) -> Callable[[], Any]:
-    """A keyframe and a later frame of noise, each time the same."""
+    """Return a keyframe and a later frame of noise, each time the same."""
     place = next((tensor for tensor in model.parameters()), model.mean)
 
     def probe() -> Any:
@@ -274,8 +274,8 @@ def _fast_stages(model: nn.Module, probe: Callable[[], Any]) -> list[Undo]:
 
 
 def _fast_forms(model: nn.Module) -> tuple[FastForm, ...]:
-    """The forms of the networks that methods share, and those of the methods inside the model,
-    which come first."""
+    """Return the forms of the networks that methods share, and those of the methods inside the
+    model, which come first."""
     own = [
         form
         for part in model.modules()
@@ -297,7 +297,7 @@ def _fast_upsampling(stage: UpsampleStage) -> dict[nn.Module, nn.Module]:
 
 
 def _folded_stage(stage: UpsampleStage) -> nn.Conv2d:
-    """The stage's convolution, with its batch norm where that is not folded yet."""
+    """Return the stage's convolution, with its batch norm where that is not folded yet."""
     if isinstance(stage.bn, nn.BatchNorm2d):
         weight, bias = folded(stage.conv, stage.bn)
         _set_parameters(stage.conv, nn.Parameter(weight, False), nn.Parameter(bias, False))

@@ -127,7 +127,7 @@ class _Upsampling(ctypes.Structure):
 
 
 def group_of(outputs: int) -> int:
-    """Output channels of a tile: all, padded to whole panels, or 64 of them."""
+    """Return output channels of a tile: all, padded to whole panels, or 64 of them."""
     return min(_GROUP, -(-outputs // PANEL) * PANEL)
 
 

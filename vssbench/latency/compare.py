@@ -82,8 +82,8 @@ def check_comparable(stored: Sequence[StoredLatency]) -> None:
 
 
 def ratios_again(stored: Sequence[StoredLatency], kind: str = "gop") -> list[RatioAgain]:
-    """The ratios of a kind that more than one measurement has, whichever of the two methods it
-    names first."""
+    """Return the ratios of a kind that more than one measurement has, whichever of the two methods
+    it names first."""
     by_pair: dict[tuple[str, str], list[tuple[str, Ratio]]] = {}
     for item in stored:
         for ratio in item.result.ratios:

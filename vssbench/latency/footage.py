@@ -19,8 +19,8 @@ from vssbench.sweep.defaults import DEFAULT_DATASET
 
 
 def open_clip(settings: Settings) -> Clip:
-    """The frames before encoding, nothing of them drawn or read yet. Raises DataError for a clip
-    that is too short."""
+    """Return the frames before encoding, nothing of them drawn or read yet. Raises DataError for a
+    clip that is too short."""
     if settings.clip is None:
         return _sized(_drawn(settings), settings.size)
     if not settings.clip.exists():
@@ -71,7 +71,7 @@ def _sized(clip: Clip, size: tuple[int, int]) -> Clip:
 
 
 def open_codec(settings: Settings) -> Codec:
-    """The codec at its setting."""
+    """Return the codec at its setting."""
     codec: Codec = registry.create("codecs", parse_variant(settings.codec))
     return codec
 

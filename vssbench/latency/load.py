@@ -46,7 +46,7 @@ def read() -> Reading:
 
 
 def between(before: Reading, after: Reading) -> Load:
-    """The load from one reading to the next."""
+    """Return the load from one reading to the next."""
     available = (after.wall - before.wall) * after.cores
     if available <= 0:
         return Load(None, None)

@@ -54,7 +54,7 @@ def check(settings: Settings, subjects: Sequence[Subject]) -> None:
 
 
 def subject_of(method: str, classes: int, weights: Sequence[Any]) -> Subject:
-    """A method as typed, with the file of ``weights`` (paths) that belongs to it, if any."""
+    """Return a method as typed, with the file of ``weights`` (paths) that belongs to it, if any."""
     variant = parse_variant(method)
     file = closest(variant, [open_weights(path) for path in weights], classes)
     display = meta_model(variant, classes).display
@@ -173,7 +173,7 @@ def _status(campaign: Campaign) -> Literal["done", "interrupted", "failed"]:
 
 
 def _stored(settings: Settings) -> dict[str, Any]:
-    """The settings as JSON values; of paths, which differ everywhere, the name alone."""
+    """Return the settings as JSON values; of paths, which differ everywhere, the name alone."""
     stored = asdict(settings)
     stored.pop("cache")
     return {

@@ -118,7 +118,7 @@ class StoredLatency:
 
 
 def new_id() -> str:
-    """An id that sorts by time and is met once."""
+    """Return an id that sorts by time and is met once."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
@@ -135,7 +135,8 @@ def write(root: Path, result: LatencyResult, samples: Samples) -> Path:
 
 
 def read(folder: Path) -> StoredLatency:
-    """The measurement in a folder. Raises DataError where there is none or it does not read."""
+    """Return the measurement in a folder. Raises DataError where there is none or it does not
+    read."""
     path = folder / RESULT
     check_memory()
     try:
@@ -152,8 +153,8 @@ def read(folder: Path) -> StoredLatency:
 
 
 def find(folder: Path) -> list[StoredLatency]:
-    """The measurement in a folder, or all in the folders right below it, oldest first. Raises
-    DataError for none."""
+    """Return the measurement in a folder, or all in the folders right below it, oldest first.
+    Raises DataError for none."""
     if (folder / RESULT).exists():
         return [read(folder)]
     below = sorted(

@@ -72,7 +72,7 @@ class Campaign:
 
 
 def schedule(methods: int, processes: int, rounds: int, seed: int) -> list[list[list[int]]]:
-    """The order of the methods in each round of each set of processes:
+    """Return the order of the methods in each round of each set of processes:
     [processes][rounds][methods]."""
     random = np.random.default_rng(seed)
     return [
@@ -197,8 +197,8 @@ class Worker:
 
 
 def binding(device: str) -> dict[str, str]:
-    """Environment variables that bind a worker's threads to cores: none on a GPU, or where the user
-    has set any of them."""
+    """Return environment variables that bind a worker's threads to cores: none on a GPU, or where
+    the user has set any of them."""
     bound = device.split(":")[0] == "cpu" and not any(name in os.environ for name in _DECIDED)
     return BINDING if bound else {}
 

@@ -76,7 +76,7 @@ class Samples:
 
 
 def columns(samples: Samples) -> dict[str, npt.NDArray[np.generic]]:
-    """The columns by name."""
+    """Return the columns by name."""
     return {each.name: getattr(samples, each.name) for each in fields(samples)}
 
 
@@ -93,8 +93,8 @@ def joined(parts: Iterable[Samples]) -> Samples:
 
 
 def gop_means(samples: Samples, values: Floats) -> tuple[Floats, Ints, Ints]:
-    """The mean of ``values`` over each GOP of one method's frames, with the process and the round
-    of each."""
+    """Return the mean of ``values`` over each GOP of one method's frames, with the process and the
+    round of each."""
     keys = np.stack([samples.process, samples.round, samples.gop], axis=1)
     unique, place = np.unique(keys, axis=0, return_inverse=True)
     place = place.reshape(-1)

@@ -111,15 +111,15 @@ class Ratio(BaseModel):
 
 
 def of_kind(samples: Samples, kind: str) -> Samples:
-    """The frames of a kind, of one method; all of them for GOPs."""
+    """Return the frames of a kind, of one method; all of them for GOPs."""
     if kind == "gop":
         return samples
     return samples.where((samples.distance == 0) == (kind == "key"))
 
 
 def values_of(samples: Samples, kind: str) -> tuple[Floats, Ints, Ints]:
-    """The times of one method's frames of a kind, or their means over GOPs, with process and round
-    of each."""
+    """Return the times of one method's frames of a kind, or their means over GOPs, with process and
+    round of each."""
     chosen = of_kind(samples, kind)
     if kind == "gop":
         return gop_means(chosen, chosen.network_ms)
@@ -207,8 +207,8 @@ def _draws(process_of: Ints, replicates: int, random: np.random.Generator) -> Fl
 
 
 def _weighted_median(ascending: Floats, reached: Floats) -> Floats:
-    """The median of each row, where ``reached`` (R, n) counts how often values up to that one were
-    drawn."""
+    """Return the median of each row, where ``reached`` (R, n) counts how often values up to that
+    one were drawn."""
     half = reached[:, -1:] / 2
     lower = ascending[np.argmax(reached >= half, axis=1)]
     upper = ascending[np.argmax(reached > half, axis=1)]
@@ -225,9 +225,9 @@ def _widening(medians: Floats, process: Ints) -> float:
 
 
 def _degrees(medians: Floats, process: Ints) -> int:
-    """Degrees of freedom of the mean's variance: n - 1 of n processes where these differ from each
-    other far more than their rounds do, those of all rounds where they do not, and between them by
-    the share of either (Satterthwaite)."""
+    """Return degrees of freedom of the mean's variance: n - 1 of n processes where these differ
+    from each other far more than their rounds do, those of all rounds where they do not, and
+    between them by the share of either (Satterthwaite)."""
     own = [medians[process == each] for each in np.unique(process)]
     within = float(sum(((each - each.mean()) ** 2).sum() for each in own))
     free = len(medians) - len(own)
@@ -245,7 +245,7 @@ def _degrees(medians: Floats, process: Ints) -> int:
 def compare(
     first: Samples, second: Samples, names: tuple[str, str], kind: str, seed: int = 0
 ) -> Ratio | None:
-    """The ratio of two methods, paired by round; None where they have no round in common."""
+    """Return the ratio of two methods, paired by round; None where they have no round in common."""
     medians = [_round_medians(samples, kind) for samples in (first, second)]
     shared = sorted(set(medians[0]) & set(medians[1]))
     if not shared:
@@ -270,8 +270,9 @@ def compare(
 
 
 def _by_speed(logs: Floats, speeds: Floats) -> tuple[float, ...]:
-    """The ratio in the fastest and the slowest third of the rounds, of the logarithms of each
-    round's ratio and time; empty where their times are about the same, or there are too few."""
+    """Return the ratio in the fastest and the slowest third of the rounds, of the logarithms of
+    each round's ratio and time; empty where their times are about the same, or there are too
+    few."""
     third = len(logs) // 3
     low, high = np.quantile(speeds, [0.1, 0.9])
     if third < _THIRD or high - low <= math.log1p(CHANGING):

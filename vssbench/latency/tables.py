@@ -20,8 +20,8 @@ _HEAD = (
 
 
 def times_table(methods: Sequence[MethodTimes], labels: Sequence[str] | None = None) -> str:
-    """The times of network, resize and argmax, a line a method and kind; misses are of the whole
-    frame, and energy has a column where it was measured."""
+    """Return the times of network, resize and argmax, a line a method and kind; misses are of the
+    whole frame, and energy has a column where it was measured."""
     measured = any(its.joules is not None for method in methods for its in method.times.values())
     body = []
     for label, method in zip(labels or [method.method for method in methods], methods, strict=True):
@@ -60,7 +60,7 @@ def _times(summary: Summary) -> tuple[str, ...]:
 
 
 def parts_table(methods: Sequence[MethodTimes]) -> str:
-    """The median of each part of a frame, and of the whole, a line a method and kind."""
+    """Return the median of each part of a frame, and of the whole, a line a method and kind."""
     body = []
     for method in methods:
         for summary in method.times.values():
@@ -108,8 +108,8 @@ def _verdict(method: MethodTimes) -> str:
 
 
 def comparison(stored: Sequence[StoredLatency], again: Sequence[RatioAgain]) -> str:
-    """Comparable measurements in one table, the fastest first, and ratios that were measured more
-    than once."""
+    """Return comparable measurements in one table, the fastest first, and ratios that were measured
+    more than once."""
     rows = [
         (f"{method.method} [{item.result.id}]", method)
         for item in stored

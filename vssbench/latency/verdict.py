@@ -86,8 +86,8 @@ def _of_load(loads: Sequence[Load], load_average: float | None, cores: int) -> l
 
 
 def mean_load(loads: Sequence[Load]) -> tuple[float | None, float | None]:
-    """The mean share of other processes and of the hypervisor over rounds, None where a round does
-    not know it."""
+    """Return the mean share of other processes and of the hypervisor over rounds, None where a
+    round does not know it."""
     others = [load.others for load in loads if load.others is not None]
     stolen = [load.stolen for load in loads if load.stolen is not None]
     known = bool(loads) and len(others) == len(stolen) == len(loads)

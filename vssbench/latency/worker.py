@@ -93,8 +93,8 @@ class Bench:
         ]
 
     def decode(self) -> tuple[list[Frame], list[tuple[float, float]]]:
-        """A pass over the stream: its frames, and the milliseconds of decoding and of motion (with
-        the residual) of each."""
+        """Return a pass over the stream: its frames, and the milliseconds of decoding and of motion
+        (with the residual) of each."""
         needs = self.stream.model.needs
         asked = {
             "motion": "motion" in needs or "residual" in needs,
@@ -159,14 +159,14 @@ class Bench:
         return times, self.counter.joules(before, self.counter.read())
 
     def segment(self, frame: Frame) -> tuple[float, float, float]:
-        """Milliseconds of a frame's conversion to the network's input, of the network, and of
-        resize and argmax."""
+        """Return milliseconds of a frame's conversion to the network's input, of the network, and
+        of resize and argmax."""
         _, (converting, network, post) = self.stream.segment(frame)
         return converting, network, post
 
 
 def _build(settings: Settings, subject: Subject) -> VideoSegmenter:
-    """The method in its fast form, as ``run`` measures it."""
+    """Return the method in its fast form, as ``run`` measures it."""
     torch.manual_seed(settings.seed)
     variant = parse_variant(subject.method)
     model: VideoSegmenter = registry.create("methods", variant, classes=settings.classes)

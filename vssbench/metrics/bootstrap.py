@@ -67,7 +67,7 @@ def intervals(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> Intervals:
-    """95 % intervals of a record's mIoU; the rules are those of
+    """Return 95 % intervals of a record's mIoU; the rules are those of
     :func:`vssbench.metrics.scores.scores`.
 
     ``block`` sets the block's length in labelled frames, and has blocks drawn whatever the number
@@ -86,8 +86,8 @@ def difference(
     left_out: Collection[int] = (),
     **draws: Unpack[Draws],
 ) -> Intervals:
-    """95 % intervals of the first record's mIoU minus the second's, both of the same draws; see
-    :func:`intervals`.
+    """Return 95 % intervals of the first record's mIoU minus the second's, both of the same draws;
+    see :func:`intervals`.
 
     What both methods find hard cancels, so that this interval is narrower than the two methods' own
     suggest. Raises DataError where the records are not of the same labelled frames with the same

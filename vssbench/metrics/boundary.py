@@ -58,8 +58,8 @@ def boundary_counts(
     tolerance: float = TOLERANCE,
     ignore: int = IGNORE,
 ) -> Ints:
-    """The four counts of each class, int64 (4, C) as in COUNTS, of a label and a prediction uint8
-    (H, W).
+    """Return the four counts of each class, int64 (4, C) as in COUNTS, of a label and a prediction
+    uint8 (H, W).
 
     Each class is one bit of an integer a pixel, so that one dilation by the disc of radius
     ``tolerance`` times the diagonal serves all classes. Raises DataError where shapes differ or a
@@ -98,7 +98,8 @@ def disc(radius: float) -> list[int]:
 
 
 def _boundary(values: LabelMap, scored: Mask) -> Mask:
-    """Scored pixels that have a scored neighbour of another value, of the four: bool (H, W)."""
+    """Return scored pixels that have a scored neighbour of another value, of the four: bool (H,
+    W)."""
     edges = np.zeros(values.shape, bool)
     for ahead, behind in ((np.s_[1:, :], np.s_[:-1, :]), (np.s_[:, 1:], np.s_[:, :-1])):
         differ = values[ahead] != values[behind]
@@ -117,8 +118,8 @@ def _near(
     group: int,
     widths: list[int],
 ) -> Bits:
-    """For each pixel, the classes (one bit each) that have one of the boundary pixels ``places``
-    within the disc: (H * W,)."""
+    """Return for each pixel, the classes (one bit each) that have one of the boundary pixels
+    ``places`` within the disc: (H * W,)."""
     kind = next(kind for kind in _KINDS if group <= kind.itemsize * 8)
     bits = np.left_shift(np.ones(1, kind), np.arange(group, dtype=kind))
     run: Bits = np.zeros(shape, kind)
@@ -171,8 +172,8 @@ class BoundaryMeter:
         self._scored.append((seen.clip, seen.frame, seen.distance))
 
     def arrays(self) -> Arrays:
-        """``counts`` int64 (F, 4, C) as in COUNTS; ``clips``, ``frames``, ``distances`` int64 (F,);
-        ``tolerance`` a number."""
+        """Return ``counts`` int64 (F, 4, C) as in COUNTS; ``clips``, ``frames``, ``distances``
+        int64 (F,); ``tolerance`` a number."""
         clips, frames, distances = np.array(self._scored, np.int64).reshape(-1, 3).T
         counts = np.array(self._counts, np.int64).reshape(-1, len(COUNTS), self.classes)
         return {
@@ -199,7 +200,7 @@ class BoundaryScores:
 def boundary_scores(
     arrays: Arrays, level: str = "dataset", aggregate: str = MEAN_OF_DISTANCES
 ) -> BoundaryScores:
-    """The scores of a BoundaryMeter's arrays, at ``dataset`` or ``image`` level.
+    """Return the scores of a BoundaryMeter's arrays, at ``dataset`` or ``image`` level.
 
     ``aggregate`` is a protocol's: with MEAN_OF_DISTANCES the scores at each distance are averaged,
     else all frames count alike. Raises UsageError for an unknown level.

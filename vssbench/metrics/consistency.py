@@ -51,8 +51,8 @@ _WINDOW = (
 
 
 def warp_labels(labels: LabelMap, flow: Flow) -> tuple[LabelMap, npt.NDArray[np.bool_]]:
-    """Labels uint8 (H, W) of the frame before, carried to this one by its backward motion float32
-    (H, W, 2), (x, y).
+    """Return labels uint8 (H, W) of the frame before, carried to this one by its backward motion
+    float32 (H, W, 2), (x, y).
 
     Each pixel takes the label nearest to where it comes from. Returns them and where there are any:
     False where the motion is NaN or leads out of the picture. Raises DataError where shapes differ.
@@ -209,8 +209,8 @@ class _Run:
         self.frames += 1
 
     def unchanged(self, length: int) -> npt.NDArray[np.bool_]:
-        """The pixels that have one value in the last ``length`` frames: those that match the first
-        of them do."""
+        """Return the pixels that have one value in the last ``length`` frames: those that match the
+        first of them do."""
         assert self._lasting is not None
         return self._lasting >= length
 
@@ -227,7 +227,7 @@ class TemporalConsistency:
 
 
 def tc(arrays: Arrays, absent: str = "skip") -> TemporalConsistency:
-    """TC of a ConsistencyMeter's arrays: the mIoU of the matrices' sum. ``absent`` as in
+    """Return TC of a ConsistencyMeter's arrays: the mIoU of the matrices' sum. ``absent`` as in
     :mod:`vssbench.metrics.iou`.
 
     At distance 0 it shows the jump from a GOP's last frame to the next keyframe.
@@ -243,8 +243,8 @@ def tc(arrays: Arrays, absent: str = "skip") -> TemporalConsistency:
 
 
 def vc(arrays: Arrays, length: int, last: bool = False, unscored: bool = True) -> float | None:
-    """VC_n of a ConsistencyMeter's arrays as a fraction, n = ``length``; None where there is no
-    such window.
+    """Return VC_n of a ConsistencyMeter's arrays as a fraction, n = ``length``; None where there is
+    no such window.
 
     ``last=False`` leaves out the last window of each episode, and ``unscored=True`` counts unscored
     pixels as a class, both as VSPW's script does. Windows in which nothing stays the same are left
@@ -255,7 +255,7 @@ def vc(arrays: Arrays, length: int, last: bool = False, unscored: bool = True) -
 
 
 def vc_windows(arrays: Arrays, length: int, last: bool = False, unscored: bool = True) -> Floats:
-    """The windows' own shares, in order; see :func:`vc`."""
+    """Return the windows' own shares, in order; see :func:`vc`."""
     chosen = arrays["vc_lengths"] == length
     if not last:
         chosen &= ~_last_of_episode(arrays["vc_episodes"], arrays["vc_lengths"])

@@ -35,7 +35,8 @@ def absent_value(absent: str) -> float:
 
 
 def ratio(part: npt.NDArray, whole: npt.NDArray, empty: float = float("nan")) -> Floats:
-    """``part / whole``, and ``empty`` where ``whole`` is 0: float64 of their common shape."""
+    """Return ``part / whole``, and ``empty`` where ``whole`` is 0: float64 of their common
+    shape."""
     return np.divide(
         part,
         whole,
@@ -45,28 +46,29 @@ def ratio(part: npt.NDArray, whole: npt.NDArray, empty: float = float("nan")) ->
 
 
 def mean_present(values: Floats, axis: int = -1) -> Floats:
-    """Mean along an axis over what is not NaN; NaN where all is."""
+    """Return the mean along an axis over what is not NaN; NaN where all is."""
     present = ~np.isnan(values)
     return ratio(np.where(present, values, 0.0).sum(axis=axis), present.sum(axis=axis))
 
 
 def iou(confusion: ConfusionMatrix, absent: str = "skip") -> Floats:
-    """IoU of each class as a fraction: (..., C, C) -> float64 (..., C), NaN for an absent class, or
-    what ``absent`` says."""
+    """Return IoU of each class as a fraction: (..., C, C) -> float64 (..., C), NaN for an absent
+    class, or what ``absent`` says."""
     correct = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
     union = confusion.sum(axis=-2) + confusion.sum(axis=-1) - correct
     return ratio(correct, union, absent_value(absent))
 
 
 def mean_iou(confusion: ConfusionMatrix, absent: str = "skip") -> float:
-    """Mean of the classes' IoU (C, C) as a fraction; NaN where the matrix counts no pixel."""
+    """Return the mean of the classes' IoU (C, C) as a fraction; NaN where the matrix counts no
+    pixel."""
     return float(mean_present(iou(confusion, absent))) if confusion.any() else float("nan")
 
 
 def by_distance(
     matrices: ConfusionMatrix, distances: npt.NDArray[np.integer]
 ) -> dict[int, ConfusionMatrix]:
-    """Matrices (F, C, C) summed over the frames of each distance (F,), in ascending order of
+    """Return matrices (F, C, C) summed over the frames of each distance (F,), in ascending order of
     distance.
 
     Distances without a counted pixel are left out. Raises DataError where the shapes do not fit.
@@ -94,7 +96,8 @@ def by_distance(
 def miou_by_distance(
     matrices: ConfusionMatrix, distances: npt.NDArray[np.integer]
 ) -> list[float | None]:
-    """mIoU_d as fractions, index = distance d, None where no frame was scored at that distance.
+    """Return mIoU_d as fractions, index = distance d, None where no frame was scored at that
+    distance.
 
     Each mIoU_d comes from one matrix, summed over all frames (F, C, C) at that distance (F,); IoUs
     of single frames are never averaged.
@@ -106,22 +109,22 @@ def miou_by_distance(
 
 
 def miou(matrices: ConfusionMatrix, distances: npt.NDArray[np.integer]) -> float | None:
-    """Unweighted mean of mIoU_d over the distances that have frames (AR-Seg, section 4.1); None
-    where none has."""
+    """Return the unweighted mean of mIoU_d over the distances that have frames (AR-Seg, section
+    4.1); None where none has."""
     values = [value for value in miou_by_distance(matrices, distances) if value is not None]
     return float(np.mean(values)) if values else None
 
 
 def pooled_miou(matrices: ConfusionMatrix) -> float | None:
-    """mIoU of one matrix summed over all frames (F, C, C), whatever their distance; None where no
-    pixel is counted."""
+    """Return mIoU of one matrix summed over all frames (F, C, C), whatever their distance; None
+    where no pixel is counted."""
     total = matrices.sum(axis=0)
     return mean_iou(total) if total.any() else None
 
 
 def class_iou(matrices: ConfusionMatrix, distances: npt.NDArray[np.integer]) -> Floats:
-    """IoU of each class (C,), averaged over the distances at which the class has one; NaN where it
-    has none.
+    """Return IoU of each class (C,), averaged over the distances at which the class has one; NaN
+    where it has none.
 
     Averaged over distances as :func:`miou` is: where every class occurs at every distance, their
     mean is the mIoU.

@@ -38,7 +38,7 @@ EXPECTED: dict[str, dict[str, Expected]] = {
 
 
 def named(texts: Sequence[str]) -> tuple[str, ...]:
-    """The meters of texts as typed, each a name or several with commas between them. Raises
+    """Return the meters of texts as typed, each a name or several with commas between them. Raises
     UsageError."""
     names = [name.strip() for text in texts for name in text.split(",")]
     unknown = [name for name in names if name not in METERS]
@@ -59,7 +59,7 @@ def fitting(name: str, arrays: Arrays, classes: int) -> Arrays:
 
 
 def check(names: Sequence[str], protocol: Protocol, clips: Sequence[Clip]) -> None:
-    """Raises ExperimentRefused where a protocol or a dataset does not give what a meter counts."""
+    """Raise ExperimentRefused where a protocol or a dataset does not give what a meter counts."""
     if CONSISTENCY not in names:
         return
     if not protocol.continuous:

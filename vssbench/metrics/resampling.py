@@ -167,8 +167,8 @@ def widening_of_clips(lengths: Ints) -> float:
 
 
 def neighbours_correlation(series: Floats, lengths: Ints) -> float:
-    """Correlation of neighbours in clips of so many frames each, whose values follow each other in
-    ``series`` (n,).
+    """Return the correlation of neighbours in clips of so many frames each, whose values follow
+    each other in ``series`` (n,).
 
     Corrected for its bias, - (1 + 3 r) / n in a series of n (Kendall 1954), and held within 0 ..
     0.97.
@@ -185,8 +185,8 @@ def neighbours_correlation(series: Floats, lengths: Ints) -> float:
 
 
 def block_length(correlation: float, frames: int) -> int:
-    """The block's length of so many frames whose neighbours have that correlation; see the head of
-    this file."""
+    """Return the block's length of so many frames whose neighbours have that correlation; see the
+    head of this file."""
     curvature = 4 * correlation**2 / (1 - correlation**2) ** 2
     return max(1, math.ceil((1.5 * curvature * frames) ** (1 / 3)))
 

@@ -90,7 +90,7 @@ def scores(
     absent: str = "skip",
     left_out: Collection[int] = (),
 ) -> Scores:
-    """All scores of a record.
+    """Return all scores of a record.
 
     ``absent`` is the rule of :mod:`vssbench.metrics.iou`. Pixels whose truth is a class of
     ``left_out`` are not counted, and that class has no part in any mean; where it is predicted in
@@ -133,8 +133,8 @@ def check_rules(aggregate: str, absent: str) -> None:
 
 
 def without(matrices: ConfusionMatrix, left_out: Collection[int]) -> ConfusionMatrix:
-    """Matrices (F, C, C) in which pixels whose truth is one of those classes are not counted.
-    Raises UsageError, DataError."""
+    """Return matrices (F, C, C) in which pixels whose truth is one of those classes are not
+    counted. Raises UsageError, DataError."""
     if matrices.ndim != 3 or matrices.shape[1] != matrices.shape[2]:
         raise DataError(
             f"confusion matrices of shape {matrices.shape}: expected (frames, classes, classes)"
@@ -152,7 +152,7 @@ def without(matrices: ConfusionMatrix, left_out: Collection[int]) -> ConfusionMa
 
 
 def grouped(summed: dict[int, ConfusionMatrix], aggregate: str) -> list[ConfusionMatrix]:
-    """The matrices of which scores are made and averaged: one a distance, or one."""
+    """Return the matrices of which scores are made and averaged: one a distance, or one."""
     if aggregate == MEAN_OF_DISTANCES or not summed:
         return list(summed.values())
     return [np.sum(list(summed.values()), axis=0)]

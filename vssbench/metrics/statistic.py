@@ -104,8 +104,8 @@ class Statistic:
         return np.where(union.any(axis=1, keepdims=True), values, np.nan)
 
     def influence(self) -> Floats:
-        """Derivative of the mIoU by each labelled frame's weight, all being 1: float64 (U,), of sum
-        0."""
+        """Return the derivative of the mIoU by each labelled frame's weight, all being 1: float64
+        (U,), of sum 0."""
         moved = np.zeros(len(self.units))
         groups = self.groups()
         for rows in groups:

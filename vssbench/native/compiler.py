@@ -35,7 +35,8 @@ class BuildError(Exception):
 
 
 def build() -> Path:
-    """Path of the shared library, compiled now if it is not in the cache. Raises BuildError."""
+    """Return the path of the shared library, compiled now if it is not in the cache. Raises
+    BuildError."""
     compiler = _compiler()
     folder, cache = Path(__file__).parent, cache_folder()
     if cache is None:
@@ -77,7 +78,8 @@ def _digest(library: bytes) -> bytes:
 
 
 def cache_folder() -> Path | None:
-    """``$XDG_CACHE_HOME/vssbench``, or ``~/.cache/vssbench``; None where the user has no home.
+    """Return ``$XDG_CACHE_HOME/vssbench``, or ``~/.cache/vssbench``; None where the user has no
+    home.
 
     No other folder will do: what is loaded from it is executed, and others may write elsewhere.
     """

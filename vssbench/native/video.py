@@ -62,7 +62,7 @@ class VideoKernels:
     def rasterise(
         self, records: Array, shape: tuple[int, int], cell: int, names: Sequence[int]
     ) -> tuple[Array, Array]:
-        """AVMotionVector ``records`` on a grid of ``shape``: vectors float32 (L, gh, gw, 2),
+        """Return AVMotionVector ``records`` on a grid of ``shape``: vectors float32 (L, gh, gw, 2),
         references int32 (L, gh, gw).
 
         L is the number of ``names``: of the past picture and, where given, of the future one.
@@ -91,7 +91,7 @@ class VideoKernels:
         return vectors, references
 
     def distinct(self, numbers: Array) -> list[int]:
-        """The distinct numbers of an int32 array, ascending."""
+        """Return the distinct numbers of an int32 array, ascending."""
         numbers = _integers(numbers)
         distinct = np.empty(_MOST_REFERENCES, np.int32)
         count = self._library.motion_distinct(
@@ -102,7 +102,7 @@ class VideoKernels:
     def settle(
         self, vectors: Array, references: Array, index: int, past: int, nearest: bool
     ) -> tuple[Array, Array]:
-        """One vector and reference a cell, from (L, gh, gw, 2) and (L, gh, gw); holes by the
+        """Return one vector and reference a cell, from (L, gh, gw, 2) and (L, gh, gw); holes by the
         nearest cell or zero."""
         vectors, references = _floats(vectors), _integers(references)
         layers, rows, columns = references.shape

@@ -69,7 +69,7 @@ class Form:
     loss: str = "ohem"
 
     def criterion(self, loss: str) -> Criterion:
-        """The function of a value of ``Loss``."""
+        """Return the function of a value of ``Loss``."""
         if loss == "authors":
             loss = self.loss
         return {"ohem": self.ohem, "ce": cross_entropy, "dice": dice_loss}[loss]
@@ -192,8 +192,8 @@ class ContextPath(nn.Module):
         self.average = ConvBNReLU(fourth, channels, 1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Features at strides 8 and 16; with ``nearest_double`` the first has twice the second's
-        size, even if odd sizes make that one more than the eighth of the image."""
+        """Return features at strides 8 and 16; with ``nearest_double`` the first has twice the
+        second's size, even if odd sizes make that one more than the eighth of the image."""
         f8, f16, f32 = self.backbone(image)[-3:]
         x32 = self.arm32(f32) + self.average(f32.mean((-2, -1), keepdim=True))
         if self.enlarge == "nearest_double":
@@ -273,15 +273,15 @@ class BiSeNet(SegmentationNetwork):
         initialise_convolutions(self)
 
     def features(self, image: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Normalised image (N, 3, H, W) to the feature (N, feature_channels, H/8, W/8) and the
-        context path's two outputs."""
+        """Turn a normalised image (N, 3, H, W) into the feature (N, feature_channels, H/8, W/8) and
+        the context path's two outputs."""
         context8, context16 = self.context(image)
         spatial = resize(self.spatial(image), _size(context8))
         return self.drop(self.head(self.fusion(spatial, context8))), (context8, context16)
 
     def classify(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
-        """The last 1x1 convolution, then x8 bilinear and the resize to the image's size where that
-        differs, or both at once."""
+        """Apply the last 1x1 convolution, then x8 bilinear and the resize to the image's size where
+        that differs, or both at once."""
         logits = self.final(feature)
         if self.form.factor == 1:
             return resize(logits, size, align_corners=False)
@@ -293,7 +293,7 @@ class BiSeNet(SegmentationNetwork):
     def auxiliary_loss(
         self, extra: tuple[Tensor, Tensor], label: Tensor, weights: Tensor
     ) -> dict[str, Tensor]:
-        """The task's loss on the two heads of the context path (Eq. 2, alpha = 1)."""
+        """Compute the task's loss on the two heads of the context path (Eq. 2, alpha = 1)."""
         heads = {"auxiliary8": self.auxiliary8(extra[0]), "auxiliary16": self.auxiliary16(extra[1])}
         return {
             name: self.task_loss(resize(logits, _size(label), self.form.aligned), label, weights)
@@ -323,7 +323,8 @@ class BiSeNet18(BiSeNet):
 def make_backbone(
     name: str, width: float, deep_stem: tuple[int, int, int] | None = None
 ) -> ResNet | Xception39:
-    """``xception39`` or ``resnetN``; the last three of its outputs have strides 8, 16 and 32."""
+    """Build ``xception39`` or ``resnetN``; the last three of its outputs have strides 8, 16 and
+    32."""
     if name == "xception39":
         return Xception39(width)
     return ResNet(int(name.removeprefix("resnet")), width, deep_stem=deep_stem)

@@ -57,8 +57,8 @@ class KeyframeBaseline(VideoSegmenter):
 
     @classmethod
     def lender(cls, variant: Variant) -> Variant:
-        """The per-frame method with its parameters. Raises UsageError where there is no such one,
-        or it has no such parameter."""
+        """Return the per-frame method with its parameters. Raises UsageError where there is no such
+        one, or it has no such parameter."""
         defaults = registry.parameters(cls)
         lent = parse_variant(str(variant.params.get("network", defaults["network"])))
         there = lent.name in registry.plugins("methods")

@@ -14,8 +14,8 @@ from vssbench.nets.processes import largest_over_processes, mean_over_processes,
 
 
 def cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean cross-entropy over labelled pixels, weighted by class. 0 where a crop holds no labelled
-    pixel at all."""
+    """Compute mean cross-entropy over labelled pixels, weighted by class. 0 where a crop holds no
+    labelled pixel at all."""
     per_pixel = F.cross_entropy(
         logits.float(), label, weights, ignore_index=IGNORE, reduction="none"
     )
@@ -30,8 +30,8 @@ def ohem_cross_entropy(
     threshold: float = 0.7,
     kept_share: float = 1 / 16,
 ) -> Tensor:
-    """Online hard example mining of CoinCheung/BiSeNet: pixels whose true class has a probability
-    under ``threshold``.
+    """Compute online hard example mining of CoinCheung/BiSeNet: pixels whose true class has a
+    probability under ``threshold``.
 
     Where these are fewer than ``kept_share`` of the labelled pixels, the hardest ones of that
     number. A mean weighted by class; 0 where a batch holds no labelled pixel.
@@ -51,8 +51,8 @@ def probability_ohem(
     threshold: float = 0.7,
     kept_share: float = 1 / 16,
 ) -> Tensor:
-    """Online hard example mining of ycszen/TorchSeg: pixels whose true class has a probability of
-    at most a bound.
+    """Compute online hard example mining of ycszen/TorchSeg: pixels whose true class has a
+    probability of at most a bound.
 
     The bound is ``threshold``, or higher where fewer than ``kept_share`` of all pixels would
     remain, those without a label counted too: then the k-th smallest probability. A batch with
@@ -72,8 +72,8 @@ def probability_ohem(
 
 
 def dice_loss(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:
-    """1 - the classes' mean of sum(p t) / sum(p + t) over all labelled pixels, p the softmax and t
-    one-hot labels.
+    """Compute 1 - the classes' mean of sum(p t) / sum(p + t) over all labelled pixels, p the
+    softmax and t one-hot labels.
 
     As in ooooverflow/BiSeNet: without the usual factor 2, so that a perfect result leaves 0.5. The
     mean is weighted by class.
@@ -86,8 +86,8 @@ def dice_loss(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> T
 
 
 def presence_loss(logits: Tensor, label: Tensor) -> Tensor:
-    """Multi-label loss of AR-Seg's CamVid PSPNet18: (N, classes) logits against whether each class
-    occurs in the label."""
+    """Compute the multi-label loss of AR-Seg's CamVid PSPNet18: (N, classes) logits against whether
+    each class occurs in the label."""
     classes = logits.shape[1]
     present = torch.stack([(label == index).flatten(1).any(1) for index in range(classes)], 1)
     return F.binary_cross_entropy_with_logits(logits.float(), present.float())

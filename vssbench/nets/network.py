@@ -26,30 +26,30 @@ class SegmentationNetwork(nn.Module, ABC):
 
     @abstractmethod
     def features(self, image: Tensor) -> tuple[Tensor, Any]:
-        """Normalised image (N, 3, H, W) to the feature (N, feature_channels, h, w), and what the
-        auxiliary losses need."""
+        """Turn a normalised image (N, 3, H, W) into the feature (N, feature_channels, h, w), and
+        what the auxiliary losses need."""
 
     @abstractmethod
     def classify(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
-        """The feature to logits (N, classes, *size)."""
+        """Turn the feature into logits (N, classes, *size)."""
 
     @abstractmethod
     def auxiliary_loss(self, extra: Any, label: Tensor, weights: Tensor) -> dict[str, Tensor]:
-        """Terms of the loss from the second output of :meth:`features`."""
+        """Return terms of the loss from the second output of :meth:`features`."""
 
     @abstractmethod
     def task_loss(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
-        """The loss of the logits: label (N, H, W), weights (classes,)."""
+        """Compute the loss of the logits: label (N, H, W), weights (classes,)."""
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(logits at the image's size, feature)."""
+        """Return (logits at the image's size, feature)."""
         feature, _ = self.features(image)
         return self.classify(feature, (image.shape[-2], image.shape[-1])), feature
 
     def losses(
         self, logits: Tensor, extra: Any, label: Tensor, weights: Tensor
     ) -> dict[str, Tensor]:
-        """All terms of the loss by name."""
+        """Return all terms of the loss by name."""
         return {
             "task": self.task_loss(logits, label, weights),
             **self.auxiliary_loss(extra, label, weights),
@@ -72,19 +72,19 @@ class TwoPartNetwork(SegmentationNetwork):
         return self.features_from_stem(self.backbone.stem(image))
 
     def features_from_stem(self, stem: Tensor) -> tuple[Tensor, Any]:
-        """The same from the stem's feature (N, stem_channels, H/4, W/4)."""
+        """Return the same from the stem's feature (N, stem_channels, H/4, W/4)."""
         backbone, extra = self.stage_features(stem)
         return self.task_features(backbone), extra
 
     def backbone_features(self, image: Tensor) -> tuple[Tensor, Any]:
-        """N_feat: normalised image to (N, backbone_channels, h, w), and what the auxiliary losses
-        need."""
+        """Run N_feat: normalised image to (N, backbone_channels, h, w), and what the auxiliary
+        losses need."""
         return self.stage_features(self.backbone.stem(image))
 
     @abstractmethod
     def stage_features(self, stem: Tensor) -> tuple[Tensor, Any]:
-        """N_feat from the stem's feature on."""
+        """Run N_feat from the stem's feature on."""
 
     @abstractmethod
     def task_features(self, backbone: Tensor) -> Tensor:
-        """N_task without its last convolution: (N, backbone_channels, h, w) to the feature."""
+        """Run N_task without its last convolution: (N, backbone_channels, h, w) to the feature."""

@@ -14,7 +14,7 @@ from vssbench.nets.resize import resize, scaled_size
 
 
 def check_scale(name: str, scale: float) -> float:
-    """A scale between 0.05 and 1. Raises UsageError otherwise."""
+    """Return a scale between 0.05 and 1. Raises UsageError otherwise."""
     if not 0.05 <= scale <= 1:
         raise UsageError(
             f"{name}: scale={scale:g} is not between 0.05 and 1 (1 is full resolution)"

@@ -17,7 +17,7 @@ def several() -> bool:
 
 
 def sum_over_processes(value: Tensor) -> Tensor:
-    """The sum of a tensor over all processes; not for gradients."""
+    """Return the sum of a tensor over all processes; not for gradients."""
     if not several():
         return value
     total = value.detach().clone()
@@ -37,7 +37,7 @@ def mean_over_processes(count: Tensor) -> Tensor:
 
 
 def largest_over_processes(values: Tensor, count: int) -> Tensor:
-    """The ``count``-th largest of the values (n,) of all processes together."""
+    """Return the ``count``-th largest of the values (n,) of all processes together."""
     largest = torch.topk(values, min(count, len(values))).values
     if several():
         own = values.new_full((count,), -torch.inf)

@@ -92,27 +92,27 @@ class UpsamplingPSPNet(TwoPartNetwork):
         return fourth, third
 
     def task_features(self, backbone: Tensor) -> Tensor:
-        """(N, 512, h, w) at stride 8 to the feature (N, 64, 8 h, 8 w)."""
+        """Map (N, 512, h, w) at stride 8 to the feature (N, 64, 8 h, 8 w)."""
         x = self.drop_psp(self.psp(backbone))
         for stage in (self.up1, self.up2, self.up3):
             x = self.drop_up(stage(x))
         return x
 
     def classify(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
-        """The last 1x1 convolution, and the resize to the image's size (a no-op where both sides
-        divide by 8)."""
+        """Apply the last 1x1 convolution, and the resize to the image's size (a no-op where both
+        sides divide by 8)."""
         return resize(self.final(feature), size)
 
     def presence_logits(self, third: Tensor) -> Tensor:
-        """(N, classes): which classes are in the picture, from the maximum over stage 3."""
+        """Return (N, classes): which classes are in the picture, from the maximum over stage 3."""
         return self.presence(third.amax((-2, -1)))
 
     def auxiliary_loss(self, extra: Tensor, label: Tensor, weights: Tensor) -> dict[str, Tensor]:
-        """Binary cross-entropy of which classes are in the picture (weight 1)."""
+        """Compute binary cross-entropy of which classes are in the picture (weight 1)."""
         return {"presence": presence_loss(self.presence_logits(extra), label)}
 
     def task_loss(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
-        """Pixelwise cross-entropy."""
+        """Compute pixelwise cross-entropy."""
         return cross_entropy(logits, label, weights)
 
 
@@ -197,22 +197,23 @@ class SemsegPSPNet(TwoPartNetwork):
         return fourth, third
 
     def task_features(self, backbone: Tensor) -> Tensor:
-        """(N, 512, h, w) at stride 8 (2048 of ResNet-50 and 101) to the feature (N, 512, h, w)."""
+        """Map (N, 512, h, w) at stride 8 (2048 of ResNet-50 and 101) to the feature (N, 512, h,
+        w)."""
         return self.drop(self.head(self.psp(backbone)))
 
     def classify(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
-        """The last 1x1 convolution and the resize to the image's size."""
+        """Apply the last 1x1 convolution and the resize to the image's size."""
         return resize(self.final(feature), size, self.align_corners)
 
     def auxiliary_loss(self, extra: Tensor, label: Tensor, weights: Tensor) -> dict[str, Tensor]:
-        """Cross-entropy of the head on stage 3, weight 0.4 (section 4)."""
+        """Compute cross-entropy of the head on stage 3, weight 0.4 (section 4)."""
         logits = resize(
             self.auxiliary_head(extra), (label.shape[-2], label.shape[-1]), self.align_corners
         )
         return {"auxiliary": self.auxiliary_weight * cross_entropy(logits, label, weights)}
 
     def task_loss(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
-        """Pixelwise cross-entropy."""
+        """Compute pixelwise cross-entropy."""
         return cross_entropy(logits, label, weights)
 
 
@@ -257,7 +258,7 @@ STYLES: dict[str, type[UpsamplingPSPNet] | type[SemsegPSPNet]] = {
 
 
 def make_pspnet(classes: int, layers: int, style: str, width: float) -> tuple[TwoPartNetwork, str]:
-    """The PSPNet of a method's parameters, and what tables call it."""
+    """Return the PSPNet of a method's parameters, and what tables call it."""
     return STYLES[style](classes, layers, width), f"PSPNet{layers}" + (
         "" if style == "upsample" else f" ({style})"
     )

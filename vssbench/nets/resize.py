@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def resize(x: Tensor, size: tuple[int, int], align_corners: bool = True) -> Tensor:
-    """(N, C, h, w) to (N, C, *size), bilinear. No work where the size is right already.
+    """Map (N, C, h, w) to (N, C, *size), bilinear. No work where the size is right already.
 
     AR-Seg resizes images and logits with aligned corners (its evaluation.py), and so does this
     project by default.
@@ -18,6 +18,6 @@ def resize(x: Tensor, size: tuple[int, int], align_corners: bool = True) -> Tens
 
 
 def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:
-    """The low resolution of AR-Seg: ``int(H * s), int(W * s)``; 0.7 of 720 is 503 there, since 0.7
-    has no exact form."""
+    """Return the low resolution of AR-Seg: ``int(H * s), int(W * s)``; 0.7 of 720 is 503 there,
+    since 0.7 has no exact form."""
     return int(height * scale), int(width * scale)

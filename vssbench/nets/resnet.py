@@ -143,8 +143,8 @@ class ResNet(nn.Module):
 
 
 def deep_convolutions(first: int, second: int, third: int) -> nn.Sequential:
-    """Three 3x3 convolutions, the first of stride 2, with BN and ReLU between them (the last pair
-    is the caller's)."""
+    """Build three 3x3 convolutions, the first of stride 2, with BN and ReLU between them (the last
+    pair is the caller's)."""
     return nn.Sequential(
         nn.Conv2d(3, first, 3, 2, padding=1, bias=False),
         nn.BatchNorm2d(first),
@@ -178,7 +178,7 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> Shortcut | None:
 
 
 def initialise_convolutions(module: nn.Module) -> None:
-    """He initialisation for every convolution, as the original ResNet's."""
+    """Apply He initialisation for every convolution, as the original ResNet's."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

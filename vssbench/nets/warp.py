@@ -22,8 +22,8 @@ from vssbench.core.uncompiled import uncompiled
 def resize_motion(
     motion: Tensor, size: tuple[int, int], image_size: tuple[int, int] | None = None
 ) -> Tensor:
-    """A field (N, 2, H, W) in pixels of an H x W image as a field (N, 2, *size) in pixels of a
-    feature of that size.
+    """Return a field (N, 2, H, W) in pixels of an H x W image as a field (N, 2, *size) in pixels of
+    a feature of that size.
 
     Each feature cell takes the mean of the vectors that it covers; both axes are scaled by their
     own ratio.
@@ -38,7 +38,7 @@ def resize_motion(
 
 
 def resize_motion_paper(motion: Tensor, size: tuple[int, int], training: bool = False) -> Tensor:
-    """:func:`resize_motion` as AR-Seg's published code does it.
+    """Run :func:`resize_motion` as AR-Seg's published code does it.
 
     Bilinear between aligned corners at evaluation (evaluation.py), so that a cell takes the vectors
     of the pixels at one place and not the mean of all that it covers; the nearest in ``training``
@@ -54,16 +54,16 @@ def resize_motion_paper(motion: Tensor, size: tuple[int, int], training: bool = 
 
 
 def warp(feature: Tensor, motion: Tensor, mode: str = "exact") -> Tensor:
-    """(N, C, h, w) moved by a backward field (N, 2, h, w) in pixels of the feature; zero outside
-    the feature."""
+    """Return (N, C, h, w) moved by a backward field (N, 2, h, w) in pixels of the feature; zero
+    outside the feature."""
     if mode == "paper":
         return _warp_paper(feature, motion)
     return torch.ops.vssbench.warp(feature, motion.float())
 
 
 def warp_rows(feature: Tensor, motion: Tensor, first: int, mode: str = "exact") -> Tensor:
-    """Rows ``first`` to ``first + rows`` of :func:`warp`, for the field (N, 2, rows, w) of those
-    rows; without a gradient."""
+    """Return rows ``first`` to ``first + rows`` of :func:`warp`, for the field (N, 2, rows, w) of
+    those rows; without a gradient."""
     if mode == "paper":
         return _warp_paper(feature, motion, first)
     rows, (taps, _, _) = _rows(feature), _taps(motion.float(), first, feature.shape[-2])
@@ -163,8 +163,8 @@ def _motion_gradient(
     fx: Tensor,
     fy: Tensor,
 ) -> Tensor:
-    """Gradient of the sampled value along x and y: differences of the neighbours, weighted across
-    the other axis."""
+    """Return the gradient of the sampled value along x and y: differences of the neighbours,
+    weighted across the other axis."""
     rows, flat_x, flat_y = _rows(feature), fx.flatten(), fy.flatten()
     # a tap outside the feature has value 0 whatever its fractions; its weight alone does not say so
     # at fraction 0

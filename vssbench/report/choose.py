@@ -46,8 +46,8 @@ def chosen(
     protocols: Sequence[str] = (),
     gops: Sequence[int] = (),
 ) -> list[Row]:
-    """The rows that match one of each kind of variant, and have one of the GOPs; an empty kind lets
-    all pass. See `matches`.
+    """Return the rows that match one of each kind of variant, and have one of the GOPs; an empty
+    kind lets all pass. See `matches`.
 
     Raises UsageError, listing what there is, where a variant matches no row, or no row matches all
     kinds.
@@ -92,7 +92,8 @@ def matches(text: str, variant: str) -> bool:
 
 
 def newest(rows: Sequence[Row]) -> tuple[list[Row], int]:
-    """The newest run of each experiment, in the order given, and how many older ones there were.
+    """Return the newest run of each experiment, in the order given, and how many older ones there
+    were.
 
     A run that is dated in the future was measured while a clock was wrong: it is older than any
     whose date can be true.

@@ -28,12 +28,12 @@ class Column:
 
 
 def percent(value: float | None) -> str:
-    """A fraction as a percentage with two decimals, as the papers print mIoU."""
+    """Return a fraction as a percentage with two decimals, as the papers print mIoU."""
     return DASH if value is None else f"{100 * value:.2f}"
 
 
 def quantity(value: float | None) -> str:
-    """Three significant digits or more, never an exponent: 0.412, 18.96, 309.0, 1012."""
+    """Return three significant digits or more, never an exponent: 0.412, 18.96, 309.0, 1012."""
     if value is None:
         return DASH
     decimals = next(
@@ -142,14 +142,14 @@ class Group:
         return tuple(next((tuple(row["per_class"]) for row in self.rows if row["per_class"]), ()))
 
     def columns(self, base: Sequence[Column]) -> tuple[Column, ...]:
-        """The columns of this group: a letter for the machine is added where there is more than
-        one."""
+        """Return the columns of this group: a letter for the machine is added where there is more
+        than one."""
         if len(self.machines) < 2:
             return tuple(base)
         return (*base, Column("Machine", lambda row: letter(self.machines, row["machine"])))
 
     def grid(self, columns: Sequence[Column]) -> Grid:
-        """The group's rows as texts, the method's name to the left."""
+        """Return the group's rows as texts, the method's name to the left."""
         lines = [
             tuple(Cell(column.cell(row), self.is_best(row, column)) for column in columns)
             for row in self.rows
@@ -157,7 +157,7 @@ class Group:
         return Grid(tuple(column.heading for column in columns), tuple(lines))
 
     def class_columns(self) -> tuple[Column, ...]:
-        """The method and the IoU of each class, in percent."""
+        """Return the method and the IoU of each class, in percent."""
         return (METHOD, *(Column(f"{name} %", _class_cell(name)) for name in self.classes))
 
     def remarks(self) -> list[str]:
@@ -191,8 +191,8 @@ def letter(names: Sequence[str], name: str) -> str:
 
 
 def groups(rows: Sequence[Row]) -> list[Group]:
-    """Rows that may be compared with each other, by dataset, codec and falling rate, whatever order
-    they come in."""
+    """Return rows that may be compared with each other, by dataset, codec and falling rate,
+    whatever order they come in."""
     parts: dict[tuple[str, ...], list[Row]] = {}
     for row in sorted(rows, key=_rank):
         parts.setdefault((*conditions(row), *codec_key(row), str(row["gop"])), []).append(row)

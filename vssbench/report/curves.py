@@ -38,7 +38,7 @@ def draw_curves(path: Path, history: History, measures: Mapping[str, str], title
 
 
 def _draw_loss(axes: Axes, phase: str, entries: History) -> None:
-    """Each term of the loss, and their sum where there are several."""
+    """Draw each term of the loss, and their sum where there are several."""
     epochs = [entry["epoch"] for entry in entries]
     terms = [key for key in entries[0] if key not in NOT_A_TERM]
     curves = {term: [entry.get(term, float("nan")) for entry in entries] for term in terms}
@@ -58,7 +58,7 @@ def _draw_loss(axes: Axes, phase: str, entries: History) -> None:
 
 
 def _draw_score(axes: Axes, phase: str, entries: History, measure: str) -> None:
-    """The held-out score of the epochs after which there was one, the best marked and in the
+    """Draw the held-out score of the epochs after which there was one, the best marked and in the
     title."""
     judged = [
         (entry["epoch"], entry["validation"])
@@ -78,7 +78,7 @@ def _draw_score(axes: Axes, phase: str, entries: History, measure: str) -> None:
 
 
 def _name(axes: Axes, title: str, entries: History) -> None:
-    """Title and epoch axis of a panel; the panels of a phase show the same epochs, at whole
+    """Write title and epoch axis of a panel; the panels of a phase show the same epochs, at whole
     numbers."""
     from matplotlib.ticker import MaxNLocator
 

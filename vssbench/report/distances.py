@@ -25,8 +25,8 @@ _KNOWN = tuple(
 
 
 def render_distances(rows: Sequence[Row], format: str) -> str:
-    """The tables by distance in a format of :func:`vssbench.report.table.render`; CSV and JSON hold
-    a row a distance, and fractions."""
+    """Return the tables by distance in a format of :func:`vssbench.report.table.render`; CSV and
+    JSON hold a row a distance, and fractions."""
     check_format(format)
     parts = _parts(rows)
     if format in ("csv", "json"):
@@ -38,12 +38,13 @@ def render_distances(rows: Sequence[Row], format: str) -> str:
 
 
 def parquet_distances(rows: Sequence[Row]) -> bytes:
-    """The rows by distance as a Parquet file. Raises UsageError where pyarrow is not installed."""
+    """Return the rows by distance as a Parquet file. Raises UsageError where pyarrow is not
+    installed."""
     return parquet(_frame(_parts(rows)))
 
 
 def terminal_distances(rows: Sequence[Row]) -> Table:
-    """The tables by distance for a terminal."""
+    """Return the tables by distance for a terminal."""
     from rich.table import Table
     from rich.text import Text
 

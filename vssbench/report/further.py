@@ -55,8 +55,8 @@ class Further:
 
 
 def further(run: Run, absent: str, left_out: Collection[int]) -> Further:
-    """The numbers of a run's meters, under the rules of its mIoU; classes that are left out have no
-    part in the boundary F-score's mean. Raises DataError where arrays do not read."""
+    """Return the numbers of a run's meters, under the rules of its mIoU; classes that are left out
+    have no part in the boundary F-score's mean. Raises DataError where arrays do not read."""
     outlines, steadiness = _arrays(run, BOUNDARY), _arrays(run, CONSISTENCY)
     chosen = None if outlines is None else _without(outlines, left_out)
     dataset, image = (

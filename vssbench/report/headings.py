@@ -39,13 +39,13 @@ def conditions(row: Row) -> Conditions:
 
 
 def dataset_title(row: Row) -> str:
-    """Dataset and frame size: ``CamVid 720x960``."""
+    """Return dataset and frame size: ``CamVid 720x960``."""
     dataset, size = row["dataset_title"] or row["dataset"], f"{row['height']}x{row['width']}"
     return f"{dataset} {size}" if row["height"] and size not in dataset else dataset
 
 
 def protocol_title(row: Row) -> str:
-    """The protocol as typed, and that keyframes alone are scored where that is so."""
+    """Return the protocol as typed, and that keyframes alone are scored where that is so."""
     alone = keyframes_alone(row)
     return f"{row['protocol']}, {KEYFRAMES_ALONE}" if alone else str(row["protocol"])
 

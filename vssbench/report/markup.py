@@ -57,18 +57,18 @@ class Grid:
 
 
 def markdown(text: str) -> str:
-    """One line of Markdown in which nothing is markup."""
+    """Return one line of Markdown in which nothing is markup."""
     flat = " ".join(text.split())
     return "".join(f"\\{mark}" if mark in "\\|*_`[]<>" else mark for mark in flat)
 
 
 def markdown_list(remarks: Sequence[str]) -> str:
-    """The remarks as items of a list."""
+    """Return the remarks as items of a list."""
     return "\n".join(f"- {markdown(remark)}" for remark in remarks)
 
 
 def markdown_grid(grid: Grid) -> str:
-    """A table in pipes, its columns aligned in the text too."""
+    """Return a table in pipes, its columns aligned in the text too."""
     return _frame(grid, markdown, "**{}**").to_markdown(
         index=False,
         tablefmt="pipe",
@@ -78,19 +78,19 @@ def markdown_grid(grid: Grid) -> str:
 
 
 def latex(text: str) -> str:
-    """One line of LaTeX in which nothing is markup; a dash of a table is one in print."""
+    """Return one line of LaTeX in which nothing is markup; a dash of a table is one in print."""
     if text == DASH:
         return "--"
     return "".join(_LATEX.get(mark, mark) for mark in " ".join(text.split()))
 
 
 def latex_list(remarks: Sequence[str]) -> str:
-    """The remarks as lines below a table."""
+    """Return the remarks as lines below a table."""
     return "\\par\\smallskip\n" + "\\\\\n".join(latex(remark) for remark in remarks)
 
 
 def latex_grid(grid: Grid, title: str) -> str:
-    """A tabular with the rules of booktabs and its title above the headings.
+    """Return a tabular with the rules of booktabs and its title above the headings.
 
     pandas writes it by jinja2. Texts are escaped here: pandas' own escaping knows neither ``<``
     nor ``|``, and would take the bold numbers' markup for text.
@@ -108,13 +108,13 @@ def latex_grid(grid: Grid, title: str) -> str:
 
 
 def html_list(remarks: Sequence[str]) -> str:
-    """The remarks as an HTML list; nothing of none."""
+    """Return the remarks as an HTML list; nothing of none."""
     items = "\n".join(f"<li>{html.escape(remark)}</li>" for remark in remarks)
     return f"<ul>\n{items}\n</ul>" if remarks else ""
 
 
 def html_grid(grid: Grid, title: str) -> str:
-    """An HTML table with its title as the caption, to be put into a page."""
+    """Return an HTML table with its title as the caption, to be put into a page."""
     table = _frame(grid, html.escape, "<strong>{}</strong>")
     text = table.to_html(index=False, escape=False, border=0)
     head, _, rest = text.partition("\n")
@@ -122,17 +122,17 @@ def html_grid(grid: Grid, title: str) -> str:
 
 
 def markdown_part(grid: Grid, title: str, remarks: Sequence[str]) -> list[str]:
-    """A table with its heading above and the remarks below, in paragraphs of Markdown."""
+    """Return a table with its heading above and the remarks below, in paragraphs of Markdown."""
     return [f"### {markdown(title)}", markdown_grid(grid), markdown_list(remarks)]
 
 
 def latex_part(grid: Grid, title: str, remarks: Sequence[str]) -> list[str]:
-    """A table with its title and the remarks below, in blocks of LaTeX."""
+    """Return a table with its title and the remarks below, in blocks of LaTeX."""
     return [latex_grid(grid, title), *([latex_list(remarks)] if remarks else [])]
 
 
 def html_part(grid: Grid, title: str, remarks: Sequence[str]) -> list[str]:
-    """A table with its caption and the remarks below, in elements of HTML."""
+    """Return a table with its caption and the remarks below, in elements of HTML."""
     return [html_grid(grid, title), html_list(remarks)]
 
 
@@ -141,7 +141,7 @@ PARTS = {"md": markdown_part, "latex": latex_part, "html": html_part}
 
 
 def _frame(grid: Grid, escape: Callable[[str], str], bold: str) -> pd.DataFrame:
-    """The grid's texts as a frame, ready for one of pandas' writers."""
+    """Return the grid's texts as a frame, ready for one of pandas' writers."""
     import pandas as pd
 
     lines = [
@@ -152,7 +152,8 @@ def _frame(grid: Grid, escape: Callable[[str], str], bold: str) -> pd.DataFrame:
 
 
 def terminal_grid(grid: Grid, width: int | None = None, fold: bool = False) -> Table | LongTable:
-    """A table for a terminal; the first column is ``width`` wide, names that do not fit are folded.
+    """Return a table for a terminal; the first column is ``width`` wide, names that do not fit are
+    folded.
 
     Headings of numbers are folded too if ``fold``, at their spaces outside brackets; numbers never
     are.
@@ -193,7 +194,7 @@ def _rich_table(grid: Grid, headings: Sequence[str], width: int | None) -> Table
 
 
 def _longest(grid: Grid, place: int, heading: str) -> int:
-    """Characters of a column's longest line."""
+    """Return characters of a column's longest line."""
     return max(
         len(text) for text in (*heading.split("\n"), *(line[place].text for line in grid.lines))
     )

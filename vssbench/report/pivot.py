@@ -47,8 +47,8 @@ class Pivot:
         return self.methods[0]
 
     def grid(self, methods: Sequence[str], ssim: bool = True) -> Grid:
-        """The streams, and for these of the methods mIoU and gain; without ``ssim`` the streams
-        have one column less."""
+        """Return the streams, and for these of the methods mIoU and gain; without ``ssim`` the
+        streams have one column less."""
         headings = ["Codec", "Asked", "kbit/s measured", "PSNR dB", *(["SSIM"] if ssim else [])]
         for method in methods:
             headings += [method, *(["gain"] if method != self.base else [])]
@@ -73,8 +73,8 @@ class Pivot:
                 yield Cell(DASH if gained is None else f"{100 * gained:+.2f}")
 
     def gain(self, line: dict[str, Row], method: str) -> float | None:
-        """The method's mIoU less the base's under that stream, a fraction; None where either was
-        not measured."""
+        """Return the method's mIoU less the base's under that stream, a fraction; None where either
+        was not measured."""
         own, base = (line[name]["miou"] if name in line else None for name in (method, self.base))
         return None if own is None or base is None else own - base
 
@@ -133,8 +133,8 @@ class Pivot:
         )
 
     def records(self) -> list[dict[str, Any]]:
-        """A record a stream, fractions: what identifies it, its measured rate and quality, ``miou``
-        and ``gain`` by method."""
+        """Return a record a stream, fractions: what identifies it, its measured rate and quality,
+        ``miou`` and ``gain`` by method."""
         return [self._record(line) for line in self.lines]
 
     def _record(self, line: dict[str, Row]) -> dict[str, Any]:
@@ -163,7 +163,7 @@ class Pivot:
 
 
 def pivots(rows: Sequence[Row], base: str | None = None) -> list[Pivot]:
-    """A table for each dataset, frame size and protocol.
+    """Return a table for each dataset, frame size and protocol.
 
     Methods stand by falling GMACs, after the base: the method that ``base`` names (a variant, its
     beginning or its name in tables), by default the costliest. Raises UsageError where ``base``
@@ -207,7 +207,7 @@ def _ordered(lines: Sequence[dict[str, Row]], base: str | None) -> tuple[str, ..
 
 
 def render_pivot(rows: Sequence[Row], format: str, base: str | None = None) -> str:
-    """The tables by codec in a format of `vssbench.report.table.render`; CSV and JSON hold
+    """Return the tables by codec in a format of `vssbench.report.table.render`; CSV and JSON hold
     fractions."""
     check_format(format)
     tables = pivots(rows, base)
@@ -223,8 +223,8 @@ def render_pivot(rows: Sequence[Row], format: str, base: str | None = None) -> s
 
 
 def terminal_pivot(rows: Sequence[Row], base: str | None = None) -> Table:
-    """The tables by codec for a terminal of 100 columns; methods that do not fit beside the others
-    follow below."""
+    """Return the tables by codec for a terminal of 100 columns; methods that do not fit beside the
+    others follow below."""
     from rich.table import Table
     from rich.text import Text
 

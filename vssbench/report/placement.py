@@ -78,7 +78,8 @@ def place_labels(
 
 
 def _solve(points: Floats, extents: Floats, frame: Floats, avoid: Floats) -> Floats:
-    """Boxes (N, 4) as x0, y0, x1, y1 for labels of those extents (N, 2) at those points (N, 2)."""
+    """Return boxes (N, 4) as x0, y0, x1, y1 for labels of those extents (N, 2) at those points (N,
+    2)."""
     candidates = [_candidates(point, extent) for point, extent in zip(points, extents, strict=True)]
     fixed = [
         _fixed_cost(boxes, place, points, frame, avoid) for place, boxes in enumerate(candidates)
@@ -164,8 +165,8 @@ def _nearest(boxes: Floats, point: Floats) -> Floats:
 
 
 def _segments(ends: Floats, starts: Floats) -> Floats:
-    """Samples (K, S, 2) along the lines from starts to ends (K, 2); a label beside its point has a
-    line of no length."""
+    """Return samples (K, S, 2) along the lines from starts to ends (K, 2); a label beside its point
+    has a line of no length."""
     starts = np.broadcast_to(starts, ends.shape)
     return starts[:, None] + (ends - starts)[:, None] * _SAMPLES
 

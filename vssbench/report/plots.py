@@ -155,8 +155,8 @@ def distance(rows: Sequence[Row], path: Path, spread: Spread | None = None) -> l
 
 
 def pareto_front(cost: Sequence[float], accuracy: Sequence[float]) -> list[int]:
-    """Indices of the points that no other point beats, that is costs no more and is more accurate,
-    by rising cost."""
+    """Return indices of the points that no other point beats, that is costs no more and is more
+    accurate, by rising cost."""
     front: list[int] = []
     for place in sorted(range(len(cost)), key=lambda item: (cost[item], -accuracy[item])):
         if not front or accuracy[place] > accuracy[front[-1]]:
@@ -167,8 +167,8 @@ def pareto_front(cost: Sequence[float], accuracy: Sequence[float]) -> list[int]:
 def drawable(
     rows: Sequence[Row], needed: dict[str, str], unless: Callable[[Row], bool] | None = None
 ) -> tuple[list[Row], list[str]]:
-    """The rows that have all that is needed, and the others in words. Of rows with ``unless`` the
-    first of what is needed is enough. Raises UsageError where none has."""
+    """Return the rows that have all that is needed, and the others in words. Of rows with
+    ``unless`` the first of what is needed is enough. Raises UsageError where none has."""
     require(rows)
     drawn, left_out = [], list[tuple[Row, str]]()
     for row in rows:
@@ -225,7 +225,7 @@ def by_machine(part: Group) -> list[Group]:
 
 
 def nothing_to_draw(left_out: Sequence[str]) -> UsageError:
-    """The error where all rows are left out: the first of them, and how many more."""
+    """Return the error where all rows are left out: the first of them, and how many more."""
     more = f" and {len(left_out) - 1} more" if left_out[1:] else ""
     return UsageError(
         f"nothing to draw: {left_out[0]}{more}; measure some first (see `run --help`)"
@@ -280,7 +280,7 @@ def _bars(
 def _scatter(
     axes: Axes, part: Group, looks: Sequence[Look], logarithmic: bool
 ) -> npt.NDArray[np.float64]:
-    """Points and Pareto front of one panel; returns the front's corners (N, 2) in data
+    """Draw points and the Pareto front of one panel; return the front's corners (N, 2) in data
     coordinates."""
     cost, accuracy = _coordinates(part.rows)
     if logarithmic:

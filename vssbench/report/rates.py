@@ -162,7 +162,7 @@ def _panels(rows: Sequence[Row]) -> list[tuple[Heading, list[Row]]]:
 
 
 def _lines(rows: Sequence[Row], gop: bool) -> dict[tuple[str, str], list[tuple[float, float]]]:
-    """Points (kbit/s, mIoU %) by rising rate for each codec setting and method."""
+    """Return points (kbit/s, mIoU %) by rising rate for each codec setting and method."""
     lines: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for row in rows:
         lines.setdefault((curve(row, gop), row["display"]), []).append(

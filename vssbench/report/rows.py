@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 def rows(runs: Sequence[Run], without: Sequence[str] = ()) -> list[Row]:
-    """One dictionary a run, in the order given; None where a number was not measured.
+    """Return one dictionary a run, in the order given; None where a number was not measured.
 
     Its keys are the columns of the frame by run (:data:`vssbench.report.fields.RUN_FIELDS`) and
     ``miou_by_distance`` and ``per_class`` from the long forms: a list whose index is the distance,

@@ -65,9 +65,9 @@ class Rules:
 
 
 def blocks(store: RunStore, rows: Sequence[Row], base: str | None, rules: Rules) -> list[Block]:
-    """The scores of measured rows, a block for each set of conditions. ``base`` is a method or its
-    beginning, by default the costliest. Raises UsageError where no row is measured, the base is in
-    no block or a class is not known."""
+    """Return the scores of measured rows, a block for each set of conditions. ``base`` is a method
+    or its beginning, by default the costliest. Raises UsageError where no row is measured, the base
+    is in no block or a class is not known."""
     check_left_out(rules.left_out, rows)
     parts = [
         told_apart(group) for group in groups([row for row in rows if row["miou"] is not None])
@@ -168,7 +168,7 @@ HEADINGS = (
 
 
 def grid(block: Block) -> Grid:
-    """A block as a table; a difference whose interval holds no zero is bold."""
+    """Return a block as a table; a difference whose interval holds no zero is bold."""
     more = further.headings([line.further for line in block.lines])
     return Grid(
         (*HEADINGS, *more),
@@ -215,7 +215,7 @@ def remarks(block: Block) -> list[str]:
 
 
 def render(scored: Sequence[Block], format: str) -> str:
-    """The blocks as Markdown, CSV or JSON (fractions, not per cent)."""
+    """Return the blocks as Markdown, CSV or JSON (fractions, not per cent)."""
     if format == "md":
         parts = ["\n\n".join(markdown_part(grid(b), b.title, remarks(b))) + "\n" for b in scored]
         return "\n".join(parts)

@@ -16,8 +16,8 @@ LOSSLESS = "lossless"
 
 
 def stream_title(rows: Sequence[Row], gop: bool = True, short: bool = False) -> str:
-    """The stream that the rows share: ``H.264, 987 kbit/s measured (1 Mb/s asked), GOP 12``, parts
-    unknown left out.
+    """Return the stream that the rows share: ``H.264, 987 kbit/s measured (1 Mb/s asked), GOP 12``,
+    parts unknown left out.
 
     Without the GOP if not ``gop``, and without the word "measured" if ``short``.
     """
@@ -35,8 +35,8 @@ def stream_title(rows: Sequence[Row], gop: bool = True, short: bool = False) -> 
 
 
 def codec_title(row: Row) -> str:
-    """The codec and its parameters beyond rate and GOP: ``H.264 preset=fast``. Old records name the
-    rate asked for too."""
+    """Return the codec and its parameters beyond rate and GOP: ``H.264 preset=fast``. Old records
+    name the rate asked for too."""
     if not row["codec_name"]:
         return row["codec_title"] or row["codec"]
     return " ".join(filter(None, [_name(row), settings(row)]))
@@ -50,7 +50,7 @@ def _name(row: Row) -> str:
 
 
 def settings(row: Row) -> str:
-    """The parameters of the row's codec as typed, but for rate and GOP:
+    """Return the parameters of the row's codec as typed, but for rate and GOP:
     ``preset=fast,bframes=2``."""
     params = parse_variant(row["codec"]).params
     return ",".join(
@@ -85,14 +85,14 @@ def uncompressed(row: Row) -> bool:
 
 
 def measured_rate(rows: Sequence[Row]) -> str:
-    """The measured rates of the rows in kbit/s: ``987``; ``987-1002`` where they differ, as between
-    library versions."""
+    """Return the measured rates of the rows in kbit/s: ``987``; ``987-1002`` where they differ, as
+    between library versions."""
     return _span([row["bitrate_kbps"] for row in rows], "{:.0f}")
 
 
 def quality_text(rows: Sequence[Row], name: str) -> str:
-    """PSNR in dB with two decimals (``lossless`` where infinite) or SSIM with four, as a span where
-    the rows differ."""
+    """Return PSNR in dB with two decimals (``lossless`` where infinite) or SSIM with four, as a
+    span where the rows differ."""
     return _span([row[name] for row in rows], {"psnr_db": "{:.2f}", "ssim": "{:.4f}"}[name])
 
 

@@ -152,7 +152,8 @@ def sheet(
     fonts: Sequence[str] = (FAMILY,),
     arrangement: tuple[int, float, float] | None = None,
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure of ``panels`` axes, some beside each other; written to ``path`` when the block ends.
+    """Yield a figure of ``panels`` axes, some beside each other; written to ``path`` when the block
+    ends.
 
     ``arrangement`` says how many stand beside each other, and the inches that the figure is wide
     and a panel high. ``fonts`` are asked for each letter in turn. Backend and style are this
@@ -194,8 +195,8 @@ def narrow(axes: Axes) -> bool:
 
 
 def share_y(panels: Sequence[Axes], kinds: Sequence[str]) -> None:
-    """One y axis for all panels of a kind; its numbers stand only where the panel to the left is
-    not of that kind."""
+    """Use one y axis for all panels of a kind; its numbers stand only where the panel to the left
+    is not of that kind."""
     first: dict[str, Axes] = {}
     for place, (axes, kind) in enumerate(zip(panels, kinds, strict=True)):
         if first.setdefault(kind, axes) is not axes:
@@ -219,8 +220,8 @@ def _is_left(axes: Axes) -> bool:
 
 
 def log_ticks(axes: Axes) -> None:
-    """Few plain numbers on a logarithmic x axis, which may span from a part of a decade to several.
-    Limits must be final."""
+    """Put few plain numbers on a logarithmic x axis, which may span from a part of a decade to
+    several. Limits must be final."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     low, high = axes.get_xlim()
@@ -249,9 +250,9 @@ def legend_outside(
     place: str = "lower",
     notes: Sequence[str] = (),
 ) -> None:
-    """A legend below (``upper``: above) all panels, in as few lines as the figure's width allows,
-    about equally full, below ``heading`` and ``notes``. Names wider than the figure are wrapped;
-    the figure grows by what a legend needs beyond :data:`LEGEND_HEIGHT`."""
+    """Put a legend below (``upper``: above) all panels, in as few lines as the figure's width
+    allows, about equally full, below ``heading`` and ``notes``. Names wider than the figure are
+    wrapped; the figure grows by what a legend needs beyond :data:`LEGEND_HEIGHT`."""
     letters = int(figure.get_figwidth() * 72 / (LETTER_WIDTH * LABEL_SIZE)) - _LEGEND_SIGN
     for handle in handles:
         handle.set_label(_wrapped(handle.get_label(), letters))
@@ -296,8 +297,8 @@ def _wrapped(text: str, letters: int) -> str:
 
 
 def wrapped_title(axes: Axes, lines: Sequence[str]) -> None:
-    """A panel's title, wrapped where a line would be wider than the panel, but not in brackets,
-    before a rate's unit, within a GOP or before a stroke."""
+    """Write a panel's title, wrapped where a line would be wider than the panel, but not in
+    brackets, before a rate's unit, within a GOP or before a stroke."""
     across = axes.get_gridspec().ncols  # type: ignore[union-attr]
     size = LABEL_SIZE if narrow(axes) else TEXT_SIZE
     letters = int((axes.figure.get_figwidth() / across - Y_AXIS_WIDTH) * 72 / (LETTER_WIDTH * size))  # type: ignore[union-attr]

@@ -35,7 +35,7 @@ LATEX_NEEDS = "% needs \\usepackage{booktabs}"
 
 
 def render(rows: Sequence[Row], format: str, per_class: bool = False) -> str:
-    """The rows as text in ``md``, ``csv``, ``latex`` (booktabs), ``html`` or ``json``;
+    """Return the rows as text in ``md``, ``csv``, ``latex`` (booktabs), ``html`` or ``json``;
     ``per_class`` adds each class's IoU.
 
     Rows are grouped by dataset, frame size, codec, GOP and protocol, best mIoU first, whatever
@@ -49,7 +49,7 @@ def render(rows: Sequence[Row], format: str, per_class: bool = False) -> str:
 
 
 def parquet_of(rows: Sequence[Row], per_class: bool = False) -> bytes:
-    """The rows as a Parquet file, in the order and with the columns of the CSV.
+    """Return the rows as a Parquet file, in the order and with the columns of the CSV.
 
     Dtypes are those of :data:`vssbench.report.fields.RUN_FIELDS`, and float64. Raises UsageError
     where pyarrow is not installed.
@@ -82,15 +82,15 @@ def _csv(parts: Sequence[Group], per_class: bool) -> str:
 
 
 def csv_text(records: Sequence[Row]) -> str:
-    """Records under the headings of all of them; what a record lacks stays empty."""
+    """Return records under the headings of all of them; what a record lacks stays empty."""
     headings = list(dict.fromkeys(name for record in records for name in record))
     table = pd.DataFrame(records, columns=headings, dtype=object)
     return table.to_csv(index=False, lineterminator="\n")
 
 
 def _flat(row: Row, per_class: bool) -> Row:
-    """A row of single values: ``miou_d0``, ``miou_d1``, ... for the distances, ``iou_<class>`` for
-    the classes."""
+    """Return a row of single values: ``miou_d0``, ``miou_d1``, ... for the distances,
+    ``iou_<class>`` for the classes."""
     flat = {
         name: value for name, value in row.items() if name not in ("miou_by_distance", "per_class")
     }
@@ -106,7 +106,7 @@ def _json(parts: Sequence[Group], per_class: bool) -> str:
 
 
 def json_text(value: Any) -> str:
-    """JSON with null for NaN and infinities, which JSON has no numbers for.
+    """Return JSON with null for NaN and infinities, which JSON has no numbers for.
 
     pandas' ``to_json`` rounds to 15 decimals: what is read back would not be what was measured.
     """
@@ -147,8 +147,8 @@ def _html(parts: Sequence[Group], per_class: bool) -> str:
 
 
 def terminal(rows: Sequence[Row]) -> Table:
-    """A compact table for a terminal of 100 columns: a part for each dataset, codec and protocol,
-    best mIoU bold."""
+    """Return a compact table for a terminal of 100 columns: a part for each dataset, codec and
+    protocol, best mIoU bold."""
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text

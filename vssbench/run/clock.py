@@ -98,7 +98,8 @@ def synchronise(device: str) -> None:
 
 
 def step_clock(device: str) -> Clock:
-    """The clock of a frame's steps: CUDA events on a GPU, the process's own clock elsewhere."""
+    """Return the clock of a frame's steps: CUDA events on a GPU, the process's own clock
+    elsewhere."""
     if not device.startswith("cuda"):
         return CpuClock()
     import torch

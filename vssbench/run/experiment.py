@@ -146,7 +146,7 @@ class Experiment:
         return {**describe_environment(self.device), "plugins": origins(self.plugins)}
 
     def frames(self) -> int:
-        """Frames that will be decoded, for the progress display."""
+        """Return frames that will be decoded, for the progress display."""
         episodes = (
             episode
             for clip in self.dataset.scored_clips

@@ -56,16 +56,16 @@ class Footprint:
     device: str
 
     def record(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return asdict(self)
 
 
 def measure(
     variant: Variant, classes: int, height: int, width: int, gop: int, device: str = "cpu"
 ) -> Footprint:
-    """The memory of a GOP of ``gop`` frames in a fresh process. Raises UsageError where the network
-    does not run there, where the process ends (killed for its memory, say), or where this system
-    has no way to tell."""
+    """Return the memory of a GOP of ``gop`` frames in a fresh process. Raises UsageError where the
+    network does not run there, where the process ends (killed for its memory, say), or where this
+    system has no way to tell."""
     start = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=start) as fresh:
         try:
@@ -150,7 +150,7 @@ class _Resident:
         return self._read("VmRSS")
 
     def peak(self) -> int:
-        """Bytes at the peak since :meth:`restart`."""
+        """Return bytes at the peak since :meth:`restart`."""
         return self._read("VmHWM")
 
     def _read(self, name: str) -> int:
@@ -186,6 +186,6 @@ class _Allocated:
         return torch.cuda.memory_allocated(self.device)
 
     def peak(self) -> int:
-        """Bytes at the peak since :meth:`restart`."""
+        """Return bytes at the peak since :meth:`restart`."""
         torch.cuda.synchronize(self.device)
         return torch.cuda.max_memory_allocated(self.device)

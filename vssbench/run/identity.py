@@ -46,8 +46,8 @@ _LARGEST = 64 << 20
 
 
 def plugin_of(kind: str, name: str, made: object) -> Plugin:
-    """The plug-in of that name, or, where a program gave an object of a class of its own, its
-    module."""
+    """Return the plug-in of that name, or, where a program gave an object of a class of its own,
+    its module."""
     known = plugins(kind).get(name)
     return known or Plugin(name, kind, type(made).__module__)
 
@@ -115,7 +115,7 @@ def sources(
 
 
 def _under(part: str, roots: Iterable[Path]) -> list[tuple[str, Path]]:
-    """The files of one of vssbench's packages or modules: ``codec``, ``methods/copy``."""
+    """Return the files of one of vssbench's packages or modules: ``codec``, ``methods/copy``."""
     for root in roots:
         for path in (root / part, root / f"{part}.py"):
             if path.exists():
@@ -124,7 +124,7 @@ def _under(part: str, roots: Iterable[Path]) -> list[tuple[str, Path]]:
 
 
 def _files(path: Path) -> Iterator[tuple[str, Path]]:
-    """A module's file, or those of a package, by their names under it."""
+    """Yield a module's file, or those of a package, by their names under it."""
     if path.is_file():
         yield "", path
         return
@@ -135,7 +135,7 @@ def _files(path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _of(plugin: Plugin, roots: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    """The files of a plug-in: its own file or folder, or what its distribution brings."""
+    """Yield the files of a plug-in: its own file or folder, or what its distribution brings."""
     first, _, rest = plugin.module.partition(".")
     if first == "vssbench":
         kind, *names = rest.split(".")
@@ -151,7 +151,7 @@ def _of(plugin: Plugin, roots: Iterable[Path]) -> Iterator[tuple[str, Path]]:
 
 
 def _outermost(module: str) -> Path | None:
-    """The folder of the outermost package that holds a module, or the module's file.
+    """Return the folder of the outermost package that holds a module, or the module's file.
 
     A file inside an archive stands for the whole archive. None where there is no such module.
     """
@@ -170,8 +170,8 @@ def _outermost(module: str) -> Path | None:
 
 
 def _beside(place: Path, owner: Distribution | None) -> set[str]:
-    """Modules of a plug-in's own distribution that its source imports, and those import, by their
-    first names."""
+    """Return modules of a plug-in's own distribution that its source imports, and those import, by
+    their first names."""
     listed = {path.parts[0].removesuffix(".py") for path in (owner and owner.files) or ()}
     listed |= set(((owner and owner.read_text("top_level.txt")) or "").split())
     shared = place.parent.name in ("site-packages", "dist-packages")
@@ -190,7 +190,7 @@ def _beside(place: Path, owner: Distribution | None) -> set[str]:
 
 
 def distribution(plugin: Plugin) -> Distribution | None:
-    """The installed distribution that brought a plug-in; None for vssbench's own."""
+    """Return the installed distribution that brought a plug-in; None for vssbench's own."""
     return None if plugin.entry_point is None else plugin.entry_point.dist
 
 

@@ -156,7 +156,7 @@ def _store_failure(
 
 
 def _base(experiment: Experiment, command: str) -> dict[str, Any]:
-    """The part of a Measurement that is known before anything runs."""
+    """Return the part of a Measurement that is known before anything runs."""
     return described(experiment, experiment.identity) | {
         "method": str(experiment.method),
         "display": meta_model(experiment.method, experiment.outputs.classes).display,
@@ -301,7 +301,7 @@ def _run_clip(
 def _episodes(
     experiment: Experiment, stream: Stream, clip: Clip, timed: bool
 ) -> Iterator[tuple[Episode, Frame]]:
-    """Every frame of every episode of a clip, decoded."""
+    """Yield every frame of every episode of a clip, decoded."""
     codec = experiment.codec
     frames = codec.frames if timed else codec.untimed_frames
     asked = {"motion": "motion" in stream.model.needs, "residual": "residual" in stream.model.needs}

@@ -149,8 +149,8 @@ class Recorder:
         return StreamRecord(clips, frames, columns[2].astype(np.uint8), bits, *columns[4:])
 
     def rate(self) -> dict[str, float | None]:
-        """Bit rate in kbit/s of what is video; PSNR of the mean squared error over all frames and
-        mean SSIM. None where there is no video, nothing was lost or nothing is known."""
+        """Return bit rate in kbit/s of what is video; PSNR of the mean squared error over all
+        frames and mean SSIM. None where there is no video, nothing was lost or nothing is known."""
         record = self.streams()
         # relative to the peak's square; 0 in a frame without loss
         error = float(np.mean(10 ** (-record.psnr_db / 10)))
@@ -163,8 +163,8 @@ class Recorder:
         }
 
     def _kilobits_a_second(self, record: StreamRecord) -> float | None:
-        """None, too, where the frames of any video come without their size (0 bits): the sum of
-        the others is not the rate."""
+        """Return the rate of what is video; None, too, where the frames of any video come without
+        their size (0 bits): the sum of the others is not the rate."""
         bits = {
             clip: int(record.bits[record.clips == clip].sum()) for clip in self.seconds_of_video
         }

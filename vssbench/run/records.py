@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def arrays_of(record: Any) -> dict[str, npt.NDArray]:
-    """The arrays of a record by their names, without those that it lacks."""
+    """Return the arrays of a record by their names, without those that it lacks."""
     arrays = {field.name: getattr(record, field.name) for field in fields(record)}
     return {name: array for name, array in arrays.items() if array is not None}
 

@@ -51,15 +51,16 @@ class Sizes:
         ]
 
     def title(self, dataset: str) -> str:
-        """The dataset's title, with the sizes where clips differ."""
+        """Return the dataset's title, with the sizes where clips differ."""
         return dataset if len(self.distinct) == 1 else f"{dataset} {self.text}"
 
     def costs(self, method: Variant, classes: int) -> dict[Size, Cost]:
-        """The method's cost at each size. Raises UsageError where it does not accept one."""
+        """Return the method's cost at each size. Raises UsageError where it does not accept one."""
         return {size: count(method, classes, *size) for size in self.distinct}
 
     def mean_cost(self, costs: Mapping[Size, Cost], frames: Mapping[int, int]) -> Cost:
-        """The mean of the costs at the clips' sizes, by the number of frames that ran of each."""
+        """Return the mean of the costs at the clips' sizes, by the number of frames that ran of
+        each."""
         if len(costs) == 1:
             return next(iter(costs.values()))
         total = sum(frames.values())

@@ -101,8 +101,8 @@ class Run:
         return frozenset(self._steady(lambda: [path.name for path in self.path.glob("*.npz")]))
 
     def meter(self, name: str) -> dict[str, npt.NDArray] | None:
-        """The arrays of a meter, None where it was not asked for. Raises DataError where they do
-        not read."""
+        """Return the arrays of a meter, None where it was not asked for. Raises DataError where
+        they do not read."""
         path = self.path / f"{name}.npz"
         try:
             return self._steady(lambda: read_arrays(path, lambda _: None))
@@ -144,14 +144,14 @@ class Run:
             raise unreadable(path, error) from error
 
     def _steady(self, read: Callable[[], _T]) -> _T:
-        """A file of the run that is there now: one that replaces it has the same id, and so the
-        same numbers."""
+        """Return a file of the run that is there now: one that replaces it has the same id, and so
+        the same numbers."""
         return files.steady(self.path, read)
 
 
 def run_id(identity: dict[str, Any]) -> str:
-    """Short sha256 of all that changes a run's numbers; neither the order of keys nor tuple or list
-    matters."""
+    """Return a short sha256 of all that changes a run's numbers; neither the order of keys nor
+    tuple or list matters."""
     text = json.dumps(
         identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
     )
@@ -199,7 +199,7 @@ class RunStore:
                 continue
 
     def get(self, run_id: str) -> Run:
-        """The run of that id. Raises DataError where there is none or its files do not read,
+        """Return the run of that id. Raises DataError where there is none or its files do not read,
         NewerRun where a newer version wrote it."""
         path = self._place(run_id)
         return files.steady(path, lambda: self._run(run_id, path))
@@ -308,8 +308,8 @@ class RunStore:
         )
 
     def runs(self) -> list[Run]:
-        """Every readable run, sorted by dataset, codec, method and id; a damaged folder is logged
-        and left out."""
+        """Return every readable run, sorted by dataset, codec, method and id; a damaged folder is
+        logged and left out."""
         runs = []
         for name in self.ids():
             try:

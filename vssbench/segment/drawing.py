@@ -71,7 +71,7 @@ class Painter:
     legend: bool = False
 
     def overlay(self, image: Image, labels: LabelMap) -> Image:
-        """The frame (H, W, 3), tinted by its labels (H, W); regions are outlined."""
+        """Return the frame (H, W, 3), tinted by its labels (H, W); regions are outlined."""
         weight = round(256 * self.alpha)
         tint = self.palette.astype(np.uint16)
         blended = image.astype(np.uint16)
@@ -85,11 +85,11 @@ class Painter:
         return self._with_legend(result)
 
     def colours(self, labels: LabelMap) -> Image:
-        """The labels in their colours alone."""
+        """Return the labels in their colours alone."""
         return self._with_legend(np.take(self.palette, labels, axis=0))
 
     def indexed(self, labels: LabelMap) -> Pillow.Image:
-        """The labels as an indexed picture: a pixel's value is its class."""
+        """Return the labels as an indexed picture: a pixel's value is its class."""
         picture = Pillow.fromarray(labels, "L")
         picture.putpalette(self.palette[: len(self.classes)].tobytes())
         return picture
@@ -108,8 +108,8 @@ class Painter:
 
 
 def outline(labels: LabelMap, wide: bool = False) -> npt.NDArray[np.bool_]:
-    """The pixels whose right or lower neighbour is of another class; where ``wide``, whose left or
-    upper one is, too."""
+    """Return the pixels whose right or lower neighbour is of another class; where ``wide``, whose
+    left or upper one is, too."""
     edge = np.zeros(labels.shape, np.bool_)
     across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
     edge[:, :-1] |= across
@@ -128,8 +128,8 @@ def _font(classes: Sequence[str], size: int) -> ImageFont.FreeTypeFont | ImageFo
 
 
 def legend(classes: Sequence[str], palette: Palette, width: int) -> Image:
-    """A strip (h, width, 3): a patch of colour and the name of each class, in columns of equal
-    width."""
+    """Return a strip (h, width, 3): a patch of colour and the name of each class, in columns of
+    equal width."""
     size = max(LEAST, round(width * SHARE))
     font = _font(classes, size)
     patch, gap = size, round(0.6 * size)

@@ -43,8 +43,8 @@ class Pictures:
         self._to_rgb = self.source.to_rgb()
 
     def __call__(self, picture: av.VideoFrame, height: int, width: int) -> Image:
-        """uint8 RGB (height, width, 3), the upper left pixels of the picture, as it lies in the
-        stream."""
+        """Return uint8 RGB (height, width, 3), the upper left pixels of the picture, as it lies in
+        the stream."""
         self._times.append(self._time(picture.dts if self.source.decode_times else picture.pts))
         return self._to_rgb(picture, height, width)
 
@@ -71,8 +71,8 @@ class Pictures:
 def coded(
     source: VideoFile, motion: MotionSource | None, max_gop: int | None
 ) -> Iterator[tuple[Frame, int]]:
-    """The stream's own frames, as they lie in it, with their times in its time base, from 0; see
-    :func:`decode`. Without vectors several are decoded at a time."""
+    """Return the stream's own frames, as they lie in it, with their times in its time base, from 0;
+    see :func:`decode`. Without vectors several are decoded at a time."""
     return apart.each(str(source.path), coded_here, source, motion, max_gop)
 
 
@@ -90,8 +90,8 @@ def coded_here(
 
 
 def recoded(source: VideoFile, codec: Codec, needs: frozenset[str]) -> Iterator[tuple[Frame, int]]:
-    """The frames, the right way up, after one of our codecs, which encodes the whole video to a
-    temporary file first; with their times as :func:`coded` has them.
+    """Yield the frames, the right way up, after one of our codecs, which encodes the whole video to
+    a temporary file first; with their times as :func:`coded` has them.
 
     Raises DataError where the source cannot be read.
     """

@@ -234,8 +234,8 @@ class Work:
             )
 
     def _frames(self, choice: Choice) -> Iterator[tuple[Frame, Image, int]]:
-        """Each frame as the network sees it, its picture the right way up at the video's size, and
-        its time.
+        """Yield each frame as the network sees it, its picture the right way up at the video's
+        size, and its time.
 
         Raises DataError; MotionUnavailable where it may be the stream's own vectors alone that
         cannot be read.
@@ -287,8 +287,8 @@ class Work:
 
 @contextmanager
 def _table(path: Path) -> Iterator[Callable[[Sequence[object]], object]]:
-    """A CSV with the head COLUMNS, which is there once it is whole; gives the function that writes
-    a row."""
+    """Open a CSV with the head COLUMNS, which is there once it is whole; give the function that
+    writes a row."""
     with (
         drafted(path) as draft,
         draft.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,

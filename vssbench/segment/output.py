@@ -71,8 +71,8 @@ def check_out(out: Path, inputs: Sequence[Path], force: bool = False) -> None:
 
 @contextmanager
 def drafted(out: Path) -> Iterator[Path]:
-    """A path for a draft that takes its place when all went well, and is removed when not. Raises
-    DataError."""
+    """Yield a path for a draft that takes its place when all went well, and is removed when not.
+    Raises DataError."""
     with files.draft(out) as draft:
         try:
             yield draft

@@ -68,8 +68,8 @@ def resized_residual(
 
 
 def viewed(frame: Frame, image: Image, rotation: int, size: tuple[int, int]) -> Frame:
-    """The frame as the network sees it: ``image`` is its own the right way up; motion and residual
-    turn and shrink with it."""
+    """Return the frame as the network sees it: ``image`` is its own the right way up; motion and
+    residual turn and shrink with it."""
     motion, residual = frame.motion, frame.residual
     if motion is not None and (rotation or (motion.height, motion.width) != size):
         motion = ViewedField(

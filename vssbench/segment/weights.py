@@ -17,8 +17,8 @@ from vssbench.weights.shipped import choose_shipped, none_here, shipped_folder
 def weights_for(
     method: str | None, given: Path | None, dataset: str, say: Callable[[str], object]
 ) -> tuple[Variant, WeightFile]:
-    """The method with its weights: a file that is given must fit what was typed, shipped ones
-    settle what was left open.
+    """Return the method with its weights: a file that is given must fit what was typed, shipped
+    ones settle what was left open.
 
     ``say`` takes the message of what was settled. Raises UsageError where neither is given,
     WeightsError where nothing fits.
@@ -44,7 +44,7 @@ def weights_for(
 
 
 def _shipped_classes(dataset: str) -> tuple[str, ...]:
-    """The classes of the weights that are shipped for a dataset."""
+    """Return the classes of the weights that are shipped for a dataset."""
     classes = {
         file.dataset: file.classes
         for file in map(open_weights, sorted(shipped_folder().glob("*.safetensors")))

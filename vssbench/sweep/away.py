@@ -97,7 +97,7 @@ class _Pool:
 
     @contextmanager
     def worker(self, threads: int | None, with_gpu: bool) -> Iterator[WorkerProcess]:
-        """A process for one task; it is kept if it lives, and what it stored is removed."""
+        """Yield a process for one task; it is kept if it lives, and what it stored is removed."""
         with self.lock:
             gpu = self._gpu() if with_gpu else None
             worker = self._kept(threads, gpu)

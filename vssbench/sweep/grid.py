@@ -50,8 +50,8 @@ class Grid:
 
 
 def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -> list[Experiment]:
-    """Every experiment of the grid, checked before anything is measured: names, parameters, data,
-    weights.
+    """Return every experiment of the grid, checked before anything is measured: names, parameters,
+    data, weights.
 
     Experiments are grouped by dataset and codec, so that a bitstream is in the cache when the
     next method reads it.

@@ -65,8 +65,8 @@ class Augmentation:
             )
 
     def window(self, height: int, width: int, rng: np.random.Generator) -> Window:
-        """A random window of an image. Raises UsageError where the crop is larger than the image
-        allows."""
+        """Return a random window of an image. Raises UsageError where the crop is larger than the
+        image allows."""
         crop_height, crop_width = self.crop
         scale = self._scale(height, width, rng)
         box_height, box_width = crop_height / scale, crop_width / scale
@@ -119,7 +119,7 @@ class Window:
         return self._cut(label, Pillow.Resampling.NEAREST, IGNORE)
 
     def motion(self, motion: Motion) -> Motion:
-        """The field (H, W, 2) inside the box, in pixels of the resampled window."""
+        """Return the field (H, W, 2) inside the box, in pixels of the resampled window."""
         height, width = self.size
         left, top, right, bottom = self.box
         scale_x, scale_y = width / (right - left), height / (bottom - top)
@@ -174,8 +174,8 @@ Box = tuple[float, float, float, float]
 def _around(
     pixels: npt.NDArray[np.uint8], box: Box, size: tuple[int, int]
 ) -> tuple[npt.NDArray[np.uint8], Box]:
-    """The part of an image that resampling a box to ``size`` (width, height) reads, and the box in
-    it.
+    """Return the part of an image that resampling a box to ``size`` (width, height) reads, and the
+    box in it.
 
     Pillow copies the image that it is given, whatever of it is used.
     """
@@ -191,8 +191,8 @@ def _around(
 
 
 def without_hidden(flow: Motion, visible: npt.NDArray[np.bool_]) -> Motion:
-    """The flow (H, W, 2), NaN where ``visible`` (H, W) does not hold or where it leads out of the
-    picture."""
+    """Return the flow (H, W, 2), NaN where ``visible`` (H, W) does not hold or where it leads out
+    of the picture."""
     height, width = visible.shape
     x, y = flow[..., 0] + np.arange(width), flow[..., 1] + np.arange(height)[:, None]
     with np.errstate(invalid="ignore"):
@@ -214,7 +214,7 @@ class Colour:
         return cls(*(float(value) for value in rng.uniform(1 - strength, 1 + strength, 3)))
 
     def apply(self, image: Image) -> Image:
-        """An image (H, W, 3) in this light; contrast is about its mean over all pixels and
+        """Return an image (H, W, 3) in this light; contrast is about its mean over all pixels and
         channels."""
         # all three steps are linear in a pixel's colour, the same for every pixel: one matrix,
         # rounded once
@@ -235,8 +235,8 @@ class Colour:
 
 
 def compress(image: Image, quality: int) -> Image:
-    """An image as JPEG of that quality shows it: block artefacts much like those of a video codec's
-    I-frames."""
+    """Return an image as JPEG of that quality shows it: block artefacts much like those of a video
+    codec's I-frames."""
     buffer = io.BytesIO()
     Pillow.fromarray(image).save(buffer, "JPEG", quality=quality)
     return np.asarray(Pillow.open(buffer).convert("RGB"))
@@ -256,7 +256,8 @@ def rotate(image: Image, label: LabelMap, degrees: float) -> tuple[Image, LabelM
 def augment_still(
     image: Image, label: LabelMap, augmentation: Augmentation, rng: np.random.Generator
 ) -> tuple[Image, LabelMap]:
-    """A random window of a labelled still, perhaps turned, blurred, jittered and compressed."""
+    """Return a random window of a labelled still, perhaps turned, blurred, jittered and
+    compressed."""
     if augmentation.rotation and rng.random() < ROTATED:
         image, label = rotate(
             image, label, rng.uniform(-augmentation.rotation, augmentation.rotation)
@@ -329,8 +330,8 @@ class EgoMotion:
         )
 
     def sequence(self, still: Image) -> list[Image]:
-        """The frames from the keyframe to the still, which comes last and unchanged. Borders are
-        mirrored."""
+        """Return the frames from the keyframe to the still, which comes last and unchanged. Borders
+        are mirrored."""
         height, width = still.shape[:2]
         margin_y, margin_x = height // 4, width // 4
         padded = Pillow.fromarray(
@@ -347,7 +348,7 @@ class EgoMotion:
         return [*frames, still]
 
     def flow(self, height: int, width: int) -> Motion:
-        """The exact backward motion (H, W, 2) from the still to the keyframe."""
+        """Return the exact backward motion (H, W, 2) from the still to the keyframe."""
         a, b, c, d, e, f = self.affine(0)
         matrix = np.linalg.inv(np.array([[a, b], [d, e]]))
         rows, columns = np.mgrid[:height, :width]

@@ -32,11 +32,11 @@ class Input:
         return cls(value.shape, value.stride(), value.dtype, str(value.device), value.requires_grad)
 
     def draw(self) -> Tensor:
-        """Random values that the input's own type holds exactly, in fp32 and NCHW."""
+        """Return random values that the input's own type holds exactly, in fp32 and NCHW."""
         return torch.randn(self.shape, device=self.device).to(self.dtype).float()
 
     def as_seen(self, value: Tensor) -> Tensor:
-        """The values in the type and the layout that the layer saw."""
+        """Return the values in the type and the layout that the layer saw."""
         overlaps = any(
             stride == 0 and size > 1 for size, stride in zip(self.shape, self.strides, strict=True)
         )
@@ -58,7 +58,7 @@ class Call:
     types: tuple[torch.dtype, ...]
 
     def key(self) -> tuple[Any, ...]:
-        """Equal for calls that run the same kernels."""
+        """Return a key, equal for calls that run the same kernels."""
         known = tuple(
             x if isinstance(x, Input) else (repr(x) if not isinstance(x, Tensor) else id(x))
             for x in self.arguments
@@ -70,7 +70,7 @@ class Call:
         return [x for x in self.arguments if isinstance(x, Input)]
 
     def filled(self, values: list[Tensor]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Arguments and keywords with these values for the floating-point tensors."""
+        """Return arguments and keywords with these values for the floating-point tensors."""
         those = iter(values)
         whole = [next(those) if isinstance(x, Input) else x for x in self.arguments]
         args, kwargs = tree_unflatten(whole, self.tree)
@@ -87,8 +87,8 @@ class Layer:
     calls: dict[Any, Call]
 
     def key(self) -> Any:
-        """Equal for layers that torch runs by the same kernels: those of its own classes, by their
-        settings and shapes."""
+        """Return a key, equal for layers that torch runs by the same kernels: those of its own
+        classes, by their settings and shapes."""
         hooked = (
             self.module._forward_hooks
             or self.module._forward_pre_hooks
@@ -113,8 +113,8 @@ class Layer:
 
 
 def layers_of(model: nn.Module, loss: Callable[[], Tensor]) -> tuple[list[Layer], list[str]]:
-    """The layers to test, from one pass; and the parameters that take part but belong to no module
-    that was called.
+    """Return the layers to test, from one pass; and the parameters that take part but belong to no
+    module that was called.
 
     A layer answers for its own parameters. A parameter that is used without a call of its owner
     (``F.conv2d`` with a module's weight) is answered for by the smallest module around it that was

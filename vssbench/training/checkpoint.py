@@ -47,23 +47,23 @@ class Checkpoint:
 
 
 def checkpoint_path(out: Path) -> Path:
-    """Where the checkpoint of a training lies: beside the weights that will come of it."""
+    """Return where the checkpoint of a training lies: beside the weights that will come of it."""
     return out.with_name(f"{out.name}.checkpoint")
 
 
 def best_path(out: Path) -> Path:
-    """Where the last phase's best state so far is kept as weights."""
+    """Return where the last phase's best state so far is kept as weights."""
     return out.with_name(f"{out.stem}.best{out.suffix}")
 
 
 def curve_path(out: Path) -> Path:
-    """Where the curves of loss and score are drawn."""
+    """Return where the curves of loss and score are drawn."""
     return out.with_name(f"{out.name}.curve.png")
 
 
 def check_beside(out: Path, inputs: Collection[Path], allowed: bool) -> None:
-    """Raises UsageError where a training would write over an input, or over what an earlier
-    training left beside its weights without having been ``allowed`` to."""
+    """Raise UsageError where a training would write over an input, or over what an earlier training
+    left beside its weights without having been ``allowed`` to."""
     checkpoint = checkpoint_path(out)
     if checkpoint.exists() and not allowed:
         raise UsageError(

@@ -72,8 +72,8 @@ class Course:
         return self.recipe.select == "best" and self.joined(number)[-1] == number
 
     def bests(self, history: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """The best score of each phase that was judged, and whether the phase ended with that
-        state."""
+        """Return the best score of each phase that was judged, and whether the phase ended with
+        that state."""
         bests = {}
         for number, phase in enumerate(self.phases):
             entry = best_entry(history, phase)

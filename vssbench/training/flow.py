@@ -136,8 +136,8 @@ class Layer:
 
     @classmethod
     def object(cls, texture: Image, rng: np.random.Generator, still: bool = False) -> Layer:
-        """An irregular piece of ``texture`` at a random place, turned, scaled and shifted about its
-        centre."""
+        """Return an irregular piece of ``texture`` at a random place, turned, scaled and shifted
+        about its centre."""
         height, width = texture.shape[:2]
         radius = height * rng.uniform(*DIAMETERS) / 2
         centre = float(rng.uniform(0, width)), float(rng.uniform(0, height))

@@ -39,7 +39,7 @@ class Findings:
         return {name: value for name, value in {"kept": dict(self.kept), **lists}.items() if value}
 
     def line(self, precision: str) -> str:
-        """The findings in one line for the user; empty where every layer was right."""
+        """Return the findings in one line for the user; empty where every layer was right."""
         said = []
         for form in FORMS:
             if names := [name for name, chosen in self.kept.items() if chosen == form]:
@@ -63,8 +63,8 @@ class Findings:
         return text
 
     def doubt(self, precision: str) -> str:
-        """The layers by which a training may have diverged at any rate, and what to do about them;
-        empty where every layer is trained with a right gradient."""
+        """Return the layers by which a training may have diverged at any rate, and what to do about
+        them; empty where every layer is trained with a right gradient."""
         said, remedies = [], []
         if self.wrong:
             said.append(
@@ -127,7 +127,7 @@ def _at_least(form: Form, earlier: Form | None) -> bool:
 
 @contextmanager
 def _same_buffers(model: nn.Module) -> Iterator[None]:
-    """Statistics after as before."""
+    """Leave statistics after as before."""
     before = [(buffer, buffer.clone()) for buffer in model.buffers()]
     try:
         yield

@@ -48,8 +48,8 @@ class Memory:
         self._shared: Mapping[Hashable, Kept] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """A process that is started afresh, not forked, begins with nothing: a copy of the entries
-        would count twice."""
+        """Return a process that is started afresh, not forked, begins with nothing: a copy of the
+        entries would count twice."""
         return {**self.__dict__, "held": 0, "lent": False, "_entries": OrderedDict(), "_shared": {}}
 
     @property
@@ -58,7 +58,7 @@ class Memory:
         return max(0, self.limit - self.reserved - self.held)
 
     def get(self, key: Hashable, make: Callable[[], K]) -> K:
-        """The entry ``key``, made now if it is not here, and kept if it fits."""
+        """Return the entry ``key``, made now if it is not here, and kept if it fits."""
         if not self.has(key):
             made = owned(make())
             self.keep(key, made)
@@ -71,7 +71,7 @@ class Memory:
         return key in self._entries or key in self._shared
 
     def peek(self, key: Hashable) -> Kept:
-        """The entry ``key``, which must be here; it is then the one used last."""
+        """Return the entry ``key``, which must be here; it is then the one used last."""
         if key in self._entries:
             self._entries.move_to_end(key)
             return self._entries[key]
@@ -98,8 +98,8 @@ class Memory:
         self._shrink_to(0)
 
     def divide(self, processes: int) -> None:
-        """Called in each of ``processes`` just started: what was inherited stays, shared, and each
-        may add its part."""
+        """Share the limit: called in each of ``processes`` just started: what was inherited stays,
+        shared, and each may add its part."""
         self.limit = self.room // processes
         self._shared, self._entries = {**self._shared, **self._entries}, OrderedDict()
         self.held = self.reserved = 0
@@ -112,14 +112,14 @@ class Memory:
 
 
 def size_of(value: Kept) -> int:
-    """The bytes that an entry takes."""
+    """Return the bytes that an entry takes."""
     pixels = value.grid if isinstance(value, MotionField) else value
     return HEAD_BYTES + (0 if pixels is None else pixels.nbytes)
 
 
 def owned(value: K) -> K:
-    """The value with memory of its own: a piece of a larger array would keep all of that alive, a
-    field its blocks."""
+    """Return the value with memory of its own: a piece of a larger array would keep all of that
+    alive, a field its blocks."""
     copied: Any = value
     if isinstance(copied, MotionField):
         copied = replace(copied, grid=owned(copied.grid), blocks=None, step=None)
@@ -129,7 +129,7 @@ def owned(value: K) -> K:
 
 
 def memory_of_process(gibibytes: float, processes: int) -> Memory:
-    """The memory of one of several training processes on this machine, which share the limit
+    """Return the memory of one of several training processes on this machine, which share the limit
     evenly."""
     return Memory(int(gibibytes * 2**30) // processes)
 

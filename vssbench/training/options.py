@@ -73,7 +73,7 @@ class Options:
         return {key: value for key, value in given.items() if value is not None}
 
     def identity(self) -> dict[str, str]:
-        """Every option beside the recipe that changes the trained weights, as text."""
+        """Return every option beside the recipe that changes the trained weights, as text."""
         initial = ", ".join(str(path) for path in self.initial)
         others: dict[str, Any] = {
             "accumulate": self.accumulate,

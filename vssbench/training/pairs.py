@@ -55,8 +55,8 @@ class Coding:
     def pair(
         self, images: list[Image], codec: Variant, fps: float
     ) -> tuple[Image, Image, Motion | None]:
-        """The first and the last of consecutive frames, and the motion from the last to the first:
-        one GOP, coded now."""
+        """Return the first and the last of consecutive frames, and the motion from the last to the
+        first: one GOP, coded now."""
         if self.original and not self.vectors:
             return images[0], images[-1], None
         height, width = images[0].shape[:2]
@@ -97,13 +97,13 @@ class Pair:
     distance: int
 
     def seen(self, window: Window, colour: Colour) -> Pair:
-        """The same window of everything, the images in the same light."""
+        """Return the same window of everything, the images in the same light."""
         first, last = (colour.apply(window.image(item)) for item in (self.keyframe, self.image))
         motion = None if self.motion is None else window.motion(self.motion)
         return Pair(first, last, window.label(self.label), motion, self.distance)
 
     def sample(self) -> Sample:
-        """Everything as tensors."""
+        """Return everything as tensors."""
         sample = {
             "image": image_tensor(self.image),
             "label": label_tensor(self.label),
@@ -173,8 +173,8 @@ def states_rate(codec: Variant) -> bool:
 
 
 def at_quality(codec: Variant, rng: np.random.Generator) -> Variant:
-    """The codec at a random quality (``crf``, or ``qp`` where its encoder has no other) in place of
-    the rate that it was given.
+    """Return the codec at a random quality (``crf``, or ``qp`` where its encoder has no other) in
+    place of the rate that it was given.
 
     A codec that has neither stays as it is.
     """
@@ -224,8 +224,8 @@ class GapPairs(Samples):
 
 
 def late_frames(stills: Stills, gap: int) -> list[int]:
-    """Numbers of the stills that have a frame ``gap`` frames before them. Raises DataError where
-    there is none."""
+    """Return numbers of the stills that have a frame ``gap`` frames before them. Raises DataError
+    where there is none."""
     targets = [number for number, (_, index) in enumerate(stills.frames) if index >= gap]
     if not targets:
         raise DataError(
@@ -298,7 +298,8 @@ class VideoPairs(Samples):
         return len(self.stills.clips)
 
     def _decoded(self, clip: int, gop: int) -> Generator[tuple[_Pair, _Shown]]:
-        """Each frame of a GOP with its keyframe: where they are from, and what the codec shows."""
+        """Yield each frame of a GOP with its keyframe: where they are from, and what the codec
+        shows."""
         keyframe, first = 0, None
         with closing(self._gops[clip][gop].frames()) as frames:
             for frame in frames:
@@ -317,8 +318,8 @@ class VideoPairs(Samples):
             self.memory.keep(self._key("coded", pair.clip, pair.frame), shown.image)
 
     def _key(self, what: str, clip: int, frame: int) -> tuple[str, str, int, int]:
-        """The name of an entry in memory; another phase, which may code the same clips otherwise,
-        has another folder."""
+        """Return the name of an entry in memory; another phase, which may code the same clips
+        otherwise, has another folder."""
         return str(self._folder.path), what, clip, frame
 
     def _again(self, pair: _Pair) -> _Shown:
@@ -329,8 +330,8 @@ class VideoPairs(Samples):
         return shown
 
     def _shown(self, pair: _Pair) -> _Shown:
-        """Both images of a pair as the method sees them, and the motion: from memory, or made
-        again."""
+        """Return both images of a pair as the method sees them, and the motion: from memory, or
+        made again."""
         clip = pair.clip
         motion_keys = [self._key("motion", clip, pair.frame)] if self.coding.vectors else []
         image_keys = [self._key("coded", clip, index) for index in (pair.keyframe, pair.frame)]
@@ -376,7 +377,7 @@ class OwnFolder:
         self._end = weakref.finalize(self, _remove, end, os.getpid())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A process that is started afresh gets the path alone."""
+        """Return a process that is started afresh gets the path alone."""
         return _Elsewhere, (self.path,)
 
 

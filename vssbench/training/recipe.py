@@ -182,8 +182,8 @@ class Recipe(_Strict):
         return self.phases.get(phase, self.common)
 
     def flat(self) -> dict[str, str]:
-        """Every value that weights depend on by its dotted name, as text: part of a training's
-        identity."""
+        """Return every value that weights depend on by its dotted name, as text: part of a
+        training's identity."""
         content = self.model_dump(mode="json", exclude=set(SAID))
         common = content.pop("common")
         phases = content.pop("phases")
@@ -199,7 +199,7 @@ _TOP = tuple(key for key in Recipe.model_fields if key not in ("name", "common",
 
 
 def names(method: str) -> list[str]:
-    """The recipes that a method can be trained by."""
+    """Return the recipes that a method can be trained by."""
     tables = {**_tables(DEFAULT), **_tables(method)}
     return sorted(name for name, content in tables.items() if isinstance(content, dict))
 
@@ -207,8 +207,8 @@ def names(method: str) -> list[str]:
 def load_recipe(
     method: str | Variant, dataset: str, name: str, overrides: dict[str, Any] | None = None
 ) -> Recipe:
-    """The recipe of that name for a method, or a variant of it, on a data set, with what the user
-    typed: keys as in the file, with dots.
+    """Return the recipe of that name for a method, or a variant of it, on a data set, with what the
+    user typed: keys as in the file, with dots.
 
     Raises UsageError for a recipe that there is not, and for a key or value that means nothing.
     """
@@ -231,8 +231,9 @@ def load_recipe(
 def _merged(
     method: str, dataset: str, name: str, typed: Mapping[str, Value], above: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """The default file's table, the method's, and the data set's in it, the later one over the
-    earlier, each with its conditions that are met. ``above`` are the recipes that begin with it."""
+    """Return the default file's table, the method's, and the data set's in it, the later one over
+    the earlier, each with its conditions that are met. ``above`` are the recipes that begin with
+    it."""
     if name in above:
         raise UsageError(f"recipes of {method} begin with one another: {', '.join((*above, name))}")
     tables = [file[name] for file in (_tables(DEFAULT), _tables(method)) if name in file]
@@ -300,8 +301,8 @@ def recipe_file(method: str) -> Path:
 
 
 def _combined(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """One table laid over another, tables in them likewise; a length in one unit replaces the one
-    in the other."""
+    """Return one table laid over another, tables in them likewise; a length in one unit replaces
+    the one in the other."""
     gone = {"epochs", "iterations"} if {"epochs", "iterations"} & over.keys() else set()
     result = {key: value for key, value in under.items() if key not in gone}
     for key, value in over.items():
@@ -351,7 +352,7 @@ def _first_fault(error: ValidationError) -> str:
 
 
 def with_parameters(variant: Variant, recipe: Recipe) -> Variant:
-    """The variant as typed, with the recipe's parameters where the user typed none. Raises
+    """Return the variant as typed, with the recipe's parameters where the user typed none. Raises
     UsageError for a parameter that the method does not have."""
     settled = Variant(variant.name, {**recipe.parameters, **variant.params})
     registry.resolved("methods", settled)

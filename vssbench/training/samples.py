@@ -48,7 +48,8 @@ class Samples(TorchDataset[Sample], ABC):
     memory: Memory
 
     def __getitems__(self, positions: Sequence[Any]) -> list[Sample] | Lost:
-        """The samples of a batch, as a loader asks for them; Lost where one cannot be had."""
+        """Return the samples of a batch, as a loader asks for them; Lost where one cannot be
+        had."""
         try:
             return [self[position] for position in positions]
         except (VssbenchError, OSError, MemoryError) as error:
@@ -60,7 +61,7 @@ class Samples(TorchDataset[Sample], ABC):
 
     @abstractmethod
     def __getitem__(self, position: Any) -> Sample:
-        """The sample at (epoch, index)."""
+        """Return the sample at (epoch, index)."""
 
     def preload(self) -> Iterator[int]:
         """Work to be done once, a step at a time; loader processes forked later share its
@@ -122,36 +123,36 @@ class Stills(Samples):
         return other
 
     def image(self, clip: int, index: int) -> Image:
-        """A frame by its numbers, labelled or not."""
+        """Return a frame by its numbers, labelled or not."""
         return self.memory.get(
             self._key("image", clip, index), partial(self.clips[clip].image, index)
         )
 
     def label(self, clip: int, index: int) -> LabelMap | None:
-        """The label of a frame by its numbers, if it has one."""
+        """Return the label of a frame by its numbers, if it has one."""
         return self.memory.get(
             self._key("label", clip, index), partial(self.clips[clip].label, index)
         )
 
     def _key(self, what: str, clip: int, index: int) -> tuple[str, str, str, int]:
-        """The name of an entry in memory, which stills of other clips may share."""
+        """Return the name of an entry in memory, which stills of other clips may share."""
         return what, self.clips[clip].name, self.clips[clip].fingerprint, index
 
     def still(self, number: int) -> tuple[Image, LabelMap]:
-        """Image and label of a frame, before augmentation. Raises DataError where the frame has no
-        label."""
+        """Return image and label of a frame, before augmentation. Raises DataError where the frame
+        has no label."""
         clip, index = self.frames[number]
         return self.image(clip, index), self.labelled(clip, index)
 
     def labelled(self, clip: int, index: int) -> LabelMap:
-        """The label of a frame that must have one. Raises DataError where it has none."""
+        """Return the label of a frame that must have one. Raises DataError where it has none."""
         label = self.label(clip, index)
         if label is None:
             raise DataError(f"training frame {index} of {self.clips[clip].name} has no label")
         return label
 
     def pixel_counts(self, classes: int) -> np.ndarray:
-        """Labelled pixels of each class over all training frames, int64 (classes,)."""
+        """Return labelled pixels of each class over all training frames, int64 (classes,)."""
         counts = self._counts
         if counts is None:
             counts = np.zeros(IGNORE + 1, np.int64)
@@ -250,7 +251,7 @@ class EpochSampler(BatchSampler):
 
 
 def loader(samples: Samples, sampler: BatchSampler, workers: int, pin: bool) -> Iterator[Sample]:
-    """Batches as they are loaded; one thread a worker, since the cores are the network's.
+    """Return batches as they are loaded; one thread a worker, since the cores are the network's.
 
     Workers are forked where the system can, so that they share what is kept in memory; elsewhere
     each has its part of it. Raises UsageError where the batches that wait would not fit.
@@ -287,7 +288,8 @@ def _arrived(batch: Sample | Lost) -> Sample:
 
 
 def joined(samples: Sequence[Sample]) -> Sample:
-    """A batch of samples. Images stay channels-last in memory, which is what the network takes."""
+    """Return a batch of samples. Images stay channels-last in memory, which is what the network
+    takes."""
     batch = {}
     for name in samples[0]:
         values = [sample[name] for sample in samples]

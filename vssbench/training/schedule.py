@@ -17,7 +17,7 @@ REST = "*"
 
 
 def rate_factor(schedule: Schedule, progress: float, epochs: float, steps: int) -> float:
-    """The factor of the learning rate after ``progress`` of ``epochs`` epochs of ``steps``
+    """Return the factor of the learning rate after ``progress`` of ``epochs`` epochs of ``steps``
     iterations each."""
     warm = min(
         schedule.warmup if schedule.warmup_unit == "epochs" else schedule.warmup / steps, epochs / 2
@@ -48,8 +48,8 @@ def build_optimiser(
     trained: Collection[str],
     rate: float,
 ) -> torch.optim.Optimizer:
-    """An optimiser of those of a network's named parameters that are ``trained``, at the learning
-    rate ``rate``; every group keeps its own rate as ``base``.
+    """Return an optimiser of those of a network's named parameters that are ``trained``, at the
+    learning rate ``rate``; every group keeps its own rate as ``base``.
 
     Raises UsageError where a key of ``multipliers`` matches no parameter of the network.
     """

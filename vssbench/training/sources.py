@@ -26,8 +26,8 @@ from vssbench.training.samples import Samples, Stills
 
 
 def samples_of(phase: Phase, recipe: PhaseRecipe, stills: Stills, needs: frozenset[str]) -> Samples:
-    """The samples of a phase, not yet preloaded: stills, pairs or flow; where clips are single
-    images, made of those.
+    """Return the samples of a phase, not yet preloaded: stills, pairs or flow; where clips are
+    single images, made of those.
 
     Raises UsageError where the method needs motion and a codec has none.
     """
@@ -76,7 +76,7 @@ def check_codecs(phase: Phase, recipe: PhaseRecipe, needs: frozenset[str]) -> No
 
 
 def _codecs(texts: Sequence[str], motion: bool) -> tuple[Variant, ...]:
-    """Codecs' variants, checked to exist and to give the motion that is needed."""
+    """Return codecs' variants, checked to exist and to give the motion that is needed."""
     variants = tuple(parse_variant(text) for text in texts)
     for variant in variants:
         codec = registry.create("codecs", variant)

@@ -105,7 +105,7 @@ class Steps:
         return {name: value / done for name, value in totals.items()}
 
     def _rate(self, number: int, steps: int) -> Callable[[float], float]:
-        """The factor of the learning rate by the epochs of a phase that are done: along the
+        """Return the factor of the learning rate by the epochs of a phase that are done: along the
         schedule of the phases that share an optimiser."""
         members = self.course.joined(number)
         unit = 1 if self.course.recipe.iterations is None else steps
@@ -116,8 +116,8 @@ class Steps:
         return lambda done: own * rate_factor(schedule, before + done, whole, steps)
 
     def _step(self, number: int, passes: list[Sample], sizes: Sequence[int]) -> dict[str, float]:
-        """One step of the optimiser from one or more passes of ``sizes`` images over all processes;
-        the loss's terms."""
+        """Take one step of the optimiser from one or more passes of ``sizes`` images over all
+        processes; the loss's terms."""
         optimiser = self.optimiser
         optimiser.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}

@@ -52,8 +52,8 @@ class Trials:
     precision: str
 
     def trial(self, chosen: Iterable[int] | None = None) -> list[int]:
-        """For each layer 0 where it is right (or not chosen), 1 where its gradient is wrong, 2
-        where it cannot be run."""
+        """Return for each layer 0 where it is right (or not chosen), 1 where its gradient is wrong,
+        2 where it cannot be run."""
         states = [0] * len(self.layers)
         seen: dict[Any, int] = {}
         for n in range(len(self.layers)) if chosen is None else chosen:
@@ -65,7 +65,7 @@ class Trials:
         return states
 
     def agreed(self, states: list[int]) -> list[int]:
-        """The worst that any process found: all train a layer in the same form."""
+        """Return the worst that any process found: all train a layer in the same form."""
         counts = torch.tensor(
             [[float(s == 1), float(s > 1)] for s in states], device=self.device
         ).reshape(-1, 2)
@@ -129,8 +129,8 @@ class Trials:
     def _gradients(
         self, layer: Layer, call: Call, values: list[Tensor], outer: list[Tensor], autocast: bool
     ) -> list[Tensor]:
-        """Gradients of a run: of the layer's parameters, then of its arguments. ``outer`` is filled
-        by the first run."""
+        """Return gradients of a run: of the layer's parameters, then of its arguments. ``outer`` is
+        filled by the first run."""
         leaves = [
             v.detach().requires_grad_(c.differentiable)
             for v, c in zip(values, call.inputs(), strict=True)

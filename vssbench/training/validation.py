@@ -55,8 +55,8 @@ def measure_of(phase: Phase) -> Measure:
 
 
 def best_entry(history: Sequence[dict[str, Any]], phase: Phase) -> dict[str, Any] | None:
-    """The epoch of a phase with the best score, the latest of equal ones; None where none was
-    judged."""
+    """Return the epoch of a phase with the best score, the latest of equal ones; None where none
+    was judged."""
     judged = [
         entry
         for entry in history
@@ -78,7 +78,7 @@ class Best:
 
     @classmethod
     def of(cls, epoch: int, model: VideoSegmenter) -> Best:
-        """A copy of a model's state, on the CPU."""
+        """Return a copy of a model's state, on the CPU."""
         return cls(
             epoch,
             {name: value.detach().cpu().clone() for name, value in model.state_dict().items()},
@@ -117,8 +117,8 @@ class Validation:
         self._sets: tuple[Phase, list[Samples]] | None = None
 
     def score(self, model: VideoSegmenter, phase: Phase, recipe: PhaseRecipe) -> float:
-        """The phase's measure on the held-out clips; the same on every process. Leaves the model in
-        evaluation mode."""
+        """Return the phase's measure on the held-out clips; the same on every process. Leaves the
+        model in evaluation mode."""
         sets = self._samples(phase, recipe, model.needs)
         model.eval()
         with torch.no_grad():
@@ -129,7 +129,7 @@ class Validation:
             )
 
     def _samples(self, phase: Phase, recipe: PhaseRecipe, needs: frozenset[str]) -> list[Samples]:
-        """The phase's samples of the held-out clips, preloaded once."""
+        """Return the phase's samples of the held-out clips, preloaded once."""
         if self._sets is None or self._sets[0] is not phase:
             self._sets = None  # let go of the last phase's before the next are made
             sets = []
@@ -161,8 +161,8 @@ class Validation:
         )
 
     def _flow_error(self, model: VideoSegmenter, phase: Phase, sets: Sequence[Samples]) -> float:
-        """The mean of the phase's loss. Every process takes all pairs: a loss may itself be one
-        over all processes."""
+        """Return the mean of the phase's loss. Every process takes all pairs: a loss may itself be
+        one over all processes."""
         losses = [
             sum(float(term) for term in model.loss(phase, batch).values())
             for batch in self._batches(sets, World())
@@ -171,7 +171,7 @@ class Validation:
         return float(sum_over_processes(mean.to(self.setting.device))) / self.setting.world.size
 
     def _batches(self, sets: Sequence[Samples], world: World) -> Iterator[Batch]:
-        """This process's share of the samples, one image a batch."""
+        """Yield this process's share of the samples, one image a batch."""
         cuda = self.setting.device.startswith("cuda")
         limit = None if self.setting.frames is None else math.ceil(self.setting.frames / len(sets))
         for samples in sets:
@@ -203,7 +203,7 @@ class _InOrder(BatchSampler):
 
 
 def _by_size(clips: Sequence[Clip]) -> list[list[Clip]]:
-    """The clips in groups of one height and width."""
+    """Return the clips in groups of one height and width."""
 
     def size(clip: Clip) -> tuple[int, int]:
         return clip.height, clip.width
@@ -212,21 +212,21 @@ def _by_size(clips: Sequence[Clip]) -> list[list[Clip]]:
 
 
 def _whole_stills(clips: Sequence[Clip], memory: Memory) -> Stills:
-    """The labelled frames of clips of one size, whole and unchanged."""
+    """Return the labelled frames of clips of one size, whole and unchanged."""
     clip = clips[0]
     unchanged = Augmentation((clip.height, clip.width), (1.0,), 0, 0, 0, "list")
     return Stills(clips, unchanged, SEED, memory)
 
 
 def _even(whole: Augmentation) -> Augmentation:
-    """The same of a picture that video can have: height and width even."""
+    """Return the same of a picture that video can have: height and width even."""
     height, width = whole.crop
     return replace(whole, crop=(height - height % 2, width - width % 2))
 
 
 def divide(dataset: Dataset, every: int, asked: bool, say: Callable[[str], None]) -> Division:
-    """The division of a dataset's training part where it is to be judged every so many epochs, else
-    all of it to train on.
+    """Return the division of a dataset's training part where it is to be judged every so many
+    epochs, else all of it to train on.
 
     Where nothing can be held out, ``say`` tells it, or, where validation was ``asked`` for,
     UsageError is raised.

@@ -84,14 +84,14 @@ class Trial:
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Codecs' names in the order in which they are shown."""
+    """Return codecs' names in the order in which they are shown."""
     rank = {name: place for place, name in enumerate(_ORDER)}
     return sorted(names, key=lambda name: (name == _LAST, rank.get(name, len(rank)), name))
 
 
 def common_options(abilities: Sequence[Ability]) -> dict[str, Any]:
-    """The options that more than half of the codecs with options have, with the default that most
-    of these have."""
+    """Return the options that more than half of the codecs with options have, with the default that
+    most of these have."""
     having = [each.options for each in abilities if each.options]
     names = dict.fromkeys(name for options in having for name in options)
     shared = {}
@@ -175,8 +175,8 @@ def _with_version(coder: str) -> str:
 
 
 def library_version(file_name: str, symbol: str) -> str:
-    """The version that a shared library in this process gives of itself, empty where it cannot be
-    had.
+    """Return the version that a shared library in this process gives of itself, empty where it
+    cannot be had.
 
     Without a symbol it is the number behind ``.so``, which is x264's own count of versions.
     """
@@ -199,7 +199,8 @@ def library_version(file_name: str, symbol: str) -> str:
 
 
 def _loaded(file_name: str) -> Path | None:
-    """The file of a shared library that this process has loaded, where the system tells (Linux)."""
+    """Return the file of a shared library that this process has loaded, where the system tells
+    (Linux)."""
     pattern = re.compile(rf"/\S*/{re.escape(file_name)}[-.]\S*$", re.MULTILINE)
     try:
         match = pattern.search(
@@ -239,7 +240,7 @@ def probe(variant: Variant) -> Trial:
 
 
 def _any_codec() -> EncodedCodec:
-    """A codec on whose pictures motion is estimated."""
+    """Return a codec on whose pictures motion is estimated."""
     for name in ordered(registry.plugins("codecs")):
         codec = registry.create("codecs", Variant(name))
         if isinstance(codec, EncodedCodec):
@@ -248,7 +249,8 @@ def _any_codec() -> EncodedCodec:
 
 
 def _estimating(codec: EncodedCodec) -> EncodedCodec:
-    """The codec with the estimator as the reader of its vectors, so that it takes the same test."""
+    """Return the codec with the estimator as the reader of its vectors, so that it takes the same
+    test."""
     cls = type(codec)
     made: type[EncodedCodec] = type(
         cls.__name__, (cls,), {"name": f"{codec.name} {ESTIMATED}", "reader": EstimatedVectors}
@@ -273,7 +275,7 @@ def _tried(name: str, codec: EncodedCodec) -> Trial:
 
 
 def _times(codec: EncodedCodec, readable: bool) -> tuple[float, float, float | None]:
-    """Milliseconds a frame of encoding, decoding, and decoding with vectors."""
+    """Return milliseconds a frame of encoding, decoding, and decoding with vectors."""
     stream = io.BytesIO()
     started = time.perf_counter()
     encode(proof.pan(_LENGTH, _HEIGHT, _WIDTH, proof.MOTION), stream, codec.encoder(), proof.FPS)

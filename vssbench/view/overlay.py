@@ -55,9 +55,9 @@ class Blocks:
 
 
 def merge(blocks: PictureVectors, cell: int, side: int = LARGEST) -> Blocks:
-    """Cells joined to the blocks that a codec's quadtree could have coded: squares, and halves of
-    squares, of equal vectors and references, as large as possible up to ``side`` pixels, a power of
-    two; 0 joins nothing."""
+    """Return cells joined to the blocks that a codec's quadtree could have coded: squares, and
+    halves of squares, of equal vectors and references, as large as possible up to ``side`` pixels,
+    a power of two; 0 joins nothing."""
     rows, columns = blocks.references.shape[1:]
     largest = max(1, side // cell)
     padding = ((0, 0), (0, -rows % largest), (0, -columns % largest))
@@ -148,11 +148,11 @@ class Overlay:
         return self.field == "own" and self.largest > 0
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Displayed (width, height)."""
+        """Return the displayed (width, height)."""
         return round(width * self.scale), round(height * self.scale)
 
     def draw(self, frame: Frame) -> Pillow.Image:
-        """The frame with its motion; as it is where it has none, a keyframe among them."""
+        """Return the frame with its motion; as it is where it has none, a keyframe among them."""
         height, width = frame.image.shape[:2]
         picture = Pillow.fromarray(frame.image)
         if self.scale != 1:
@@ -177,8 +177,8 @@ class Overlay:
     def arrows(
         self, index: int, motion: MotionField, merged: Blocks
     ) -> Iterator[tuple[str, npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
-        """Tails (N, 2) and vectors (N, 2), (x, y) in pixels, for every kind of REFERENCES that
-        occurs."""
+        """Yield tails (N, 2) and vectors (N, 2), (x, y) in pixels, for every kind of REFERENCES
+        that occurs."""
         assert motion.blocks is not None
         if self.field == "keyframe":
             rows, columns = np.indices(
@@ -254,8 +254,8 @@ class Overlay:
 def outlines(
     tails: npt.NDArray[Any], vectors: npt.NDArray[Any], thickness: float, rim: float = 0.0
 ) -> npt.NDArray[np.float64]:
-    """Arrows as polygons (N, 8, 2) that end at ``tails + vectors``, grown by ``rim``; one shorter
-    than it is thick is a dot."""
+    """Return arrows as polygons (N, 8, 2) that end at ``tails + vectors``, grown by ``rim``; one
+    shorter than it is thick is a dot."""
     length = np.hypot(vectors[:, 0], vectors[:, 1])
     along = np.divide(
         vectors,
@@ -307,8 +307,8 @@ def exaggeration(p95_length: float, scale: float) -> float:
 
 
 def p95_length(motion: MotionField, field: str) -> float:
-    """95th percentile of the lengths in pixels of the vectors that would be drawn; 0 where there
-    are none."""
+    """Return the 95th percentile of the lengths in pixels of the vectors that would be drawn; 0
+    where there are none."""
     if motion.blocks is None:
         return 0.0
     vectors = (

@@ -53,7 +53,7 @@ class Sheet:
     _ground: tuple[tuple[int, int], Pillow.Image] | None = field(default=None, init=False)
 
     def draw(self, frame: Frame) -> Pillow.Image:
-        """The sheet of one frame, of even height."""
+        """Return the sheet of one frame, of even height."""
         picture = self.overlay.draw(frame)
         page = Page(picture.width + picture.width % 2)
         window = self._window(page, frame.index)
@@ -67,8 +67,8 @@ class Sheet:
         return canvas
 
     def contact(self, frames: Sequence[Frame]) -> Pillow.Image:
-        """Several frames on one sheet, each with its type, number and bits; the bars of all of them
-        stand out."""
+        """Return several frames on one sheet, each with its type, number and bits; the bars of all
+        of them stand out."""
         tiles = [self.overlay.draw(frame) for frame in frames]
         columns = len(tiles) if len(tiles) <= 3 else math.ceil(math.sqrt(len(tiles)))
         width, height = tiles[0].size
@@ -261,8 +261,8 @@ class Sheet:
         indices: Sequence[int],
         shown: bool,
     ) -> None:
-        """Bars of the frames ``indices``: in full colour where they are shown, one alone with a
-        mark, else faded."""
+        """Draw bars of the frames ``indices``: in full colour where they are shown, one alone with
+        a mark, else faded."""
         left, upper, right, lower = _bars_box(page, top)
         most = max(each.bits for each in self.coded[slice(*window)]) or 1
         for index in indices:

@@ -93,7 +93,7 @@ class _Survey:
 
 
 def check_out(out: Path) -> str:
-    """The ending of a file that can be written, in small letters. Raises UsageError."""
+    """Return the ending of a file that can be written, in small letters. Raises UsageError."""
     suffix = out.suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(
@@ -107,7 +107,7 @@ def check_out(out: Path) -> str:
 
 
 def default_frame(coded: list[Coded]) -> int:
-    """The middle P-frame of the first GOP, 0 where there is none."""
+    """Return the middle P-frame of the first GOP, 0 where there is none."""
     gop = next(
         (index for index, each in enumerate(coded) if index and each.distance == 0), len(coded)
     )
@@ -160,7 +160,8 @@ class Show:
                 self._cache = None
 
     def rows(self, first: int = 0, end: int | None = None) -> Iterator[dict[str, object]]:
-        """A row of CSV_FIELDS for each frame; what needs motion is left out where there is none.
+        """Yield a row of CSV_FIELDS for each frame; what needs motion is left out where there is
+        none.
 
         Lengths are pixels and errors grey levels, of the field to the keyframe: see
         prediction.FieldStatistics.
@@ -246,7 +247,7 @@ class Show:
         return max(1, min(round(WIDTH / width), math.isqrt(MOST_DRAWN // (height * width))))
 
     def _largest(self) -> int:
-        """Side of the codec's largest blocks in pixels."""
+        """Return the side of the codec's largest blocks in pixels."""
         if getattr(self.codec, "source", "") == "estimated":
             return 0
         # FFmpeg exports vectors of the codecs that have macroblocks
@@ -272,8 +273,8 @@ class Show:
         return _Survey(coded, lengths, references)
 
     def _frames(self, first: int, end: int | None) -> Iterator[Frame]:
-        """The frames from ``first`` up to ``end``, None for the last; decoding goes no further than
-        it must."""
+        """Yield the frames from ``first`` up to ``end``, None for the last; decoding goes no
+        further than it must."""
         with closing(self._stream()) as stream:
             for frame in stream:
                 if frame.index >= first:

@@ -121,7 +121,7 @@ class Scene:
         )
 
     def render(self, x: _Array, y: _Array) -> Image:
-        """The image (H, W, 3) of the scene at columns ``x`` (W) and rows ``y`` (H).
+        """Return the image (H, W, 3) of the scene at columns ``x`` (W) and rows ``y`` (H).
 
         ``cos(a + b) = cos a cos b - sin a sin b`` makes the sum over all waves one product of
         matrices.
@@ -207,8 +207,8 @@ def _counted(
 def _truth(
     motion: Motion, frame: Frame, vectors: Vectors, reference: References, clip: Clip
 ) -> _Array:
-    """The true vectors (gh, gw, 2) to the references, at the middle of the block that each cell
-    belongs to.
+    """Return the true vectors (gh, gw, 2) to the references, at the middle of the block that each
+    cell belongs to.
 
     A block moves as a whole, and streams do not all tell where one ends: the largest square of 8 to
     64 pixels counts, at a multiple of its side, in which all cells have the same vector.
@@ -310,7 +310,7 @@ def _error(guess: npt.NDArray[Any], image: Image, where: npt.NDArray[np.bool_]) 
 
 
 def codec_of(name: str, **options: object) -> Codec:
-    """The codec with these options, as ``hevc[gop=12]``."""
+    """Return the codec with these options, as ``hevc[gop=12]``."""
     codec: Codec = registry.create(
         "codecs", parse_variant(f"{name}[{','.join(f'{k}={v}' for k, v in options.items())}]")
     )
@@ -318,7 +318,7 @@ def codec_of(name: str, **options: object) -> Codec:
 
 
 def beginning(clip: Clip, length: int) -> Clip:
-    """The first frames of a clip, as a clip."""
+    """Return the first frames of a clip, as a clip."""
     return replace(
         clip,
         name=f"{clip.name}-{length}",

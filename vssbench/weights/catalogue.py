@@ -12,7 +12,7 @@ from vssbench.weights.original import Original
 
 @cache
 def catalogue() -> tuple[Original, ...]:
-    """All originals, in the order of their methods' names.
+    """Return all originals, in the order of their methods' names.
 
     A plug-in whose class does not load, or whose originals are none, is left out, and a line on
     stderr says so.
@@ -23,8 +23,8 @@ def catalogue() -> tuple[Original, ...]:
 
 
 def of_method(method: str) -> tuple[Original, ...]:
-    """The originals that a method's weights can come from, whichever plug-in declares them. Raises
-    UsageError where the method's own cannot be used."""
+    """Return the originals that a method's weights can come from, whichever plug-in declares them.
+    Raises UsageError where the method's own cannot be used."""
     try:
         _checked(registry.load("methods", method).originals)
     except TypeError as error:

@@ -34,8 +34,8 @@ _FOLDER = 0x10
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Every tensor of a ``.pth`` (torch.save, either format) or ``.safetensors`` file by name, in
-    float32.
+    """Return every tensor of a ``.pth`` (torch.save, either format) or ``.safetensors`` file by
+    name, in float32.
 
     The unpickler is torch's restricted one, which knows tensors and plain containers alone. Raises
     WeightsError where the file is missing, damaged, holds anything else that would have to be
@@ -153,8 +153,8 @@ def _is_tar(path: Path) -> bool:
 
 
 def _named_tensors(content: Any, depth: int = _DEPTH) -> dict[str, Tensor]:
-    """The state_dict, under one of the usual names (a tensor beside it is not one of its own) or at
-    the top."""
+    """Return the state_dict, under one of the usual names (a tensor beside it is not one of its
+    own) or at the top."""
     if not isinstance(content, Mapping) or not depth:
         return {}
     for holder in _HOLDERS:

@@ -106,7 +106,7 @@ def convert(
 
 
 def _names(classes: str) -> tuple[str, ...]:
-    """The classes' names: those given, or by their number."""
+    """Return the classes' names: those given, or by their number."""
     if not classes.strip().isdigit():
         return tuple(name.strip() for name in classes.split(","))
     count = int(classes)
@@ -116,7 +116,8 @@ def _names(classes: str) -> tuple[str, ...]:
 
 
 def _prefix(model: VideoSegmenter, state: State, rules: Rules) -> str:
-    """The submodule's name that makes most of the file's names ours; empty where none is needed."""
+    """Return the submodule's name that makes most of the file's names ours; empty where none is
+    needed."""
     ours = set(model.state_dict())
     plain = Original("", "", "", (), None, rules.rename, image_logits)
     theirs = [plain.rename(name) for name in state]
@@ -128,8 +129,8 @@ def _prefix(model: VideoSegmenter, state: State, rules: Rules) -> str:
 
 
 def parse_statistics(text: str | None, option: str, bgr: bool, default: Statistics) -> Statistics:
-    """Three numbers of R, G and B, of [0, 1] or of grey levels (any over 1); ``bgr`` where they are
-    listed the other way. Raises WeightsError for anything else."""
+    """Return three numbers of R, G and B, of [0, 1] or of grey levels (any over 1); ``bgr`` where
+    they are listed the other way. Raises WeightsError for anything else."""
     if text is None:
         return default
     try:

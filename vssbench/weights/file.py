@@ -126,12 +126,12 @@ class WeightFile:
         return digest.hexdigest()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor, in float32. Raises WeightsError where a part is missing, or a file that
-        this one refers to is missing or another."""
+        """Return every tensor, in float32. Raises WeightsError where a part is missing, or a file
+        that this one refers to is missing or another."""
         return {name: _float32(value) for name, value in self.stored().items()}
 
     def usable(self) -> dict[str, Tensor]:
-        """Every tensor, in float32, to compute with.
+        """Return every tensor, in float32, to compute with.
 
         Raises WeightsError that names those with values that are not finite, beside what
         :meth:`tensors` raises.
@@ -197,7 +197,7 @@ def _header(path: Path) -> bytes:
 
 
 def part_path(path: Path, number: int) -> Path:
-    """Where the second and further parts of a file lie: ``NAME.safetensors.part2``."""
+    """Return where the second and further parts of a file lie: ``NAME.safetensors.part2``."""
     return path.with_name(f"{path.name}.part{number}")
 
 

@@ -136,7 +136,8 @@ def import_checkpoints(
 def _assign(
     variant: Variant, files: Sequence[tuple[Path, dict[str, Tensor]]], role: str | None
 ) -> list[Original]:
-    """The original of each file: the one with the most marks, and no role twice (HR before AR)."""
+    """Return the original of each file: the one with the most marks, and no role twice (HR before
+    AR)."""
     available = of_method(variant.name)
     if not available:
         raise WeightsError(
@@ -185,8 +186,8 @@ def _unknown(
 
 
 def _settle(variant: Variant, original: Original, path: Path, state: dict[str, Tensor]) -> Variant:
-    """The variant with the parameters that the checkpoint implies. Raises WeightsError where one
-    was asked for otherwise."""
+    """Return the variant with the parameters that the checkpoint implies. Raises WeightsError where
+    one was asked for otherwise."""
     cls = registry.load("methods", variant.name)
     params: dict[str, Value] = dict(variant.params)
     for key, value in original.parameters(state).items():
@@ -204,7 +205,7 @@ def _settle(variant: Variant, original: Original, path: Path, state: dict[str, T
 
 
 def class_names(count: int | None, given: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Names of the classes by their number, unless they were given."""
+    """Return names of the classes by their number, unless they were given."""
     if count is None:
         return ()
     if given is not None:
@@ -217,7 +218,7 @@ def class_names(count: int | None, given: tuple[str, ...] | None) -> tuple[str, 
 
 
 def meta_method(variant: Variant, classes: int) -> VideoSegmenter:
-    """The method's network without storage, for at least as many classes as it takes."""
+    """Return the method's network without storage, for at least as many classes as it takes."""
     classes = max(classes, registry.load("methods", variant.name).minimum_classes)
     with torch.device("meta"):
         model: VideoSegmenter = registry.create("methods", variant, classes=classes)
@@ -264,8 +265,8 @@ def match_entries(
 
 
 def missing(model: VideoSegmenter, state: dict[str, Tensor]) -> list[str]:
-    """Names of ours that inference needs and that have no value, those of a whole submodule as its
-    name."""
+    """Return names of ours that inference needs and that have no value, those of a whole submodule
+    as its name."""
     idle = tuple(f"{prefix}." for prefix in model.training_only())
     names = [name for name in model.state_dict() if not name.endswith("num_batches_tracked")]
     names = [name for name in names if not (idle and name.startswith(idle))]
@@ -283,8 +284,8 @@ def missing(model: VideoSegmenter, state: dict[str, Tensor]) -> list[str]:
 
 
 def _import_backbone(variant: Variant, path: Path, state: dict[str, Tensor]) -> Imported:
-    """torchvision's ImageNet ResNet as the backbone of a method: a partial file, from which a
-    training starts."""
+    """Return torchvision's ImageNet ResNet as the backbone of a method: a partial file, from which
+    a training starts."""
     model = meta_method(variant, 0)
     used, unused = backbone_entries(model, state)
     if not used:

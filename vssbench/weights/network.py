@@ -66,7 +66,7 @@ def _kind(value: Tensor) -> str:
 
 
 def build(file: WeightFile, partial: bool = False) -> VideoSegmenter:
-    """The method that a file's weights belong to, with those weights, in evaluation mode.
+    """Return the method that a file's weights belong to, with those weights, in evaluation mode.
 
     ``partial`` takes a file that holds a part of the method alone (an AR checkpoint without its HR
     network); what is missing is NaN, so that nothing can come of it unnoticed. Raises WeightsError
@@ -146,8 +146,8 @@ def check_fit(
 
 
 def lender(variant: Variant) -> Variant:
-    """The method whose weights a variant runs on, with its parameters: its own, but for a baseline
-    that borrows a per-frame network."""
+    """Return the method whose weights a variant runs on, with its parameters: its own, but for a
+    baseline that borrows a per-frame network."""
     cls = registry.load("methods", variant.name)
     # refuses what the method does not have
     registry.resolved("methods", variant)
@@ -156,7 +156,7 @@ def lender(variant: Variant) -> Variant:
 
 
 def weights_name(variant: Variant) -> str:
-    """The name of the :func:`lender`."""
+    """Return the name of the :func:`lender`."""
     return lender(variant).name
 
 

@@ -23,7 +23,7 @@ ALWAYS_UNUSED = (
 
 
 def image_logits(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """The outputs of an original that returns its logits alone, at the image's size."""
+    """Return the outputs of an original that returns its logits alone, at the image's size."""
     return [model.net(inputs[0])[0]]
 
 
@@ -69,7 +69,7 @@ class Original:
         return self.classes is None or self.count_classes(state) == self.classes
 
     def count_classes(self, state: State) -> int | None:
-        """The number of classes of a checkpoint that holds the marks; None where it has no
+        """Return the number of classes of a checkpoint that holds the marks; None where it has no
         classifier."""
         return None if self.classifier is None else int(state[self.classifier].shape[0])
 

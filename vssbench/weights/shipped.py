@@ -16,7 +16,8 @@ from vssbench.weights.network import fitting, lender, weights_name
 
 
 def closest(variant: Variant, files: Sequence[WeightFile], classes: int) -> WeightFile | None:
-    """The one of the files given for a method that fits best; None where none is of the method.
+    """Return the one of the files given for a method that fits best; None where none is of the
+    method.
 
     First those of as many classes, then the one whose parameters differ least.
     """
@@ -38,7 +39,7 @@ VARIABLE = "VSSBENCH_WEIGHTS"
 
 
 def shipped_folder() -> Path:
-    """The folder of the weights that come with a checkout, or the one that the environment
+    """Return the folder of the weights that come with a checkout, or the one that the environment
     names."""
     given = os.environ.get(VARIABLE)
     return expanded(given) if given else Path(__file__).resolve().parents[2] / "weights"
@@ -60,7 +61,7 @@ def none_here() -> str:
 
 
 def shipped(name: str, dataset: str, classes: tuple[str, ...]) -> list[WeightFile]:
-    """The files of ``weights/`` for a method on a dataset, in the order of their names."""
+    """Return the files of ``weights/`` for a method on a dataset, in the order of their names."""
     files = [open_weights(path) for path in sorted(shipped_folder().glob("*.safetensors"))]
     return [
         file
@@ -74,7 +75,7 @@ def shipped(name: str, dataset: str, classes: tuple[str, ...]) -> list[WeightFil
 def choose_shipped(
     variant: Variant, dataset: str, classes: tuple[str, ...]
 ) -> tuple[Variant, WeightFile]:
-    """The shipped weights that fit a variant, and the variant with every parameter that they
+    """Return the shipped weights that fit a variant, and the variant with every parameter that they
     settle.
 
     A parameter that was not given takes the weights' value (``pspnet`` becomes

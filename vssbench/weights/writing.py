@@ -159,7 +159,7 @@ def unpack(path: Path, file: WeightFile) -> list[Path]:
 def check_output(
     path: Path, inputs: Iterable[Path] = (), force: bool = False, option: str = "-o"
 ) -> None:
-    """Raises UsageError or DataError where weights may not or cannot be written; see
+    """Raise UsageError or DataError where weights may not or cannot be written; see
     :func:`vssbench.core.files.check_output`. Parts beside the file count as the file."""
     files.check_regular(path, option)
     for place in (path, *sorted(path.parent.glob(f"{glob.escape(path.name)}.part*"))):
@@ -175,7 +175,7 @@ def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
 
 
 def _parts(state: dict[str, Tensor], limit: int | None) -> list[dict[str, Tensor]]:
-    """The tensors in order, in groups of at most ``limit`` bytes."""
+    """Return the tensors in order, in groups of at most ``limit`` bytes."""
     groups: list[dict[str, Tensor]] = [{}]
     size = 0
     for name, value in state.items():

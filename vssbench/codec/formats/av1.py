@@ -133,7 +133,7 @@ class Av1(EncodedCodec):
 
 
 def _speed(preset: str | int) -> int:
-    """SVT-AV1's number of a preset. Raises UsageError."""
+    """Return SVT-AV1's number of a preset. Raises UsageError."""
     if preset in PRESETS:
         return PRESETS[str(preset)]
     if isinstance(preset, int) and not isinstance(preset, bool) and SLOWEST <= preset <= FASTEST:

@@ -100,8 +100,8 @@ class Vp9(EncodedCodec):
 
 
 def _steady(bit_rate: int) -> dict[str, str]:
-    """A constant rate with a buffer of half a second, which libvpx fills and empties as fast as it
-    can."""
+    """Return a constant rate with a buffer of half a second, which libvpx fills and empties as fast
+    as it can."""
     rate = str(bit_rate)
     return {
         "minrate": rate,
@@ -113,7 +113,7 @@ def _steady(bit_rate: int) -> dict[str, str]:
 
 
 def _speed(preset: str | int) -> int:
-    """libvpx's ``cpu-used``. Raises UsageError."""
+    """Return libvpx's ``cpu-used``. Raises UsageError."""
     speeds = PRESETS | {str(speed): speed for speed in range(FASTEST + 1)}
     if str(preset) not in speeds:
         raise UsageError(

@@ -69,8 +69,8 @@ class Picture:
 
 
 def relative_distance(first: int, second: int, order_hint_bits: int) -> int:
-    """By how many frames ``first`` is displayed after ``second`` (5.9.3), given order hints of so
-    many bits."""
+    """Return by how many frames ``first`` is displayed after ``second`` (5.9.3), given order hints
+    of so many bits."""
     if not order_hint_bits:
         return 0
     half = 1 << (order_hint_bits - 1)

@@ -77,8 +77,8 @@ class Bits:
 
 
 def units(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """The OBUs of a temporal unit (5.3): type, temporal layer, spatial layer and content. Raises
-    DataError."""
+    """Yield the OBUs of a temporal unit (5.3): type, temporal layer, spatial layer and content.
+    Raises DataError."""
     position = 0
     while position < len(data):
         head = data[position]

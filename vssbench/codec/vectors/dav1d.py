@@ -260,8 +260,8 @@ def _find(wrapper: int, held: list[Picture | None], planes: dict[Picture, int]) 
 
 
 def _rows_of_pictures(words: _Words, picture: Picture) -> Iterator[tuple[int, int]]:
-    """Where eight pictures of that size stand at equal distances: where the first begins and the
-    distance, in words."""
+    """Yield where eight pictures of that size stand at equal distances: where the first begins and
+    the distance, in words."""
     sizes = words == np.uint64(picture.height << 32 | picture.width)
     hits = [
         int(hit)

@@ -74,7 +74,7 @@ class EstimatedVectors(VectorReader):
         yield index, self.follow(index, luma(picture)[: self.height, : self.width])
 
     def follow(self, index: int, grey: npt.NDArray[np.uint8]) -> BlockVectors:
-        """The vectors of the next picture, uint8 (H, W), to the one before it; none in the
+        """Return the vectors of the next picture, uint8 (H, W), to the one before it; none in the
         first."""
         if grey.shape != (self.height, self.width):
             raise DataError(
@@ -99,7 +99,7 @@ class EstimatedVectors(VectorReader):
 
 
 def _large_enough(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The picture, a small one with its last rows and columns repeated."""
+    """Return the picture, a small one with its last rows and columns repeated."""
     more = [(0, max(0, _LEAST - length)) for length in grey.shape]
     whole = np.pad(grey, more, mode="edge") if max(more) > (0, 0) else grey
     return np.ascontiguousarray(whole)
@@ -118,7 +118,7 @@ def _estimator() -> Any:
 
 @contextmanager
 def _same_environment() -> Iterator[None]:
-    """Takes back what OpenCV does on its import: it puts its own folder and the current one where
+    """Take back what OpenCV does on its import: it puts its own folder and the current one where
     all programs that are started from here look for their libraries."""
     before = dict(os.environ)
     try:

@@ -87,8 +87,8 @@ class ExportedVectors(VectorReader):
 
 
 def records(picture: av.VideoFrame) -> Records:
-    """A decoder's vectors of a picture, none where it gives none; they lie in the picture's own
-    memory."""
+    """Return a decoder's vectors of a picture, none where it gives none; they lie in the picture's
+    own memory."""
     # not picture.side_data, which the picture keeps: the two would hold each other, and the memory
     # of many pictures with them
     side: Any = SideDataContainer(picture).get("MOTION_VECTORS")  # type: ignore[call-arg]
@@ -98,7 +98,8 @@ def records(picture: av.VideoFrame) -> Records:
 def rasterise(
     exported: Records, height: int, width: int, cell: int, names: Sequence[int]
 ) -> tuple[Vectors, References]:
-    """A decoder's block vectors on the grid: vectors (L, gh, gw, 2) and references (L, gh, gw).
+    """Return a decoder's block vectors on the grid: vectors (L, gh, gw, 2) and references (L, gh,
+    gw).
 
     ``names`` are the past picture and, where L is 2, the future one; a reference is one of them
     where a cell has the vector. H.264 blocks are 16x16, 16x8, 8x16 or 8x8 pixels; smaller ones are
@@ -113,7 +114,7 @@ def rasterise(
 def plain_rasterise(
     exported: Records, height: int, width: int, cell: int, names: Sequence[int]
 ) -> tuple[Vectors, References]:
-    """:func:`rasterise` in numpy."""
+    """Run :func:`rasterise` in numpy."""
     future = exported["source"] >= 0
     layers = [
         _scatter(exported[future == layer], height, width, cell) for layer in range(len(names))

@@ -108,8 +108,8 @@ class Headers:
             self._take(unit)
 
     def slices(self, packet: bytes) -> Iterator[Slice]:
-        """The slice headers of a packet; parameter sets in it come into force. Raises DataError
-        where they do not read."""
+        """Yield the slice headers of a packet; parameter sets in it come into force. Raises
+        DataError where they do not read."""
         units = _measured(packet, self._length_bytes) if self._length_bytes else _parted(packet)
         for unit in units:
             coded = self._take(unit)
@@ -188,7 +188,7 @@ def _measured(stream: bytes, length_bytes: int) -> Iterator[bytes]:
 
 
 def _record_units(record: bytes) -> Iterator[bytes]:
-    """The parameter sets of a configuration record: sequence, then picture."""
+    """Yield the parameter sets of a configuration record: sequence, then picture."""
     place = 5
     for mask in (31, 255):
         count = int.from_bytes(record[place : place + 1], "big") & mask

@@ -129,8 +129,8 @@ class Bits:
 
 
 def split(data: bytes, length_size: int | None) -> list[bytes]:
-    """The NAL units of a packet, start codes or length fields taken off, emulation prevention left
-    in.
+    """Return the NAL units of a packet, start codes or length fields taken off, emulation
+    prevention left in.
 
     ``length_size`` is the number of bytes of each length field, None for Annex B (B.1). Raises
     DataError.
@@ -157,9 +157,9 @@ def split(data: bytes, length_size: int | None) -> list[bytes]:
 
 
 def configuration(extradata: bytes | None) -> tuple[list[bytes], int | None]:
-    """The NAL units in a container's decoder configuration (ISO/IEC 14496-15, 8.3.3.1) and the size
-    of packets' length fields; parameter sets in Annex B, or none at all, mean packets in Annex B.
-    Raises DataError."""
+    """Return the NAL units in a container's decoder configuration (ISO/IEC 14496-15, 8.3.3.1) and
+    the size of packets' length fields; parameter sets in Annex B, or none at all, mean packets in
+    Annex B. Raises DataError."""
     data = extradata or b""
     if data[:3] in (b"", b"\0\0\0", b"\0\0\1"):
         return split(data, None), None
@@ -192,8 +192,8 @@ def nal_header(nal: bytes) -> tuple[int, int, int]:
 def short_term_set(
     bits: Bits, index: int, count: int, sets: tuple[ShortTermSet, ...]
 ) -> ShortTermSet:
-    """A short-term reference picture set (7.3.7), the ``index``-th of ``count`` in an SPS, or at
-    ``count`` a slice's own."""
+    """Return a short-term reference picture set (7.3.7), the ``index``-th of ``count`` in an SPS,
+    or at ``count`` a slice's own."""
     if index and bits.flag():
         return _predicted_set(bits, index, count, sets)
     counts = [bits.number("number of reference pictures", MOST_REFERENCES) for _ in range(2)]

@@ -84,7 +84,7 @@ class Pictures:
                 self._sets.take(nal)
 
     def access_unit(self, nals: list[bytes]) -> Picture:
-        """The picture that an access unit codes. Raises DataError."""
+        """Return the picture that an access unit codes. Raises DataError."""
         segments: list[SliceSegment] = []
         temporal, ended = 0, False
         for nal in nals:
@@ -199,8 +199,8 @@ class Pictures:
     def _reference_set(
         self, segment: SliceSegment, poc: int
     ) -> tuple[list[int], list[int], list[int], set[int]]:
-        """The reference picture set (8.3.2): used before, used after, used long-term, and all that
-        are kept."""
+        """Return the reference picture set (8.3.2): used before, used after, used long-term, and
+        all that are kept."""
         before = [poc + delta for delta, used in segment.short_term.before if used]
         after = [poc + delta for delta, used in segment.short_term.after if used]
         kept = {poc + delta for delta, _ in (*segment.short_term.before, *segment.short_term.after)}
@@ -237,8 +237,8 @@ class Pictures:
 def _reference_lists(
     segment: SliceSegment, before: list[int], after: list[int], long_term: list[int]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The reference lists (8.3.4): near ones first, earlier ones first in list 0, later ones in
-    list 1; then as modified."""
+    """Return the reference lists (8.3.4): near ones first, earlier ones first in list 0, later ones
+    in list 1; then as modified."""
     result = []
     orders = ((*before, *after, *long_term), (*after, *before, *long_term))
     for initial, length, entries in zip(orders, segment.active, segment.entries, strict=True):

@@ -91,7 +91,7 @@ class Library:
 
 @cache
 def library() -> Library:
-    """libde265 from pillow-heif, pylibde265 or the system, whichever is found first. Raises
+    """Return libde265 from pillow-heif, pylibde265 or the system, whichever is found first. Raises
     MotionUnavailable."""
     for path, origin in _candidates():
         try:
@@ -122,8 +122,8 @@ def _candidates() -> Iterator[tuple[str, str]]:
 
 
 def _loaded_from(name: str) -> Path | None:
-    """The file of a loaded library; of one that was asked for by its name alone, the system's
-    (Linux tells)."""
+    """Return the file of a loaded library; of one that was asked for by its name alone, the
+    system's (Linux tells)."""
     if Path(name).is_file():
         return Path(name)
     try:

@@ -101,7 +101,7 @@ def find(image: int, parameters: SequenceParameters) -> Layout:
 def read(
     image: int, layout: Layout, picture: Picture, height: int, width: int, cell: int
 ) -> FoundVectors:
-    """The vectors of the picture that libde265 handed out at that address, on the grid of a
+    """Return the vectors of the picture that libde265 handed out at that address, on the grid of a
     (height, width) image.
 
     An 8x8 cell gets those of its upper left 4x4 block: HEVC has no smaller coding unit, and divides
@@ -167,8 +167,8 @@ def _blocks(
 def _slices(
     picture: Picture, cell: int, rows: int, columns: int
 ) -> tuple[list[tuple[tuple[int, ...], ...]], Any]:
-    """The different pairs of lists of a picture's slices, and which of them each cell has: 0, or
-    (gh, gw)."""
+    """Return the different pairs of lists of a picture's slices, and which of them each cell has:
+    0, or (gh, gw)."""
     if len({item.lists for item in picture.slices}) == 1:
         return [picture.slices[0].lists], 0
     if picture.tiles:
@@ -193,7 +193,8 @@ def _spread(grid: _Numbers, times: int, rows: int, columns: int) -> _Numbers:
 
 
 def _address(header: int, shape: tuple[int, int, int]) -> int:
-    """Address of an array's data. Raises MotionUnavailable where the array is not of that shape."""
+    """Return the address of an array's data. Raises MotionUnavailable where the array is not of
+    that shape."""
     address, length, *found = _HEADER.unpack(memory.read(header, _HEADER.size))
     if tuple(found) != shape or length != shape[1] * shape[2]:
         raise _unlike(f"an array is {tuple(found)}, expected {shape}")

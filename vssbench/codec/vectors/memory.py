@@ -79,8 +79,8 @@ def words(address: int, count: int) -> npt.NDArray[np.uint64]:
 
 
 def private_data(context: av.VideoCodecContext) -> int:
-    """Address of the decoder's own state behind a PyAV codec context. Raises MotionUnavailable
-    where it is not found."""
+    """Return the address of the decoder's own state behind a PyAV codec context. Raises
+    MotionUnavailable where it is not found."""
     for offset in _SEARCHED:
         try:
             candidate = pointer(id(context) + offset)
@@ -98,6 +98,6 @@ def private_data(context: av.VideoCodecContext) -> int:
 
 
 def array(address: int, shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
-    """A copy of an array in memory. Raises Unreadable."""
+    """Return a copy of an array in memory. Raises Unreadable."""
     kind = np.dtype(dtype)
     return np.frombuffer(read(address, int(np.prod(shape)) * kind.itemsize), kind).reshape(shape)

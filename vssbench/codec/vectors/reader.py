@@ -43,7 +43,7 @@ class BlockVectors:
 
 
 def distinct(numbers: References) -> list[int]:
-    """The distinct numbers, ascending."""
+    """Return the distinct numbers, ascending."""
     kernels = native.video_kernels()
     return kernels.distinct(numbers) if kernels is not None else np.unique(numbers).tolist()
 
@@ -55,7 +55,7 @@ def _cases(kernels: VideoKernels) -> Iterator[tuple[str, Any, Any]]:
 
 
 def no_vectors(height: int, width: int, cell: int, past: int = NONE) -> BlockVectors:
-    """A picture of intra blocks alone."""
+    """Return a picture of intra blocks alone."""
     shape = (1, *grid_shape(height, width, cell))
     return BlockVectors(np.zeros((*shape, 2), np.float32), np.full(shape, NONE, np.int32), past)
 

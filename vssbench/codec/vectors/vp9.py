@@ -158,8 +158,8 @@ class Vp9Vectors(VectorReader):
 def resolve(
     index: int, records: npt.NDArray[Any], shown: Sequence[int]
 ) -> tuple[Vectors, References]:
-    """Records (gh, gw) of picture ``index`` as vectors (L, gh, gw, 2) in pixels and references (L,
-    gh, gw) by display index.
+    """Return records (gh, gw) of picture ``index`` as vectors (L, gh, gw, 2) in pixels and
+    references (L, gh, gw) by display index.
 
     ``shown`` are the display indices of LAST, GOLDEN and ALTREF. L is 2 where any block is
     predicted from two pictures. Raises MotionUnavailable where a block is predicted from a hidden
@@ -180,9 +180,9 @@ def resolve(
 
 
 def find(words: npt.NDArray[np.uint64], blocks: int) -> list[int]:
-    """Where in the words a picture of that many 8x8 blocks is described: a pointer to its data, the
-    same again, since the map of segments, a byte a block, is the first of these, and the pointer to
-    the records, which come behind it."""
+    """Return where in the words a picture of that many 8x8 blocks is described: a pointer to its
+    data, the same again, since the map of segments, a byte a block, is the first of these, and the
+    pointer to the records, which come behind it."""
     here, again, behind = words[:-2], words[1:-1], words[2:]
     return [
         int(place)
@@ -191,7 +191,7 @@ def find(words: npt.NDArray[np.uint64], blocks: int) -> list[int]:
 
 
 def check(records: npt.NDArray[Any], key: bool) -> None:
-    """Raises MotionUnavailable where memory holds what no VP9 picture does; in a keyframe nothing
+    """Raise MotionUnavailable where memory holds what no VP9 picture does; in a keyframe nothing
     refers to anything."""
     first, second = records["ref"][..., 0], records["ref"][..., 1]
     inter, compound = first >= 0, second >= 0

@@ -67,8 +67,8 @@ class Stream:
         self._shown = 0
 
     def packet(self, data: bytes) -> list[Showing]:
-        """The pictures that come out after this packet, in display order. Raises DataError where
-        its headers are broken."""
+        """Return the pictures that come out after this packet, in display order. Raises DataError
+        where its headers are broken."""
         showings = []
         latest: Picture | None = None
         for frame in split(data):
@@ -105,7 +105,7 @@ class Stream:
 
 
 def split(packet: bytes) -> list[bytes]:
-    """The frames of a packet: several in a superframe (annex B), otherwise one. Raises
+    """Return the frames of a packet: several in a superframe (annex B), otherwise one. Raises
     DataError."""
     marker = packet[-1] if packet else 0
     if marker >> 5 != 0b110:
@@ -130,7 +130,8 @@ def split(packet: bytes) -> list[bytes]:
 
 
 def parse(frame: bytes) -> Header:
-    """The uncompressed header of one frame (6.2). Raises DataError where it cannot be one."""
+    """Return the uncompressed header of one frame (6.2). Raises DataError where it cannot be
+    one."""
     bits = _Bits(frame)
     if bits.take(2) != _MARKER:
         raise _broken("it does not begin with the frame marker")

@@ -90,7 +90,7 @@ _KEY = "measurement"
 
 
 def folder() -> Path:
-    """The folder of a checkout that holds the numbers and the layouts of their tables."""
+    """Return the folder of a checkout that holds the numbers and the layouts of their tables."""
     return Path(__file__).resolve().parents[3] / "results" / "published"
 
 

@@ -13,8 +13,8 @@ from vssbench.report.table import LATEX_NEEDS, csv_text, json_text
 
 
 def render(layout: Layout, frame: pd.DataFrame, format: str) -> str:
-    """The cells of a table as text: laid out as in the paper in Markdown, LaTeX and HTML; a row a
-    cell in CSV and JSON. Raises UsageError for an unknown format."""
+    """Return the cells of a table as text: laid out as in the paper in Markdown, LaTeX and HTML; a
+    row a cell in CSV and JSON. Raises UsageError for an unknown format."""
     if format in ("csv", "json"):
         return (csv_text if format == "csv" else json_text)(plain(frame))
     its = sheet(layout, frame)
@@ -28,5 +28,5 @@ def render(layout: Layout, frame: pd.DataFrame, format: str) -> str:
 
 
 def parquet_of(frame: pd.DataFrame) -> bytes:
-    """The cells as a Parquet file. Raises UsageError where pyarrow is not installed."""
+    """Return the cells as a Parquet file. Raises UsageError where pyarrow is not installed."""
     return parquet(frame)

@@ -184,7 +184,7 @@ _Row = Sequence[tuple[str, int]]
 
 
 def markdown_sheet(its: Sheet) -> str:
-    """The table in pipes, its headings in one row."""
+    """Return the table in pipes, its headings in one row."""
 
     def text(entry: Entry) -> str:
         shown = markdown(entry.text)
@@ -232,7 +232,7 @@ def _spans(its: Sheet) -> list[list[tuple[str, int]]]:
 
 
 def latex_sheet(its: Sheet) -> str:
-    """The table as a tabular with the rules of booktabs, its title and notes around it."""
+    """Return the table as a tabular with the rules of booktabs, its title and notes around it."""
 
     def text(entry: Entry) -> str:
         shown = _MINUS.sub("$-$", latex(entry.text)) if entry.text else ""
@@ -280,7 +280,7 @@ def _rules(spans: _Row) -> str:
 
 
 def html_sheet(its: Sheet) -> str:
-    """The table as HTML, to be put into a page."""
+    """Return the table as HTML, to be put into a page."""
 
     def text(entry: Entry) -> str:
         shown = html.escape(entry.text)
@@ -311,7 +311,7 @@ def html_sheet(its: Sheet) -> str:
 
 
 def terminal_sheet(its: Sheet) -> Table:
-    """The table for a terminal, its headings above each other."""
+    """Return the table for a terminal, its headings above each other."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
