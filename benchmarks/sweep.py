@@ -24,7 +24,9 @@ SMALL = "synthetic[height=32,width=48,clips=1,frames=3]"
 
 @benchmark(GROUPS, rounds=1, size="180x240", of="the clips of the grid")
 @click.option("--frames", default=48, show_default=True, help="Frames of each experiment.")
-@click.option("--seeds", default=6, show_default=True, help="Streets of each of two methods.")
+@click.option(
+    "--seeds", default=6, show_default=True, help="Streets of each method that `run` compares."
+)
 @click.option("--finished", default=1000, show_default=True, help="Experiments that are done.")
 @click.option("--runs", default=10_000, show_default=True, help="Runs that `table` reads.")
 def main(
@@ -68,10 +70,9 @@ def told(name: str, words: str, spent: Spent, measured: dict[str, object]) -> No
 
 
 def workers(streets: Sequence[str]) -> dict[str, Spent]:
-    """Return what the accuracy of two methods on some streets takes, each time into a store of its
-    own."""
-    words = ["-m", "pspnet", "-m", "bisenet", "-c", "h264"]
-    words += [word for street in streets for word in ("-d", street)]
+    """Return what the accuracy of the methods that `run` compares takes on some streets, each time
+    into a store of its own."""
+    words = ["-c", "h264", *(word for street in streets for word in ("-d", street))]
     taken = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, count in (("one worker", 1), ("two workers", 2)):

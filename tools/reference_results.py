@@ -114,9 +114,9 @@ def measure_machine(
         if times and (not clip or clip in folders):
             for codec in item["codecs"]:
                 name = f"latency-{item['file']}-{parse_variant(codec).name}.json"
-                commands[out / name] = ["latency", *shared, "--codec", codec] + (
-                    ["--clip", str(folders[clip])] if clip else []
-                )
+                commands[out / name] = (
+                    ["latency", *shared, "--rounds", str(item["rounds"]), "--codec", codec]
+                ) + (["--clip", str(folders[clip])] if clip else [])
         for path, command in commands.items():
             if not path.is_file():
                 print(path.name, flush=True)

@@ -100,6 +100,7 @@ def sources(
     """
     files: dict[str, Path] = {}
     waiting = [each for part in packages for each in _under(part, roots)]
+    imported: set[str] = set()
     for plugin in used:
         waiting += _of(plugin, roots)
     while waiting:
@@ -109,8 +110,10 @@ def sources(
         files[name] = path
         if path.suffix == ".py":
             for kind, module, modules in _OF_PLUGINS.findall(_text(path)):
-                for each in [module] if module else re.findall(r"\w+", modules):
-                    waiting += _under(f"{kind}/{each}", roots)
+                parts = [module] if module else re.findall(r"\w+", modules)
+                for part in {f"{kind}/{each}" for each in parts} - imported:
+                    imported.add(part)
+                    waiting += _under(part, roots)
     return files
 
 

@@ -65,7 +65,7 @@ def plan(grid: Grid, datasets: Sequence[tuple[Variant, Dataset]], cache: Path) -
     experiments, say = [], telling()
     for dataset_variant, dataset in datasets:
         chosen = [
-            weights_of(method, files, dataset_variant, dataset, grid.without, say)
+            weights_of(method, files, dataset_variant.name, dataset.classes, grid.without, say)
             for method in methods
         ]
         for codec_variant, codec in zip(codecs, coders, strict=True):
@@ -138,27 +138,28 @@ def with_gop(codec: Variant, gop: int | None) -> Variant:
 def weights_of(
     method: Variant,
     files: list[WeightFile],
-    dataset_variant: Variant,
-    dataset: Dataset,
+    dataset: str,
+    classes: tuple[str, ...],
     without: Sequence[str],
     say: Callable[[str], None],
 ) -> tuple[Variant, WeightFile]:
-    """Return the weights of a method, and say what of it is not as typed.
+    """Return the weights of a method for a dataset's name and classes, and say what of it is not as
+    typed.
 
     A given file must fit it as typed, whose classes may be more than the dataset's by such that
     stand for none. Else the shipped weights settle what was left open.
     """
     # refuses parameters that the method does not have or allow
-    declared = meta_model(method, len(dataset.classes)).void is not None
-    best = closest(method, files, len(dataset.classes))
+    declared = meta_model(method, len(classes)).void is not None
+    best = closest(method, files, len(classes))
     if best is not None:
-        extra = [] if declared else beyond(best.classes, dataset.classes, without)
+        extra = [] if declared else beyond(best.classes, classes, without)
         kept = [name for number, name in enumerate(best.classes) if number not in extra]
-        check_fit(method, dataset.classes, best, kept)
-        for line in other_names(kept, dataset.classes):
+        check_fit(method, classes, best, kept)
+        for line in other_names(kept, classes):
             say(f"{best.path}: {line}")
         return method, best
-    settled, file = choose_shipped(method, dataset_variant.name, dataset.classes)
+    settled, file = choose_shipped(method, dataset, classes)
     if settled != method:
         say(f"{method}: taken as {settled}, for which {file.path.name} is shipped")
     return settled, file

@@ -66,15 +66,18 @@ class Planner:
 
     def experiment(self, point: Point) -> Experiment:
         """Return the experiment of a point."""
+        dataset, variant = (
+            self._dataset(point.dataset, point.data_root), parse_variant(point.dataset)
+        )  # fmt: skip
         method, file = self._settled(
-            point.method, point.weights, point.dataset, point.data_root, point.without
+            point.method, point.weights, variant.name, dataset.classes, point.without
         )
         codec = with_gop(parse_variant(point.codec), point.gop)
         return Experiment(
             method,
             file,
-            parse_variant(point.dataset),
-            self._dataset(point.dataset, point.data_root),
+            variant,
+            dataset,
             codec,
             self._codec(str(codec)),
             self._protocol(point.protocol),
@@ -92,14 +95,11 @@ class Planner:
         method: str,
         weights: tuple[str, ...],
         dataset: str,
-        root: str | None,
+        classes: tuple[str, ...],
         without: tuple[str, ...],
     ) -> tuple[Variant, WeightFile]:
-        opened = self._dataset(dataset, root)
-        return weights_of(
-            parse_variant(method), self._files(weights), parse_variant(dataset), opened, without,
-            self._say,
-        )  # fmt: skip
+        files = self._files(weights)
+        return weights_of(parse_variant(method), files, dataset, classes, without, self._say)
 
 
 def _all_of(faults: list[WeightsError]) -> WeightsError:
