@@ -65,9 +65,11 @@ def _add_times(rows: dict[str, dict[str, str]], timed: dict[str, Any], codec: st
         if method["status"] == "done" and method["verdict"] != "stable":
             doubts.append(f"{method['display']}: {method['verdict']}")
     settings = timed["settings"]
+    used = sorted({method["threads"] for method in timed["methods"] if method["threads"]})
+    threads = " or ".join(map(str, used)) or "no"
     said = (
         f"* {codec}: {timed['stream']}; {settings['processes']} processes, {settings['rounds']} "
-        f"rounds, {settings['threads']} threads, {settings['precision']}."
+        f"rounds, {threads} threads, {settings['precision']}."
     )
     return "\n".join([said, *(f"  * {markdown(doubt)}" for doubt in doubts)])
 

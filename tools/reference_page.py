@@ -241,6 +241,21 @@ def shown_command(arguments: Sequence[str]) -> str:
     return f"python bench.py {shlex.join(arguments)} --runs {FOLDER}/runs"
 
 
+def placed(arguments: Sequence[str], out: Path, shown: Path | str) -> list[str]:
+    """Return arguments of a plan with the page's folder in the place of ``{folder}``: the files
+    lie in ``out`` and are written as in ``shown``. Those that are not there, and their options, are
+    left out."""
+    kept: list[str] = []
+    for text in arguments:
+        if "{folder}" not in text:
+            kept.append(text)
+        elif Path(text.format(folder=out)).is_file():
+            kept.append(text.format(folder=shown))
+        else:
+            kept.pop()
+    return kept
+
+
 def sections(
     plan: dict[str, Any],
     planned: Sequence[Measurement],
@@ -256,21 +271,24 @@ def sections(
         "written by `python -m tools.reference_results` ([plan](../../../tools/"
         "reference_results.toml)); confusion matrices of every frame: `runs/`, all numbers: "
         "[table.csv](table.csv). Above each table and figure stands the command that makes it. "
-        "mIoU is the mean over distances from the keyframe unless it says otherwise; times in the "
-        "tables of runs are those of the runs, one after the other, and serve no comparison. "
+        "mIoU is the mean over distances from the keyframe unless it says otherwise; times are "
+        "those of `bench.py latency` where `--times` stands in the command, elsewhere those of the "
+        "runs, which had no machine to themselves and serve no comparison. "
         f"{widths(done)}\n"
     )
     for figure in plan["figures"]:
         if (out / figure["file"]).is_file():
             place = ["--strict", "-o", f"{FOLDER}/{figure['file']}"]
-            yield f"`{shown_command(['plot', *figure['arguments'], *place])}`:\n"
+            arguments = placed(figure["arguments"], out, FOLDER)
+            yield f"`{shown_command(['plot', *arguments, *place])}`:\n"
             yield f"![{figure['title']}]({figure['file']})\n"
     for section in plan["tables"]:
         there = [text for text in section["arguments"] if made.get(text)]
         if there:
             yield f"## {section['title']}\n"
         for text in there:
-            yield f"`{shown_command(['table', *shlex.split(text), '--strict'])}`:\n"
+            arguments = placed(shlex.split(text), out, FOLDER)
+            yield f"`{shown_command(['table', *arguments, '--strict'])}`:\n"
             yield made[text]
     yield from machine_tables(plan, out)
     claims = [sentence(reference, claim) for claim in plan["claims"]]

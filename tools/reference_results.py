@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tools.reference_page import FOLDER, write_page
+from tools.reference_page import FOLDER, placed, write_page
 from tools.reference_plan import Measurement, measurements
 from tools.repack_results import main as repack
 from vssbench.core import files
@@ -167,7 +167,8 @@ def draw(plan: dict[str, Any], out: Path) -> list[str]:
     """Draw every figure of the plan; return those that could not be drawn."""
     failed = []
     for figure in plan["figures"]:
-        command = ["plot", *figure["arguments"], "--strict", "--runs", str(out / "runs")]
+        arguments = placed(figure["arguments"], out, out)
+        command = ["plot", *arguments, "--strict", "--runs", str(out / "runs")]
         status, _ = call([*command, "-o", str(out / figure["file"]), "--force"])
         if status:
             failed.append(f"{figure['file']}: bench.py plot ended with status {status}")
@@ -179,7 +180,8 @@ def tabled(plan: dict[str, Any], out: Path) -> dict[str, str]:
     of it was measured. All numbers go into table.csv."""
     made = {}
     for text in (text for section in plan["tables"] for text in section["arguments"]):
-        command = ["table", *shlex.split(text), "--strict", "--format", "md"]
+        arguments = placed(shlex.split(text), out, out)
+        command = ["table", *arguments, "--strict", "--format", "md"]
         status, made[text] = call([*command, "--runs", str(out / "runs")])
         if status:
             print(f"left out: table {text}: bench.py table ended with status {status}")

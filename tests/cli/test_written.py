@@ -25,7 +25,8 @@ __all__ = ["make"]  # the fixture
 
 #: options and arguments that name what is read
 READ = {
-    "--clip", "--compare", "--data-root", "--init", "--map", "--refer", "--videos", "--weights",
+    "--clip", "--compare", "--data-root", "--init", "--map", "--refer", "--times", "--videos",
+    "--weights",
     "FILE", "FILES", "FOLDERS", "PREDICTIONS", "STORES", "VIDEO",
 }  # fmt: skip
 #: stores and folders that are added to, by their own rules

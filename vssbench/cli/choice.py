@@ -58,6 +58,14 @@ _OPTIONS = (
 )
 
 
+times_option = click.option(
+    "--times",
+    type=click.Path(path_type=Path),
+    help="Latencies of this measurement of `latency` (a folder that it stored, or its --json), in "
+    "place of those of the runs, which may have shared the machine.",
+)
+
+
 @dataclass(frozen=True)
 class Choice:
     """A user's choice among the results of a store."""
@@ -87,13 +95,14 @@ def choice_options(command: Callable[..., None]) -> Callable[..., None]:
     return decorated
 
 
-def chosen_rows(runs: Path, choice: Choice) -> tuple[list[Row], str]:
-    """Return the rows asked for, and what to say of those not shown. Raises UsageError where there
-    are none."""
+def chosen_rows(runs: Path, choice: Choice, times: Path | None = None) -> tuple[list[Row], str]:
+    """Return the rows asked for, with those times if any are given, and what to say of those not
+    shown. Raises UsageError where there are none."""
     from vssbench.core.errors import UsageError
     from vssbench.report.choose import chosen, newest
     from vssbench.report.footnotes import check_one_version
     from vssbench.report.rows import check_left_out, stored_rows
+    from vssbench.report.timed import with_times
     from vssbench.run.store import RunStore
 
     store = RunStore(runs)
@@ -115,6 +124,8 @@ def chosen_rows(runs: Path, choice: Choice) -> tuple[list[Row], str]:
     _note_damaged(runs, {row["run_id"] for row in kept if row["status"] == "damaged"})
     if choice.strict:
         check_one_version(kept)
+    if times is not None:
+        kept = with_times(kept, times)
     noun = "run" if count == 1 else "runs"
     said = f"left out {count} older {noun} of the same experiments: --all shows them too"
     return kept, said if count else ""

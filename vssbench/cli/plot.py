@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from vssbench.cli.choice import Choice, choice_options, chosen_rows
+from vssbench.cli.choice import Choice, choice_options, chosen_rows, times_option
 from vssbench.cli.options import force_option, runs_option
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _SPREAD = ("pareto", "distance", "scale", "gop")
 )
 @runs_option
 @choice_options
+@times_option
 @click.option(
     "-o",
     "--out",
@@ -65,10 +66,11 @@ def plot(
 
     \b
         python bench.py plot pareto -o pareto.pdf
-        python bench.py plot pareto --x latency -o pareto.pdf
+        python bench.py plot pareto --x latency --times results/latency -o pareto.pdf
         python bench.py plot scale --x gmacs -m pspnet -m arseg -o scale.png
         python bench.py plot rate --quality psnr -o psnr.png
     """
+    from vssbench.core.errors import UsageError
     from vssbench.core.files import check_output
     from vssbench.core.progress import messages
     from vssbench.report.spread import spread_of
@@ -76,9 +78,12 @@ def plot(
     from vssbench.run.store import RunStore
 
     _check(kind, given["along"], given["quality"])
+    times: Path | None = given["times"]
+    if times is not None and given["along"] != "latency":
+        raise UsageError("--times: plot pareto --x latency alone draws them; add --x latency")
     check_ending(out)
-    check_output(out, (runs,), force)
-    shown, remark = chosen_rows(runs, choice)
+    check_output(out, (runs, *([] if times is None else [times])), force)
+    shown, remark = chosen_rows(runs, choice, times)
     store = RunStore(runs)
     spread = spread_of(store, shown) if intervals and kind in _SPREAD else None
     for name in _drawn(kind, shown, out, store, spread, given):

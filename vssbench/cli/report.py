@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from vssbench.cli.choice import Choice, choice_options, chosen_rows
+from vssbench.cli.choice import Choice, choice_options, chosen_rows, times_option
 from vssbench.cli.options import Whole, data_root_option, force_option, runs_option
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @runs_option
 @choice_options
+@times_option
 @click.option(
     "-o",
     "--out",
@@ -84,9 +85,10 @@ def report(
     if more["distances"] and not pictures:
         raise UsageError("--distance chooses frames to show: add --pictures N")
     data_root: Path | None = more["data_root"]
-    inputs = (runs, *more["weights"], *([] if data_root is None else [data_root]))
+    times: Path | None = more.pop("times")
+    inputs = (runs, *more["weights"], *(each for each in (data_root, times) if each is not None))
     check_output(out, inputs, force)
-    found, remark = chosen_rows(runs, choice)
+    found, remark = chosen_rows(runs, choice, times)
     store = RunStore(runs)
     page = content(store, found)
     drawn = _drawn(store, page, pictures, **more) if pictures else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import rich_click as click
 
-from vssbench.cli.choice import Choice, choice_options, chosen_rows
+from vssbench.cli.choice import Choice, choice_options, chosen_rows, times_option
 from vssbench.cli.options import runs_option
 
 if TYPE_CHECKING:
@@ -32,11 +32,13 @@ class _Wanted:
     like: str | None
     exact: bool
     intervals: bool
+    times: Path | None
 
 
 @click.command()
 @runs_option
 @choice_options
+@times_option
 @click.option(
     "--by", type=click.Choice(["method", "codec", "distance"]), default="method", show_default=True,
     help="A line a method; a line a codec and a column a method; or a column a distance.",
@@ -84,7 +86,7 @@ def table(runs: Path, choice: Choice, **given: Any) -> None:
         return
     from vssbench.core.progress import messages
 
-    rows, remark = chosen_rows(runs, choice)
+    rows, remark = chosen_rows(runs, choice, wanted.times)
     _print_rows(rows, wanted)
     if remark:
         messages().print(remark)
@@ -94,6 +96,10 @@ def _check(wanted: _Wanted) -> None:
     """Raise UsageError for options that contradict each other."""
     from vssbench.core.errors import UsageError
 
+    if wanted.times is not None and wanted.by != "method":
+        raise UsageError(
+            f"--times: a table --by {wanted.by} shows no latencies; leave one of the two out"
+        )
     if wanted.like is None and (wanted.exact or wanted.intervals):
         name = "--exact" if wanted.exact else "--intervals"
         raise UsageError(f"{name} is of a table --like a paper's: add that")
@@ -185,5 +191,5 @@ def _cells(layout: Layout, runs: Path, choice: Choice, wanted: _Wanted) -> pd.Da
     if not runs.is_dir() or not store.runs():
         messages().print(f"no runs in {runs}: costs alone stand beside the published numbers")
         return cells(layout, Store())
-    rows, _ = chosen_rows(runs, choice)
+    rows, _ = chosen_rows(runs, choice, wanted.times)
     return cells(layout, Store(rows, store, wanted.exact, wanted.intervals))

@@ -137,18 +137,24 @@ def write(root: Path, result: LatencyResult, samples: Samples) -> Path:
 def read(folder: Path) -> StoredLatency:
     """Return the measurement in a folder. Raises DataError where there is none or it does not
     read."""
-    path = folder / RESULT
-    check_memory()
     try:
-        return StoredLatency(LatencyResult.model_validate_json(reading.read_bytes(path)), folder)
+        return StoredLatency(read_result(folder / RESULT), folder)
     except OSError as error:
         raise DataError(f"no measurement in {folder}: {error.strerror} for {RESULT}") from error
+
+
+def read_result(path: Path) -> LatencyResult:
+    """Return the result in a file, as it is stored or as ``--json`` prints it. Raises DataError for
+    one that does not read, OSError where it is not there."""
+    check_memory()
+    try:
+        return LatencyResult.model_validate_json(reading.read_bytes(path))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(
             f"{path} does not read as a measurement of `{program()} latency`: {where} "
-            f"{first['msg']}; give a folder that it wrote"
+            f"{first['msg']}; give what it wrote"
         ) from error
 
 

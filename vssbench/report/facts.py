@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ def facts_of(run: Run, without: Sequence[str] = ()) -> Facts:
         "without": ", ".join(unscored),
         "seen": what_was_seen(item),
         "bitrate_kbps": item.bitrate_kbps or None,  # old runs have 0 where it was not known
-        "machine": machine_text(item),
+        "machine": machine_text(item.machine, item.device),
         "weights": str(item.weights.get("file", "")),
         "typed": ", ".join(name for name in _NAMES if name in item.typed),
         "psnr_db": _psnr(item),
@@ -124,10 +124,9 @@ def _psnr(item: Measurement) -> float | None:
     return math.inf if item.psnr_db is None and item.ssim == 1.0 else item.psnr_db
 
 
-def machine_text(item: Measurement) -> str:
+def machine_text(machine: Mapping[str, Any], device: str) -> str:
     """Name the network's processor in short: the GPU if it ran on one, else the CPU and threads."""
-    machine = item.machine
-    if item.device.startswith("cuda") and machine.get("gpu"):
+    if device.startswith("cuda") and machine.get("gpu"):
         return str(machine["gpu"])
     threads = machine.get("threads")
     plural = "thread" if threads == 1 else "threads"
