@@ -299,11 +299,12 @@ def test_times_stand_beside_the_costs(tmp_path: Path) -> None:
     time = {"median_ms": 5.0, "low_ms": 4.0, "high_ms": 6.0}
     timed = {
         "stream": "two GOPs",
-        "settings": {"processes": 3, "rounds": 4, "threads": 2, "precision": "fp32"},
+        "settings": {"processes": 3, "rounds": 4, "threads": None, "precision": "fp32"},
         "methods": [
             {
                 "method": "m", "display": "M", "status": "done", "reason": "",
-                "verdict": "unstable: others", "times": {"key": time, "nonkey": time, "gop": time},
+                "verdict": "unstable: others", "threads": 2,
+                "times": {"key": time, "nonkey": time, "gop": time},
             }
         ],
     }  # fmt: skip
@@ -311,7 +312,14 @@ def test_times_stand_beside_the_costs(tmp_path: Path) -> None:
     text = "\n".join(machine.machine_tables(plan, tmp_path))
     assert r"5.00 \[4.00, 6.00\]" in text
     assert "M: unstable: others" in text
-    assert "two GOPs; 3 processes" in text
+    assert "two GOPs; 3 processes, 4 rounds, 2 threads, fp32" in text
+
+
+def test_a_plans_files_are_named_where_they_are_there(tmp_path: Path) -> None:
+    arguments = ["-d", "a", "--times", "{folder}/times.json", "--strict"]
+    assert page.placed(arguments, tmp_path, "shown") == ["-d", "a", "--strict"]
+    (tmp_path / "times.json").touch()
+    assert page.placed(arguments, tmp_path, "shown")[2:4] == ["--times", "shown/times.json"]
 
 
 def test_a_distance_is_compared_with_keyframes_of_the_same_frames(tmp_path: Path) -> None:
