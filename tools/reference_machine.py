@@ -44,7 +44,7 @@ def machine_tables(plan: dict[str, Any], out: Path) -> Iterator[str]:
         )
         if item["classes"] != 11:
             yield "No weights are shipped for this size and these classes: there is no accuracy.\n"
-        yield _table(pd.DataFrame(list(rows.values())).fillna("-")) + "\n"
+        yield markdown_table(pd.DataFrame(list(rows.values())).fillna("-")) + "\n"
         if notes:
             yield "\n".join(notes) + "\n"
 
@@ -74,7 +74,7 @@ def _add_times(rows: dict[str, dict[str, str]], timed: dict[str, Any], codec: st
     return "\n".join([said, *(f"  * {markdown(doubt)}" for doubt in doubts)])
 
 
-def _table(frame: pd.DataFrame) -> str:
+def markdown_table(frame: pd.DataFrame) -> str:
     """Return a frame of texts as Markdown, the first column to the left."""
     lines = [tuple(Cell(str(text)) for text in line) for line in frame.itertuples(index=False)]
     return markdown_grid(Grid(tuple(map(str, frame.columns)), tuple(lines)))

@@ -17,6 +17,7 @@ import pandas as pd
 
 from tools.reference_machine import machine_tables
 from tools.reference_plan import Measurement
+from tools.reference_seeds import seeds
 from vssbench.core import files
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.variant import parse_variant
@@ -35,6 +36,8 @@ from vssbench.run.store import Run, RunStore
 PAGE = "README.md"
 #: the page's folder, as its commands name it
 FOLDER = "results/reference/camvid360"
+#: the folder beside it of the runs with another seed's weights
+SEEDS = "seed1"
 _WIDTH = re.compile(r" \(width [0-9.]+\)")
 #: streams of a claim that are shown without being asked for
 STREAMS = 4
@@ -272,8 +275,7 @@ def sections(
         "reference_results.toml)); confusion matrices of every frame: `runs/`, all numbers: "
         "[table.csv](table.csv). Above each table and figure stands the command that makes it. "
         "mIoU is the mean over distances from the keyframe unless it says otherwise; times are "
-        "those of `bench.py latency` where `--times` stands in the command, elsewhere those of the "
-        "runs, which had no machine to themselves and serve no comparison. "
+        "those of `bench.py latency` (`--times`), since runs had no machine to themselves. "
         f"{widths(done)}\n"
     )
     for figure in plan["figures"]:
@@ -290,6 +292,11 @@ def sections(
             arguments = placed(shlex.split(text), out, FOLDER)
             yield f"`{shown_command(['table', *arguments, '--strict'])}`:\n"
             yield made[text]
+    if (out.parent / SEEDS / "runs").is_dir():
+        other = Reference.read(out.parent / SEEDS)
+        yield from seeds(
+            (done, reference.confusion), (other.done, other.confusion), f"results/reference/{SEEDS}"
+        )
     yield from machine_tables(plan, out)
     claims = [sentence(reference, claim) for claim in plan["claims"]]
     yield "## What papers claim, and what is measured here\n"

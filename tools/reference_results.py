@@ -32,7 +32,7 @@ from vssbench.core.errors import WeightsError
 from vssbench.core.opening import open_dataset
 from vssbench.core.variant import parse_variant
 from vssbench.report.choose import matches
-from vssbench.run.store import RunStore
+from vssbench.run.store import LATENCY, RunStore
 from vssbench.weights.shipped import choose_shipped
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,6 +83,9 @@ def measure(plan: dict[str, Any], folders: dict[str, Path], out: Path) -> list[s
         # 1: some are rows with their reason
         if status not in (0, 1):
             left_out.append(f"{item.name}: bench.py run ended with status {status}")
+    # the times of a machine that had other work are nobody's; those of `bench.py latency` count
+    for times in (out / "runs").glob(f"*/{LATENCY}"):
+        times.unlink()
     return left_out
 
 

@@ -115,6 +115,28 @@ def test_stores_are_compared_method_by_method(store: RunStore, tmp_path: Path) -
         pairs_of_stores(rows(store.runs()), [pairs[0][1] | {"method": "x"}], ("a", "b"))
 
 
+def test_a_method_is_the_same_however_it_was_typed(tmp_path: Path) -> None:
+    typed = ("icnet[width=0.25]", "icnet[keep=0.5,width=0.25]")
+    stores = [RunStore(tmp_path / name) for name in "ab"]
+    for store, text in zip(stores, typed, strict=True):
+        write(store, text, record(0.1, 3), 1.0, run_id="i")
+        write(store, "icnet[width=0.5]", record(0.1, 4), 1.0, run_id="wide")
+    pairs = pairs_of_stores(*(rows(each.runs()) for each in stores), ("a", "b"))
+    met = sorted((one["run_id"], other["run_id"]) for one, other, _ in pairs)
+    assert met == [("i", "i"), ("wide", "wide")]
+
+
+def test_several_methods_of_two_stores_are_named(store: RunStore, tmp_path: Path) -> None:
+    other = RunStore(tmp_path / "second")
+    for method in ("good", "poor"):
+        write(other, method, record(0.15, 8), 9.0)
+    done = CliRunner().invoke(
+        bench, ["compare", str(store.root), str(other.root), "--format", "md"]
+    )
+    headed = [line.split("|")[1] for line in done.stdout.splitlines()[2:4]]
+    assert [title.split(":")[-1].strip() for title in headed] == ["GOOD", "POOR"]
+
+
 def test_what_two_stores_have_not_in_common_is_said(store: RunStore, tmp_path: Path) -> None:
     other = RunStore(tmp_path / "second")
     write(other, "third", record(0.1, 1), 1.0)

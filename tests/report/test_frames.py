@@ -175,7 +175,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
         results(tmp_path, "month")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["camvid360", "protocols"])
+@pytest.mark.parametrize("name", ["camvid360", "protocols", "seed1"])
 def test_the_reference_results_are_read(name: str) -> None:
     folder = ROOT / "results" / "reference" / name / "runs"
     runs = results(folder)
@@ -183,7 +183,7 @@ def test_the_reference_results_are_read(name: str) -> None:
     assert len(runs) == len([path for path in folder.glob("[!.]*") if path.is_dir()])
     assert set(runs["status"]) <= {"done", "refused"}
     done = runs[runs["status"] == "done"]
-    assert len(done) >= 12
+    assert len(done) >= 6
     assert done["miou"].between(0, 1).all()
     assert (runs["reason"][runs["status"] == "refused"] != "").all()
     last = results(folder, "distance").groupby("run_id")["distance"].max()

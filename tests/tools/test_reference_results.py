@@ -18,9 +18,11 @@ from tools import reference_machine as machine
 from tools import reference_page as page
 from tools import reference_plan as planned
 from tools import reference_results as tool
+from tools.reference_seeds import seeds
 from vssbench.cli import bench
 from vssbench.core.registry import create
 from vssbench.core.variant import parse_variant
+from vssbench.metrics.bootstrap import difference
 from vssbench.metrics.draws import Interval
 from vssbench.protocol import protocol
 from vssbench.run.store import RunStore
@@ -320,6 +322,24 @@ def test_a_plans_files_are_named_where_they_are_there(tmp_path: Path) -> None:
     assert page.placed(arguments, tmp_path, "shown") == ["-d", "a", "--strict"]
     (tmp_path / "times.json").touch()
     assert page.placed(arguments, tmp_path, "shown")[2:4] == ["--times", "shown/times.json"]
+
+
+def test_another_seed_stands_beside_the_first(out: Path, tmp_path: Path) -> None:
+    first = page.Reference.read(out)
+    other = RunStore(tmp_path / "seed1" / "runs")
+    write(other, "good[width=0.5]", record(0.13, 7), 9.0, run_id="again")
+    write(other, "new[width=0.5]", record(0.13, 7), 9.0, run_id="new")
+    second = page.Reference.read(tmp_path / "seed1")
+    pairs = [(each.done, each.confusion) for each in (first, second)]
+    text = "\n".join(seeds(*pairs, "here"))
+    apart = difference(record(0.13, 7), record(0.10, 1)).miou
+    assert f"{100 * apart.value:+.2f}" in text
+    assert f"at most {abs(100 * apart.value):.2f} points apart" in text
+    assert "for 1 of 1" in text
+    assert apart.high < 0
+    assert text.count("GOOD") == 1
+    assert "NEW" not in text
+    assert list(seeds(pairs[0], (second.done.iloc[:0], {}), "here")) == []
 
 
 def test_a_distance_is_compared_with_keyframes_of_the_same_frames(tmp_path: Path) -> None:

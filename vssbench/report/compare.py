@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vssbench.core.errors import DataError, UsageError
+from vssbench.core import registry
+from vssbench.core.errors import DataError, UsageError, VssbenchError
+from vssbench.core.variant import parse_variant
 from vssbench.metrics.bootstrap import Intervals, class_differences, difference
 from vssbench.metrics.draws import Interval
 from vssbench.metrics.scores import scores
@@ -157,11 +159,11 @@ def pairs_of_stores(first: Sequence[Row], second: Sequence[Row], names: tuple[st
     of_second: dict[tuple[str, str], list[Row]] = {}
     for group in groups([row for row in second if row["miou"] is not None]):
         for row in group.rows:
-            of_second.setdefault((_conditions(row), row["method"]), []).append(row)
+            of_second.setdefault((_conditions(row), _settled(row)), []).append(row)
     pairs = []
     for group in groups([row for row in first if row["miou"] is not None]):
         for row in group.rows:
-            others = of_second.get((_conditions(row), row["method"]), [])
+            others = of_second.get((_conditions(row), _settled(row)), [])
             pairs += [
                 (row, other, (f"{marked(row)}, {names[0]}", f"{marked(other)}, {names[1]}"))
                 for other in others[:1]
@@ -185,6 +187,16 @@ def _apart(first: Sequence[Row], second: Sequence[Row], names: tuple[str, str]) 
                 for name, known in zip(names, values, strict=True)
             )
     return ""
+
+
+def _settled(row: Row) -> str:
+    """Return a row's method with all of its parameters, however it was typed; as typed where the
+    plug-in is not here."""
+    try:
+        variant = parse_variant(row["method"])
+        return repr((variant.name, sorted(registry.resolved("methods", variant).items())))
+    except VssbenchError:
+        return str(row["method"])
 
 
 def _conditions(row: Row) -> str:
@@ -253,11 +265,12 @@ def titles(pairs: Sequence[Pair]) -> list[str]:
 def summary(comparisons: Sequence[Comparison]) -> Grid:
     """Return a table with a line for each comparison: the whole mIoU."""
     lines = []
+    several = len({_methods(item) for item in comparisons}) > 1
     for item in comparisons:
         more = item.frames_to_settle
         lines.append(
             (
-                Cell(item.title),
+                Cell(f"{item.title}: {' and '.join(_methods(item))}" if several else item.title),
                 *(Cell(percent(value)) for value in (item.whole.first, item.whole.second)),
                 _difference(item.whole.interval),
                 Cell(item.verdict),
@@ -268,6 +281,11 @@ def summary(comparisons: Sequence[Comparison]) -> Grid:
     return Grid(
         ("", *names, "difference, points [95 %]", "verdict", "more frames to settle"), tuple(lines)
     )
+
+
+def _methods(item: Comparison) -> tuple[str, ...]:
+    """Return the names of the methods compared: one where they are two runs of the same."""
+    return tuple(dict.fromkeys(str(row["display"]) for row in item.rows))
 
 
 def _headings(comparisons: Sequence[Comparison]) -> tuple[str, str]:
