@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -33,6 +34,15 @@ def tracked() -> dict[str, int]:
     return {
         path.relative_to(ROOT).as_posix(): path.lstat().st_size for path in paths if path.is_file()
     }
+
+
+def test_commands_of_results_name_no_folder_of_a_machine() -> None:
+    found = [
+        path
+        for path in (ROOT / "results" / "reference").rglob("*.json")
+        if re.search(r'"command": ?"[^"]*[ =]/', path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
 
 
 def test_the_tracked_tree_is_light(tracked: dict[str, int]) -> None:

@@ -66,6 +66,18 @@ def test_messages_and_records_have_the_name(
         results(tmp_path / "none")
 
 
+def test_a_record_names_no_folder_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = [
+        "--runs", "/home/me/runs", "--clip", "/data/city/", "--weights=/home/me/a.safetensors",
+        "-d", "folder[root=/home/me/film,split=val]", "--out", "results/a.json", "-m", "a[b=1]",
+    ]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["vssbench", "run", *given])
+    assert typed_command() == (
+        "vssbench run --runs runs --clip city --weights=DIR -d 'folder[root=DIR,split=val]' "
+        "--out results/a.json -m 'a[b=1]'"
+    )
+
+
 def texts(tree: ast.Module) -> Iterator[ast.Constant]:
     """The texts of a source that are no docstrings."""
     said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}

@@ -54,9 +54,6 @@ class Brightness(VideoSegmenter):
         logits[..., 0, 0] += self.value
         return logits
 
-    def loss(self, phase, batch):
-        raise NotImplementedError
-
 
 class Still:
     """Motion that is zero."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -222,13 +223,21 @@ def _version(package: str) -> str:
 
 def typed_command() -> str:
     """Return the command line as it can be typed again; the data's folder, which differs
-    everywhere, as DIR."""
+    everywhere, as DIR, and of any other whole path the last name."""
     words = [*program().split(), *sys.argv[1:]]
     masked = [
-        "DIR" if before == "--data-root" else word
+        "DIR" if before == "--data-root" else _without_place(word)
         for before, word in zip(["", *words], words, strict=False)
     ]
     return " ".join(shlex.quote(word) for word in masked)
+
+
+def _without_place(word: str) -> str:
+    """Return a word of a command line without the folders of this machine: of a whole path the last
+    name, of one behind an equals sign, as of data, DIR."""
+    if word.startswith("/"):
+        return Path(word).name or word
+    return re.sub(r"=/[^,\]]*", "=DIR", word)
 
 
 def check_device(device: str) -> None:
