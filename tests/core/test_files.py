@@ -5,27 +5,25 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from vssbench.core import files
-from vssbench.core.errors import DataError, UsageError
+from vssbench.core import files, hidden, outputs
+from vssbench.core.errors import DataError
 
 #: more than any write here takes
 _MOST_STEPS = 200
 
 
-def hidden(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.name.startswith(files.PREFIX)]
+def hidden_folders(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name.startswith(hidden.PREFIX)]
 
 
 def fill(folder: Path, content: str) -> None:
@@ -89,14 +87,14 @@ def test_a_folder_that_is_replaced_is_old_or_new_whenever_the_writer_is_killed(
     place = tmp_path / "place"
     seen = []
     for _ in killed_at_every_step(lambda: fill(place, "new"), lambda: fill(place, "old")):
-        files.adopt(tmp_path)
+        hidden.adopt(tmp_path)
         contents = {path.name: path.read_text() for path in place.iterdir()}
         assert contents in ({"first": "old", "second": "old"}, {"first": "new", "second": "new"})
         seen.append(contents["first"])
     assert set(seen) == {"old", "new"}
     assert len(seen) > 10
     fill(place, "last")
-    assert hidden(tmp_path) == []
+    assert hidden_folders(tmp_path) == []
 
 
 def test_a_file_that_is_replaced_is_old_or_new_whenever_the_writer_is_killed(
@@ -130,10 +128,10 @@ def test_drafts_of_a_killed_process_are_swept_and_those_of_a_living_one_stay(
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     files.write_text(tmp_path / "ours", "")
-    assert len(hidden(tmp_path)) == 1
+    assert len(hidden_folders(tmp_path)) == 1
     process.kill()
     process.communicate()
-    assert len(hidden(tmp_path)) == 1
+    assert len(hidden_folders(tmp_path)) == 1
     files.write_text(tmp_path / "ours", "")
     assert [path.name for path in tmp_path.iterdir()] == ["ours"]
 
@@ -174,7 +172,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="cannot write"):
             files.write_text(place, "")
     with pytest.raises(DataError, match="cannot write"):
-        files.check_folder(tmp_path / "file" / "runs")
+        outputs.check_folder(tmp_path / "file" / "runs")
 
 
 def test_modes_honour_the_umask_whoever_makes_the_file(tmp_path: Path) -> None:
@@ -232,143 +230,3 @@ def test_output_that_is_a_file_of_the_shells_is_written_on(tmp_path: Path, name:
     with (tmp_path / "out").open("w") as out:
         subprocess.run([sys.executable, "-c", code], stdout=out, check=True)
     assert (tmp_path / "out").read_text() == "before\ntext\nafter\n"
-
-
-def test_an_output_that_is_there_needs_force(tmp_path: Path) -> None:
-    place = tmp_path / "a.png"
-    files.check_output(place)
-    place.write_text("drawn by hand")
-    with pytest.raises(
-        UsageError, match=r"-o .*a\.png is there already: give another name, or --force"
-    ):
-        files.check_output(place)
-    files.check_output(place, force=True)
-    files.check_output(Path("/dev/null"))  # which is only looked at
-    with pytest.raises(UsageError, match="is a folder"):
-        files.check_output(tmp_path, force=True)
-
-
-@pytest.mark.parametrize("way", ["name", "other name", "symbolic link", "hard link", "in a folder"])
-def test_an_input_is_no_output_even_with_force(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
-    given = tmp_path / "data" / "given"
-    given.parent.mkdir()
-    given.write_text("precious")
-    out = tmp_path / "out"
-    if way == "symbolic link":
-        out.symlink_to(given)
-    elif way == "hard link":
-        out.hardlink_to(given)
-    elif way == "other name":
-        monkeypatch.chdir(given.parent)
-        out = Path("..") / "data" / "given"
-    else:
-        out = given
-    inputs = [tmp_path / "absent", given.parent if way == "in a folder" else given]
-    with pytest.raises(UsageError, match="never written over"):
-        files.check_output(out, inputs, force=True, option="--out")
-
-
-def test_a_folder_is_read_again_when_it_was_replaced_meanwhile(tmp_path: Path) -> None:
-    place, reads = tmp_path / "place", []
-    fill(place, "0")
-
-    def read() -> str:
-        first = (place / "first").read_text()
-        if len(reads) < 3:
-            reads.append(first)
-            fill(place, str(len(reads)))
-        return first + (place / "second").read_text()
-
-    assert files.steady(place, read) == "33"
-    with pytest.raises(FileNotFoundError):
-        files.steady(tmp_path / "absent", lambda: os.listdir(tmp_path / "absent"))
-
-
-def test_a_writer_that_ends_while_it_is_looked_at_keeps_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its hidden folder goes away between two looks into it."""
-
-    def vanishing(folder: Path, pattern: str) -> Iterator[Path]:
-        yield folder / "old" / "0" / "seen"
-        raise FileNotFoundError(folder / "old")
-
-    (tmp_path / f"{files.PREFIX}0").mkdir()
-    monkeypatch.setattr(Path, "glob", vanishing)
-    assert files.set_aside(tmp_path) == {"seen"}
-
-
-def test_a_folder_that_a_killed_process_set_aside_is_put_back_by_a_reader(tmp_path: Path) -> None:
-    place = tmp_path / "place"
-    fill(place, "old")
-    aside = tmp_path / f"{files.PREFIX}0" / "old" / "0" / "place"
-    aside.parent.mkdir(parents=True)
-    (aside.parents[2] / "lock").touch()
-    place.rename(aside)
-    assert files.set_aside(tmp_path) == {"place"}
-    assert files.steady(place, lambda: (place / "first").read_text()) == "old"
-
-
-TEMPORARY = """
-import sys, time
-from vssbench.core import files
-from vssbench.training.pairs import OwnFolder
-with files.temporary() as first:
-    second = OwnFolder()
-    for place in (first, second.path):
-        (place / "stream.mkv").write_bytes(b"half")
-        print(place, flush=True)
-    time.sleep(60)
-"""
-
-
-def test_temporary_folders_of_a_killed_process_are_swept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By the next process of the same user that needs one, which leaves those of living ones."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    started = subprocess.Popen(
-        [sys.executable, "-c", TEMPORARY], stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    )  # fmt: skip
-    assert started.stdout is not None
-    places = [Path(started.stdout.readline().strip()) for _ in range(2)]
-    assert all(place.is_relative_to(tmp_path) for place in places)
-    assert all(stat.S_IMODE(place.parents[0].lstat().st_mode) & 0o077 == 0 for place in places[:1])
-    with files.temporary():
-        assert all((place / "stream.mkv").is_file() for place in places)
-    started.kill()
-    started.wait()
-    with files.temporary() as mine:
-        assert list(tmp_path.iterdir()) == [mine.parent]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_links_among_temporary_folders_are_not_followed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Anyone may make one where all users' temporary folders are."""
-    precious = tmp_path / "precious"
-    (precious / "new").mkdir(parents=True)
-    for name in ("lock", "new/data"):
-        (precious / name).touch()
-    place = tmp_path / "tmp"
-    place.mkdir()
-    (place / f"{files.PREFIX}evil").symlink_to(precious)
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
-    with files.temporary():
-        pass
-    assert (precious / "new" / "data").is_file()
-
-
-def test_no_temporary_folder_is_made_otherwise() -> None:
-    """Only a worker of Dask's makes its own, in the folder that Dask sweeps."""
-    root = Path(files.__file__).parents[1]
-    makers = {
-        path.relative_to(root).as_posix()
-        for path in root.rglob("*.py")
-        if re.search(r"TemporaryDirectory|mkdtemp|mkstemp", path.read_text(encoding="utf-8"))
-    }
-    assert makers == {"sweep/away.py"}

@@ -9,7 +9,7 @@ import numpy as np
 from tests.faults.conftest import CLIPS
 from tests.faults.forks import Forks
 from tests.faults.test_disk import runs
-from vssbench.core.files import PREFIX
+from vssbench.core.hidden import PREFIX
 from vssbench.run.store import RunStore
 
 #: from here on there are two of this process, and the first one waits for the other at its end: for

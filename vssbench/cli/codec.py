@@ -274,7 +274,7 @@ def show(
     intra blocks are tinted.
     """
     from vssbench.core import registry
-    from vssbench.core.files import check_output
+    from vssbench.core.outputs import check_output
     from vssbench.core.progress import messages, track
     from vssbench.core.variant import parse_variant
     from vssbench.view.show import Show, check_out

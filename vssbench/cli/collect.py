@@ -28,14 +28,14 @@ def collect(stores: tuple[Path, ...], out: Path, force: bool) -> None:
         python bench.py collect -o everything.parquet
         python bench.py collect laptop/runs server/runs -o everything.parquet
     """
-    from vssbench.core import files
+    from vssbench.core import files, outputs
     from vssbench.core.progress import messages
     from vssbench.report.collect import collected
     from vssbench.report.frames import parquet
     from vssbench.run.store import RunStore
 
     folders = stores or (Path("results/runs"),)
-    files.check_output(out, folders, force)
+    outputs.check_output(out, folders, force)
     table = collected(folders)
     files.write_bytes(out, parquet(table))
     click.echo(f"{out}: {len(table)} runs")

@@ -36,7 +36,8 @@ def doctor(runs: Path, out: Path | None, probe: bool, as_json: bool, force: bool
     Exit status: 1 where something that is needed fails, else 0.
     """
     from vssbench.cli.installation import bug_report, findings, masked
-    from vssbench.core.files import check_output, write_text
+    from vssbench.core.files import write_text
+    from vssbench.core.outputs import check_output
 
     if out is not None:
         check_output(out, (runs,), force)

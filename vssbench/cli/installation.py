@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from vssbench.core import files, registry
+from vssbench.core import files, outputs, registry
 from vssbench.core.errors import VssbenchError
 from vssbench.core.home import home
 from vssbench.core.machine import git_revision
@@ -205,7 +205,7 @@ def _folders(runs: Path) -> Iterator[Finding]:
         standing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
         try:
             if folder.exists():
-                files.check_folder(folder)
+                outputs.check_folder(folder)
             elif not os.access(standing, os.W_OK):
                 raise files.NotWritten(f"cannot make {folder} in {standing}")
             free = shutil.disk_usage(standing).free

@@ -160,8 +160,8 @@ def _measure(
     as_json: bool,
 ) -> None:
     from vssbench.core import registry
-    from vssbench.core.files import check_folder
     from vssbench.core.machine import typed_command
+    from vssbench.core.outputs import check_folder
     from vssbench.core.progress import messages, track
     from vssbench.core.variant import parse_variant
     from vssbench.latency import measure, result

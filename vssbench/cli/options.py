@@ -204,7 +204,7 @@ def said(given: Mapping[str, Any], leave: Collection[str] = ()) -> dict[str, Any
 def check_json(output: Path | None, force: bool) -> None:
     """Check ``--json FILE`` of a benchmark: one message, before any work, where the file may not or
     cannot be written."""
-    from vssbench.core.files import check_output
+    from vssbench.core.outputs import check_output
 
     try:
         if output is not None:

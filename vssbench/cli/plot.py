@@ -71,7 +71,7 @@ def plot(
         python bench.py plot rate --quality psnr -o psnr.png
     """
     from vssbench.core.errors import UsageError
-    from vssbench.core.files import check_output
+    from vssbench.core.outputs import check_output
     from vssbench.core.progress import messages
     from vssbench.report.spread import spread_of
     from vssbench.report.style import check_ending

@@ -75,7 +75,8 @@ def report(
     from datetime import datetime
 
     from vssbench.core.errors import UsageError
-    from vssbench.core.files import check_output, write_text
+    from vssbench.core.files import write_text
+    from vssbench.core.outputs import check_output
     from vssbench.core.progress import messages
     from vssbench.core.shown import encoded
     from vssbench.report.page.content import content
@@ -111,12 +112,12 @@ def _drawn(
     weights: tuple[Path, ...],
 ) -> Pictures:
     """Draw the pictures; streams are taken from the store's cache where it has one."""
-    from vssbench.core import files
+    from vssbench.core import hidden
     from vssbench.core.progress import track
     from vssbench.report.page.replay import Sources
     from vssbench.report.page.scenes import Wish, pictures
 
-    with files.temporary() as folder, track("pictures", len(page.shown)) as tracker:
+    with hidden.temporary() as folder, track("pictures", len(page.shown)) as tracker:
         cache = store.root / ".cache"
         sources = Sources(data_root, weights, cache if cache.is_dir() else folder)
         wish = Wish(count, distances)

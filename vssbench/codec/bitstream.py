@@ -19,7 +19,7 @@ from vssbench.codec import cache as caches
 from vssbench.codec.cache import RECORD_SUFFIX, SUFFIX
 from vssbench.codec.encode import EncoderSettings, encode
 from vssbench.codec.quality import CodedFrame
-from vssbench.core import files, reading
+from vssbench.core import files, hidden, reading
 from vssbench.core.ahead import raise_if_unwanted
 from vssbench.core.errors import DataError
 from vssbench.core.video import Clip, Image
@@ -53,7 +53,7 @@ def bitstream(
     """
     fps = fps or clip.fps
     if cache is None:
-        with files.temporary() as folder:
+        with hidden.temporary() as folder:
             path = folder / f"clip{SUFFIX}"
             yield Bitstream(path, _write(clip, settings, path, fps))
         return

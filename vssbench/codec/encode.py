@@ -20,7 +20,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from vssbench.codec import x264
 from vssbench.codec.apart import Task, encode_apart
 from vssbench.codec.quality import Checker, CodedFrame
-from vssbench.core import files
+from vssbench.core import hidden
 from vssbench.core.ahead import ahead
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Image
@@ -107,7 +107,7 @@ def _file(destination: Path | BinaryIO) -> Iterator[Path]:
     if isinstance(destination, Path):
         yield destination.absolute()
         return
-    with files.temporary() as folder:
+    with hidden.temporary() as folder:
         path = folder / "stream"
         yield path
         with path.open("rb") as file:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image as Pillow
 
-from vssbench.core import files
+from vssbench.core import files, outputs
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.version import __version__
 from vssbench.core.video import Clip, Frame, Image, LabelMap
@@ -64,7 +64,7 @@ class Export:
         """Raise UsageError where the folder holds what is not to be replaced: anything, but another
         export with ``force``; never the dataset's own."""
         root = getattr(self.input.dataset, "root", None)
-        if root is not None and files.overlap(self.out, root):
+        if root is not None and outputs.overlap(self.out, root):
             raise UsageError(
                 f"-o {self.out} holds data that this command reads, of {root}: give another "
                 "folder, an input is never written over"
@@ -82,7 +82,7 @@ class Export:
                     "replace it"
                 )
         self.input.protocol.remarks(self.input.clips, self.input.codec.gop)
-        files.check_folder(self.out.resolve().parent)
+        outputs.check_folder(self.out.resolve().parent)
 
     def estimate(self) -> Estimate:
         """Return what will be written, its size by that of the first frame as a PNG.

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from vssbench.core import files, reading
+from vssbench.core import files, hidden, outputs, reading, steady
 from vssbench.core.arrays import read_arrays
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.shortage import check_memory
@@ -146,7 +146,7 @@ class Run:
     def _steady(self, read: Callable[[], _T]) -> _T:
         """Return a file of the run that is there now: one that replaces it has the same id, and so
         the same numbers."""
-        return files.steady(self.path, read)
+        return steady.steady(self.path, read)
 
 
 def run_id(identity: dict[str, Any]) -> str:
@@ -202,7 +202,7 @@ class RunStore:
         """Return the run of that id. Raises DataError where there is none or its files do not read,
         NewerRun where a newer version wrote it."""
         path = self._place(run_id)
-        return files.steady(path, lambda: self._run(run_id, path))
+        return steady.steady(path, lambda: self._run(run_id, path))
 
     def _run(self, run_id: str, path: Path) -> Run:
         check_memory()
@@ -256,7 +256,7 @@ class RunStore:
             for name, arrays in (meters or {}).items():
                 np.savez_compressed(draft / f"{name}.npz", **arrays)  # type: ignore[arg-type]
             # until the draft has taken its place, which it does before the stack is closed
-            others_wait.enter_context(files.alone(self.root))
+            others_wait.enter_context(hidden.alone(self.root))
             if measurement.status == "done" and self.has(measurement.run_id):
                 kept = [f"{name}.npz" for name in self.get(measurement.run_id).measures]
                 for name in (*kept, LATENCY):
@@ -276,7 +276,7 @@ class RunStore:
         DataError where the folder cannot be written."""
         place = self._place(run.measurement.run_id)
         with ExitStack() as others_wait, files.draft(place) as draft:
-            others_wait.enter_context(files.alone(self.root))
+            others_wait.enter_context(hidden.alone(self.root))
             _copy(place, draft)
             for name in run.files - self.get(run.measurement.run_id).files:
                 shutil.copyfile(run.path / name, draft / name)
@@ -288,12 +288,12 @@ class RunStore:
     def check_writable(self) -> None:
         """Make the folder where it is missing, and raise DataError where no run can be written into
         it."""
-        files.check_folder(self.root)
+        outputs.check_folder(self.root)
 
     def ids(self) -> list[str]:
         """Return the ids of every run that is there, whether it reads or not."""
-        files.adopt(self.root)
-        return sorted(self._names() | files.set_aside(self.root) | self._names())
+        hidden.adopt(self.root)
+        return sorted(self._names() | hidden.set_aside(self.root) | self._names())
 
     def stamp(self, run_id: str) -> str:
         """Return what tells a run's files from any that replace or damage them: names, sizes and

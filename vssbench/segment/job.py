@@ -17,7 +17,7 @@ from vssbench.core import registry
 from vssbench.core.ahead import ahead
 from vssbench.core.allocator import keep_freed_memory
 from vssbench.core.errors import DataError, MotionUnavailable, UsageError
-from vssbench.core.files import check_output
+from vssbench.core.outputs import check_output
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.special import is_special
 from vssbench.core.variant import Variant

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from pathlib import Path
 
-from vssbench.core import files, locks, reading
+from vssbench.core import files, hidden, locks, outputs, reading
 from vssbench.core.errors import DataError, UsageError, VssbenchError
 from vssbench.core.home import expanded
 from vssbench.core.progress import messages
@@ -363,7 +363,7 @@ def conduct(tasks: list[Video], account: Account, executor: Executor, site: Site
     """
     if not tasks:
         return account
-    files.check_folder(site.root)
+    outputs.check_folder(site.root)
     manifest = Manifest(site.root)
 
     def settled(outcome: Outcome) -> Outcome:
@@ -377,5 +377,5 @@ def conduct(tasks: list[Video], account: Account, executor: Executor, site: Site
     if account.left:
         for folder in {task.out.parent for task in tasks}:
             with suppress(OSError):
-                files.sweep(folder)  # the drafts of what was abandoned
+                hidden.sweep(folder)  # the drafts of what was abandoned
     return account

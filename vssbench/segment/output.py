@@ -20,7 +20,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from PIL import Image as Pillow
 
 from vssbench.codec.encode import TO_YUV
-from vssbench.core import files
+from vssbench.core import files, outputs
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.video import Image
 from vssbench.data.colour import untagged
@@ -64,9 +64,9 @@ def check_out(out: Path, inputs: Sequence[Path], force: bool = False) -> None:
     if not out.parent.is_dir():
         raise UsageError(f"cannot write {out}: there is no folder {out.parent}")
     if is_folder(out):
-        files.check_folder(out.resolve().parent)
+        outputs.check_folder(out.resolve().parent)
     else:
-        files.check_output(out, inputs, force)
+        outputs.check_output(out, inputs, force)
 
 
 @contextmanager

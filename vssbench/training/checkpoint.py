@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from vssbench.core import files
+from vssbench.core import files, outputs
 from vssbench.core.errors import UsageError, WeightsError
 
 
@@ -71,8 +71,8 @@ def check_beside(out: Path, inputs: Collection[Path], allowed: bool) -> None:
             "--force starts anew and replaces it"
         )
     for path in (checkpoint, best_path(out), curve_path(out)):
-        files.check_regular(path, "--out: beside it,")
-        files.check_output(path, inputs, allowed, "--out: beside it,")
+        outputs.check_regular(path, "--out: beside it,")
+        outputs.check_output(path, inputs, allowed, "--out: beside it,")
 
 
 def load_checkpoint(path: Path, identity: dict[str, str]) -> Checkpoint:

@@ -16,7 +16,7 @@ import torch
 
 from vssbench.codec.encoded import EncodedCodec
 from vssbench.codec.gops import Gop
-from vssbench.core import files, registry
+from vssbench.core import hidden, registry
 from vssbench.core.errors import DataError
 from vssbench.core.motion import MotionField
 from vssbench.core.variant import Variant
@@ -373,7 +373,7 @@ class OwnFolder:
     """
 
     def __init__(self) -> None:
-        self.path, end = files.take_temporary()
+        self.path, end = hidden.take_temporary()
         self._end = weakref.finalize(self, _remove, end, os.getpid())
 
     def __reduce__(self) -> tuple[Any, ...]:

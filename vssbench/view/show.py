@@ -18,7 +18,7 @@ from PIL import Image as Pillow
 from vssbench.codec.prediction import statistics
 from vssbench.codec.spec import Codec
 from vssbench.codec.vectors.exported import MACROBLOCK, ExportedVectors
-from vssbench.core import files
+from vssbench.core import files, hidden
 from vssbench.core.bounds import PIXELS
 from vssbench.core.errors import MotionUnavailable, UsageError
 from vssbench.core.video import Clip, Frame, Image
@@ -145,7 +145,7 @@ class Show:
         suffix = check_out(out)
         selection.check(self.clip.length, suffix)
         # several passes read one stream: it is encoded once
-        with files.temporary() as folder:
+        with hidden.temporary() as folder:
             self._cache = folder
             try:
                 if suffix == ".csv":

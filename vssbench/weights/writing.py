@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vssbench.core import files, registry
+from vssbench.core import files, outputs, registry
 from vssbench.core.errors import UsageError
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import Variant, format_value
@@ -160,10 +160,10 @@ def check_output(
     path: Path, inputs: Iterable[Path] = (), force: bool = False, option: str = "-o"
 ) -> None:
     """Raise UsageError or DataError where weights may not or cannot be written; see
-    :func:`vssbench.core.files.check_output`. Parts beside the file count as the file."""
-    files.check_regular(path, option)
+    :func:`vssbench.core.outputs.check_output`. Parts beside the file count as the file."""
+    outputs.check_regular(path, option)
     for place in (path, *sorted(path.parent.glob(f"{glob.escape(path.name)}.part*"))):
-        files.check_output(place, inputs, force, option)
+        outputs.check_output(place, inputs, force, option)
 
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

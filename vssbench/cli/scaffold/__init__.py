@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Literal
 
-from vssbench.core import files, registry
+from vssbench.core import files, outputs, registry
 from vssbench.core.errors import UsageError
 
 Kind = Literal["method", "dataset"]
@@ -33,7 +33,7 @@ def scaffold(kind: Kind, name: str, folder: Path | None, checkout: Path | None) 
     else:
         made = _package(kind, name, folder or Path(f"vssbench-{name}"))
     for path in made:
-        files.check_output(path)
+        outputs.check_output(path)
     for path, text in made.items():
         files.write_text(path, text)
     return list(made)

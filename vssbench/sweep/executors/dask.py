@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vssbench.core import files
+from vssbench.core import hidden
 from vssbench.core.errors import DataError, UsageError, VssbenchError
 from vssbench.run.store import RunStore
 from vssbench.sweep.away import GPU, Sent, perform
@@ -269,7 +269,7 @@ def _keep(sent: Sent, store: RunStore) -> None:
     """Store the run that a worker has sent, unless a failed one would replace one that is done."""
     if sent.status != "done" and store.has(sent.run_id):
         return
-    with files.temporary() as folder:
+    with hidden.temporary() as folder:
         place = folder / sent.run_id
         place.mkdir()
         for name, content in sent.files:
