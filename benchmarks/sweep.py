@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -25,7 +27,11 @@ SMALL = "synthetic[height=32,width=48,clips=1,frames=3]"
 @benchmark(GROUPS, rounds=1, size="180x240", of="the clips of the grid")
 @click.option("--frames", default=48, show_default=True, help="Frames of each experiment.")
 @click.option(
-    "--seeds", default=6, show_default=True, help="Streets of each method that `run` compares."
+    "--seeds",
+    type=click.IntRange(2),
+    default=6,
+    show_default=True,
+    help="Streets of each method that `run` compares.",
 )
 @click.option("--finished", default=1000, show_default=True, help="Experiments that are done.")
 @click.option("--runs", default=10_000, show_default=True, help="Runs that `table` reads.")
@@ -56,6 +62,8 @@ def main(
                 two = one["two workers"].clock
                 click.echo(f"one worker / two workers: {one['one worker'].clock / two:.2f}")
                 click.echo(f"run with two threads / two workers: {one['run'].clock / two:.2f}")
+                apart = one["two sweeps of a half each"].clock
+                click.echo(f"two sweeps of a half each / two workers: {apart / two:.2f}")
         if "grid" in wanted:
             told("grid", f"a finished grid of {finished}", grid(finished), measured)
         if "table" in wanted:
@@ -71,16 +79,36 @@ def told(name: str, words: str, spent: Spent, measured: dict[str, object]) -> No
 
 def workers(streets: Sequence[str]) -> dict[str, Spent]:
     """Return what the accuracy of the methods that `run` compares takes on some streets, each time
-    into a store of its own."""
-    words = ["-c", "h264", *(word for street in streets for word in ("-d", street))]
+    into a store of its own.
+
+    Two sweeps of one worker at once, each of half the streets, share nothing but the machine: their
+    time is what it allows.
+    """
+    words = ["-c", "h264", *of(streets)]
+    halves = streets[: len(streets) // 2], streets[len(streets) // 2 :]
     taken = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, count in (("one worker", 1), ("two workers", 2)):
             store = f"{folder}/{count}"
             own = ["--runs", store, "--workers", str(count), "--threads", "1"]
             taken[name] = call("sweep", *words, *own)
+        own = ["--workers", "1", "--threads", "1", "-c", "h264"]
+        started = time.perf_counter()
+        with ThreadPoolExecutor() as both:
+            asked = [
+                both.submit(call, "sweep", *own, *of(half), "--runs", f"{folder}/half-{number}")
+                for number, half in enumerate(halves)
+            ]
+        clock = time.perf_counter() - started
+        processor = sum(each.result().processor for each in asked)
+        taken["two sweeps of a half each"] = Spent(clock, processor)
         taken["run"] = call("run", *words, "--runs", f"{folder}/run", threads=2)
     return taken
+
+
+def of(streets: Sequence[str]) -> list[str]:
+    """Return the options that ask for some streets."""
+    return [word for street in streets for word in ("-d", street)]
 
 
 def grid(count: int) -> Spent:

@@ -16,6 +16,7 @@ import torch
 
 from vssbench.core import machine
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.hidden import PREFIX
 from vssbench.report.prune import superfluous
 from vssbench.run.store import NewerRun, RunStore
 from vssbench.sweep import planner, quantities
@@ -214,6 +215,17 @@ def test_a_store_that_can_only_be_read_is_said_before_anything_runs(grid, small_
         conducted(2, told)
     assert told.given == []
     assert stamped(store) == before
+
+
+def test_what_a_killed_sweep_left_goes_though_nothing_is_to_do(grid):
+    store, conducted = grid
+    conducted(1, Here())
+    left = store.root / f"{PREFIX}0"
+    (left / "new").mkdir(parents=True)
+    (left / "lock").touch()
+    (left / "new" / "worker-1.txt").touch()
+    conducted(1, Told())
+    assert not left.exists()
 
 
 def test_a_corrupted_result_is_measured_again_and_it_alone(grid):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.hidden import sweep
 from vssbench.run.experiment import PEERS, Experiment
 from vssbench.run.measuring import fail
 from vssbench.run.store import NewerRun, RunStore, run_id
@@ -151,6 +152,7 @@ def conduct(
     work = todo(plan, wishes)
     report = Report()
     if not work:
+        sweep(store.root)  # what a killed one has left, though nothing is written now
         return report
     store.check_writable()
     by_id = {each.run_id: each for each in work}
