@@ -18,6 +18,7 @@ import pandas as pd
 from tools.reference_machine import machine_tables
 from tools.reference_plan import Measurement
 from tools.reference_seeds import seeds
+from tools.reference_store import ARCHIVE
 from vssbench.core import files
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.variant import parse_variant
@@ -241,7 +242,7 @@ def _display(runs: pd.DataFrame, method: str) -> str:
 
 def shown_command(arguments: Sequence[str]) -> str:
     """Return a call of ``bench.py`` on the page's runs as it is typed."""
-    return f"python bench.py {shlex.join(arguments)} --runs {FOLDER}/runs"
+    return f"python bench.py {shlex.join(arguments)} --runs {FOLDER}/{ARCHIVE}"
 
 
 def placed(arguments: Sequence[str], out: Path, shown: Path | str) -> list[str]:
@@ -272,7 +273,7 @@ def sections(
     yield (
         f"{len(done)} runs with the [shipped weights](../../../weights/README.md), made, drawn and "
         "written by `python -m tools.reference_results` ([plan](../../../tools/"
-        "reference_results.toml)); confusion matrices of every frame: `runs/`, all numbers: "
+        "reference_results.toml)); confusion matrices of every frame: `runs.tar.xz`, all numbers: "
         "[table.csv](table.csv). Above each table and figure stands the command that makes it. "
         "mIoU is the mean over distances from the keyframe unless it says otherwise; times are "
         "those of `bench.py latency` (`--times`), since runs had no machine to themselves. "
@@ -294,18 +295,17 @@ def sections(
             yield made[text]
     if (out.parent / SEEDS / "runs").is_dir():
         other = Reference.read(out.parent / SEEDS)
-        yield from seeds(
-            (done, reference.confusion), (other.done, other.confusion), f"results/reference/{SEEDS}"
-        )
+        pairs = [(each.done, each.confusion) for each in (reference, other)]
+        yield from seeds(*pairs, f"results/reference/{SEEDS}/{ARCHIVE}")
     yield from machine_tables(plan, out)
     claims = [sentence(reference, claim) for claim in plan["claims"]]
     yield "## What papers claim, and what is measured here\n"
     yield (
         "Each item follows from paired 95 % intervals of the difference on the same frames, the "
         "first minus the second ([how](../../../docs/scores.md)), as `python bench.py compare "
-        f"FIRST SECOND --runs {FOLDER}/runs` gives them; what compares two distances of a method "
-        "pairs them likewise. Streams of one clip show the same frames: they are no independent "
-        "samples.\n"
+        f"FIRST SECOND --runs {FOLDER}/{ARCHIVE}` gives them; what compares two distances of a "
+        "method pairs them likewise. Streams of one clip show the same frames: they are no "
+        "independent samples.\n"
     )
     yield "\n".join(claims) + "\n"
     missing = [*not_run(planned, reference.runs), *_failed(reference.runs)]

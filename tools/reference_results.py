@@ -5,9 +5,10 @@ sentence follows from an interval.
     python -m tools.reference_results --page     # draw and write the page again from stored runs
 
 ``reference_results.toml`` says what is measured, drawn, tabled and claimed. What is measured
-already is not measured again, so that a call goes on where the last one stopped; measurements whose
-data are not given, and methods without shipped weights, are left out, which is printed. All runs of
-a page come from one version of the code: the page is refused otherwise.
+already is not measured again, so that a call goes on where the last one stopped: while it works,
+the runs lie in the folder ``runs`` beside the page, at its end in ``runs.tar.xz``. Measurements
+whose data are not given, and methods without shipped weights, are left out, which is printed. All
+runs of a page come from one version of the code: the page is refused otherwise.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tools.reference_page import FOLDER, placed, write_page
+from tools.reference_page import FOLDER, SEEDS, placed, write_page
 from tools.reference_plan import Measurement, measurements
+from tools.reference_store import put_away, take_out
 from tools.repack_results import main as repack
 from vssbench.core import files
 from vssbench.core.errors import WeightsError
@@ -245,6 +247,9 @@ def main() -> None:
                 "and a folder that is there"
             )
         folders[name] = Path(folder)
+    pages = [each for each in (options.out, options.out.parent / SEEDS) if each.is_dir()]
+    for each in pages:
+        take_out(each)
     if options.page:
         plan = narrowed(plan, measured_codecs(options.out))
         for line in draw(plan, options.out):
@@ -253,6 +258,8 @@ def main() -> None:
         write_page(plan, measurements(plan), options.out, tabled(plan, options.out))
     else:
         make(plan, folders, options.out, options.times)
+    for each in pages:
+        put_away(each)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,9 @@
-"""Compress the arrays, plots and records of stored results better, for results that are kept in
-the repository.
+"""Compress the plots and records of results that are kept in the repository better.
 
     python tools/repack_results.py results/reference
 
-numpy reads the files as before: an .npz is a zip archive, and LZMA one of its codes. It is a third
-smaller than the deflate that a run is stored with, and too slow to be worth it for every run. A
-plot has few colours: 256 of them make a third of the file, and nobody sees the difference. JSON
-loses its blanks.
+A plot has few colours: 256 of them make a third of the file, and nobody sees the difference. JSON
+loses its blanks. Runs lie in one file, which `bench.py collect` compresses.
 """
 
 from __future__ import annotations
@@ -14,25 +11,11 @@ from __future__ import annotations
 import io
 import json
 import sys
-import zipfile
 from pathlib import Path
 
 from PIL import Image
 
 from vssbench.core import files
-
-#: the same for every file, so that the same arrays give the same bytes
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-
-
-def repacked(content: bytes) -> bytes:
-    """Return an archive with the same members, compressed by LZMA; the same bytes if no smaller."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(packed, "w") as new:
-        for member in old.infolist():
-            entry = zipfile.ZipInfo(member.filename, _EPOCH)
-            new.writestr(entry, old.read(member), zipfile.ZIP_LZMA)
-    return min(content, packed.getvalue(), key=len)
 
 
 def repacked_plot(content: bytes) -> bytes:
@@ -55,11 +38,11 @@ def repacked_json(content: bytes) -> bytes:
 
 
 #: what repacks a file, by the ending of its name
-_REPACKED = {".npz": repacked, ".png": repacked_plot, ".json": repacked_json}
+_REPACKED = {".png": repacked_plot, ".json": repacked_json}
 
 
 def main(folder: Path) -> None:
-    """Repack every .npz, .png and .json of a folder in place, each whole or not at all; print what
+    """Repack every .png and .json of a folder in place, each whole or not at all; print what
     was saved."""
     before = after = 0
     for path in sorted(path for path in folder.rglob("*") if path.suffix in _REPACKED):

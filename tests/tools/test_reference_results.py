@@ -19,6 +19,7 @@ from tools import reference_page as page
 from tools import reference_plan as planned
 from tools import reference_results as tool
 from tools.reference_seeds import seeds
+from tools.reference_store import put_away, take_out
 from vssbench.cli import bench
 from vssbench.core.registry import create
 from vssbench.core.variant import parse_variant
@@ -127,7 +128,7 @@ def test_the_page_is_made_of_the_stored_runs(out: Path) -> None:
     text = page.write_page(SMALL, planned.measurements(SMALL), out, MADE)
     assert (out / page.PAGE).read_text(encoding="utf-8") == text
     assert "## Everything" in text
-    assert f"table -d d --strict --runs {page.FOLDER}/runs`:\n\n### A table" in text
+    assert f"table -d d --strict --runs {page.FOLDER}/runs.tar.xz`:\n\n### A table" in text
     assert "table -d e" not in text
     assert "Networks have 0.5 of the papers' channels" in text
     assert "Theirs, Table 1. Of 1 stream it is better on 1, worse on 0" in text
@@ -181,7 +182,7 @@ def test_the_stored_scores_have_the_headings_of_today(monkeypatch: pytest.Monkey
     stored = REFERENCE / "protocols"
     options = ["-m", "pspnet", "--protocol", "dense", "--base", "pspnet"]
     for ending in ("md", "csv"):
-        where = ["--runs", f"{stored}/runs", "--strict", "--format", ending]
+        where = ["--runs", f"{stored}/runs.tar.xz", "--strict", "--format", ending]
         status, printed = in_this_process(["scores", *options, *where])
         assert status == 0
         lines = (stored / f"scores.{ending}").read_text(encoding="utf-8").splitlines()
@@ -354,6 +355,20 @@ def test_a_distance_is_compared_with_keyframes_of_the_same_frames(tmp_path: Path
         page.Reference.read(tmp_path), {"first": "m", "second": "m", "distances": True}
     )
     assert item.interval.value == 0.0  # each distance saw the same frames, and made the same of it
+
+
+def test_the_runs_of_a_page_lie_in_one_file_and_are_taken_out_to_be_worked_on(out: Path) -> None:
+    (out / "runs" / ".cache").mkdir()
+    put_away(out)
+    assert [path.name for path in out.iterdir()] == ["runs.tar.xz"]
+    before = (out / "runs.tar.xz").read_bytes()
+    take_out(out)
+    assert RunStore(out / "runs").ids() == ["good", "poor"]
+    write(RunStore(out / "runs"), "new[width=0.5]", record(0.1, 3), 9.0, run_id="new")
+    take_out(out)  # as a call does that goes on with another's work
+    assert RunStore(out / "runs").ids() == ["good", "new", "poor"]
+    put_away(out)
+    assert (out / "runs.tar.xz").read_bytes() != before
 
 
 def test_runs_of_two_versions_are_refused(out: Path) -> None:

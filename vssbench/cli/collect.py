@@ -1,46 +1,79 @@
-"""``bench.py collect``: everything that stores hold, in one Parquet file."""
+"""``bench.py collect``: everything that stores hold, in one file."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import rich_click as click
 
-from vssbench.cli.options import force_option
+from vssbench.cli.options import force_option, opened_store
 
 
 @click.command()
-@click.argument(
-    "stores", nargs=-1, metavar="[DIR...]", type=click.Path(path_type=Path, file_okay=False)
-)
+@click.argument("stores", nargs=-1, metavar="[DIR...]", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write."
-)
+    "-o", "--out", type=click.Path(path_type=Path), required=True,
+    help="File to write: NAME.parquet, or NAME.tar.xz.",
+)  # fmt: skip
 @force_option
 def collect(stores: tuple[Path, ...], out: Path, force: bool) -> None:
-    """Write the runs of the stores DIR... (results/runs) to one Parquet file: a row a run, its
-    mIoU by distance and its classes' IoU as lists.
+    """Write the runs of the stores DIR... (results/runs) to one file.
 
-    For example:
+    A Parquet file has a row a run, its mIoU by distance and its classes' IoU as lists. NAME.tar.xz
+    is a store in one file, to be published or sent: every command that reads a store takes it as
+    --runs, and `merge` makes a folder of it. For example:
 
     \b
         python bench.py collect -o everything.parquet
         python bench.py collect laptop/runs server/runs -o everything.parquet
+        python bench.py collect results/runs -o ours.tar.xz
+        python bench.py table --runs ours.tar.xz
+
+    Exit status: 0, or 1 if runs do not read, which are left out of a store.
     """
     from vssbench.core import files, outputs
     from vssbench.core.progress import messages
     from vssbench.report.collect import collected
     from vssbench.report.frames import parquet
+    from vssbench.run.archive import SUFFIX
     from vssbench.run.store import RunStore
 
-    folders = stores or (Path("results/runs"),)
-    outputs.check_output(out, folders, force)
-    table = collected(folders)
-    files.write_bytes(out, parquet(table))
-    click.echo(f"{out}: {len(table)} runs")
-    there = sum(len(RunStore(folder).ids()) for folder in folders)
-    damaged = there - len(table) + int((table["status"] == "damaged").sum())
+    typed = stores or (Path("results/runs"),)
+    outputs.check_output(out, typed, force)
+    context = click.get_current_context()
+    folders = {str(path): opened_store(path, context) for path in typed}
+    there = sum(len(RunStore(folder).ids()) for folder in folders.values())
+    if out.name.endswith(SUFFIX):
+        count = _archived(folders, out)
+        damaged = there - count
+    else:
+        table = collected(folders)
+        files.write_bytes(out, parquet(table))
+        count = len(table)
+        damaged = there - count + int((table["status"] == "damaged").sum())
+    click.echo(f"{out}: {count} runs")
     if damaged > 0:
         messages().print(f"{damaged} of {there} runs do not read")
         sys.exit(1)
+
+
+def _archived(folders: Mapping[str, Path], out: Path) -> int:
+    """Write the store in one file; return how many runs it has. Raises UsageError for several
+    stores, and where there is nothing to write."""
+    from vssbench.core.errors import UsageError
+    from vssbench.run.archive import write_archive
+    from vssbench.run.store import RunStore
+
+    if len(folders) > 1:
+        raise UsageError(
+            f"{out} holds one store, and {len(folders)} are given: join them first, `merge "
+            f"{' '.join(folders)} --runs FOLDER`"
+        )
+    ((name, folder),) = folders.items()
+    runs = RunStore(folder).runs()
+    if not runs:
+        raise UsageError(f"no run that reads in {name}: expected a results store")
+    write_archive(runs, out)
+    return len(runs)

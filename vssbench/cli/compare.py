@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import rich_click as click
 
 from vssbench.cli.choice import Choice, choice_options, chosen_rows
-from vssbench.cli.options import absent_option, runs_option
+from vssbench.cli.options import absent_option, opened_store, read_runs_option
 
 
 @click.command()
 @click.argument("pair", nargs=2, metavar="A B")
-@runs_option
+@read_runs_option
 @choice_options
 @click.option(
     "--by",
@@ -45,8 +46,8 @@ def compare(
     """Compare A and B on the same frames: the difference of their mIoU with its 95 % interval,
     whether it decides anything, and how many more labelled frames would.
 
-    A and B are two methods of the store, or two folders with a store each (of two versions of a
-    method, of two trainings, of two machines), whose runs of the same method are compared. For
+    A and B are two methods of the store, or two stores (folders or in one file; of two versions of
+    a method, of two trainings, of two machines), whose runs of the same method are compared. For
     example:
 
     \b
@@ -54,9 +55,10 @@ def compare(
         python bench.py compare results/before results/after -m bisenet
         python bench.py compare arseg pspnet --bd
     """
-    _check_folders(pair)
+    folders = [opened_store(Path(name), click.get_current_context()) for name in pair]
+    _check_folders(pair, folders)
     if bd:
-        _deltas(pair, runs, choice, (by, absent), fmt)
+        _deltas(pair, folders, runs, choice, (by, absent), fmt)
         return
     from vssbench.cli.run import print_table
     from vssbench.core.progress import messages
@@ -66,7 +68,6 @@ def compare(
     from vssbench.run.store import RunStore
 
     rules = Rules(absent, choice.without)
-    folders = [Path(name) for name in pair]
     if all(folder.is_dir() for folder in folders):
         chosen = [chosen_rows(folder, choice) for folder in folders]
         pairs = report.pairs_of_stores(chosen[0][0], chosen[1][0], pair)
@@ -94,14 +95,14 @@ def compare(
             messages().print(remark)
 
 
-def _check_folders(pair: tuple[str, str]) -> None:
+def _check_folders(pair: tuple[str, str], folders: Sequence[Path]) -> None:
     """Raise UsageError where one of the two is a store's folder and the other one that is not
     there."""
     from vssbench.core.errors import UsageError
 
-    there = [Path(name).is_dir() for name in pair]
+    there = [folder.is_dir() for folder in folders]
     for name, known, other in zip(pair, there, reversed(pair), strict=True):
-        if not known and Path(other).is_dir() and len(Path(name).parts) > 1:
+        if not known and any(there) and len(Path(name).parts) > 1:
             raise UsageError(
                 f"{name} is no folder, and {other} is one: give the folders of two stores, or two "
                 "methods"
@@ -110,6 +111,7 @@ def _check_folders(pair: tuple[str, str]) -> None:
 
 def _deltas(
     pair: tuple[str, str],
+    folders: Sequence[Path],
     runs: Path,
     choice: Choice,
     unused: tuple[tuple[str, ...], str],
@@ -124,7 +126,6 @@ def _deltas(
 
     if unused != ((), "skip"):
         raise UsageError("--bd compares whole curves: leave --by and --absent out")
-    folders = [Path(name) for name in pair]
     if all(folder.is_dir() for folder in folders):
         chosen = [chosen_rows(folder, choice) for folder in folders]
         lines = deltas.of_stores(chosen[0][0], chosen[1][0], pair)

@@ -7,22 +7,23 @@ from pathlib import Path
 
 import rich_click as click
 
-from vssbench.cli.options import runs_option
+from vssbench.cli.options import StoreToRead, runs_option
 
 
 @click.command()
 @click.argument(
-    "stores", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path)
+    "stores", nargs=-1, required=True, metavar="DIR...", type=StoreToRead(path_type=Path)
 )
 @runs_option
 def merge(stores: tuple[Path, ...], runs: Path) -> None:
-    """Copy the runs of the stores DIR... into --runs. What was measured twice with other results is
-    named, and neither is taken for the other.
+    """Copy the runs of the stores DIR... (folders, or in one file) into --runs. What was measured
+    twice with other results is named, and neither is taken for the other.
 
     For example:
 
     \b
         python bench.py merge laptop/runs server/runs --runs results/runs
+        python bench.py merge published.tar.xz --runs published
 
     Exit status: 0, or 1 if runs are in conflict or do not read.
     """

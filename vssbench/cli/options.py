@@ -97,10 +97,57 @@ part_size_option = click.option(
 data_root_option = click.option(
     "--data-root", type=click.Path(path_type=Path), help="Folder that holds the dataset's files."
 )
+
+
+class StoreToWrite(click.Path):
+    """The folder of a results store; one in one file is only read, which is said."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(value)
+        if path.name.endswith(_ARCHIVE) and path.is_file():
+            self.fail(
+                f"{path} is a store in one file, which is only read: `merge {path} --runs FOLDER` "
+                "makes a folder of it",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
+class StoreToRead(click.Path):
+    """The folder of a results store; of one in one file that in which its runs lie for as long as
+    the command runs."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            path = opened_store(Path(value), ctx)
+        except VssbenchError as error:
+            self.fail(str(error), param, ctx)
+        return super().convert(path, param, ctx)
+
+
+def opened_store(path: Path, context: click.Context | None) -> Path:
+    """Return the folder of a store: of one in one file that in which its runs lie for as long as
+    the command runs. Raises DataError where that does not read."""
+    if context is None or not path.name.endswith(_ARCHIVE) or not path.is_file():
+        return path
+    from vssbench.run.archive import unpacked
+
+    return context.with_resource(unpacked(path))
+
+
+#: how the name of a store in one file ends
+_ARCHIVE = ".tar.xz"
 runs_option = click.option(
-    "--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("results/runs"),
+    "--runs", type=StoreToWrite(path_type=Path, file_okay=False), default=Path("results/runs"),
     show_default=True,
     help="Folder of the results store.",
+)  # fmt: skip
+#: of commands that write nothing into it
+read_runs_option = click.option(
+    "--runs", type=StoreToRead(path_type=Path, file_okay=False), default=Path("results/runs"),
+    show_default=True,
+    help="Folder of the results store, or one in one file (NAME.tar.xz, see `collect`).",
 )  # fmt: skip
 force_option = click.option(
     "--force", is_flag=True, help="Replace files that are there already; an input never is."
@@ -178,7 +225,10 @@ _GRID = (
     ),
     click.option("--data-root", help="Folder that holds the dataset's files."),
     click.option("--device", help="cpu, cuda or cuda:N (cpu)."),
-    click.option("--runs", help="Folder of the results store (results/runs)."),
+    click.option(
+        "--runs", type=StoreToWrite(file_okay=False),
+        help="Folder of the results store (results/runs).",
+    ),
     click.option("--workers", type=Whole(1), help="Experiments at a time (1)."),
     click.option("--threads", type=Whole(1), help="Threads of each experiment."),
 )  # fmt: skip

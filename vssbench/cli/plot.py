@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from vssbench.cli.choice import Choice, choice_options, chosen_rows, times_option
-from vssbench.cli.options import force_option, runs_option
+from vssbench.cli.options import force_option, read_runs_option
 
 if TYPE_CHECKING:
     from vssbench.report.rows import Row
@@ -26,7 +26,7 @@ _SPREAD = ("pareto", "distance", "scale", "gop")
     "kind",
     type=click.Choice(["pareto", "distance", "scale", "rate", "gop", "latency", "classes"]),
 )
-@runs_option
+@read_runs_option
 @choice_options
 @times_option
 @click.option(

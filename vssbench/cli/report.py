@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from vssbench.cli.choice import Choice, choice_options, chosen_rows, times_option
-from vssbench.cli.options import Whole, data_root_option, force_option, runs_option
+from vssbench.cli.options import Whole, data_root_option, force_option, read_runs_option
 
 if TYPE_CHECKING:
     from vssbench.report.page.content import Content
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@runs_option
+@read_runs_option
 @choice_options
 @times_option
 @click.option(

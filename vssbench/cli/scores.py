@@ -8,11 +8,11 @@ from pathlib import Path
 import rich_click as click
 
 from vssbench.cli.choice import Choice, choice_options, chosen_rows
-from vssbench.cli.options import absent_option, runs_option
+from vssbench.cli.options import absent_option, read_runs_option
 
 
 @click.command()
-@runs_option
+@read_runs_option
 @choice_options
 @click.option(
     "--base",

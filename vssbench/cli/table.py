@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import rich_click as click
 
 from vssbench.cli.choice import Choice, choice_options, chosen_rows, times_option
-from vssbench.cli.options import runs_option
+from vssbench.cli.options import read_runs_option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ class _Wanted:
 
 
 @click.command()
-@runs_option
+@read_runs_option
 @choice_options
 @times_option
 @click.option(

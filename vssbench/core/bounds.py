@@ -56,6 +56,8 @@ def _count(number: int, scale: int) -> str:
 PIXELS = Bound("VSSBENCH_MAX_MEGAPIXELS", 128, 10**6, "million pixels")
 #: of the arrays of one file, once they are expanded; those of VSPW's validation have 3100
 ARRAYS = Bound("VSSBENCH_MAX_ARRAYS_MIB", 4096, 1 << 20, "MiB of arrays")
+#: of a results store in one file, once it is expanded; 280 runs of 101 frames have 40
+ARCHIVE = Bound("VSSBENCH_MAX_ARCHIVE_MIB", 8192, 1 << 20, "MiB of runs")
 #: of weights and checkpoints, once they are expanded
 WEIGHTS = Bound("VSSBENCH_MAX_WEIGHTS_MIB", 4096, 1 << 20, "MiB of weights")
 #: of a text that is read whole: lists of files, classes, rules, records
@@ -80,6 +82,6 @@ def check_all() -> None:
     Else whatever is read first would be called damaged.
     """
     for bound in (
-        PIXELS, ARRAYS, WEIGHTS, TEXT, FRAMES, CLIPS, EXPERIMENTS, LINES, LINE, SILENCE,
+        PIXELS, ARRAYS, ARCHIVE, WEIGHTS, TEXT, FRAMES, CLIPS, EXPERIMENTS, LINES, LINE, SILENCE,
     ):  # fmt: skip
         _ = bound.most

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -13,18 +13,18 @@ from vssbench.report.index import facts
 from vssbench.run.store import RunStore
 
 
-def collected(stores: Sequence[Path]) -> pd.DataFrame:
-    """Return a row a run of all stores: the columns of the frame by run, the ``store``, and as
-    lists ``miou_by_distance``, ``class_names`` and ``class_iou``.
+def collected(stores: Mapping[str, Path]) -> pd.DataFrame:
+    """Return a row a run of all stores, folders by their names: the columns of the frame by run,
+    the ``store``, and as lists ``miou_by_distance``, ``class_names`` and ``class_iou``.
 
     Raises DataError where there is no such folder.
     """
-    for store in stores:
-        if not store.is_dir():
-            raise DataError(f"no folder {store}: expected a results store, as `run` writes one")
-    every = [(store, each) for store in stores for each in facts(RunStore(store))]
+    for name, folder in stores.items():
+        if not folder.is_dir():
+            raise DataError(f"no folder {name}: expected a results store, as `run` writes one")
+    every = [(name, each) for name, folder in stores.items() for each in facts(RunStore(folder))]
     table = tables_of([each for _, each in every]).runs
-    table.insert(0, "store", pd.Series([str(store) for store, _ in every], dtype="string"))
+    table.insert(0, "store", pd.Series([name for name, _ in every], dtype="string"))
     for name, kind, value in (
         ("miou_by_distance", "distances", "miou"),
         ("class_names", "classes", "class"),

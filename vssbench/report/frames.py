@@ -20,6 +20,7 @@ from vssbench.core.program import program
 from vssbench.report.facts import Facts, facts_of, number
 from vssbench.report.fields import FIELDS, JSON_COLUMNS, LINE_COLUMNS, RUN_FIELDS, typed
 from vssbench.report.per_frame import lines_of
+from vssbench.run.archive import SUFFIX, unpacked
 from vssbench.run.store import Run, RunStore
 
 By = Literal["run", "distance", "class", "frame"]
@@ -28,7 +29,7 @@ By = Literal["run", "distance", "class", "frame"]
 def results(
     path: str | Path = "results/runs", by: By = "run", without: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Return the runs stored under a folder as one frame.
+    """Return the runs of a store, a folder or one in one file (NAME.tar.xz), as one frame.
 
     ``by`` is ``run`` for a row a run, or one of the long forms: ``distance`` (frames since the
     keyframe), ``class``, ``frame``. ``without`` names classes that are not scored, beside those
@@ -39,6 +40,9 @@ def results(
     if by not in get_args(By):
         raise UsageError(f"by={by!r} is unknown: expected {', '.join(get_args(By))}")
     root = Path(path)
+    if root.name.endswith(SUFFIX) and root.is_file():
+        with unpacked(root) as folder:
+            return results(folder, by, without)
     if not root.is_dir():
         raise DataError(
             f"no folder {root}: expected a results store, as `{program()} run` writes into "
