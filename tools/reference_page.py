@@ -364,9 +364,11 @@ def _again(plan: dict[str, Any]) -> str:
     folders = " ".join(f"--data {name}=DIR" for name in plan["data"])
     said = [f"* `{name}`: {what}" for name, what in plan["data"].items()]
     return (
-        f"```\npython -m tools.reference_results {folders}\n```\n\n"
+        f"```\npython -m tools.reference_results --out again {folders}\n```\n\n"
         + "\n".join(said)
-        + "\n\nOn the same machine with the same libraries the confusion matrices are equal.\n"
+        + "\n\nThis measures, draws and writes all into `again`, and says at its end how many runs "
+        "have the confusion matrices of those that are stored here: on the same kind of machine, "
+        "with the same libraries and number of threads, all.\n"
     )
 
 

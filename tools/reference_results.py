@@ -3,6 +3,7 @@ sentence follows from an interval.
 
     python -m tools.reference_results --data camvid360=DIR --data camvid720=DIR
     python -m tools.reference_results --page     # draw and write the page again from stored runs
+    python -m tools.reference_results --data camvid360=DIR --out again    # compare with the stored
 
 ``reference_results.toml`` says what is measured, drawn, tabled and claimed. What is measured
 already is not measured again, so that a call goes on where the last one stopped: while it works,
@@ -27,13 +28,14 @@ from typing import Any
 
 from tools.reference_page import FOLDER, SEEDS, placed, write_page
 from tools.reference_plan import Measurement, measurements
-from tools.reference_store import put_away, take_out
+from tools.reference_store import ARCHIVE, compare, put_away, take_out
 from tools.repack_results import main as repack
 from vssbench.core import files
 from vssbench.core.errors import WeightsError
 from vssbench.core.opening import open_dataset
 from vssbench.core.variant import parse_variant
 from vssbench.report.choose import matches
+from vssbench.run.archive import unpacked
 from vssbench.run.store import LATENCY, RunStore
 from vssbench.weights.shipped import choose_shipped
 
@@ -258,6 +260,9 @@ def main() -> None:
         write_page(plan, measurements(plan), options.out, tabled(plan, options.out))
     else:
         make(plan, folders, options.out, options.times)
+        if options.out.resolve() != OUT:
+            with unpacked(OUT / ARCHIVE) as stored:
+                print(*compare(RunStore(options.out / "runs"), RunStore(stored)), sep="\n")
     for each in pages:
         put_away(each)
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from vssbench.core.files import remove_folder
 from vssbench.core.outputs import check_folder
 from vssbench.run.archive import unpacked, write_archive
-from vssbench.run.store import RunStore
+from vssbench.run.store import Run, RunStore
 from vssbench.sweep.merge import merge
 
 #: the file beside a page, and the folder that stands in its place meanwhile
 ARCHIVE, RUNS = "runs.tar.xz", "runs"
+
+
+#: what two runs share of which one is the other again
+_ALIKE = ("method", "dataset", "data", "codec", "gop", "protocol", "status")
 
 
 def take_out(page: Path) -> None:
@@ -31,3 +39,27 @@ def put_away(page: Path) -> None:
         write_archive(runs, page / ARCHIVE)
     shutil.rmtree(page / RUNS / ".cache", ignore_errors=True)
     remove_folder(page / RUNS)
+
+
+def compare(anew: RunStore, stored: RunStore) -> Iterator[str]:
+    """Yield what runs that were made anew have in common with the stored ones: how many have equal
+    confusion matrices, and those that differ."""
+    known = {_key(run): run for run in stored.runs()}
+    pairs = [(run, known[_key(run)]) for run in anew.runs() if _key(run) in known]
+    done = [pair for pair in pairs if pair[0].measurement.status == "done"]
+    differ = [run for run, other in done if not _equal(run, other)]
+    yield f"{len(done) - len(differ)} of {len(done)} runs have the stored confusion matrices"
+    for run in differ:
+        item = run.measurement
+        yield f"  another result: {item.method} on {item.dataset} under {item.codec}"
+
+
+def _key(run: Run) -> tuple[Any, ...]:
+    return tuple(getattr(run.measurement, name) for name in _ALIKE)
+
+
+def _equal(run: Run, other: Run) -> bool:
+    one, two = run.confusion, other.confusion
+    if one is None or two is None:
+        return one is two
+    return all(np.array_equal(array, getattr(two, name)) for name, array in vars(one).items())

@@ -13,7 +13,7 @@ from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.video import Frame
 from vssbench.nets.resize import resize
 from vssbench.run.clock import WholeClock, step_clock
-from vssbench.run.stream import Stream
+from vssbench.run.stream import Stream, _finite
 
 ROOT = Path(__file__).resolve().parents[2]
 #: where a method may be called: the methods themselves and their interface, the stream, training,
@@ -183,3 +183,16 @@ def test_no_second_place_calls_a_method():
 def test_a_precision_that_there_is_not_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown precision 'fp64': expected fp32, bf16 or fp16"):
         Stream(Brightness(), precision="fp64")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 3e38])
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
+def test_one_value_that_is_not_finite_is_found_wherever_it_lies(
+    value: float, form: torch.memory_format
+) -> None:
+    for place in (0, 77, -1):
+        logits = torch.randn(1, 3, 6, 5)
+        logits.view(-1)[place] = value
+        strided = torch.cat([logits, logits], 3)[..., ::2]
+        for each in (logits.contiguous(memory_format=form), strided):
+            assert _finite(each) == bool(each.isfinite().all())

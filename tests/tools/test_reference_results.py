@@ -19,7 +19,7 @@ from tools import reference_page as page
 from tools import reference_plan as planned
 from tools import reference_results as tool
 from tools.reference_seeds import seeds
-from tools.reference_store import put_away, take_out
+from tools.reference_store import compare, put_away, take_out
 from vssbench.cli import bench
 from vssbench.core.registry import create
 from vssbench.core.variant import parse_variant
@@ -369,6 +369,18 @@ def test_the_runs_of_a_page_lie_in_one_file_and_are_taken_out_to_be_worked_on(ou
     assert RunStore(out / "runs").ids() == ["good", "new", "poor"]
     put_away(out)
     assert (out / "runs.tar.xz").read_bytes() != before
+
+
+def test_runs_that_are_made_again_are_compared(out: Path, tmp_path: Path) -> None:
+    anew = RunStore(tmp_path / "again")
+    write(anew, "good[width=0.5]", record(0.10, 1), 9.0, run_id="x", version="3")
+    write(anew, "poor[width=0.5]", record(0.20, 3), 1.0, run_id="y")
+    write(anew, "new[width=0.5]", record(0.20, 3), 1.0, run_id="z")
+    said = list(compare(anew, RunStore(out / "runs")))
+    assert said == [
+        "1 of 2 runs have the stored confusion matrices",
+        "  another result: poor[width=0.5] on d under h264",
+    ]
 
 
 def test_runs_of_two_versions_are_refused(out: Path) -> None:

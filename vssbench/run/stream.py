@@ -157,7 +157,7 @@ class Stream:
 
     def _check(self, logits: Tensor, name: str) -> None:
         """Raise DataError where a logit is not finite: the largest of such is no class."""
-        if torch.isfinite(logits).all():
+        if _finite(logits):
             return
         wrong = int((~torch.isfinite(logits)).sum())
         precision = "" if self.precision == PLAIN else ", or take --precision fp32"
@@ -172,3 +172,14 @@ class Stream:
         """Compute for inference, in the stream's precision."""
         with torch.inference_mode(), autocast(self.device, self.precision):
             yield
+
+
+def _finite(values: Tensor) -> bool:
+    """Return whether all of some values (N, C, H, W) are finite.
+
+    What is not is the least or the greatest, or makes both NaN: one pass in the order of memory,
+    where a comparison of each takes ten times as long.
+    """
+    if values.is_contiguous(memory_format=torch.channels_last):
+        values = values.permute(0, 2, 3, 1)
+    return bool(torch.stack(torch.aminmax(values)).isfinite().all())
