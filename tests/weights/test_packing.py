@@ -109,6 +109,25 @@ def test_what_is_shared_is_not_stored_again(user, base):
     assert sizes["low.c"] < user.stored()["low.c"].nbytes
 
 
+def test_the_record_of_the_training_is_stored_once_and_compressed(user, base):
+    file = packed(user, base)
+    with safe_open(file.path, "pt") as stored:
+        assert "training" not in stored.metadata()
+    assert file.metadata["training"] == user.metadata["training"]
+    file.path.write_bytes(damaged_headers(file.path))
+    with pytest.raises(WeightsError, match=r"is damaged: its header cannot be read.*fetch it"):
+        weights.open_weights(file.path)
+
+
+def damaged_headers(path):
+    """Return a packed file whose stream of the plain headers begins with other bytes."""
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    start, end = json.loads(content[8 : 8 + size])[""]["data_offsets"]
+    place = 8 + size + start
+    return content[:place] + bytes(end - start) + content[8 + size + end :]
+
+
 def test_packed_files_refer_to_packed_files_and_are_packed_again(user, base, tmp_path):
     plain_base = base.stored()
     middle = packed(base, user, "middle.safetensors")

@@ -35,6 +35,8 @@ _PIECE = 1 << 20
 
 #: the key by which the parts of a file know one another: the same text in each of them
 IDENTITY = "identity"
+#: the key of the record of the training
+RECORD = "training"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class WeightFile:
     @property
     def training(self) -> dict[str, Any]:
         """Record of how the weights were made: command, dataset, epochs, seconds, versions."""
-        return json.loads(self.metadata.get("training", "{}"))
+        return json.loads(self.metadata.get(RECORD, "{}"))
 
     @property
     def palette(self) -> tuple[tuple[int, int, int], ...]:
@@ -293,6 +295,12 @@ def open_weights(path: Path) -> WeightFile:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
+            names = set(file.keys())
+            if packing.KEY in metadata and RECORD not in metadata and "" in names:
+                # the plain file's header has it, compressed
+                metadata[RECORD] = packing.plain_metadata(file.get_tensor("")).get(RECORD, "{}")
+    except packing.Damaged as error:
+        raise WeightsError(f"{path} is damaged: {error}; fetch it again") from error
     except Exception as error:  # of what kind is the library's affair
         raise WeightsError(f"{path} is not a safetensors file: {_first_line(error)}") from error
     if "method" not in metadata or "classes" not in metadata:

@@ -168,6 +168,19 @@ def pack(
     return stored, references
 
 
+def plain_metadata(headers: Tensor) -> dict[str, str]:
+    """Return the metadata of the plain file whose headers a packed one stores. Raises Damaged where
+    they do not read."""
+    try:
+        first = _split(_inflated(headers.numpy().tobytes(), _HEADERS))[0]
+        metadata = json.loads(first)["__metadata__"]
+        if not all(isinstance(value, str) for value in metadata.values()):
+            raise TypeError("expected texts")
+    except Exception as error:  # damaged bytes may be anything in every step
+        raise Damaged(f"its header cannot be read: {error!r}") from error
+    return metadata
+
+
 def unpack(
     stored: Mapping[str, Tensor],
     record: Record,

@@ -21,7 +21,7 @@ from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import Variant, format_value
 from vssbench.core.version import __version__
 from vssbench.weights import packing, record
-from vssbench.weights.file import IDENTITY, WeightFile, part_path
+from vssbench.weights.file import IDENTITY, RECORD, WeightFile, part_path
 
 #: tensors of fewer values stay in float32: batch normalisation's statistics, biases
 _HALF_FROM = 4096
@@ -142,7 +142,10 @@ def pack(
     plain = file.plain()
     stored, used = packing.pack(plain, references)
     groups = _parts(stored, part_bytes)
-    metadata = file.metadata | {packing.KEY: packing.Record(plain.sha256, len(groups), used).text()}
+    own = packing.Record(plain.sha256, len(groups), used)
+    # the record of the training is long, and stands in the plain file's header, which is compressed
+    short = {key: value for key, value in file.metadata.items() if key != RECORD}
+    metadata = short | {packing.KEY: own.text()}
     return _write_parts(path, groups, metadata)
 
 
