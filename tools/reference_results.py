@@ -249,7 +249,8 @@ def main() -> None:
                 "and a folder that is there"
             )
         folders[name] = Path(folder)
-    pages = [each for each in (options.out, options.out.parent / SEEDS) if each.is_dir()]
+    own = options.out.resolve() == OUT
+    pages = [options.out, *([OUT.parent / SEEDS] if own else [])]
     for each in pages:
         take_out(each)
     if options.page:
@@ -260,7 +261,7 @@ def main() -> None:
         write_page(plan, measurements(plan), options.out, tabled(plan, options.out))
     else:
         make(plan, folders, options.out, options.times)
-        if options.out.resolve() != OUT:
+        if not own:
             with unpacked(OUT / ARCHIVE) as stored:
                 print(*compare(RunStore(options.out / "runs"), RunStore(stored)), sep="\n")
     for each in pages:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vssbench.core.files import remove_folder
-from vssbench.core.outputs import check_folder
-from vssbench.run.archive import unpacked, write_archive
+from vssbench.core.files import draft, remove_folder
+from vssbench.run.archive import files_of, unpacked, write_archive
 from vssbench.run.store import Run, RunStore
 from vssbench.sweep.merge import merge
 
@@ -27,18 +25,17 @@ def take_out(page: Path) -> None:
     """Make the folder of a page's runs, unless it is there: then the last call has not ended."""
     if (page / RUNS).is_dir() or not (page / ARCHIVE).is_file():
         return
-    with unpacked(page / ARCHIVE) as folder:
-        merge([folder], RunStore(page / RUNS))
+    with unpacked(page / ARCHIVE) as folder, draft(page / RUNS) as made:
+        merge([folder], RunStore(made))
 
 
 def put_away(page: Path) -> None:
     """Write the folder of a page's runs into its file, and remove it; streams that were encoded
-    for them go with it."""
-    check_folder(page)
-    if runs := RunStore(page / RUNS).runs():
-        write_archive(runs, page / ARCHIVE)
-    shutil.rmtree(page / RUNS / ".cache", ignore_errors=True)
-    remove_folder(page / RUNS)
+    for them go with it. Raises DataError where one does not read: then all stays as it is."""
+    store = RunStore(page / RUNS)
+    if ids := store.ids():
+        write_archive([path for each in ids for path in files_of(store.get(each))], page / ARCHIVE)
+        remove_folder(page / RUNS)
 
 
 def compare(anew: RunStore, stored: RunStore) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import lzma
 import os
@@ -15,9 +16,9 @@ from click.testing import CliRunner
 
 from tests.sweep.stored import write
 from vssbench.cli import bench
-from vssbench.core.errors import DataError, VssbenchError
-from vssbench.library import results
-from vssbench.run.archive import unpacked, write_archive
+from vssbench.core.errors import DataError, UsageError, VssbenchError
+from vssbench.library import results, run
+from vssbench.run.archive import files_of, unpacked, write_archive
 from vssbench.run.store import RunStore
 
 
@@ -43,7 +44,7 @@ def call(*words: object) -> tuple[int, str]:
 
 def archived(store: RunStore) -> Path:
     out = store.root.with_name("ours.tar.xz")
-    write_archive(store.runs(), out)
+    write_archive([path for run in store.runs() for path in files_of(run)], out)
     return out
 
 
@@ -115,7 +116,9 @@ def test_a_command_that_writes_says_how_to_make_a_folder(store: RunStore, comman
     more = (".", "-d", "synthetic") if command == "score" else ()
     status, said = call(command, *more, "--runs", out)
     assert status == 2
-    assert "in one file, which is only read: `merge" in " ".join(said.replace("│", "").split())
+    said = " ".join(said.replace("│", "").split())
+    assert "in one file, which is only read: `" in said
+    assert "--runs FOLDER` makes a folder of it" in said
     assert out.read_bytes() == before
 
 
@@ -136,6 +139,145 @@ def test_a_run_that_does_not_read_is_left_out_and_said(store: RunStore, tmp_path
     assert "4 runs" in said
     with unpacked(tmp_path / "x.tar.xz") as folder:
         assert RunStore(folder).ids() == ["failed", "run0", "run2", "run3"]
+
+
+@pytest.mark.parametrize("odd", ["hidden", "words", "folder", "pipe"])
+def test_what_is_no_file_of_a_run_stays_where_it_is(
+    store: RunStore, tmp_path: Path, odd: str
+) -> None:
+    place = store.root / "run1"
+    if odd == "folder":
+        (place / "sub").mkdir()
+    elif odd == "pipe":
+        os.mkfifo(place / "pipe")
+    else:
+        (place / {"hidden": ".DS_Store", "words": "notes (1).txt"}[odd]).touch()
+    out = tmp_path / "x.tar.xz"
+    assert call("collect", store.root, "-o", out) == (0, f"{out}: 5 runs\n")
+    with unpacked(out) as folder:
+        assert len(RunStore(folder).runs()) == 5
+
+
+@pytest.mark.parametrize("fault", ["flipped", "link", "pipe"])
+def test_a_run_whose_files_do_not_read_is_left_out_and_said(
+    store: RunStore, tmp_path: Path, fault: str
+) -> None:
+    arrays, log = store.root / "run1" / "confusion.npz", store.root / "run1" / "log.txt"
+    if fault == "flipped":
+        content = bytearray(arrays.read_bytes())
+        content[len(content) // 2] ^= 255
+        arrays.write_bytes(content)
+    else:
+        log.unlink()
+        (tmp_path / "secret").write_text("secret")
+        log.symlink_to(tmp_path / "secret") if fault == "link" else os.mkfifo(log)
+    status, said = call("collect", store.root, "-o", tmp_path / "x.tar.xz")
+    assert (status, "4 runs" in said, "left out: " in said) == (1, True, True)
+    with unpacked(tmp_path / "x.tar.xz") as folder:
+        assert "run1" not in RunStore(folder).ids()
+
+
+@pytest.mark.parametrize("name", ["x.txz", "X.TAR.XZ", "x.csv", "x.tar", "-"])
+def test_a_file_of_another_kind_is_not_written(
+    store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, said = call("collect", store.root, "-o", name)
+    assert (status, said) == (2, f"-o {name}: expected NAME.parquet or NAME.tar.xz")
+    assert not Path(name).exists()
+
+
+@pytest.mark.parametrize("words", [("report",), ("plot", "pareto")], ids=lambda words: words[0])
+def test_an_archive_that_is_read_is_never_written_over(
+    store: RunStore, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    out = archived(store)
+    before = out.read_bytes()
+    (tmp_path / "link.png").symlink_to(out)
+    # a figure is not written under this name anyway
+    for place in (tmp_path / "link.png", *([out] if words == ("report",) else [])):
+        status, said = call(*words, "--runs", out, "-o", place, "--force")
+        assert (status, "is read by this command" in said) == (2, True), said
+    assert out.read_bytes() == before
+
+
+def test_the_file_is_called_by_its_name_in_all_that_is_said_and_drawn(
+    store: RunStore, tmp_path: Path
+) -> None:
+    out = archived(store)
+    status, _ = call("report", "--runs", out, "-o", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert (status, f"Results of {out}" in page) == (0, True)
+    hurt = tmp_path / "hurt.tar.xz"
+    repack(out, hurt, {"run1/confusion.npz": b"none"})
+    said = call("table", "--format", "csv", "--runs", hurt)[1]
+    said += call("merge", hurt, "--runs", tmp_path / "merged")[1]
+    assert f"{hurt}/run1/confusion.npz" in "".join(said.split("\n"))
+    assert ".vssbench-" not in page + said
+
+
+@pytest.mark.parametrize("where", ["a file of a grid", "the library"])
+def test_no_way_leads_to_writing_into_one_file(store: RunStore, tmp_path: Path, where: str) -> None:
+    out = archived(store)
+    before = out.read_bytes()
+    if where == "the library":
+        with pytest.raises(UsageError, match="is a store in one file, which is only read"):
+            run(["bisenet"], ["synthetic"], ["raw"], runs=out)
+    else:
+        grid = tmp_path / "grid.toml"
+        grid.write_text(f"runs = '{out}'\nmethod = 'bisenet'\ndataset = 'synthetic'\n")
+        for words in ((), ("--dry-run",)):
+            status, said = call("sweep", grid, *words)
+            assert (status, "is a store in one file, which is only read" in said) == (2, True)
+    assert out.read_bytes() == before
+
+
+def test_nothing_is_expanded_to_complete_a_word(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = archived(store)
+    monkeypatch.setattr("vssbench.run.archive.unpacked", lambda path: pytest.fail("expanded"))
+    with bench.make_context("bench", ["table", "--runs", str(out)], resilient_parsing=True) as ctx:
+        command = bench.get_command(ctx, "table")
+        assert command is not None
+        with command.make_context(
+            "table", ["--runs", str(out)], parent=ctx, resilient_parsing=True
+        ) as inner:
+            assert inner.params["runs"] == out
+
+
+@pytest.mark.parametrize("name", ["none.tar.xz", "x.TAR.XZ"])
+def test_a_file_that_is_not_there_or_has_another_name_is_said(tmp_path: Path, name: str) -> None:
+    (tmp_path / "x.TAR.XZ").touch()
+    status, said = call("table", "--runs", tmp_path / name)
+    said = " ".join(said.replace("│", "").split())
+    expected = "there is no" if name.startswith("none") else "whose name ends in .tar.xz"
+    assert (status, expected in said) == (2, True)
+
+
+def test_no_room_to_expand_a_file_is_said(
+    store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = archived(store)
+
+    def full(self: object, size: int) -> bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("vssbench.run.archive._Expanded.exactly", full)
+    with (
+        pytest.raises(DataError, match=r"cannot be expanded in .*No space left.*set TMPDIR"),
+        unpacked(out),
+    ):
+        pass
+
+
+def repack(source: Path, target: Path, other: dict[str, bytes]) -> None:
+    """Write an archive again, some of its members with another content."""
+    with tarfile.open(source) as old, tarfile.open(target, "w:xz") as new:
+        for member in old:
+            content = other.get(member.name) or old.extractfile(member).read()  # type: ignore[union-attr]
+            member.size = len(content)
+            new.addfile(member, io.BytesIO(content))
 
 
 def packed(path: Path, name: str, kind: bytes = tarfile.REGTYPE) -> Path:
@@ -159,7 +301,7 @@ def packed(path: Path, name: str, kind: bytes = tarfile.REGTYPE) -> Path:
         ("run/result.json", tarfile.SYMTYPE),
         ("run/result.json", tarfile.LNKTYPE),
         ("run/result.json", tarfile.FIFOTYPE),
-        ("run", tarfile.DIRTYPE),
+        ("run/sub/", tarfile.DIRTYPE),
     ],
 )
 def test_anything_but_files_of_runs_is_refused(tmp_path: Path, name: str, kind: bytes) -> None:
@@ -169,6 +311,60 @@ def test_anything_but_files_of_runs_is_refused(tmp_path: Path, name: str, kind: 
     ):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["x.tar.xz"]
+
+
+@pytest.mark.parametrize("form", ["pax", "sparse", "long name", "many headers", "twice"])
+def test_what_the_format_can_say_beside_plain_files_is_refused(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "x.tar.xz"
+    with tarfile.open(path, "w:xz", format=tarfile.PAX_FORMAT) as archive:
+        entry = tarfile.TarInfo("run/result.json")
+        if form == "pax":
+            entry.pax_headers = {"path": "run/other.json"}
+        elif form == "sparse":
+            entry.pax_headers = {
+                "GNU.sparse.size": str(1 << 50),
+                "GNU.sparse.map": "0,1,1000,2",
+            }
+        elif form == "long name":
+            entry.name = f"run/{'x' * 300}"
+        elif form == "many headers":
+            for _ in range(3000):
+                header = tarfile.TarInfo("run/x")
+                header.type = tarfile.XHDTYPE
+                archive.addfile(header)
+        elif form == "twice":
+            archive.addfile(entry)
+        archive.addfile(entry)
+    said = "each file of a run once" if form == "twice" else "files of runs alone"
+    with pytest.raises(DataError, match=f"expected {said}"), unpacked(path):
+        pass
+
+
+@pytest.mark.parametrize("more", ["another tar", "another stream", "junk", "a damaged header"])
+def test_what_stands_behind_the_end_is_refused(store: RunStore, tmp_path: Path, more: str) -> None:
+    whole = archived(store).read_bytes()
+    plain = lzma.decompress(whole)
+    path = tmp_path / "x.tar.xz"
+    broken = bytearray(plain)
+    broken[plain.index(b"ustar", 600) - 200] ^= 255
+    path.write_bytes(
+        {
+            "another tar": lzma.compress(plain + plain),
+            "another stream": whole + whole,
+            "junk": whole + b"junk",
+            "a damaged header": lzma.compress(bytes(broken)),
+        }[more]
+    )
+    with pytest.raises(DataError, match=r"x\.tar\.xz does not read: "), unpacked(path):
+        pass
+
+
+def test_a_file_that_tar_packed_is_read(store: RunStore, tmp_path: Path) -> None:
+    path = tmp_path / "x.tar.xz"
+    with tarfile.open(path, "w:xz", format=tarfile.GNU_FORMAT) as archive:
+        archive.add(store.root, ".")
+    with unpacked(path) as folder:
+        assert RunStore(folder).ids() == store.ids()
 
 
 @pytest.mark.parametrize(
@@ -190,7 +386,7 @@ def test_a_damaged_file_is_said(store: RunStore, tmp_path: Path, content: str) -
     status, said = call("table", "--runs", path)
     said = " ".join(said.replace("│", "").split())
     assert status == 2
-    assert "holds no run" in said if content == "no runs" else "does not read: " in said
+    assert ("holds no run" if content == "no runs" else "does not read: ") in said
     assert "does not read: ;" not in said
 
 

@@ -21,6 +21,7 @@ from tools import reference_results as tool
 from tools.reference_seeds import seeds
 from tools.reference_store import compare, put_away, take_out
 from vssbench.cli import bench
+from vssbench.core.errors import DataError
 from vssbench.core.registry import create
 from vssbench.core.variant import parse_variant
 from vssbench.metrics.bootstrap import difference
@@ -369,6 +370,29 @@ def test_the_runs_of_a_page_lie_in_one_file_and_are_taken_out_to_be_worked_on(ou
     assert RunStore(out / "runs").ids() == ["good", "new", "poor"]
     put_away(out)
     assert (out / "runs.tar.xz").read_bytes() != before
+
+
+def test_runs_that_are_put_away_are_never_fewer(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_away(out)
+    whole = (out / "runs.tar.xz").read_bytes()
+
+    def interrupted(sources: list[Path], target: RunStore) -> None:
+        write(target, "good[width=0.5]", record(0.10, 1), 9.0, run_id="good")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tools.reference_store.merge", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        take_out(out)
+    assert [path.name for path in out.iterdir()] == ["runs.tar.xz"]
+    monkeypatch.undo()
+    take_out(out)
+    (out / "runs" / "poor" / "result.json").write_text("{")
+    with pytest.raises(DataError, match="does not read"):
+        put_away(out)
+    assert (out / "runs" / "good").is_dir()
+    assert (out / "runs.tar.xz").read_bytes() == whole
+    put_away(out / "elsewhere")
+    assert not (out / "elsewhere").exists()
 
 
 def test_runs_that_are_made_again_are_compared(out: Path, tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ def chosen_rows(runs: Path, choice: Choice, times: Path | None = None) -> tuple[
     """Return the rows asked for, with those times if any are given, and what to say of those not
     shown. Raises UsageError where there are none."""
     from vssbench.core.errors import UsageError
+    from vssbench.core.naming import called
     from vssbench.report.choose import chosen, newest
     from vssbench.report.footnotes import check_one_version
     from vssbench.report.rows import check_left_out, stored_rows
@@ -111,8 +112,8 @@ def chosen_rows(runs: Path, choice: Choice, times: Path | None = None) -> tuple[
     stored = stored_rows(store, choice.without)
     if not listed:
         raise UsageError(
-            f"no results to show in {runs}: measure some first (see `run --help`), or name the "
-            "folder that has them (--runs)"
+            f"no results to show in {called(runs)}: measure some first (see `run --help`), or name "
+            "the folder that has them (--runs)"
         )
     missing = listed - {row["run_id"] for row in stored}
     _note_damaged(runs, missing and missing & set(store.ids()))
@@ -137,9 +138,12 @@ _DAMAGED = "vssbench.damaged"
 
 def _note_damaged(runs: Path, names: set[str]) -> None:
     """Remember runs that do not read, for the end of the command."""
+    from vssbench.core.naming import called
+
     context = click.get_current_context(silent=True)
     if context is not None:
-        context.meta.setdefault(_DAMAGED, set()).update((str(runs), name) for name in names)
+        found = context.meta.setdefault(_DAMAGED, set())
+        found.update((str(called(runs)), name) for name in names)
 
 
 def _leave_if_damaged() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +23,8 @@ def collect(stores: tuple[Path, ...], out: Path, force: bool) -> None:
     """Write the runs of the stores DIR... (results/runs) to one file.
 
     A Parquet file has a row a run, its mIoU by distance and its classes' IoU as lists. NAME.tar.xz
-    is a store in one file, to be published or sent: every command that reads a store takes it as
-    --runs, and `merge` makes a folder of it. For example:
+    is a store in one file, to be published or sent: `table`, `plot`, `scores`, `compare` and
+    `report` take it as --runs, and `merge` makes a folder of it. For example:
 
     \b
         python bench.py collect -o everything.parquet
@@ -34,46 +35,57 @@ def collect(stores: tuple[Path, ...], out: Path, force: bool) -> None:
     Exit status: 0, or 1 if runs do not read, which are left out of a store.
     """
     from vssbench.core import files, outputs
+    from vssbench.core.errors import UsageError
     from vssbench.core.progress import messages
+    from vssbench.core.special import is_special
     from vssbench.report.collect import collected
     from vssbench.report.frames import parquet
-    from vssbench.run.archive import SUFFIX
-    from vssbench.run.store import RunStore
+    from vssbench.run.store import ARCHIVED, RunStore
 
+    archived = out.name.endswith(ARCHIVED)
+    if not (archived or out.suffix == ".parquet" or is_special(out)):
+        raise UsageError(f"-o {out}: expected NAME.parquet or NAME{ARCHIVED}")
     typed = stores or (Path("results/runs"),)
     outputs.check_output(out, typed, force)
     context = click.get_current_context()
     folders = {str(path): opened_store(path, context) for path in typed}
-    there = sum(len(RunStore(folder).ids()) for folder in folders.values())
-    if out.name.endswith(SUFFIX):
-        count = _archived(folders, out)
-        damaged = there - count
+    if archived:
+        count, damaged = _archived(folders, out)
+        there = count + damaged
     else:
+        there = sum(len(RunStore(folder).ids()) for folder in folders.values())
         table = collected(folders)
         files.write_bytes(out, parquet(table))
         count = len(table)
         damaged = there - count + int((table["status"] == "damaged").sum())
     click.echo(f"{out}: {count} runs")
-    if damaged > 0:
+    if damaged:
         messages().print(f"{damaged} of {there} runs do not read")
         sys.exit(1)
 
 
-def _archived(folders: Mapping[str, Path], out: Path) -> int:
-    """Write the store in one file; return how many runs it has. Raises UsageError for several
-    stores, and where there is nothing to write."""
-    from vssbench.core.errors import UsageError
-    from vssbench.run.archive import write_archive
+def _archived(folders: Mapping[str, Path], out: Path) -> tuple[int, int]:
+    """Write the store in one file; return how many runs it has, and how many do not read, which is
+    said of each. Raises UsageError for several stores, and where there is nothing to write."""
+    from vssbench.core.errors import DataError, UsageError
+    from vssbench.core.progress import messages
+    from vssbench.run.archive import files_of, write_archive
     from vssbench.run.store import RunStore
 
     if len(folders) > 1:
         raise UsageError(
             f"{out} holds one store, and {len(folders)} are given: join them first, `merge "
-            f"{' '.join(folders)} --runs FOLDER`"
+            f"{shlex.join(folders)} --runs FOLDER`"
         )
     ((name, folder),) = folders.items()
-    runs = RunStore(folder).runs()
-    if not runs:
+    store, paths, damaged = RunStore(folder), [], 0
+    for run_id in store.ids():
+        try:
+            paths += files_of(store.get(run_id))
+        except (DataError, UsageError) as error:
+            messages().print(f"left out: {error}")
+            damaged += 1
+    if not paths:
         raise UsageError(f"no run that reads in {name}: expected a results store")
-    write_archive(runs, out)
-    return len(runs)
+    write_archive(paths, out)
+    return len({path.parent for path in paths}), damaged

@@ -104,8 +104,7 @@ def _check_folders(pair: tuple[str, str], folders: Sequence[Path]) -> None:
     for name, known, other in zip(pair, there, reversed(pair), strict=True):
         if not known and any(there) and len(Path(name).parts) > 1:
             raise UsageError(
-                f"{name} is no folder, and {other} is one: give the folders of two stores, or two "
-                "methods"
+                f"{name} is no results store, and {other} is one: give two stores, or two methods"
             )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import rich_click as click
+from click.shell_completion import CompletionItem
 
 from vssbench.core.bounds import PIXELS
 from vssbench.core.errors import UsageError, VssbenchError
@@ -104,13 +105,10 @@ class StoreToWrite(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = Path(value)
-        if path.name.endswith(_ARCHIVE) and path.is_file():
-            self.fail(
-                f"{path} is a store in one file, which is only read: `merge {path} --runs FOLDER` "
-                "makes a folder of it",
-                param,
-                ctx,
-            )
+        if path.name.endswith(_ARCHIVED) and not path.is_dir():
+            from vssbench.run.store import not_written_to
+
+            self.fail(not_written_to(path), param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -119,17 +117,33 @@ class StoreToRead(click.Path):
     the command runs."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(value)
         try:
-            path = opened_store(Path(value), ctx)
+            folder = opened_store(path, ctx)
         except VssbenchError as error:
             self.fail(str(error), param, ctx)
-        return super().convert(path, param, ctx)
+        if ctx is not None and ctx.resilient_parsing:
+            return folder
+        if folder.is_file():
+            self.fail(
+                f"{path} is a file: expected the folder of a results store, or one in one file, "
+                f"whose name ends in {_ARCHIVED}",
+                param,
+                ctx,
+            )
+        return super().convert(folder, param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
 
 
 def opened_store(path: Path, context: click.Context | None) -> Path:
     """Return the folder of a store: of one in one file that in which its runs lie for as long as
-    the command runs. Raises DataError where that does not read."""
-    if context is None or not path.name.endswith(_ARCHIVE) or not path.is_file():
+    the command runs. Raises DataError where that does not read, or is not there."""
+    named = path.name.endswith(_ARCHIVED) and not path.is_dir()
+    if not named or context is None or context.resilient_parsing:
         return path
     from vssbench.run.archive import unpacked
 
@@ -137,7 +151,7 @@ def opened_store(path: Path, context: click.Context | None) -> Path:
 
 
 #: how the name of a store in one file ends
-_ARCHIVE = ".tar.xz"
+_ARCHIVED = ".tar.xz"
 runs_option = click.option(
     "--runs", type=StoreToWrite(path_type=Path, file_okay=False), default=Path("results/runs"),
     show_default=True,

@@ -71,6 +71,7 @@ def plot(
         python bench.py plot rate --quality psnr -o psnr.png
     """
     from vssbench.core.errors import UsageError
+    from vssbench.core.naming import called
     from vssbench.core.outputs import check_output
     from vssbench.core.progress import messages
     from vssbench.report.spread import spread_of
@@ -82,7 +83,7 @@ def plot(
     if times is not None and given["along"] != "latency":
         raise UsageError("--times: plot pareto --x latency alone draws them; add --x latency")
     check_ending(out)
-    check_output(out, (runs, *([] if times is None else [times])), force)
+    check_output(out, (called(runs), *([] if times is None else [times])), force)
     shown, remark = chosen_rows(runs, choice, times)
     store = RunStore(runs)
     spread = spread_of(store, shown) if intervals and kind in _SPREAD else None

@@ -76,6 +76,7 @@ def report(
 
     from vssbench.core.errors import UsageError
     from vssbench.core.files import write_text
+    from vssbench.core.naming import called
     from vssbench.core.outputs import check_output
     from vssbench.core.progress import messages
     from vssbench.core.shown import encoded
@@ -87,13 +88,17 @@ def report(
         raise UsageError("--distance chooses frames to show: add --pictures N")
     data_root: Path | None = more["data_root"]
     times: Path | None = more.pop("times")
-    inputs = (runs, *more["weights"], *(each for each in (data_root, times) if each is not None))
+    inputs = (
+        called(runs),
+        *more["weights"],
+        *(each for each in (data_root, times) if each is not None),
+    )
     check_output(out, inputs, force)
     found, remark = chosen_rows(runs, choice, times)
     store = RunStore(runs)
     page = content(store, found)
     drawn = _drawn(store, page, pictures, **more) if pictures else None
-    html = render(page, title or f"Results of {runs}", datetime.now(), drawn)
+    html = render(page, title or f"Results of {called(runs)}", datetime.now(), drawn)
     write_text(out, html)
     for note in () if drawn is None else drawn.notes:
         messages().print(note)

@@ -20,8 +20,8 @@ from vssbench.core.program import program
 from vssbench.report.facts import Facts, facts_of, number
 from vssbench.report.fields import FIELDS, JSON_COLUMNS, LINE_COLUMNS, RUN_FIELDS, typed
 from vssbench.report.per_frame import lines_of
-from vssbench.run.archive import SUFFIX, unpacked
-from vssbench.run.store import Run, RunStore
+from vssbench.run.archive import unpacked
+from vssbench.run.store import ARCHIVED, Run, RunStore
 
 By = Literal["run", "distance", "class", "frame"]
 
@@ -40,7 +40,7 @@ def results(
     if by not in get_args(By):
         raise UsageError(f"by={by!r} is unknown: expected {', '.join(get_args(By))}")
     root = Path(path)
-    if root.name.endswith(SUFFIX) and root.is_file():
+    if root.name.endswith(ARCHIVED) and root.is_file():
         with unpacked(root) as folder:
             return results(folder, by, without)
     if not root.is_dir():

@@ -1,8 +1,9 @@
 """A results store in one file, ``NAME.tar.xz``: to publish, to send, and to read as it is.
 
-It holds the runs' files as the store has them, the arrays without their own compression and files
-of one name beside one another: what runs have in common is stored once. The same runs give the same
-bytes.
+It holds the files of runs as the store has them, the arrays without their own compression and
+files of one name beside one another: what runs have in common is stored once. The same runs give
+the same bytes. Such a file may come from anywhere: of what a tar archive can hold, only plain files
+are read, and what it takes when it is expanded is bounded.
 """
 
 from __future__ import annotations
@@ -11,24 +12,27 @@ import io
 import lzma
 import re
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from vssbench.core.arrays import read_arrays
 from vssbench.core.bounds import ARCHIVE
 from vssbench.core.errors import DataError
-from vssbench.core.files import draft, told
+from vssbench.core.files import draft
 from vssbench.core.hidden import temporary
-from vssbench.core.reading import check_readable
-from vssbench.run.store import Run
+from vssbench.core.naming import named
+from vssbench.core.program import program
+from vssbench.core.reading import check_readable, read_bytes
+from vssbench.run.records import unreadable
+from vssbench.run.store import ENVIRONMENT, LOG, RESULT, Run
 
-#: how the name of such a file ends
-SUFFIX = ".tar.xz"
-
-#: a file of a run: its folder is the run's id
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+#: a file of a run, in the folder that has the run's id; a folder, which a tar archive may name, too
+_FILE = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_FOLDER = re.compile(r"|[A-Za-z0-9][\w.-]*", re.ASCII)
 #: the same for every file, so that the same arrays give the same bytes
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 #: bytes that are read, or expanded, at once; the most memory of the decoder, which needs 65 MiB
@@ -36,15 +40,34 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _BLOCK, _DECODER = 1 << 20, 256 << 20
 
 
-def write_archive(runs: Iterable[Run], out: Path) -> None:
-    """Write runs into one file. Raises DataError where one does not read, or the file cannot be
-    written."""
-    paths = [path for run in runs for path in run.path.iterdir()]
+def files_of(run: Run) -> list[Path]:
+    """Return the files of a run, and of its folder no others. Raises DataError where one is no
+    plain file, or does not read."""
+    names = {RESULT, ENVIRONMENT, LOG} & {path.name for path in run.path.iterdir()}
+    paths = [run.path / name for name in sorted({*names, *run.files})]
+    for path in paths:
+        if path.is_symlink() or not path.is_file():
+            raise DataError(f"{path} is no plain file: put it elsewhere, or a copy in its place")
+        if not _FILE.fullmatch(f"{path.parent.name}/{path.name}"):
+            raise DataError(
+                f"{path}: expected names of letters, digits, '.', '_' and '-': rename it"
+            )
+        try:
+            if path.suffix == ".npz":
+                read_arrays(path, lambda _: None)
+            else:
+                read_bytes(path)
+        except (DataError, OSError) as error:
+            raise unreadable(path, error) from error
+    return paths
+
+
+def write_archive(paths: Iterable[Path], out: Path) -> None:
+    """Write files of runs, as :func:`files_of` gives them, into one file. Raises DataError where
+    one does not read, or the file cannot be written."""
     with draft(out) as made, tarfile.open(made, "w:xz", preset=6) as archive:
         for path in sorted(paths, key=lambda path: (path.suffix, path.name, path.parent.name)):
-            content = path.read_bytes()
-            if path.suffix == ".npz":
-                content = _uncompressed(content)
+            content = path.read_bytes() if path.suffix != ".npz" else _uncompressed(path)
             entry = tarfile.TarInfo(f"{path.parent.name}/{path.name}")
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
@@ -52,86 +75,140 @@ def write_archive(runs: Iterable[Run], out: Path) -> None:
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """Yield a folder of that name with the runs of a file, removed at the end.
+    """Yield a folder with the runs of a file, removed at the end; messages call it as the file.
 
-    Raises DataError where the file does not read, or holds anything but runs.
+    Raises DataError where the file does not read, or holds anything but runs, and where there is no
+    room for them.
     """
-    check_readable(path)
+    try:
+        check_readable(path)
+        place = tempfile.gettempdir()
+    except FileNotFoundError as error:
+        if not path.exists():
+            raise DataError(
+                f"there is no {path}: expected a results store in one file, as `{program()} "
+                "collect` writes it"
+            ) from error
+        raise DataError(
+            f"{path} is expanded in a temporary folder, and there is none that can be written: set "
+            "TMPDIR to one"
+        ) from error
     with temporary() as folder:
         store = folder / path.name
-        with told(store):
-            store.mkdir()
-        with _read(path) as stream:
+        with named(store, path):
             try:
-                with tarfile.open(fileobj=stream, mode="r|") as archive:
-                    for member in archive:
-                        _extract(archive, member, store, path)
-                while stream.read(_BLOCK):  # a file that is cut is told from one that ends
-                    pass
+                store.mkdir()
+                with path.open("rb") as file:
+                    _expand(_Expanded(file), store, path)
             except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
                 raise DataError(
-                    f"{path} does not read: {str(error) or 'it is cut'}; expected a store in one "
-                    "file, as `collect` writes it"
+                    f"{path} does not read: {_reason(error)}; expected a store in one file, as "
+                    f"`{program()} collect` writes it"
                 ) from error
-        if not any(store.iterdir()):
-            raise DataError(f"{path} holds no run")
-        yield store
+            except OSError as error:
+                raise DataError(
+                    f"{path} cannot be expanded in {place}: {error.strerror}; make room there, or "
+                    "set TMPDIR to another folder"
+                ) from error
+            yield store
 
 
-def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, store: Path, path: Path) -> None:
-    """Write one file of a run. Raises DataError for anything else."""
-    if not member.isfile() or not _NAME.fullmatch(member.name):
-        what = "" if member.isfile() else ", which is no file"
-        raise DataError(
-            f"{path} holds {member.name[:100]!r}{what}: expected files of runs alone, as RUN/FILE"
-        )
-    content = archive.extractfile(member)
-    place = store / member.name
-    with told(place):
-        place.parent.mkdir(exist_ok=True)
-        with place.open("xb") as file:
-            while content is not None and (block := content.read(_BLOCK)):
-                file.write(block)
+def _reason(error: Exception) -> str:
+    if isinstance(error, EOFError):
+        return "it is cut"
+    if "limit" in str(error):
+        return f"it was compressed so that {_DECODER >> 20} MiB of memory do not suffice to read it"
+    return str(error) or "it is damaged"
 
 
-class _Expanded(io.RawIOBase):
-    """The content of an .xz file, as a file to read from; the memory that it takes is bounded."""
+def _expand(stream: _Expanded, store: Path, path: Path) -> None:
+    """Write the files of an archive; its own blocks are read here, since what the extensions of
+    the format can say (links, holes, names of any length) has no place in a store."""
+    seen: set[str] = set()
+    while any(head := stream.exactly(tarfile.BLOCKSIZE)):
+        member = tarfile.TarInfo.frombuf(head, "utf-8", "strict")
+        name = member.name.removeprefix("./").rstrip("/")
+        if member.type == tarfile.DIRTYPE and _FOLDER.fullmatch(name.removeprefix(".")):
+            continue
+        plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
+        if not plain or not _FILE.fullmatch(name):
+            raise DataError(
+                f"{path} holds {name[:100]!r}{'' if plain else ', which is no plain file'}: "
+                "expected files of runs alone, as RUN/FILE"
+            )
+        if name in seen:
+            raise DataError(f"{path} holds {name} twice: expected each file of a run once")
+        seen.add(name)
+        if member.size < 0:
+            raise tarfile.HeaderError(f"{name} has {member.size} bytes")
+        ARCHIVE.check(stream.count + member.size, str(path))
+        (store / name).parent.mkdir(exist_ok=True)
+        with (store / name).open("xb") as file:
+            for size in _pieces(member.size):
+                file.write(stream.exactly(size))
+        stream.exactly(-member.size % tarfile.BLOCKSIZE)
+    while block := stream.read(_BLOCK):
+        ARCHIVE.check(stream.count, str(path))
+        if any(block):
+            raise tarfile.ReadError("it goes on after its end")
+    if stream.more():
+        raise tarfile.ReadError("it goes on after its end")
+    if not seen:
+        raise DataError(f"{path} holds no run: expected files of runs, as RUN/FILE")
 
-    def __init__(self, file: IO[bytes], path: Path) -> None:
-        self._file, self._path, self._count = file, path, 0
+
+def _pieces(size: int) -> Iterator[int]:
+    for start in range(0, size, _BLOCK):
+        yield min(_BLOCK, size - start)
+
+
+class _Expanded:
+    """The content of an .xz file; the memory that it takes is bounded. ``count`` is how many bytes
+    were read of it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.count = file, 0
         self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_DECODER)
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer as far as the next bytes go; returns 0 at the end. Raises LZMAError for
-        damaged bytes, EOFError for a file that is cut, DataError for one that holds too much."""
+    def read(self, size: int) -> bytes:
+        """Return at most so many bytes, none at the end. Raises LZMAError for damaged bytes,
+        EOFError for a file that is cut."""
         block = b""
-        while not block and not self._decoder.eof:
+        while not block and not self._decoder.eof and size:
             fed = self._file.read(_BLOCK) if self._decoder.needs_input else b""
             if not fed and self._decoder.needs_input:
                 raise EOFError
-            block = self._decoder.decompress(fed, len(buffer))
-        buffer[: len(block)] = block
-        self._count += len(block)
-        ARCHIVE.check(self._count, str(self._path))
-        return len(block)
+            block = self._decoder.decompress(fed, size)
+        self.count += len(block)
+        return block
+
+    def exactly(self, size: int) -> bytes:
+        """Return so many bytes. Raises what :meth:`read` does, EOFError where there are less."""
+        parts, left = [], size
+        while left:
+            if not (block := self.read(left)):
+                raise EOFError
+            parts.append(block)
+            left -= len(block)
+        return b"".join(parts)
+
+    def more(self) -> bool:
+        """Return whether anything but padding follows the end."""
+        rest = self._decoder.unused_data
+        while rest:
+            if any(rest):
+                return True
+            rest = self._file.read(_BLOCK)
+        return any(self._file.read(_BLOCK))
 
 
-@contextmanager
-def _read(path: Path) -> Iterator[_Expanded]:
-    try:
-        with path.open("rb") as file:
-            yield _Expanded(file, path)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _uncompressed(content: bytes) -> bytes:
+def _uncompressed(path: Path) -> bytes:
     """Return an .npz with the same members as they are, which an archive compresses better."""
     plain = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(plain, "w") as new:
-        for member in old.infolist():
-            new.writestr(zipfile.ZipInfo(member.filename, _EPOCH), old.read(member))
+    try:
+        with zipfile.ZipFile(path) as old, zipfile.ZipFile(plain, "w") as new:
+            for member in old.infolist():
+                new.writestr(zipfile.ZipInfo(member.filename, _EPOCH), old.read(member))
+    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise unreadable(path, error) from error
     return plain.getvalue()

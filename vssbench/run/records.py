@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from vssbench.core.arrays import read_arrays
 from vssbench.core.errors import DataError
+from vssbench.core.naming import called
 from vssbench.metrics.expected import MOST_DISTANCE, Expected, check_headers, checked
 
 #: what to do about a run that does not read; it may be sound, and only this reader at fault
@@ -159,4 +160,4 @@ def _read(
 
 
 def unreadable(path: Path, error: Exception | str) -> DataError:
-    return DataError(f"{path} does not read: {error}; {REMEDY}")
+    return DataError(f"{called(path)} does not read: {error}; {REMEDY}")

@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import shutil
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -30,6 +31,8 @@ from pydantic import ValidationError
 from vssbench.core import files, hidden, outputs, reading, steady
 from vssbench.core.arrays import read_arrays
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.naming import called
+from vssbench.core.program import program
 from vssbench.core.shortage import check_memory
 from vssbench.core.shown import json_of, legible, message
 from vssbench.core.version import __version__
@@ -48,6 +51,8 @@ RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG = (
     "result.json", "confusion.npz", "latency.npz", "stream.npz", "environment.json", "log.txt",
 )  # fmt: skip
 
+#: how the name of a store in one file ends (vssbench.run.archive)
+ARCHIVED = ".tar.xz"
 #: hexadecimal digits of a run id: 64 bits, no collision to be feared below a hundred million runs
 ID_DIGITS = 16
 
@@ -166,7 +171,10 @@ class RunStore:
     """Runs under one folder, which need not exist before the first is written."""
 
     def __init__(self, root: Path) -> None:
+        """Take a folder. Raises UsageError for a store in one file, which is only read."""
         self.root = Path(root)
+        if self.root.name.endswith(ARCHIVED) and self.root.is_file():
+            raise UsageError(not_written_to(self.root))
 
     def has(self, run_id: str, measures: Collection[str] = ()) -> bool:
         """Return whether the run is there, readable and done, with those meters.
@@ -210,17 +218,17 @@ class RunStore:
             measurement = Measurement.model_validate_json(reading.read_bytes(path / RESULT))
         except OSError as error:
             raise DataError(
-                f"no run {run_id!r} in {self.root}: {error.strerror} for {RESULT}"
+                f"no run {run_id!r} in {called(self.root)}: {error.strerror} for {RESULT}"
             ) from error
         except ValidationError as error:
             raise _fault(path / RESULT, error) from error
         if measurement.run_id != run_id:
             raise DataError(
-                f"{path} holds the run {measurement.run_id!r}: rename the folder to that"
+                f"{called(path)} holds the run {measurement.run_id!r}: rename the folder to that"
             )
         for file in sorted(path.glob("*.npz")):
             if not file.is_file() or not zipfile.is_zipfile(file):
-                raise DataError(f"{file} is no complete .npz file; {REMEDY}")
+                raise DataError(f"{called(file)} is no complete .npz file; {REMEDY}")
         return Run(measurement, path)
 
     def write(
@@ -331,6 +339,14 @@ class RunStore:
         return self.root / run_id
 
 
+def not_written_to(path: Path) -> str:
+    """Say that a store in one file is only read, and how to make a folder of it."""
+    return (
+        f"{path} is a store in one file, which is only read: `{program()} merge "
+        f"{shlex.quote(str(path))} --runs FOLDER` makes a folder of it"
+    )
+
+
 def _copy(folder: Path, draft: Path) -> None:
     """Copy a run's files, and not their modes: a store that is read-only has copies that are
     not."""
@@ -359,7 +375,7 @@ def _fault(path: Path, error: ValidationError) -> DataError:
         else f"{where}: {faults[0]['msg']}"
     )
     return NewerRun(
-        f"{path} does not read: {found}; it was written by a newer version "
+        f"{called(path)} does not read: {found}; it was written by a newer version "
         f"({version or 'unknown'}): update this one"
     )
 

@@ -182,4 +182,4 @@ def _finite(values: Tensor) -> bool:
     """
     if values.is_contiguous(memory_format=torch.channels_last):
         values = values.permute(0, 2, 3, 1)
-    return bool(torch.stack(torch.aminmax(values)).isfinite().all())
+    return not values.numel() or bool(torch.stack(torch.aminmax(values)).isfinite().all())

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.naming import called
 from vssbench.run.store import NewerRun, Run, RunStore
 
 
@@ -59,7 +60,7 @@ def _join(run: Run, target: RunStore, merged: Merged) -> None:
     try:
         there = target.get(run_id)
     except NewerRun as error:
-        merged.damaged.append(f"{run.path}: {error}")
+        merged.damaged.append(f"{called(run.path)}: {error}")
         return
     except DataError:
         target.take(run)
@@ -72,7 +73,7 @@ def _join(run: Run, target: RunStore, merged: Merged) -> None:
         merged.copied, merged.same = merged.copied + better, merged.same + (not better)
         return
     if reason := _conflict(run, there):
-        merged.conflicts.append(f"{run.path} and {there.path}: {reason}")
+        merged.conflicts.append(f"{called(run.path)} and {there.path}: {reason}")
     elif not run.files <= there.files:
         target.complete(run)
         merged.completed += 1
