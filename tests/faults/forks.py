@@ -28,7 +28,7 @@ LOADED = (
     "vssbench.methods.bisenet", "vssbench.datasets.folder", "torch._dynamo", "psutil",
     "torch.fx.experimental.symbolic_shapes", "torch.utils.flop_counter", "matplotlib.figure",
     "matplotlib.backends.backend_agg", "rich._emoji_codes", "vssbench.codec.formats.h264",
-    "vssbench.codec.formats.raw", "pandas",
+    "vssbench.codec.formats.raw", "pandas", "encodings.ascii", "encodings.utf_8_sig",
 )  # fmt: skip
 
 

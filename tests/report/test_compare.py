@@ -151,7 +151,7 @@ def test_what_two_stores_have_not_in_common_is_said(store: RunStore, tmp_path: P
 def test_a_store_that_is_not_there_is_named(store: RunStore, tmp_path: Path) -> None:
     gone = str(tmp_path / "gone")
     done = CliRunner().invoke(bench, ["compare", str(tmp_path / "first"), gone])
-    assert f"{gone} is no folder" in str(done.exception)
+    assert f"{gone} is no results store" in str(done.exception)
     done = CliRunner().invoke(bench, ["table", "--runs", gone])
     assert f"no results to show in {gone}" in str(done.exception)
 
