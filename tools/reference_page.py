@@ -273,7 +273,7 @@ def sections(
     yield (
         f"{len(done)} runs with the [shipped weights](../../../weights/README.md), made, drawn and "
         "written by `python -m tools.reference_results` ([plan](../../../tools/"
-        "reference_results.toml)); confusion matrices of every frame: `runs.tar.xz`, all numbers: "
+        f"reference_results.toml)); confusion matrices of every frame: `{ARCHIVE}`, all numbers: "
         "[table.csv](table.csv). Above each table and figure stands the command that makes it. "
         "mIoU is the mean over distances from the keyframe unless it says otherwise; times are "
         "those of `bench.py latency` (`--times`), since runs had no machine to themselves. "

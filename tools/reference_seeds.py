@@ -14,7 +14,7 @@ from vssbench.report.scores import interval_text
 from vssbench.run.records import ConfusionRecord
 
 #: what two runs share that differ in the seed of their weights alone
-_ALIKE = ("method", "dataset", "data", "codec", "gop", "protocol")
+ALIKE = ("method", "dataset", "data", "codec", "gop", "protocol")
 
 
 def seeds(
@@ -27,10 +27,10 @@ def seeds(
 
     A seed's runs are given as rows that were measured and as the scored frames of each by its id.
     """
-    known = {tuple(row[name] for name in _ALIKE): row for _, row in first[0].iterrows()}
+    known = {tuple(row[name] for name in ALIKE): row for _, row in first[0].iterrows()}
     rows, found = [], []
     for _, run in second[0].iterrows():
-        its = known.get(tuple(run[name] for name in _ALIKE))
+        its = known.get(tuple(run[name] for name in ALIKE))
         if its is None:
             continue
         apart = _apart(first[1][its["run_id"]], second[1][run["run_id"]], run["aggregate"])

@@ -6,19 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from tools.reference_seeds import ALIKE
 from vssbench.core.files import draft, remove_folder
 from vssbench.run.archive import files_of, unpacked, write_archive
 from vssbench.run.store import Run, RunStore
-from vssbench.sweep.merge import merge
+from vssbench.sweep.merge import conflict, merge
 
 #: the file beside a page, and the folder that stands in its place meanwhile
 ARCHIVE, RUNS = "runs.tar.xz", "runs"
 
 
 #: what two runs share of which one is the other again
-_ALIKE = ("method", "dataset", "data", "codec", "gop", "protocol", "status")
+_AGAIN = (*ALIKE, "status")
 
 
 def take_out(page: Path) -> None:
@@ -44,7 +43,7 @@ def compare(anew: RunStore, stored: RunStore) -> Iterator[str]:
     known = {_key(run): run for run in stored.runs()}
     pairs = [(run, known[_key(run)]) for run in anew.runs() if _key(run) in known]
     done = [pair for pair in pairs if pair[0].measurement.status == "done"]
-    differ = [run for run, other in done if not _equal(run, other)]
+    differ = [run for run, other in done if conflict(run, other)]
     yield f"{len(done) - len(differ)} of {len(done)} runs have the stored confusion matrices"
     for run in differ:
         item = run.measurement
@@ -52,11 +51,4 @@ def compare(anew: RunStore, stored: RunStore) -> Iterator[str]:
 
 
 def _key(run: Run) -> tuple[Any, ...]:
-    return tuple(getattr(run.measurement, name) for name in _ALIKE)
-
-
-def _equal(run: Run, other: Run) -> bool:
-    one, two = run.confusion, other.confusion
-    if one is None or two is None:
-        return one is two
-    return all(np.array_equal(array, getattr(two, name)) for name, array in vars(one).items())
+    return tuple(getattr(run.measurement, name) for name in _AGAIN)

@@ -36,11 +36,12 @@ def collect(stores: tuple[Path, ...], out: Path, force: bool) -> None:
     """
     from vssbench.core import files, outputs
     from vssbench.core.errors import UsageError
+    from vssbench.core.naming import ARCHIVED
     from vssbench.core.progress import messages
     from vssbench.core.special import is_special
     from vssbench.report.collect import collected
     from vssbench.report.frames import parquet
-    from vssbench.run.store import ARCHIVED, RunStore
+    from vssbench.run.store import RunStore
 
     archived = out.name.endswith(ARCHIVED)
     if not (archived or out.suffix == ".parquet" or is_special(out)):

@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 from vssbench.core.bounds import PIXELS
 from vssbench.core.errors import UsageError, VssbenchError
 from vssbench.core.machine import check_device
+from vssbench.core.naming import ARCHIVED
 from vssbench.core.opening import open_dataset
 
 __all__ = ["SIZE", "Size", "check_device", "open_dataset"]
@@ -105,7 +106,7 @@ class StoreToWrite(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = Path(value)
-        if path.name.endswith(_ARCHIVED) and not path.is_dir():
+        if path.name.endswith(ARCHIVED) and not path.is_dir():
             from vssbench.run.store import not_written_to
 
             self.fail(not_written_to(path), param, ctx)
@@ -127,7 +128,7 @@ class StoreToRead(click.Path):
         if folder.is_file():
             self.fail(
                 f"{path} is a file: expected the folder of a results store, or one in one file, "
-                f"whose name ends in {_ARCHIVED}",
+                f"whose name ends in {ARCHIVED}",
                 param,
                 ctx,
             )
@@ -142,7 +143,7 @@ class StoreToRead(click.Path):
 def opened_store(path: Path, context: click.Context | None) -> Path:
     """Return the folder of a store: of one in one file that in which its runs lie for as long as
     the command runs. Raises DataError where that does not read, or is not there."""
-    named = path.name.endswith(_ARCHIVED) and not path.is_dir()
+    named = path.name.endswith(ARCHIVED) and not path.is_dir()
     if not named or context is None or context.resilient_parsing:
         return path
     from vssbench.run.archive import unpacked
@@ -150,8 +151,6 @@ def opened_store(path: Path, context: click.Context | None) -> Path:
     return context.with_resource(unpacked(path))
 
 
-#: how the name of a store in one file ends
-_ARCHIVED = ".tar.xz"
 runs_option = click.option(
     "--runs", type=StoreToWrite(path_type=Path, file_okay=False), default=Path("results/runs"),
     show_default=True,

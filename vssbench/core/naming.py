@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+#: how the name of a results store in one file ends (vssbench.run.archive)
+ARCHIVED = ".tar.xz"
+
 _names: dict[Path, Path] = {}
 
 

@@ -16,12 +16,13 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.naming import ARCHIVED
 from vssbench.core.program import program
 from vssbench.report.facts import Facts, facts_of, number
 from vssbench.report.fields import FIELDS, JSON_COLUMNS, LINE_COLUMNS, RUN_FIELDS, typed
 from vssbench.report.per_frame import lines_of
 from vssbench.run.archive import unpacked
-from vssbench.run.store import ARCHIVED, Run, RunStore
+from vssbench.run.store import Run, RunStore
 
 By = Literal["run", "distance", "class", "frame"]
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from vssbench.core.arrays import read_arrays
+from vssbench.core.arrays import ARRAY_ERRORS, read_arrays
 from vssbench.core.bounds import ARCHIVE
 from vssbench.core.errors import DataError
 from vssbench.core.files import draft
@@ -209,6 +209,6 @@ def _uncompressed(path: Path) -> bytes:
         with zipfile.ZipFile(path) as old, zipfile.ZipFile(plain, "w") as new:
             for member in old.infolist():
                 new.writestr(zipfile.ZipInfo(member.filename, _EPOCH), old.read(member))
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except ARRAY_ERRORS as error:
         raise unreadable(path, error) from error
     return plain.getvalue()

@@ -31,7 +31,7 @@ from pydantic import ValidationError
 from vssbench.core import files, hidden, outputs, reading, steady
 from vssbench.core.arrays import read_arrays
 from vssbench.core.errors import DataError, UsageError
-from vssbench.core.naming import called
+from vssbench.core.naming import ARCHIVED, called
 from vssbench.core.program import program
 from vssbench.core.shortage import check_memory
 from vssbench.core.shown import json_of, legible, message
@@ -51,8 +51,6 @@ RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG = (
     "result.json", "confusion.npz", "latency.npz", "stream.npz", "environment.json", "log.txt",
 )  # fmt: skip
 
-#: how the name of a store in one file ends (vssbench.run.archive)
-ARCHIVED = ".tar.xz"
 #: hexadecimal digits of a run id: 64 bits, no collision to be feared below a hundred million runs
 ID_DIGITS = 16
 

@@ -72,7 +72,7 @@ def _join(run: Run, target: RunStore, merged: Merged) -> None:
             target.take(run)
         merged.copied, merged.same = merged.copied + better, merged.same + (not better)
         return
-    if reason := _conflict(run, there):
+    if reason := conflict(run, there):
         merged.conflicts.append(f"{called(run.path)} and {there.path}: {reason}")
     elif not run.files <= there.files:
         target.complete(run)
@@ -81,7 +81,7 @@ def _join(run: Run, target: RunStore, merged: Merged) -> None:
         merged.same += 1
 
 
-def _conflict(run: Run, there: Run) -> str:
+def conflict(run: Run, there: Run) -> str:
     """Say how two results of one id differ; empty where they have the same predictions."""
     try:
         first, second = run.confusion, there.confusion

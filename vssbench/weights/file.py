@@ -295,8 +295,7 @@ def open_weights(path: Path) -> WeightFile:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            names = set(file.keys())
-            if packing.KEY in metadata and RECORD not in metadata and "" in names:
+            if packing.KEY in metadata and RECORD not in metadata and "" in set(file.keys()):
                 # the plain file's header has it, compressed
                 metadata[RECORD] = packing.plain_metadata(file.get_tensor("")).get(RECORD, "{}")
     except packing.Damaged as error:
