@@ -19,9 +19,7 @@ from tools import reference_page as page
 from tools import reference_plan as planned
 from tools import reference_results as tool
 from tools.reference_seeds import seeds
-from tools.reference_store import compare, put_away, take_out
 from vssbench.cli import bench
-from vssbench.core.errors import DataError
 from vssbench.core.registry import create
 from vssbench.core.variant import parse_variant
 from vssbench.metrics.bootstrap import difference
@@ -356,55 +354,6 @@ def test_a_distance_is_compared_with_keyframes_of_the_same_frames(tmp_path: Path
         page.Reference.read(tmp_path), {"first": "m", "second": "m", "distances": True}
     )
     assert item.interval.value == 0.0  # each distance saw the same frames, and made the same of it
-
-
-def test_the_runs_of_a_page_lie_in_one_file_and_are_taken_out_to_be_worked_on(out: Path) -> None:
-    (out / "runs" / ".cache").mkdir()
-    put_away(out)
-    assert [path.name for path in out.iterdir()] == ["runs.tar.xz"]
-    before = (out / "runs.tar.xz").read_bytes()
-    take_out(out)
-    assert RunStore(out / "runs").ids() == ["good", "poor"]
-    write(RunStore(out / "runs"), "new[width=0.5]", record(0.1, 3), 9.0, run_id="new")
-    take_out(out)  # as a call does that goes on with another's work
-    assert RunStore(out / "runs").ids() == ["good", "new", "poor"]
-    put_away(out)
-    assert (out / "runs.tar.xz").read_bytes() != before
-
-
-def test_runs_that_are_put_away_are_never_fewer(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_away(out)
-    whole = (out / "runs.tar.xz").read_bytes()
-
-    def interrupted(sources: list[Path], target: RunStore) -> None:
-        write(target, "good[width=0.5]", record(0.10, 1), 9.0, run_id="good")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("tools.reference_store.merge", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        take_out(out)
-    assert [path.name for path in out.iterdir()] == ["runs.tar.xz"]
-    monkeypatch.undo()
-    take_out(out)
-    (out / "runs" / "poor" / "result.json").write_text("{")
-    with pytest.raises(DataError, match="does not read"):
-        put_away(out)
-    assert (out / "runs" / "good").is_dir()
-    assert (out / "runs.tar.xz").read_bytes() == whole
-    put_away(out / "elsewhere")
-    assert not (out / "elsewhere").exists()
-
-
-def test_runs_that_are_made_again_are_compared(out: Path, tmp_path: Path) -> None:
-    anew = RunStore(tmp_path / "again")
-    write(anew, "good[width=0.5]", record(0.10, 1), 9.0, run_id="x", version="3")
-    write(anew, "poor[width=0.5]", record(0.20, 3), 1.0, run_id="y")
-    write(anew, "new[width=0.5]", record(0.20, 3), 1.0, run_id="z")
-    said = list(compare(anew, RunStore(out / "runs")))
-    assert said == [
-        "1 of 2 runs have the stored confusion matrices",
-        "  another result: poor[width=0.5] on d under h264",
-    ]
 
 
 def test_runs_of_two_versions_are_refused(out: Path) -> None:
