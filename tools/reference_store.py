@@ -33,7 +33,8 @@ def put_away(page: Path) -> None:
     for them go with it. Raises DataError where one does not read: then all stays as it is."""
     store = RunStore(page / RUNS)
     if ids := store.ids():
-        write_archive([path for each in ids for path in files_of(store.get(each))], page / ARCHIVE)
+        runs = [store.get(each) for each in ids]
+        write_archive([(run, files_of(run)) for run in runs], page / ARCHIVE)
         remove_folder(page / RUNS)
 
 

@@ -33,5 +33,5 @@ def call(*words: object) -> tuple[int, str]:
 
 def archived(store: RunStore) -> Path:
     out = store.root.with_name("ours.tar.xz")
-    write_archive([path for run in store.runs() for path in files_of(run)], out)
+    write_archive([(run, files_of(run)) for run in store.runs()], out)
     return out

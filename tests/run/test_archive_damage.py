@@ -14,7 +14,7 @@ import pytest
 from tests.run.archives import archived, call, small_store
 from vssbench.core.errors import DataError
 from vssbench.run.archive import unpacked
-from vssbench.run.store import RunStore
+from vssbench.run.store import CONFUSION, RunStore
 
 
 @pytest.fixture
@@ -155,6 +155,22 @@ def test_a_damaged_file_is_said(store: RunStore, tmp_path: Path, content: str) -
     assert status == 2
     assert ("holds no run" if content == "no runs" else "does not read: ") in said
     assert "does not read: ;" not in said
+
+
+def test_a_run_that_is_damaged_in_one_file_is_measured_again_in_a_folder(
+    store: RunStore, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.tar.xz"
+    run = next(iter(store.runs()))
+    (run.path / CONFUSION).write_bytes(b"no array")
+    with tarfile.open(path, "w:xz", format=tarfile.GNU_FORMAT) as archive:
+        archive.add(store.root, ".")
+    status, said = call("table", "--runs", path)
+    assert status == 1, said
+    said = "".join(said.split())
+    assert f"damaged:{path}/{run.path.name}" in said
+    assert f"get{path}againfromwhereitcame" in said
+    assert "(`merge`)" in said
 
 
 def test_a_file_that_expands_beyond_the_bound_is_refused(

@@ -148,6 +148,7 @@ def _note_damaged(runs: Path, names: set[str]) -> None:
 
 def _leave_if_damaged() -> None:
     """End a command that met damaged runs with status 1, and name them."""
+    from vssbench.core.naming import is_archive
     from vssbench.core.progress import messages
 
     context = click.get_current_context(silent=True)
@@ -157,8 +158,12 @@ def _leave_if_damaged() -> None:
     count = "1 run does" if len(found) == 1 else f"{len(found)} runs do"
     for folder, name in found:
         messages().print(f"damaged: {Path(folder) / name}")
+    remedy = "measure them again with run --force"
+    if archives := sorted({folder for folder, _ in found if is_archive(Path(folder))}):
+        remedy = f"get {', '.join(archives)} again from where it came, or make a folder of it"
+        remedy += " (`merge`) and measure them there with run --force"
     messages().print(
-        f"{count} not read, and the numbers are without them: measure them again with run --force; "
-        "they may be sound, and another version of this program's"
+        f"{count} not read, and the numbers are without them: {remedy}; they may be sound, and "
+        "another version of this program's"
     )
     context.exit(1)

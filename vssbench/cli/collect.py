@@ -79,14 +79,14 @@ def _archived(folders: Mapping[str, Path], out: Path) -> tuple[int, int]:
             f"{shlex.join(folders)} --runs FOLDER`"
         )
     ((name, folder),) = folders.items()
-    store, paths, damaged = RunStore(folder), [], 0
+    store, runs, damaged = RunStore(folder), [], 0
     for run_id in store.ids():
         try:
-            paths += files_of(store.get(run_id))
+            runs.append((run := store.get(run_id), files_of(run)))
         except (DataError, UsageError) as error:
             messages().print(f"left out: {error}")
             damaged += 1
-    if not paths:
+    if not runs:
         raise UsageError(f"no run that reads in {name}: expected a results store")
-    write_archive(paths, out)
-    return len({path.parent for path in paths}), damaged
+    write_archive(runs, out)
+    return len(runs), damaged

@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 from vssbench.core.bounds import PIXELS
 from vssbench.core.errors import UsageError, VssbenchError
 from vssbench.core.machine import check_device
-from vssbench.core.naming import ARCHIVED
+from vssbench.core.naming import ARCHIVED, is_archive
 from vssbench.core.opening import open_dataset
 
 __all__ = ["SIZE", "Size", "check_device", "open_dataset"]
@@ -106,7 +106,7 @@ class StoreToWrite(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = Path(value)
-        if path.name.endswith(ARCHIVED) and not path.is_dir():
+        if is_archive(path):
             from vssbench.run.store import not_written_to
 
             self.fail(not_written_to(path), param, ctx)
@@ -143,8 +143,7 @@ class StoreToRead(click.Path):
 def opened_store(path: Path, context: click.Context | None) -> Path:
     """Return the folder of a store: of one in one file that in which its runs lie for as long as
     the command runs. Raises DataError where that does not read, or is not there."""
-    named = path.name.endswith(ARCHIVED) and not path.is_dir()
-    if not named or context is None or context.resilient_parsing:
+    if not is_archive(path) or context is None or context.resilient_parsing:
         return path
     from vssbench.run.archive import unpacked
 

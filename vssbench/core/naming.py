@@ -12,6 +12,11 @@ ARCHIVED = ".tar.xz"
 _names: dict[Path, Path] = {}
 
 
+def is_archive(path: Path) -> bool:
+    """Return whether a path stands for a results store in one file, which need not be there."""
+    return path.name.endswith(ARCHIVED) and not path.is_dir()
+
+
 @contextmanager
 def named(folder: Path, name: Path) -> Iterator[None]:
     """Call a folder by another name, and what lies in it by that name and its own."""

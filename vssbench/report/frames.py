@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from vssbench.core.errors import DataError, UsageError
-from vssbench.core.naming import ARCHIVED
+from vssbench.core.naming import is_archive
 from vssbench.core.program import program
 from vssbench.report.facts import Facts, facts_of, number
 from vssbench.report.fields import FIELDS, JSON_COLUMNS, LINE_COLUMNS, RUN_FIELDS, typed
@@ -41,7 +41,7 @@ def results(
     if by not in get_args(By):
         raise UsageError(f"by={by!r} is unknown: expected {', '.join(get_args(By))}")
     root = Path(path)
-    if root.name.endswith(ARCHIVED) and root.is_file():
+    if is_archive(root) and root.is_file():
         with unpacked(root) as folder:
             return results(folder, by, without)
     if not root.is_dir():

@@ -62,15 +62,28 @@ def files_of(run: Run) -> list[Path]:
     return paths
 
 
-def write_archive(paths: Iterable[Path], out: Path) -> None:
-    """Write files of runs, as :func:`files_of` gives them, into one file. Raises DataError where
-    one does not read, or the file cannot be written."""
-    with draft(out) as made, tarfile.open(made, "w:xz", preset=6) as archive:
-        for path in sorted(paths, key=lambda path: (path.suffix, path.name, path.parent.name)):
+def write_archive(runs: Iterable[tuple[Run, Iterable[Path]]], out: Path) -> None:
+    """Write runs with their files, as :func:`files_of` gives them, into one file. Raises DataError
+    where one does not read, or the file cannot be written."""
+    places = [(_beside(run, path), path) for run, paths in runs for path in paths]
+    with (
+        draft(out) as made,
+        lzma.open(made, "wb", preset=6 | lzma.PRESET_EXTREME) as packed,
+        tarfile.open(fileobj=packed, mode="w") as archive,
+    ):
+        for _, path in sorted(places):
             content = path.read_bytes() if path.suffix != ".npz" else _uncompressed(path)
             entry = tarfile.TarInfo(f"{path.parent.name}/{path.name}")
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
+
+
+def _beside(run: Run, path: Path) -> tuple[str, ...]:
+    """Return the order of a file in an archive: what is alike lies together, as the streams of one
+    codec do."""
+    own = run.measurement
+    subject = own.dataset, own.protocol, own.codec_name, own.method, own.codec
+    return (path.suffix, path.name, *subject, path.parent.name)
 
 
 @contextmanager

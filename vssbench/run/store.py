@@ -31,7 +31,7 @@ from pydantic import ValidationError
 from vssbench.core import files, hidden, outputs, reading, steady
 from vssbench.core.arrays import read_arrays
 from vssbench.core.errors import DataError, UsageError
-from vssbench.core.naming import ARCHIVED, called
+from vssbench.core.naming import called, is_archive
 from vssbench.core.program import program
 from vssbench.core.shortage import check_memory
 from vssbench.core.shown import json_of, legible, message
@@ -171,7 +171,7 @@ class RunStore:
     def __init__(self, root: Path) -> None:
         """Take a folder. Raises UsageError for a store in one file, which is only read."""
         self.root = Path(root)
-        if self.root.name.endswith(ARCHIVED) and self.root.is_file():
+        if is_archive(self.root) and self.root.is_file():
             raise UsageError(not_written_to(self.root))
 
     def has(self, run_id: str, measures: Collection[str] = ()) -> bool:
