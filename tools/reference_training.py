@@ -62,15 +62,21 @@ def plan(content: dict[str, Any], width: float) -> list[Training]:
     """Return every training of the plan: stage by stage, in the file's order."""
     trainings = []
     for stage in content["stages"]:
-        there = {
-            name: own
-            for name, own in content["trainings"].items()
-            if stage["name"] in own.get("stages", [stage["name"]])
-        }
+        there = {name: content["trainings"][name] for name in members(content, stage)}
         for name, own in there.items():
             own = own | {"init": [other for other in own.get("init", ()) if other in there]}
             trainings.append(_training(content["recipe"], stage, name, own, width))
     return trainings
+
+
+def members(content: dict[str, Any], stage: dict[str, Any]) -> list[str]:
+    """Return the names of the trainings of a stage, in the file's order."""
+    return [
+        name
+        for name, own in content["trainings"].items()
+        if name in stage.get("trainings", [name])
+        and stage["name"] in own.get("stages", [stage["name"]])
+    ]
 
 
 def _training(

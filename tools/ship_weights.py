@@ -124,16 +124,21 @@ def rounded(value: Tensor, bits: int) -> Tensor:
 
 def bases_of(plan: dict[str, Any], network: str, stage: dict[str, Any], folder: Path) -> list[Path]:
     """Return the shipped files that a network's own may refer to: those that it started from, and
-    those that the plan says to lie ``near``."""
+    those that the plan says to lie ``near``; never the file of its own name."""
     own = plan["trainings"][network]
     names = [
         shipped_name(plan, other, stage)
         for other in (*own.get("init", ()), *own.get("near", ()))
         if other in shipped(plan)
     ]
-    if "near" in own and "from" in stage:
-        before = next(other for other in plan["stages"] if other["name"] == stage["from"])
-        names.append(shipped_name(plan, network, before))
+    if "near" in own:
+        stages = {each["name"]: each for each in plan["stages"]}
+        before = stage
+        # a stage may go on with its own data, under the same name
+        while "from" in before and before["variant"] == stage["variant"]:
+            before = stages[before["from"]]
+        if before["variant"] != stage["variant"]:
+            names.append(shipped_name(plan, network, before))
     return [folder / name for name in names]
 
 
@@ -151,11 +156,11 @@ def waiting(
 
 
 def listed(folder: Path = WEIGHTS) -> str:
-    """Return the shipped files as a table: command, epochs of each phase, held-out score, time,
-    findings of the check of gradients."""
+    """Return the shipped files as a table: command, epochs of each phase, held-out score and how
+    it went in the end, time, findings of the check of gradients."""
     lines = [
-        "| file | command | epochs by phase | held-out | minutes | gradients |",
-        "|---|---|---|---|---|---|",
+        "| file | command | epochs by phase | held-out | in the end | minutes | gradients |",
+        "|---|---|---|---|---|---|---|",
     ]
     for path in sorted(folder.glob("*.safetensors")):
         if re.search(r"-\d+-of-\d+\.", path.name):
@@ -173,7 +178,7 @@ def _line(name: str, file: WeightFile) -> str:
     minutes = round(record.get("seconds", 0) / 60)
     return (
         f"| {name} | `{command}` | {', '.join(f'{phase} {n}' for phase, n in epochs.items())} | "
-        f"{_score(record)} | {minutes} | {gradients(record)} |"
+        f"{_score(record)} | {_end(record)} | {minutes} | {gradients(record)} |"
     )
 
 
@@ -217,8 +222,27 @@ def _score(record: dict[str, Any]) -> str:
     if not best:
         return "-"
     last = best[-1]
-    score = percent(last["score"]) if last["measure"] == "mIoU" else f"{last['score']:.3f}"
-    return f"{last['measure']} {score}, epoch {last['epoch']}"
+    return f"{last['measure']} {_worth(last['score'], last['measure'])}, epoch {last['epoch']}"
+
+
+def _end(record: dict[str, Any]) -> str:
+    """Return the held-out scores at four and five sixths of the last phase's epochs and at its end,
+    by epoch: whether more epochs would have gained."""
+    phase, best = (list(record.get("best", {}).items()) or [("", {})])[-1]
+    course = {
+        entry["epoch"]: entry["validation"]
+        for entry in record.get("history", ())
+        if entry["phase"] == phase and entry.get("validation") is not None
+    }
+    if not course:
+        return "-"
+    points = [max(course) * sixths / 6 for sixths in (4, 5, 6)]
+    near = dict.fromkeys(max((e for e in course if e <= point), default=0) for point in points)
+    return ", ".join(f"{e}: {_worth(course[e], best['measure'])}" for e in near if e)
+
+
+def _worth(score: float, measure: str) -> str:
+    return percent(score) if measure == "mIoU" else f"{score:.3f}"
 
 
 def write_list(path: Path = LIST, folder: Path = WEIGHTS) -> None:

@@ -105,10 +105,14 @@ def test_a_network_near_others_refers_to_them_and_to_its_own_of_the_stage_before
     tmp_path: Path,
 ) -> None:
     plan = PLAN | {
-        "stages": [*PLAN["stages"], {"name": "real", "variant": "camvid", "from": "drawn"}],
+        "stages": [
+            *PLAN["stages"],
+            {"name": "real", "variant": "camvid", "from": "drawn"},
+            {"name": "longer", "variant": "camvid", "from": "real"},
+        ],
         "trainings": {"base": {"file": "first"}, "flow": {"file": "flow", "near": ["base"]}},
     }
-    drawn, _, real = plan["stages"]
+    drawn, _, real, longer = plan["stages"]
     assert tool.bases_of(plan, "flow", drawn, tmp_path) == [
         tmp_path / "first-w0.25-synthetic.safetensors"
     ]
@@ -117,6 +121,9 @@ def test_a_network_near_others_refers_to_them_and_to_its_own_of_the_stage_before
         tmp_path / "flow-w0.25-synthetic.safetensors",
     ]
     assert tool.bases_of(plan, "base", real, tmp_path) == []
+    assert tool.bases_of(plan, "flow", longer, tmp_path) == tool.bases_of(
+        plan, "flow", real, tmp_path
+    )
 
 
 def test_the_list_says_what_the_records_say(tmp_path: Path) -> None:
@@ -124,8 +131,31 @@ def test_the_list_says_what_the_records_say(tmp_path: Path) -> None:
     line = tool.listed(tmp_path).splitlines()[-1]
     assert line == (
         "| some.safetensors | `python bench.py train m --epochs 2` | task 2 | mIoU 50.00, epoch 2 "
-        "| 2 | not checked |"
+        "| - | 2 | not checked |"
     )
+
+
+@pytest.mark.parametrize(
+    ("validated", "end"),
+    [
+        (
+            {10: 0.3, 20: 0.4, 30: 0.45, 40: 0.5, 50: 0.52, 60: 0.51},
+            "40: 50.00, 50: 52.00, 60: 51.00",
+        ),
+        ({10: 0.5, 20: 0.6}, "10: 50.00, 20: 60.00"),
+        ({8: 0.5}, "8: 50.00"),
+        ({}, "-"),
+    ],
+)
+def test_the_list_says_how_the_held_out_score_went_in_the_end(
+    tmp_path: Path, validated: dict[int, float], end: str
+) -> None:
+    history = [
+        {"phase": "task", "epoch": epoch, "validation": validated.get(epoch)}
+        for epoch in range(1, 61)
+    ]
+    trained(tmp_path, "some", {"net.a": torch.zeros(2)}, RECORD | {"history": history})
+    assert f"| {end} |" in tool.listed(tmp_path).splitlines()[-1]
 
 
 FOUND = {
