@@ -2,6 +2,7 @@
 in words."""
 
 import csv
+import gc
 import io
 import json
 import shutil
@@ -10,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from vssbench import cli
 from vssbench.cli import bench
 from vssbench.core import registry
 from vssbench.core.errors import DataError, VssbenchError
@@ -209,6 +211,18 @@ def test_bad_input_is_one_message(arguments, message, tmp_path):
     result = call(*arguments)
     assert isinstance(result.exception, VssbenchError)
     assert message in str(result.exception)
+
+
+def test_a_command_looks_for_cycles_rarely_and_not_at_its_end(monkeypatch):
+    usual, seen = gc.get_threshold(), []
+    monkeypatch.setattr(cli, "_main", lambda: seen.append(gc.get_threshold()[0]))
+    try:
+        cli.main()
+        assert seen[0] > usual[0]
+        assert gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*usual)
 
 
 def test_errors_leave_the_process_with_status_2(monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """Weight files: round trip, what fits, and what is refused in words."""
 
+import json
 import resource
 
 import pytest
@@ -225,6 +226,22 @@ def test_shipped_weights_settle_what_was_left_open(file, monkeypatch):
         shipped.choose_shipped(parse_variant("bisenet[width=1]"), "patterns", CLASSES)
     with pytest.raises(WeightsError, match="no weights of bisenet"):
         shipped.choose_shipped(parse_variant("bisenet"), "elsewhere", CLASSES)
+
+
+def test_a_shipped_file_is_read_again_where_it_was_replaced(file, monkeypatch, tmp_path):
+    monkeypatch.setattr(shipped, "shipped_folder", lambda: tmp_path)
+    place = tmp_path / "bisenet.safetensors"
+    place.write_bytes(file.path.read_bytes())
+
+    def ask():
+        return shipped.choose_shipped(parse_variant("bisenet"), "patterns", CLASSES)[1]
+
+    first = ask()
+    assert ask() is first
+    record = first.metadata | {"training": json.dumps({"command": "another"})}
+    save_file(first.stored(), tmp_path / "anew", record)
+    (tmp_path / "anew").replace(place)
+    assert ask().training["command"] == "another"
 
 
 def test_an_installation_without_weights_says_where_they_are(file, monkeypatch, tmp_path):

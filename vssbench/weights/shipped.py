@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from vssbench.core import registry
@@ -62,7 +63,7 @@ def none_here() -> str:
 
 def shipped(name: str, dataset: str, classes: tuple[str, ...]) -> list[WeightFile]:
     """Return the files of ``weights/`` for a method on a dataset, in the order of their names."""
-    files = [open_weights(path) for path in sorted(shipped_folder().glob("*.safetensors"))]
+    files = [_opened(path, _state(path)) for path in sorted(shipped_folder().glob("*.safetensors"))]
     return [
         file
         for file in files
@@ -70,6 +71,21 @@ def shipped(name: str, dataset: str, classes: tuple[str, ...]) -> list[WeightFil
         and file.dataset == dataset
         and len(file.classes) == len(classes)
     ]
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Return what changes with a file's content; nothing where there is none."""
+    try:
+        own = path.stat()
+    except OSError:
+        return ()  # opening it says what is wrong
+    return own.st_ino, own.st_size, own.st_mtime_ns
+
+
+@lru_cache(256)
+def _opened(path: Path, _state: tuple[int, ...]) -> WeightFile:
+    """Read a file's metadata once: each method of a grid asks for all files."""
+    return open_weights(path)
 
 
 def choose_shipped(
