@@ -12,6 +12,7 @@ comparison.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import sys
@@ -103,9 +104,14 @@ def fixtures() -> Path | None:
     return Path(folder) if folder else None
 
 
+def sampled(name: str) -> dict:
+    """Return what the file of a sample says, names and shapes of a checkpoint for the most part."""
+    return json.loads(gzip.decompress((SAMPLES / f"{name}.json.gz").read_bytes()))
+
+
 def load_sample(name: str) -> Recorded:
     """A model as ``samples/`` holds it."""
-    meta = json.loads((SAMPLES / f"{name}.json").read_text())
+    meta = sampled(name)
     outputs = [
         Sample(tuple(o["shape"]), o["largest"], o["step"], torch.tensor(o["values"]))
         for o in meta["outputs"]
@@ -194,7 +200,9 @@ def write_sample(folder: Path, name: str) -> None:
         "inputs": [list(given.shape) for given in whole.inputs],
         "outputs": outputs,
     }
-    (SAMPLES / f"{name}.json").write_text(json.dumps(sample, separators=(",", ":")) + "\n")
+    text = json.dumps(sample, separators=(",", ":")) + "\n"
+    # the same sample gives the same bytes
+    (SAMPLES / f"{name}.json.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """Four codes' BiSeNets, imported with their recorded weights, give their recorded outputs, at sides
 that 32 does not divide."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from tests.weights.golden import SAMPLES, load_sample
+from tests.weights.golden import load_sample, sampled
 from vssbench.core.errors import WeightsError
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.methods.bisenet.originals import ORIGINALS
@@ -106,10 +105,7 @@ def test_torchsegs_networks_are_told_apart_by_their_heads(backbone, heads, expec
 def test_every_file_is_recognised_as_one_original_alone():
     for name in CASES:
         state = {
-            key: SimpleNamespace(shape=shape)
-            for key, shape in json.loads((SAMPLES / f"{name}.json").read_text())[
-                "state_dict"
-            ].items()
+            key: SimpleNamespace(shape=shape) for key, shape in sampled(name)["state_dict"].items()
         }
         assert sum(original.recognises(state) for original in ORIGINALS) == 1, name
 
