@@ -17,6 +17,8 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import json
+import re
 import shlex
 import subprocess
 import sys
@@ -44,6 +46,8 @@ PLAN = Path(__file__).with_suffix(".toml")
 OUT = ROOT / FOLDER
 #: long columns of a table that a reader of it looks up in a run
 IN_THE_RUNS = ("protocol_details", "sources", "energy")
+#: a fraction, and its digits that are kept in what is published
+_FRACTION, _DIGITS = re.compile(r"-?\d+\.\d+(e-?\d+)?"), 6
 
 
 def call(arguments: Sequence[str]) -> tuple[int, str]:
@@ -131,8 +135,17 @@ def measure_machine(
                 if status:
                     failed.append(f"{path.name}: bench.py {command[0]} ended with status {status}")
                 else:
-                    files.write_text(path, text)
+                    files.write_text(path, rounded(text))
     return failed
+
+
+def rounded(text: str) -> str:
+    """Return JSON with its fractions rounded to the digits that mean something, in one line."""
+
+    def short(number: str) -> float:
+        return float(f"{float(number):.{_DIGITS}g}")
+
+    return json.dumps(json.loads(text, parse_float=short), separators=(",", ":")) + "\n"
 
 
 def narrowed(plan: dict[str, Any], codecs: Sequence[str]) -> dict[str, Any]:
@@ -199,14 +212,19 @@ def tabled(plan: dict[str, Any], out: Path) -> dict[str, str]:
 
 
 def without(table: str, columns: Sequence[str]) -> str:
-    """Return a CSV without some of its columns."""
+    """Return a CSV without some of its columns, its fractions rounded."""
     lines = list(csv.reader(io.StringIO(table)))
     left = [place for place, name in enumerate(lines[0]) if name not in columns]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(
-        [[line[place] for place in left] for line in lines]
+        [[_short(line[place]) for place in left] for line in lines]
     )
     return text.getvalue()
+
+
+def _short(value: str) -> str:
+    """Round a long fraction to the digits that mean something: the runs have them all."""
+    return f"{float(value):.{_DIGITS}g}" if _FRACTION.fullmatch(value) else value
 
 
 def measured_codecs(out: Path) -> list[str]:

@@ -366,3 +366,9 @@ def test_runs_of_two_versions_are_refused(out: Path) -> None:
 def test_a_table_loses_columns_by_name() -> None:
     assert tool.without('a,b,c\n1,"x,\ny",3\n', ("b", "z")) == "a,c\n1,3\n"
     assert tool.without('a,b\n1,"x,y"\n', ("a",)) == 'b\n"x,y"\n'
+    assert tool.rounded('{"ms": [0.6526760338, 12], "n": 123456789}') == (
+        '{"ms":[0.652676,12],"n":123456789}\n'
+    )
+    assert tool.without("a,b,c,d\n0.6526760338,3.50,7e1,2.5e-05\n", ()) == (
+        "a,b,c,d\n0.652676,3.5,7e1,2.5e-05\n"
+    )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zlib
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from vssbench.cli import bench
 from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.variant import parse_variant
 from vssbench.weights import file as weights
-from vssbench.weights import shipped, writing
+from vssbench.weights import packing, shipped, writing
 
 CLASSES = ("road", "sky", "car")
 #: SHA-256 of the shipped files before they were packed: results in results/reference name them
@@ -180,6 +181,53 @@ def edited(file, change):
 )
 def test_damaged_content_is_refused(user, base, change):
     file = edited(packed(user, base), change)
+    with pytest.raises(WeightsError, match=r"packed.safetensors is damaged: its content .*again"):
+        file.tensors()
+
+
+def of_many_scales(tmp_path):
+    """A file with a tensor whose mantissas are noise and whose exponents go with its rows, and one
+    that repeats itself."""
+    torch.manual_seed(0)
+    scales = torch.logspace(-3, 0, 64)[:, None]
+    tensors = {
+        "net.rows": (torch.randn(64, 512) * scales).half().view(torch.int16).bitwise_and(-32),
+        "net.same": torch.arange(8).repeat(1000).half(),
+    }
+    return save(
+        tmp_path / "plain.safetensors",
+        {"net.rows": tensors["net.rows"].view(torch.float16), "net.same": tensors["net.same"]},
+    )
+
+
+def test_planes_are_coded_each_in_its_own_way(tmp_path):
+    plain = of_many_scales(tmp_path)
+    file = weights.open_weights(writing.pack(tmp_path / "packed.safetensors", plain, [])[0])
+    with safe_open(file.path, "pt") as stored:
+        rows, same = (stored.get_tensor(f"net.{name}").numpy() for name in ("rows", "same"))
+    together = zlib.compress(packing.content(plain.stored()["net.rows"]), 9)
+    assert rows[0] == 2
+    assert len(rows) < 0.9 * len(together)
+    assert len(same) < 100
+    assert equal(file.stored(), plain.stored())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda rows: rows[:-9],  # the last plane is cut
+        lambda rows: rows[:3],  # so is the first one's length
+        lambda rows: torch.cat([rows[:1], torch.tensor([255] * 4, dtype=torch.uint8), rows[5:]]),
+        lambda rows: torch.cat([rows[:5], rows[5:6] ^ 3, rows[6:]]),  # another code
+        lambda rows: torch.cat([torch.tensor([1], dtype=torch.uint8), rows[1:]]),
+    ],
+)
+def test_a_damaged_plane_is_refused(tmp_path, damage):
+    plain = of_many_scales(tmp_path)
+    file = weights.open_weights(writing.pack(tmp_path / "packed.safetensors", plain, [])[0])
+    file = edited(
+        file, lambda tensors, _: tensors.update({"net.rows": damage(tensors["net.rows"])})
+    )
     with pytest.raises(WeightsError, match=r"packed.safetensors is damaged: its content .*again"):
         file.tensors()
 

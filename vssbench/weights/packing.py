@@ -3,7 +3,8 @@
 Half-precision weights hardly compress: most of their mantissa bits are noise. A packed file
 therefore refers to other weight files beside it. A tensor that is the same there is not stored; of
 one that was trained on from there only the difference is. Signs and exponents compress, so bytes
-are stored by their place in a value: a tensor's first bytes, then all second ones.
+are stored by their place in a value: a tensor's first bytes, then all second ones, each in the
+shortest of three codes. The first byte of what is stored tells which.
 
 ``sha256`` is that of the plain file. It is compared whenever the tensors are read, so that a
 reference that changed is refused, and results measured with the plain file stay attributed.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import math
 import re
 import zlib
@@ -32,6 +34,14 @@ from vssbench.weights.record import MOST_PARTS
 KEY = "packed"
 #: bytes of the headers of a plain file's parts, each of which safetensors bounds
 _HEADERS = 100_000_000
+
+#: what LZMA codes weights with, without a head of its own: a byte's neighbours tell of its scale,
+#: and no bit of its place does
+_LZMA = [{"id": lzma.FILTER_LZMA1, "dict_size": 1 << 16, "lc": 0, "lp": 0, "pb": 0}]
+#: the first byte of what LZMA coded, and of planes that are coded each by itself; zlib's is 0x78
+_CODED, _APART = b"\1", b"\2"
+#: bytes that tell how long a plane's code is
+_LENGTH = 4
 
 _DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -140,10 +150,10 @@ def pack(
     Each of ``others`` is a reference of which only file and sha256 are known, with its tensors in
     their stored types.
     """
-    stored = {"": _packed([np.frombuffer(zlib.compress(_joined(plain.headers), 9), np.uint8)])}
+    stored = {"": _packed([_shortest(_joined(plain.headers), 1)])}
     maps: list[tuple[dict[str, str], dict[str, str]]] = [({}, {}) for _ in others]
     for name, value in plain.tensors.items():
-        best = _shortest(_planes(_bytes(value), value.element_size()))
+        best = _shortest(_planes(_bytes(value), value.element_size()), value.element_size())
         for (same, near), (_, tensors) in zip(maps, others, strict=True):
             theirs = next((n for n in _candidates(tensors, name) if _alike(tensors[n], value)), "")
             if theirs and np.array_equal(_bytes(tensors[theirs]), _bytes(value)):
@@ -153,7 +163,7 @@ def pack(
                 break
             if theirs and value.dtype == torch.float16:
                 rest = _difference(_words(value), _words(tensors[theirs]))
-                shorter = _shortest(_planes(rest.view(np.uint8), 2))
+                shorter = _shortest(_planes(rest.view(np.uint8), 2), 2)
                 if len(shorter) < len(best):
                     for _, further in maps:
                         further.pop(name, None)
@@ -220,13 +230,31 @@ def unpack(
 
 
 def _inflated(packed: bytes, most: int) -> bytes:
-    """Return what a zlib stream holds. Raises ValueError where that is more than ``most`` bytes, or
-    the stream is cut."""
-    stream = zlib.decompressobj()
-    content = stream.decompress(packed, most + 1)
+    """Return what a stream holds. Raises ValueError where that is more than ``most`` bytes, or the
+    stream is cut."""
+    stream: Any
+    if packed.startswith(_CODED):
+        stream, packed = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_LZMA), packed[1:]
+    else:
+        stream = zlib.decompressobj()
+    content: bytes = stream.decompress(packed, most + 1)
     if len(content) > most or not stream.eof:
         raise ValueError(f"a stream that does not end after {most} bytes")
     return content
+
+
+def _apart(packed: bytes, size: int, count: int) -> bytes:
+    """Return the planes of ``count`` values of ``size`` bytes, one after another. Raises ValueError
+    where they are not as long."""
+    if not packed.startswith(_APART):
+        return _inflated(packed, size * count)
+    planes, place = [], len(_APART)
+    for _ in range(size):
+        end = place + _LENGTH
+        length = int.from_bytes(packed[place:end], "little")
+        planes.append(_inflated(packed[end : end + length], count))
+        place = end + length
+    return b"".join(planes)
 
 
 def _candidates(tensors: Mapping[str, Tensor], name: str) -> Iterator[str]:
@@ -252,7 +280,7 @@ def _tensor(packed: Any, entry: Mapping[str, Any], base: Tensor | None) -> Tenso
     if not count:
         return torch.zeros(shape, dtype=dtype)
     WEIGHTS.check(size * count, f"a tensor of shape {shape}", ValueError)
-    planes = np.frombuffer(_inflated(packed.tobytes(), size * count), np.uint8)
+    planes = np.frombuffer(_apart(packed.tobytes(), size, count), np.uint8)
     planes = planes.reshape(size, count)
     values = np.ascontiguousarray(planes.T).reshape(-1)
     if base is not None:
@@ -284,13 +312,24 @@ def _planes(values: Any, size: int) -> bytes:
     return np.ascontiguousarray(values.reshape(-1, size).T).tobytes()
 
 
-def _shortest(content: bytes) -> Any:
-    """Return the shorter of two zlib streams: Huffman codes alone suit bytes without repetition."""
-    streams = []
+def _shortest(content: bytes, size: int) -> Any:
+    """Return the shortest code of ``size`` planes: of all together, or of each by itself."""
+    length = len(content) // size
+    planes = [_coded(content[place * length : (place + 1) * length]) for place in range(size)]
+    apart = b"".join(
+        [_APART, *(len(plane).to_bytes(_LENGTH, "little") + plane for plane in planes)]
+    )
+    return np.frombuffer(min(_coded(content), apart, key=len), np.uint8)
+
+
+def _coded(content: bytes) -> bytes:
+    """Return the shortest of three streams: Huffman codes suit bytes of which none tells anything
+    of the next, LZMA those whose scale changes from channel to channel."""
+    streams = [_CODED + lzma.compress(content, lzma.FORMAT_RAW, filters=_LZMA)]
     for strategy in (zlib.Z_HUFFMAN_ONLY, zlib.Z_DEFAULT_STRATEGY):
         coder = zlib.compressobj(9, zlib.DEFLATED, 15, 9, strategy)
         streams.append(coder.compress(content) + coder.flush())
-    return np.frombuffer(min(streams, key=len), np.uint8)
+    return min(streams, key=len)
 
 
 def _ordered(words: Any) -> Any:
