@@ -70,6 +70,24 @@ def test_rows_have_the_measured_times_and_their_machine(make_row: Any, tmp_path:
 
 
 @pytest.mark.parametrize(
+    "typed",
+    [
+        "dff[backbone=psp18,style=upsample,width=0.25]",
+        "dff[width=0.25,backbone=psp18,style=upsample]",
+        "dff[width=0.25,motion=flow,style=upsample,backbone=psp18]",  # one as it is by default
+    ],
+)
+def test_a_method_has_its_times_however_it_was_typed(
+    make_row: Any, tmp_path: Path, typed: str
+) -> None:
+    folder = store(tmp_path, measured(100.0, typed), measured(7.0, "dff[width=0.25]"))
+    own = make_row(method="dff[backbone=psp18,style=upsample,width=0.25]")
+    other = make_row(method="dff[backbone=psp18,style=semseg,width=0.25]")
+    times = [row["latency_key_ms"] for row in with_times([own, other], folder)]
+    assert times == [100.0, None]
+
+
+@pytest.mark.parametrize(
     "differing",
     [{"size": [360, 480]}, {"classes": 11}, {"device": "cuda"}, {"precision": "bf16"}],
 )

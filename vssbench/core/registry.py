@@ -24,9 +24,9 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
-from vssbench.core.errors import UsageError
+from vssbench.core.errors import UsageError, VssbenchError
 from vssbench.core.parameters import converted, signature
-from vssbench.core.variant import Value, Variant, format_value
+from vssbench.core.variant import Value, Variant, format_value, parse_variant
 
 #: kind -> (package that holds the files, entry point group, base class of its plug-ins as
 #: "module:class")
@@ -221,6 +221,16 @@ def resolved(kind: str, variant: Variant) -> dict[str, Any]:
     the declared types."""
     cls = load(kind, variant.name)
     return {**parameters(cls), **_typed(cls, variant)}
+
+
+def settled(kind: str, text: str) -> str:
+    """Return a plug-in with all of its parameters in an order of their own, however it was typed;
+    as typed where the plug-in is not here or does not have them."""
+    try:
+        variant = parse_variant(text)
+        return repr((variant.name, sorted(resolved(kind, variant).items())))
+    except VssbenchError:
+        return text
 
 
 def _typed(cls: type[Any], variant: Variant) -> dict[str, Value]:

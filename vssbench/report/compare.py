@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vssbench.core import registry
-from vssbench.core.errors import DataError, UsageError, VssbenchError
-from vssbench.core.variant import parse_variant
+from vssbench.core.errors import DataError, UsageError
 from vssbench.metrics.bootstrap import Intervals, class_differences, difference
 from vssbench.metrics.draws import Interval
 from vssbench.metrics.scores import scores
@@ -159,11 +158,11 @@ def pairs_of_stores(first: Sequence[Row], second: Sequence[Row], names: tuple[st
     of_second: dict[tuple[str, str], list[Row]] = {}
     for group in groups([row for row in second if row["miou"] is not None]):
         for row in group.rows:
-            of_second.setdefault((_conditions(row), _settled(row)), []).append(row)
+            of_second.setdefault(_subject(row), []).append(row)
     pairs = []
     for group in groups([row for row in first if row["miou"] is not None]):
         for row in group.rows:
-            others = of_second.get((_conditions(row), _settled(row)), [])
+            others = of_second.get(_subject(row), [])
             pairs += [
                 (row, other, (f"{marked(row)}, {names[0]}", f"{marked(other)}, {names[1]}"))
                 for other in others[:1]
@@ -189,18 +188,12 @@ def _apart(first: Sequence[Row], second: Sequence[Row], names: tuple[str, str]) 
     return ""
 
 
-def _settled(row: Row) -> str:
-    """Return a row's method with all of its parameters, however it was typed; as typed where the
-    plug-in is not here."""
-    try:
-        variant = parse_variant(row["method"])
-        return repr((variant.name, sorted(registry.resolved("methods", variant).items())))
-    except VssbenchError:
-        return str(row["method"])
-
-
 def _conditions(row: Row) -> str:
     return repr((conditions(row), codec_key(row), row["gop"]))
+
+
+def _subject(row: Row) -> tuple[str, str]:
+    return _conditions(row), registry.settled("methods", row["method"])
 
 
 def comparison(pair: Pair, stores: Sequence[RunStore], title: str, rules: Rules) -> Comparison:

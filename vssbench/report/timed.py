@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from vssbench.core import registry
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.program import program
 from vssbench.latency.result import LatencyResult, MethodTimes, find, read_result
@@ -36,15 +37,38 @@ def with_times(rows: Sequence[Row], path: Path) -> list[Row]:
                     method.method, *settings["size"], settings["classes"], settings["device"],
                     settings["precision"],
                 ] = (result, method)  # fmt: skip
-    timed = [_timed(row, known.get(_key(row))) for row in rows]
-    if not any(_key(row) in known for row in rows):
+    found = [_found(_key(row), known) for row in rows]
+    if not any(found):
         have = sorted({f"{key[0]} at {key[1]}x{key[2]}, {key[3]} classes" for key in known})
         raise UsageError(
             f"--times {path} has no time of the methods that are shown: it has those of "
             f"{'; '.join(have) or 'none'}; measure with `{program()} latency --size HEIGHTxWIDTH "
             "--classes N`"
         )
-    return timed
+    return [_timed(row, times) for row, times in zip(rows, found, strict=True)]
+
+
+def _found(
+    wanted: _Key, known: dict[_Key, tuple[LatencyResult, MethodTimes]]
+) -> tuple[LatencyResult, MethodTimes] | None:
+    """Return the times of a method, which may be typed otherwise there; None where there are
+    none."""
+    if wanted in known:
+        return known[wanted]
+    method, *conditions = wanted
+    name = method.partition("[")[0]
+    alike = [
+        key
+        for key in reversed(known)  # the newest
+        if key[0].partition("[")[0] == name and [*key[1:]] == conditions
+    ]
+    # only then, since a method's class is loaded to settle its parameters
+    same = (
+        key
+        for key in alike
+        if registry.settled("methods", key[0]) == registry.settled("methods", method)
+    )
+    return known.get(next(same, wanted))
 
 
 def _results(path: Path) -> list[LatencyResult]:
