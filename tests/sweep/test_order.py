@@ -3,9 +3,12 @@ draw or encode the same."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+
+import pytest
 
 from vssbench.sweep.executor import Limits, Site, Stop
 from vssbench.sweep.executors.processes import _Pool
@@ -25,7 +28,9 @@ def order(tasks: list[Reading], workers: int, later: tuple[str, ...] = ()) -> li
     pool = _Pool(site, Path(), (), None)
     pool.waiting.extend(tasks)
     pool.later = dict.fromkeys(later, float("inf"))
-    pool.workers = [SimpleNamespace(job=None, latest=None) for _ in range(workers)]
+    pool.workers = [
+        SimpleNamespace(job=None, latest=None, ready=True, began=0.0) for _ in range(workers)
+    ]
     given: list[list[str]] = [[] for _ in range(workers)]
     while True:
         for worker in pool.workers:
@@ -59,6 +64,37 @@ def test_on_one_dataset_each_keeps_to_its_stream_as_long_as_there_is_one():
 def test_no_worker_is_idle_while_a_task_waits():
     given = order(grid("A", "x", "12345"), 2)
     assert sorted(map(len, given)) == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("gone", "waiting", "takes"),
+    [
+        (0.4, 1, False),  # done in 0.6 s and with the other a second later; reading takes longer
+        (0.4, 3, True),
+        (9.0, 1, True),  # it takes far longer than usual, and may as long again
+        (1.2, 1, False),
+    ],
+)
+def test_the_last_tasks_are_left_to_a_worker_that_has_read_and_is_sooner_done(
+    monkeypatch: pytest.MonkeyPatch, gone: float, waiting: int, takes: bool
+) -> None:
+    pool = _Pool(Site(Path(), Path(), 2, 1, Limits(), Stop(print)), Path(), (), None)
+    own, idle, *tasks = [*grid("A", "x", "1"), *grid("B", "x", "1"), *grid("A", "x", "2345")]
+    pool.waiting.extend(tasks[:waiting])
+    pool.seconds = {True: [2.0, 3.0, 9.0], False: [1.0, 1.0, 5.0]}
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0 + gone)
+    reader = SimpleNamespace(job=own, latest=own, ready=True, began=100.0)
+    other = SimpleNamespace(job=None, latest=idle, ready=True, began=0.0)
+    pool.workers = [other, reader]
+    assert (pool._next(other) is not None) == takes
+    # where it is idle itself, it is given the task at once
+    reader.job = None
+    assert pool._next(other) is None
+    assert pool._next(reader) == (tasks[:waiting][takes:] or [None])[0]
+    # and where it is no more, nobody waits for it
+    pool.workers = [other]
+    pool.waiting = tasks[:1]
+    assert pool._next(other) == tasks[0]
 
 
 def test_what_another_sweep_has_under_way_is_passed_over():

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import takewhile
 from multiprocessing import connection as connections
 from pathlib import Path
+from statistics import median
 
 from vssbench.core import files
 from vssbench.core.errors import DataError
@@ -73,6 +74,10 @@ class _Pool:
         #: when jobs that another sweep had under way may be given again
         self.later: dict[str, float] = {}
         self.started = self.false_starts = 0
+        #: the jobs under way whose worker had read nothing of what they read
+        self.fresh: set[str] = set()
+        #: seconds of the jobs that were done, of those and of the others
+        self.seconds: dict[bool, list[float]] = {True: [], False: []}
 
     def run(self, jobs: Sequence[Task]) -> Iterator[Outcome]:
         self.waiting.extend(jobs)
@@ -100,6 +105,8 @@ class _Pool:
             self.workers.append(self._worker())
         for worker in self.workers:
             if worker.ready and worker.job is None and (job := self._next(worker)) is not None:
+                if worker.latest is None or not _alike(job, worker.latest):
+                    self.fresh.add(job.name)
                 worker.give(job)
 
     def _worker(self) -> WorkerProcess:
@@ -114,7 +121,7 @@ class _Pool:
 
     def _next(self, worker: WorkerProcess) -> Task | None:
         """Take a job that may be begun now: one that reads what the worker has read, then one that
-        reads what no other worker reads, then the first."""
+        reads what no other worker reads, then the first, unless others are sooner done with it."""
         others = [each.job for each in self.workers if each.job is not None]
         now = time.monotonic()
 
@@ -127,7 +134,25 @@ class _Pool:
             place for place, job in enumerate(self.waiting) if self.later.get(job.name, 0.0) <= now
         )
         best = max(ready, key=fitness, default=None)  # the first of those that fit best
-        return None if best is None else self.waiting.pop(best)
+        if best is None or (not fitness(best)[0] and self._better_left(self.waiting[best])):
+            return None
+        return self.waiting.pop(best)
+
+    def _better_left(self, job: Task) -> bool:
+        """Return whether the workers that have read what a job reads are done with it, and with all
+        that reads the same, before one that has to read it first."""
+        readers = [each for each in self.workers if each.latest and _alike(job, each.latest)]
+        if any(each.ready and each.job is None for each in readers):
+            return True
+        if not readers or not all(self.seconds.values()):
+            return False
+        now = time.monotonic()
+        gone = [now - each.began for each in readers]
+        first, next_ = (median(self.seconds[fresh]) for fresh in (True, False))
+        # what took longer than usual may take as long again
+        left = min(next_ - each if each < next_ else each for each in gone)
+        alike = sum(1 for each in self.waiting if _alike(job, each))
+        return first > left + next_ * alike / len(gone)
 
     def _outcomes(self, worker: WorkerProcess) -> Iterator[Outcome]:
         """Yield what came of a worker's job, if it ended; a worker that ended is let go."""
@@ -153,6 +178,10 @@ class _Pool:
     def _answered(self, worker: WorkerProcess, answer: Answer) -> Outcome | None:
         job, worker.job = worker.job, None
         assert job is not None
+        fresh = job.name in self.fresh
+        self.fresh.discard(job.name)
+        if answer.status == "done":
+            self.seconds[fresh].append(time.monotonic() - worker.began)
         if answer.status == "taken":
             self.later[job.name] = time.monotonic() + _LATER
             self.waiting.append(job)
