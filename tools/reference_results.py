@@ -141,11 +141,8 @@ def measure_machine(
 
 def rounded(text: str) -> str:
     """Return JSON with its fractions rounded to the digits that mean something, in one line."""
-
-    def short(number: str) -> float:
-        return float(f"{float(number):.{_DIGITS}g}")
-
-    return json.dumps(json.loads(text, parse_float=short), separators=(",", ":")) + "\n"
+    content = json.loads(text, parse_float=lambda number: float(_short(number)))
+    return json.dumps(content, separators=(",", ":")) + "\n"
 
 
 def narrowed(plan: dict[str, Any], codecs: Sequence[str]) -> dict[str, Any]:

@@ -63,11 +63,8 @@ def _found(
         if key[0].partition("[")[0] == name and [*key[1:]] == conditions
     ]
     # only then, since a method's class is loaded to settle its parameters
-    same = (
-        key
-        for key in alike
-        if registry.settled("methods", key[0]) == registry.settled("methods", method)
-    )
+    own = registry.settled("methods", method) if alike else ""
+    same = (key for key in alike if registry.settled("methods", key[0]) == own)
     return known.get(next(same, wanted))
 
 

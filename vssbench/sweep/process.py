@@ -26,6 +26,8 @@ class WorkerProcess:
         self.setting, self.ready, self.ended = setting, False, False
         self.job: Task | None = None
         self.latest: Task | None = None
+        #: whether it had read nothing of what its task reads
+        self.fresh = True
         self.began = 0.0
         self.connection, theirs = multiprocessing.Pipe()
         try:

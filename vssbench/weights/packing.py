@@ -150,10 +150,10 @@ def pack(
     Each of ``others`` is a reference of which only file and sha256 are known, with its tensors in
     their stored types.
     """
-    stored = {"": _packed([_shortest(_joined(plain.headers), 1)])}
+    stored = {"": _packed([_shortest([_joined(plain.headers)])])}
     maps: list[tuple[dict[str, str], dict[str, str]]] = [({}, {}) for _ in others]
     for name, value in plain.tensors.items():
-        best = _shortest(_planes(_bytes(value), value.element_size()), value.element_size())
+        best = _shortest(_planes(_bytes(value), value.element_size()))
         for (same, near), (_, tensors) in zip(maps, others, strict=True):
             theirs = next((n for n in _candidates(tensors, name) if _alike(tensors[n], value)), "")
             if theirs and np.array_equal(_bytes(tensors[theirs]), _bytes(value)):
@@ -163,7 +163,7 @@ def pack(
                 break
             if theirs and value.dtype == torch.float16:
                 rest = _difference(_words(value), _words(tensors[theirs]))
-                shorter = _shortest(_planes(rest.view(np.uint8), 2), 2)
+                shorter = _shortest(_planes(rest.view(np.uint8), 2))
                 if len(shorter) < len(best):
                     for _, further in maps:
                         further.pop(name, None)
@@ -307,19 +307,16 @@ def _packed(planes: Sequence[Any]) -> Tensor:
     return torch.from_numpy(np.concatenate(planes).copy())
 
 
-def _planes(values: Any, size: int) -> bytes:
-    """Return all first bytes of values of ``size`` bytes, then all second ones, and so on."""
-    return np.ascontiguousarray(values.reshape(-1, size).T).tobytes()
+def _planes(values: Any, size: int) -> list[bytes]:
+    """Return all first bytes of values of ``size`` bytes, all second ones, and so on."""
+    return [plane.tobytes() for plane in values.reshape(-1, size).T]
 
 
-def _shortest(content: bytes, size: int) -> Any:
-    """Return the shortest code of ``size`` planes: of all together, or of each by itself."""
-    length = len(content) // size
-    planes = [_coded(content[place * length : (place + 1) * length]) for place in range(size)]
-    apart = b"".join(
-        [_APART, *(len(plane).to_bytes(_LENGTH, "little") + plane for plane in planes)]
-    )
-    return np.frombuffer(min(_coded(content), apart, key=len), np.uint8)
+def _shortest(planes: Sequence[bytes]) -> Any:
+    """Return the shortest code of planes: of all together, or of each by itself."""
+    each = map(_coded, planes)
+    apart = [_APART, *(len(code).to_bytes(_LENGTH, "little") + code for code in each)]
+    return np.frombuffer(min(_coded(b"".join(planes)), b"".join(apart), key=len), np.uint8)
 
 
 def _coded(content: bytes) -> bytes:

@@ -74,9 +74,7 @@ class _Pool:
         #: when jobs that another sweep had under way may be given again
         self.later: dict[str, float] = {}
         self.started = self.false_starts = 0
-        #: the jobs under way whose worker had read nothing of what they read
-        self.fresh: set[str] = set()
-        #: seconds of the jobs that were done, of those and of the others
+        #: seconds of the jobs that were done, by whether the worker had to read all that they read
         self.seconds: dict[bool, list[float]] = {True: [], False: []}
 
     def run(self, jobs: Sequence[Task]) -> Iterator[Outcome]:
@@ -105,8 +103,7 @@ class _Pool:
             self.workers.append(self._worker())
         for worker in self.workers:
             if worker.ready and worker.job is None and (job := self._next(worker)) is not None:
-                if worker.latest is None or not _alike(job, worker.latest):
-                    self.fresh.add(job.name)
+                worker.fresh = worker.latest is None or not _alike(job, worker.latest)
                 worker.give(job)
 
     def _worker(self) -> WorkerProcess:
@@ -178,10 +175,8 @@ class _Pool:
     def _answered(self, worker: WorkerProcess, answer: Answer) -> Outcome | None:
         job, worker.job = worker.job, None
         assert job is not None
-        fresh = job.name in self.fresh
-        self.fresh.discard(job.name)
         if answer.status == "done":
-            self.seconds[fresh].append(time.monotonic() - worker.began)
+            self.seconds[worker.fresh].append(time.monotonic() - worker.began)
         if answer.status == "taken":
             self.later[job.name] = time.monotonic() + _LATER
             self.waiting.append(job)
