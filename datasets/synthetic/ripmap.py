@@ -25,7 +25,8 @@ Value = TypeVar("Value", np.float32, np.int32)
 LEVELS = 6
 #: a level is taken once a pixel's footprint is this many texels: below 1 sharper, above 1 smoother
 SHARPNESS = 1.15
-#: where each channel lies in a little-endian texel
+#: a texel as one number, and where each channel lies in it
+TEXEL = np.dtype("<u4")
 SHIFTS = np.arange(0, 32, 8, dtype=np.uint32)[:, None, None, None]
 #: channels of fewer pixels than this are mixed together: calls are fewer
 FEW = 6_000
@@ -73,7 +74,7 @@ class Atlas:
             row += base
             np.add(row, left, out=taken[0])
             np.add(row, right, out=taken[1])
-        texels = self.texels.view("<u4")[:, 0].take(taps)
+        texels = self.texels.view(TEXEL)[:, 0].take(taps)
         channels = np.empty((4, len(base)), np.float32)
         together = 4 if len(base) < FEW else 1
         for start in range(0, 4, together):
@@ -89,9 +90,6 @@ class Atlas:
 def pack(textures: list[Pixels]) -> Atlas:
     """Build the atlas from RGBA textures, float32 (h, w, 4) in 0..1, not premultiplied, w and h
     powers of two."""
-    pieces: list[npt.NDArray[np.uint8]] = []
-    offsets = np.zeros((len(textures), LEVELS, LEVELS), np.int32)
-    position = 0
     for number, texture in enumerate(textures):
         height, width = texture.shape[:2]
         if width & (width - 1) or height & (height - 1) or min(width, height) < 2 ** (LEVELS - 1):
@@ -99,19 +97,44 @@ def pack(textures: list[Pixels]) -> Atlas:
                 f"texture {number} has {width}x{height} texels; expected powers of two that halve "
                 f"{LEVELS - 1} times"
             )
-        column = (
-            np.concatenate([texture[..., :3] * texture[..., 3:], texture[..., 3:]], axis=2) * 255.0
-        )
-        for level_t in range(LEVELS):
-            row = column
-            for level_s in range(LEVELS):
-                offsets[number, level_s, level_t] = position
-                pieces.append(np.rint(row).astype(np.uint8).reshape(-1, 4))
-                position += len(pieces[-1])
-                row = (row[:, ::2] + row[:, 1::2]) / 2 if level_s < LEVELS - 1 else row
-            column = (column[::2] + column[1::2]) / 2 if level_t < LEVELS - 1 else column
     sizes = np.array([(texture.shape[1], texture.shape[0]) for texture in textures], np.int32)
-    return Atlas(np.concatenate(pieces), sizes, offsets)
+    wide, high = (sizes[:, axis, None] >> np.arange(LEVELS, dtype=np.int32) for axis in (0, 1))
+    # a texture's versions lie one after another: those of its full height, those of half of it, ...
+    areas = high[:, :, None] * wide[:, None, :]
+    starts = np.concatenate([[0], areas.ravel().cumsum()])
+    texels = np.empty(int(starts[-1]), TEXEL)
+    offsets = starts[:-1].reshape(areas.shape)
+    for texture, places in zip(textures, offsets, strict=True):
+        _halve(texture, texels, places)
+    return Atlas(
+        texels.view(np.uint8).reshape(-1, 4), sizes, offsets.transpose(0, 2, 1).astype(np.int32)
+    )
+
+
+def _halve(texture: Pixels, texels: npt.NDArray[np.uint32], places: Counts) -> None:
+    """Write all versions of a texture; ``places[b, a]`` is where the one begins that is halved b
+    times in height and a times in width.
+
+    Width is halved on its side: numpy adds long lines fast, and four channels at a time slowly.
+    """
+    column = texture.copy()
+    column[..., :3] *= texture[..., 3:]
+    column *= np.float32(255)
+    for row in places:
+        # a texel's four channels are turned as one number
+        side = np.ascontiguousarray(column.view(np.complex128)[..., 0].T).view(np.float32)
+        for start in row.tolist():
+            version = np.rint(side).astype(np.uint8).view(TEXEL)
+            texels[start : start + version.size].reshape(version.shape[::-1])[:] = version.T
+            side = _half(side)
+        column = _half(column)
+
+
+def _half(values: Pixels) -> Pixels:
+    """Return the mean of each two lines: half as many."""
+    mean = values[::2] + values[1::2]
+    mean /= np.float32(2)
+    return mean
 
 
 def _step_bits() -> np.int32:
