@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from vssbench.cli import bench
 from vssbench.core import registry
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.variant import Variant, parse_variant
 from vssbench.latency import result as store
 from vssbench.latency.compare import check_comparable, ratios_again
 from vssbench.latency.samples import columns
@@ -156,6 +157,22 @@ def test_comparison_shows_ratios_again(measured, tmp_path):
     assert [each["overlap"] for each in said["ratios"]] == [
         each.overlap for each in ratios_again([stored, stored])
     ]
+
+
+def test_ratios_of_methods_that_were_typed_otherwise_are_the_same(measured):
+    (stored,) = store.find(measured[0])
+    (ratio,) = (each for each in stored.result.ratios if each.kind == "gop")
+
+    def typed(name):
+        variant = parse_variant(name)
+        return str(Variant(variant.name, registry.resolved("methods", variant)))
+
+    other = ratio.model_copy(update={"first": typed(ratio.first), "second": typed(ratio.second)})
+    assert {other.first, other.second} != {ratio.first, ratio.second}
+    result = stored.result.model_copy(update={"id": "other", "ratios": [other]})
+    (again,) = ratios_again([stored, store.StoredLatency(result, stored.path)])
+    assert [name for name, _ in again.found] == [stored.result.id, "other"]
+    assert {each.ratio for _, each in again.found} == {again.found[0][1].ratio}
 
 
 def test_other_machines_and_sizes_are_refused_in_words(measured):

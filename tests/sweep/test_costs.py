@@ -9,12 +9,14 @@ import torch
 from click.testing import CliRunner
 
 from vssbench.cli import bench
+from vssbench.core import registry
 from vssbench.core.errors import UsageError
-from vssbench.core.variant import parse_variant
+from vssbench.core.variant import Variant, parse_variant
 from vssbench.cost.gmacs import count
 from vssbench.run.measuring import measure
 from vssbench.run.store import RunStore
 from vssbench.sweep.costs import Costs
+from vssbench.sweep.estimate import Estimator
 from vssbench.sweep.planner import Planner
 from vssbench.sweep.points import points, read
 
@@ -72,6 +74,30 @@ def test_a_method_without_a_run_is_scaled_by_its_gmacs(measured):
     working = (item.seconds - setup) * gmacs / item.gmacs_gop
     assert estimate.scaled == 1
     assert estimate.hours * 3600 == pytest.approx(setup + working)
+
+
+def typed_in_full(kind, variant):
+    """Return the same plug-in as someone else may type it: every parameter, the last first."""
+    parameters = registry.resolved(kind, variant)
+    return Variant(variant.name, dict(reversed(parameters.items())))
+
+
+def test_past_runs_are_found_however_method_and_codec_were_typed(measured):
+    store, run, chosen = measured
+    plain = chosen["bisenet", 6, 1]
+    typed = replace(
+        plain,
+        method=typed_in_full("methods", plain.method),
+        codec_variant=typed_in_full("codecs", plain.codec_variant),
+    )
+    assert (str(typed.method), str(typed.codec_variant)) != (
+        str(plain.method),
+        str(plain.codec_variant),
+    )
+    estimate = Costs(store.runs(), "").estimate([typed])
+    assert (estimate.scaled, estimate.unknown_streams) == (0, 0)
+    assert estimate.hours * 3600 == pytest.approx(run.measurement.seconds)
+    assert Estimator(store.runs()).seconds(typed) == pytest.approx(run.measurement.seconds)
 
 
 def test_a_stream_that_several_read_counts_once(measured):

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from vssbench.core import registry
 from vssbench.core.errors import UsageError
 from vssbench.core.program import program
 from vssbench.latency.result import LatencyResult, StoredLatency
@@ -83,17 +85,19 @@ def check_comparable(stored: Sequence[StoredLatency]) -> None:
 
 def ratios_again(stored: Sequence[StoredLatency], kind: str = "gop") -> list[RatioAgain]:
     """Return the ratios of a kind that more than one measurement has, whichever of the two methods
-    it names first."""
-    by_pair: dict[tuple[str, str], list[tuple[str, Ratio]]] = {}
+    it names first, and however they were typed."""
+    settled = lru_cache(None)(registry.settled)
+    by_pair: dict[tuple[str, ...], list[tuple[str, Ratio]]] = {}
     for item in stored:
         for ratio in item.result.ratios:
             if ratio.kind == kind:
-                turned = ratio if ratio.first < ratio.second else _turned(ratio)
-                by_pair.setdefault((turned.first, turned.second), []).append(
-                    (item.result.id, turned)
-                )
+                pair = tuple(settled("methods", name) for name in (ratio.first, ratio.second))
+                turned = ratio if pair[0] < pair[1] else _turned(ratio)
+                by_pair.setdefault(tuple(sorted(pair)), []).append((item.result.id, turned))
     return [
-        RatioAgain(*names, kind, tuple(each)) for names, each in by_pair.items() if len(each) > 1
+        RatioAgain(each[0][1].first, each[0][1].second, kind, tuple(each))
+        for each in by_pair.values()
+        if len(each) > 1
     ]
 
 

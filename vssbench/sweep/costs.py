@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from statistics import median
 
+from vssbench.core import registry
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.variant import Variant
 from vssbench.cost.gmacs import count
@@ -71,6 +72,7 @@ class Costs:
             )
         self._every = every
         self._rates = lru_cache(None)(self._rates_of)
+        self._settled = lru_cache(None)(registry.settled)
 
     def estimate(self, experiments: Sequence[Experiment]) -> Estimate:
         """Return what experiments take; streams that several of them read count once."""
@@ -98,7 +100,7 @@ class Costs:
         sizes = Sizes.of(experiment.dataset.scored_clips)
         where = experiment.device.split(":")[0], experiment.precision
         frames = experiment.frames()
-        own = (str(experiment.method), *where)
+        own = (self._settled("methods", str(experiment.method)), *where)
         for rates in (self._rates(*own, sizes.common), self._rates(*own, None)):
             if rates:
                 setup, pixel = _middle(rates, "setup"), _middle(rates, "a_pixel")
@@ -113,13 +115,13 @@ class Costs:
     def _rates_of(
         self, method: str, device: str, precision: str, size: tuple[int, int] | None
     ) -> list[_Rate]:
-        """Return the rates of the newest runs of a method, a device, a precision and a size; what
-        is empty or None may be any."""
+        """Return the rates of the newest runs of a method, settled, a device, a precision and a
+        size; what is empty or None may be any."""
         alike = [
             run
             for run in self.runs
             if (item := run.measurement).gmacs_gop
-            and (not method or item.method == method)
+            and (not method or self._settled("methods", item.method) == method)
             and (not device or item.device.split(":")[0] == device)
             and (not precision or item.precision == precision)
             and (size is None or (item.height, item.width) == size)
@@ -130,8 +132,11 @@ class Costs:
     def _bits_a_pixel(self, codec: str) -> float | None:
         """Return the bits a pixel of a codec's streams, of any machine; None where none was
         measured."""
-        shares = []
-        for run in [run for run in self._every if run.measurement.codec == codec][-_MOST_RUNS:]:
+        shares, own = [], self._settled("codecs", codec)
+        alike = [
+            run for run in self._every if self._settled("codecs", run.measurement.codec) == own
+        ]
+        for run in alike[-_MOST_RUNS:]:
             item, stream = run.measurement, run.stream
             if stream is not None and item.width:
                 shares.append(float(stream.bits.mean()) / (item.width * item.height))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 from typing import Any
 
+from vssbench.core import registry
 from vssbench.core.errors import DataError
 from vssbench.run.experiment import Experiment
 from vssbench.run.measurement import Measurement
@@ -33,10 +35,11 @@ class Estimator:
     def __init__(self, runs: Iterable[Run]) -> None:
         self._runs: dict[_Key, list[Run]] = {}
         self._rates: dict[_Key, Rate | None] = {}
+        self._settled = lru_cache(None)(registry.settled)
         for run in runs:
             item = run.measurement
             if item.status == "done" and item.width and item.seconds:
-                for key in _keys_of_run(item):
+                for key in self._keys_of_run(item):
                     self._runs.setdefault(key, []).append(run)
 
     def seconds(self, experiment: Experiment) -> float | None:
@@ -44,7 +47,7 @@ class Estimator:
         same codec, protocol and size, then same size, then any."""
         sizes = Sizes.of(experiment.dataset.scored_clips).of_clips
         pixels = sum(height * width for height, width in sizes) / len(sizes)
-        for key in _keys(experiment):
+        for key in self._keys(experiment):
             rate = self._rate(key)
             if rate is not None:
                 return rate.setup + rate.a_pixel * pixels * experiment.frames()
@@ -61,6 +64,28 @@ class Estimator:
             )
         return self._rates[key]
 
+    def _keys_of_run(self, item: Measurement) -> list[_Key]:
+        machine, size = item.machine.get("cpu"), (item.height, item.width)
+        return self._ordered(
+            item.method, (item.device, item.precision, machine), size, item.codec, item.protocol
+        )
+
+    def _keys(self, experiment: Experiment) -> list[_Key]:
+        machine = experiment.identity["machine"].get("cpu")
+        return self._ordered(
+            str(experiment.method), (experiment.device, experiment.precision, machine),
+            Sizes.of(experiment.dataset.scored_clips).common,
+            str(experiment.codec_variant), experiment.identity["protocol"][0],
+        )  # fmt: skip
+
+    def _ordered(
+        self, method: str, where: _Key, size: tuple[int, int] | None, codec: str, protocol: str
+    ) -> list[_Key]:
+        """Return what runs must have in common, the most first; however method and codec were
+        typed."""
+        own = (self._settled("methods", method), *where)
+        return [(*own, size, self._settled("codecs", codec), protocol), (*own, size), own]
+
 
 def _rate_of(run: Run) -> Rate | None:
     """Return the rate of a run; None where its frames do not read."""
@@ -73,22 +98,6 @@ def _rate_of(run: Run) -> Rate | None:
         return None
     setup = item.spent.get("setup", 0.0)
     return Rate(setup, (item.seconds - setup) / (frames * item.width * item.height))
-
-
-def _keys_of_run(item: Measurement) -> list[_Key]:
-    where = (item.method, item.device, item.precision, item.machine.get("cpu"))
-    size = (item.height, item.width)
-    return [(*where, size, item.codec, item.protocol), (*where, size), where]
-
-
-def _keys(experiment: Experiment) -> list[_Key]:
-    machine = experiment.identity["machine"]
-    where = (
-        str(experiment.method), experiment.device, experiment.precision, machine.get("cpu"),
-    )  # fmt: skip
-    size = Sizes.of(experiment.dataset.scored_clips).common
-    protocol = experiment.identity["protocol"][0]
-    return [(*where, size, str(experiment.codec_variant), protocol), (*where, size), where]
 
 
 def duration(seconds: Iterable[float], at_once: int) -> float:
