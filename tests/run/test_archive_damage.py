@@ -14,7 +14,8 @@ import pytest
 from tests.run.archives import archived, call, small_store
 from vssbench.core.errors import DataError
 from vssbench.run.archive import unpacked
-from vssbench.run.store import CONFUSION, RunStore
+from vssbench.run.records import ARCHIVE_REMEDY, REMEDY
+from vssbench.run.store import CONFUSION, RESULT, RunStore
 
 
 @pytest.fixture
@@ -171,6 +172,23 @@ def test_a_run_that_is_damaged_in_one_file_is_measured_again_in_a_folder(
     assert f"damaged:{path}/{run.path.name}" in said
     assert f"get{path}againfromwhereitcame" in said
     assert "(`merge`)" in said
+
+
+@pytest.mark.parametrize("name", [RESULT, CONFUSION])
+def test_a_damaged_run_in_one_file_is_not_to_be_measured_in_it(
+    store: RunStore, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = next(iter(store.runs()))
+    (run.path / name).write_bytes(b"neither JSON nor arrays")
+    path = tmp_path / "x.tar.xz"
+    with tarfile.open(path, "w:xz", format=tarfile.GNU_FORMAT) as archive:
+        archive.add(store.root, ".")
+    for root, remedy in ((path, ARCHIVE_REMEDY), (store.root, REMEDY)):
+        caplog.clear()
+        assert call("table", "--runs", root)[0] == 1
+        (said,) = caplog.messages
+        assert said.startswith(f"left out a damaged run: {root / run.path.name / name} ")
+        assert said.endswith(remedy)
 
 
 def test_a_file_that_expands_beyond_the_bound_is_refused(

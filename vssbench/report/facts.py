@@ -17,7 +17,7 @@ from vssbench.report.counted import check_values, left_out, names_left_out
 from vssbench.report.fields import RUN_FIELDS, RUN_KEYS
 from vssbench.report.footnotes import what_was_seen
 from vssbench.run.measurement import Measurement
-from vssbench.run.records import REMEDY, ConfusionRecord, LatencyRecord
+from vssbench.run.records import ConfusionRecord, LatencyRecord, damaged
 from vssbench.run.store import CONFUSION, Run
 
 
@@ -61,7 +61,7 @@ def facts_of(run: Run, without: Sequence[str] = ()) -> Facts:
         # of the streams, too: who reads them later has no place to say that they do not read
         confusion, latency, _ = run.confusion, run.latency, run.stream
         if item.status == "done" and confusion is None:
-            raise DataError(f"{run.path / CONFUSION} is missing; {REMEDY}")
+            raise damaged(run.path / CONFUSION, "is missing")
         its = None if confusion is None else _scores(confusion, item, without)
     except DataError as error:
         return Facts(row | {"status": "damaged", "reason": str(error)}, [], [])

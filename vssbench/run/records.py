@@ -13,11 +13,13 @@ import numpy.typing as npt
 
 from vssbench.core.arrays import read_arrays
 from vssbench.core.errors import DataError
-from vssbench.core.naming import called
+from vssbench.core.naming import called, is_archive
 from vssbench.metrics.expected import MOST_DISTANCE, Expected, check_headers, checked
 
-#: what to do about a run that does not read; it may be sound, and only this reader at fault
+#: what to do about a run that does not read, in a folder and in a store in one file; it may be
+#: sound, and only this reader at fault
 REMEDY = "run the experiment again with --force: it is measured anew and replaced"
+ARCHIVE_REMEDY = "get the file that holds the store again from where it came"
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -160,4 +162,12 @@ def _read(
 
 
 def unreadable(path: Path, error: Exception | str) -> DataError:
-    return DataError(f"{called(path)} does not read: {error}; {REMEDY}")
+    """Return the error of a file of a run that does not read."""
+    return damaged(path, f"does not read: {error}")
+
+
+def damaged(path: Path, fault: str) -> DataError:
+    """Return the error of a file of a run that has a fault, with what to do about it."""
+    name = called(path)
+    archived = any(is_archive(parent) for parent in name.parents)
+    return DataError(f"{name} {fault}; {ARCHIVE_REMEDY if archived else REMEDY}")

@@ -38,11 +38,11 @@ from vssbench.core.shown import json_of, legible, message
 from vssbench.core.version import __version__
 from vssbench.run.measurement import Measurement
 from vssbench.run.records import (
-    REMEDY,
     ConfusionRecord,
     LatencyRecord,
     StreamRecord,
     arrays_of,
+    damaged,
     load_record,
     unreadable,
 )
@@ -226,7 +226,7 @@ class RunStore:
             )
         for file in sorted(path.glob("*.npz")):
             if not file.is_file() or not zipfile.is_zipfile(file):
-                raise DataError(f"{called(file)} is no complete .npz file; {REMEDY}")
+                raise damaged(file, "is no complete .npz file")
         return Run(measurement, path)
 
     def write(
