@@ -3,12 +3,14 @@ before names, types and shapes are known to fit."""
 
 from __future__ import annotations
 
+import io
 import lzma
 import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -31,6 +33,8 @@ ARRAY_ERRORS = (
 )  # fmt: skip
 #: characters of an array's header: numpy's own bound for files that are not trusted
 _HEADER = 10_000
+#: bytes that are read of an array first: its header, and most arrays of a run whole
+_FIRST = 1 << 14
 _SUFFIX = ".npy"
 
 
@@ -49,7 +53,7 @@ def read_arrays(
             members = {
                 name.removesuffix(_SUFFIX): _member(archive, info) for name, info in found.items()
             }
-            fits({name: (member.shape, member.dtype) for name, member in members.items()})
+            fits({name: (each.its.shape, each.its.dtype) for name, each in members.items()})
             return {name: _array(archive, member) for name, member in members.items()}
     except FileNotFoundError:
         return None
@@ -99,42 +103,54 @@ def read_array(path: Path, fits: Callable[[Header], None]) -> npt.NDArray:
 
 def _told(file: IO[bytes], path: Path, size: int) -> Header:
     try:
-        return _described(file, path.name, size)[:2]
+        its = _described(file.read(_FIRST), path.name, size)
     except DataError as error:
         raise DataError(f"{path} cannot be read as an array ({error}): write it again") from error
+    return its.shape, its.dtype
 
 
 @dataclass(frozen=True)
-class _Member:
-    """An array of an archive: its shape, type and order, and the byte at which its values begin."""
+class _Described:
+    """An array as its header says: its shape, type and order, and the byte at which its values
+    begin."""
 
-    info: zipfile.ZipInfo
     shape: tuple[int, ...]
     dtype: np.dtype
     by_columns: bool
     begins: int
 
 
+@dataclass(frozen=True)
+class _Member:
+    """An array of an archive, and all of its bytes where they came with its header."""
+
+    info: zipfile.ZipInfo
+    its: _Described
+    content: bytes | None
+
+
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
-    """Read an array's header. Raises DataError where the file has not the bytes that it says."""
+    """Read an array's header, and a small array whole. Raises DataError where the file has not the
+    bytes that it says."""
     with archive.open(info) as member:
-        return _Member(info, *_described(member, info.filename, info.file_size))
+        first = member.read(_FIRST)
+    its = _described(first, info.filename, info.file_size)
+    # beyond its end, so that the archive has compared the checksum
+    return _Member(info, its, first if info.file_size < _FIRST else None)
 
 
-def _described(
-    member: IO[bytes], name: str, size: int
-) -> tuple[tuple[int, ...], np.dtype, bool, int]:
-    """Return an array's shape, type and order, and the byte at which its values begin, of a file
-    with that name and size. Raises DataError where it has not the bytes that it says."""
-    version = np.lib.format.read_magic(member)
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }.get(version)
-    if read is None:
+def _described(first: bytes, name: str, size: int) -> _Described:
+    """Return what an array's header says; ``first`` is where a file of that name and size begins.
+
+    Raises DataError where it has not the bytes that it says.
+    """
+    count_bytes = 2 if first[6:7] == b"\1" else 4  # of the header's length, by the format's version
+    begins = 8 + count_bytes + int.from_bytes(first[8 : 8 + count_bytes], "little")
+    found = _header(first[:begins])
+    if found is None:
+        version = ".".join(map(str, first[6:8]))
         raise DataError(f"{name} has version {version} of numpy's format")
-    shape, by_columns, dtype = read(member, max_header_size=_HEADER)
-    begins = member.tell()
+    shape, by_columns, dtype = found
     if dtype.hasobject or dtype.kind not in "biuf":
         raise DataError(f"{name} has the type {dtype}: expected numbers")
     count = 1
@@ -147,12 +163,23 @@ def _described(
             f"{name} holds {size - begins} bytes: expected "
             f"{count * dtype.itemsize} for the shape {shape}"
         )
-    return shape, dtype, by_columns, begins
+    return _Described(shape, dtype, by_columns, begins)
+
+
+@lru_cache(maxsize=1024)  # the arrays of all runs have few headers, and numpy parses them slowly
+def _header(text: bytes) -> tuple[tuple[int, ...], bool, np.dtype] | None:
+    """Return the shape, order and type of a whole header; None for an unknown version of it."""
+    file = io.BytesIO(text)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(np.lib.format.read_magic(file))
+    return None if read is None else read(file, max_header_size=_HEADER)
 
 
 def _array(archive: zipfile.ZipFile, member: _Member) -> npt.NDArray:
-    """Read an array's values; the archive compares its checksum."""
+    """Return an array's values; the archive compares its checksum."""
+    whole = archive.read(member.info) if member.content is None else member.content
     # a bytearray, since arrays over bytes cannot be written to
-    content = bytearray(archive.read(member.info))
-    values = np.frombuffer(content, member.dtype, offset=member.begins)
-    return values.reshape(member.shape, order="F" if member.by_columns else "C")
+    values = np.frombuffer(bytearray(whole), member.its.dtype, offset=member.its.begins)
+    return values.reshape(member.its.shape, order="F" if member.its.by_columns else "C")
