@@ -21,7 +21,7 @@ CLASSES = ("road", "sky", "car")
 SHIPPED = dict(
     reversed(line.split())
     for line in """
-3c03fc9203d27144052c844055476fe27d695c05d08f84048d9738a0739f12fc arseg-s0.5-w0.25-camvid
+93319d561120957132cf9956bcf09a1ee40096b9e59147c120ddc2e265504d68 arseg-s0.5-w0.25-camvid
 d03d3bb9eaea3476d671d567195be5832ebd502cd1d68905f36f67bab16c05d4 pspnet-s0.5-w0.25-camvid
 e55daafdb0d37398f46251fd3ff805754fddd2eaf8ba39a68b788ee495d11b52 pspnet-w0.25-camvid
 """.strip().splitlines()
