@@ -36,11 +36,11 @@ FIRST_STEP = np.sqrt(2) / float(np.float32(1 / SHARPNESS))
 
 @dataclass(frozen=True)
 class Atlas:
-    """All textures of a library. ``texels`` is uint8 (N, 4), premultiplied RGBA; row k of ``sizes``
-    is texture k's (w, h) in texels; ``offsets[k, a, b]`` is where its version lies that is halved a
-    times in width and b times in height."""
+    """All textures of a library. ``texels`` (N,) are premultiplied RGBA, a byte each; row k of
+    ``sizes`` is texture k's (w, h) in texels; ``offsets[k, a, b]`` is where its version lies that
+    is halved a times in width and b times in height."""
 
-    texels: npt.NDArray[np.uint8]
+    texels: npt.NDArray[np.uint32]
     sizes: Indices
     offsets: Indices
 
@@ -74,7 +74,7 @@ class Atlas:
             row += base
             np.add(row, left, out=taken[0])
             np.add(row, right, out=taken[1])
-        texels = self.texels.view(TEXEL)[:, 0].take(taps)
+        texels = self.texels.take(taps)
         channels = np.empty((4, len(base)), np.float32)
         together = 4 if len(base) < FEW else 1
         for start in range(0, 4, together):
@@ -106,9 +106,7 @@ def pack(textures: list[Pixels]) -> Atlas:
     offsets = starts[:-1].reshape(areas.shape)
     for texture, places in zip(textures, offsets, strict=True):
         _halve(texture, texels, places)
-    return Atlas(
-        texels.view(np.uint8).reshape(-1, 4), sizes, offsets.transpose(0, 2, 1).astype(np.int32)
-    )
+    return Atlas(texels, sizes, offsets.transpose(0, 2, 1).astype(np.int32))
 
 
 def _halve(texture: Pixels, texels: npt.NDArray[np.uint32], places: Counts) -> None:

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.typed import in_full
 from vssbench.cli import bench
 from vssbench.core import registry
 from vssbench.core.errors import DataError, UsageError
-from vssbench.core.variant import Variant, parse_variant
+from vssbench.core.variant import parse_variant
 from vssbench.latency import result as store
 from vssbench.latency.compare import check_comparable, ratios_again
 from vssbench.latency.samples import columns
@@ -163,11 +164,10 @@ def test_ratios_of_methods_that_were_typed_otherwise_are_the_same(measured):
     (stored,) = store.find(measured[0])
     (ratio,) = (each for each in stored.result.ratios if each.kind == "gop")
 
-    def typed(name):
-        variant = parse_variant(name)
-        return str(Variant(variant.name, registry.resolved("methods", variant)))
-
-    other = ratio.model_copy(update={"first": typed(ratio.first), "second": typed(ratio.second)})
+    first, second = (
+        str(in_full("methods", parse_variant(name))) for name in (ratio.first, ratio.second)
+    )
+    other = ratio.model_copy(update={"first": first, "second": second})
     assert {other.first, other.second} != {ratio.first, ratio.second}
     result = stored.result.model_copy(update={"id": "other", "ratios": [other]})
     (again,) = ratios_again([stored, store.StoredLatency(result, stored.path)])

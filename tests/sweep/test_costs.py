@@ -8,10 +8,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from tests.typed import in_full
 from vssbench.cli import bench
-from vssbench.core import registry
 from vssbench.core.errors import UsageError
-from vssbench.core.variant import Variant, parse_variant
+from vssbench.core.variant import parse_variant
 from vssbench.cost.gmacs import count
 from vssbench.run.measuring import measure
 from vssbench.run.store import RunStore
@@ -76,19 +76,13 @@ def test_a_method_without_a_run_is_scaled_by_its_gmacs(measured):
     assert estimate.hours * 3600 == pytest.approx(setup + working)
 
 
-def typed_in_full(kind, variant):
-    """Return the same plug-in as someone else may type it: every parameter, the last first."""
-    parameters = registry.resolved(kind, variant)
-    return Variant(variant.name, dict(reversed(parameters.items())))
-
-
 def test_past_runs_are_found_however_method_and_codec_were_typed(measured):
     store, run, chosen = measured
     plain = chosen["bisenet", 6, 1]
     typed = replace(
         plain,
-        method=typed_in_full("methods", plain.method),
-        codec_variant=typed_in_full("codecs", plain.codec_variant),
+        method=in_full("methods", plain.method),
+        codec_variant=in_full("codecs", plain.codec_variant),
     )
     assert (str(typed.method), str(typed.codec_variant)) != (
         str(plain.method),
