@@ -7,8 +7,10 @@ import json
 import shutil
 
 import pytest
+from click.testing import CliRunner
 
 from tests.sweep.stored import write
+from vssbench.cli import bench
 from vssbench.report import index
 from vssbench.report.index import INDEX
 from vssbench.report.rows import rows, stored_rows
@@ -95,3 +97,29 @@ def test_a_small_store_gets_no_index(tmp_path):
     write(tmp_path, "one")
     assert len(stored_rows(RunStore(tmp_path))) == 1
     assert not (tmp_path / INDEX).exists()
+
+
+@pytest.mark.parametrize("many", [12, 14])
+def test_many_runs_that_are_joined_are_read_for_the_first_table(
+    store, reads, tmp_path_factory, monkeypatch, many
+):
+    monkeypatch.setattr(index, "MANY", many)
+    joined = tmp_path_factory.mktemp("joined") / "runs"
+    done = CliRunner().invoke(bench, ["merge", str(store.root), "--runs", str(joined)])
+    assert f"{joined}: 13 runs copied" in done.output
+    assert (joined / INDEX).exists() == (many <= 13)
+    reads.clear()
+    assert len(stored_rows(RunStore(joined))) == 13
+    assert bool(reads) == (many > 13)
+
+
+def test_many_runs_of_a_sweep_are_read_for_the_first_table(tmp_path, monkeypatch, reads):
+    monkeypatch.setattr(index, "WORTH", 1)
+    monkeypatch.setattr(index, "MANY", 1)
+    street = "synthetic[height=32,width=48,clips=1,frames=3]"
+    words = ["-d", street, "-m", "bisenet", "-c", "raw", "--threads", "1", "--runs", str(tmp_path)]
+    done = CliRunner().invoke(bench, ["sweep", *words])
+    assert done.exit_code == 0, done.output
+    reads.clear()
+    assert [row["status"] for row in stored_rows(RunStore(tmp_path))] == ["done"]
+    assert reads == []

@@ -28,10 +28,13 @@ def merge(stores: tuple[Path, ...], runs: Path) -> None:
     Exit status: 0, or 1 if runs are in conflict or do not read.
     """
     from vssbench.core.progress import messages
+    from vssbench.report import index
     from vssbench.run.store import RunStore
     from vssbench.sweep.merge import merge as join
 
-    merged = join(stores, RunStore(runs))
+    store = RunStore(runs)
+    merged = join(stores, store)
+    index.stored(store, merged.copied + merged.completed)
     click.echo(
         f"{runs}: {merged.copied} runs copied, {merged.completed} completed, {merged.same} were "
         "there"

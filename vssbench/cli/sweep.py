@@ -104,7 +104,14 @@ def _settled(
         return
     say_absent(each.experiment for each in todo(plan, wishes))
     report, plan = _run(asked, plan, executor, store, wishes)
+    _index(store, len(report.outcomes))
     _tell(report, plan, store)
+
+
+def _index(store: RunStore, count: int) -> None:
+    from vssbench.report import index
+
+    index.stored(store, count)
 
 
 def set_threads(asked: Sweep) -> None:

@@ -22,6 +22,8 @@ from vssbench.run.store import RunStore
 INDEX = ".index.json"
 #: runs that must have been read for the index to be written: a small store needs none
 WORTH = 50
+#: runs that a command must have stored for it to read them into the index at its end
+MANY = 500
 #: packages whose source makes the facts of a run
 _PACKAGES = ("core", "metrics", "report", "run")
 _logger = logging.getLogger(__name__)
@@ -48,6 +50,13 @@ def facts(store: RunStore) -> list[Facts]:
     if fresh >= WORTH:
         _write(store, entries)
     return sorted((entry.facts for entry in entries.values()), key=_order)
+
+
+def stored(store: RunStore, count: int) -> None:
+    """Read many runs that were just stored into the index, so that the first table need not wait
+    for them."""
+    if count >= MANY:
+        facts(store)
 
 
 @dataclass(frozen=True)
