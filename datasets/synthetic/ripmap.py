@@ -115,7 +115,7 @@ def _halve(texture: Pixels, texels: npt.NDArray[np.uint32], places: Counts) -> N
 
     Width is halved on its side: numpy adds long lines fast, and four channels at a time slowly.
     """
-    column = texture.copy()
+    column = texture.astype(np.float32)
     column[..., :3] *= texture[..., 3:]
     column *= np.float32(255)
     for row in places:

@@ -175,6 +175,26 @@ def test_ratios_of_methods_that_were_typed_otherwise_are_the_same(measured):
     assert {each.ratio for _, each in again.found} == {again.found[0][1].ratio}
 
 
+def test_one_method_typed_in_two_ways_is_set_beside_itself_in_one_direction(measured):
+    (stored,) = store.find(measured[0])
+    ratio = next(each for each in stored.result.ratios if each.kind == "gop")
+    typed = str(in_full("methods", parse_variant(ratio.first)))
+    ways = [
+        ratio.model_copy(update={"first": ratio.first, "second": typed}),
+        ratio.model_copy(update={"first": typed, "second": ratio.first, "ratio": 1 / ratio.ratio}),
+    ]
+    one, two = (
+        store.StoredLatency(
+            stored.result.model_copy(update={"id": name, "ratios": [way]}), stored.path
+        )
+        for name, way in zip(("one", "two"), ways, strict=True)
+    )
+    (again,) = ratios_again([one, two])
+    assert len({round(each.ratio, 9) for _, each in again.found}) == 1
+    both = stored.result.model_copy(update={"ratios": ways})
+    assert ratios_again([store.StoredLatency(both, stored.path)]) == []
+
+
 def test_other_machines_and_sizes_are_refused_in_words(measured):
     (stored,) = store.find(measured[0])
     elsewhere = stored.result.model_copy(

@@ -35,6 +35,8 @@ ARRAY_ERRORS = (
 _HEADER = 10_000
 #: bytes that are read of an array first: its header, and most arrays of a run whole
 _FIRST = 1 << 14
+#: bytes of arrays that are kept as they came with their headers, before they are known to fit
+_SMALL = 1 << 20
 _SUFFIX = ".npy"
 
 
@@ -49,9 +51,11 @@ def read_arrays(
         reading.check_readable(path)
         with zipfile.ZipFile(path) as archive:
             found = {info.filename: info for info in archive.infolist()}
-            ARRAYS.check(sum(info.file_size for info in found.values()), "its arrays")
+            total = sum(info.file_size for info in found.values())
+            ARRAYS.check(total, "its arrays")
             members = {
-                name.removesuffix(_SUFFIX): _member(archive, info) for name, info in found.items()
+                name.removesuffix(_SUFFIX): _member(archive, info, total <= _SMALL)
+                for name, info in found.items()
             }
             fits({name: (each.its.shape, each.its.dtype) for name, each in members.items()})
             return {name: _array(archive, member) for name, member in members.items()}
@@ -73,7 +77,7 @@ def read_part(archive: zipfile.ZipFile, name: str, most: int) -> npt.NDArray:
     info = archive.getinfo(f"{name}{_SUFFIX}")
     if info.file_size > most:
         raise DataError(f"{info.filename} takes {info.file_size} bytes, at most {most}")
-    return _array(archive, _member(archive, info))
+    return _array(archive, _member(archive, info, whole=False))
 
 
 def _first_line(error: Exception) -> str:
@@ -129,14 +133,14 @@ class _Member:
     content: bytes | None
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
-    """Read an array's header, and a small array whole. Raises DataError where the file has not the
-    bytes that it says."""
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, whole: bool) -> _Member:
+    """Read an array's header, and with ``whole`` a small array whole. Raises DataError where the
+    file has not the bytes that it says."""
     with archive.open(info) as member:
         first = member.read(_FIRST)
     its = _described(first, info.filename, info.file_size)
     # beyond its end, so that the archive has compared the checksum
-    return _Member(info, its, first if info.file_size < _FIRST else None)
+    return _Member(info, its, first if whole and info.file_size < _FIRST else None)
 
 
 def _described(first: bytes, name: str, size: int) -> _Described:
@@ -146,6 +150,8 @@ def _described(first: bytes, name: str, size: int) -> _Described:
     """
     count_bytes = 2 if first[6:7] == b"\1" else 4  # of the header's length, by the format's version
     begins = 8 + count_bytes + int.from_bytes(first[8 : 8 + count_bytes], "little")
+    if begins > _HEADER + 8 + count_bytes:
+        raise DataError(f"{name} has a header of {begins} bytes: expected at most {_HEADER}")
     found = _header(first[:begins])
     if found is None:
         version = ".".join(map(str, first[6:8]))

@@ -87,17 +87,23 @@ def ratios_again(stored: Sequence[StoredLatency], kind: str = "gop") -> list[Rat
     """Return the ratios of a kind that more than one measurement has, whichever of the two methods
     it names first, and however they were typed."""
     settled = lru_cache(None)(registry.settled)
-    by_pair: dict[tuple[str, ...], list[tuple[str, Ratio]]] = {}
-    for item in stored:
+    by_pair: dict[tuple[str, ...], list[tuple[int, str, Ratio]]] = {}
+    for number, item in enumerate(stored):
         for ratio in item.result.ratios:
             if ratio.kind == kind:
-                pair = tuple(settled("methods", name) for name in (ratio.first, ratio.second))
-                turned = ratio if pair[0] < pair[1] else _turned(ratio)
-                by_pair.setdefault(tuple(sorted(pair)), []).append((item.result.id, turned))
+                # by its text too: a measurement may have one method twice, typed in two ways
+                first, second = (
+                    (settled("methods", name), name) for name in (ratio.first, ratio.second)
+                )
+                turned = ratio if first < second else _turned(ratio)
+                pair = tuple(sorted((first[0], second[0])))
+                by_pair.setdefault(pair, []).append((number, item.result.id, turned))
     return [
-        RatioAgain(each[0][1].first, each[0][1].second, kind, tuple(each))
+        RatioAgain(
+            each[0][2].first, each[0][2].second, kind, tuple((name, its) for _, name, its in each)
+        )
         for each in by_pair.values()
-        if len(each) > 1
+        if each[0][0] < each[-1][0]
     ]
 
 
