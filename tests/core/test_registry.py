@@ -52,10 +52,12 @@ class Toy(Dataset):
 def fresh_caches() -> Iterator[None]:
     registry.plugins.cache_clear()
     registry.load.cache_clear()
+    registry.settled.cache_clear()
     registry.leave_out.cache_clear()
     yield
     registry.plugins.cache_clear()
     registry.load.cache_clear()
+    registry.settled.cache_clear()
 
 
 Add = Callable[..., None]

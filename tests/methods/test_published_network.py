@@ -61,7 +61,7 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.nn
     monkeypatch.setattr(
         registry, "entry_points", lambda group: [point] if group == point.group else []
     )
-    caches = (registry.plugins, registry.load)
+    caches = (registry.plugins, registry.load, registry.settled)
     for cache in caches:
         cache.cache_clear()
     from theirs import TheirNet

@@ -156,7 +156,7 @@ def package(tmp_path, monkeypatch):
     # fresh processes, of latency, find it as they find an installed one
     paths = [str(site), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
-    caches = (registry.plugins, registry.load)
+    caches = (registry.plugins, registry.load, registry.settled)
     for cache in caches:
         cache.cache_clear()
     yield folder

@@ -223,6 +223,7 @@ def resolved(kind: str, variant: Variant) -> dict[str, Any]:
     return {**parameters(cls), **_typed(cls, variant)}
 
 
+@cache
 def settled(kind: str, text: str) -> str:
     """Return a plug-in with all of its parameters in an order of their own, however it was typed;
     as typed where the plug-in is not here or does not have them."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from vssbench.core import registry
@@ -86,14 +85,14 @@ def check_comparable(stored: Sequence[StoredLatency]) -> None:
 def ratios_again(stored: Sequence[StoredLatency], kind: str = "gop") -> list[RatioAgain]:
     """Return the ratios of a kind that more than one measurement has, whichever of the two methods
     it names first, and however they were typed."""
-    settled = lru_cache(None)(registry.settled)
     by_pair: dict[tuple[str, ...], list[tuple[int, str, Ratio]]] = {}
     for number, item in enumerate(stored):
         for ratio in item.result.ratios:
             if ratio.kind == kind:
                 # by its text too: a measurement may have one method twice, typed in two ways
                 first, second = (
-                    (settled("methods", name), name) for name in (ratio.first, ratio.second)
+                    (registry.settled("methods", name), name)
+                    for name in (ratio.first, ratio.second)
                 )
                 turned = ratio if first < second else _turned(ratio)
                 pair = tuple(sorted((first[0], second[0])))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -100,23 +101,20 @@ def scores(
     check_rules(aggregate, absent)
     matrices = without(record.matrices, left_out)
     summed = by_distance(matrices, record.distances)
-    groups = grouped(summed, aggregate)
-    each = {distance: _of(matrix, absent, left_out) for distance, matrix in summed.items()}
-    aggregated = [_of(matrix, absent, left_out) for matrix in groups]
-    pooled = _of(matrices.sum(axis=0), absent, left_out)
-    classes = matrices.shape[1]
+    rule = partial(_of, absent=absent, left_out=left_out)
+    each, pooled = rule(_stacked(summed, matrices)), rule(matrices.sum(axis=0)[None])
+    aggregated = pooled if aggregate == POOLED and summed else each
+    curve = dict(zip(summed, each.miou.tolist(), strict=True))
     return Scores(
-        miou=_mean([item.miou for item in aggregated]),
-        miou_by_distance=tuple(
-            each[d].miou if d in each else None for d in range(max(each, default=-1) + 1)
-        ),
-        pooled_miou=_number(pooled.miou),
+        miou=_mean(aggregated.miou),
+        miou_by_distance=tuple(curve.get(d) for d in range(max(summed, default=-1) + 1)),
+        pooled_miou=_mean(pooled.miou),
         image_miou=_image_miou(matrices, record.distances, aggregate, absent, left_out),
-        class_iou=_columns([item.class_iou for item in aggregated], classes),
-        frequency_weighted_iou=_mean([item.frequency_weighted_iou for item in aggregated]),
-        pixel_accuracy=_mean([item.pixel_accuracy for item in aggregated]),
-        mean_accuracy=_mean([item.mean_accuracy for item in aggregated]),
-        class_accuracy=_columns([item.class_accuracy for item in aggregated], classes),
+        class_iou=_columns(aggregated.class_iou),
+        frequency_weighted_iou=_mean(aggregated.frequency_weighted_iou),
+        pixel_accuracy=_mean(aggregated.pixel_accuracy),
+        mean_accuracy=_mean(aggregated.mean_accuracy),
+        class_accuracy=_columns(aggregated.class_accuracy),
         frames=len(set(zip(record.clips.tolist(), record.frames.tolist(), strict=True))),
         rows=len(matrices),
         aggregate=aggregate,
@@ -151,48 +149,45 @@ def without(matrices: ConfusionMatrix, left_out: Collection[int]) -> ConfusionMa
     return kept
 
 
-def grouped(summed: dict[int, ConfusionMatrix], aggregate: str) -> list[ConfusionMatrix]:
-    """Return the matrices of which scores are made and averaged: one a distance, or one."""
-    if aggregate == MEAN_OF_DISTANCES or not summed:
-        return list(summed.values())
-    return [np.sum(list(summed.values()), axis=0)]
+def _stacked(summed: dict[int, ConfusionMatrix], like: ConfusionMatrix) -> ConfusionMatrix:
+    """Return the matrices of the distances as one array (D, C, C)."""
+    return np.stack(list(summed.values())) if summed else like[:0]
 
 
 @dataclass(frozen=True)
 class _MatrixScores:
-    miou: float
+    """Scores of G matrices: (G,) each, and (G, C) of the classes."""
+
+    miou: Floats
     class_iou: Floats
-    frequency_weighted_iou: float
-    pixel_accuracy: float
-    mean_accuracy: float
+    frequency_weighted_iou: Floats
+    pixel_accuracy: Floats
+    mean_accuracy: Floats
     class_accuracy: Floats
 
 
-def _of(matrix: ConfusionMatrix, absent: str, left_out: Collection[int]) -> _MatrixScores:
-    """Compute the scores of one matrix (C, C); all NaN where it counts no pixel.
+def _of(matrices: ConfusionMatrix, absent: str, left_out: Collection[int]) -> _MatrixScores:
+    """Compute the scores of matrices (G, C, C), each for itself; all NaN where one counts no pixel.
 
     Pixel accuracy sum_c n_cc / sum_c t_c, mean accuracy (1/C) sum_c n_cc / t_c, frequency-weighted
     IoU sum_c t_c IoU_c / sum_c t_c, with t_c the pixels of class c (Long et al., CVPR 2015, section
     5). A class without a true pixel has no accuracy; the rule for absent classes decides what it
     counts for.
     """
-    truth = matrix.sum(axis=1)
-    total = truth.sum()
-    per_class, accuracy = (
-        iou(matrix, absent),
-        ratio(np.diagonal(matrix), truth, absent_value(absent)),
-    )
-    if left_out:
-        per_class[sorted(left_out)] = accuracy[sorted(left_out)] = np.nan
-    if not total:
-        nothing = np.full_like(per_class, np.nan)
-        return _MatrixScores(np.nan, nothing, np.nan, np.nan, np.nan, nothing)
+    truth = matrices.sum(axis=2)
+    correct = np.diagonal(matrices, axis1=1, axis2=2)
+    total = truth.sum(axis=1)
+    per_class, accuracy = iou(matrices, absent), ratio(correct, truth, absent_value(absent))
+    for values in (per_class, accuracy):
+        values[:, sorted(left_out)] = np.nan
+        values[total == 0] = np.nan
+    weighted = truth * np.where(truth > 0, per_class, 0.0)
     return _MatrixScores(
-        miou=float(mean_present(per_class)),
+        miou=mean_present(per_class),
         class_iou=per_class,
-        frequency_weighted_iou=float((truth * np.where(truth > 0, per_class, 0.0)).sum() / total),
-        pixel_accuracy=float(np.trace(matrix) / total),
-        mean_accuracy=float(mean_present(accuracy)),
+        frequency_weighted_iou=ratio(weighted.sum(axis=1), total),
+        pixel_accuracy=ratio(correct.sum(axis=1), total),
+        mean_accuracy=mean_present(accuracy),
         class_accuracy=accuracy,
     )
 
@@ -209,17 +204,16 @@ def _image_miou(
     per_class[:, sorted(left_out)] = np.nan
     per_frame, at = mean_present(per_class), distances[counted]
     if aggregate == POOLED:
-        return _mean(list(per_frame))
-    return _mean([float(per_frame[at == distance].mean()) for distance in np.unique(at)])
+        return _mean(per_frame)
+    return _mean(np.array([per_frame[at == distance].mean() for distance in np.unique(at)]))
 
 
-def _columns(rows: list[Floats], classes: int) -> tuple[float | None, ...]:
-    means = mean_present(np.array(rows).reshape(len(rows), classes), axis=0)
-    return tuple(_number(value) for value in means)
+def _columns(rows: Floats) -> tuple[float | None, ...]:
+    return tuple(_number(value) for value in mean_present(rows, axis=0))
 
 
-def _mean(values: list[float]) -> float | None:
-    return _number(float(mean_present(np.array(values, np.float64))))
+def _mean(values: Floats) -> float | None:
+    return _number(float(mean_present(values)))
 
 
 def _number(value: float) -> float | None:

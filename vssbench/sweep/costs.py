@@ -72,7 +72,6 @@ class Costs:
             )
         self._every = every
         self._rates = lru_cache(None)(self._rates_of)
-        self._settled = lru_cache(None)(registry.settled)
 
     def estimate(self, experiments: Sequence[Experiment]) -> Estimate:
         """Return what experiments take; streams that several of them read count once."""
@@ -100,7 +99,7 @@ class Costs:
         sizes = Sizes.of(experiment.dataset.scored_clips)
         where = experiment.device.split(":")[0], experiment.precision
         frames = experiment.frames()
-        own = (self._settled("methods", str(experiment.method)), *where)
+        own = (registry.settled("methods", str(experiment.method)), *where)
         for rates in (self._rates(*own, sizes.common), self._rates(*own, None)):
             if rates:
                 setup, pixel = _middle(rates, "setup"), _middle(rates, "a_pixel")
@@ -121,7 +120,7 @@ class Costs:
             run
             for run in self.runs
             if (item := run.measurement).gmacs_gop
-            and (not method or self._settled("methods", item.method) == method)
+            and (not method or registry.settled("methods", item.method) == method)
             and (not device or item.device.split(":")[0] == device)
             and (not precision or item.precision == precision)
             and (size is None or (item.height, item.width) == size)
@@ -132,9 +131,9 @@ class Costs:
     def _bits_a_pixel(self, codec: str) -> float | None:
         """Return the bits a pixel of a codec's streams, of any machine; None where none was
         measured."""
-        shares, own = [], self._settled("codecs", codec)
+        shares, own = [], registry.settled("codecs", codec)
         alike = [
-            run for run in self._every if self._settled("codecs", run.measurement.codec) == own
+            run for run in self._every if registry.settled("codecs", run.measurement.codec) == own
         ]
         for run in alike[-_MOST_RUNS:]:
             item, stream = run.measurement, run.stream

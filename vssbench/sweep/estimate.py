@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from statistics import median
 from typing import Any
 
@@ -35,7 +34,6 @@ class Estimator:
     def __init__(self, runs: Iterable[Run]) -> None:
         self._runs: dict[_Key, list[Run]] = {}
         self._rates: dict[_Key, Rate | None] = {}
-        self._settled = lru_cache(None)(registry.settled)
         for run in runs:
             item = run.measurement
             if item.status == "done" and item.width and item.seconds:
@@ -83,8 +81,8 @@ class Estimator:
     ) -> list[_Key]:
         """Return what runs must have in common, the most first; however method and codec were
         typed."""
-        own = (self._settled("methods", method), *where)
-        return [(*own, size, self._settled("codecs", codec), protocol), (*own, size), own]
+        own = (registry.settled("methods", method), *where)
+        return [(*own, size, registry.settled("codecs", codec), protocol), (*own, size), own]
 
 
 def _rate_of(run: Run) -> Rate | None:
