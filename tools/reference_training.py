@@ -65,6 +65,9 @@ def plan(content: dict[str, Any], width: float) -> list[Training]:
         there = {name: content["trainings"][name] for name in members(content, stage)}
         for name, own in there.items():
             own = own | {"init": [other for other in own.get("init", ()) if other in there]}
+            if name in stage.get("alone", ()):
+                own["init"] = []
+            own["share"] = stage.get("shares", {}).get(name, own.get("share", 1))
             trainings.append(_training(content["recipe"], stage, name, own, width))
     return trainings
 
@@ -85,7 +88,7 @@ def _training(
     name = f"{network}-{stage['name']}"
     initial = [f"{other}-{stage['name']}" for other in own.get("init", ())]
     if "from" in stage:
-        initial.insert(0, f"{network}-{stage['from']}")
+        initial.insert(0, f"{stage.get('from_other', {}).get(network, network)}-{stage['from']}")
     paired = own.get("pairs", False)
     epochs = (
         stage["pair_epochs"] if paired else max(1, round(stage["epochs"] * own.get("share", 1)))

@@ -16,7 +16,7 @@ import re
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from torch import Tensor
 
 from tools.reference_training import PLAN, ROOT
 from vssbench.core import files
+from vssbench.core.errors import WeightsError
 from vssbench.report.columns import percent
 from vssbench.training.kept import FORMS
 from vssbench.weights import packing
@@ -60,8 +61,8 @@ def shipped(plan: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def ship(plan: dict[str, Any], work: Path, folder: Path = WEIGHTS) -> list[Path]:
     """Pack every finished training of seed 0 into ``folder``; return what was written.
 
-    A file of the same content stays as it is; so does one that another shipped file refers to
-    whose own training has not come so far.
+    Of a network's trainings on one dataset the last counts. A file of the same content stays as it
+    is; so does one that another file refers to whose own training is not there.
     """
     with tempfile.TemporaryDirectory() as drafts:
         return _ship(plan, work, folder, Path(drafts))
@@ -69,28 +70,44 @@ def ship(plan: dict[str, Any], work: Path, folder: Path = WEIGHTS) -> list[Path]
 
 def _ship(plan: dict[str, Any], work: Path, folder: Path, drafts: Path) -> list[Path]:
     written: list[Path] = []
-    for stage in (stage for stage in plan["stages"] if not stage.get("seed")):
-        for network in shipped(plan):
-            source = work / f"{network}-{stage['name']}.safetensors"
-            if not source.is_file() or waiting(plan, network, stage, work, folder):
-                continue
-            target = folder / shipped_name(plan, network, stage)
-            trained = rounded_file(open_weights(source), plan["mantissa_bits"], drafts)
-            if target.is_file() and _same(open_weights(target), trained):
-                continue
-            bases = bases_of(plan, network, stage, folder)
-            known = [open_weights(base) for base in bases if base.is_file()]
-            written += pack(target, trained, known)
+    made = finished(plan, work)
+    for name, (network, stage) in made.items():
+        target = folder / name
+        if waiting(target, made):
+            continue
+        source = open_weights(work / f"{network}-{stage['name']}.safetensors")
+        trained = rounded_file(source, plan["mantissa_bits"], drafts)
+        if target.is_file() and _same(open_weights(target), trained):
+            continue
+        bases = bases_of(plan, network, stage, folder)
+        known = [open_weights(base) for base in bases if base.is_file()]
+        written += pack(target, trained, known)
     return written
 
 
+def finished(plan: dict[str, Any], work: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return the names in ``weights/`` of what is trained: of which network, and in which stage
+    last."""
+    return {
+        shipped_name(plan, network, stage): (network, stage)
+        for stage in plan["stages"]
+        if not stage.get("seed")
+        for network in shipped(plan)
+        if (work / f"{network}-{stage['name']}.safetensors").is_file()
+    }
+
+
 def _same(shipped: WeightFile, plain: WeightFile) -> bool:
-    """Return whether a packed file holds the record and the tensors of a plain one."""
+    """Return whether a packed file holds the record and the tensors of a plain one; it does not
+    where a file that it refers to is another by now."""
     # safetensors writes the metadata in an order of its own, so digests tell nothing
     record = {key: value for key, value in shipped.metadata.items() if key != packing.KEY}
     if record != plain.metadata:
         return False
-    ours, theirs = shipped.stored(), plain.stored()
+    try:
+        ours, theirs = shipped.stored(), plain.stored()
+    except WeightsError:
+        return False
     return ours.keys() == theirs.keys() and all(
         torch.equal(value, theirs[name]) for name, value in ours.items()
     )
@@ -142,17 +159,19 @@ def bases_of(plan: dict[str, Any], network: str, stage: dict[str, Any], folder: 
     return [folder / name for name in names]
 
 
-def waiting(
-    plan: dict[str, Any], network: str, stage: dict[str, Any], work: Path, folder: Path
-) -> list[str]:
-    """Return the networks that are shipped, start from this one, and are not trained anew yet."""
+def waiting(target: Path, made: Collection[str]) -> list[str]:
+    """Return the files beside one that refer to it, and are not among those that are made anew."""
     return [
-        other
-        for other, own in shipped(plan).items()
-        if network in (*own.get("init", ()), *own.get("near", ()))
-        and (folder / shipped_name(plan, other, stage)).is_file()
-        and not (work / f"{other}-{stage['name']}.safetensors").is_file()
+        path.name
+        for path in sorted(target.parent.glob("*.safetensors"))
+        if path.name not in made and target.name in _references(path)
     ]
+
+
+def _references(path: Path) -> set[str]:
+    """Return the names of the files that a packed one refers to."""
+    record = open_weights(path).packed
+    return set() if record is None else {each.file for each in record.references}
 
 
 def listed(folder: Path = WEIGHTS) -> str:

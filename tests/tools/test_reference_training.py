@@ -72,9 +72,18 @@ def test_every_network_has_the_same_options(stage):
     ]
     assert [training.name for training in members] == [f"{name}-{stage['name']}" for name in there]
     for training in members:
-        own = CONTENT["trainings"][training.name.removesuffix(f"-{stage['name']}")]
+        own_name = training.name.removesuffix(f"-{stage['name']}")
+        own = CONTENT["trainings"][own_name]
         paired = own.get("pairs", False)
-        expected = stage["pair_epochs"] if paired else round(stage["epochs"] * own.get("share", 1))
+        share = stage.get("shares", {}).get(own_name, own.get("share", 1))
+        expected = stage["pair_epochs"] if paired else round(stage["epochs"] * share)
         epochs = training.arguments[training.arguments.index("--epochs") + 1]
         assert int(epochs) == expected
         assert ("--batch" in training.arguments) == paired
+
+
+def test_a_stage_goes_on_from_another():
+    needs = {training.name: training.needs for training in PLAN}
+    assert needs["pspnet-half-synthetic-on"] == ("pspnet-half-synthetic",)  # alone
+    assert needs["dff-task-synthetic-on"] == ("dff-codec-synthetic",)  # from another's
+    assert needs["dff-psp18-synthetic-on"] == ("dff-psp18-synthetic", "pspnet-synthetic-on")

@@ -94,11 +94,25 @@ def test_what_others_refer_to_waits_for_them(tmp_path: Path) -> None:
     work, folder = tmp_path / "work", tmp_path / "weights"
     work.mkdir()
     folder.mkdir()
-    base = trained(work, "base-drawn", {"net.a": torch.randn(20, 10).half()})
-    (folder / "user-w0.25-synthetic.safetensors").write_bytes(base.read_bytes())
-    assert tool.ship(PLAN, work, folder) == []
-    trained(work, "user-drawn", {"net.a": torch.randn(20, 10).half()})
-    assert len(tool.ship(PLAN, work, folder)) == 2
+    plan = PLAN | {
+        "stages": [
+            *PLAN["stages"],
+            {"name": "longer", "variant": "synthetic", "from": "drawn"},
+        ]
+    }
+    torch.manual_seed(0)
+    first, other = (torch.randn(200, 100).half() for _ in range(2))
+    trained(work, "base-drawn", {"net.a": first})
+    user = trained(work, "user-drawn", {"net.a": first, "net.b": other})
+    _, shipped = tool.ship(plan, work, folder)
+    user.rename(tmp_path / user.name)
+    trained(work, "base-longer", {"net.a": other})
+    assert tool.ship(plan, work, folder) == []
+    assert torch.equal(open_weights(shipped).stored()["net.a"], tool.rounded(first, 5))
+    (tmp_path / user.name).rename(user)
+    assert len(tool.ship(plan, work, folder)) == 2  # the base of the later stage, and its user
+    assert torch.equal(open_weights(shipped).stored()["net.b"], tool.rounded(other, 5))
+    assert tool.ship(plan, work, folder) == []
 
 
 def test_a_network_near_others_refers_to_them_and_to_its_own_of_the_stage_before(
