@@ -37,8 +37,8 @@ from vssbench.run.store import Run, RunStore
 PAGE = "README.md"
 #: the page's folder, as its commands name it
 FOLDER = "results/reference/camvid360"
-#: the folder beside it of the runs with another seed's weights
-SEEDS = "seed1"
+#: the folders beside it of the runs with the weights of the first stage, one for each seed
+SEEDS = ("seed0", "seed1")
 _WIDTH = re.compile(r" \(width [0-9.]+\)")
 #: streams of a claim that are shown without being asked for
 STREAMS = 4
@@ -293,10 +293,12 @@ def sections(
             arguments = placed(shlex.split(text), out, FOLDER)
             yield f"`{shown_command(['table', *arguments, '--strict'])}`:\n"
             yield made[text]
-    if (out.parent / SEEDS / "runs").is_dir():
-        other = Reference.read(out.parent / SEEDS)
-        pairs = [(each.done, each.confusion) for each in (reference, other)]
-        yield from seeds(*pairs, f"results/reference/{SEEDS}/{ARCHIVE}")
+    if all((out.parent / name / "runs").is_dir() for name in SEEDS):
+        pairs = [
+            (each.done, each.confusion)
+            for each in (Reference.read(out.parent / name) for name in SEEDS)
+        ]
+        yield from seeds(*pairs, [f"results/reference/{name}/{ARCHIVE}" for name in SEEDS])
     yield from machine_tables(plan, out)
     claims = [sentence(reference, claim) for claim in plan["claims"]]
     yield "## What papers claim, and what is measured here\n"

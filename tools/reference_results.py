@@ -265,7 +265,7 @@ def main() -> None:
             )
         folders[name] = Path(folder)
     own = options.out.resolve() == OUT
-    pages = [options.out, *([OUT.parent / SEEDS] if own else [])]
+    pages = [options.out, *(OUT.parent / name for name in SEEDS if own)]
     for each in pages:
         take_out(each)
     if options.page:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -20,7 +20,7 @@ ALIKE = ("method", "dataset", "data", "codec", "gop", "protocol")
 def seeds(
     first: tuple[pd.DataFrame, Mapping[str, ConfusionRecord]],
     second: tuple[pd.DataFrame, Mapping[str, ConfusionRecord]],
-    folder: str,
+    files: Sequence[str],
 ) -> Iterator[str]:
     """Yield the section: each run of the second seed beside that of the first, and their paired
     difference.
@@ -50,10 +50,12 @@ def seeds(
     most = max(abs(100 * each.value) for each in found)
     yield "## What another seed makes of it\n"
     yield (
-        "The trainings on the drawn street were repeated with seed 1 (stage `synthetic-seed1` of "
-        "[the plan](../../../tools/reference_training.toml)): other random weights, other orders "
-        f"and crops, the same images and the same recipe. Runs: `{folder}`; these weights are not "
-        f"shipped. The two seeds lie at most {most:.2f} points apart; the frames tell them apart "
+        "The first 60 epochs on the drawn street were trained twice (stages `synthetic` and "
+        "`synthetic-seed1` of [the plan](../../../tools/reference_training.toml)): other random "
+        "weights, other orders and crops, the same images and the same recipe. Results elsewhere "
+        "on this page are those of twice as many epochs, of seed 0. Runs: "
+        f"{', '.join(f'`{file}`' for file in files)}; these weights are not shipped. The two seeds "
+        f"lie at most {most:.2f} points apart; the frames tell them apart "
         f"for {told} of {len(rows)}. Intervals elsewhere on this page are those of the frames: a "
         "difference of two methods that is smaller than this may be one of their seeds.\n"
     )

@@ -64,8 +64,12 @@ def ship(plan: dict[str, Any], work: Path, folder: Path = WEIGHTS) -> list[Path]
     Of a network's trainings on one dataset the last counts. A file of the same content stays as it
     is; so does one that another file refers to whose own training is not there.
     """
+    written: list[Path] = []
     with tempfile.TemporaryDirectory() as drafts:
-        return _ship(plan, work, folder, Path(drafts))
+        # again, since a file that was compared before what it refers to was written is another now
+        while new := _ship(plan, work, folder, Path(drafts)):
+            written += new
+    return written
 
 
 def _ship(plan: dict[str, Any], work: Path, folder: Path, drafts: Path) -> list[Path]:

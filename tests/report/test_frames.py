@@ -176,7 +176,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
         results(tmp_path, "month")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["camvid360", "protocols", "seed1"])
+@pytest.mark.parametrize("name", ["camvid360", "protocols", "seed0", "seed1"])
 def test_the_reference_results_are_read(name: str) -> None:
     store = ROOT / "results" / "reference" / name / "runs.tar.xz"
     runs = results(store)

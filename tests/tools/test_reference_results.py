@@ -331,7 +331,7 @@ def test_another_seed_stands_beside_the_first(out: Path, tmp_path: Path) -> None
     write(other, "new[width=0.5]", record(0.13, 7), 9.0, run_id="new")
     second = page.Reference.read(tmp_path / "seed1")
     pairs = [(each.done, each.confusion) for each in (first, second)]
-    text = "\n".join(seeds(*pairs, "here"))
+    text = "\n".join(seeds(*pairs, ["here", "there"]))
     apart = difference(record(0.13, 7), record(0.10, 1)).miou
     assert f"{100 * apart.value:+.2f}" in text
     assert f"at most {abs(100 * apart.value):.2f} points apart" in text
@@ -339,7 +339,7 @@ def test_another_seed_stands_beside_the_first(out: Path, tmp_path: Path) -> None
     assert apart.high < 0
     assert text.count("GOOD") == 1
     assert "NEW" not in text
-    assert list(seeds(pairs[0], (second.done.iloc[:0], {}), "here")) == []
+    assert list(seeds(pairs[0], (second.done.iloc[:0], {}), ["here"])) == []
 
 
 def test_a_distance_is_compared_with_keyframes_of_the_same_frames(tmp_path: Path) -> None:
