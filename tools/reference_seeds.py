@@ -52,8 +52,8 @@ def seeds(
     yield (
         "The first 60 epochs on the drawn street were trained twice (stages `synthetic` and "
         "`synthetic-seed1` of [the plan](../../../tools/reference_training.toml)): other random "
-        "weights, other orders and crops, the same images and the same recipe. Results elsewhere "
-        "on this page are those of twice as many epochs, of seed 0. Runs: "
+        "weights, other orders and crops, the same images and the same recipe. The results on the "
+        "street elsewhere on this page are those of twice as many epochs, of seed 0. Runs: "
         f"{', '.join(f'`{file}`' for file in files)}; these weights are not shipped. The two seeds "
         f"lie at most {most:.2f} points apart; the frames tell them apart "
         f"for {told} of {len(rows)}. Intervals elsewhere on this page are those of the frames: a "
