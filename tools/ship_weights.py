@@ -75,10 +75,12 @@ def ship(plan: dict[str, Any], work: Path, folder: Path = WEIGHTS) -> list[Path]
 def _ship(plan: dict[str, Any], work: Path, folder: Path, drafts: Path) -> list[Path]:
     written: list[Path] = []
     made = finished(plan, work)
+    # what waits is not made anew, and so what it refers to waits, too
+    while held := [name for name in made if waiting(folder / name, made)]:
+        for name in held:
+            del made[name]
     for name, (network, stage) in made.items():
         target = folder / name
-        if waiting(target, made):
-            continue
         source = open_weights(work / f"{network}-{stage['name']}.safetensors")
         trained = rounded_file(source, plan["mantissa_bits"], drafts)
         if target.is_file() and _same(open_weights(target), trained):

@@ -116,6 +116,32 @@ def test_what_others_refer_to_waits_for_them(tmp_path: Path) -> None:
     assert tool.ship(plan, work, folder) == []
 
 
+def test_what_a_waiting_file_refers_to_waits_too(tmp_path: Path) -> None:
+    work, folder = tmp_path / "work", tmp_path / "weights"
+    work.mkdir()
+    folder.mkdir()
+    plan = PLAN | {
+        "trainings": {
+            "base": {"file": "first"},
+            "user": {"file": "user", "init": ["base"]},
+            "last": {"file": "last", "init": ["user"]},
+        }
+    }
+    torch.manual_seed(0)
+    first, second, new = (torch.randn(200, 100).half() for _ in range(3))
+    trained(work, "base-drawn", {"net.a": first})
+    trained(work, "user-drawn", {"net.a": first, "net.b": second})
+    trained(work, "last-drawn", {"net.b": second})
+    shipped = tool.ship(plan, work, folder)
+    assert len(shipped) == 3
+    (work / "last-drawn.safetensors").unlink()
+    trained(work, "base-drawn", {"net.a": new})
+    trained(work, "user-drawn", {"net.a": new, "net.b": new.clone()})
+    assert tool.ship(plan, work, folder) == []
+    for path in shipped:
+        open_weights(path).stored()
+
+
 def test_a_network_near_others_refers_to_them_and_to_its_own_of_the_stage_before(
     tmp_path: Path,
 ) -> None:
