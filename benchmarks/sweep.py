@@ -8,8 +8,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import click
@@ -61,6 +62,8 @@ def main(
             for one in taken:
                 two = one["two workers"].clock
                 click.echo(f"one worker / two workers: {one['one worker'].clock / two:.2f}")
+                core = one["one worker on one core"].clock
+                click.echo(f"one worker on one core / two workers: {core / two:.2f}")
                 click.echo(f"run with two threads / two workers: {one['run'].clock / two:.2f}")
                 apart = one["two sweeps of a half each"].clock
                 click.echo(f"two sweeps of a half each / two workers: {apart / two:.2f}")
@@ -81,17 +84,18 @@ def workers(streets: Sequence[str]) -> dict[str, Spent]:
     """Return what the accuracy of the methods that `run` compares takes on some streets, each time
     into a store of its own.
 
-    Two sweeps of one worker at once, each of half the streets, share nothing but the machine: their
-    time is what it allows.
+    One worker takes a second core, too, while an encoder runs beside what makes its images: on one
+    core it does not. Two sweeps of one worker at once, each of half the streets, share nothing but
+    the machine: their time is what it allows.
     """
     words = ["-c", "h264", *of(streets)]
     halves = streets[: len(streets) // 2], streets[len(streets) // 2 :]
     taken = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, count in (("one worker", 1), ("two workers", 2)):
-            store = f"{folder}/{count}"
-            own = ["--runs", store, "--workers", str(count), "--threads", "1"]
-            taken[name] = call("sweep", *words, *own)
+        for name, count in (("one worker on one core", 1), ("one worker", 1), ("two workers", 2)):
+            own = ["--runs", f"{folder}/{name}", "--workers", str(count), "--threads", "1"]
+            with one_core() if name.endswith("core") else nullcontext():
+                taken[name] = call("sweep", *words, *own)
         own = ["--workers", "1", "--threads", "1", "-c", "h264"]
         started = time.perf_counter()
         with ThreadPoolExecutor() as both:
@@ -104,6 +108,17 @@ def workers(streets: Sequence[str]) -> dict[str, Spent]:
         taken["two sweeps of a half each"] = Spent(clock, processor)
         taken["run"] = call("run", *words, "--runs", f"{folder}/run", threads=2)
     return taken
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Keep what is started within to one core."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def of(streets: Sequence[str]) -> list[str]:

@@ -22,6 +22,7 @@ import sys
 import tarfile
 import time
 import tomllib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PLAN = Path(__file__).with_suffix(".toml")
 #: pairs of a pass: as much of a network's memory as twice as many stills
 PAIR_BATCH = 8
+#: what the plan says of a stage and of a training
+STAGE_KEYS = (
+    "name", "variant", "from", "from_other", "trainings", "alone", "shares", "epochs",
+    "pair_epochs", "seed", "options",
+)  # fmt: skip
+TRAINING_KEYS = (
+    "file", "method", "init", "near", "share", "pairs", "phases", "stages", "options",
+)  # fmt: skip
 #: seconds between two looks at the running trainings
 PAUSE = 2.0
 
@@ -59,7 +68,9 @@ class Training:
 
 
 def plan(content: dict[str, Any], width: float) -> list[Training]:
-    """Return every training of the plan: stage by stage, in the file's order."""
+    """Return every training of the plan: stage by stage, in the file's order. Raises ValueError
+    for one that means nothing."""
+    check(content)
     trainings = []
     for stage in content["stages"]:
         there = {name: content["trainings"][name] for name in members(content, stage)}
@@ -70,6 +81,34 @@ def plan(content: dict[str, Any], width: float) -> list[Training]:
             own["share"] = stage.get("shares", {}).get(name, own.get("share", 1))
             trainings.append(_training(content["recipe"], stage, name, own, width))
     return trainings
+
+
+def check(content: dict[str, Any]) -> None:
+    """Raise ValueError where a plan has a key that means nothing, or names a stage or a training
+    that is not there."""
+    stages = {stage["name"] for stage in content["stages"]}
+    trainings = content["trainings"]
+    for network, own in trainings.items():
+        place = f"training {network}"
+        _check_names(place, own, TRAINING_KEYS)
+        _check_names(f"{place}, stages", own.get("stages", ()), stages)
+        for key in ("init", "near"):
+            _check_names(f"{place}, {key}", own.get(key, ()), trainings)
+    for stage in content["stages"]:
+        place = f"stage {stage['name']}"
+        _check_names(place, stage, STAGE_KEYS)
+        _check_names(f"{place}, from", [stage["from"]] if "from" in stage else (), stages)
+        _check_names(f"{place}, trainings", stage.get("trainings", ()), trainings)
+        others = stage.get("from_other", {})
+        _check_names(f"{place}, from_other", others.values(), trainings)
+        for key in ("alone", "shares", "from_other"):
+            _check_names(f"{place}, {key}", stage.get(key, ()), members(content, stage))
+
+
+def _check_names(place: str, names: Iterable[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{place}: {name!r} is none of {', '.join(known)}")
 
 
 def members(content: dict[str, Any], stage: dict[str, Any]) -> list[str]:

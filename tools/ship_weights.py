@@ -16,7 +16,7 @@ import re
 import sys
 import tempfile
 import tomllib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,8 @@ def ship(plan: dict[str, Any], work: Path, folder: Path = WEIGHTS) -> list[Path]
     """Pack every finished training of seed 0 into ``folder``; return what was written.
 
     Of a network's trainings on one dataset the last counts. A file of the same content stays as it
-    is; so does one that another file refers to whose own training is not there.
+    is; so does one whose training went on from what is there, and one that another file refers to
+    whose own training is not there.
     """
     written: list[Path] = []
     with tempfile.TemporaryDirectory() as drafts:
@@ -75,8 +76,13 @@ def ship(plan: dict[str, Any], work: Path, folder: Path = WEIGHTS) -> list[Path]
 def _ship(plan: dict[str, Any], work: Path, folder: Path, drafts: Path) -> list[Path]:
     written: list[Path] = []
     made = finished(plan, work)
+    there = {path.name: open_weights(path) for path in sorted(folder.glob("*.safetensors"))}
+    for name, (network, stage) in list(made.items()):
+        if name in there and went_on(there[name], f"{network}-{stage['name']}.safetensors"):
+            del made[name]
+    references = {name: _references(file) for name, file in there.items()}
     # what waits is not made anew, and so what it refers to waits, too
-    while held := [name for name in made if waiting(folder / name, made)]:
+    while held := [name for name in made if waiting(name, references, made)]:
         for name in held:
             del made[name]
     for name, (network, stage) in made.items():
@@ -165,18 +171,21 @@ def bases_of(plan: dict[str, Any], network: str, stage: dict[str, Any], folder: 
     return [folder / name for name in names]
 
 
-def waiting(target: Path, made: Collection[str]) -> list[str]:
-    """Return the files beside one that refer to it, and are not among those that are made anew."""
-    return [
-        path.name
-        for path in sorted(target.parent.glob("*.safetensors"))
-        if path.name not in made and target.name in _references(path)
-    ]
+def went_on(shipped: WeightFile, name: str) -> bool:
+    """Return whether shipped weights were trained on from the file of that name, so that this is
+    the earlier of them."""
+    return any(initial["file"] == name for initial in shipped.training.get("initial", ()))
 
 
-def _references(path: Path) -> set[str]:
+def waiting(name: str, references: Mapping[str, set[str]], made: Collection[str]) -> list[str]:
+    """Return the shipped files that refer to the one of that name, and are not among those that are
+    made anew."""
+    return [other for other, its in references.items() if other not in made and name in its]
+
+
+def _references(file: WeightFile) -> set[str]:
     """Return the names of the files that a packed one refers to."""
-    record = open_weights(path).packed
+    record = file.packed
     return set() if record is None else {each.file for each in record.references}
 
 

@@ -113,13 +113,33 @@ def test_many_runs_that_are_joined_are_read_for_the_first_table(
     assert bool(reads) == (many > 13)
 
 
-def test_many_runs_of_a_sweep_are_read_for_the_first_table(tmp_path, monkeypatch, reads):
+@pytest.mark.parametrize("command", [["run"], ["sweep", "--threads", "1"]], ids=["run", "sweep"])
+def test_runs_that_are_stored_a_few_at_a_time_are_read_once_they_are_many(
+    tmp_path, monkeypatch, reads, command
+):
     monkeypatch.setattr(index, "WORTH", 1)
-    monkeypatch.setattr(index, "MANY", 1)
+    monkeypatch.setattr(index, "MANY", 2)
+    street = "synthetic[height=32,width=48,clips=1,frames=3]"
+    words = ["-d", street, "-m", "bisenet", "--gop", "3"]
+    known = []
+    for codec in ("raw", "h264", "mpeg4", "mpeg2"):
+        own = [*words, "-c", codec, "--runs", str(tmp_path)]
+        done = CliRunner().invoke(bench, [*command, *own])
+        assert done.exit_code == 0, done.output
+        path = tmp_path / INDEX
+        known.append(len(json.loads(path.read_text())["runs"]) if path.exists() else 0)
+    assert known == [0, 2, 2, 4]
+    reads.clear()
+    assert [row["status"] for row in stored_rows(RunStore(tmp_path))] == ["done"] * 4
+    assert reads == []
+
+
+def test_a_sweep_that_finds_all_done_reads_no_run_for_the_index(tmp_path, monkeypatch):
     street = "synthetic[height=32,width=48,clips=1,frames=3]"
     words = ["-d", street, "-m", "bisenet", "-c", "raw", "--threads", "1", "--runs", str(tmp_path)]
-    done = CliRunner().invoke(bench, ["sweep", *words])
-    assert done.exit_code == 0, done.output
-    reads.clear()
-    assert [row["status"] for row in stored_rows(RunStore(tmp_path))] == ["done"]
-    assert reads == []
+    assert CliRunner().invoke(bench, ["sweep", *words]).exit_code == 0
+    monkeypatch.setattr(index, "WORTH", 1)
+    monkeypatch.setattr(index, "MANY", 1)
+    again = CliRunner().invoke(bench, ["sweep", *words])
+    assert "1 of 1 experiments are done" in again.output
+    assert not (tmp_path / INDEX).exists()

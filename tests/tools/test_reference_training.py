@@ -1,5 +1,6 @@
 """The plan of the reference trainings: what is started when, what is kept of an unfinished one."""
 
+import copy
 import tomllib
 
 import pytest
@@ -87,3 +88,28 @@ def test_a_stage_goes_on_from_another():
     assert needs["pspnet-half-synthetic-on"] == ("pspnet-half-synthetic",)  # alone
     assert needs["dff-task-synthetic-on"] == ("dff-codec-synthetic",)  # from another's
     assert needs["dff-psp18-synthetic-on"] == ("dff-psp18-synthetic", "pspnet-synthetic-on")
+
+
+@pytest.mark.parametrize(
+    ("stage", "training", "found"),
+    [
+        ({"from": "sinthetic"}, {}, "stage synthetic-on, from: 'sinthetic' is none of"),
+        ({"trainings": ["icnett"]}, {}, "stage synthetic-on, trainings: 'icnett' is none of"),
+        ({"alone": ["pspnet-hlaf"]}, {}, "stage synthetic-on, alone: 'pspnet-hlaf' is none of"),
+        ({"shares": {"arseg-07": 2}}, {}, "stage synthetic-on, shares: 'arseg-07' is none of"),
+        ({"from_other": {"dff-tsk": "dff"}}, {}, "from_other: 'dff-tsk' is none of"),
+        ({"from_other": {"dff-task": "dfff"}}, {}, "from_other: 'dfff' is none of"),
+        ({"pair-epochs": 3}, {}, "stage synthetic-on: 'pair-epochs' is none of"),
+        ({}, {"init": ["psp"]}, "training dff-psp18, init: 'psp' is none of"),
+        ({}, {"near": ["psp"]}, "training dff-psp18, near: 'psp' is none of"),
+        ({}, {"stages": ["street"]}, "training dff-psp18, stages: 'street' is none of"),
+        ({}, {"epochs": 3}, "training dff-psp18: 'epochs' is none of"),
+    ],
+)
+def test_a_plan_that_names_what_is_not_there_is_refused(stage, training, found):
+    content = copy.deepcopy(CONTENT)
+    (on,) = (each for each in content["stages"] if each["name"] == "synthetic-on")
+    on |= stage
+    content["trainings"]["dff-psp18"] |= training
+    with pytest.raises(ValueError, match=found):
+        tool.plan(content, 0.25)

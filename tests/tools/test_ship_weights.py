@@ -142,6 +142,26 @@ def test_what_a_waiting_file_refers_to_waits_too(tmp_path: Path) -> None:
         open_weights(path).stored()
 
 
+def test_weights_that_were_trained_on_from_are_not_put_back(tmp_path: Path) -> None:
+    work, folder = tmp_path / "work", tmp_path / "weights"
+    work.mkdir()
+    folder.mkdir()
+    longer = {"name": "longer", "variant": "synthetic", "from": "drawn"}
+    plan = PLAN | {"stages": [*PLAN["stages"], longer]}
+    torch.manual_seed(0)
+    first, second = (torch.randn(200, 100).half() for _ in range(2))
+    before = trained(work, "base-drawn", {"net.a": first})
+    initial = {"file": before.name, "training": RECORD}
+    after = trained(work, "base-longer", {"net.a": second}, RECORD | {"initial": [initial]})
+    (shipped,) = tool.ship(plan, work, folder)
+    after.unlink()
+    assert tool.ship(plan, work, folder) == []
+    assert torch.equal(open_weights(shipped).stored()["net.a"], tool.rounded(second, 5))
+    shipped.unlink()
+    assert tool.ship(plan, work, folder) == [shipped]
+    assert torch.equal(open_weights(shipped).stored()["net.a"], tool.rounded(first, 5))
+
+
 def test_a_network_near_others_refers_to_them_and_to_its_own_of_the_stage_before(
     tmp_path: Path,
 ) -> None:

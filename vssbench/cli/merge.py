@@ -34,7 +34,7 @@ def merge(stores: tuple[Path, ...], runs: Path) -> None:
 
     store = RunStore(runs)
     merged = join(stores, store)
-    index.stored(store, merged.copied + merged.completed)
+    index.keep_up(store)
     click.echo(
         f"{runs}: {merged.copied} runs copied, {merged.completed} completed, {merged.same} were "
         "there"

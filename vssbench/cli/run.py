@@ -78,6 +78,7 @@ def run(
     from vssbench.core.machine import typed_command
     from vssbench.core.progress import messages
     from vssbench.core.variant import parse_variant
+    from vssbench.report import index
     from vssbench.report.rows import rows
     from vssbench.report.table import terminal
     from vssbench.run.store import RunStore
@@ -101,6 +102,7 @@ def run(
     shown = rows(stored)
     if shown:
         print_table(terminal(shown))
+    index.keep_up(store)
     if len(stored) < len(measurements):
         messages().print(
             f"{len(measurements) - len(stored)} of {len(measurements)} experiments could not be "

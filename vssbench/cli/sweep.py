@@ -104,14 +104,15 @@ def _settled(
         return
     say_absent(each.experiment for each in todo(plan, wishes))
     report, plan = _run(asked, plan, executor, store, wishes)
-    _index(store, len(report.outcomes))
+    if report.outcomes:
+        _index(store)
     _tell(report, plan, store)
 
 
-def _index(store: RunStore, count: int) -> None:
+def _index(store: RunStore) -> None:
     from vssbench.report import index
 
-    index.stored(store, count)
+    index.keep_up(store)
 
 
 def set_threads(asked: Sweep) -> None:

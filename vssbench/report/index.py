@@ -10,20 +10,22 @@ import json
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vssbench.core import files, reading
 from vssbench.core.bounds import ARRAYS
 from vssbench.core.errors import DataError, UsageError
-from vssbench.report.facts import Facts, facts_of
 from vssbench.run.identity import code_version
 from vssbench.run.store import RunStore
+
+if TYPE_CHECKING:
+    from vssbench.report.facts import Facts
 
 INDEX = ".index.json"
 #: runs that must have been read for the index to be written: a small store needs none
 WORTH = 50
-#: runs that a command must have stored for it to read them into the index at its end
-MANY = 500
+#: runs that an index must lack for the command that stored them to read them into it
+MANY = 250
 #: packages whose source makes the facts of a run
 _PACKAGES = ("core", "metrics", "report", "run")
 _logger = logging.getLogger(__name__)
@@ -34,6 +36,8 @@ def facts(store: RunStore) -> list[Facts]:
 
     A damaged folder is logged and left out.
     """
+    from vssbench.report.facts import facts_of  # not for a store that keeps up: pandas is slow
+
     known = _read(store)
     entries: dict[str, _Entry] = {}
     fresh = 0
@@ -52,11 +56,20 @@ def facts(store: RunStore) -> list[Facts]:
     return sorted((entry.facts for entry in entries.values()), key=_order)
 
 
-def stored(store: RunStore, count: int) -> None:
-    """Read many runs that were just stored into the index, so that the first table need not wait
-    for them."""
-    if count >= MANY:
+def keep_up(store: RunStore) -> None:
+    """Read the runs that the index lacks, where they are many, so that the first table need not
+    wait for them."""
+    there = len(store.ids())
+    if there >= MANY and there - _count(store) >= MANY:
         facts(store)
+
+
+def _count(store: RunStore) -> int:
+    """Return how many runs are in the index, whichever source wrote it; none where it does not
+    read."""
+    with suppress(*_UNREADABLE):
+        return len(reading.read_json(store.root / INDEX, ARRAYS)["runs"])
+    return 0
 
 
 @dataclass(frozen=True)
@@ -146,6 +159,8 @@ def _columns(lines: list[dict[str, Any]], row: dict[str, Any], pool: _Pool) -> l
 
 
 def _unpacked(packed: dict[str, Any], pool: list[Any]) -> _Entry:
+    from vssbench.report.facts import Facts
+
     names, values = packed["row"]
     row = {
         name: pool[value[0]] if isinstance(value, list) else value
