@@ -22,7 +22,6 @@ import sys
 import tarfile
 import time
 import tomllib
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,20 +30,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from tools.training_plan import check
 from vssbench.core import files
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAN = Path(__file__).with_suffix(".toml")
 #: pairs of a pass: as much of a network's memory as twice as many stills
 PAIR_BATCH = 8
-#: what the plan says of a stage and of a training
-STAGE_KEYS = (
-    "name", "variant", "from", "from_other", "trainings", "alone", "shares", "epochs",
-    "pair_epochs", "seed", "options",
-)  # fmt: skip
-TRAINING_KEYS = (
-    "file", "method", "init", "near", "share", "pairs", "phases", "stages", "options",
-)  # fmt: skip
 #: seconds between two looks at the running trainings
 PAUSE = 2.0
 
@@ -81,34 +73,6 @@ def plan(content: dict[str, Any], width: float) -> list[Training]:
             own["share"] = stage.get("shares", {}).get(name, own.get("share", 1))
             trainings.append(_training(content["recipe"], stage, name, own, width))
     return trainings
-
-
-def check(content: dict[str, Any]) -> None:
-    """Raise ValueError where a plan has a key that means nothing, or names a stage or a training
-    that is not there."""
-    stages = {stage["name"] for stage in content["stages"]}
-    trainings = content["trainings"]
-    for network, own in trainings.items():
-        place = f"training {network}"
-        _check_names(place, own, TRAINING_KEYS)
-        _check_names(f"{place}, stages", own.get("stages", ()), stages)
-        for key in ("init", "near"):
-            _check_names(f"{place}, {key}", own.get(key, ()), trainings)
-    for stage in content["stages"]:
-        place = f"stage {stage['name']}"
-        _check_names(place, stage, STAGE_KEYS)
-        _check_names(f"{place}, from", [stage["from"]] if "from" in stage else (), stages)
-        _check_names(f"{place}, trainings", stage.get("trainings", ()), trainings)
-        others = stage.get("from_other", {})
-        _check_names(f"{place}, from_other", others.values(), trainings)
-        for key in ("alone", "shares", "from_other"):
-            _check_names(f"{place}, {key}", stage.get(key, ()), members(content, stage))
-
-
-def _check_names(place: str, names: Iterable[str], known: Collection[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise ValueError(f"{place}: {name!r} is none of {', '.join(known)}")
 
 
 def members(content: dict[str, Any], stage: dict[str, Any]) -> list[str]:
@@ -342,12 +306,15 @@ def main() -> int:
         "--only", action="append", default=[], help="only trainings whose name holds this text"
     )
     options = parser.parse_args()
-    content = tomllib.loads(options.plan.read_text(encoding="utf-8"))
+    try:
+        content = tomllib.loads(options.plan.read_text(encoding="utf-8"))
+        trainings = plan(content, options.width or content.get("width", 1))
+    except (OSError, ValueError) as error:
+        parser.error(f"{options.plan}: {error}")
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     options.data_root = unpacked_data(options.data_root, work)
     options.keep = options.keep.resolve() if options.keep else None
-    trainings = plan(content, options.width or content["width"])
     trainings = [
         t for t in trainings if not options.only or any(part in t.name for part in options.only)
     ]

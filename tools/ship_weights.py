@@ -78,7 +78,8 @@ def _ship(plan: dict[str, Any], work: Path, folder: Path, drafts: Path) -> list[
     made = finished(plan, work)
     there = {path.name: open_weights(path) for path in sorted(folder.glob("*.safetensors"))}
     for name, (network, stage) in list(made.items()):
-        if name in there and went_on(there[name], f"{network}-{stage['name']}.safetensors"):
+        source = open_weights(work / f"{network}-{stage['name']}.safetensors")
+        if name in there and went_on(there[name].training, source.sha256):
             del made[name]
     references = {name: _references(file) for name, file in there.items()}
     # what waits is not made anew, and so what it refers to waits, too
@@ -171,10 +172,13 @@ def bases_of(plan: dict[str, Any], network: str, stage: dict[str, Any], folder: 
     return [folder / name for name in names]
 
 
-def went_on(shipped: WeightFile, name: str) -> bool:
-    """Return whether shipped weights were trained on from the file of that name, so that this is
-    the earlier of them."""
-    return any(initial["file"] == name for initial in shipped.training.get("initial", ()))
+def went_on(record: dict[str, Any], sha256: str) -> bool:
+    """Return whether a training was started from the file of that sha256, or from one that was: it
+    is the earlier of the two."""
+    return any(
+        initial["sha256"] == sha256 or went_on(initial["training"], sha256)
+        for initial in record.get("initial", ())
+    )
 
 
 def waiting(name: str, references: Mapping[str, set[str]], made: Collection[str]) -> list[str]:

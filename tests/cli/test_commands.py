@@ -137,7 +137,7 @@ def test_experiments_that_cannot_be_stored_are_said_and_end_in_status_1(
     assert "2 of 2 experiments could not be stored: look at the free space" in result.stderr
 
 
-def test_a_run_that_does_not_read_is_said_and_ends_in_status_1(measured, tmp_path):
+def test_a_run_that_does_not_read_is_measured_again(measured, tmp_path, monkeypatch):
     folder, command, _, _ = measured
     store = tmp_path / "runs"
     shutil.copytree(folder / "runs", store)
@@ -145,6 +145,13 @@ def test_a_run_that_does_not_read_is_said_and_ends_in_status_1(measured, tmp_pat
     assert call(*given).exit_code == 0
     run = next(run for run in RunStore(store).runs() if run.measurement.status == "done"
                and "h264" in run.measurement.codec)  # fmt: skip
+    (run.path / "confusion.npz").unlink()
+    result = call(*given)
+    assert result.exit_code == 0
+    assert "1 of 2 experiments are done already" in result.stderr
+    assert RunStore(store).has(run.measurement.run_id)
+    # one that is damaged after it was looked at is said
+    monkeypatch.setattr(RunStore, "has", lambda *_: True)
     (run.path / "confusion.npz").unlink()
     result = call(*given)
     assert result.exit_code == 1

@@ -4,6 +4,7 @@ another than it knows."""
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
@@ -99,18 +100,19 @@ def test_a_small_store_gets_no_index(tmp_path):
     assert not (tmp_path / INDEX).exists()
 
 
-@pytest.mark.parametrize("many", [12, 14])
+@pytest.mark.parametrize("many", [12, 13])
 def test_many_runs_that_are_joined_are_read_for_the_first_table(
     store, reads, tmp_path_factory, monkeypatch, many
 ):
     monkeypatch.setattr(index, "MANY", many)
+    shutil.rmtree(store.root / "torn")
     joined = tmp_path_factory.mktemp("joined") / "runs"
     done = CliRunner().invoke(bench, ["merge", str(store.root), "--runs", str(joined)])
-    assert f"{joined}: 13 runs copied" in done.output
-    assert (joined / INDEX).exists() == (many <= 13)
+    assert f"{joined}: 12 runs copied" in done.output
+    assert (joined / INDEX).exists() == (many <= 12)
     reads.clear()
-    assert len(stored_rows(RunStore(joined))) == 13
-    assert bool(reads) == (many > 13)
+    assert len(stored_rows(RunStore(joined))) == 12
+    assert bool(reads) == (many > 12)
 
 
 @pytest.mark.parametrize("command", [["run"], ["sweep", "--threads", "1"]], ids=["run", "sweep"])
@@ -143,3 +145,79 @@ def test_a_sweep_that_finds_all_done_reads_no_run_for_the_index(tmp_path, monkey
     again = CliRunner().invoke(bench, ["sweep", *words])
     assert "1 of 1 experiments are done" in again.output
     assert not (tmp_path / INDEX).exists()
+
+
+def test_runs_that_were_removed_or_replaced_are_not_taken_for_known(store, reads, monkeypatch):
+    stored_rows(store)
+    monkeypatch.setattr(index, "MANY", 5)
+    reads.clear()
+    for number in range(4):
+        write(store.root, f"run{number:02}", value=50 + number)
+    index.keep_up(store)
+    assert set(reads) <= {f"run{number:02}" for number in range(4)}  # by those who wrote them
+    for number in range(4, 8):
+        shutil.rmtree(store.root / f"run{number:02}")
+    write(store.root, "new")
+    index.keep_up(store)
+    reads.clear()
+    assert stored_rows(store) == rows(store.runs())
+    assert reads.count("run00") == 1  # by the runs: the index knows the others
+
+
+@pytest.mark.parametrize("kind", ["newer", "damaged", "renamed"])
+def test_runs_that_never_read_are_tried_once_and_in_silence(
+    store, reads, monkeypatch, caplog, kind
+):
+    for path in store.root.iterdir():
+        result = path / "result.json"
+        if kind == "renamed":
+            path.rename(path.with_name(f"my-{path.name}"))
+        else:
+            text = result.read_text(encoding="utf-8")
+            result.write_text('{"brand_new": 1, ' + text[1:] if kind == "newer" else text[9:])
+    monkeypatch.setattr(index, "MANY", 5)
+    index.keep_up(store)
+    assert (store.root / INDEX).exists()
+    assert caplog.messages == []
+    reads.clear()
+    index.keep_up(store)
+    assert reads == []
+    assert stored_rows(store) == []
+    assert len(caplog.messages) == 13
+    assert ("damaged" in caplog.messages[0]) == (kind != "newer")
+
+
+def test_what_has_the_name_of_the_index_and_is_none_is_left_alone(store):
+    expected = stored_rows(store)
+    path = store.root / INDEX
+    elsewhere = store.root.parent / "elsewhere"
+    for make in (
+        path.mkdir, lambda: os.mkfifo(path), lambda: path.symlink_to(elsewhere),
+    ):  # fmt: skip
+        path.rmdir() if path.is_dir() else path.unlink()
+        make()
+        index.keep_up(store)
+        assert stored_rows(store) == expected
+    assert not elsewhere.exists()
+
+
+@pytest.mark.parametrize("value", [None, "3", [0]])
+def test_an_entry_that_no_run_makes_is_read_again(store, reads, value):
+    expected = stored_rows(store)
+    path = store.root / INDEX
+    content = json.loads(path.read_text(encoding="utf-8"))
+    names = content["pool"][content["runs"]["run03"]["row"][0]]
+    content["runs"]["run03"]["row"][1][names.index("frames")] = value
+    content["runs"]["run04"]["row"][1][names.index("codec")] = None
+    path.write_text(json.dumps(content), encoding="utf-8")
+    reads.clear()
+    assert stored_rows(store) == expected
+    assert reads == ["run03", "run04"]
+
+
+def test_that_many_runs_are_read_is_said(store, monkeypatch, capsys):
+    monkeypatch.setattr(index, "SLOW", 13)
+    stored_rows(store)
+    assert f"reading 13 runs that the index of {store.root} lacks" in capsys.readouterr().err
+    stored_rows(store)
+    assert capsys.readouterr().err == ""

@@ -136,6 +136,8 @@ KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
 from vssbench.run.measurement import Measurement
+import numpy as np
+from vssbench.run.records import ConfusionRecord
 from vssbench.run.store import RunStore
 left = int(sys.argv[2])
 def count(event, arguments):
@@ -145,8 +147,10 @@ def count(event, arguments):
             os.kill(os.getpid(), signal.SIGKILL)
         left -= 1
 new = Measurement.model_validate_json(sys.argv[3])
+frames = np.arange(3)
+confusion = ConfusionRecord(np.ones((3, 2, 2), np.int64), frames, frames, frames)
 sys.addaudithook(count)
-RunStore(Path(sys.argv[1])).write(new, None, None, {}, "new")
+RunStore(Path(sys.argv[1])).write(new, confusion, None, {}, "new")
 """
 
 
@@ -155,7 +159,7 @@ def test_a_writer_that_is_killed_while_it_replaces_a_run_loses_nothing(
     tmp_path: Path, step: int
 ) -> None:
     store = RunStore(tmp_path)
-    store.write(measurement(), None, None, {}, "old")
+    store.write(measurement(), confusion(), None, {}, "old")
     command = [
         sys.executable,
         "-c",

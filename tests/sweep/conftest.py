@@ -31,6 +31,8 @@ class Faulty(Raw):
 
     def __init__(self, *, kind: str = "none", gop: int = 3) -> None:
         super().__init__(gop=gop)
+        if kind == "unmade":
+            raise KeyError("no such kind")
         self.kind = kind
 
     def frames(self, clip, cache=None, motion=True, residual=False):
@@ -45,6 +47,8 @@ class Faulty(Raw):
             time.sleep(2)
         if self.kind == "hang":
             time.sleep(600)
+        if self.kind == "elsewhere":
+            os.chdir(Path(os.environ["FAULTY_NOTES"]).parent)
         taken = []
         while self.kind == "memory":
             if len(taken) < 40:
@@ -53,7 +57,7 @@ class Faulty(Raw):
         return super().frames(clip, cache, motion, residual)
 
     def settings(self):
-        return {**super().settings(), "kind": self.kind}
+        return {**super().settings(), "kind": object() if self.kind == "unsaid" else self.kind}
 '''
 
 TINY = '''

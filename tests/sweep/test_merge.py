@@ -100,6 +100,23 @@ def test_what_is_pruned_is_listed_first(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"new"}
 
 
+def test_a_sound_run_in_a_folder_of_another_name_is_not_pruned(tmp_path):
+    write(tmp_path, "one")
+    (tmp_path / "one").rename(tmp_path / "other")
+    pruned = call("prune", "damaged", "--yes", "--runs", tmp_path)
+    assert (pruned.stdout, pruned.exit_code) == ("", 0)
+    assert (tmp_path / "other" / "result.json").exists()
+
+
+def test_a_result_that_does_not_read_gives_way_to_one_that_does(tmp_path):
+    for name in ("ours", "theirs"):
+        write(tmp_path / name, "a")
+    (tmp_path / "ours" / "a" / "confusion.npz").unlink()
+    merged = merge([tmp_path / "theirs"], RunStore(tmp_path / "ours"))
+    assert (merged.copied, merged.conflicts) == (1, [])
+    RunStore(tmp_path / "ours").get("a").check()
+
+
 def test_everything_is_collected_in_one_file(tmp_path):
     pytest.importorskip("pyarrow")
     for name, value in (("one", 1), ("two", 2)):

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.sweep.cluster import ROOT
 from vssbench.run.store import RunStore
 
 #: kills of the long form: VSSBENCH_TEST_KILLS=50
@@ -102,6 +103,41 @@ def test_whatever_a_codec_does_is_one_failed_row(sweeps):
     status, said = sweeps.run(*options, "--only", "faulty[kind=abort]", "--retry", "failed")
     assert (status, Counter(sweeps.asked())["abort"]) == (1, 2)
     assert {path.name for path in sweeps.runs.iterdir() if path.name.startswith(".")} <= KEPT
+
+
+def test_results_come_into_the_store_wherever_a_codec_goes(sweeps):
+    sweeps.runs = Path(os.path.relpath(sweeps.runs, ROOT))  # ROOT is where the command is run
+    status, said = sweeps.run("-c", "faulty[kind=elsewhere]", "-c", "raw", *seeds(2))
+    assert status == 0, said
+    assert len(RunStore(sweeps.notes.parent / "runs").runs()) == 4
+    assert {path.name for path in sweeps.notes.parent.iterdir()} == {"runs", "notes.txt"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("unmade", "cannot be made: KeyError"), ("unsaid", "no settings that identify it: TypeError")],
+)
+def test_a_codec_that_cannot_be_planned_is_said_in_words(sweeps, kind, reason):
+    status, said = sweeps.run("-c", f"faulty[kind={kind}]")
+    assert (status, "Traceback" in said) == (2, False)
+    assert f"the codec 'faulty[kind={kind}]'" in said
+    assert reason in said
+
+
+def test_a_result_whose_arrays_do_not_read_is_not_done(sweeps):
+    assert sweeps.run("-c", "raw", *seeds(3))[0] == 0
+    first, second, third = RunStore(sweeps.runs).runs()
+    kept = (third.path / "result.json").stat().st_mtime_ns
+    (first.path / "confusion.npz").unlink()
+    content = bytearray((second.path / "latency.npz").read_bytes())
+    content[60:90] = bytes(30)
+    (second.path / "latency.npz").write_bytes(content)
+    _, said = sweeps.run("-c", "raw", *seeds(3), "--dry-run")
+    assert said.count(" damaged ") == 2, said
+    assert sweeps.run("-c", "raw", *seeds(3))[0] == 0
+    for run in RunStore(sweeps.runs).runs():
+        run.check()
+    assert (third.path / "result.json").stat().st_mtime_ns == kept
 
 
 def test_killed_at_random_moments_nothing_is_lost_or_repeated(sweeps, wait):

@@ -91,25 +91,50 @@ def test_a_stage_goes_on_from_another():
 
 
 @pytest.mark.parametrize(
-    ("stage", "training", "found"),
+    ("place", "change", "found"),
     [
-        ({"from": "sinthetic"}, {}, "stage synthetic-on, from: 'sinthetic' is none of"),
-        ({"trainings": ["icnett"]}, {}, "stage synthetic-on, trainings: 'icnett' is none of"),
-        ({"alone": ["pspnet-hlaf"]}, {}, "stage synthetic-on, alone: 'pspnet-hlaf' is none of"),
-        ({"shares": {"arseg-07": 2}}, {}, "stage synthetic-on, shares: 'arseg-07' is none of"),
-        ({"from_other": {"dff-tsk": "dff"}}, {}, "from_other: 'dff-tsk' is none of"),
-        ({"from_other": {"dff-task": "dfff"}}, {}, "from_other: 'dfff' is none of"),
-        ({"pair-epochs": 3}, {}, "stage synthetic-on: 'pair-epochs' is none of"),
-        ({}, {"init": ["psp"]}, "training dff-psp18, init: 'psp' is none of"),
-        ({}, {"near": ["psp"]}, "training dff-psp18, near: 'psp' is none of"),
-        ({}, {"stages": ["street"]}, "training dff-psp18, stages: 'street' is none of"),
-        ({}, {"epochs": 3}, "training dff-psp18: 'epochs' is none of"),
+        ("", {"mantisa_bits": 5}, "mantisa_bits: Extra inputs"),
+        ("", {"width": "wide"}, "width: Input should be"),
+        ("synthetic-on", {"from": "sinthetic"}, "stage synthetic-on, from: 'sinthetic' is none of"),
+        ("synthetic-on", {"from": "synthetic-on"}, "'synthetic-on' is none of"),
+        ("synthetic-on", {"from": "camvid-on"}, "from camvid-on: 'icnet' is none of"),
+        ("synthetic-on", {"name": "camvid"}, "stage camvid is there twice"),
+        ("synthetic-on", {"trainings": ["icnett"]}, "trainings: 'icnett' is none of"),
+        ("synthetic-on", {"trainings": ["dff-flow"]}, "trainings: 'dff-flow' is none of"),
+        ("synthetic-on", {"alone": ["pspnet-hlaf"]}, "alone: 'pspnet-hlaf' is none of"),
+        ("synthetic-on", {"shares": {"arseg-07": 2}}, "shares: 'arseg-07' is none of"),
+        ("synthetic-on", {"shares": {"icnet": -1}}, "shares.icnet: Input should be greater"),
+        ("synthetic-on", {"from_other": {"dff-tsk": "dff"}}, "from_other: 'dff-tsk' is none of"),
+        ("synthetic-on", {"from_other": {"dff-task": "dfff"}}, "'dfff' is none of"),
+        ("synthetic-on", {"pair-epochs": 3}, "pair-epochs: Extra inputs"),
+        ("synthetic-on", {"epochs": "ten"}, "epochs: Input should be"),
+        ("camvid-on", {"trainings": ["icnet"]}, "stage camvid-on: icnet needs epochs"),
+        ("dff-psp18", {"init": ["psp"]}, "training dff-psp18, init: 'psp' is none of"),
+        ("dff-psp18", {"init": ["dff-psp18"]}, "training dff-psp18, init: 'dff-psp18' is none of"),
+        ("dff-psp18", {"init": ["arseg-07"]}, "training dff-psp18, init: 'arseg-07' is none of"),
+        ("dff-psp18", {"near": ["psp"]}, "training dff-psp18, near: 'psp' is none of"),
+        ("dff-psp18", {"stages": ["street"]}, "training dff-psp18, stages: 'street' is none of"),
+        ("dff-psp18", {"phases": {"street": []}}, "dff-psp18, phases: 'street' is none of"),
+        ("dff-psp18", {"epochs": 3}, "trainings.dff-psp18.epochs: Extra inputs"),
     ],
 )
-def test_a_plan_that_names_what_is_not_there_is_refused(stage, training, found):
+def test_a_plan_that_means_nothing_is_refused(place, change, found):
     content = copy.deepcopy(CONTENT)
-    (on,) = (each for each in content["stages"] if each["name"] == "synthetic-on")
-    on |= stage
-    content["trainings"]["dff-psp18"] |= training
+    parts = {each["name"]: each for each in content["stages"]} | content["trainings"]
+    (parts[place] if place else content).update(change)
     with pytest.raises(ValueError, match=found):
         tool.plan(content, 0.25)
+
+
+def test_a_plan_without_what_it_needs_is_refused_before_anything_is_unpacked(
+    tmp_path, monkeypatch, capsys
+):
+    path = tmp_path / "plan.toml"
+    path.write_text('recipe = "reference"\nwidth = 1.0\nmantissa_bits = 5\nstages = []\n')
+    words = ["--plan", str(path), "--work", str(tmp_path / "work"), "--data-root", "none.tar"]
+    monkeypatch.setattr("sys.argv", ["reference_training.py", *words])
+    with pytest.raises(SystemExit) as ended:
+        tool.main()
+    assert ended.value.code == 2
+    assert f"{path}: trainings: Field required" in capsys.readouterr().err
+    assert not (tmp_path / "work").exists()

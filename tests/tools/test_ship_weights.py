@@ -151,15 +151,18 @@ def test_weights_that_were_trained_on_from_are_not_put_back(tmp_path: Path) -> N
     torch.manual_seed(0)
     first, second = (torch.randn(200, 100).half() for _ in range(2))
     before = trained(work, "base-drawn", {"net.a": first})
-    initial = {"file": before.name, "training": RECORD}
-    after = trained(work, "base-longer", {"net.a": second}, RECORD | {"initial": [initial]})
+    initial = {
+        "file": before.name, "sha256": open_weights(before).sha256, "training": RECORD
+    }  # fmt: skip
+    between = {"file": "x.safetensors", "sha256": "1", "training": RECORD | {"initial": [initial]}}
+    after = trained(work, "base-longer", {"net.a": second}, RECORD | {"initial": [between]})
     (shipped,) = tool.ship(plan, work, folder)
     after.unlink()
     assert tool.ship(plan, work, folder) == []
     assert torch.equal(open_weights(shipped).stored()["net.a"], tool.rounded(second, 5))
-    shipped.unlink()
+    trained(work, "base-drawn", {"net.a": first + 1})  # another training of that name
     assert tool.ship(plan, work, folder) == [shipped]
-    assert torch.equal(open_weights(shipped).stored()["net.a"], tool.rounded(first, 5))
+    assert torch.equal(open_weights(shipped).stored()["net.a"], tool.rounded(first + 1, 5))
 
 
 def test_a_network_near_others_refers_to_them_and_to_its_own_of_the_stage_before(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from vssbench.cli.options import SIZE, Finite, Whole, device_option
+from vssbench.core.bounds import MOST_THREADS
 
 if TYPE_CHECKING:
     from vssbench.latency.settings import Settings
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--threads",
-    type=Whole(1),
+    type=Whole(1, MOST_THREADS),
     help="Threads of PyTorch on the CPU; its own choice by default.",
 )
 @click.option(

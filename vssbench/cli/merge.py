@@ -34,7 +34,6 @@ def merge(stores: tuple[Path, ...], runs: Path) -> None:
 
     store = RunStore(runs)
     merged = join(stores, store)
-    index.keep_up(store)
     click.echo(
         f"{runs}: {merged.copied} runs copied, {merged.completed} completed, {merged.same} were "
         "there"
@@ -49,5 +48,7 @@ def merge(stores: tuple[Path, ...], runs: Path) -> None:
             f"{len(merged.conflicts)} in conflict stay as they are in {runs}/: measure them again "
             "with run --force, and keep those of the other store there"
         )
+    if merged.copied or merged.completed:
+        index.keep_up(store)
     if merged.conflicts or merged.damaged:
         sys.exit(1)

@@ -11,7 +11,7 @@ from typing import Any
 import rich_click as click
 from click.shell_completion import CompletionItem
 
-from vssbench.core.bounds import PIXELS
+from vssbench.core.bounds import MOST_THREADS, PIXELS
 from vssbench.core.errors import UsageError, VssbenchError
 from vssbench.core.machine import check_device
 from vssbench.core.naming import ARCHIVED, is_archive
@@ -101,11 +101,18 @@ data_root_option = click.option(
 )
 
 
+def _named(kind: click.Path, value: Any, param: Any, ctx: Any) -> Path:
+    """Return a path; an empty text would stand for the folder one is in."""
+    if value == "":
+        kind.fail("'' names no folder", param, ctx)
+    return Path(value)
+
+
 class StoreToWrite(click.Path):
     """The folder of a results store; one in one file is only read, which is said."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = Path(value)
+        path = _named(self, value, param, ctx)
         if is_archive(path):
             from vssbench.run.store import not_written_to
 
@@ -118,7 +125,7 @@ class StoreToRead(click.Path):
     the command runs."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = Path(value)
+        path = _named(self, value, param, ctx)
         try:
             folder = opened_store(path, ctx)
         except VssbenchError as error:
@@ -242,7 +249,9 @@ _GRID = (
         help="Folder of the results store (results/runs).",
     ),
     click.option("--workers", type=Whole(1), help="Experiments at a time (1)."),
-    click.option("--threads", type=Whole(1), help="Threads of each experiment."),
+    click.option(
+        "--threads", type=Whole(1, MOST_THREADS), help="Threads of each experiment."
+    ),
 )  # fmt: skip
 
 

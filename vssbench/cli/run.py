@@ -102,7 +102,6 @@ def run(
     shown = rows(stored)
     if shown:
         print_table(terminal(shown))
-    index.keep_up(store)
     if len(stored) < len(measurements):
         messages().print(
             f"{len(measurements) - len(stored)} of {len(measurements)} experiments could not be "
@@ -112,6 +111,7 @@ def run(
         f"{runs}/ holds {len(stored)} of {len(measurements)} experiments "
         f"(`{program()} table --runs {runs}` shows all that are there)"
     )
+    index.keep_up(store)
     damaged = sum(row["status"] == "damaged" for row in shown)
     if damaged:
         messages().print(

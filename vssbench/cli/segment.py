@@ -17,6 +17,7 @@ from vssbench.cli.options import (
     force_option,
     precision_option,
 )
+from vssbench.core.bounds import MOST_THREADS
 from vssbench.core.errors import UsageError
 from vssbench.core.home import expanded
 from vssbench.sweep import quantities
@@ -99,12 +100,12 @@ STOPPED = 130
     help="Many: ending of the videos that are written (.mp4).",
 )  # fmt: skip
 @click.option("--workers", type=Whole(1), help="Many: videos at a time (1).")
-@click.option("--threads", type=Whole(1), help="Many: threads of each.")
+@click.option("--threads", type=Whole(1, MOST_THREADS), help="Many: threads of each.")
 @click.option(
     "--time-limit", type=Quantity("time", quantities.seconds), help="Many: most of one: 90, 2h."
 )
 @click.option(
-    "--memory-limit", type=Quantity("size", quantities.size), help="Many: most memory of one: 4G."
+    "--memory-limit", type=Quantity("size", quantities.memory), help="Many: most memory of one: 4G."
 )
 @click.option(
     "--scheduler", help="Many: Dask's, as tcp://HOST:PORT, whose workers share the files."

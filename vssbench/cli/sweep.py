@@ -34,7 +34,7 @@ STOPPED = 130
     "--time-limit", type=Quantity("time", quantities.seconds), help="Most of an experiment: 90, 2h."
 )
 @click.option(
-    "--memory-limit", type=Quantity("size", quantities.size),
+    "--memory-limit", type=Quantity("size", quantities.memory),
     help="Most memory of an experiment and what it starts, as 4G.",
 )  # fmt: skip
 @click.option(
@@ -104,9 +104,11 @@ def _settled(
         return
     say_absent(each.experiment for each in todo(plan, wishes))
     report, plan = _run(asked, plan, executor, store, wishes)
-    if report.outcomes:
-        _index(store)
-    _tell(report, plan, store)
+    try:
+        _tell(report, plan, store)
+    finally:
+        if report.outcomes:
+            _index(store)
 
 
 def _index(store: RunStore) -> None:

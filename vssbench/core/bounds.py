@@ -52,6 +52,8 @@ def _count(number: int, scale: int) -> str:
     return f"{number / scale:.4g}" if scale > 1 and number < 10 * scale else f"{number // scale}"
 
 
+#: threads of one process: more than any processor has cores
+MOST_THREADS = 1024
 #: of one picture, whether it is read, drawn or made; 8K has 33 million
 PIXELS = Bound("VSSBENCH_MAX_MEGAPIXELS", 128, 10**6, "million pixels")
 #: of the arrays of one file, once they are expanded; those of VSPW's validation have 3100

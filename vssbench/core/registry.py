@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 
 from vssbench.core.errors import UsageError, VssbenchError
 from vssbench.core.parameters import converted, signature
+from vssbench.core.shortage import shortage
 from vssbench.core.variant import Value, Variant, format_value, parse_variant
 
 #: kind -> (package that holds the files, entry point group, base class of its plug-ins as
@@ -203,7 +204,14 @@ def create(kind: str, variant: Variant, **given: Any) -> Any:
                 f"{key!r} of {variant.name} is given twice: take {key}={params[key]} out of "
                 f"{str(variant)!r}"
             )
-    return cls(**given, **params)
+    try:
+        return cls(**given, **params)
+    except VssbenchError:
+        raise
+    except Exception as error:  # a plug-in may fail in any way, and says why
+        if shortage(error):
+            raise
+        raise UsageError(f"the {kind[:-1]} {str(variant)!r} cannot be made: {error!r}") from error
 
 
 def parameters(cls: type[Any]) -> dict[str, Any]:

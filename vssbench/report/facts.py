@@ -30,6 +30,9 @@ class Facts:
     classes: list[dict[str, Any]]
 
 
+#: the lines of a run's facts, and the form of the frame that is made of them
+LONG_FORMS = {"distances": "distance", "classes": "class"}
+
 #: columns that are taken from a run's measurement as they are
 _COPIED = tuple(
     field.name for field in RUN_FIELDS

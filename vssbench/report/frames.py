@@ -18,7 +18,7 @@ import pandas as pd
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.naming import is_archive
 from vssbench.core.program import program
-from vssbench.report.facts import Facts, facts_of, number
+from vssbench.report.facts import LONG_FORMS, Facts, facts_of, number
 from vssbench.report.fields import FIELDS, JSON_COLUMNS, LINE_COLUMNS, RUN_FIELDS, typed
 from vssbench.report.per_frame import lines_of
 from vssbench.run.archive import unpacked
@@ -89,15 +89,12 @@ def tables_of(facts: Sequence[Facts]) -> Tables:
     """Return the frames of some runs' facts; see :func:`tables`."""
     _tell_data_apart([each.row for each in facts])
     longs = []
-    for name in ("distances", "classes"):
+    for name, form in LONG_FORMS.items():
         parts: list[list[dict[str, Any]]] = [getattr(each, name) for each in facts]
-        made = typed((line for part in parts for line in part), FIELDS[_FORM[name]])
+        made = typed((line for part in parts for line in part), FIELDS[form])
         places = [place for place, part in enumerate(parts) for _ in part]
         longs.append(made.set_index(pd.Index(places, dtype="int64", name="run")))
     return Tables(typed((each.row for each in facts), RUN_FIELDS), *longs)
-
-
-_FORM = {"distances": "distance", "classes": "class"}
 
 
 def records(its: Tables) -> list[dict[str, Any]]:

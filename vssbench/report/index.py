@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from vssbench.core import files, reading
 from vssbench.core.bounds import ARRAYS
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.progress import messages
 from vssbench.run.identity import code_version
-from vssbench.run.store import RunStore
+from vssbench.run.store import RunStore, left_out
 
 if TYPE_CHECKING:
     from vssbench.report.facts import Facts
@@ -26,6 +30,8 @@ INDEX = ".index.json"
 WORTH = 50
 #: runs that an index must lack for the command that stored them to read them into it
 MANY = 250
+#: runs whose reading takes so long that it is said
+SLOW = 1000
 #: packages whose source makes the facts of a run
 _PACKAGES = ("core", "metrics", "report", "run")
 _logger = logging.getLogger(__name__)
@@ -36,64 +42,114 @@ def facts(store: RunStore) -> list[Facts]:
 
     A damaged folder is logged and left out.
     """
-    from vssbench.report.facts import facts_of  # not for a store that keeps up: pandas is slow
-
-    known = _read(store)
-    entries: dict[str, _Entry] = {}
-    fresh = 0
-    for name in store.ids():
-        try:
-            stamp = store.stamp(name)
-            entry = known.get(name)
-            if entry is None or entry.stamp != stamp:
-                entry = _Entry(stamp, facts_of(store.get(name)))
-                fresh += 1
-            entries[name] = entry
-        except (DataError, UsageError) as error:
-            _logger.warning("left out a damaged run: %s", error)
-    if fresh >= WORTH:
-        _write(store, entries)
-    return sorted((entry.facts for entry in entries.values()), key=_order)
+    entries, faults = _up_to_date(store, _stamps(store))
+    for fault in faults:
+        _logger.warning("%s", fault)
+    return sorted((each.facts for each in entries.values() if each.facts is not None), key=_order)
 
 
 def keep_up(store: RunStore) -> None:
     """Read the runs that the index lacks, where they are many, so that the first table need not
     wait for them."""
-    there = len(store.ids())
-    if there >= MANY and there - _count(store) >= MANY:
-        facts(store)
-
-
-def _count(store: RunStore) -> int:
-    """Return how many runs are in the index, whichever source wrote it; none where it does not
-    read."""
-    with suppress(*_UNREADABLE):
-        return len(reading.read_json(store.root / INDEX, ARRAYS)["runs"])
-    return 0
+    if not _writable(store):
+        return
+    stamps = _stamps(store)
+    if len(stamps) >= MANY and len(_lacking(stamps, _known_stamps(store))) >= MANY:
+        _up_to_date(store, stamps)  # whoever reads the runs is told what does not read
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """A run in the index: what tells its files from others, and its facts."""
+    """A run in the index: what tells its files from others, and its facts; None where it did not
+    read, which is tried again."""
 
     stamp: str
-    facts: Facts
+    facts: Facts | None
+
+
+def _up_to_date(store: RunStore, stamps: Mapping[str, str]) -> tuple[dict[str, _Entry], list[str]]:
+    """Return the entries of all runs, and what does not read in words; an index that lacked many is
+    written."""
+    known = _read(store)
+    lacking = _lacking(stamps, {name: each.stamp for name, each in known.items()})
+    if len(lacking) >= SLOW:
+        messages().print(f"reading {len(lacking)} runs that the index of {store.root} lacks")
+    entries, faults = {}, []
+    for name, stamp in stamps.items():
+        entry = known.get(name)
+        if entry is None or entry.stamp != stamp or entry.facts is None:
+            its, fault = _of(store, name)
+            entry = _Entry(stamp, its)
+            faults += [fault] if fault and store.holds_folder(name) else []
+        entries[name] = entry
+    if len(lacking) >= WORTH and _writable(store):
+        _write(store, entries)
+    return entries, faults
+
+
+def _of(store: RunStore, name: str) -> tuple[Facts | None, str]:
+    """Return the facts of a run, or None and why it is left out."""
+    from vssbench.report.facts import facts_of  # not for a store that keeps up: pandas is slow
+
+    try:
+        return facts_of(store.get(name)), ""
+    except (DataError, UsageError) as error:
+        return None, left_out(error)
+
+
+def _stamps(store: RunStore) -> dict[str, str]:
+    """Return what tells the files of each run from others."""
+    stamps = {}
+    for name in store.ids():
+        with suppress(UsageError):  # a folder that no run could have is read, and said to be none
+            stamps[name] = ""
+            stamps[name] = store.stamp(name)
+    return stamps
+
+
+def _lacking(stamps: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
+    return [name for name, stamp in stamps.items() if known.get(name) != stamp]
 
 
 def _order(each: Facts) -> tuple[str, ...]:
     return tuple(each.row[name] for name in ("dataset", "codec", "method", "run_id"))
 
 
+def _content(store: RunStore) -> dict[str, Any]:
+    """Return the index as it is stored; empty where it does not read."""
+    path = store.root / INDEX
+    with suppress(*_UNREADABLE):
+        if path.is_file() and not path.is_symlink():
+            content = reading.read_json(path, ARRAYS)
+            return {"version": content["version"], **content, "runs": dict(content["runs"])}
+    return {"version": None, "runs": {}}
+
+
+def _known_stamps(store: RunStore) -> dict[str, str]:
+    """Return the stamps of the runs in the index, whichever source wrote it."""
+    stamps = {}
+    for name, packed in _content(store)["runs"].items():
+        with suppress(*_UNREADABLE):
+            stamps[name] = packed["stamp"]
+    return stamps
+
+
 def _read(store: RunStore) -> dict[str, _Entry]:
     """Return the entries of an index that this source wrote; none where it does not read."""
+    content = _content(store)
     entries = {}
-    with suppress(*_UNREADABLE):
-        content = reading.read_json(store.root / INDEX, ARRAYS)
-        if content["version"] == _version():
-            for name, packed in content["runs"].items():
-                with suppress(*_UNREADABLE):  # an entry of another form: the run is read again
-                    entries[name] = _unpacked(packed, content["pool"])
+    if content["version"] == _version():
+        for name, packed in content["runs"].items():
+            with suppress(*_UNREADABLE):  # an entry of another form: the run is read again
+                entries[name] = _unpacked(packed, content["pool"])
     return entries
+
+
+def _writable(store: RunStore) -> bool:
+    """Return whether an index may be written: where another thing has its name, none is."""
+    path = store.root / INDEX
+    free = path.is_file() or not path.exists()
+    return free and not path.is_symlink() and os.access(store.root, os.W_OK)
 
 
 _UNREADABLE = (OSError, DataError, ValueError, KeyError, TypeError, AttributeError, IndexError)
@@ -130,6 +186,8 @@ class _Pool:
 def _packed(entry: _Entry, pool: _Pool) -> dict[str, Any]:
     """Return a run's entry of the file: numbers as they are, what is none as its place in the pool,
     the lines of the long forms by columns."""
+    if entry.facts is None:
+        return {"stamp": entry.stamp}
     row = entry.facts.row
     values = [
         value if value is None or isinstance(value, int | float) else [pool.place(value)]
@@ -159,20 +217,45 @@ def _columns(lines: list[dict[str, Any]], row: dict[str, Any], pool: _Pool) -> l
 
 
 def _unpacked(packed: dict[str, Any], pool: list[Any]) -> _Entry:
-    from vssbench.report.facts import Facts
+    from vssbench.report.facts import LONG_FORMS, Facts
 
+    if "row" not in packed:
+        return _Entry(packed["stamp"], None)
     names, values = packed["row"]
     row = {
         name: pool[value[0]] if isinstance(value, list) else value
         for name, value in zip(pool[names], values, strict=True)
     }
-    lines = (_lines(packed[name], row, pool) for name in ("distances", "classes"))
+    _check(row, "run")
+    lines = (_lines(packed[name], row, pool, form) for name, form in LONG_FORMS.items())
     return _Entry(packed["stamp"], Facts(row, *lines))
 
 
-def _lines(packed: list[Any], row: dict[str, Any], pool: list[Any]) -> list[dict[str, Any]]:
+def _lines(
+    packed: list[Any], row: dict[str, Any], pool: list[Any], form: str
+) -> list[dict[str, Any]]:
     shared, own, columns = packed
     common = {name: row[name] for name in pool[shared]}
     names = pool[own]
     full = [pool[column] if isinstance(column, int) else column for column in columns]
-    return [common | dict(zip(names, values, strict=True)) for values in zip(*full, strict=True)]
+    lines = [common | dict(zip(names, values, strict=True)) for values in zip(*full, strict=True)]
+    for line in lines:
+        _check(line, form)
+    return lines
+
+
+def _check(line: dict[str, Any], form: str) -> None:
+    """Raise ValueError for a line that no run makes: frames are not made of it."""
+    for name, kind in _required(form):
+        if not isinstance(line[name], kind):
+            raise ValueError(f"{name} is {line[name]!r}")
+
+
+@cache
+def _required(form: str) -> list[tuple[str, type]]:
+    """Return the columns that no line may leave empty, and what they hold."""
+    from vssbench.report.fields import FIELDS
+
+    kinds = {"int64": int, "bool": bool}
+    counted = [(each.name, kinds[each.dtype]) for each in FIELDS[form] if each.dtype in kinds]
+    return [*counted, *((name, str) for name in ("dataset", "codec", "method", "run_id"))]

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from contextlib import suppress
 
-from vssbench.core.errors import UsageError
+from vssbench.core.errors import DataError, UsageError
 from vssbench.report.choose import newest
 from vssbench.report.rows import stored_rows
-from vssbench.run.store import NewerRun, RunStore
+from vssbench.run.store import MisnamedRun, NewerRun, RunStore
 
 
 def superfluous(store: RunStore, kinds: Collection[str]) -> dict[str, str]:
     """Return the ids of runs of these kinds, and why each is one: ``older`` than another of the
     same experiment, ``failed``, ``refused``, ``damaged``.
 
-    A run that a newer version wrote is none of these.
+    A run that a newer version wrote is none of these, nor one whose folder has another name.
     """
     rows = stored_rows(store)
     reasons: dict[str, str] = {}
@@ -31,17 +31,20 @@ def superfluous(store: RunStore, kinds: Collection[str]) -> dict[str, str]:
         read = {row["run_id"] for row in rows}
         for name in store.ids():
             with suppress(UsageError):  # a folder that no run could have
-                if name not in read and store.stamp(name) and not _is_newer(store, name):
+                if name not in read and store.stamp(name) and not _is_sound(store, name):
                     reasons[name] = "damaged: its result does not read"
     return reasons
 
 
-def _is_newer(store: RunStore, run_id: str) -> bool:
+def _is_sound(store: RunStore, run_id: str) -> bool:
+    """Return whether a run that was left out may be read by another version, or under its name."""
     try:
-        store.check_older([run_id])
-    except NewerRun:
+        store.get(run_id)
+    except (NewerRun, MisnamedRun):
         return True
-    return False
+    except DataError:
+        return False
+    return True
 
 
 def _title(row: dict[str, object]) -> str:

@@ -11,6 +11,7 @@ from vssbench.codec.spec import Codec
 from vssbench.core import registry
 from vssbench.core.classes import numbers_of
 from vssbench.core.dataset import Dataset
+from vssbench.core.errors import UsageError, VssbenchError
 from vssbench.core.machine import describe_environment, describe_machine
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import Variant
@@ -76,7 +77,7 @@ class Experiment:
             "classes": self.dataset.classes,
             "clips": [clip.fingerprint for clip in self.dataset.scored_clips],
             "groups": [clip.group for clip in self.dataset.scored_clips],
-            "codec": self.codec.settings(),
+            "codec": self._codec_settings(),
             "protocol": [typed(self.protocol), self.protocol.details()],
             "without": self.left_out,
             "void": self.outputs.void,
@@ -92,6 +93,19 @@ class Experiment:
                 if key not in PEERS
             },
         }
+
+    def _codec_settings(self) -> dict[str, Any]:
+        """Return what the codec says of itself. Raises UsageError for what has no digest."""
+        try:
+            settings = self.codec.settings()
+            run_id(settings)
+        except VssbenchError:
+            raise
+        except Exception as error:  # a plug-in may fail in any way, and says why
+            raise UsageError(
+                f"the codec {str(self.codec_variant)!r} has no settings that identify it: {error!r}"
+            ) from error
+        return settings
 
     @cached_property
     def run_id(self) -> str:

@@ -7,7 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,8 @@ def measure(experiment: Experiment, store: RunStore, command: str, way: Way = AL
     started = time.perf_counter()
     base = _base(experiment, command)
     try:
-        recorder, meters, numbers = _run(experiment, started, way)
+        with _staying():
+            recorder, meters, numbers = _run(experiment, started, way)
     except ExperimentRefused as error:
         measurement = _measurement(
             **base, status="refused", reason=str(error), seconds=time.perf_counter() - started
@@ -115,6 +116,21 @@ def measure(experiment: Experiment, store: RunStore, command: str, way: Way = AL
         measurement = _measurement(**base, status="failed", reason=str(error), seconds=seconds)
         _store_failure(experiment, store, measurement, f"{log}{error}\n")
     return measurement
+
+
+@contextmanager
+def _staying() -> Iterator[None]:
+    """Come back to the folder one is in, whichever a plug-in goes to: a store's path may begin
+    there."""
+    try:
+        folder = os.getcwd()
+    except OSError:  # it was removed: there is none to come back to
+        folder = ""
+    try:
+        yield
+    finally:
+        if folder:
+            os.chdir(folder)
 
 
 def _measurement(**values: Any) -> Measurement:

@@ -93,6 +93,13 @@ class Run:
         arrays = self._steady(lambda: list(self.path.glob("*.npz")))
         return tuple(sorted(path.stem for path in arrays if path.name not in own))
 
+    def check(self) -> None:
+        """Raise DataError where one of its arrays does not read, or a run that is done has no
+        confusion matrices."""
+        _ = self.latency, self.stream, [self.meter(name) for name in self.measures]
+        if self.confusion is None and self.measurement.status == "done":
+            raise damaged(self.path / CONFUSION, "is missing")
+
     @property
     def timed(self) -> bool:
         """Whether the run has latencies; one that ran beside others has none."""
@@ -165,6 +172,10 @@ class NewerRun(DataError):
     """A run that a newer version wrote: it is left as it is."""
 
 
+class MisnamedRun(DataError):
+    """A run in a folder of another name."""
+
+
 class RunStore:
     """Runs under one folder, which need not exist before the first is written."""
 
@@ -175,12 +186,14 @@ class RunStore:
             raise UsageError(not_written_to(self.root))
 
     def has(self, run_id: str, measures: Collection[str] = ()) -> bool:
-        """Return whether the run is there, readable and done, with those meters.
+        """Return whether the run is there, readable with all of its arrays, and done, with those
+        meters.
 
         A failed, refused or damaged one is not.
         """
         try:
             run = self.get(run_id)
+            run.check()
         except DataError:
             return False
         return run.measurement.status == "done" and set(measures) <= set(run.measures)
@@ -221,7 +234,7 @@ class RunStore:
         except ValidationError as error:
             raise _fault(path / RESULT, error) from error
         if measurement.run_id != run_id:
-            raise DataError(
+            raise MisnamedRun(
                 f"{called(path)} holds the run {measurement.run_id!r}: rename the folder to that"
             )
         for file in sorted(path.glob("*.npz")):
@@ -321,8 +334,12 @@ class RunStore:
             try:
                 runs.append(self.get(name))
             except (DataError, UsageError) as error:
-                _logger.warning("left out a damaged run: %s", message(str(error)))
+                _logger.warning("%s", left_out(error))
         return sorted(runs, key=_order)
+
+    def holds_folder(self, run_id: str) -> bool:
+        """Return whether a folder of that name is there, whatever is in it."""
+        return (self.root / run_id).is_dir()
 
     def _names(self) -> set[str]:
         try:
@@ -335,6 +352,12 @@ class RunStore:
         if not _ID.fullmatch(run_id):
             raise UsageError(f"{run_id!r} is no run id: expected letters, digits, '.', '_' and '-'")
         return self.root / run_id
+
+
+def left_out(error: Exception) -> str:
+    """Say that a run is left out which does not read."""
+    kind = "a run" if isinstance(error, NewerRun) else "a damaged run"
+    return f"left out {kind}: {message(str(error))}"
 
 
 def not_written_to(path: Path) -> str:

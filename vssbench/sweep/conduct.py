@@ -115,7 +115,9 @@ def _state(experiment: Experiment, store: RunStore, latency: bool) -> tuple[Stat
     if is_done(store, experiment, latency):
         return "done", ""
     try:
-        item = store.get(experiment.run_id).measurement
+        run = store.get(experiment.run_id)
+        run.check()
+        item = run.measurement
     except NewerRun as error:
         return "newer", str(error)
     except DataError as error:

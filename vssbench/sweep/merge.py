@@ -46,8 +46,7 @@ def merge(sources: Sequence[Path], target: RunStore) -> Merged:
         for name in store.ids():
             try:
                 run = store.get(name)
-                # the arrays are read before anything is copied: damage stays where it is
-                _ = run.confusion, run.latency, run.stream
+                run.check()  # before anything is copied: damage stays where it is
             except (DataError, UsageError) as error:
                 merged.damaged.append(str(error))
                 continue
@@ -59,6 +58,7 @@ def _join(run: Run, target: RunStore, merged: Merged) -> None:
     run_id = run.measurement.run_id
     try:
         there = target.get(run_id)
+        there.check()
     except NewerRun as error:
         merged.damaged.append(f"{called(run.path)}: {error}")
         return

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationError
 
 from vssbench.core import reading
-from vssbench.core.bounds import EXPERIMENTS
+from vssbench.core.bounds import EXPERIMENTS, MOST_THREADS
 from vssbench.core.errors import UsageError
 from vssbench.core.progress import messages
 from vssbench.core.variant import Variant, parse_variant
@@ -51,7 +51,8 @@ _Counts = Annotated[tuple[_Count, ...], BeforeValidator(_several)]
 _Seeds = Annotated[tuple[_Seed, ...], BeforeValidator(_several)]
 _Precisions = Annotated[tuple[Precision, ...], BeforeValidator(_several)]
 _Seconds = Annotated[float, BeforeValidator(quantities.seconds)]
-_Bytes = Annotated[int, BeforeValidator(quantities.size)]
+_Memory = Annotated[int, BeforeValidator(quantities.memory)]
+_Threads = Annotated[int, Field(strict=True, ge=1, le=MOST_THREADS)]
 
 
 class _Strict(BaseModel):
@@ -94,13 +95,13 @@ class Sweep(Block):
 
     include: tuple[dict[str, Any], ...] = ()
     exclude: tuple[Exclude, ...] = ()
-    runs: str = "results/runs"
+    runs: Annotated[str, Field(min_length=1)] = "results/runs"
     executor: str | None = None
     scheduler: str | None = None
     workers: _Count = 1
-    threads: _Count | None = None
+    threads: _Threads | None = None
     time_limit: _Seconds | None = Field(default=None, alias="time-limit")
-    memory_limit: _Bytes | None = Field(default=None, alias="memory-limit")
+    memory_limit: _Memory | None = Field(default=None, alias="memory-limit")
     latency: StrictBool = False
 
 

@@ -6,6 +6,8 @@ import re
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+#: bytes that a limit of memory leaves at least: below, Python itself does not start
+_LEAST_MEMORY = 10**7
 #: digits before the point: more than any time or size has
 _DIGITS = 15
 _QUANTITY = re.compile(rf"(0*[0-9]{{1,{_DIGITS}}}(?:\.[0-9]+)?)\s*([a-z]?)")
@@ -19,6 +21,18 @@ def seconds(text: str | float) -> float:
 def size(text: str | float) -> int:
     """Return a number of bytes. Raises ValueError for what is no size above 0."""
     return round(_read(text, _BYTES, "a size as 500M or 4G"))
+
+
+def memory(text: str | float) -> int:
+    """Return a limit of memory in bytes. Raises ValueError for what is no size, or is too little
+    for any process."""
+    count = size(text)
+    if count < _LEAST_MEMORY:
+        raise ValueError(
+            f"{str(text)!r} is {size_in_words(count)}, less than any process takes: expected a "
+            "size as 500M or 4G"
+        )
+    return count
 
 
 def size_in_words(count: float) -> str:
