@@ -172,6 +172,13 @@ def test_a_plot_that_is_there_is_drawn_again_with_force_alone(measured, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["p.png"]
 
 
+@pytest.mark.parametrize("command", ["run", "sweep", "plan", "table", "latency"])
+def test_an_empty_name_is_no_folder(command):
+    result = call(command, "-m", "bisenet", "--runs", "")
+    assert result.exit_code == 2
+    assert "'' names no folder" in result.stderr
+
+
 def test_table_formats(measured):
     folder, *_ = measured
     listed = list(

@@ -338,3 +338,26 @@ def test_what_the_harness_gives_cannot_be_given_again(add: Add) -> None:
     assert registry.create("datasets", Variant("toy"), root="here").given["root"] == "here"
     with pytest.raises(UsageError, match="'root' of toy is given twice"):
         registry.create("datasets", Variant("toy", {"root": "there"}), root="here")
+
+
+@pytest.mark.parametrize("error", ["OSError('no licence')", "SystemExit('bye')", "KeyError(3)"])
+def test_a_plugin_that_cannot_be_made_is_said_by_its_name(add: Add, error: str) -> None:
+    source = PLUGIN.replace("    def __init__(", "    def __new__(cls, **given):\n"
+                            f"        raise {error}\n\n    def __init__(", 1)  # fmt: skip
+    add("toy", source)
+    with pytest.raises(UsageError, match=r"the dataset 'toy\[speed=2\]' cannot be made: ") as said:
+        registry.create("datasets", parse_variant("toy[speed=2.0]"))
+    assert error.partition("(")[0] in str(said.value)
+
+
+def test_a_plugin_takes_the_process_nowhere(
+    add: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = PLUGIN.replace(
+        "    def __init__(", "    def __new__(cls, **given):\n        import os\n"
+        "        os.chdir('/')\n        return super().__new__(cls)\n\n    def __init__(", 1
+    )  # fmt: skip
+    add("toy", source)
+    registry.create("datasets", parse_variant("toy"))
+    assert Path.cwd() == tmp_path

@@ -33,6 +33,8 @@ class Faulty(Raw):
         super().__init__(gop=gop)
         if kind == "unmade":
             raise KeyError("no such kind")
+        if kind == "elsewhere-made":
+            os.chdir(Path(os.environ["FAULTY_NOTES"]).parent)
         self.kind = kind
 
     def frames(self, clip, cache=None, motion=True, residual=False):
@@ -57,6 +59,8 @@ class Faulty(Raw):
         return super().frames(clip, cache, motion, residual)
 
     def settings(self):
+        if self.kind == "elsewhere-said":
+            os.chdir(Path(os.environ["FAULTY_NOTES"]).parent)
         return {**super().settings(), "kind": object() if self.kind == "unsaid" else self.kind}
 '''
 

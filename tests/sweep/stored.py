@@ -27,3 +27,10 @@ def write(root: Path, run_id: str, value: int = 1, timed: bool = True, **given: 
         {},
         "",
     )
+
+
+def torn(path: Path) -> None:
+    """Damage an archive inside: its end is as it was."""
+    content = bytearray(path.read_bytes())
+    content[60:90] = bytes(30)
+    path.write_bytes(content)

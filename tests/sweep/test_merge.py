@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from tests.sweep.stored import write
+from tests.sweep.stored import torn, write
 from vssbench.cli import bench
 from vssbench.core.errors import DataError, UsageError
 from vssbench.run.store import RunStore
@@ -113,8 +113,26 @@ def test_a_result_that_does_not_read_gives_way_to_one_that_does(tmp_path):
         write(tmp_path / name, "a")
     (tmp_path / "ours" / "a" / "confusion.npz").unlink()
     merged = merge([tmp_path / "theirs"], RunStore(tmp_path / "ours"))
-    assert (merged.copied, merged.conflicts) == (1, [])
-    RunStore(tmp_path / "ours").get("a").check()
+    assert (merged.completed, merged.conflicts) == (1, [])
+    assert RunStore(tmp_path / "ours").get("a").fault == ""
+
+
+def test_a_failed_run_never_replaces_a_result_whatever_is_wrong_with_it(tmp_path):
+    write(tmp_path / "ours", "a")
+    write(tmp_path / "theirs", "a", status="failed", reason="it crashed")
+    path = tmp_path / "ours" / "a" / "latency.npz"
+    torn(path)
+    merged = merge([tmp_path / "theirs"], RunStore(tmp_path / "ours"))
+    assert (merged.copied, merged.same) == (0, 1)
+    assert RunStore(tmp_path / "ours").get("a").measurement.status == "done"
+
+
+def test_a_damaged_source_is_named_and_left_out(tmp_path):
+    write(tmp_path / "theirs", "a")
+    (tmp_path / "theirs" / "a" / "confusion.npz").unlink()
+    merged = merge([tmp_path / "theirs"], RunStore(tmp_path / "ours"))
+    assert (merged.copied, len(merged.damaged)) == (0, 1)
+    assert "confusion.npz is missing" in merged.damaged[0]
 
 
 def test_everything_is_collected_in_one_file(tmp_path):

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.sweep.cluster import ROOT
+from tests.sweep.stored import torn
 from vssbench.run.store import RunStore
 
 #: kills of the long form: VSSBENCH_TEST_KILLS=50
@@ -105,12 +106,33 @@ def test_whatever_a_codec_does_is_one_failed_row(sweeps):
     assert {path.name for path in sweeps.runs.iterdir() if path.name.startswith(".")} <= KEPT
 
 
-def test_results_come_into_the_store_wherever_a_codec_goes(sweeps):
+@pytest.mark.parametrize("kind", ["elsewhere", "elsewhere-made", "elsewhere-said"])
+def test_results_come_into_the_store_wherever_a_codec_goes(sweeps, kind):
     sweeps.runs = Path(os.path.relpath(sweeps.runs, ROOT))  # ROOT is where the command is run
-    status, said = sweeps.run("-c", "faulty[kind=elsewhere]", "-c", "raw", *seeds(2))
+    status, said = sweeps.run("-c", f"faulty[kind={kind}]", "-c", "raw", *seeds(2))
     assert status == 0, said
     assert len(RunStore(sweeps.notes.parent / "runs").runs()) == 4
     assert {path.name for path in sweeps.notes.parent.iterdir()} == {"runs", "notes.txt"}
+
+
+def test_what_is_sound_of_a_damaged_result_is_kept(sweeps):
+    measured = ("-c", "faulty", "--measure", "boundary")
+    assert sweeps.run(*measured)[0] == 0
+    (run,) = RunStore(sweeps.runs).runs()
+    boundary = (run.path / "boundary.npz").read_bytes()
+    torn(run.path / "stream.npz")
+    # measured again beside another, without a latency of its own, nor the meter
+    assert sweeps.run("-c", "faulty", "-c", "raw", "--workers", "2")[0] == 0
+    again = RunStore(sweeps.runs).get(run.path.name)
+    assert (again.fault, again.timed, again.measures) == ("", True, ("boundary",))
+    assert (run.path / "boundary.npz").read_bytes() == boundary
+    # and whatever fails, the result stays
+    torn(run.path / "stream.npz")
+    status, said = sweeps.run("-c", "faulty", "--memory-limit", "10M")
+    assert (status, "1 failed" in said) == (1, True)
+    left = RunStore(sweeps.runs).get(run.path.name)
+    assert left.measurement.status == "done"
+    assert left.confusion is not None
 
 
 @pytest.mark.parametrize(
@@ -129,14 +151,11 @@ def test_a_result_whose_arrays_do_not_read_is_not_done(sweeps):
     first, second, third = RunStore(sweeps.runs).runs()
     kept = (third.path / "result.json").stat().st_mtime_ns
     (first.path / "confusion.npz").unlink()
-    content = bytearray((second.path / "latency.npz").read_bytes())
-    content[60:90] = bytes(30)
-    (second.path / "latency.npz").write_bytes(content)
+    torn(second.path / "latency.npz")
     _, said = sweeps.run("-c", "raw", *seeds(3), "--dry-run")
     assert said.count(" damaged ") == 2, said
     assert sweeps.run("-c", "raw", *seeds(3))[0] == 0
-    for run in RunStore(sweeps.runs).runs():
-        run.check()
+    assert [run.fault for run in RunStore(sweeps.runs).runs()] == [""] * 3
     assert (third.path / "result.json").stat().st_mtime_ns == kept
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from vssbench.cli.options import SIZE, Finite, Whole, device_option
+from vssbench.cli.options import SIZE, Finite, StoreToWrite, Whole, device_option
 from vssbench.core.bounds import MOST_THREADS
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--runs",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=StoreToWrite(path_type=Path, file_okay=False),
     default=Path("results/latency"),
     show_default=True,
     help="Folder of the measurements.",

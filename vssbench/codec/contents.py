@@ -15,7 +15,7 @@ from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encoded import EncodedCodec
 from vssbench.codec.vectors.proof import prove
 from vssbench.core import apart, registry
-from vssbench.core.errors import DataError, MotionUnavailable
+from vssbench.core.errors import DataError, MotionUnavailable, UsageError
 from vssbench.core.variant import Variant
 from vssbench.core.video import Frame
 from vssbench.data.opening import open_video
@@ -96,8 +96,8 @@ def _profile(path: Path) -> str:
 def codec_of(canonical: str) -> EncodedCodec | None:
     """Return the codec here whose streams have FFmpeg's name ``canonical``."""
     for name in registry.plugins("codecs"):
-        codec: Any = registry.create("codecs", Variant(name))
         try:
+            codec: Any = registry.create("codecs", Variant(name))
             if (
                 isinstance(codec, EncodedCodec)
                 and av.codec.Codec(codec.encoder().encoder, "w").canonical_name == canonical
@@ -105,6 +105,8 @@ def codec_of(canonical: str) -> EncodedCodec | None:
                 return codec
         except av.codec.codec.UnknownCodecError:
             continue
+        except UsageError as error:  # it breaks only itself
+            registry.leave_out("codecs", name, str(error))
     return None
 
 

@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 
 from vssbench.core.errors import UsageError, VssbenchError
 from vssbench.core.parameters import converted, signature
+from vssbench.core.place import staying
 from vssbench.core.shortage import shortage
 from vssbench.core.variant import Value, Variant, format_value, parse_variant
 
@@ -205,10 +206,11 @@ def create(kind: str, variant: Variant, **given: Any) -> Any:
                 f"{str(variant)!r}"
             )
     try:
-        return cls(**given, **params)
+        with staying():
+            return cls(**given, **params)
     except VssbenchError:
         raise
-    except Exception as error:  # a plug-in may fail in any way, and says why
+    except (Exception, SystemExit) as error:  # a plug-in may fail in any way, and says why
         if shortage(error):
             raise
         raise UsageError(f"the {kind[:-1]} {str(variant)!r} cannot be made: {error!r}") from error

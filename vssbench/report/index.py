@@ -6,18 +6,19 @@ be deleted at any time, and a run whose files are others than it knows is read a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from vssbench.core import files, reading
 from vssbench.core.bounds import ARRAYS
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.naming import called
 from vssbench.core.progress import messages
 from vssbench.run.identity import code_version
 from vssbench.run.store import RunStore, left_out
@@ -60,8 +61,8 @@ def keep_up(store: RunStore) -> None:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A run in the index: what tells its files from others, and its facts; None where it did not
-    read, which is tried again."""
+    """A run in the index: what tells its files from others, and its facts; None where not all of it
+    read, which is tried again: that may have been for want of memory or of rights."""
 
     stamp: str
     facts: Facts | None
@@ -73,7 +74,9 @@ def _up_to_date(store: RunStore, stamps: Mapping[str, str]) -> tuple[dict[str, _
     known = _read(store)
     lacking = _lacking(stamps, {name: each.stamp for name, each in known.items()})
     if len(lacking) >= SLOW:
-        messages().print(f"reading {len(lacking)} runs that the index of {store.root} lacks")
+        messages().print(
+            f"reading {len(lacking)} runs that the index of {called(store.root)} lacks"
+        )
     entries, faults = {}, []
     for name, stamp in stamps.items():
         entry = known.get(name)
@@ -120,29 +123,34 @@ def _content(store: RunStore) -> dict[str, Any]:
     path = store.root / INDEX
     with suppress(*_UNREADABLE):
         if path.is_file() and not path.is_symlink():
-            content = reading.read_json(path, ARRAYS)
-            return {"version": content["version"], **content, "runs": dict(content["runs"])}
+            text = reading.read_bytes(path, ARRAYS).decode("ascii")
+            head = _head(body := "{" + text[_HEAD_LENGTH:])
+            if text.startswith(head):
+                content: dict[str, Any] = json.loads(body)
+                return content
     return {"version": None, "runs": {}}
+
+
+def _head(body: str) -> str:
+    """Return what an index begins with: the digest of the rest, which none has that was altered or
+    damaged."""
+    return f'{{"sha256": "{hashlib.sha256(body.encode()).hexdigest()}", '
+
+
+_HEAD_LENGTH = len(_head(""))
 
 
 def _known_stamps(store: RunStore) -> dict[str, str]:
     """Return the stamps of the runs in the index, whichever source wrote it."""
-    stamps = {}
-    for name, packed in _content(store)["runs"].items():
-        with suppress(*_UNREADABLE):
-            stamps[name] = packed["stamp"]
-    return stamps
+    return {name: packed["stamp"] for name, packed in _content(store)["runs"].items()}
 
 
 def _read(store: RunStore) -> dict[str, _Entry]:
     """Return the entries of an index that this source wrote; none where it does not read."""
     content = _content(store)
-    entries = {}
-    if content["version"] == _version():
-        for name, packed in content["runs"].items():
-            with suppress(*_UNREADABLE):  # an entry of another form: the run is read again
-                entries[name] = _unpacked(packed, content["pool"])
-    return entries
+    if content["version"] != _version():
+        return {}
+    return {name: _unpacked(packed, content["pool"]) for name, packed in content["runs"].items()}
 
 
 def _writable(store: RunStore) -> bool:
@@ -152,7 +160,8 @@ def _writable(store: RunStore) -> bool:
     return free and not path.is_symlink() and os.access(store.root, os.W_OK)
 
 
-_UNREADABLE = (OSError, DataError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+#: what an index gives that is none, or is too large
+_UNREADABLE = (OSError, DataError, ValueError)
 
 
 def _write(store: RunStore, entries: dict[str, _Entry]) -> None:
@@ -160,7 +169,8 @@ def _write(store: RunStore, entries: dict[str, _Entry]) -> None:
     runs = {name: _packed(entry, pool) for name, entry in entries.items()}
     content = {"version": _version(), "pool": pool.values, "runs": runs}
     with suppress(DataError):  # who may not write here reads the runs each time
-        files.write_text(store.root / INDEX, json.dumps(content, default=float))
+        body = json.dumps(content, default=float)
+        files.write_text(store.root / INDEX, _head(body) + body.removeprefix("{"))
 
 
 def _version() -> str:
@@ -186,7 +196,7 @@ class _Pool:
 def _packed(entry: _Entry, pool: _Pool) -> dict[str, Any]:
     """Return a run's entry of the file: numbers as they are, what is none as its place in the pool,
     the lines of the long forms by columns."""
-    if entry.facts is None:
+    if entry.facts is None or entry.facts.row["status"] == "damaged":
         return {"stamp": entry.stamp}
     row = entry.facts.row
     values = [
@@ -226,36 +236,13 @@ def _unpacked(packed: dict[str, Any], pool: list[Any]) -> _Entry:
         name: pool[value[0]] if isinstance(value, list) else value
         for name, value in zip(pool[names], values, strict=True)
     }
-    _check(row, "run")
-    lines = (_lines(packed[name], row, pool, form) for name, form in LONG_FORMS.items())
+    lines = (_lines(packed[name], row, pool) for name in LONG_FORMS)
     return _Entry(packed["stamp"], Facts(row, *lines))
 
 
-def _lines(
-    packed: list[Any], row: dict[str, Any], pool: list[Any], form: str
-) -> list[dict[str, Any]]:
+def _lines(packed: list[Any], row: dict[str, Any], pool: list[Any]) -> list[dict[str, Any]]:
     shared, own, columns = packed
     common = {name: row[name] for name in pool[shared]}
     names = pool[own]
     full = [pool[column] if isinstance(column, int) else column for column in columns]
-    lines = [common | dict(zip(names, values, strict=True)) for values in zip(*full, strict=True)]
-    for line in lines:
-        _check(line, form)
-    return lines
-
-
-def _check(line: dict[str, Any], form: str) -> None:
-    """Raise ValueError for a line that no run makes: frames are not made of it."""
-    for name, kind in _required(form):
-        if not isinstance(line[name], kind):
-            raise ValueError(f"{name} is {line[name]!r}")
-
-
-@cache
-def _required(form: str) -> list[tuple[str, type]]:
-    """Return the columns that no line may leave empty, and what they hold."""
-    from vssbench.report.fields import FIELDS
-
-    kinds = {"int64": int, "bool": bool}
-    counted = [(each.name, kinds[each.dtype]) for each in FIELDS[form] if each.dtype in kinds]
-    return [*counted, *((name, str) for name in ("dataset", "codec", "method", "run_id"))]
+    return [common | dict(zip(names, values, strict=True)) for values in zip(*full, strict=True)]

@@ -13,7 +13,9 @@ from vssbench.core.classes import numbers_of
 from vssbench.core.dataset import Dataset
 from vssbench.core.errors import UsageError, VssbenchError
 from vssbench.core.machine import describe_environment, describe_machine
+from vssbench.core.place import staying
 from vssbench.core.segmenter import VideoSegmenter
+from vssbench.core.shortage import shortage
 from vssbench.core.variant import Variant
 from vssbench.cost.gmacs import meta_model
 from vssbench.protocol import Protocol, typed
@@ -97,11 +99,14 @@ class Experiment:
     def _codec_settings(self) -> dict[str, Any]:
         """Return what the codec says of itself. Raises UsageError for what has no digest."""
         try:
-            settings = self.codec.settings()
+            with staying():
+                settings = dict(self.codec.settings())
             run_id(settings)
         except VssbenchError:
             raise
         except Exception as error:  # a plug-in may fail in any way, and says why
+            if shortage(error):
+                raise
             raise UsageError(
                 f"the codec {str(self.codec_variant)!r} has no settings that identify it: {error!r}"
             ) from error

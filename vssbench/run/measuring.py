@@ -7,7 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from vssbench.core.allocator import keep_freed_memory
 from vssbench.core.energy import NOT_MEASURED, counter
 from vssbench.core.errors import DataError, ExperimentRefused, VssbenchError
 from vssbench.core.machine import describe_machine
+from vssbench.core.place import staying
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.shortage import check_memory, shortage
 from vssbench.core.video import Clip, Frame
@@ -76,7 +77,7 @@ def measure(experiment: Experiment, store: RunStore, command: str, way: Way = AL
     started = time.perf_counter()
     base = _base(experiment, command)
     try:
-        with _staying():
+        with staying():
             recorder, meters, numbers = _run(experiment, started, way)
     except ExperimentRefused as error:
         measurement = _measurement(
@@ -118,21 +119,6 @@ def measure(experiment: Experiment, store: RunStore, command: str, way: Way = AL
     return measurement
 
 
-@contextmanager
-def _staying() -> Iterator[None]:
-    """Come back to the folder one is in, whichever a plug-in goes to: a store's path may begin
-    there."""
-    try:
-        folder = os.getcwd()
-    except OSError:  # it was removed: there is none to come back to
-        folder = ""
-    try:
-        yield
-    finally:
-        if folder:
-            os.chdir(folder)
-
-
 def _measurement(**values: Any) -> Measurement:
     """Make a row. Raises MemoryError."""
     check_memory()
@@ -166,7 +152,7 @@ def _store_failure(
 
     One that was measured before keeps its results, whatever fails when it is asked for more.
     """
-    if not store.has(experiment.run_id):
+    if not store.done(experiment.run_id):
         with suppress(DataError):
             store.write(measurement, None, None, experiment.environment(), log)
 

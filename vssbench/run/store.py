@@ -29,11 +29,11 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from vssbench.core import files, hidden, outputs, reading, steady
-from vssbench.core.arrays import read_arrays
+from vssbench.core.arrays import ARRAY_ERRORS, read_arrays
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.naming import called, is_archive
 from vssbench.core.program import program
-from vssbench.core.shortage import check_memory
+from vssbench.core.shortage import check_memory, shortage
 from vssbench.core.shown import json_of, legible, message
 from vssbench.core.version import __version__
 from vssbench.run.measurement import Measurement
@@ -55,6 +55,9 @@ RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG = (
 ID_DIGITS = 16
 
 
+#: bytes of arrays that are read to see whether a stored run is damaged: those of a thousand frames
+#: and more
+_READ_FOR_CHECKSUMS = 1 << 24
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
@@ -93,12 +96,18 @@ class Run:
         arrays = self._steady(lambda: list(self.path.glob("*.npz")))
         return tuple(sorted(path.stem for path in arrays if path.name not in own))
 
-    def check(self) -> None:
-        """Raise DataError where one of its arrays does not read, or a run that is done has no
-        confusion matrices."""
-        _ = self.latency, self.stream, [self.meter(name) for name in self.measures]
-        if self.confusion is None and self.measurement.status == "done":
-            raise damaged(self.path / CONFUSION, "is missing")
+    @property
+    def fault(self) -> str:
+        """What is wrong with the files of a run that is done, in words; empty where nothing is, as
+        far as can be seen without reading large arrays."""
+        if self.measurement.status != "done":
+            return ""
+        if CONFUSION not in self.files:
+            return str(damaged(self.path / CONFUSION, "is missing"))
+        wrong = (name for name in sorted(self.files) if not _sound(self.path / name))
+        return next(
+            (str(damaged(self.path / name, "is not what was written")) for name in wrong), ""
+        )
 
     @property
     def timed(self) -> bool:
@@ -186,17 +195,21 @@ class RunStore:
             raise UsageError(not_written_to(self.root))
 
     def has(self, run_id: str, measures: Collection[str] = ()) -> bool:
-        """Return whether the run is there, readable with all of its arrays, and done, with those
-        meters.
+        """Return whether the result of a run is there, with those meters.
 
         A failed, refused or damaged one is not.
         """
+        if not self.done(run_id):
+            return False
+        run = self.get(run_id)
+        return CONFUSION in run.files and set(measures) <= set(run.measures)
+
+    def done(self, run_id: str) -> bool:
+        """Return whether a run was measured to its end, whichever of its arrays are there still."""
         try:
-            run = self.get(run_id)
-            run.check()
+            return self.get(run_id).measurement.status == "done"
         except DataError:
             return False
-        return run.measurement.status == "done" and set(measures) <= set(run.measures)
 
     def holds(self, run_id: str) -> bool:
         """Return whether there is a readable run of that id, whatever became of it."""
@@ -276,11 +289,12 @@ class RunStore:
                 np.savez_compressed(draft / f"{name}.npz", **arrays)  # type: ignore[arg-type]
             # until the draft has taken its place, which it does before the stack is closed
             others_wait.enter_context(hidden.alone(self.root))
-            if measurement.status == "done" and self.has(measurement.run_id):
+            if measurement.status == "done" and self.done(measurement.run_id):
                 kept = [f"{name}.npz" for name in self.get(measurement.run_id).measures]
                 for name in (*kept, LATENCY):
-                    if not (draft / name).exists() and (place / name).exists():
-                        shutil.copyfile(place / name, draft / name)
+                    its = place / name
+                    if not (draft / name).exists() and its.exists() and _sound(its):
+                        shutil.copyfile(its, draft / name)
         return place
 
     def take(self, run: Run) -> None:
@@ -319,7 +333,7 @@ class RunStore:
         times, a line each; empty where there is none."""
         try:
             with os.scandir(self._place(run_id)) as entries:
-                seen = [(entry.name, entry.stat()) for entry in entries]
+                seen = [(entry.name, _status(entry)) for entry in entries]
         except OSError:
             return ""
         return "\n".join(
@@ -354,6 +368,14 @@ class RunStore:
         return self.root / run_id
 
 
+def _status(entry: os.DirEntry[str]) -> os.stat_result:
+    """Return what is known of a file, or of a link that leads nowhere."""
+    try:
+        return entry.stat()
+    except FileNotFoundError:
+        return entry.stat(follow_symlinks=False)
+
+
 def left_out(error: Exception) -> str:
     """Say that a run is left out which does not read."""
     kind = "a run" if isinstance(error, NewerRun) else "a damaged run"
@@ -366,6 +388,20 @@ def not_written_to(path: Path) -> str:
         f"{path} is a store in one file, which is only read: `{program()} merge "
         f"{shlex.quote(str(path))} --runs FOLDER` makes a folder of it"
     )
+
+
+def _sound(path: Path) -> bool:
+    """Return whether the checksums of an archive are those of its content; yes for one that is too
+    large to be read for that, or that cannot be read now."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(each.file_size for each in archive.infolist()) > _READ_FOR_CHECKSUMS:
+                return True
+            return archive.testzip() is None
+    except OSError:
+        return True
+    except ARRAY_ERRORS as error:
+        return bool(shortage(error))
 
 
 def _copy(folder: Path, draft: Path) -> None:

@@ -116,13 +116,14 @@ def _state(experiment: Experiment, store: RunStore, latency: bool) -> tuple[Stat
         return "done", ""
     try:
         run = store.get(experiment.run_id)
-        run.check()
         item = run.measurement
     except NewerRun as error:
         return "newer", str(error)
     except DataError as error:
         there = (store.root / experiment.run_id).exists()
         return ("damaged", str(error)) if there else ("to do", "")
+    if run.fault:
+        return "damaged", run.fault
     return ("to do", "") if item.status == "done" else (item.status, item.reason)
 
 

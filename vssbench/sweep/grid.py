@@ -255,6 +255,6 @@ def keeping(experiment: Experiment, store: RunStore) -> Experiment:
 
     Measuring it again loses none.
     """
-    if not store.has(experiment.run_id):
+    if not store.done(experiment.run_id):
         return experiment
     return _with_meters(experiment, store.get(experiment.run_id).measures)

@@ -10,7 +10,7 @@ import numpy as np
 
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.naming import called
-from vssbench.run.store import NewerRun, Run, RunStore
+from vssbench.run.store import CONFUSION, NewerRun, Run, RunStore
 
 
 @dataclass
@@ -46,7 +46,10 @@ def merge(sources: Sequence[Path], target: RunStore) -> Merged:
         for name in store.ids():
             try:
                 run = store.get(name)
-                run.check()  # before anything is copied: damage stays where it is
+                # the arrays are read before anything is copied: damage stays where it is
+                _ = run.confusion, run.latency, run.stream
+                if run.fault:
+                    raise DataError(run.fault)
             except (DataError, UsageError) as error:
                 merged.damaged.append(str(error))
                 continue
@@ -58,7 +61,6 @@ def _join(run: Run, target: RunStore, merged: Merged) -> None:
     run_id = run.measurement.run_id
     try:
         there = target.get(run_id)
-        there.check()
     except NewerRun as error:
         merged.damaged.append(f"{called(run.path)}: {error}")
         return
@@ -72,7 +74,10 @@ def _join(run: Run, target: RunStore, merged: Merged) -> None:
             target.take(run)
         merged.copied, merged.same = merged.copied + better, merged.same + (not better)
         return
-    if reason := conflict(run, there):
+    if CONFUSION not in there.files:
+        target.complete(run)
+        merged.completed += 1
+    elif reason := conflict(run, there):
         merged.conflicts.append(f"{called(run.path)} and {there.path}: {reason}")
     elif not run.files <= there.files:
         target.complete(run)

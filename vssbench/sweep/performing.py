@@ -126,11 +126,12 @@ class _Steps:
 
 
 def is_done(store: RunStore, experiment: Experiment, latency: bool = False) -> bool:
-    """Return whether an experiment is stored, with its meters, and with latencies if they are
-    wanted."""
+    """Return whether an experiment is stored undamaged, with its meters, and with latencies if they
+    are wanted."""
     if not store.has(experiment.run_id, experiment.measures):
         return False
-    return not latency or store.get(experiment.run_id).timed
+    run = store.get(experiment.run_id)
+    return not run.fault and (run.timed or not latency)
 
 
 def differences(asked: dict[str, Any], here: dict[str, Any]) -> str:

@@ -242,7 +242,11 @@ def probe(variant: Variant) -> Trial:
 def _any_codec() -> EncodedCodec:
     """Return a codec on whose pictures motion is estimated."""
     for name in ordered(registry.plugins("codecs")):
-        codec = registry.create("codecs", Variant(name))
+        try:
+            codec = registry.create("codecs", Variant(name))
+        except UsageError as error:  # it breaks only itself
+            registry.leave_out("codecs", name, str(error))
+            continue
         if isinstance(codec, EncodedCodec):
             return codec
     raise UsageError("no codec with an encoder is installed: reinstall vssbench")
