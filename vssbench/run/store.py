@@ -98,7 +98,7 @@ class Run:
 
     @property
     def fault(self) -> str:
-        """What is wrong with the files of a run that is done, in words; empty where nothing is, as
+        """The fault in the files of a run that is done, in words; empty where there is none, as
         far as can be seen without reading large arrays."""
         if self.measurement.status != "done":
             return ""
