@@ -16,7 +16,8 @@ from pathlib import Path
 import click
 from common import Spent, benchmark, call, figures
 
-from vssbench.run.store import RESULT, RunStore
+from vssbench.run.store import RunStore
+from vssbench.run.stored import RESULT
 from vssbench.sweep.planner import Planner
 from vssbench.sweep.points import points, read
 

@@ -32,7 +32,8 @@ from vssbench.report.frames import Tables, records, tables
 from vssbench.report.markup import markdown
 from vssbench.report.scores import interval_text
 from vssbench.run.records import ConfusionRecord
-from vssbench.run.store import Run, RunStore
+from vssbench.run.store import RunStore
+from vssbench.run.stored import Run
 
 PAGE = "README.md"
 #: the page's folder, as its commands name it

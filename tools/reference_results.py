@@ -38,7 +38,8 @@ from vssbench.core.opening import open_dataset
 from vssbench.core.variant import parse_variant
 from vssbench.report.choose import matches
 from vssbench.run.archive import unpacked
-from vssbench.run.store import LATENCY, RunStore
+from vssbench.run.store import RunStore
+from vssbench.run.stored import LATENCY
 from vssbench.weights.shipped import choose_shipped
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,7 +9,8 @@ from typing import Any
 from tools.reference_seeds import ALIKE
 from vssbench.core.files import draft, remove_folder
 from vssbench.run.archive import files_of, unpacked, write_archive
-from vssbench.run.store import Run, RunStore
+from vssbench.run.store import RunStore
+from vssbench.run.stored import Run
 from vssbench.sweep.merge import conflict, merge
 
 #: the file beside a page, and the folder that stands in its place meanwhile

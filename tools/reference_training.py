@@ -30,7 +30,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from tools.training_plan import check
+from tools.training_plan import check, members
 from vssbench.core import files
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,16 +73,6 @@ def plan(content: dict[str, Any], width: float) -> list[Training]:
             own["share"] = stage.get("shares", {}).get(name, own.get("share", 1))
             trainings.append(_training(content["recipe"], stage, name, own, width))
     return trainings
-
-
-def members(content: dict[str, Any], stage: dict[str, Any]) -> list[str]:
-    """Return the names of the trainings of a stage, in the file's order."""
-    return [
-        name
-        for name, own in content["trainings"].items()
-        if name in stage.get("trainings", [name])
-        and stage["name"] in own.get("stages", [stage["name"]])
-    ]
 
 
 def _training(

@@ -77,8 +77,11 @@ def _ship(plan: dict[str, Any], work: Path, folder: Path, drafts: Path) -> list[
     written: list[Path] = []
     made = finished(plan, work)
     there = {path.name: open_weights(path) for path in sorted(folder.glob("*.safetensors"))}
-    for name, (network, stage) in list(made.items()):
-        source = open_weights(work / f"{network}-{stage['name']}.safetensors")
+    sources = {
+        name: open_weights(work / f"{network}-{stage['name']}.safetensors")
+        for name, (network, stage) in made.items()
+    }
+    for name, source in sources.items():
         if name in there and went_on(there[name].training, source.sha256):
             del made[name]
     references = {name: _references(file) for name, file in there.items()}
@@ -88,8 +91,7 @@ def _ship(plan: dict[str, Any], work: Path, folder: Path, drafts: Path) -> list[
             del made[name]
     for name, (network, stage) in made.items():
         target = folder / name
-        source = open_weights(work / f"{network}-{stage['name']}.safetensors")
-        trained = rounded_file(source, plan["mantissa_bits"], drafts)
+        trained = rounded_file(sources[name], plan["mantissa_bits"], drafts)
         if target.is_file() and _same(open_weights(target), trained):
             continue
         bases = bases_of(plan, network, stage, folder)

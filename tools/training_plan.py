@@ -48,56 +48,57 @@ class _Plan(_Strict):
     stages: list[_Stage]
     trainings: dict[str, _Network]
 
-    def members(self, stage: _Stage) -> list[str]:
-        """Return the names of the trainings of a stage, in the file's order."""
-        return [
-            name
-            for name, own in self.trainings.items()
-            if (stage.trainings is None or name in stage.trainings)
-            and (own.stages is None or stage.name in own.stages)
-        ]
+
+def members(content: dict[str, Any], stage: dict[str, Any]) -> list[str]:
+    """Return the names of the trainings of a stage, in the file's order."""
+    return [
+        name
+        for name, own in content["trainings"].items()
+        if name in stage.get("trainings", [name])
+        and stage["name"] in own.get("stages", [stage["name"]])
+    ]
 
 
 def check(content: dict[str, Any]) -> None:
     """Raise ValueError, with the place, for a plan that has a key or a value that means nothing, or
     names a stage or a training that is not there or comes later."""
     try:
-        plan = _Plan.model_validate(content)
+        _Plan.model_validate(content)
     except ValidationError as error:
         fault = error.errors()[0]
         raise ValueError(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
+    trainings, stages = content["trainings"], content["stages"]
     earlier: list[str] = []
-    for network, own in plan.trainings.items():
+    for network, own in trainings.items():
         place = f"training {network}"
-        _check(f"{place}, init", own.init, earlier)
-        _check(f"{place}, near", own.near, plan.trainings)
-        _check(f"{place}, stages", own.stages or (), [stage.name for stage in plan.stages])
-        _check(f"{place}, phases", own.phases, {stage.variant for stage in plan.stages})
+        _check(f"{place}, init", own.get("init", ()), earlier)
+        _check(f"{place}, near", own.get("near", ()), trainings)
+        _check(f"{place}, stages", own.get("stages", ()), [stage["name"] for stage in stages])
+        _check(f"{place}, phases", own.get("phases", ()), {stage["variant"] for stage in stages})
         earlier.append(network)
-    stages: dict[str, _Stage] = {}
-    for stage in plan.stages:
-        if stage.name in stages:
-            raise ValueError(f"stage {stage.name} is there twice")
-        _check_stage(plan, stage, stages)
-        stages[stage.name] = stage
+    before: dict[str, list[str]] = {}
+    for stage in stages:
+        if stage["name"] in before:
+            raise ValueError(f"stage {stage['name']} is there twice")
+        before[stage["name"]] = _checked_members(content, stage, before)
 
 
-def _check_stage(plan: _Plan, stage: _Stage, earlier: dict[str, _Stage]) -> None:
-    place, members = f"stage {stage.name}", plan.members(stage)
-    _check(f"{place}, trainings", stage.trainings or (), members)
-    for key, names in (
-        ("alone", stage.alone), ("shares", stage.shares), ("from_other", stage.from_other),
-    ):  # fmt: skip
-        _check(f"{place}, {key}", names, members)
-    for name in members:
-        key = "pair_epochs" if plan.trainings[name].pairs else "epochs"
-        if getattr(stage, key) is None:
+def _checked_members(
+    content: dict[str, Any], stage: dict[str, Any], before: dict[str, list[str]]
+) -> list[str]:
+    """Return the members of a stage, given those of the stages before it. Raises ValueError."""
+    place, its = f"stage {stage['name']}", members(content, stage)
+    for key in ("trainings", "alone", "shares", "from_other"):
+        _check(f"{place}, {key}", stage.get(key, ()), its)
+    for name in its:
+        key = "pair_epochs" if content["trainings"][name].get("pairs") else "epochs"
+        if key not in stage:
             raise ValueError(f"{place}: {name} needs {key}")
-    if stage.before is None:
-        return
-    _check(f"{place}, from", [stage.before], earlier)
-    others = [stage.from_other.get(name, name) for name in members]
-    _check(f"{place}, from {stage.before}", others, plan.members(earlier[stage.before]))
+    if "from" in stage:
+        _check(f"{place}, from", [stage["from"]], before)
+        others = [stage.get("from_other", {}).get(name, name) for name in its]
+        _check(f"{place}, from {stage['from']}", others, before[stage["from"]])
+    return its
 
 
 def _check(place: str, names: Iterable[str], known: Collection[str]) -> None:

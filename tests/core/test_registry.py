@@ -361,3 +361,15 @@ def test_a_plugin_takes_the_process_nowhere(
     add("toy", source)
     registry.create("datasets", parse_variant("toy"))
     assert Path.cwd() == tmp_path
+
+
+def test_a_plugin_that_cannot_be_made_breaks_no_other(
+    add: Add, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add("sound", PLUGIN)
+    add("broken", PLUGIN.replace("    title", "    __new__ = 3\n    title", 1))
+    made = [type(each).__module__ for each in registry.made("datasets", ["broken", "sound"])]
+    assert made == ["plug_sound"]
+    assert (
+        "The dataset broken is left out: the dataset 'broken' cannot be" in capsys.readouterr().err
+    )

@@ -21,7 +21,8 @@ from vssbench.report.rows import rows
 from vssbench.run.experiment import Experiment
 from vssbench.run.measurement import Measurement
 from vssbench.run.measuring import measure
-from vssbench.run.store import Run, RunStore
+from vssbench.run.store import RunStore
+from vssbench.run.stored import Run
 
 Make = Callable[..., Experiment]
 Street = Callable[..., Input]

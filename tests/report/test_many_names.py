@@ -20,7 +20,7 @@ from vssbench import lettering
 from vssbench.core.variant import Variant, parse_variant
 from vssbench.report import frame_times, heat_map, plots, rates, series
 from vssbench.report.rows import Row
-from vssbench.run.store import LatencyRecord
+from vssbench.run.records import LatencyRecord
 
 MakeRow = Callable[..., Row]
 Draw = Callable[[list[Row], Path], list[str]]

@@ -16,7 +16,8 @@ from vssbench.report.columns import groups
 from vssbench.report.rows import require, rows
 from vssbench.run.measurement import Measurement
 from vssbench.run.records import REMEDY, ConfusionRecord, LatencyRecord
-from vssbench.run.store import Run, RunStore
+from vssbench.run.store import RunStore
+from vssbench.run.stored import Run
 
 GPU_MACHINE = {"cpu": "Xeon", "threads": 1, "gpu": "H200"}
 #: two frames at distance 0, one at distance 2; class c never occurs

@@ -15,7 +15,8 @@ from tests.run.archives import archived, call, small_store
 from vssbench.core.errors import DataError
 from vssbench.run.archive import unpacked
 from vssbench.run.records import ARCHIVE_REMEDY, REMEDY
-from vssbench.run.store import CONFUSION, RESULT, RunStore
+from vssbench.run.store import RunStore
+from vssbench.run.stored import CONFUSION, RESULT
 
 
 @pytest.fixture

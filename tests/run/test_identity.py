@@ -20,9 +20,9 @@ from vssbench.protocol import Dense
 from vssbench.run import identity
 from vssbench.run.archive import unpacked
 from vssbench.run.experiment import Experiment
-from vssbench.run.identity import AFTERWARDS, PACKAGES, origins, requirements, source_digest
+from vssbench.run.identity import AFTERWARDS, PACKAGES, origins, requirements, run_id, source_digest
 from vssbench.run.measuring import measure
-from vssbench.run.store import RunStore, run_id
+from vssbench.run.store import RunStore
 from vssbench.weights.file import open_weights
 from vssbench.weights.network import weights_name
 from vssbench.weights.writing import save_weights

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from tests.run.runs import confusion, hidden, latency, measurement
 from vssbench.core.errors import DataError, UsageError
+from vssbench.run.identity import run_id
 from vssbench.run.records import ConfusionRecord
-from vssbench.run.store import RunStore, run_id
+from vssbench.run.store import RunStore
 
 
 def test_a_run_is_read_back_as_it_was_written(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from vssbench.core import machine
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.hidden import PREFIX
 from vssbench.report.prune import superfluous
-from vssbench.run.store import NewerRun, RunStore
+from vssbench.run.store import RunStore
+from vssbench.run.stored import NewerRun
 from vssbench.sweep import planner, quantities
 from vssbench.sweep.conduct import Wishes, conduct, passes, planned, todo
 from vssbench.sweep.estimate import Estimator, duration, in_words, total

@@ -91,6 +91,7 @@ def _settled(
 ) -> None:
     """Check the experiments, and run those that are not done, or list them."""
     from vssbench.core.machine import typed_command
+    from vssbench.report import index
     from vssbench.sweep.conduct import Wishes, planned, todo
     from vssbench.sweep.grid import say_absent
     from vssbench.sweep.planner import Planner
@@ -104,17 +105,11 @@ def _settled(
         return
     say_absent(each.experiment for each in todo(plan, wishes))
     report, plan = _run(asked, plan, executor, store, wishes)
-    try:
-        _tell(report, plan, store)
-    finally:
-        if report.outcomes:
-            _index(store)
-
-
-def _index(store: RunStore) -> None:
-    from vssbench.report import index
-
-    index.keep_up(store)
+    status = _tell(report, plan, store)
+    if report.outcomes:
+        index.keep_up(store)
+    if status:
+        sys.exit(status)
 
 
 def set_threads(asked: Sweep) -> None:
@@ -238,8 +233,8 @@ def _show(plan: list[Planned], store: RunStore, wishes: Wishes, workers: int) ->
         console.print(f"{unknown} are like no past run: nothing is known of their time")
 
 
-def _tell(report: Report, plan: list[Planned], store: RunStore) -> None:
-    """Say what came of it and how to go on, and leave with the exit status."""
+def _tell(report: Report, plan: list[Planned], store: RunStore) -> int:
+    """Say what came of it and how to go on; returns the exit status."""
     from vssbench.core.progress import messages
 
     console = messages()
@@ -262,6 +257,5 @@ def _tell(report: Report, plan: list[Planned], store: RunStore) -> None:
         console.print(f"{refused} were refused, each for the reason that its row gives")
     if report.left:
         console.print(f"{len(report.left)} are left: the same command goes on with them")
-        sys.exit(STOPPED)
-    if done < len(plan):
-        sys.exit(1)
+        return STOPPED
+    return int(done < len(plan))

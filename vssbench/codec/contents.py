@@ -15,8 +15,7 @@ from vssbench.codec.decode import MotionSource, decode
 from vssbench.codec.encoded import EncodedCodec
 from vssbench.codec.vectors.proof import prove
 from vssbench.core import apart, registry
-from vssbench.core.errors import DataError, MotionUnavailable, UsageError
-from vssbench.core.variant import Variant
+from vssbench.core.errors import DataError, MotionUnavailable
 from vssbench.core.video import Frame
 from vssbench.data.opening import open_video
 from vssbench.data.videofile import VideoFile, open_videofile
@@ -95,9 +94,9 @@ def _profile(path: Path) -> str:
 
 def codec_of(canonical: str) -> EncodedCodec | None:
     """Return the codec here whose streams have FFmpeg's name ``canonical``."""
-    for name in registry.plugins("codecs"):
+    codec: Any
+    for codec in registry.made("codecs", registry.plugins("codecs")):
         try:
-            codec: Any = registry.create("codecs", Variant(name))
             if (
                 isinstance(codec, EncodedCodec)
                 and av.codec.Codec(codec.encoder().encoder, "w").canonical_name == canonical
@@ -105,8 +104,6 @@ def codec_of(canonical: str) -> EncodedCodec | None:
                 return codec
         except av.codec.codec.UnknownCodecError:
             continue
-        except UsageError as error:  # it breaks only itself
-            registry.leave_out("codecs", name, str(error))
     return None
 
 

@@ -17,7 +17,8 @@ import itertools
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
@@ -205,15 +206,36 @@ def create(kind: str, variant: Variant, **given: Any) -> Any:
                 f"{key!r} of {variant.name} is given twice: take {key}={params[key]} out of "
                 f"{str(variant)!r}"
             )
+    with guarded(f"the {kind[:-1]} {str(variant)!r} cannot be made"):
+        return cls(**given, **params)
+
+
+def made(kind: str, names: Iterable[str]) -> Iterator[Any]:
+    """Yield plug-ins of those names, as they are by default; one that cannot be made is left out,
+    and a line on stderr says why, once."""
+    for name in names:
+        try:
+            plugin = create(kind, Variant(name))
+        except UsageError as error:  # it breaks only itself
+            leave_out(kind, name, str(error))
+        else:
+            yield plugin
+
+
+@contextmanager
+def guarded(fault: str) -> Iterator[None]:
+    """Run code of a plug-in, which may fail in any way: it breaks only itself and leads the process
+    nowhere. Raises UsageError that begins with ``fault`` and says why; the harness's own errors and
+    a shortage of memory stay as they are."""
     try:
         with staying():
-            return cls(**given, **params)
+            yield
     except VssbenchError:
         raise
-    except (Exception, SystemExit) as error:  # a plug-in may fail in any way, and says why
+    except (Exception, SystemExit) as error:
         if shortage(error):
             raise
-        raise UsageError(f"the {kind[:-1]} {str(variant)!r} cannot be made: {error!r}") from error
+        raise UsageError(f"{fault}: {error!r}") from error
 
 
 def parameters(cls: type[Any]) -> dict[str, Any]:

@@ -25,12 +25,13 @@ from vssbench.metrics.meters import CONSISTENCY, Meters
 from vssbench.metrics.meters import check as check_meters
 from vssbench.protocol import Pricing, pricing, typed
 from vssbench.run.described import described
-from vssbench.run.identity import PACKAGES, code_version, digests, origins
+from vssbench.run.identity import PACKAGES, code_version, digests, origins, run_id
 from vssbench.run.measurement import Measurement
 from vssbench.run.measuring import group_numbers, view_numbers
 from vssbench.run.recorder import Recorder
 from vssbench.run.sizes import Sizes
-from vssbench.run.store import Run, RunStore, run_id
+from vssbench.run.store import RunStore
+from vssbench.run.stored import Run
 
 #: packages whose source makes the numbers of scored predictions
 SOURCES = (*PACKAGES, "exchange")

@@ -13,7 +13,7 @@ from vssbench.core.classes import numbers_of
 from vssbench.core.errors import DataError
 from vssbench.run.measurement import Measurement
 from vssbench.run.records import ConfusionRecord
-from vssbench.run.store import Run
+from vssbench.run.stored import Run
 
 
 def left_out(item: Measurement, values: int, without: Sequence[str] = ()) -> list[int]:

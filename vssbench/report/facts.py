@@ -18,7 +18,7 @@ from vssbench.report.fields import RUN_FIELDS, RUN_KEYS
 from vssbench.report.footnotes import what_was_seen
 from vssbench.run.measurement import Measurement
 from vssbench.run.records import ConfusionRecord, LatencyRecord, damaged
-from vssbench.run.store import CONFUSION, Run
+from vssbench.run.stored import CONFUSION, Run
 
 
 @dataclass(frozen=True)

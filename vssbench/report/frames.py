@@ -22,7 +22,8 @@ from vssbench.report.facts import LONG_FORMS, Facts, facts_of, number
 from vssbench.report.fields import FIELDS, JSON_COLUMNS, LINE_COLUMNS, RUN_FIELDS, typed
 from vssbench.report.per_frame import lines_of
 from vssbench.run.archive import unpacked
-from vssbench.run.store import Run, RunStore
+from vssbench.run.store import RunStore
+from vssbench.run.stored import Run
 
 By = Literal["run", "distance", "class", "frame"]
 

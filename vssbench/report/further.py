@@ -12,7 +12,7 @@ from vssbench.metrics.meter import Arrays
 from vssbench.metrics.meters import BOUNDARY, CONSISTENCY, fitting
 from vssbench.report.columns import percent
 from vssbench.report.markup import Cell
-from vssbench.run.store import Run
+from vssbench.run.stored import Run
 
 BOUNDARY_HEADINGS = ("boundary F %", "image boundary F %")
 CONSISTENCY_HEADINGS = ("TC %", *(f"VC{length} %" for length in WINDOWS))

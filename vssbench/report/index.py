@@ -21,7 +21,8 @@ from vssbench.core.errors import DataError, UsageError
 from vssbench.core.naming import called
 from vssbench.core.progress import messages
 from vssbench.run.identity import code_version
-from vssbench.run.store import RunStore, left_out
+from vssbench.run.store import RunStore
+from vssbench.run.stored import left_out
 
 if TYPE_CHECKING:
     from vssbench.report.facts import Facts
@@ -43,7 +44,7 @@ def facts(store: RunStore) -> list[Facts]:
 
     A damaged folder is logged and left out.
     """
-    entries, faults = _up_to_date(store, _stamps(store))
+    entries, faults = _up_to_date(store, _stamps(store), _content(store))
     for fault in faults:
         _logger.warning("%s", fault)
     return sorted((each.facts for each in entries.values() if each.facts is not None), key=_order)
@@ -55,8 +56,12 @@ def keep_up(store: RunStore) -> None:
     if not _writable(store):
         return
     stamps = _stamps(store)
-    if len(stamps) >= MANY and len(_lacking(stamps, _known_stamps(store))) >= MANY:
-        _up_to_date(store, stamps)  # whoever reads the runs is told what does not read
+    if len(stamps) < MANY:
+        return
+    content = _content(store)
+    known = {name: packed["stamp"] for name, packed in content["runs"].items()}
+    if len(_lacking(stamps, known)) >= MANY:
+        _up_to_date(store, stamps, content)  # whoever reads the runs is told what does not read
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,12 @@ class _Entry:
     facts: Facts | None
 
 
-def _up_to_date(store: RunStore, stamps: Mapping[str, str]) -> tuple[dict[str, _Entry], list[str]]:
+def _up_to_date(
+    store: RunStore, stamps: Mapping[str, str], content: dict[str, Any]
+) -> tuple[dict[str, _Entry], list[str]]:
     """Return the entries of all runs, and what does not read in words; an index that lacked many is
-    written."""
-    known = _read(store)
+    written. ``content`` is the index as it is stored."""
+    known = _entries(content)
     lacking = _lacking(stamps, {name: each.stamp for name, each in known.items()})
     if len(lacking) >= SLOW:
         messages().print(
@@ -140,14 +147,8 @@ def _head(body: str) -> str:
 _HEAD_LENGTH = len(_head(""))
 
 
-def _known_stamps(store: RunStore) -> dict[str, str]:
-    """Return the stamps of the runs in the index, whichever source wrote it."""
-    return {name: packed["stamp"] for name, packed in _content(store)["runs"].items()}
-
-
-def _read(store: RunStore) -> dict[str, _Entry]:
-    """Return the entries of an index that this source wrote; none where it does not read."""
-    content = _content(store)
+def _entries(content: dict[str, Any]) -> dict[str, _Entry]:
+    """Return the entries of an index that this source wrote; none of another."""
     if content["version"] != _version():
         return {}
     return {name: _unpacked(packed, content["pool"]) for name, packed in content["runs"].items()}

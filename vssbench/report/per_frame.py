@@ -13,7 +13,7 @@ from vssbench.metrics.scores import without as scored_matrices
 from vssbench.report.counted import check_values, left_out
 from vssbench.report.fields import RUN_KEYS
 from vssbench.run.records import ConfusionRecord, LatencyRecord, StreamRecord
-from vssbench.run.store import Run
+from vssbench.run.stored import Run
 
 _Key = tuple[int, int, int]
 

@@ -8,7 +8,8 @@ from contextlib import suppress
 from vssbench.core.errors import DataError, UsageError
 from vssbench.report.choose import newest
 from vssbench.report.rows import stored_rows
-from vssbench.run.store import MisnamedRun, NewerRun, RunStore
+from vssbench.run.store import RunStore
+from vssbench.run.stored import MisnamedRun, NewerRun
 
 
 def superfluous(store: RunStore, kinds: Collection[str]) -> dict[str, str]:

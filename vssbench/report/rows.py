@@ -10,7 +10,8 @@ from vssbench.core.classes import VOID_NAMES, numbers_of
 from vssbench.core.errors import UsageError
 from vssbench.report.frames import records, tables, tables_of
 from vssbench.report.index import facts
-from vssbench.run.store import Run, RunStore
+from vssbench.run.store import RunStore
+from vssbench.run.stored import Run
 
 Row = dict[str, Any]
 

@@ -21,7 +21,8 @@ from vssbench.report.markup import Cell, Grid, markdown_part
 from vssbench.report.rows import Row, check_left_out
 from vssbench.report.table import csv_text, json_text
 from vssbench.run.records import ConfusionRecord
-from vssbench.run.store import Run, RunStore
+from vssbench.run.store import RunStore
+from vssbench.run.stored import Run
 
 T = TypeVar("T")
 

@@ -28,7 +28,7 @@ from vssbench.core.naming import named
 from vssbench.core.program import program
 from vssbench.core.reading import check_readable, read_bytes
 from vssbench.run.records import unreadable
-from vssbench.run.store import ENVIRONMENT, LOG, RESULT, Run
+from vssbench.run.stored import ENVIRONMENT, LOG, RESULT, Run
 
 #: a file of a run, in the folder that has the run's id; a folder, which a tar archive may name, too
 _FILE = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)

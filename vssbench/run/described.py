@@ -10,8 +10,8 @@ from vssbench.core.dataset import Dataset
 from vssbench.core.variant import Variant
 from vssbench.protocol import Protocol as Scoring
 from vssbench.protocol import typed
+from vssbench.run.identity import run_id
 from vssbench.run.sizes import Sizes
-from vssbench.run.store import run_id
 
 
 class Source(Protocol):

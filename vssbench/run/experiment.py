@@ -11,11 +11,8 @@ from vssbench.codec.spec import Codec
 from vssbench.core import registry
 from vssbench.core.classes import numbers_of
 from vssbench.core.dataset import Dataset
-from vssbench.core.errors import UsageError, VssbenchError
 from vssbench.core.machine import describe_environment, describe_machine
-from vssbench.core.place import staying
 from vssbench.core.segmenter import VideoSegmenter
-from vssbench.core.shortage import shortage
 from vssbench.core.variant import Variant
 from vssbench.cost.gmacs import meta_model
 from vssbench.protocol import Protocol, typed
@@ -25,9 +22,9 @@ from vssbench.run.identity import (
     origins,
     plugin_of,
     requirements,
+    run_id,
 )
 from vssbench.run.outputs import VOID, Outputs, Void, outputs_of
-from vssbench.run.store import run_id
 from vssbench.weights.file import WeightFile
 from vssbench.weights.network import weights_name
 
@@ -98,18 +95,10 @@ class Experiment:
 
     def _codec_settings(self) -> dict[str, Any]:
         """Return what the codec says of itself. Raises UsageError for what has no digest."""
-        try:
-            with staying():
-                settings = dict(self.codec.settings())
+        name = str(self.codec_variant)
+        with registry.guarded(f"the codec {name!r} has no settings that identify it"):
+            settings = dict(self.codec.settings())
             run_id(settings)
-        except VssbenchError:
-            raise
-        except Exception as error:  # a plug-in may fail in any way, and says why
-            if shortage(error):
-                raise
-            raise UsageError(
-                f"the codec {str(self.codec_variant)!r} has no settings that identify it: {error!r}"
-            ) from error
         return settings
 
     @cached_property

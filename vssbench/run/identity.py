@@ -9,6 +9,7 @@ drawn, printed or estimated of stored numbers afterwards is no part of it.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -39,10 +40,21 @@ _OF_PLUGINS = re.compile(
 )
 #: imports of any module by its first name
 _IMPORTED = re.compile(r"^\s*(?:from|import)\s+(\w+)", re.MULTILINE)
+#: hexadecimal digits of a run id: 64 bits, no collision to be feared below a hundred million runs
+ID_DIGITS = 16
 _REQUIREMENT = re.compile(r"[\w.-]+")
 #: bytes of the largest file of a plug-in whose content counts; of larger ones, which are data such
 #: as weights, the size does
 _LARGEST = 64 << 20
+
+
+def run_id(identity: dict[str, Any]) -> str:
+    """Return a short sha256 of all that changes a run's numbers; neither the order of keys nor
+    tuple or list matters."""
+    text = json.dumps(
+        identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
 
 
 def plugin_of(kind: str, name: str, made: object) -> Plugin:

@@ -152,7 +152,7 @@ def _store_failure(
 
     One that was measured before keeps its results, whatever fails when it is asked for more.
     """
-    if not store.done(experiment.run_id):
+    if store.result(experiment.run_id) is None:
         with suppress(DataError):
             store.write(measurement, None, None, experiment.environment(), log)
 

@@ -1,5 +1,4 @@
-"""The results store: ``<root>/<run id>/`` holds one run. This is the only code that knows a run's
-files.
+"""The results store: ``<root>/<run id>/`` holds one run (:mod:`vssbench.run.stored`).
 
 A run is written into a hidden folder and then renamed (:mod:`vssbench.core.files`), so that readers
 see all of it or nothing; any number of processes may write at once. A run that is replaced is
@@ -9,180 +8,45 @@ leaves is swept by the next one. Of two writers of a run id the later one stays.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 import re
 import shlex
 import shutil
-import zipfile
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
-from vssbench.core import files, hidden, outputs, reading, steady
-from vssbench.core.arrays import ARRAY_ERRORS, read_arrays
+from vssbench.core import files, hidden, outputs, steady
 from vssbench.core.errors import DataError, UsageError
-from vssbench.core.naming import called, is_archive
+from vssbench.core.naming import is_archive
 from vssbench.core.program import program
-from vssbench.core.shortage import check_memory, shortage
-from vssbench.core.shown import json_of, legible, message
-from vssbench.core.version import __version__
+from vssbench.core.shown import json_of, legible
 from vssbench.run.measurement import Measurement
-from vssbench.run.records import (
-    ConfusionRecord,
-    LatencyRecord,
-    StreamRecord,
-    arrays_of,
-    damaged,
-    load_record,
-    unreadable,
+from vssbench.run.records import ConfusionRecord, LatencyRecord, StreamRecord, arrays_of
+from vssbench.run.stored import (
+    CONFUSION,
+    ENVIRONMENT,
+    LATENCY,
+    LOG,
+    RESULT,
+    STREAM,
+    NewerRun,
+    Run,
+    left_out,
+    read_run,
+    sound,
 )
 
-RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG = (
-    "result.json", "confusion.npz", "latency.npz", "stream.npz", "environment.json", "log.txt",
-)  # fmt: skip
-
-#: hexadecimal digits of a run id: 64 bits, no collision to be feared below a hundred million runs
-ID_DIGITS = 16
-
-
-#: bytes of arrays that are read to see whether a stored run is damaged: those of a thousand frames
-#: and more
-_READ_FOR_CHECKSUMS = 1 << 24
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
 _logger = logging.getLogger(__name__)
-
-
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A stored run: its measurement, and its arrays, read when first asked for (None where the run
-    has none)."""
-
-    measurement: Measurement
-    path: Path
-
-    @cached_property
-    def confusion(self) -> ConfusionRecord | None:
-        return self._steady(
-            lambda: load_record(self.path / CONFUSION, ConfusionRecord, self._lengths)
-        )
-
-    @cached_property
-    def latency(self) -> LatencyRecord | None:
-        return self._steady(lambda: load_record(self.path / LATENCY, LatencyRecord))
-
-    @cached_property
-    def stream(self) -> StreamRecord | None:
-        return self._steady(lambda: load_record(self.path / STREAM, StreamRecord))
-
-    @cached_property
-    def measures(self) -> tuple[str, ...]:
-        """The meters whose arrays were stored (names of vssbench.metrics.meters)."""
-        own = {CONFUSION, LATENCY, STREAM}
-        arrays = self._steady(lambda: list(self.path.glob("*.npz")))
-        return tuple(sorted(path.stem for path in arrays if path.name not in own))
-
-    @property
-    def fault(self) -> str:
-        """The fault in the files of a run that is done, in words; empty where there is none, as
-        far as can be seen without reading large arrays."""
-        if self.measurement.status != "done":
-            return ""
-        if CONFUSION not in self.files:
-            return str(damaged(self.path / CONFUSION, "is missing"))
-        wrong = (name for name in sorted(self.files) if not _sound(self.path / name))
-        return next(
-            (str(damaged(self.path / name, "is not what was written")) for name in wrong), ""
-        )
-
-    @property
-    def timed(self) -> bool:
-        """Whether the run has latencies; one that ran beside others has none."""
-        return self._steady(lambda: (self.path / LATENCY).exists())
-
-    @property
-    def files(self) -> frozenset[str]:
-        """The names of the run's arrays on disk."""
-        return frozenset(self._steady(lambda: [path.name for path in self.path.glob("*.npz")]))
-
-    def meter(self, name: str) -> dict[str, npt.NDArray] | None:
-        """Return the arrays of a meter, None where it was not asked for. Raises DataError where
-        they do not read."""
-        path = self.path / f"{name}.npz"
-        try:
-            return self._steady(lambda: read_arrays(path, lambda _: None))
-        except DataError as error:
-            raise unreadable(path, error) from error
-
-    @property
-    def _lengths(self) -> dict[str, tuple[int, ...]]:
-        """Return the lengths of the axes of the run's arrays, by their letters."""
-        item = self.measurement
-        values = len(item.classes)
-        lengths: dict[str, tuple[int, ...]] = {
-            "C": (values, values + 1) if item.void == "error" else (values,)
-        }
-        if item.frames:
-            lengths["F"] = (item.frames,)
-        return lengths
-
-    @cached_property
-    def environment(self) -> dict[str, Any]:
-        """Versions and settings of the machine that ran it. Raises DataError where the file does
-        not read."""
-        path = self.path / ENVIRONMENT
-        try:
-            content = json.loads(self._steady(lambda: reading.read_text(path)))
-        except (OSError, ValueError, RecursionError, DataError) as error:
-            raise unreadable(path, error) from error
-        if not isinstance(content, dict):
-            raise unreadable(path, "expected an object")
-        return content
-
-    @cached_property
-    def log(self) -> str:
-        """The run's messages. Raises DataError where the file does not read."""
-        path = self.path / LOG
-        try:
-            return self._steady(lambda: reading.read_text(path))
-        except (OSError, ValueError, DataError) as error:
-            raise unreadable(path, error) from error
-
-    def _steady(self, read: Callable[[], _T]) -> _T:
-        """Return a file of the run that is there now: one that replaces it has the same id, and so
-        the same numbers."""
-        return steady.steady(self.path, read)
-
-
-def run_id(identity: dict[str, Any]) -> str:
-    """Return a short sha256 of all that changes a run's numbers; neither the order of keys nor
-    tuple or list matters."""
-    text = json.dumps(
-        identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    )
-    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
-
-
-class NewerRun(DataError):
-    """A run that a newer version wrote: it is left as it is."""
-
-
-class MisnamedRun(DataError):
-    """A run in a folder of another name."""
 
 
 class RunStore:
@@ -199,17 +63,16 @@ class RunStore:
 
         A failed, refused or damaged one is not.
         """
-        if not self.done(run_id):
-            return False
-        run = self.get(run_id)
-        return CONFUSION in run.files and set(measures) <= set(run.measures)
+        run = self.result(run_id)
+        return run is not None and run.holds(measures)
 
-    def done(self, run_id: str) -> bool:
-        """Return whether a run was measured to its end, whichever of its arrays are there still."""
+    def result(self, run_id: str) -> Run | None:
+        """Return the run if it was measured to its end, whichever of its arrays are there still."""
         try:
-            return self.get(run_id).measurement.status == "done"
+            run = self.get(run_id)
         except DataError:
-            return False
+            return None
+        return run if run.measurement.status == "done" else None
 
     def holds(self, run_id: str) -> bool:
         """Return whether there is a readable run of that id, whatever became of it."""
@@ -234,26 +97,7 @@ class RunStore:
         """Return the run of that id. Raises DataError where there is none or its files do not read,
         NewerRun where a newer version wrote it."""
         path = self._place(run_id)
-        return steady.steady(path, lambda: self._run(run_id, path))
-
-    def _run(self, run_id: str, path: Path) -> Run:
-        check_memory()
-        try:
-            measurement = Measurement.model_validate_json(reading.read_bytes(path / RESULT))
-        except OSError as error:
-            raise DataError(
-                f"no run {run_id!r} in {called(self.root)}: {error.strerror} for {RESULT}"
-            ) from error
-        except ValidationError as error:
-            raise _fault(path / RESULT, error) from error
-        if measurement.run_id != run_id:
-            raise MisnamedRun(
-                f"{called(path)} holds the run {measurement.run_id!r}: rename the folder to that"
-            )
-        for file in sorted(path.glob("*.npz")):
-            if not file.is_file() or not zipfile.is_zipfile(file):
-                raise damaged(file, "is no complete .npz file")
-        return Run(measurement, path)
+        return steady.steady(path, lambda: read_run(path, run_id))
 
     def write(
         self,
@@ -289,11 +133,11 @@ class RunStore:
                 np.savez_compressed(draft / f"{name}.npz", **arrays)  # type: ignore[arg-type]
             # until the draft has taken its place, which it does before the stack is closed
             others_wait.enter_context(hidden.alone(self.root))
-            if measurement.status == "done" and self.done(measurement.run_id):
-                kept = [f"{name}.npz" for name in self.get(measurement.run_id).measures]
-                for name in (*kept, LATENCY):
+            earlier = self.result(measurement.run_id)
+            if measurement.status == "done" and earlier is not None:
+                for name in (*(f"{meter}.npz" for meter in earlier.measures), LATENCY):
                     its = place / name
-                    if not (draft / name).exists() and its.exists() and _sound(its):
+                    if not (draft / name).exists() and its.exists() and sound(its):
                         shutil.copyfile(its, draft / name)
         return place
 
@@ -376,32 +220,12 @@ def _status(entry: os.DirEntry[str]) -> os.stat_result:
         return entry.stat(follow_symlinks=False)
 
 
-def left_out(error: Exception) -> str:
-    """Say that a run is left out which does not read."""
-    kind = "a run" if isinstance(error, NewerRun) else "a damaged run"
-    return f"left out {kind}: {message(str(error))}"
-
-
 def not_written_to(path: Path) -> str:
     """Say that a store in one file is only read, and how to make a folder of it."""
     return (
         f"{path} is a store in one file, which is only read: `{program()} merge "
         f"{shlex.quote(str(path))} --runs FOLDER` makes a folder of it"
     )
-
-
-def _sound(path: Path) -> bool:
-    """Return whether the checksums of an archive are those of its content; yes for one that is too
-    large to be read for that, or that cannot be read now."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(each.file_size for each in archive.infolist()) > _READ_FOR_CHECKSUMS:
-                return True
-            return archive.testzip() is None
-    except OSError:
-        return True
-    except ARRAY_ERRORS as error:
-        return bool(shortage(error))
 
 
 def _copy(folder: Path, draft: Path) -> None:
@@ -415,38 +239,3 @@ def _copy(folder: Path, draft: Path) -> None:
 def _order(run: Run) -> tuple[str, ...]:
     item = run.measurement
     return item.dataset, item.codec, item.method, item.run_id
-
-
-def _fault(path: Path, error: ValidationError) -> DataError:
-    """Return the error of a row that does not fit: it is of a newer version, or damaged."""
-    faults = error.errors()
-    unknown = all(each["type"] == "extra_forbidden" for each in faults)
-    where = ".".join(str(part) for part in faults[0]["loc"])
-    version = _version(path)
-    if not unknown and not _numbers(version) > _numbers(__version__):
-        found = f"{where}: {faults[0]['msg']}" if where else faults[0]["msg"]
-        return unreadable(path, found)
-    found = (
-        f"it has {where!r}, which vssbench {__version__} does not know"
-        if unknown
-        else f"{where}: {faults[0]['msg']}"
-    )
-    return NewerRun(
-        f"{called(path)} does not read: {found}; it was written by a newer version "
-        f"({version or 'unknown'}): update this one"
-    )
-
-
-def _version(path: Path) -> str:
-    """Return the version that wrote a row; empty where it does not say."""
-    try:
-        row = json.loads(reading.read_bytes(path))
-    except (OSError, ValueError, RecursionError, DataError):
-        return ""
-    version = row.get("version") if isinstance(row, dict) else ""
-    return version if isinstance(version, str) else ""
-
-
-def _numbers(version: str) -> list[int]:
-    """Return the numbers of a version's release, by which it is later than another."""
-    return [int(number) for number in re.findall(r"\d{1,9}", version.partition("+")[0])]

@@ -12,8 +12,10 @@ from typing import Any, Literal
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.hidden import sweep
 from vssbench.run.experiment import PEERS, Experiment
+from vssbench.run.identity import run_id
 from vssbench.run.measuring import fail
-from vssbench.run.store import NewerRun, RunStore, run_id
+from vssbench.run.store import RunStore
+from vssbench.run.stored import NewerRun
 from vssbench.sweep.executor import Executor, Outcome, Site
 from vssbench.sweep.grid import distinct, keeping
 from vssbench.sweep.performing import Job, is_done
@@ -116,7 +118,6 @@ def _state(experiment: Experiment, store: RunStore, latency: bool) -> tuple[Stat
         return "done", ""
     try:
         run = store.get(experiment.run_id)
-        item = run.measurement
     except NewerRun as error:
         return "newer", str(error)
     except DataError as error:
@@ -124,6 +125,7 @@ def _state(experiment: Experiment, store: RunStore, latency: bool) -> tuple[Stat
         return ("damaged", str(error)) if there else ("to do", "")
     if run.fault:
         return "damaged", run.fault
+    item = run.measurement
     return ("to do", "") if item.status == "done" else (item.status, item.reason)
 
 

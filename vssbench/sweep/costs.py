@@ -14,7 +14,7 @@ from vssbench.cost.gmacs import count
 from vssbench.run.experiment import Experiment
 from vssbench.run.measurement import Measurement
 from vssbench.run.sizes import Sizes
-from vssbench.run.store import Run
+from vssbench.run.stored import Run
 
 #: runs that are read for one rate, the newest
 _MOST_RUNS = 5

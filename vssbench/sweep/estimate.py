@@ -13,7 +13,7 @@ from vssbench.core.errors import DataError
 from vssbench.run.experiment import Experiment
 from vssbench.run.measurement import Measurement
 from vssbench.run.sizes import Sizes
-from vssbench.run.store import Run
+from vssbench.run.stored import Run
 
 #: runs that are read for an estimate, the newest
 _MOST_RUNS = 5

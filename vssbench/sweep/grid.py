@@ -255,6 +255,5 @@ def keeping(experiment: Experiment, store: RunStore) -> Experiment:
 
     Measuring it again loses none.
     """
-    if not store.done(experiment.run_id):
-        return experiment
-    return _with_meters(experiment, store.get(experiment.run_id).measures)
+    earlier = store.result(experiment.run_id)
+    return experiment if earlier is None else _with_meters(experiment, earlier.measures)

@@ -10,7 +10,8 @@ import numpy as np
 
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.naming import called
-from vssbench.run.store import CONFUSION, NewerRun, Run, RunStore
+from vssbench.run.store import RunStore
+from vssbench.run.stored import CONFUSION, NewerRun, Run
 
 
 @dataclass

@@ -128,10 +128,10 @@ class _Steps:
 def is_done(store: RunStore, experiment: Experiment, latency: bool = False) -> bool:
     """Return whether an experiment is stored undamaged, with its meters, and with latencies if they
     are wanted."""
-    if not store.has(experiment.run_id, experiment.measures):
+    run = store.result(experiment.run_id)
+    if run is None or not run.holds(experiment.measures) or run.fault:
         return False
-    run = store.get(experiment.run_id)
-    return not run.fault and (run.timed or not latency)
+    return run.timed or not latency
 
 
 def differences(asked: dict[str, Any], here: dict[str, Any]) -> str:

@@ -241,12 +241,7 @@ def probe(variant: Variant) -> Trial:
 
 def _any_codec() -> EncodedCodec:
     """Return a codec on whose pictures motion is estimated."""
-    for name in ordered(registry.plugins("codecs")):
-        try:
-            codec = registry.create("codecs", Variant(name))
-        except UsageError as error:  # it breaks only itself
-            registry.leave_out("codecs", name, str(error))
-            continue
+    for codec in registry.made("codecs", ordered(registry.plugins("codecs"))):
         if isinstance(codec, EncodedCodec):
             return codec
     raise UsageError("no codec with an encoder is installed: reinstall vssbench")

@@ -25,8 +25,9 @@ from vssbench.protocol import Episode
 from vssbench.protocol import protocol as find_protocol
 from vssbench.report.counted import widened
 from vssbench.run.experiment import Experiment
+from vssbench.run.identity import run_id
 from vssbench.run.outputs import VOID
-from vssbench.run.store import Run, run_id
+from vssbench.run.stored import Run
 from vssbench.run.stream import Stream
 from vssbench.weights.file import WeightFile, open_weights
 from vssbench.weights.network import load_into, weights_name

@@ -31,7 +31,8 @@ from vssbench.report.page.pictures import (
     size_of,
 )
 from vssbench.report.page.replay import Place, Replay, Seen, Sources
-from vssbench.run.store import Run, RunStore
+from vssbench.run.store import RunStore
+from vssbench.run.stored import Run
 from vssbench.segment.drawing import Palette, palette_of
 
 #: frames of a loop, and bytes of all pictures together, at most

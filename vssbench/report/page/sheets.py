@@ -14,7 +14,7 @@ from vssbench.report.page.parts import Cell, Facet, Facts, Line, Sheet, Shown, V
 from vssbench.report.rows import Row
 from vssbench.report.scores import interval_text
 from vssbench.report.streams import curve, quality_text
-from vssbench.run.store import Run
+from vssbench.run.stored import Run
 
 
 def interval(run: Run, row: Row, notes: dict[str, None]) -> Intervals | None:

@@ -267,7 +267,7 @@ class _Submitted:
 
 def _keep(sent: Sent, store: RunStore) -> None:
     """Store the run that a worker has sent, unless a failed one would replace one that is done."""
-    if sent.status != "done" and store.done(sent.run_id):
+    if sent.status != "done" and store.result(sent.run_id):
         return
     with hidden.temporary() as folder:
         place = folder / sent.run_id
