@@ -1,9 +1,10 @@
 """A results store in one file, ``NAME.tar.xz``: to publish, to send, and to read as it is.
 
-It holds the files of runs as the store has them, the arrays without their own compression and
-files of one name beside one another: what runs have in common is stored once. The same runs give
-the same bytes. Such a file may come from anywhere: of what a tar archive can hold, only plain files
-are read, and what it takes when it is expanded is bounded.
+It holds the files of runs, the arrays without their own compression, the confusion matrices folded
+(:mod:`vssbench.run.folded`) and files of one name beside one another: what runs have in common is
+stored once. The same runs give the same bytes, and are the same again when it is expanded. Such a
+file may come from anywhere: of what a tar archive can hold, only plain files are read, and what it
+takes when it is expanded is bounded.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import re
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from vssbench.core.arrays import ARRAY_ERRORS, read_arrays
+import numpy as np
+import numpy.typing as npt
+
+from vssbench.core.arrays import read_arrays
 from vssbench.core.bounds import ARCHIVE
 from vssbench.core.errors import DataError
 from vssbench.core.files import draft
@@ -27,8 +31,9 @@ from vssbench.core.hidden import temporary
 from vssbench.core.naming import named
 from vssbench.core.program import program
 from vssbench.core.reading import check_readable, read_bytes
+from vssbench.run.folded import fold, unfold
 from vssbench.run.records import unreadable
-from vssbench.run.stored import ENVIRONMENT, LOG, RESULT, Run
+from vssbench.run.stored import CONFUSION, ENVIRONMENT, LOG, RESULT, Run
 
 #: a file of a run, in the folder that has the run's id; a folder, which a tar archive may name, too
 _FILE = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -38,6 +43,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 #: bytes that are read, or expanded, at once; the most memory of the decoder, which needs 65 MiB
 #: for what the strongest preset wrote
 _BLOCK, _DECODER = 1 << 20, 256 << 20
+#: the array of confusion matrices in a run, and in an archive
+_MATRICES, _FOLDED = "matrices", "folded"
 
 
 def files_of(run: Run) -> list[Path]:
@@ -138,6 +145,7 @@ def _expand(stream: _Expanded, store: Path, path: Path) -> None:
     """Write the files of an archive; its own blocks are read here, since what the extensions of
     the format can say (links, holes, names of any length) has no place in a store."""
     seen: set[str] = set()
+    grown = 0
     while any(head := stream.exactly(tarfile.BLOCKSIZE)):
         member = tarfile.TarInfo.frombuf(head, "utf-8", "strict")
         name = member.name.removeprefix("./").rstrip("/")
@@ -154,11 +162,13 @@ def _expand(stream: _Expanded, store: Path, path: Path) -> None:
         seen.add(name)
         if member.size < 0:
             raise tarfile.HeaderError(f"{name} has {member.size} bytes")
-        ARCHIVE.check(stream.count + member.size, str(path))
+        ARCHIVE.check(stream.count + grown + member.size, str(path))
         (store / name).parent.mkdir(exist_ok=True)
         with (store / name).open("xb") as file:
             for size in _pieces(member.size):
                 file.write(stream.exactly(size))
+        if name.endswith(f"/{CONFUSION}"):
+            grown += _restore(store / name)
         stream.exactly(-member.size % tarfile.BLOCKSIZE)
     while block := stream.read(_BLOCK):
         ARCHIVE.check(stream.count, str(path))
@@ -216,12 +226,37 @@ class _Expanded:
 
 
 def _uncompressed(path: Path) -> bytes:
-    """Return an .npz with the same members as they are, which an archive compresses better."""
+    """Return an .npz with the same arrays, which an archive compresses better."""
+    arrays = read_arrays(path, lambda _: None) or {}
+    cells = fold(arrays[_MATRICES]) if _MATRICES in arrays else None
+    return _npz(arrays if cells is None else _renamed(arrays, _MATRICES, _FOLDED, cells))
+
+
+def _restore(path: Path) -> int:
+    """Unfold the matrices of a run, and return how many bytes its file is larger. One without any
+    stays as it is, and so does one that is damaged: whoever reads it says so."""
+    with suppress(DataError):
+        arrays = read_arrays(path, lambda _: None) or {}
+        if _FOLDED in arrays and _MATRICES not in arrays:
+            matrices = unfold(arrays[_FOLDED])
+            path.write_bytes(_npz(_renamed(arrays, _FOLDED, _MATRICES, matrices)))
+            return matrices.nbytes - arrays[_FOLDED].nbytes
+    return 0
+
+
+def _renamed(
+    arrays: Mapping[str, npt.NDArray], old: str, new: str, value: npt.NDArray
+) -> dict[str, npt.NDArray]:
+    """Return arrays with another in the place of one of them."""
+    return dict((new, value) if name == old else (name, each) for name, each in arrays.items())
+
+
+def _npz(arrays: Mapping[str, npt.NDArray]) -> bytes:
+    """Return an .npz without compression, the same bytes for the same arrays."""
     plain = io.BytesIO()
-    try:
-        with zipfile.ZipFile(path) as old, zipfile.ZipFile(plain, "w") as new:
-            for member in old.infolist():
-                new.writestr(zipfile.ZipInfo(member.filename, _EPOCH), old.read(member))
-    except ARRAY_ERRORS as error:
-        raise unreadable(path, error) from error
+    with zipfile.ZipFile(plain, "w") as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), content.getvalue())
     return plain.getvalue()
