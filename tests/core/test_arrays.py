@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tracemalloc
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,40 @@ def test_a_flipped_bit_is_seen_in_small_and_in_large_arrays(tmp_path: Path, leng
     content[200] ^= 1
     path.write_bytes(content)
     with pytest.raises(DataError, match="CRC"):
+        read_arrays(path, fits)
+
+
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
+def test_no_damaged_byte_of_a_small_file_gives_other_arrays(
+    tmp_path: Path, write: Callable[..., None], mask: int
+) -> None:
+    path = tmp_path / "x.npz"
+    written = {"counts": np.arange(6).reshape(2, 3), "times": np.linspace(0, 1, 3)}
+    write(path, **written)
+    content, refused = path.read_bytes(), 0
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= mask
+        path.write_bytes(damaged)
+        try:
+            found = read_arrays(path, fits)
+        except DataError:
+            refused += 1
+        else:
+            assert found is not None
+            known = {name: values for name, values in found.items() if name in written}
+            assert all(np.array_equal(values, written[name]) for name, values in known.items())
+    assert refused > len(content) // 2
+
+
+@pytest.mark.parametrize("size", [10, 60, 200, 300])
+def test_a_small_file_that_is_cut_is_refused(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, values=np.arange(100))
+    end = path.read_bytes()[-22:]
+    path.write_bytes(path.read_bytes()[:size] + end)
+    with pytest.raises(DataError):
         read_arrays(path, fits)
 
 

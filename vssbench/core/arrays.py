@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import struct
 import tokenize
 import zipfile
 import zlib
@@ -33,10 +34,14 @@ ARRAY_ERRORS = (
 )  # fmt: skip
 #: characters of an array's header: numpy's own bound for files that are not trusted
 _HEADER = 10_000
-#: bytes that are read of an array first: its header, and most arrays of a run whole
+#: bytes that are read of an array first: its header
 _FIRST = 1 << 14
-#: bytes of arrays that are kept as they came with their headers, before they are known to fit
+#: bytes of a file, and of its arrays, that are read at once, before they are known to fit
 _SMALL = 1 << 20
+#: the codes that numpy writes; others are left to zipfile
+_PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+#: bytes of the head of a member, and where it says how long its name and what follows it are
+_HEAD, _LENGTHS = 30, 26
 _SUFFIX = ".npy"
 
 
@@ -49,12 +54,18 @@ def read_arrays(
     """
     try:
         reading.check_readable(path)
-        with zipfile.ZipFile(path) as archive:
+        # most files of a run are small: to open each member by itself takes longer than to read it
+        small = path.read_bytes() if path.stat().st_size <= _SMALL else b""
+        with zipfile.ZipFile(io.BytesIO(small) if small else path) as archive:
             found = {info.filename: info for info in archive.infolist()}
             total = sum(info.file_size for info in found.values())
             ARRAYS.check(total, "its arrays")
             members = {
-                name.removesuffix(_SUFFIX): _member(archive, info, total <= _SMALL)
+                name.removesuffix(_SUFFIX): (
+                    _small(small, info)
+                    if small and total <= _SMALL and info.compress_type in _PLAIN
+                    else _member(archive, info)
+                )
                 for name, info in found.items()
             }
             fits({name: (each.its.shape, each.its.dtype) for name, each in members.items()})
@@ -77,7 +88,7 @@ def read_part(archive: zipfile.ZipFile, name: str, most: int) -> npt.NDArray:
     info = archive.getinfo(f"{name}{_SUFFIX}")
     if info.file_size > most:
         raise DataError(f"{info.filename} takes {info.file_size} bytes, at most {most}")
-    return _array(archive, _member(archive, info, whole=False))
+    return _array(archive, _member(archive, info))
 
 
 def _first_line(error: Exception) -> str:
@@ -133,14 +144,27 @@ class _Member:
     content: bytes | None
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, whole: bool) -> _Member:
-    """Read an array's header, and with ``whole`` a small array whole. Raises DataError where the
-    file has not the bytes that it says."""
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
+    """Read an array's header. Raises DataError where the file has not the bytes that it says."""
     with archive.open(info) as member:
         first = member.read(_FIRST)
-    its = _described(first, info.filename, info.file_size)
-    # beyond its end, so that the archive has compared the checksum
-    return _Member(info, its, first if whole and info.file_size < _FIRST else None)
+    return _Member(info, _described(first, info.filename, info.file_size), None)
+
+
+def _small(data: bytes, info: zipfile.ZipInfo) -> _Member:
+    """Return a member of an archive whose bytes are all there. Raises DataError where it has not
+    the bytes that it says, and what ARRAY_ERRORS names where it is damaged."""
+    try:
+        lengths = struct.unpack_from("<HH", data, info.header_offset + _LENGTHS)
+    except struct.error as error:
+        raise zipfile.BadZipFile(f"{info.filename} lies beyond the end") from error
+    begins = info.header_offset + _HEAD + sum(lengths)
+    content = data[begins : begins + info.compress_size]
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, info.file_size + 1)
+    if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
+        raise zipfile.BadZipFile(f"Bad CRC-32 for file {info.filename!r}")
+    return _Member(info, _described(content, info.filename, info.file_size), content)
 
 
 def _described(first: bytes, name: str, size: int) -> _Described:
