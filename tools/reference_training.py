@@ -71,7 +71,8 @@ def plan(content: dict[str, Any], width: float) -> list[Training]:
             if name in stage.get("alone", ()):
                 own["init"] = []
             own["share"] = stage.get("shares", {}).get(name, own.get("share", 1))
-            trainings.append(_training(content["recipe"], stage, name, own, width))
+            recipe = own.get("recipe", content["recipe"])
+            trainings.append(_training(recipe, stage, name, own, width))
     return trainings
 
 

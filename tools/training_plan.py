@@ -31,6 +31,7 @@ class _Stage(_Strict):
 
 class _Network(_Strict):
     method: str
+    recipe: str | None = None
     file: str | None = None
     init: list[str] = []
     near: list[str] = []
