@@ -1,8 +1,8 @@
 """Train every network behind the shipped weights, in pieces: go on where the last call stopped, on
 this machine or another.
 
-    python tools/reference_training.py --work WORK --data-root CAMVID --jobs 2 --minutes 90
-    python tools/reference_training.py --work WORK --data-root camvid.tar --device cuda --width 1 \\
+    python -m tools.reference_training --work WORK --data-root CAMVID --jobs 2 --minutes 90
+    python -m tools.reference_training --work WORK --data-root camvid.tar --device cuda --width 1 \\
         --minutes 9 --keep OUT
 
 ``reference_training.toml`` says what is trained. Each training is one ``bench.py train --resume``

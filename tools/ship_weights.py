@@ -1,7 +1,7 @@
 """Put the weights of finished reference trainings into ``weights/``, packed, and list them there.
 
-    python tools/ship_weights.py WORK            # WORK is that of tools/reference_training.py
-    python tools/ship_weights.py                 # write the list in weights/README.md again
+    python -m tools.ship_weights WORK    # WORK is that of tools/reference_training.py
+    python -m tools.ship_weights         # write the list in weights/README.md again
 
 The tensors in float16 are rounded to the plan's ``mantissa_bits`` first: what packs hardly is the
 noise in the last bits. The record says so under ``rounded``. A file that a training started from,
@@ -295,7 +295,7 @@ def write_list(path: Path = LIST, folder: Path = WEIGHTS) -> None:
 def main() -> None:
     """Ship what WORK holds, if it is given, and write the list."""
     if len(sys.argv) > 2 or (len(sys.argv) == 2 and not Path(sys.argv[1]).is_dir()):
-        sys.exit("usage: python tools/ship_weights.py [WORK], a folder of reference trainings")
+        sys.exit("usage: python -m tools.ship_weights [WORK], a folder of reference trainings")
     if len(sys.argv) == 2:
         plan = tomllib.loads(PLAN.read_text(encoding="utf-8"))
         for path in ship(plan, Path(sys.argv[1])):
