@@ -22,7 +22,10 @@ def test_every_training_is_one_that_the_command_takes():
     for training in PLAN:
         variant = parse_variant(training.arguments[0])
         registry.resolved("methods", variant)
-        load_recipe(variant, "camvid", CONTENT["recipe"])
+        recipe = training.arguments[training.arguments.index("--recipe") + 1]
+        load_recipe(variant, "camvid", recipe)
+        network = training.name.partition("-synthetic")[0].partition("-camvid")[0]
+        assert recipe == CONTENT["trainings"][network].get("recipe", CONTENT["recipe"])
         with torch.device("meta"):
             model = registry.create("methods", variant, classes=11)
         asked = [
@@ -98,17 +101,21 @@ def test_a_stage_goes_on_from_another():
         ("synthetic-on", {"from": "sinthetic"}, "stage synthetic-on, from: 'sinthetic' is none of"),
         ("synthetic-on", {"from": "synthetic-on"}, "'synthetic-on' is none of"),
         ("synthetic-on", {"from": "camvid-on"}, "from camvid-on: 'icnet' is none of"),
-        ("synthetic-on", {"name": "camvid"}, "stage camvid is there twice"),
+        ("camvid", {"name": "synthetic"}, "stage synthetic is there twice"),
         ("synthetic-on", {"trainings": ["icnett"]}, "trainings: 'icnett' is none of"),
         ("synthetic-on", {"trainings": ["dff-flow"]}, "trainings: 'dff-flow' is none of"),
         ("synthetic-on", {"alone": ["pspnet-hlaf"]}, "alone: 'pspnet-hlaf' is none of"),
-        ("synthetic-on", {"shares": {"arseg-07": 2}}, "shares: 'arseg-07' is none of"),
+        ("synthetic-on", {"shares": {"dff-flow": 2}}, "shares: 'dff-flow' is none of"),
         ("synthetic-on", {"shares": {"icnet": -1}}, "shares.icnet: Input should be greater"),
         ("synthetic-on", {"from_other": {"dff-tsk": "dff"}}, "from_other: 'dff-tsk' is none of"),
         ("synthetic-on", {"from_other": {"dff-task": "dfff"}}, "'dfff' is none of"),
         ("synthetic-on", {"pair-epochs": 3}, "pair-epochs: Extra inputs"),
         ("synthetic-on", {"epochs": "ten"}, "epochs: Input should be"),
-        ("camvid-on", {"trainings": ["icnet"]}, "stage camvid-on: icnet needs epochs"),
+        (
+            "camvid-on",
+            {"trainings": ["icnet", "dff-psp18-flow"]},
+            "stage camvid-on: icnet needs epochs",
+        ),
         ("dff-psp18", {"init": ["psp"]}, "training dff-psp18, init: 'psp' is none of"),
         ("dff-psp18", {"init": ["dff-psp18"]}, "training dff-psp18, init: 'dff-psp18' is none of"),
         ("dff-psp18", {"init": ["arseg-07"]}, "training dff-psp18, init: 'arseg-07' is none of"),

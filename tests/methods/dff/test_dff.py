@@ -15,6 +15,9 @@ from vssbench.core.variant import parse_variant
 from vssbench.cost.gmacs import count
 from vssbench.nets.resize import resize
 from vssbench.training.frozen import freeze
+from vssbench.training.recipe import load_recipe
+from vssbench.weights.file import open_weights
+from vssbench.weights.shipped import shipped_folder
 
 VARIANTS = (
     "dff[backbone=resnet18,width=0.125]",
@@ -177,6 +180,31 @@ def test_joint_training_reaches_the_scale_field_and_draws_the_papers_distances()
     assert model.flow.scale.weight.grad.abs().sum() > 0
     assert model.flow.network.encoder.conv1[0].weight.grad.abs().sum() > 0
     assert model.net.backbone.conv1.weight.grad.abs().sum() > 0
+
+
+def test_the_recipe_of_table_4s_separate_trains_the_scale_field_alone():
+    model = create(UPSAMPLING)
+    recipe = load_recipe(parse_variant(UPSAMPLING), "synthetic", "separate")
+    joint = model.phases()[-1]
+    freeze(model, (*joint.frozen, *recipe.of(joint.name).frozen))
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert trained == ["flow.scale.weight"]
+    model.loss(joint, batch_of((64, 96)))["task"].backward()
+    assert model.flow.scale.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("dataset", ["synthetic", "camvid"])
+def test_the_shipped_weights_of_separate_networks_are_those_that_they_came_as(dataset):
+    ours, still, moving = (
+        open_weights(shipped_folder() / f"{name}-w0.25-{dataset}.safetensors").tensors()
+        for name in ("dff-psp18", "pspnet", "dff-r18")
+    )
+    for name, value in ours.items():
+        if name.startswith("net."):
+            assert torch.equal(value, still[name]), name
+        elif name.startswith("flow.network."):
+            assert torch.equal(value, moving[name]), name
+    assert {name for name in ours if name.startswith("flow.scale.")}
 
 
 def test_flow_training_learns_a_shift():
