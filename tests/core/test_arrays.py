@@ -45,7 +45,7 @@ def test_a_flipped_bit_is_seen_in_small_and_in_large_arrays(tmp_path: Path, leng
 
 
 @pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
-@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
+@pytest.mark.parametrize("mask", [0x01, 0xFF])
 def test_no_damaged_byte_of_a_small_file_gives_other_arrays(
     tmp_path: Path, write: Callable[..., None], mask: int
 ) -> None:

@@ -26,11 +26,12 @@ def fold(matrices: npt.NDArray) -> npt.NDArray[np.uint8] | None:
     shape = matrices.shape
     if matrices.dtype != np.int64 or matrices.ndim != 3 or not matrices.size:
         return None
-    if shape[1] != shape[2] or matrices.min() < 0:
+    # sums of counts within the bound are sums of no overflow
+    if shape[1] != shape[2] or matrices.min() < 0 or matrices.max() >= 1 << (8 * _MOST_BYTES):
         return None
     cells = np.concatenate([matrices.sum(2), matrices[:, _beside(shape[1])]], axis=1).T
     count = -(-int(cells.max()).bit_length() // 8) or 1
-    if matrices.max() >= 1 << (8 * _MOST_BYTES) or count > _MOST_BYTES:
+    if count > _MOST_BYTES:
         return None
     return np.stack([(cells >> (8 * place) & 0xFF).astype(np.uint8) for place in range(count)])
 
