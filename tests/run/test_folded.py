@@ -14,7 +14,7 @@ import pytest
 from tests.run.archives import archived, small_store
 from vssbench.core.bounds import ARRAYS
 from vssbench.core.errors import DataError
-from vssbench.run.archive import unpacked
+from vssbench.run.archive import files_of, unpacked, write_archive
 from vssbench.run.folded import fold, unfold
 from vssbench.run.store import RunStore
 
@@ -99,6 +99,16 @@ def test_a_file_in_which_nothing_is_folded_reads_as_it_is(tmp_path: Path) -> Non
             assert (run.confusion is None) == (its is None)
             if its is not None and run.confusion is not None:
                 assert np.array_equal(run.confusion.matrices, its.matrices)
+
+
+def test_arrays_that_vanish_before_they_are_written_are_named(tmp_path: Path) -> None:
+    store = small_store(tmp_path / "runs")
+    run = store.get("run1")
+    listed = files_of(run)
+    (run.path / "confusion.npz").unlink()
+    with pytest.raises(DataError, match=r"run1/confusion\.npz is missing"):
+        write_archive([(run, listed)], tmp_path / "gone.tar.xz")
+    assert not (tmp_path / "gone.tar.xz").exists()
 
 
 def test_matrices_that_do_not_unfold_damage_their_run_alone(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from vssbench.core.naming import named
 from vssbench.core.program import program
 from vssbench.core.reading import check_readable, read_bytes
 from vssbench.run.folded import fold, unfold
-from vssbench.run.records import unreadable
+from vssbench.run.records import damaged, unreadable
 from vssbench.run.stored import CONFUSION, ENVIRONMENT, LOG, RESULT, Run
 
 #: a file of a run, in the folder that has the run's id; a folder, which a tar archive may name, too
@@ -226,8 +226,14 @@ class _Expanded:
 
 
 def _uncompressed(path: Path) -> bytes:
-    """Return an .npz with the same arrays, which an archive compresses better."""
-    arrays = read_arrays(path, lambda _: None) or {}
+    """Return an .npz with the same arrays, which an archive compresses better. Raises DataError
+    where they do not read."""
+    try:
+        arrays = read_arrays(path, lambda _: None)
+    except DataError as error:
+        raise unreadable(path, error) from error
+    if arrays is None:
+        raise damaged(path, "is missing")
     cells = fold(arrays[_MATRICES]) if _MATRICES in arrays else None
     return _npz(arrays if cells is None else _renamed(arrays, _MATRICES, _FOLDED, cells))
 
