@@ -5,19 +5,16 @@ from __future__ import annotations
 import io
 import json
 import re
-import shutil
-import subprocess
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from tests.tracked import ROOT, tracked_files
 from tools.repack_results import repacked_json, repacked_plot
 from vssbench.run.archive import unpacked
 
-ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 40 * 2**20
 FILE_LIMIT = 10_000_000
 
@@ -25,17 +22,7 @@ FILE_LIMIT = 10_000_000
 @pytest.fixture(scope="module")
 def tracked() -> dict[str, int]:
     """Size of every tracked file that is there."""
-    if not (ROOT / ".git").exists() or shutil.which("git") is None:
-        pytest.skip("no git checkout")
-    listed = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=False
-    )
-    if listed.returncode:
-        pytest.skip(f"git cannot list the files: {listed.stderr.strip()}")
-    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
-    return {
-        path.relative_to(ROOT).as_posix(): path.lstat().st_size for path in paths if path.is_file()
-    }
+    return {path.relative_to(ROOT).as_posix(): path.lstat().st_size for path in tracked_files()}
 
 
 def test_commands_of_results_name_no_folder_of_a_machine() -> None:

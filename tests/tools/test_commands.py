@@ -4,12 +4,11 @@ tools import."""
 from __future__ import annotations
 
 import re
-import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.tracked import ROOT, tracked_files
+
 #: a tool that is run as a file does not see the package `tools`; one that is run as a module does
 AS_A_FILE = re.compile(r"python3? tools/(\w+)\.py")
 AS_A_MODULE = re.compile(r"python3? -m tools\.(\w+)")
@@ -18,17 +17,11 @@ OF_THE_PACKAGE = re.compile(r"^\s*(from|import) tools\b", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def texts() -> dict[str, str]:
-    listed = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=False
-    )
-    if listed.returncode:
-        pytest.skip(f"git cannot list the files: {listed.stderr.strip()}")
     endings = {".md", ".py", ".toml", ".sh", ".yml", ""}
-    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
     return {
         path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-        for path in paths
-        if path.suffix in endings and path.is_file()
+        for path in tracked_files()
+        if path.suffix in endings
     }
 
 
