@@ -202,8 +202,27 @@ def test_counting_does_not_import_the_compiler():
     code = (
         "import sys; from vssbench.cost.gmacs import count; from vssbench.core.variant import "
         "parse_variant as parse\n"
-        "for text in ('pspnet', 'arseg', 'bisenet', 'icnet', 'dff', 'dsrl'): count(parse(text), "
-        "11, 192, 256)\n"
+        "for text in ('pspnet', 'arseg', 'bisenet', 'icnet', 'dff', 'dsrl', 'warp', 'copy'): "
+        "count(parse(text), 11, 192, 256)\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_operators_that_torch_writes_in_python_do_not_import_the_compiler():
+    """A plug-in may use any of them."""
+    code = (
+        "import sys, torch; from vssbench.cost.shapes import ShapesAlone\n"
+        "x = torch.zeros(4, 5, device='meta')\n"
+        "with ShapesAlone():\n"
+        "    for found in (x.round(), x.trunc(), x.frac(), torch.where(x > 0, x, -x),\n"
+        "                  torch.lerp(x, x, 0.5), x.var(), x.std(), torch.var_mean(x)[0],\n"
+        "                  torch.div(x, 2, rounding_mode='floor'), x % 2, x.nan_to_num(),\n"
+        "                  x.normal_(), x.roll(1, 0), x.clamp(0, 1), x.cumsum(0), x.norm()):\n"
+        "        assert found.is_meta\n"
         "print('torch._dynamo' in sys.modules)"
     )
     done = subprocess.run(

@@ -46,8 +46,14 @@ def tree(tmp_path_factory):
     return folder
 
 
+def forget():
+    """Let every file be read again."""
+    for each in (source_digest, identity._content, identity._plugins_imported, identity._under):
+        each.cache_clear()
+
+
 def digest(tree, *plugins):
-    source_digest.cache_clear()
+    forget()
     return source_digest(plugins or (ARSEG, SYNTHETIC), PACKAGES, (tree / "vssbench", tree))
 
 
@@ -120,7 +126,7 @@ def test_where_a_tree_lies_does_not_count(tree, tmp_path):
     # as a wheel installs it: plug-ins inside the package
     for part in ("methods", "datasets"):
         (other / part).rename(other / "vssbench" / part)
-    source_digest.cache_clear()
+    forget()
     assert source_digest((ARSEG, SYNTHETIC), PACKAGES, (other / "vssbench",)) == digest(tree)
 
 

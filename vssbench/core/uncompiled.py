@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import sys
-from typing import TypeVar
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from types import FunctionType
+from typing import Any, TypeVar
+
+import torch
 
 T = TypeVar("T")
+
+#: torch's modules of operators in Python, which give shapes on the meta device
+_IN_PYTHON = (
+    "torch._decomp.decompositions", "torch._meta_registrations", "torch._prims", "torch._refs",
+    "torch._refs.nn.functional",
+)  # fmt: skip
+#: the variable by which torch's decorators hold what they decorate
+_DECORATED = "fn"
 
 
 def uncompiled(thing: T) -> T:
@@ -22,6 +36,41 @@ def uncompiled(thing: T) -> T:
             *getattr(thing, "_backend_fns", {}).values(),
         ):
             shielded = getattr(shield, "__wrapped__", None)
-            if shielded is not None and not hasattr(shielded, "__dynamo_disable"):
-                shielded.__dynamo_disable = shielded
+            if shielded is not None:
+                _leave(shielded)
     return thing
+
+
+@cache
+def leave_shapes_uncompiled() -> None:
+    """Have torch find shapes on the meta device without its compiler: most of its operators in
+    Python are shielded as :func:`uncompiled` describes, some within others."""
+    if "torch._dynamo" in sys.modules:
+        return
+    shield = torch._disable_dynamo(_nothing).__code__
+    for module in map(import_module, _IN_PYTHON):
+        for operator in list(vars(module).values()):
+            for function, decorated in _layers(operator):
+                if function.__code__ is shield:
+                    _leave(decorated)
+
+
+def _nothing() -> None:
+    """Take the place of what is shielded."""
+
+
+def _layers(operator: Any) -> Iterator[tuple[FunctionType, Any]]:
+    """Yield an operator's decorators from the outermost inwards, each with what it decorates."""
+    while isinstance(operator, FunctionType):
+        names = operator.__code__.co_freevars
+        if _DECORATED not in names:
+            return
+        decorated = (operator.__closure__ or ())[names.index(_DECORATED)].cell_contents
+        yield operator, decorated
+        operator = decorated
+
+
+def _leave(shielded: Any) -> None:
+    """Tell a shield that it stands already."""
+    if not hasattr(shielded, "__dynamo_disable"):
+        shielded.__dynamo_disable = shielded

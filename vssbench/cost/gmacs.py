@@ -12,6 +12,7 @@ call them FLOPs. Other conventions: :mod:`vssbench.cost.conventions`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 from torch.utils import flop_counter
@@ -68,6 +69,29 @@ def meta_model(variant: Variant, classes: int) -> VideoSegmenter:
         sum(4 * tensor.numel() for tensor in model.state_dict().values()), str(variant), UsageError
     )
     return model.eval()
+
+
+@dataclass(frozen=True)
+class Traits:
+    """A method's name for people, what it needs of a codec, and whether its network has an output
+    beside the classes."""
+
+    display: str
+    needs: frozenset[str]
+    void: bool
+
+
+def traits(variant: Variant, classes: int) -> Traits:
+    """Return the traits of a method for so many classes. Raises UsageError for parameters that it
+    does not have or allow."""
+    cls = registry.load("methods", variant.name)
+    return _traits(cls, variant, classes)  # type: ignore[arg-type]
+
+
+@lru_cache  # a grid asks for it once an experiment
+def _traits(cls: type[VideoSegmenter], variant: Variant, classes: int) -> Traits:
+    model = meta_model(variant, classes)
+    return Traits(model.display, model.needs, model.void is not None)
 
 
 def parameters(model: VideoSegmenter) -> Parameters:

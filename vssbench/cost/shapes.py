@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vssbench.core.uncompiled import uncompiled
+from vssbench.core.uncompiled import leave_shapes_uncompiled, uncompiled
 
 
 def _same(x: Tensor, inplace: bool = False) -> Tensor:
@@ -210,6 +210,7 @@ class ShapesAlone(TorchFunctionMode):
 
     def __init__(self, told: Told = lambda operator, args, kwargs, output: None) -> None:
         super().__init__()
+        leave_shapes_uncompiled()
         self._told = told
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

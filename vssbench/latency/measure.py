@@ -15,7 +15,7 @@ from vssbench.core.allocator import keep_freed_memory
 from vssbench.core.errors import UsageError
 from vssbench.core.machine import describe_environment, throttle_events
 from vssbench.core.variant import parse_variant
-from vssbench.cost.gmacs import count, meta_model
+from vssbench.cost.gmacs import count, traits
 from vssbench.latency.footage import encode, open_codec
 from vssbench.latency.result import LatencyResult, MethodTimes, WarmUpRecord, new_id
 from vssbench.latency.rounds import Campaign, Outcome, binding, run_rounds
@@ -35,7 +35,7 @@ def check(settings: Settings, subjects: Sequence[Subject]) -> None:
     codec = open_codec(settings)
     for subject in subjects:
         variant = parse_variant(subject.method)
-        needs = meta_model(variant, settings.classes).needs
+        needs = traits(variant, settings.classes).needs
         # refuses a size that the network does not take
         count(variant, settings.classes, *settings.size)
         if needs & {"motion", "residual"} and not codec.has_motion:
@@ -57,7 +57,7 @@ def subject_of(method: str, classes: int, weights: Sequence[Any]) -> Subject:
     """Return a method as typed, with the file of ``weights`` (paths) that belongs to it, if any."""
     variant = parse_variant(method)
     file = closest(variant, [open_weights(path) for path in weights], classes)
-    display = meta_model(variant, classes).display
+    display = traits(variant, classes).display
     return Subject(str(variant), display, None if file is None else file.path)
 
 

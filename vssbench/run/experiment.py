@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,8 @@ from vssbench.core import registry
 from vssbench.core.classes import numbers_of
 from vssbench.core.dataset import Dataset
 from vssbench.core.machine import describe_environment, describe_machine
-from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.variant import Variant
-from vssbench.cost.gmacs import meta_model
+from vssbench.cost.gmacs import traits
 from vssbench.protocol import Protocol, typed
 from vssbench.run.identity import (
     code_version,
@@ -123,19 +122,14 @@ class Experiment:
     @cached_property
     def needs(self) -> frozenset[str]:
         """Return what the method needs of a codec."""
-        return self._traits(self.outputs.classes)[1]
+        return traits(self.method, self.outputs.classes).needs
 
     @cached_property
     def outputs(self) -> Outputs:
         """The network's outputs as the dataset's classes."""
-        declared, _ = self._traits(len(self.dataset.classes))
+        declared = traits(self.method, len(self.dataset.classes)).void
         own, asked = self.weights.classes, self.dataset.classes
         return outputs_of(own, asked, declared, self.without, self.void)
-
-    def _traits(self, classes: int) -> tuple[bool, frozenset[str]]:
-        """Return whether the method has an output beside so many classes, and what it needs."""
-        cls = registry.load("methods", self.method.name)
-        return _traits_of(cls, self.method, classes)  # type: ignore[arg-type]
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -161,12 +155,3 @@ class Experiment:
             for episode in self.protocol.episodes(clip, self.codec.gop)
         )
         return sum(episode.clip.length for episode in episodes)
-
-
-@lru_cache
-def _traits_of(
-    cls: type[VideoSegmenter], method: Variant, classes: int
-) -> tuple[bool, frozenset[str]]:
-    """Build the network of a method once for all experiments of a grid; ``cls`` is its class."""
-    model = meta_model(method, classes)
-    return model.void is not None, model.needs

@@ -46,6 +46,8 @@ _REQUIREMENT = re.compile(r"[\w.-]+")
 #: bytes of the largest file of a plug-in whose content counts; of larger ones, which are data such
 #: as weights, the size does
 _LARGEST = 64 << 20
+#: files and packages whose content is kept in mind
+_KEPT = 4096
 
 
 def run_id(identity: dict[str, Any]) -> str:
@@ -93,14 +95,21 @@ def source_digest(
     """Return the sha256 of the names and contents of :func:`sources`."""
     digest = hashlib.sha256()
     for name, path in sorted(sources(used, packages, roots).items()):
-        size = path.stat().st_size
-        digest.update(f"{name}\0{size}\0".encode())
-        if size > _LARGEST:
-            continue
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
+        digest.update(f"{name}\0{_content(path)}\0".encode())
     return digest.hexdigest()
+
+
+@lru_cache(_KEPT)  # most plug-ins are counted with the same packages
+def _content(path: Path) -> str:
+    """Return a file's size, and the sha256 of its content where that counts."""
+    size = path.stat().st_size
+    if size > _LARGEST:
+        return f"{size}"
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return f"{size} {digest.hexdigest()}"
 
 
 def sources(
@@ -121,21 +130,31 @@ def sources(
             continue
         files[name] = path
         if path.suffix == ".py":
-            for kind, module, modules in _OF_PLUGINS.findall(_text(path)):
-                parts = [module] if module else re.findall(r"\w+", modules)
-                for part in {f"{kind}/{each}" for each in parts} - imported:
-                    imported.add(part)
-                    waiting += _under(part, roots)
+            for part in _plugins_imported(path) - imported:
+                imported.add(part)
+                waiting += _under(part, roots)
     return files
 
 
-def _under(part: str, roots: Iterable[Path]) -> list[tuple[str, Path]]:
+@lru_cache(_KEPT)
+def _plugins_imported(path: Path) -> frozenset[str]:
+    """Return the plug-ins of the project that a module imports: ``methods/copy``."""
+    parts = set()
+    for kind, module, modules in _OF_PLUGINS.findall(_text(path)):
+        names = [module] if module else re.findall(r"\w+", modules)
+        parts |= {f"{kind}/{each}" for each in names}
+    return frozenset(parts)
+
+
+@lru_cache(_KEPT)
+def _under(part: str, roots: tuple[Path, ...]) -> tuple[tuple[str, Path], ...]:
     """Return the files of one of vssbench's packages or modules: ``codec``, ``methods/copy``."""
     for root in roots:
         for path in (root / part, root / f"{part}.py"):
             if path.exists():
-                return [(f"{path.relative_to(root)}{rest}", file) for rest, file in _files(path)]
-    return []
+                name = path.relative_to(root)
+                return tuple((f"{name}{rest}", file) for rest, file in _files(path))
+    return ()
 
 
 def _files(path: Path) -> Iterator[tuple[str, Path]]:
@@ -149,7 +168,7 @@ def _files(path: Path) -> Iterator[tuple[str, Path]]:
             yield name, file
 
 
-def _of(plugin: Plugin, roots: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+def _of(plugin: Plugin, roots: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
     """Yield the files of a plug-in: its own file or folder, or what its distribution brings."""
     first, _, rest = plugin.module.partition(".")
     if first == "vssbench":

@@ -25,7 +25,7 @@ from vssbench.core.place import staying
 from vssbench.core.segmenter import VideoSegmenter
 from vssbench.core.shortage import check_memory, shortage
 from vssbench.core.video import Clip, Frame
-from vssbench.cost.gmacs import meta_model
+from vssbench.cost.gmacs import traits
 from vssbench.cost.uncounted import remark
 from vssbench.fast.prepare import prepare
 from vssbench.metrics.meters import Meters
@@ -161,7 +161,7 @@ def _base(experiment: Experiment, command: str) -> dict[str, Any]:
     """Return the part of a Measurement that is known before anything runs."""
     return described(experiment, experiment.identity) | {
         "method": str(experiment.method),
-        "display": meta_model(experiment.method, experiment.outputs.classes).display,
+        "display": traits(experiment.method, experiment.outputs.classes).display,
         "protocol_details": experiment.protocol.details(),
         "without": experiment.left_out,
         "void": experiment.outputs.void,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+from vssbench.core import registry
 from vssbench.core.variant import Variant
 from vssbench.core.video import Clip
 from vssbench.cost.gmacs import Cost, count
@@ -56,7 +58,11 @@ class Sizes:
 
     def costs(self, method: Variant, classes: int) -> dict[Size, Cost]:
         """Return the method's cost at each size. Raises UsageError where it does not accept one."""
-        return {size: count(method, classes, *size) for size in self.distinct}
+        cls = registry.load("methods", method.name)
+        return {
+            size: _cost(cls, method, classes, *size)  # type: ignore[arg-type]
+            for size in self.distinct
+        }
 
     def mean_cost(self, costs: Mapping[Size, Cost], frames: Mapping[int, int]) -> Cost:
         """Return the mean of the costs at the clips' sizes, by the number of frames that ran of
@@ -71,3 +77,8 @@ class Sizes:
             sum(share * cost.gmacs_nonkey for cost, share in shares),
             uncounted=tuple(dict.fromkeys(name for cost, _ in shares for name in cost.uncounted)),
         )
+
+
+@lru_cache  # the experiments of a grid are of few sizes
+def _cost(cls: type, method: Variant, classes: int, height: int, width: int) -> Cost:
+    return count(method, classes, height, width)

@@ -15,7 +15,7 @@ from vssbench.core.dataset import Dataset
 from vssbench.core.errors import UsageError, WeightsError
 from vssbench.core.progress import messages, track
 from vssbench.core.variant import Variant, parse_variant
-from vssbench.cost.gmacs import meta_model
+from vssbench.cost.gmacs import traits
 from vssbench.data.presence import absent_classes
 from vssbench.metrics.meters import METERS, named
 from vssbench.protocol import protocol as find_protocol
@@ -150,7 +150,7 @@ def weights_of(
     stand for none. Else the shipped weights settle what was left open.
     """
     # refuses parameters that the method does not have or allow
-    declared = meta_model(method, len(classes)).void is not None
+    declared = traits(method, len(classes)).void
     best = closest(method, files, len(classes))
     if best is not None:
         extra = [] if declared else beyond(best.classes, classes, without)
