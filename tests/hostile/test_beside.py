@@ -28,7 +28,8 @@ from vssbench.core.reading import read_toml
 from vssbench.core.variant import parse_variant
 from vssbench.core.video import Clip
 from vssbench.data.footage import folder_clip
-from vssbench.report.index import INDEX, facts
+from vssbench.report.index import facts
+from vssbench.report.index_file import INDEX
 from vssbench.run.store import RunStore
 from vssbench.sweep.points import read as read_sweep
 from vssbench.weights.convert import read_rules

@@ -17,7 +17,7 @@ from vssbench.core import torchvision_guard
 from vssbench.core.errors import DataError, UsageError
 from vssbench.metrics.confusion import confusion_matrix
 from vssbench.metrics.iou import class_iou, miou, miou_by_distance, pooled_miou
-from vssbench.metrics.scores import Scores, scores
+from vssbench.metrics.scores import Scores, mean_ious, scores
 from vssbench.protocol import MEAN_OF_DISTANCES, POOLED
 from vssbench.run.records import ConfusionRecord
 
@@ -123,6 +123,22 @@ def test_scores_are_the_means_of_those_at_each_distance() -> None:
         [each[0]["miou"], each[1]["miou"], None, each[3]["miou"]]
     )
     assert found.pooled_miou == pytest.approx(counted_slowly(pairs, CLASSES)["miou"])
+
+
+@pytest.mark.parametrize("aggregate", [MEAN_OF_DISTANCES, POOLED])
+@pytest.mark.parametrize("absent", ["skip", "zero", "one"])
+@pytest.mark.parametrize("left_out", [(), (1,), tuple(range(CLASSES))])
+def test_the_scores_by_iou_alone_are_the_same(
+    aggregate: str, absent: str, left_out: tuple[int, ...]
+) -> None:
+    labels, predictions = frames_of(5, CLASSES, absent=(3,))
+    labels[4:6] = 255  # a distance at which nothing is counted
+    record = record_of(labels, predictions, [0, 0, 1, 1, 2, 2, 4, 4], CLASSES)
+    every = scores(record, aggregate, absent, left_out)
+    found = mean_ious(record, aggregate, absent, left_out)
+    for name, value in vars(found).items():
+        assert value == getattr(every, name), name
+    assert (found.miou is None) == (len(left_out) == CLASSES)
 
 
 def test_the_image_level_is_the_mean_of_the_frames_own() -> None:

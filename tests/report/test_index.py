@@ -14,8 +14,8 @@ from tests.sweep.stored import write
 from vssbench.cli import bench
 from vssbench.core import arrays
 from vssbench.core.bounds import Bound
-from vssbench.report import index
-from vssbench.report.index import INDEX
+from vssbench.report import index, read_many
+from vssbench.report.index_file import INDEX
 from vssbench.report.rows import rows, stored_rows
 from vssbench.run.store import RunStore
 
@@ -218,3 +218,51 @@ def test_that_many_runs_are_read_is_said(store, monkeypatch, capsys):
     assert f"reading 13 runs that the index of {store.root} lacks" in capsys.readouterr().err
     stored_rows(store)
     assert capsys.readouterr().err == ""
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Note the runs whose arrays are read for their numbers."""
+    runs = []
+    own = read_many.numbers_of
+    monkeypatch.setattr(
+        read_many, "numbers_of", lambda run: runs.append(run.measurement.run_id) or own(run)
+    )
+    return runs
+
+
+def test_a_store_that_was_copied_with_its_index_is_known(store, counted, tmp_path_factory):
+    expected = stored_rows(store)
+    assert len(counted) == 13
+    copy = RunStore(tmp_path_factory.mktemp("copy") / "runs")
+    shutil.copytree(store.root, copy.root, copy_function=shutil.copyfile)
+    counted.clear()
+    assert stored_rows(copy) == [
+        row | {"reason": row["reason"].replace(str(store.root), str(copy.root))} for row in expected
+    ]
+    assert counted == ["torn"]
+
+
+def test_equal_arrays_under_other_rules_have_other_numbers(store, counted):
+    for name, given in {
+        "pooled": {"aggregate": "pooled"},
+        "fewer": {"without": ["car"], "classes": ["road", "car", "sky"]},
+        "typed": {"typed": {"miou": 0.5}},
+    }.items():
+        write(store.root, name, value=3, **given)
+    rows_by_id = {row["run_id"]: row for row in stored_rows(store)}
+    assert list(rows_by_id.values()) == rows(store.runs())
+    assert {"pooled", "fewer"} <= set(counted)
+    assert "typed" in counted or "run03" in counted
+
+
+def test_numbers_that_no_run_has_any_more_leave_the_index(store):
+    stored_rows(store)
+    path = store.root / INDEX
+    before = len(json.loads(path.read_text(encoding="utf-8"))["numbers"])
+    for number in range(4):
+        write(store.root, f"run{number:02}", value=9)
+    stored_rows(store)
+    after = json.loads(path.read_text(encoding="utf-8"))["numbers"]
+    assert before == 12
+    assert len(after) == 8

@@ -46,16 +46,15 @@ _SUFFIX = ".npy"
 
 
 def read_arrays(
-    path: Path, fits: Callable[[Mapping[str, Header]], None]
+    path: Path, fits: Callable[[Mapping[str, Header]], None], content: bytes = b""
 ) -> dict[str, npt.NDArray] | None:
     """Return the arrays of an .npz file, None where there is none.
 
-    ``fits`` is shown their types and shapes first. Raises DataError.
+    ``fits`` is shown their types and shapes first; ``content`` is that of the file where it is
+    known. Raises DataError.
     """
     try:
-        reading.check_readable(path)
-        # most files of a run are small: to open each member by itself takes longer than to read it
-        small = path.read_bytes() if path.stat().st_size <= _SMALL else b""
+        small = content or small_content(path)
         with zipfile.ZipFile(io.BytesIO(small) if small else path) as archive:
             found = {info.filename: info for info in archive.infolist()}
             total = sum(info.file_size for info in found.values())
@@ -79,6 +78,12 @@ def read_arrays(
         raise DataError(short or _first_line(error)) from error
 
 
+def small_content(path: Path) -> bytes:
+    """Return the content of a file that is read at once, since to open each of its arrays by itself
+    would take longer; nothing of a larger one. Raises OSError, DataError."""
+    return path.read_bytes() if reading.check_readable(path) <= _SMALL else b""
+
+
 def read_part(archive: zipfile.ZipFile, name: str, most: int) -> npt.NDArray:
     """Return one array of an open .npz file, of ``most`` bytes with its header at the most.
 
@@ -99,8 +104,7 @@ def read_array(path: Path, fits: Callable[[Header], None]) -> npt.NDArray:
     """Return the array of an .npy file; ``fits`` is shown its type and shape first. Raises
     DataError."""
     try:
-        reading.check_readable(path)
-        size = path.stat().st_size
+        size = reading.check_readable(path)
         ARRAYS.check(size, f"{path} is too large")
         with path.open("rb") as file:
             header = _told(file, path, size)

@@ -4,6 +4,7 @@ called, and in which colours they are drawn."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from vssbench.core import registry
 from vssbench.core.dataset import ClassList, Colour
@@ -84,6 +85,7 @@ def beyond(own: Sequence[str], asked: Sequence[str], void: Sequence[str] = ()) -
     return found if found and len(own) - len(found) == len(asked) else []
 
 
+@lru_cache(4096)  # of the few classes of thousands of runs
 def plain(name: str) -> str:
     """Return a class's name as names are compared: letters of either case, and spaces, hyphens and
     underscores, are the same."""

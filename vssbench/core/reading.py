@@ -32,15 +32,17 @@ _LEAST_READ = 1 << 16
 _MOST_DOTS = 10**7
 
 
-def check_readable(path: Path) -> None:
-    """Check that a path is a file that ends: reading a pipe or a device may never.
+def check_readable(path: Path) -> int:
+    """Check that a path is a file that ends, and return its bytes: reading a pipe or a device may
+    never end.
 
     Raises FileNotFoundError where there is nothing, DataError for what is no file.
     """
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a device or a pipe"
         raise DataError(f"{path} is {kind}: expected a file")
+    return status.st_size
 
 
 def fault_elsewhere(path: Path, error: BaseException) -> str:
@@ -65,8 +67,7 @@ def fault_elsewhere(path: Path, error: BaseException) -> str:
 def read_bytes(path: Path, bound: Bound = TEXT) -> bytes:
     """Return a file's content. Raises OSError, and DataError for what is no file or larger than the
     bound."""
-    check_readable(path)
-    size = path.stat().st_size
+    size = check_readable(path)
     bound.check(size, f"{path} is too large")
     with path.open("rb") as file:
         # as much as there is: room for all that is asked for is taken at once

@@ -98,4 +98,4 @@ def _in_range(name: str, values: npt.NDArray, its: Expected) -> npt.NDArray:
         raise DataError(f"{name} holds {beyond[0]}: expected {its.least:g} to {its.most:g}")
     if values.dtype == np.uint8:
         return values
-    return values.astype(np.int64 if whole else np.float64)
+    return values.astype(np.int64 if whole else np.float64, copy=False)

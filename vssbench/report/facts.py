@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ import numpy.typing as npt
 
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.variant import parse_variant
-from vssbench.metrics.scores import Scores, scores
+from vssbench.metrics.scores import MeanIous, mean_ious
 from vssbench.report.counted import check_values, left_out, names_left_out
 from vssbench.report.fields import RUN_FIELDS, RUN_KEYS
 from vssbench.report.footnotes import what_was_seen
@@ -30,6 +32,19 @@ class Facts:
     classes: list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class Numbers:
+    """The part of a run's facts that comes of its arrays: further columns of its row, and its lines
+    of the long forms without what tells them from another run's."""
+
+    row: dict[str, float | None]
+    distances: list[dict[str, Any]]
+    classes: list[dict[str, Any]]
+
+
+#: the numbers of a run that was not measured
+NOTHING = Numbers({}, [], [])
+
 #: the lines of a run's facts, and the form of the frame that is made of them
 LONG_FORMS = {"distances": "distance", "classes": "class"}
 
@@ -41,11 +56,33 @@ _COPIED = tuple(
 )  # fmt: skip
 
 _NAMES = tuple(field.name for field in RUN_FIELDS)
+#: hexadecimal digits of what a run's numbers depend on
+_DIGITS = 32
 
 
 def facts_of(run: Run, without: Sequence[str] = ()) -> Facts:
-    """Return what tables and figures are made of, out of a run's arrays."""
-    item = run.measurement
+    """Return what tables and figures are made of, out of a run's row and its arrays."""
+    row = row_of(run.measurement, without)
+    try:
+        return joined(row, numbers_of(run, without))
+    except DataError as error:
+        return joined(row | damage(error), NOTHING)
+
+
+def damage(error: DataError) -> dict[str, Any]:
+    """Return what the row of a run says whose arrays do not read."""
+    return {"status": "damaged", "reason": str(error)}
+
+
+def joined(row: dict[str, Any], numbers: Numbers) -> Facts:
+    """Return the facts of a run out of its row and its numbers."""
+    its = {field.name: row[field.name] for field in RUN_KEYS}
+    lines = ([its | line for line in getattr(numbers, name)] for name in LONG_FORMS)
+    return Facts(row | numbers.row, *lines)
+
+
+def row_of(item: Measurement, without: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the columns of a run's row that do not come of its arrays."""
     unscored = names_left_out(item, without)
     row = {name: getattr(item, name) for name in _COPIED}
     row |= {
@@ -59,29 +96,41 @@ def facts_of(run: Run, without: Sequence[str] = ()) -> Facts:
         "typed": ", ".join(name for name in _NAMES if name in item.typed),
         "psnr_db": _psnr(item),
     }
-    row |= {name: value for name, value in item.typed.items() if name in _NAMES}
-    try:
-        # of the streams, too: who reads them later has no place to say that they do not read
-        confusion, latency, _ = run.confusion, run.latency, run.stream
-        if item.status == "done" and confusion is None:
-            raise damaged(run.path / CONFUSION, "is missing")
-        its = None if confusion is None else _scores(confusion, item, without)
-    except DataError as error:
-        return Facts(row | {"status": "damaged", "reason": str(error)}, [], [])
-    if latency is not None:
-        row |= _latency(latency)
-    if its is None or confusion is None:
-        return Facts(row, [], [])
+    return row | {name: value for name, value in item.typed.items() if name in _NAMES}
+
+
+def key_of(run: Run) -> str:
+    """Return what a run's numbers depend on, in short: runs that have it in common have the same
+    numbers. Raises DataError."""
+    item = run.measurement
+    counted = (
+        item.status, item.frames, item.classes, item.void, item.aggregate, item.without,
+    )  # fmt: skip
+    digest = hashlib.sha256(json.dumps(counted).encode())
+    digest.update(run.digest().encode())
+    return digest.hexdigest()[:_DIGITS]
+
+
+def numbers_of(run: Run, without: Sequence[str] = ()) -> Numbers:
+    """Return the numbers of a run's arrays. Raises DataError where they do not read."""
+    item = run.measurement
+    # of the streams, too: who reads them later has no place to say that they do not read
+    confusion, latency, _ = run.confusion, run.latency, run.stream
+    if item.status == "done" and confusion is None:
+        raise damaged(run.path / CONFUSION, "is missing")
+    row = {} if latency is None else _latency(latency)
+    if confusion is None:
+        return Numbers(row, [], [])
+    its = _scores(confusion, item, without)
     curve = its.miou_by_distance
     row |= {"miou": its.miou} | (
         {"miou_0": curve[0], "miou_last": curve[-1]} if curve else {}
     )  # fmt: skip
-    name = {field.name: getattr(item, field.name) for field in RUN_KEYS}
     classes = [
-        name | {"class": label, "iou": value}
+        {"class": label, "iou": value}
         for label, value in zip(item.classes, its.class_iou, strict=False)
     ]
-    return Facts(row, _by_distance(name, curve, confusion, latency), classes)
+    return Numbers(row, _by_distance(curve, confusion, latency), classes)
 
 
 def _typed_split(dataset: str) -> str:
@@ -92,24 +141,20 @@ def _typed_split(dataset: str) -> str:
         return ""
 
 
-def _scores(record: ConfusionRecord, item: Measurement, without: Sequence[str]) -> Scores:
+def _scores(record: ConfusionRecord, item: Measurement, without: Sequence[str]) -> MeanIous:
     check_values(record, item)
     unscored = left_out(item, record.matrices.shape[1], without)
-    return scores(record, item.aggregate, left_out=unscored)
+    return mean_ious(record, item.aggregate, left_out=unscored)
 
 
 def _by_distance(
-    name: dict[str, Any],
-    curve: Sequence[float | None],
-    confusion: ConfusionRecord,
-    latency: LatencyRecord | None,
+    curve: Sequence[float | None], confusion: ConfusionRecord, latency: LatencyRecord | None
 ) -> list[dict[str, Any]]:
     lines = []
     for distance, miou in enumerate(curve):
         times = np.empty(0) if latency is None else latency.model_ms[latency.distances == distance]
         lines.append(
-            name
-            | {
+            {
                 "distance": distance,
                 "frames": int((confusion.distances == distance).sum()),
                 "miou": miou,

@@ -139,10 +139,13 @@ _EXPECTED: dict[type, dict[str, Expected]] = {
 
 
 def load_record(
-    path: Path, kind: type[_Record], lengths: Mapping[str, tuple[int, ...]] | None = None
+    path: Path,
+    kind: type[_Record],
+    lengths: Mapping[str, tuple[int, ...]] | None = None,
+    content: bytes = b"",
 ) -> _Record | None:
     optional = tuple(field.name for field in fields(kind) if field.default is not MISSING)
-    arrays = _read(path, _EXPECTED[kind], lengths or {}, optional)
+    arrays = _read(path, _EXPECTED[kind], lengths or {}, optional, content)
     return None if arrays is None else kind(**arrays)
 
 
@@ -151,11 +154,12 @@ def _read(
     expected: Mapping[str, Expected],
     lengths: Mapping[str, tuple[int, ...]],
     optional: tuple[str, ...],
+    content: bytes,
 ) -> dict[str, npt.NDArray] | None:
     """Read arrays that were stored as expected, and leave out others. Raises DataError."""
     fits = partial(check_headers, expected=expected, lengths=lengths, optional=optional)
     try:
-        arrays = read_arrays(path, fits)
+        arrays = read_arrays(path, fits, content)
         return None if arrays is None else checked(arrays, expected)
     except DataError as error:
         raise unreadable(path, error) from error

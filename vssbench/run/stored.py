@@ -3,11 +3,12 @@ is the only code that knows a run's files, beside what writes them (:mod:`vssben
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import zipfile
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from vssbench.core import reading, steady
-from vssbench.core.arrays import ARRAY_ERRORS, read_arrays
+from vssbench.core.arrays import ARRAY_ERRORS, read_arrays, small_content
 from vssbench.core.errors import DataError
 from vssbench.core.naming import called
 from vssbench.core.shortage import check_memory, shortage
@@ -41,6 +42,7 @@ RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG = (
 _READ_FOR_CHECKSUMS = 1 << 24
 
 _T = TypeVar("_T")
+_Record = TypeVar("_Record", ConfusionRecord, LatencyRecord, StreamRecord)
 
 
 @dataclass(frozen=True)
@@ -50,20 +52,38 @@ class Run:
 
     measurement: Measurement
     path: Path
+    #: small files that were read for their digest, until their arrays are asked for
+    _contents: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def confusion(self) -> ConfusionRecord | None:
-        return self._steady(
-            lambda: load_record(self.path / CONFUSION, ConfusionRecord, self._lengths)
-        )
+        return self._record(CONFUSION, ConfusionRecord, self._lengths)
 
     @cached_property
     def latency(self) -> LatencyRecord | None:
-        return self._steady(lambda: load_record(self.path / LATENCY, LatencyRecord))
+        return self._record(LATENCY, LatencyRecord)
 
     @cached_property
     def stream(self) -> StreamRecord | None:
-        return self._steady(lambda: load_record(self.path / STREAM, StreamRecord))
+        return self._record(STREAM, StreamRecord)
+
+    def digest(self) -> str:
+        """Return the sha256 of the files of these three, as they are on disk. Raises DataError
+        where one cannot be read."""
+        return self._steady(self._digest)
+
+    def _digest(self) -> str:
+        whole = hashlib.sha256()
+        for name in (CONFUSION, LATENCY, STREAM):
+            path = self.path / name
+            try:
+                content = self._contents[name] = small_content(path)
+                whole.update((content and hashlib.sha256(content).digest()) or _digest_of(path))
+            except FileNotFoundError:
+                whole.update(bytes(whole.digest_size))
+            except (OSError, DataError) as error:
+                raise unreadable(path, error) from error
+        return whole.hexdigest()
 
     @cached_property
     def measures(self) -> tuple[str, ...]:
@@ -144,6 +164,14 @@ class Run:
         except (OSError, ValueError, DataError) as error:
             raise unreadable(path, error) from error
 
+    def _record(
+        self, name: str, kind: type[_Record], lengths: Mapping[str, tuple[int, ...]] | None = None
+    ) -> _Record | None:
+        path, content = self.path / name, self._contents.pop(name, b"")
+        if content:
+            return load_record(path, kind, lengths, content)
+        return self._steady(lambda: load_record(path, kind, lengths))
+
     def _steady(self, read: Callable[[], _T]) -> _T:
         """Return a file of the run that is there now: one that replaces it has the same id, and so
         the same numbers."""
@@ -178,6 +206,12 @@ def read_run(path: Path, run_id: str) -> Run:
         if not file.is_file() or not zipfile.is_zipfile(file):
             raise damaged(file, "is no complete .npz file")
     return Run(measurement, path)
+
+
+def _digest_of(path: Path) -> bytes:
+    """Return the sha256 of a file that is too large to be kept."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def left_out(error: Exception) -> str:

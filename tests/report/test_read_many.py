@@ -1,0 +1,123 @@
+"""Many runs are read by several processes as by one, whatever becomes of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+
+import pytest
+
+from tests.sweep.stored import torn, write
+from vssbench.report import read_many
+from vssbench.report.index_entries import Entry, Index
+from vssbench.report.rows import rows, stored_rows
+from vssbench.run.store import RunStore
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Seventeen runs: some alike, one damaged, one that is none, one that failed."""
+    for number in range(14):
+        write(tmp_path, f"run{number:02}", value=number % 5, seed=number)
+    write(tmp_path, "torn", codec="raw")
+    torn(tmp_path / "torn" / "confusion.npz")
+    write(tmp_path, "failed", status="failed", reason="no memory")
+    write(tmp_path, "none")
+    (tmp_path / "none" / "result.json").write_text("{", encoding="utf-8")
+    return RunStore(tmp_path)
+
+
+@pytest.fixture
+def several(monkeypatch):
+    """Have few runs read by three processes."""
+    monkeypatch.setattr(read_many, "FEW", 2)
+    monkeypatch.setattr(read_many, "_PART", 3)
+    monkeypatch.setattr(read_many, "_cores", lambda: 3)
+    monkeypatch.setattr(read_many, "forkable", lambda devices: True)  # beside threads of pytest
+
+
+@pytest.fixture
+def read_here(monkeypatch):
+    """Note the runs that this process reads, and let others meet ``fate`` at one."""
+    own, here, fate = os.getpid(), [], {}
+    read = read_many._read
+
+    def noted(store, run_id, numbers):
+        if os.getpid() == own:
+            here.append(run_id)
+        elif run_id in fate:
+            fate[run_id]()
+        return read(store, run_id, numbers)
+
+    monkeypatch.setattr(read_many, "_read", noted)
+    return here, fate
+
+
+def found(store):
+    numbers = {}
+    readings = list(read_many.read_many(store, store.ids(), numbers))
+    index = Index({each.run_id: Entry("", each.row, each.key) for each in readings}, numbers)
+    return readings, {each.row["run_id"]: each for each in index.facts()}, numbers
+
+
+def test_several_processes_read_what_one_does(store, several, read_here):
+    readings, facts, numbers = found(store)
+    assert read_here[0] == []
+    assert [each.run_id for each in readings] == store.ids()
+    read_many.FEW = 1000
+    assert found(store) == (readings, facts, numbers)
+    assert read_here[0] == store.ids()
+    assert len(numbers) == 6  # five kinds of arrays, and none at all
+    assert {each.run_id: each.fault != "" for each in readings}["none"]
+    assert facts["torn"].row["status"] == "damaged"
+    assert facts["failed"].row["reason"] == "no memory"
+
+
+def test_the_rows_of_copies_are_those_of_each_read_by_itself(store, several):
+    shutil.rmtree(store.root / "none")
+    assert stored_rows(store) == rows(store.runs())
+
+
+def killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def out_of_memory():
+    raise MemoryError
+
+
+@pytest.mark.parametrize("fate", [killed, out_of_memory])
+def test_what_a_process_leaves_that_ends_is_read_by_the_command(
+    store, several, read_here, capfd, fate
+):
+    here, fates = read_here
+    fates["run07"] = fate
+    readings, facts, _ = found(store)
+    assert [each.run_id for each in readings] == store.ids()
+    assert "run07" in here
+    assert "run00" not in here
+    assert len(facts) == 16
+    assert capfd.readouterr() == ("", "")
+
+
+def test_where_no_process_can_be_had_the_command_reads(store, several, read_here, monkeypatch):
+    forked = []
+
+    def fork():
+        forked.append(1)
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", fork)
+    readings, _, _ = found(store)
+    assert forked == [1]
+    assert read_here[0] == [each.run_id for each in readings] == store.ids()
+
+
+def test_processes_end_with_a_reader_that_goes_away(store, several):
+    reader = read_many.read_many(store, store.ids(), {})
+    next(reader)
+    children = read_many.multiprocessing.active_children()
+    assert len(children) == 3
+    reader.close()
+    assert not any(each.is_alive() for each in children)

@@ -1,0 +1,120 @@
+"""Many runs read for tables, by as many processes as there are cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from vssbench.core.errors import DataError, UsageError
+from vssbench.report.facts import Numbers, damage, key_of, numbers_of, row_of
+from vssbench.run.store import RunStore
+from vssbench.run.stored import left_out
+from vssbench.sweep.forks import forkable, starting
+
+#: runs that are read by one process, since others take as long to start
+FEW = 500
+#: runs that a process is given at a time
+_PART = 200
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A run as it was read: its row, None where it does not read; the key of its numbers, empty
+    where its arrays do not; and what does not, in words."""
+
+    run_id: str
+    row: dict[str, Any] | None = None
+    key: str = ""
+    fault: str = ""
+
+
+def read_many(
+    store: RunStore, run_ids: Sequence[str], numbers: dict[str, Numbers]
+) -> Iterator[Reading]:
+    """Yield runs in the order of their ids as given, and add their numbers to those that are known
+    by their keys."""
+    done = 0
+    if len(run_ids) >= FEW and _cores() > 1 and forkable({"cpu"}):
+        for part in _by_processes(store, run_ids, numbers):
+            done += len(part)
+            yield from part
+    for run_id in run_ids[done:]:
+        yield _read(store, run_id, numbers)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
+def _by_processes(
+    store: RunStore, run_ids: Sequence[str], numbers: dict[str, Numbers]
+) -> Iterator[list[Reading]]:
+    """Yield runs by parts, in their order, as far as processes can be had and live."""
+    parts = [run_ids[first : first + _PART] for first in range(0, len(run_ids), _PART)]
+    count = min(_cores(), len(parts))
+    readers: list[tuple[BaseProcess, Connection]] = []
+    try:
+        # EOFError: one was ended by the system
+        with suppress(OSError, EOFError):
+            for number in range(count):
+                readers.append(_started(store, parts[number::count], numbers))
+            for number in range(len(parts)):
+                part, new = readers[number % count][1].recv()
+                numbers |= new
+                yield part
+    finally:
+        for process, connection in readers:
+            process.kill()
+            process.join()
+            connection.close()
+
+
+def _started(
+    store: RunStore, parts: list[Sequence[str]], numbers: dict[str, Numbers]
+) -> tuple[BaseProcess, Connection]:
+    """Start a process that reads parts; return it and what it sends them through."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    with theirs, starting():
+        process = multiprocessing.get_context("fork").Process(
+            target=_serve, args=(theirs, ours, store, parts, numbers), daemon=True
+        )
+        process.start()
+    return process, ours
+
+
+def _serve(
+    connection: Connection,
+    other: Connection,
+    store: RunStore,
+    parts: list[Sequence[str]],
+    numbers: dict[str, Numbers],
+) -> None:
+    """Send each part: its runs, and the numbers that were not known."""
+    other.close()  # by its end of the pipe it is seen that the command has gone
+    with suppress(Exception):  # of this process: the command reads on, and says what is wrong
+        for part in parts:
+            known = set(numbers)
+            readings = [_read(store, run_id, numbers) for run_id in part]
+            new = {key: its for key, its in numbers.items() if key not in known}
+            connection.send((readings, new))
+
+
+def _read(store: RunStore, run_id: str, numbers: dict[str, Numbers]) -> Reading:
+    try:
+        run = store.get(run_id)
+        row = row_of(run.measurement)
+    except (DataError, UsageError) as error:
+        return Reading(run_id, fault=left_out(error) if store.holds_folder(run_id) else "")
+    try:
+        key = key_of(run)
+        if key not in numbers:
+            numbers[key] = numbers_of(run)
+    except DataError as error:
+        return Reading(run_id, row | damage(error))
+    return Reading(run_id, row, key)
