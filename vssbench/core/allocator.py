@@ -2,9 +2,10 @@
 process's memory came to lie.
 
 glibc hands large blocks back to the kernel when they are freed, or keeps them, by thresholds that
-move with what the process has done before. Where it hands them back, each frame has its activations
-paged in anew: a thousand page faults for a small network at 180x240, a fifth of its time, in one
-process and not in the next.
+move with what the process has done before, and those over 32 MiB always. Where it hands them back,
+each frame has its activations paged in anew: a thousand page faults for a small network at 180x240,
+a fifth of its time, in one process and not in the next; 50,000 to 500,000 at 1024x2048, a fifth to
+a half of the time, and not the same share for every method.
 """
 
 from __future__ import annotations
@@ -14,13 +15,9 @@ import os
 import platform
 
 #: glibc's numbers of mallopt(3)
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
-#: the largest block that glibc takes from its heap (DEFAULT_MMAP_THRESHOLD_MAX on 64 bits), bytes
-_LARGEST = 32 << 20
-#: free memory at the heap's top that stays, bytes
-_KEPT = 1 << 30
-#: the free top of the heap is never handed back
-_NEVER = -1
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+#: the free top of the heap is never handed back; no block has pages of its own: the heap holds all
+_NEVER, _NONE = -1, 0
 #: variables by which a user has settled it otherwise
 _DECIDED = (
     "MALLOC_MMAP_THRESHOLD_",
@@ -31,20 +28,35 @@ _DECIDED = (
 )
 
 
-def keep_freed_memory(large: bool = False) -> bool:
+def keep_freed_memory() -> bool:
     """Ask glibc to keep freed memory in this process from now on; return whether it agreed.
 
-    False with other allocators, and where the environment has settled it. Blocks over 32 MiB still
-    come from the kernel, in every process alike, unless ``large``: then they are kept too, as a
-    training needs, whose every step takes and frees the activations of a whole batch.
+    False with other allocators, and where the environment has settled it. A process that rests
+    calls :func:`hand_back_freed_memory`.
     """
+    glibc = _glibc()
+    return bool(
+        glibc is not None
+        and glibc.mallopt(_M_TRIM_THRESHOLD, _NEVER)
+        and glibc.mallopt(_M_MMAP_MAX, _NONE)
+    )
+
+
+def hand_back_freed_memory() -> None:
+    """Give the kernel what was freed by now, where :func:`keep_freed_memory` keeps it: others may
+    need it while this process rests, and it is no part of what comes next."""
+    glibc = _glibc()
+    if glibc is not None:
+        glibc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """Return the C library where it is glibc and the environment has not settled what it keeps."""
     if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _DECIDED):
-        return False
+        return None
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        library = ctypes.CDLL(None)
+        found = library.mallopt, library.malloc_trim
     except (OSError, AttributeError):
-        return False
-    kept = _NEVER if large else _KEPT
-    agreed = mallopt(_M_MMAP_THRESHOLD, _LARGEST) and mallopt(_M_TRIM_THRESHOLD, kept)
-    # no block has pages of its own: the heap holds them all
-    return bool(agreed and (not large or mallopt(_M_MMAP_MAX, 0)))
+        return None
+    return library if all(found) else None

@@ -17,7 +17,7 @@ from statistics import median
 import torch
 
 from vssbench.core import registry
-from vssbench.core.allocator import keep_freed_memory
+from vssbench.core.allocator import hand_back_freed_memory, keep_freed_memory
 from vssbench.core.energy import counter, in_words
 from vssbench.core.errors import VssbenchError
 from vssbench.core.segmenter import VideoSegmenter
@@ -55,9 +55,13 @@ def serve(connection: Connection, settings: Settings, subject: Subject) -> None:
     try:
         bench = Bench(settings, subject)
         ready = bench.warm_up(), torch.get_num_threads(), in_words(bench.counter)
-        connection.send(("ready", ready))
-        while connection.recv() == "round":
-            connection.send(("round", bench.round(settings.seconds_a_round)))
+        told: tuple[str, object] = ("ready", ready)
+        while True:
+            hand_back_freed_memory()  # to those that are at work next
+            connection.send(told)
+            if connection.recv() != "round":
+                return
+            told = ("round", bench.round(settings.seconds_a_round))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # nobody is there to hear any more
     except VssbenchError as error:

@@ -17,7 +17,7 @@ import torch
 
 from vssbench.core import reading, registry
 from vssbench.core.ahead import ahead
-from vssbench.core.allocator import keep_freed_memory
+from vssbench.core.allocator import hand_back_freed_memory, keep_freed_memory
 from vssbench.core.energy import NOT_MEASURED, counter
 from vssbench.core.errors import DataError, ExperimentRefused, VssbenchError
 from vssbench.core.machine import describe_machine
@@ -74,6 +74,13 @@ def measure(experiment: Experiment, store: RunStore, command: str, way: Way = AL
 
     KeyboardInterrupt passes through: an interrupted experiment leaves nothing behind.
     """
+    try:
+        return _measure(experiment, store, command, way)
+    finally:
+        hand_back_freed_memory()
+
+
+def _measure(experiment: Experiment, store: RunStore, command: str, way: Way) -> Measurement:
     started = time.perf_counter()
     base = _base(experiment, command)
     try:
