@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+from contextlib import suppress
 
 #: glibc's numbers of mallopt(3)
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -31,32 +32,21 @@ _DECIDED = (
 def keep_freed_memory() -> bool:
     """Ask glibc to keep freed memory in this process from now on; return whether it agreed.
 
-    False with other allocators, and where the environment has settled it. A process that rests
-    calls :func:`hand_back_freed_memory`.
+    False with other allocators, and where the environment has settled it. A process that holds much
+    and rests calls :func:`hand_back_freed_memory`; on a virtual machine to page in again what was
+    handed back may take five times as long as what was freed just now.
     """
-    glibc = _glibc()
-    return bool(
-        glibc is not None
-        and glibc.mallopt(_M_TRIM_THRESHOLD, _NEVER)
-        and glibc.mallopt(_M_MMAP_MAX, _NONE)
-    )
+    if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _DECIDED):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    return bool(mallopt(_M_TRIM_THRESHOLD, _NEVER) and mallopt(_M_MMAP_MAX, _NONE))
 
 
 def hand_back_freed_memory() -> None:
-    """Give the kernel what was freed by now, where :func:`keep_freed_memory` keeps it: others may
-    need it while this process rests, and it is no part of what comes next."""
-    glibc = _glibc()
-    if glibc is not None:
-        glibc.malloc_trim(0)
-
-
-def _glibc() -> ctypes.CDLL | None:
-    """Return the C library where it is glibc and the environment has not settled what it keeps."""
-    if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _DECIDED):
-        return None
-    try:
-        library = ctypes.CDLL(None)
-        found = library.mallopt, library.malloc_trim
-    except (OSError, AttributeError):
-        return None
-    return library if all(found) else None
+    """Give the kernel what was freed by now: others may need it while this process rests, and it is
+    no part of what comes next."""
+    with suppress(OSError, AttributeError):  # not every C library has it
+        ctypes.CDLL(None).malloc_trim(0)

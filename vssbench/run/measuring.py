@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 
 from vssbench.core import reading, registry
@@ -66,6 +67,9 @@ class Way:
 
 #: an experiment by itself
 ALONE = Way()
+#: bytes that a process may hold between two experiments; to page in less anew takes longer than a
+#: short experiment should
+_HELD = 1 << 30
 
 
 def measure(experiment: Experiment, store: RunStore, command: str, way: Way = ALONE) -> Measurement:
@@ -77,7 +81,8 @@ def measure(experiment: Experiment, store: RunStore, command: str, way: Way = AL
     try:
         return _measure(experiment, store, command, way)
     finally:
-        hand_back_freed_memory()
+        if psutil.Process().memory_info().rss > _HELD:
+            hand_back_freed_memory()
 
 
 def _measure(experiment: Experiment, store: RunStore, command: str, way: Way) -> Measurement:
