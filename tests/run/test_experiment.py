@@ -18,7 +18,6 @@ from vssbench.core.video import Frame
 from vssbench.report.pivot import render_pivot
 from vssbench.report.rows import rows
 from vssbench.report.table import render
-from vssbench.run import measuring
 from vssbench.run.measurement import NON_DETERMINISTIC
 from vssbench.run.measuring import Way, measure
 from vssbench.run.store import RunStore
@@ -26,16 +25,6 @@ from vssbench.run.stream import Stream
 from vssbench.sweep.grid import sweep
 from vssbench.weights.file import open_weights
 from vssbench.weights.writing import save_weights
-
-
-@pytest.mark.parametrize("held", [0, 1 << 50])
-def test_a_process_that_holds_much_hands_it_back(make_experiment, tmp_path, monkeypatch, held):
-    """It is not counted to the next experiment, which may have a limit."""
-    returned = []
-    monkeypatch.setattr(measuring, "_HELD", held)
-    monkeypatch.setattr(measuring, "hand_back_freed_memory", lambda: returned.append(1))
-    assert measure(make_experiment(), RunStore(tmp_path / "runs"), "test").status == "done"
-    assert bool(returned) == (held == 0)
 
 
 def test_accuracy_by_hand(make_experiment, patterns, tmp_path):

@@ -42,6 +42,7 @@ from vssbench.cli.table import table
 from vssbench.cli.train import train
 from vssbench.cli.weights import weights
 from vssbench.core import bounds, standard
+from vssbench.core.allocator import ask_for_huge_pages
 from vssbench.core.errors import UsageError, VssbenchError
 from vssbench.core.program import as_called, program
 from vssbench.core.shortage import shortage
@@ -159,6 +160,7 @@ def main() -> None:
     """Run the command line. Errors that are the user's to mend are one message and exit status
     2."""
     gc.set_threshold(_OBJECTS)
+    ask_for_huge_pages()
     try:
         _main()
     finally:

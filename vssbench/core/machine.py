@@ -27,6 +27,7 @@ _PACKAGES = ("torch", "torchvision", "av", "numpy", "pillow", "fvcore", "ptflops
 #: beginnings of environment variables that change times
 _VARIABLES = (
     "OMP_",
+    "THP_",
     "MKL_",
     "KMP_",
     "GOMP_",

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from statistics import median
 
-import psutil
 import torch
 
 from vssbench.core import registry
-from vssbench.core.allocator import hand_back_freed_memory, keep_freed_memory
+from vssbench.core.allocator import keep_freed_memory
 from vssbench.core.energy import counter, in_words
 from vssbench.core.errors import VssbenchError
 from vssbench.core.segmenter import VideoSegmenter
@@ -33,9 +32,6 @@ from vssbench.run.clock import step_clock
 from vssbench.run.stream import Stream
 from vssbench.weights.file import open_weights
 from vssbench.weights.network import load_into
-
-#: per cent of the machine's memory that is in use, above which it is short
-_FULL = 75
 
 
 @dataclass(frozen=True)
@@ -59,13 +55,9 @@ def serve(connection: Connection, settings: Settings, subject: Subject) -> None:
     try:
         bench = Bench(settings, subject)
         ready = bench.warm_up(), torch.get_num_threads(), in_words(bench.counter)
-        told: tuple[str, object] = ("ready", ready)
-        while True:
-            bench.rest()
-            connection.send(told)
-            if connection.recv() != "round":
-                return
-            told = ("round", bench.round(settings.seconds_a_round))
+        connection.send(("ready", ready))
+        while connection.recv() == "round":
+            connection.send(("round", bench.round(settings.seconds_a_round)))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # nobody is there to hear any more
     except VssbenchError as error:
@@ -81,8 +73,6 @@ class Bench:
 
     def __init__(self, settings: Settings, subject: Subject) -> None:
         self.settings = settings
-        #: whether its memory was handed back since it was at work
-        self.rested = False
         keep_freed_memory()
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
@@ -135,24 +125,16 @@ class Bench:
                     windows[-1],
                 )
 
-    def rest(self) -> None:
-        """Leave memory to those that are at work next, where it is short."""
-        self.rested = psutil.virtual_memory().percent > _FULL
-        if self.rested:
-            hand_back_freed_memory()
-
     def round(self, seconds: float) -> Round:
         """Decode the stream once, then segment whole GOPs for that long, at least one.
 
-        The first frames are not counted, since other methods have had the machine in between; where
-        the memory was handed back, two GOPs, until it lies as it will. Every frame is fresh; the
-        last GOP is shown once more at the end, uncounted.
+        The first frames are not counted, since other methods have had the machine in between. Every
+        frame is fresh; the last GOP is shown once more at the end, uncounted.
         """
         before = load.read()
         _, decoding = self.decode()
-        for gop in [self.gops[0]] * 2 if self.rested else [self.gops[0][:2]]:
-            for frame in self.fresh(gop):
-                self.segment(frame)
+        for frame in self.fresh(self.gops[0][:2]):
+            self.segment(frame)
         timed: list[tuple[int, int, int, float, float, float, float, float]] = []
         joules: list[float] = []
         started, number = time.perf_counter(), 0

@@ -7,6 +7,7 @@ Definitions: docs/cost.md.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
@@ -21,7 +22,6 @@ import torch
 from torch import nn
 
 from vssbench.core import registry
-from vssbench.core.allocator import hand_back_freed_memory
 from vssbench.core.errors import UsageError
 from vssbench.core.motion import MotionField
 from vssbench.core.segmenter import VideoSegmenter
@@ -143,7 +143,8 @@ class _Resident:
         What is free but kept by the C library goes back first.
         """
         gc.collect()
-        hand_back_freed_memory()
+        with suppress(OSError, AttributeError):  # not every C library has it
+            ctypes.CDLL(None).malloc_trim(0)
         with suppress(OSError):  # where that is forbidden the peak is that since the process began
             _CLEAR.write_text("5")
         return self._read("VmRSS")

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 
 from vssbench.core import reading, registry
 from vssbench.core.ahead import ahead
-from vssbench.core.allocator import hand_back_freed_memory, keep_freed_memory
+from vssbench.core.allocator import keep_freed_memory
 from vssbench.core.energy import NOT_MEASURED, counter
 from vssbench.core.errors import DataError, ExperimentRefused, VssbenchError
 from vssbench.core.machine import describe_machine
@@ -67,9 +66,6 @@ class Way:
 
 #: an experiment by itself
 ALONE = Way()
-#: bytes that a process may hold between two experiments; to page in less anew takes longer than a
-#: short experiment should
-_HELD = 1 << 30
 
 
 def measure(experiment: Experiment, store: RunStore, command: str, way: Way = ALONE) -> Measurement:
@@ -78,14 +74,6 @@ def measure(experiment: Experiment, store: RunStore, command: str, way: Way = AL
 
     KeyboardInterrupt passes through: an interrupted experiment leaves nothing behind.
     """
-    try:
-        return _measure(experiment, store, command, way)
-    finally:
-        if psutil.Process().memory_info().rss > _HELD:
-            hand_back_freed_memory()
-
-
-def _measure(experiment: Experiment, store: RunStore, command: str, way: Way) -> Measurement:
     started = time.perf_counter()
     base = _base(experiment, command)
     try:

@@ -156,7 +156,7 @@ class Trainer:
     def run(self, resume: bool = False) -> list[Path]:
         """Train from the start, or from the checkpoint; returns the paths of the weights, the file
         itself first."""
-        keep_freed_memory()
+        keep_freed_memory(large=True)
         try:
             return self._run(resume)
         except OutOfTime as stop:
