@@ -1,7 +1,9 @@
-"""The index of a store: what tables are made of, for each run by its files' names, sizes and times.
+"""The index of a store: what tables are made of, for each run by its files' names, sizes and times,
+and of its arrays by the digest of their files.
 
 It spares reading the arrays of thousands of runs. It is made of the runs, and of them alone: it may
-be deleted at any time, and a run whose files are others than it knows is read again.
+be deleted at any time, and a run whose files are others than it knows is read again; arrays whose
+digest it knows are not counted again.
 """
 
 from __future__ import annotations

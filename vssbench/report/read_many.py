@@ -1,4 +1,4 @@
-"""Many runs read for tables, by as many processes as there are cores."""
+"""Many runs read for tables, by several processes where there are several cores."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from vssbench.sweep.forks import forkable, starting
 
 #: runs that are read by one process, since others take as long to start
 FEW = 500
+#: processes at most: a disk serves no more
+_MOST = 8
 #: runs that a process is given at a time
 _PART = 200
 
@@ -40,7 +42,7 @@ def read_many(
     """Yield runs in the order of their ids as given, and add their numbers to those that are known
     by their keys."""
     done = 0
-    if len(run_ids) >= FEW and _cores() > 1 and forkable({"cpu"}):
+    if len(run_ids) >= FEW and forkable({"cpu"}) and _cores() > 1:
         for part in _by_processes(store, run_ids, numbers):
             done += len(part)
             yield from part
@@ -49,7 +51,7 @@ def read_many(
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    return min(len(os.sched_getaffinity(0)), _MOST)
 
 
 def _by_processes(
