@@ -105,11 +105,8 @@ def _content(path: Path) -> str:
     size = path.stat().st_size
     if size > _LARGEST:
         return f"{size}"
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return f"{size} {digest.hexdigest()}"
+        return f"{size} {hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def sources(
