@@ -45,6 +45,8 @@ def machine_tables(plan: dict[str, Any], out: Path) -> Iterator[str]:
         if item["classes"] != 11:
             yield "No weights are shipped for this size and these classes: there is no accuracy.\n"
         yield markdown_table(pd.DataFrame(list(rows.values())).fillna("-")) + "\n"
+        if "remark" in item:
+            yield f"{item['remark']}\n"
         if notes:
             yield "\n".join(notes) + "\n"
 

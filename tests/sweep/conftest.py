@@ -19,7 +19,7 @@ from tests.warm import Command, Warm
 BLOCKS = "blocks[frames=3]"
 FAULTY = '''
 """Uncompressed video that fails on its way."""
-import ctypes, os, time
+import ctypes, os, sys, time
 from pathlib import Path
 from vssbench.core import registry
 
@@ -33,6 +33,13 @@ class Faulty(Raw):
         super().__init__(gop=gop)
         if kind == "unmade":
             raise KeyError("no such kind")
+        if kind == "abort-made":
+            print("the library says why", file=sys.stderr, flush=True)
+            os.abort()
+        if kind == "exit-made":
+            os._exit(3)
+        if kind == "hang-made":
+            time.sleep(600)
         if kind == "elsewhere-made":
             os.chdir(Path(os.environ["FAULTY_NOTES"]).parent)
         self.kind = kind
@@ -59,6 +66,8 @@ class Faulty(Raw):
         return super().frames(clip, cache, motion, residual)
 
     def settings(self):
+        if self.kind == "crash-said":
+            ctypes.string_at(0)
         if self.kind == "elsewhere-said":
             os.chdir(Path(os.environ["FAULTY_NOTES"]).parent)
         return {**super().settings(), "kind": object() if self.kind == "unsaid" else self.kind}

@@ -146,6 +146,26 @@ def test_a_codec_that_cannot_be_planned_is_said_in_words(sweeps, kind, reason):
     assert reason in said
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("abort-made", "its process crashed (SIGABRT)"),
+        ("crash-said", "its process crashed (SIGSEGV)"),
+        ("exit-made", "its process ended (exit status 3)"),
+        ("hang-made", "it took longer than 2 s"),
+    ],
+)
+def test_a_codec_that_ends_what_plans_with_it_is_said_in_words(sweeps, kind, reason):
+    codecs = ("-c", "raw", "-c", f"faulty[kind={kind}]", "-c", "faulty")
+    status, said = sweeps.run(*codecs, "--time-limit", "2", *seeds(2))
+    assert (status, "Traceback" in said) == (2, False)
+    assert f"by faulty[kind={kind}] cannot be planned: {reason}" in said
+    assert f"the codec 'faulty[kind={kind}]'" in said
+    assert ("the library says why" in said) == (kind == "abort-made")
+    # the others can be measured without it
+    assert sweeps.run(*codecs, "--only", "raw")[0] == 0
+
+
 def test_a_result_whose_arrays_do_not_read_is_not_done(sweeps):
     assert sweeps.run("-c", "raw", *seeds(3))[0] == 0
     first, second, third = RunStore(sweeps.runs).runs()

@@ -95,8 +95,10 @@ def _settled(
     from vssbench.sweep.conduct import Wishes, planned, todo
     from vssbench.sweep.grid import say_absent
     from vssbench.sweep.planner import Planner
+    from vssbench.sweep.rehearsal import check_plannable
 
     set_threads(asked)
+    check_plannable(wanted, asked.time_limit)
     experiments = Planner(store.root / ".cache").experiments(wanted)
     plan = planned(wanted, experiments, store, asked.latency, executor.away)
     wishes = Wishes(typed_command(), given["force"], given["retry"], True, asked.latency)

@@ -75,14 +75,7 @@ class WorkerProcess:
         """Say how its process ended; empty while it lives."""
         if self.process.is_alive():
             return ""
-        status = self.process.exitcode or 0
-        if status >= 0:
-            return f"its process ended (exit status {status})"
-        names = {int(each): each.name for each in signal.Signals}
-        name = names.get(-status, f"signal {-status}")
-        if name == "SIGKILL":
-            return "its process was killed (SIGKILL), as happens where memory runs out"
-        return f"its process crashed ({name})"
+        return ended(self.process.exitcode or 0)
 
     def end(self) -> None:
         """End the process and all that it started."""
@@ -105,6 +98,17 @@ class WorkerProcess:
                 with suppress(psutil.Error):
                     resident += each.memory_info().rss
         return resident
+
+
+def ended(status: int) -> str:
+    """Say how a process ended, by its exit status or, below zero, its signal."""
+    if status >= 0:
+        return f"its process ended (exit status {status})"
+    names = {int(each): each.name for each in signal.Signals}
+    name = names.get(-status, f"signal {-status}")
+    if name == "SIGKILL":
+        return "its process was killed (SIGKILL), as happens where memory runs out"
+    return f"its process crashed ({name})"
 
 
 def _spawned(connection: Connection, setting: Setting) -> BaseProcess:
