@@ -88,3 +88,19 @@ def test_a_round_times_fresh_frames_and_shows_the_last_gop_again(tmp_path, monke
         # a method that remembers is found out, and gains nothing in what is counted
         assert done.again == pytest.approx(2 / 5)
         assert {entry[-2] for entry in done.frames} == {4.0}
+
+
+def test_a_frame_that_was_held_up_is_no_sign_of_kept_results(tmp_path, monkeypatch):
+    settings = Settings((64, 96), 3, "cpu", "fp32", "h264[gop=4]", 4, 1, 1, 0.1, tmp_path)
+    bench = worker.Bench(settings, Subject("bisenet[width=0.125]", "BiSeNet18"))
+    shown = []
+
+    def segment(frame):
+        shown.append(frame.distance)
+        held_up = len(shown) == 4  # after the round's first two frames and the keyframe
+        return 1.0, 20.0 if held_up else 4.0 if frame.distance == 0 else 2.0, 1.0
+
+    monkeypatch.setattr(bench, "segment", segment)
+    done = bench.round(0)
+    assert [entry[-2] for entry in done.frames] == [4.0, 20.0, 2.0, 2.0]
+    assert done.again == pytest.approx(1)  # not 14 / 32, by which results would be kept

@@ -40,8 +40,9 @@ class Round:
 
     Of each timed frame it holds the GOP of the round, its index in the stream, its distance, and
     the milliseconds of the five parts; ``joules`` is the energy of each, NaN where nothing counts
-    it. ``again`` is the time of the last GOP shown once more, as a share of what it took when its
-    frames were fresh.
+    it. ``again`` is the time of the last GOP shown once more, as a share of what the round's
+    keyframes and others took when they were fresh, by their medians: a frame that was held up is no
+    sign that a method keeps results.
     """
 
     frames: list[tuple[int, int, int, float, float, float, float, float]]
@@ -146,9 +147,13 @@ class Bench:
                 decode, motion = decoding[frame.index]
                 timed.append((number, frame.index, frame.distance, decode, motion, *times))
             number += 1
-        first = sum(sum(entry[-2:]) for entry in timed[-len(gop) :])
-        again = sum(sum(self.segment(frame)[1:]) for frame in gop) / first
-        return Round(timed, load.between(before, load.read()), again, joules)
+        usual = {
+            is_key: median(sum(entry[-2:]) for entry in timed if (entry[2] == 0) == is_key)
+            for is_key in {frame.distance == 0 for frame in gop}
+        }
+        again = sum(sum(self.segment(frame)[1:]) for frame in gop)
+        fresh = sum(usual[frame.distance == 0] for frame in gop)
+        return Round(timed, load.between(before, load.read()), again / fresh, joules)
 
     def _metered(self, frame: Frame) -> tuple[tuple[float, float, float], float]:
         """Segment a frame; returns its times and its joules, NaN where nothing counts them."""
