@@ -70,11 +70,16 @@ def frames_before(gop):
     return gop[1].image
 
 
+def bench_of(gop, cache):
+    codec = f"h264[gop={gop}]"
+    settings = Settings((64, 96), 3, "cpu", "fp32", codec, gop, 1, 1, 0.1, cache)
+    return worker.Bench(settings, Subject("bisenet[width=0.125]", "BiSeNet18"))
+
+
 @pytest.mark.parametrize("known_by", [np.ndarray.tobytes, np.mean, histogram])
 def test_a_round_times_fresh_frames_and_shows_the_last_gop_again(tmp_path, monkeypatch, known_by):
     """Also to a method that remembers by what no shift changes."""
-    settings = Settings((64, 96), 3, "cpu", "fp32", "h264[gop=3]", 3, 1, 1, 0.1, tmp_path)
-    bench = worker.Bench(settings, Subject("bisenet[width=0.125]", "BiSeNet18"))
+    bench = bench_of(3, tmp_path)
     shown = []
 
     def segment(frame):
@@ -91,8 +96,7 @@ def test_a_round_times_fresh_frames_and_shows_the_last_gop_again(tmp_path, monke
 
 
 def test_a_frame_that_was_held_up_is_no_sign_of_kept_results(tmp_path, monkeypatch):
-    settings = Settings((64, 96), 3, "cpu", "fp32", "h264[gop=4]", 4, 1, 1, 0.1, tmp_path)
-    bench = worker.Bench(settings, Subject("bisenet[width=0.125]", "BiSeNet18"))
+    bench = bench_of(4, tmp_path)
     shown = []
 
     def segment(frame):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -117,7 +118,7 @@ def test_where_no_process_can_be_had_the_command_reads(store, several, read_here
 def test_processes_end_with_a_reader_that_goes_away(store, several):
     reader = read_many.read_many(store, store.ids(), {})
     next(reader)
-    children = read_many.multiprocessing.active_children()
+    children = multiprocessing.active_children()
     assert len(children) == 3
     reader.close()
     assert not any(each.is_alive() for each in children)

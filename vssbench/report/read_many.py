@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from vssbench.core.errors import DataError, UsageError
 from vssbench.report.facts import Numbers, damage, key_of, numbers_of, row_of
 from vssbench.run.store import RunStore
 from vssbench.run.stored import left_out
-from vssbench.sweep.forks import forkable, starting
+from vssbench.sweep.forks import child, forkable
 
 #: runs that are read by one process, since others take as long to start
 FEW = 500
@@ -65,7 +64,7 @@ def _by_processes(
         # EOFError: one was ended by the system
         with suppress(OSError, EOFError):
             for number in range(count):
-                readers.append(_started(store, parts[number::count], numbers))
+                readers.append(child(_serve, store, parts[number::count], numbers))
             for number in range(len(parts)):
                 part, new = readers[number % count][1].recv()
                 numbers |= new
@@ -77,28 +76,13 @@ def _by_processes(
             connection.close()
 
 
-def _started(
-    store: RunStore, parts: list[Sequence[str]], numbers: dict[str, Numbers]
-) -> tuple[BaseProcess, Connection]:
-    """Start a process that reads parts; return it and what it sends them through."""
-    ours, theirs = multiprocessing.Pipe(duplex=False)
-    with theirs, starting():
-        process = multiprocessing.get_context("fork").Process(
-            target=_serve, args=(theirs, ours, store, parts, numbers), daemon=True
-        )
-        process.start()
-    return process, ours
-
-
 def _serve(
     connection: Connection,
-    other: Connection,
     store: RunStore,
     parts: list[Sequence[str]],
     numbers: dict[str, Numbers],
 ) -> None:
     """Send each part: its runs, and the numbers that were not known."""
-    other.close()  # by its end of the pipe it is seen that the command has gone
     with suppress(Exception):  # of this process: the command reads on, and says what is wrong
         for part in parts:
             known = set(numbers)

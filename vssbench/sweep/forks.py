@@ -152,6 +152,25 @@ def starting() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def child(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:
+    """Fork a process that runs a function with its end of a pipe and further arguments; return it
+    and the end at which what it sends is received. Raises OSError where there can be none."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    with theirs, starting():
+        process = multiprocessing.get_context("fork").Process(
+            target=_sending, args=(target, theirs, ours, arguments), daemon=True
+        )
+        process.start()
+    return process, ours
+
+
+def _sending(
+    target: Callable[..., None], own: Connection, other: Connection, arguments: tuple[Any, ...]
+) -> None:
+    other.close()  # by its end of the pipe it is seen that the command has gone
+    target(own, *arguments)
+
+
 def _serve(control: Connection, others: Connection) -> None:
     """Fork a worker whenever one is asked for and tell its number and its exit status, until nobody
     is there to ask."""

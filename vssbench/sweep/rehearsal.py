@@ -3,8 +3,6 @@ error tells of one that crashes the process that imports or makes it."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,11 +14,11 @@ from vssbench.core import registry
 from vssbench.core.errors import UsageError
 from vssbench.core.shown import message
 from vssbench.core.variant import parse_variant
-from vssbench.sweep.forks import forkable, starting
+from vssbench.sweep.forks import child, forkable
 from vssbench.sweep.planner import Planner
 from vssbench.sweep.points import Point
 from vssbench.sweep.process import ended
-from vssbench.sweep.worker import read_log
+from vssbench.sweep.worker import print_into, read_log
 
 #: seconds in which an experiment is planned, which takes tenths of one, where no limit is set
 _PATIENCE = 600.0
@@ -39,10 +37,7 @@ def check_plannable(wanted: Sequence[Point], seconds: float | None = None) -> No
         return
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log.txt")
-        try:
-            point, reason = _tried(list(tried.values()), log, seconds or _PATIENCE)
-        except OSError:  # no further process is to be had
-            return
+        point, reason = _tried(list(tried.values()), log, seconds or _PATIENCE)
         if reason:
             names = " and ".join(_installed(point))
             last = "\n".join(("", *read_log(log).strip().splitlines()[-_TOLD:]))
@@ -68,42 +63,37 @@ def _is_installed(kind: str, text: str) -> bool:
 
 def _tried(points: Sequence[Point], log: Path, seconds: float) -> tuple[Point, str]:
     """Plan in another process; return the point that it came to, and what became of it there, in
-    words: nothing where it planned them all. Raises OSError where there can be no process."""
-    ours, theirs = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(
-        target=_plan, args=(theirs, ours, log, points), daemon=True
-    )
-    with ours:
-        with theirs, starting():
-            process.start()
-        try:
-            number = 0
-            while ready := connections.wait([ours, process.sentinel], seconds):
-                if ours not in ready or (told := _received(ours)) is None:
-                    process.join()
-                    return points[number], ended(process.exitcode or 0)
-                if told == len(points):
-                    return points[-1], ""
-                number = told
-            return points[number], f"it took longer than {seconds:g} s"
-        finally:
-            process.kill()
-            process.join()
+    words: nothing where it planned them all, or where there can be no process."""
+    try:
+        process, connection = child(_plan, log, points)
+    except OSError:
+        return points[0], ""
+    number = 0
+    try:
+        while ready := connections.wait([connection, process.sentinel], seconds):
+            if connection not in ready or (told := _received(connection)) is None:
+                process.join()
+                return points[number], ended(process.exitcode or 0)
+            if told == len(points):
+                return points[-1], ""
+            number = told
+        return points[number], f"it took longer than {seconds:g} s"
+    finally:
+        process.kill()
+        process.join()
+        connection.close()
 
 
 def _received(connection: Connection) -> int | None:
     try:
         return int(connection.recv())
-    except EOFError:
+    except (EOFError, OSError):  # it ended, perhaps within a message
         return None
 
 
-def _plan(connection: Connection, other: Connection, log: Path, points: Sequence[Point]) -> None:
+def _plan(connection: Connection, log: Path, points: Sequence[Point]) -> None:
     """Plan experiments one after another, and tell which is next."""
-    other.close()
-    printed = os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-    os.dup2(printed, 1)
-    os.dup2(printed, 2)
+    print_into(log)
     planner = Planner(Path())  # nothing is encoded
     for number, point in enumerate(points):
         connection.send(number)

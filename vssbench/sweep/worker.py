@@ -48,9 +48,7 @@ def serve(connection: Connection, setting: Setting) -> None:
     os.setsid()  # Ctrl-C is the sweep's to heed, and what this process starts ends with it
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_EXPENDABLE, encoding="utf-8")
-    log = os.open(setting.log, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    log = print_into(setting.log)
     sys.stdout, sys.stderr = printing(1), printing(2)
     faulthandler.enable()
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -76,6 +74,14 @@ def serve(connection: Connection, setting: Setting) -> None:
             if type(job) not in performers:
                 performers[type(job)] = job.performer(place)
             connection.send(("answer", performers[type(job)](job)))
+
+
+def print_into(path: Path) -> int:
+    """Have all that this process prints appended to a file; returns its descriptor."""
+    log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    return log
 
 
 class _Log(io.FileIO):
