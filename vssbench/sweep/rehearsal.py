@@ -3,14 +3,13 @@ error tells of one that crashes the process that imports or makes it."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import connection as connections
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from vssbench.core import registry
+from vssbench.core import hidden, registry
 from vssbench.core.errors import UsageError
 from vssbench.core.shown import message
 from vssbench.core.variant import parse_variant
@@ -35,8 +34,8 @@ def check_plannable(wanted: Sequence[Point], seconds: float | None = None) -> No
     tried = {(each.dataset, each.method, each.codec): each for each in wanted if _installed(each)}
     if not tried or not forkable({"cpu"}):
         return
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder, "log.txt")
+    with hidden.temporary() as folder:
+        log = folder / "log.txt"
         point, reason = _tried(list(tried.values()), log, seconds or _PATIENCE)
         if reason:
             names = " and ".join(_installed(point))
