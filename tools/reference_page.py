@@ -28,8 +28,9 @@ from vssbench.metrics.resampling import plural
 from vssbench.protocol import POOLED
 from vssbench.report import footnotes
 from vssbench.report.columns import quantity
-from vssbench.report.frames import Tables, records, tables
+from vssbench.report.frames import Tables, tables
 from vssbench.report.markup import markdown
+from vssbench.report.rows import rows
 from vssbench.report.scores import interval_text
 from vssbench.run.records import ConfusionRecord
 from vssbench.run.store import RunStore
@@ -59,7 +60,7 @@ class Reference:
         """
         reference = cls(tuple(RunStore(out / "runs").runs()))
         try:
-            footnotes.check_one_version(records(reference.tables))
+            footnotes.check_one_version(rows(reference.stored))
         except UsageError as error:
             sys.exit(f"a page holds runs of one version of the code: {error}")
         return reference

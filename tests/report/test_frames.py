@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
 from pathlib import Path
@@ -15,8 +16,9 @@ from click.testing import CliRunner
 
 from vssbench.cli import bench
 from vssbench.core.errors import DataError, UsageError, VssbenchError
-from vssbench.report.fields import FIELDS
-from vssbench.report.frames import By, parquet, results
+from vssbench.report.fields import FIELDS, JSON_COLUMNS, LINE_COLUMNS
+from vssbench.report.frames import By, parquet, results, tables
+from vssbench.report.rows import rows
 from vssbench.run.archive import unpacked
 from vssbench.run.measurement import Measurement
 from vssbench.run.records import ConfusionRecord, LatencyRecord, StreamRecord
@@ -192,6 +194,54 @@ def test_the_reference_results_are_read(name: str) -> None:
     stills = (done["split"] == "test") & done["dataset"].str.startswith("camvid")
     furthest = (done["gop"] - 1).mask(stills, 0)
     assert (last.loc[done["run_id"]].to_numpy() == furthest).all()
+
+
+@pytest.mark.parametrize("name", ["camvid360", "protocols"])
+def test_rows_hold_what_frames_do(name: str) -> None:
+    with unpacked(ROOT / "results" / "reference" / name / "runs.tar.xz") as folder:
+        made = RunStore(folder).runs()
+    its, found = tables(made), rows(made)
+    assert len(found) >= 6
+    for place, row in enumerate(found):
+        assert {column: _as_a_frame_has_it(column, row[column]) for column in its.runs} == {
+            column: None if pd.isna(value) else value
+            for column, value in its.runs.iloc[place].items()
+        }
+        curve = its.distances["miou"][its.distances.index == place].tolist()
+        assert row["miou_by_distance"] == [None if np.isnan(each) else each for each in curve]
+        classes = its.classes[its.classes.index == place]
+        ious = [None if np.isnan(each) else each for each in classes["iou"]]
+        assert row["per_class"] == dict(zip(classes["class"], ious, strict=True))
+
+
+def _as_a_frame_has_it(column: str, value: Any) -> Any:
+    if column in JSON_COLUMNS:
+        return json.dumps(value)  # its names are in order
+    if column in LINE_COLUMNS:
+        return "\n".join(value)
+    return pd.Timestamp(value) if column == "created" else value
+
+
+@pytest.mark.parametrize(
+    ("created", "shown"),
+    [
+        ("2026-01-02T03:04:05+00:00", "2026-01-02T03:04:05+00:00"),
+        ("2026-01-02T03:04:05+02:00", "2026-01-02T01:04:05+00:00"),
+        ("2026-01-02", "2026-01-02T00:00:00+00:00"),
+        ("soon", None),
+        ("2026-13-45T03:04:05+00:00", None),
+    ],
+)
+def test_rows_and_frames_have_one_notion_of_a_time(
+    tmp_path: Path, created: str, shown: str | None
+) -> None:
+    folder = store(tmp_path)
+    row = json.loads((folder / "a1" / "result.json").read_text(encoding="utf-8"))
+    text = json.dumps(row | {"created": created})
+    (folder / "a1" / "result.json").write_text(text, encoding="utf-8")
+    made = RunStore(folder).get("a1")
+    (when,) = tables([made]).runs["created"]
+    assert rows([made])[0]["created"] == shown == (None if pd.isna(when) else when.isoformat())
 
 
 def test_a_parquet_file_holds_the_table(tmp_path: Path) -> None:

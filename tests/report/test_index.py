@@ -36,9 +36,9 @@ def reads(monkeypatch):
     opened = []
     get = RunStore.get
 
-    def noted(self, run_id):
+    def noted(self, run_id, whole=False):
         opened.append(run_id)
-        return get(self, run_id)
+        return get(self, run_id, whole)
 
     monkeypatch.setattr(RunStore, "get", noted)
     return opened

@@ -13,6 +13,7 @@ from tests.sweep.stored import torn, write
 from vssbench.report import read_many
 from vssbench.report.index_entries import Entry, Index
 from vssbench.report.rows import rows, stored_rows
+from vssbench.run import stored
 from vssbench.run.store import RunStore
 
 
@@ -44,12 +45,12 @@ def read_here(monkeypatch):
     own, here, fate = os.getpid(), [], {}
     read = read_many._read
 
-    def noted(store, run_id, numbers):
+    def noted(store, run_id, *known):
         if os.getpid() == own:
             here.append(run_id)
         elif run_id in fate:
             fate[run_id]()
-        return read(store, run_id, numbers)
+        return read(store, run_id, *known)
 
     monkeypatch.setattr(read_many, "_read", noted)
     return here, fate
@@ -78,6 +79,32 @@ def test_several_processes_read_what_one_does(store, several, read_here):
 def test_the_rows_of_copies_are_those_of_each_read_by_itself(store, several):
     shutil.rmtree(store.root / "none")
     assert stored_rows(store) == rows(store.runs())
+
+
+@pytest.mark.parametrize("by_processes", [True, False])
+def test_what_runs_have_in_common_is_there_once(store, several, monkeypatch, by_processes):
+    if not by_processes:
+        monkeypatch.setattr(read_many, "FEW", 1000)
+    rows = [each.row for each in found(store)[0][3:6]]  # of one part
+    assert [row["run_id"] for row in rows] == ["run01", "run02", "run03"]
+    for name in ("protocol_details", "dataset"):
+        assert rows[0][name] is rows[1][name] is rows[2][name]
+
+
+def test_each_file_of_a_run_is_read_once(store, monkeypatch):
+    opened = []
+    read = stored.small_content
+
+    def noted(path):
+        opened.append(path)
+        return read(path)
+
+    monkeypatch.setattr(stored, "small_content", noted)
+    (reading,) = read_many.read_many(store, ["run03"], {})
+    assert reading.key
+    there = sorted((store.root / "run03").glob("*.npz"))
+    assert [path for path in opened if path.exists()] == there
+    assert [path.name for path in there] == ["confusion.npz", "latency.npz"]
 
 
 def killed():

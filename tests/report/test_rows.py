@@ -131,6 +131,10 @@ def test_the_rows_of_these_tests_are_rows(tmp_path: Path, make_row: Callable[[],
     assert make_row().keys() == rows([stored(tmp_path)])[0].keys()
 
 
+def test_a_time_before_all_years_is_none(tmp_path: Path) -> None:
+    assert rows([stored(tmp_path, created="0001-01-01T00:00:00+05:00")])[0]["created"] is None
+
+
 @pytest.mark.parametrize(
     ("device", "machine", "text"),
     [

@@ -14,6 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.run.runs import confusion, hidden, latency, measurement
+from vssbench.core import arrays
 from vssbench.core.errors import DataError, UsageError
 from vssbench.run.identity import run_id
 from vssbench.run.records import ConfusionRecord
@@ -161,6 +162,39 @@ def test_a_damaged_folder_is_reported_and_left_out(
     assert "left out a" in caplog.text
     assert ("worse" if damage == "renamed" else "bad") in caplog.text
     assert not store.has("bad")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("damage", ["cut", "empty", "large", "a folder", "a link to nothing"])
+def test_a_file_that_is_no_archive_is_reported(tmp_path: Path, damage: str, whole: bool) -> None:
+    store = RunStore(tmp_path)
+    file = store.write(measurement(), confusion(), None, {}, "") / "confusion.npz"
+    content = file.read_bytes()
+    file.unlink()
+    if damage == "a folder":
+        file.mkdir()
+    elif damage == "a link to nothing":
+        file.symlink_to("nothing")
+    else:
+        file.write_bytes({"cut": content[:200], "empty": b"", "large": bytes(1 << 21)}[damage])
+    with pytest.raises(DataError, match=r"confusion\.npz is no complete \.npz file"):
+        store.get("a1", whole)
+
+
+@pytest.mark.parametrize("small", [1 << 20, 100])
+def test_a_run_that_is_read_as_a_whole_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr(arrays, "_SMALL", small)
+    store = RunStore(tmp_path)
+    store.write(measurement(), confusion(), latency(), {}, "")
+    first, second = store.get("a1"), store.get("a1", whole=True)
+    assert first == second
+    assert first.digest() == second.digest()
+    for run in (first, second):
+        assert np.array_equal(run.confusion.matrices, confusion().matrices)
+        assert np.array_equal(run.latency.model_ms, latency().model_ms)
+        assert run.stream is None
 
 
 def test_arrays_that_are_damaged_inside_are_reported_when_read(tmp_path: Path) -> None:

@@ -93,8 +93,8 @@ def _in_range(name: str, values: npt.NDArray, its: Expected) -> npt.NDArray:
     known = values if whole else values[np.isfinite(values)]
     if its.finite and known.size != values.size:
         raise DataError(f"{name} holds NaN or infinite values")
-    beyond = known[(known < its.least) | (known > its.most)]
-    if beyond.size:
+    if known.size and not its.least <= known.min() <= known.max() <= its.most:
+        beyond = known[(known < its.least) | (known > its.most)]
         raise DataError(f"{name} holds {beyond[0]}: expected {its.least:g} to {its.most:g}")
     if values.dtype == np.uint8:
         return values

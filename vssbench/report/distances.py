@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from vssbench.core.errors import UsageError
 from vssbench.report.columns import METHOD, Group, groups, percent, told_apart
-from vssbench.report.fields import FIELDS, typed
-from vssbench.report.frames import parquet
+from vssbench.report.fields import FIELDS
 from vssbench.report.markup import PARTS, Cell, Grid, terminal_grid
 from vssbench.report.rows import Row, require
 from vssbench.report.table import LATEX_NEEDS, check_format, csv_text, json_text
@@ -40,7 +37,10 @@ def render_distances(rows: Sequence[Row], format: str) -> str:
 def parquet_distances(rows: Sequence[Row]) -> bytes:
     """Return the rows by distance as a Parquet file. Raises UsageError where pyarrow is not
     installed."""
-    return parquet(_frame(_parts(rows)))
+    from vssbench.report.frames import parquet
+    from vssbench.report.typed import typed
+
+    return parquet(typed(_records(_parts(rows)), _KNOWN))
 
 
 def terminal_distances(rows: Sequence[Row]) -> Table:
@@ -110,7 +110,3 @@ def _records(parts: Sequence[Group]) -> list[dict[str, Any]]:
         for row in part.rows
         for distance, miou in enumerate(row["miou_by_distance"])
     ]
-
-
-def _frame(parts: Sequence[Group]) -> pd.DataFrame:
-    return typed(_records(parts), _KNOWN)

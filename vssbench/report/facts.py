@@ -209,5 +209,21 @@ def _percentile(values: npt.NDArray[np.float64], percent: float) -> float | None
     return first + step * share if share < 0.5 else last - step * (1 - share)
 
 
-def number(value: float | np.floating[Any]) -> float | None:
-    return None if math.isnan(value) else float(value)
+def tell_data_apart(rows: Sequence[dict[str, Any]]) -> None:
+    """Fill in the digest of data for old runs, or name it in ``dataset_title`` where a dataset as
+    typed stands for several data: two folders, or one that was changed."""
+    known: dict[tuple[Any, ...], set[str]] = {}
+    for row in rows:
+        known.setdefault(_as_typed(row), set()).update({row["data"]} - {""})
+    for row in rows:
+        data = known[_as_typed(row)]
+        if len(data) == 1:
+            row["data"] = next(iter(data))  # of a run, too, that was stored before data were
+        elif data:
+            row["dataset_title"] = (
+                f"{row['dataset_title'] or row['dataset']} (data {row['data'][:6] or 'unknown'})"
+            )
+
+
+def _as_typed(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["dataset"], row["height"], row["width"]

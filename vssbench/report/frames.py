@@ -1,13 +1,12 @@
 """Stored runs as pandas frames: a row a run, and long forms by distance, class and frame.
 
-Every table and every figure is made of these frames. Their columns are declared in
-:mod:`vssbench.report.fields`; ``docs/results.md`` shows them.
+They hold what the rows of :mod:`vssbench.report.rows` do, of which tables and figures are made.
+Their columns are declared in :mod:`vssbench.report.fields`; ``docs/results.md`` shows them.
 """
 
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,10 @@ import pandas as pd
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.naming import is_archive
 from vssbench.core.program import program
-from vssbench.report.facts import LONG_FORMS, Facts, facts_of, number
-from vssbench.report.fields import FIELDS, JSON_COLUMNS, LINE_COLUMNS, RUN_FIELDS, typed
+from vssbench.report.facts import LONG_FORMS, Facts, facts_of, tell_data_apart
+from vssbench.report.fields import FIELDS, RUN_FIELDS
 from vssbench.report.per_frame import lines_of
+from vssbench.report.typed import typed
 from vssbench.run.archive import unpacked
 from vssbench.run.store import RunStore
 from vssbench.run.stored import Run
@@ -88,7 +88,7 @@ def tables(runs: Sequence[Run], without: Sequence[str] = ()) -> Tables:
 
 def tables_of(facts: Sequence[Facts]) -> Tables:
     """Return the frames of some runs' facts; see :func:`tables`."""
-    _tell_data_apart([each.row for each in facts])
+    tell_data_apart([each.row for each in facts])
     longs = []
     for name, form in LONG_FORMS.items():
         parts: list[list[dict[str, Any]]] = [getattr(each, name) for each in facts]
@@ -96,37 +96,6 @@ def tables_of(facts: Sequence[Facts]) -> Tables:
         places = [place for place, part in enumerate(parts) for _ in part]
         longs.append(made.set_index(pd.Index(places, dtype="int64", name="run")))
     return Tables(typed((each.row for each in facts), RUN_FIELDS), *longs)
-
-
-def records(its: Tables) -> list[dict[str, Any]]:
-    """Return a dictionary a run of plain Python values, None where nothing was measured.
-
-    ``miou_by_distance`` (a list, its index the distance) and ``per_class`` (by the class's name)
-    come from the long forms.
-    """
-    curves: dict[int, list[float | None]] = {}
-    for place, miou in zip(its.distances.index, its.distances["miou"].tolist(), strict=True):
-        curves.setdefault(place, []).append(number(miou))
-    by_class: dict[int, dict[str, float | None]] = {}
-    ious = zip(its.classes.index, its.classes["class"], its.classes["iou"].tolist(), strict=True)
-    for place, name, iou_of_class in ious:
-        by_class.setdefault(place, {})[name] = number(iou_of_class)
-    columns = {str(name): _plain(str(name), column) for name, column in its.runs.items()}
-    return [
-        dict(zip(columns, values, strict=True))
-        | {"miou_by_distance": curves.get(place, []), "per_class": by_class.get(place, {})}
-        for place, values in enumerate(zip(*columns.values(), strict=True))
-    ]
-
-
-def _plain(name: str, column: pd.Series) -> list[Any]:
-    """Return a column's values as plain Python ones, None for missing ones."""
-    values = column.astype(object).where(column.notna(), None).tolist()
-    if name in JSON_COLUMNS:
-        return [None if value is None else json.loads(value) for value in values]
-    if name in LINE_COLUMNS:
-        return [value.split("\n") if value else [] for value in values]
-    return [value.isoformat() if isinstance(value, pd.Timestamp) else value for value in values]
 
 
 def parquet(table: pd.DataFrame) -> bytes:
@@ -140,22 +109,3 @@ def parquet(table: pd.DataFrame) -> bytes:
             "take --format csv"
         ) from error
     return file.getvalue()
-
-
-def _tell_data_apart(rows: Sequence[dict[str, Any]]) -> None:
-    """Fill in the digest of data for old runs, or name it where there are several."""
-    known: dict[tuple[Any, ...], set[str]] = {}
-    for row in rows:
-        known.setdefault(_as_typed(row), set()).update({row["data"]} - {""})
-    for row in rows:
-        data = known[_as_typed(row)]
-        if len(data) == 1:
-            row["data"] = next(iter(data))  # of a run, too, that was stored before data were
-        elif data:
-            row["dataset_title"] = (
-                f"{row['dataset_title'] or row['dataset']} (data {row['data'][:6] or 'unknown'})"
-            )
-
-
-def _as_typed(row: dict[str, Any]) -> tuple[Any, ...]:
-    return row["dataset"], row["height"], row["width"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from vssbench.core.errors import UsageError
@@ -154,6 +155,7 @@ def _differing(
     ]
 
 
+@lru_cache(maxsize=1024)  # thousands of rows have few datasets
 def _ordered(text: str) -> str:
     """Return a variant's text with its parameters in alphabetical order."""
     variant = _parsed(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,20 +68,48 @@ def unpacked(content: dict[str, Any]) -> Index:
     return Index(runs, numbers)
 
 
+def shared(row: dict[str, Any], known: dict[Hashable, Any]) -> dict[str, Any]:
+    """Return a row whose texts and structures are those that are known where they are equal, and
+    add the others: what thousands of runs share is sent, stored and shown the sooner."""
+    return {
+        name: known.setdefault(_content(value), value)
+        if isinstance(value, str | list | dict)
+        else value
+        for name, value in row.items()
+    }
+
+
+def _content(value: Any) -> Hashable:
+    """Return what a text or a structure has in common with those that are equal, and with no
+    other."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return (tuple(value),)  # sooner than as JSON
+    return (json.dumps(value, default=float),)
+
+
 class _Pool:
     """Values that many runs share, each kept once and referred to by its place."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
-        self._places: dict[Any, int] = {}
+        self._places: dict[Hashable, int] = {}
+        self._of_living: dict[int, int] = {}
 
     def place(self, value: Any) -> int:
         """Return the place of a value, which is added if it is new."""
-        key = value if isinstance(value, str) else (json.dumps(value, default=float),)
-        if key not in self._places:
-            self._places[key] = len(self.values)
+        content = _content(value)
+        if content not in self._places:
+            self._places[content] = len(self.values)
             self.values.append(value)
-        return self._places[key]
+        return self._places[content]
+
+    def place_of_living(self, value: Any) -> int:
+        """Return the same, sooner, of a value that lives as long as the pool does."""
+        if id(value) not in self._of_living:
+            self._of_living[id(value)] = self.place(value)
+        return self._of_living[id(value)]
 
 
 def _run(entry: Entry, pool: _Pool) -> dict[str, Any]:
@@ -99,7 +127,7 @@ def _named(row: dict[str, Any], pool: _Pool) -> list[Any]:
     """Return a row as the place of its names and its values: numbers as they are, what is none as a
     list of its place."""
     values = [
-        value if value is None or isinstance(value, int | float) else [pool.place(value)]
+        value if value is None or isinstance(value, int | float) else [pool.place_of_living(value)]
         for value in row.values()
     ]
     return [pool.place(list(row)), values]

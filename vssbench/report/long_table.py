@@ -69,14 +69,17 @@ class LongTable:
         self, cells: list[list[str]], styles: Sequence[Style | None], widths: list[int]
     ) -> Iterator[Segment]:
         for number in range(max(map(len, cells))):
+            plain = ""  # in as few segments as there are styles: rich looks at each several times
             for place, (texts, style) in enumerate(zip(cells, styles, strict=True)):
                 text = texts[number] if number < len(texts) else ""
                 space = " " * (widths[place] - cell_len(text))
-                left = place < self.left
-                yield Segment("" if left else space)
-                yield Segment(text, style)
-                yield Segment(space + _GAP if left else _GAP)
-            yield Segment.line()
+                before, after = ("", space + _GAP) if place < self.left else (space, _GAP)
+                if style is None:
+                    plain += before + text + after
+                    continue
+                yield from (Segment(plain + before), Segment(text, style))
+                plain = after
+            yield from (Segment(plain), Segment.line())
 
 
 def _longest(texts: Iterable[str]) -> int:

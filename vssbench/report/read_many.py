@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -12,6 +12,7 @@ from typing import Any
 
 from vssbench.core.errors import DataError, UsageError
 from vssbench.report.facts import Numbers, damage, key_of, numbers_of, row_of
+from vssbench.report.index_entries import shared
 from vssbench.run.store import RunStore
 from vssbench.run.stored import left_out
 from vssbench.sweep.forks import child, forkable
@@ -45,8 +46,9 @@ def read_many(
         for part in _by_processes(store, run_ids, numbers):
             done += len(part)
             yield from part
+    known: dict[Hashable, Any] = {}
     for run_id in run_ids[done:]:
-        yield _read(store, run_id, numbers)
+        yield _read(store, run_id, numbers, known)
 
 
 def _cores() -> int:
@@ -84,17 +86,21 @@ def _serve(
 ) -> None:
     """Send each part: its runs, and the numbers that were not known."""
     with suppress(Exception):  # of this process: the command reads on, and says what is wrong
+        known: dict[Hashable, Any] = {}
         for part in parts:
-            known = set(numbers)
-            readings = [_read(store, run_id, numbers) for run_id in part]
-            new = {key: its for key, its in numbers.items() if key not in known}
+            old = set(numbers)
+            readings = [_read(store, run_id, numbers, known) for run_id in part]
+            new = {key: its for key, its in numbers.items() if key not in old}
             connection.send((readings, new))
 
 
-def _read(store: RunStore, run_id: str, numbers: dict[str, Numbers]) -> Reading:
+def _read(
+    store: RunStore, run_id: str, numbers: dict[str, Numbers], known: dict[Hashable, Any]
+) -> Reading:
+    """Read a run; ``known`` is what rows before it hold."""
     try:
-        run = store.get(run_id)
-        row = row_of(run.measurement)
+        run = store.get(run_id, whole=True)
+        row = shared(row_of(run.measurement), known)
     except (DataError, UsageError) as error:
         return Reading(run_id, fault=left_out(error) if store.holds_folder(run_id) else "")
     try:

@@ -1,14 +1,19 @@
-"""The rows of tables and figures: a dictionary a run of plain values, out of the frames of results.
-Accuracies are fractions, times milliseconds."""
+"""The rows of tables and figures: a dictionary a run of plain values. Accuracies are fractions,
+times milliseconds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from vssbench.core.classes import VOID_NAMES, numbers_of
 from vssbench.core.errors import UsageError
-from vssbench.report.frames import records, tables, tables_of
+from vssbench.report.facts import Facts, facts_of, tell_data_apart
+from vssbench.report.fields import COUNT, JSON_COLUMNS, REAL, RUN_FIELDS, SOME, TIME, Field
 from vssbench.report.index import facts
 from vssbench.run.store import RunStore
 from vssbench.run.stored import Run
@@ -24,7 +29,65 @@ def rows(runs: Sequence[Run], without: Sequence[str] = ()) -> list[Row]:
     and the IoU of each class by its name. Classes named by ``without`` are not scored, in any run
     that has them.
     """
-    return records(tables(runs, without))
+    return rows_of([facts_of(run, without) for run in runs])
+
+
+def rows_of(facts: Sequence[Facts]) -> list[Row]:
+    """Return the rows of some runs' facts; see :func:`rows`."""
+    tell_data_apart([each.row for each in facts])
+    columns = {field.name: _plain(field, facts) for field in RUN_FIELDS}
+    return [
+        dict(zip(columns, values, strict=True))
+        | {
+            "miou_by_distance": [_real(line["miou"]) for line in each.distances],
+            "per_class": {line["class"]: _real(line["iou"]) for line in each.classes},
+        }
+        for each, values in zip(facts, zip(*columns.values(), strict=True), strict=True)
+    ]
+
+
+def _plain(field: Field, facts: Sequence[Facts]) -> list[Any]:
+    """Return the values of a column, None where there is none."""
+    values = [each.row.get(field.name) for each in facts]
+    if field.name in JSON_COLUMNS:
+        return [*map(_once(_sorted), values)]
+    if field.dtype == TIME:
+        return [*map(_once(_utc), values)]
+    if field.dtype == REAL:
+        return [*map(_real, values)]
+    if field.dtype in (COUNT, SOME):
+        return [None if value is None else int(value) for value in values]
+    return values
+
+
+def _once(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function that makes each value but once, while all of them live: thousands of runs
+    share what they hold."""
+    made: dict[int, Any] = {}
+
+    def known(value: Any) -> Any:
+        if id(value) not in made:
+            made[id(value)] = make(value)
+        return made[id(value)]
+
+    return known
+
+
+def _sorted(value: Any) -> Any:
+    """Return a structure with its names in alphabetical order."""
+    return json.loads(json.dumps(value, sort_keys=True))
+
+
+def _utc(text: str) -> str | None:
+    """Return a time as one of UTC; None for a text that is none."""
+    with suppress(ValueError, OverflowError):
+        time = datetime.fromisoformat(text)
+        return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC).isoformat()
+    return None
+
+
+def _real(value: Any) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)
 
 
 def check_left_out(without: Sequence[str], rows: Sequence[Row]) -> None:
@@ -43,7 +106,7 @@ def stored_rows(store: RunStore, without: Sequence[str] = ()) -> list[Row]:
 
     ``without`` as in :func:`rows`: the index does not know what other classes would give.
     """
-    return rows(store.runs(), without) if without else records(tables_of(facts(store)))
+    return rows(store.runs(), without) if without else rows_of(facts(store))
 
 
 def require(rows: Sequence[Row]) -> None:

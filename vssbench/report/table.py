@@ -8,12 +8,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from vssbench.core.errors import UsageError
 from vssbench.report.columns import FULL, METHOD, PRINTED, TERMINAL, Group, groups, told_apart
-from vssbench.report.fields import RUN_FIELDS, typed
-from vssbench.report.frames import parquet
+from vssbench.report.fields import RUN_FIELDS
 from vssbench.report.markup import (
     NAME_WIDTH,
     html_grid,
@@ -54,6 +51,11 @@ def parquet_of(rows: Sequence[Row], per_class: bool = False) -> bytes:
     Dtypes are those of :data:`vssbench.report.fields.RUN_FIELDS`, and float64. Raises UsageError
     where pyarrow is not installed.
     """
+    import pandas as pd
+
+    from vssbench.report.frames import parquet
+    from vssbench.report.typed import typed
+
     require(rows)
     ordered = [row for group in groups(rows) for row in group.rows]
     flat = pd.DataFrame([_flat(row, per_class) for row in ordered])
@@ -83,6 +85,8 @@ def _csv(parts: Sequence[Group], per_class: bool) -> str:
 
 def csv_text(records: Sequence[Row]) -> str:
     """Return records under the headings of all of them; what a record lacks stays empty."""
+    import pandas as pd
+
     headings = list(dict.fromkeys(name for record in records for name in record))
     table = pd.DataFrame(records, columns=headings, dtype=object)
     return table.to_csv(index=False, lineterminator="\n")

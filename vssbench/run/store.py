@@ -93,11 +93,12 @@ class RunStore:
             except DataError:
                 continue
 
-    def get(self, run_id: str) -> Run:
-        """Return the run of that id. Raises DataError where there is none or its files do not read,
-        NewerRun where a newer version wrote it."""
+    def get(self, run_id: str, whole: bool = False) -> Run:
+        """Return the run of that id, ``whole`` as :func:`vssbench.run.stored.read_run`. Raises
+        DataError where there is none or its files do not read, NewerRun where a newer version
+        wrote it."""
         path = self._place(run_id)
-        return steady.steady(path, lambda: read_run(path, run_id))
+        return steady.steady(path, lambda: read_run(path, run_id, whole))
 
     def write(
         self,

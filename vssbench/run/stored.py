@@ -4,10 +4,13 @@ is the only code that knows a run's files, beside what writes them (:mod:`vssben
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
 import re
 import zipfile
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -52,7 +55,7 @@ class Run:
 
     measurement: Measurement
     path: Path
-    #: small files that were read for their digest, until their arrays are asked for
+    #: small files that were read already, until their arrays are asked for
     _contents: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -77,7 +80,9 @@ class Run:
         for name in (CONFUSION, LATENCY, STREAM):
             path = self.path / name
             try:
-                content = self._contents[name] = small_content(path)
+                if name not in self._contents:
+                    self._contents[name] = small_content(path)
+                content = self._contents[name]
                 whole.update((content and hashlib.sha256(content).digest()) or _digest_of(path))
             except FileNotFoundError:
                 whole.update(bytes(whole.digest_size))
@@ -186,9 +191,13 @@ class MisnamedRun(DataError):
     """A run in a folder of another name."""
 
 
-def read_run(path: Path, run_id: str) -> Run:
-    """Return the run of a folder. Raises DataError where it has none of that id or its files do not
-    read, NewerRun where a newer version wrote it, MisnamedRun where the folder has another name."""
+def read_run(path: Path, run_id: str, whole: bool = False) -> Run:
+    """Return the run of a folder; ``whole`` for one whose arrays are all needed: each file that is
+    small is read once.
+
+    Raises DataError where it has none of that id or its files do not read, NewerRun where a newer
+    version wrote it, MisnamedRun where the folder has another name.
+    """
     check_memory()
     try:
         measurement = Measurement.model_validate_json(reading.read_bytes(path / RESULT))
@@ -202,10 +211,29 @@ def read_run(path: Path, run_id: str) -> Run:
         raise MisnamedRun(
             f"{called(path)} holds the run {measurement.run_id!r}: rename the folder to that"
         )
-    for file in sorted(path.glob("*.npz")):
-        if not file.is_file() or not zipfile.is_zipfile(file):
+    return Run(measurement, path, _complete(path, whole))
+
+
+def _complete(path: Path, whole: bool) -> dict[str, bytes]:
+    """Check that a run's arrays were written to their end, and return the content of small files by
+    their names where it is wanted. Raises DataError."""
+    try:
+        names = sorted(name for name in os.listdir(path) if name.endswith(".npz"))
+    except OSError as error:
+        raise unreadable(path, error) from error
+    contents = {}
+    for name in names:
+        file, content = path / name, b""
+        with suppress(OSError, DataError):  # of a link that leads nowhere, of a folder
+            if whole:
+                content = contents[name] = small_content(file)
+        if not (zipfile.is_zipfile(io.BytesIO(content)) if content else _archive(file)):
             raise damaged(file, "is no complete .npz file")
-    return Run(measurement, path)
+    return contents
+
+
+def _archive(path: Path) -> bool:
+    return path.is_file() and zipfile.is_zipfile(path)
 
 
 def _digest_of(path: Path) -> bytes:

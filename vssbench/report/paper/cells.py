@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from vssbench.report.fields import Field, typed
+from vssbench.report.fields import Field
 from vssbench.report.paper.layout import Layout
 from vssbench.report.paper.numbers import METRICS
 from vssbench.report.paper.ours import Store
+from vssbench.report.typed import typed
 
 #: of 1e9 operations: how far a count may lie from a printed one that it reproduces
 COUNT_TOLERANCE = 0.02

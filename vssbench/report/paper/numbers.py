@@ -20,7 +20,8 @@ import pandas as pd
 from vssbench.core import reading
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.program import CHECKOUT_ONLY
-from vssbench.report.fields import Field, typed
+from vssbench.report.fields import Field
+from vssbench.report.typed import typed
 
 #: how far a number can be trusted -> what that means
 STATUS = {
