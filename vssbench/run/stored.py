@@ -39,6 +39,8 @@ from vssbench.run.records import (
 RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG = (
     "result.json", "confusion.npz", "latency.npz", "stream.npz", "environment.json", "log.txt",
 )  # fmt: skip
+#: files of a run's own arrays; others are those of meters
+_RECORDS = (CONFUSION, LATENCY, STREAM)
 
 #: bytes of arrays that are read to see whether a stored run is damaged: those of a thousand frames
 #: and more
@@ -77,7 +79,7 @@ class Run:
 
     def _digest(self) -> str:
         whole = hashlib.sha256()
-        for name in (CONFUSION, LATENCY, STREAM):
+        for name in _RECORDS:
             path = self.path / name
             try:
                 if name not in self._contents:
@@ -93,9 +95,8 @@ class Run:
     @cached_property
     def measures(self) -> tuple[str, ...]:
         """The meters whose arrays were stored (names of vssbench.metrics.meters)."""
-        own = {CONFUSION, LATENCY, STREAM}
         arrays = self._steady(lambda: list(self.path.glob("*.npz")))
-        return tuple(sorted(path.stem for path in arrays if path.name not in own))
+        return tuple(sorted(path.stem for path in arrays if path.name not in _RECORDS))
 
     def holds(self, measures: Collection[str] = ()) -> bool:
         """Return whether it is a result: measured to its end, with its matrices and these meters
@@ -225,7 +226,7 @@ def _complete(path: Path, whole: bool) -> dict[str, bytes]:
     for name in names:
         file, content = path / name, b""
         with suppress(OSError, DataError):  # of a link that leads nowhere, of a folder
-            if whole:
+            if whole and name in _RECORDS:
                 content = contents[name] = small_content(file)
         if not (zipfile.is_zipfile(io.BytesIO(content)) if content else _archive(file)):
             raise damaged(file, "is no complete .npz file")
