@@ -179,14 +179,17 @@ def test_a_result_whose_arrays_do_not_read_is_not_done(sweeps):
     assert (third.path / "result.json").stat().st_mtime_ns == kept
 
 
-def test_killed_at_random_moments_nothing_is_lost_or_repeated(sweeps, wait):
-    """SIGKILL of a worker or of the sweep, and the sweep begun again: 60 results, none of which was
-    measured again once it was stored, and nothing else."""
+@pytest.mark.parametrize("count", [1, 4])
+def test_killed_at_random_moments_nothing_is_lost_or_repeated(sweeps, wait, count):
+    """SIGKILL of a worker or of a sweep, alone or one of several on a store, and the sweep begun
+    again: 60 results, none of which was measured again once it was stored, and nothing else."""
     draw = random.Random(0)
     options = [*seeds(60), "-c", "faulty", "--workers", "2", "--retry", "failed"]
-    process, seen = sweeps.start(*options), {}
+    processes, seen = [sweeps.start(*options) for _ in range(count)], {}
     for kill in range(KILLS):
-        enough = len(stamps(sweeps.runs)) + draw.randrange(60 // KILLS)
+        place = draw.randrange(count)
+        process = processes[place]
+        enough = len(stamps(sweeps.runs)) + draw.randrange(1 + 60 // KILLS)
         wait(partial(come_so_far, process, sweeps.runs, enough))
         time.sleep(draw.random() / 4)
         seen |= stamps(sweeps.runs)
@@ -200,8 +203,9 @@ def test_killed_at_random_moments_nothing_is_lost_or_repeated(sweeps, wait):
             process.kill()
         process.communicate()
         wait(partial(all_ended, started))
-        process = sweeps.start(*options)
-    said, _ = process.communicate(timeout=300)
+        processes[place] = sweeps.start(*options)
+    for process in processes:
+        process.communicate(timeout=300)
     status, said = sweeps.run(*options)
     assert status == 0, said
     assert "60 of 60 experiments are done" in said
