@@ -18,10 +18,11 @@ from vssbench.core import machine
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.hidden import PREFIX
 from vssbench.report.prune import superfluous
+from vssbench.run.measurement import Measurement
 from vssbench.run.store import RunStore
 from vssbench.run.stored import NewerRun
 from vssbench.sweep import planner, quantities
-from vssbench.sweep.conduct import Wishes, conduct, passes, planned, todo
+from vssbench.sweep.conduct import Wishes, conduct, passes, planned, titles, todo
 from vssbench.sweep.estimate import Estimator, duration, in_words, total
 from vssbench.sweep.executor import Executor, Outcome, Place, Site, Stop
 from vssbench.sweep.executors.processes import Processes
@@ -282,6 +283,36 @@ def test_a_run_of_a_newer_version_is_never_replaced(grid, change):
         measure_all(experiments, store, "test")
     assert list(superfluous(store, ["damaged"])) == []
     assert store.stamp(name) == before
+
+
+def test_a_run_of_a_newer_version_that_reads_is_done_and_never_replaced(grid):
+    store, conducted = grid
+    plan, _ = conducted(2, Here())
+    name = plan[0].run_id
+    path = store.root / name / "result.json"
+    row = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(row | {"version": "9.0"}))
+    before = store.stamp(name)
+    for wishes in ({}, {"force": True}):
+        plan, report = conducted(2, Here(), **wishes)
+        assert [(each.state, each.kept) for each in plan] == [("done", True), ("done", False)]
+        assert "written by a newer version (9.0)" in plan[0].reason
+        assert len(report.outcomes) == len(wishes)
+    with pytest.raises(NewerRun, match="is not replaced: it was written by a newer version"):
+        store.write(Measurement(**row), None, None, {}, "")
+    assert store.stamp(name) == before
+
+
+def test_titles_tell_apart_what_a_plan_has_several_of(grid):
+    _, conducted = grid
+    (alone,), _ = conducted(1, Told())
+    assert titles([alone]) == {alone.run_id: alone.experiment.title}
+    plan, _ = conducted(2, told := Told())
+    assert [job.title for job in told.given] == [*titles(plan).values()][1:]
+    assert [text.removeprefix(alone.experiment.title) for text in titles(plan).values()] == [
+        ", seed 0",
+        ", seed 1",
+    ]
 
 
 def test_what_is_the_same_for_a_whole_grid_is_read_once(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import shutil
 import stat
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -16,7 +17,7 @@ from tests.sweep.stored import torn, write
 from vssbench.cli import bench
 from vssbench.core.errors import DataError, UsageError
 from vssbench.run.store import RunStore
-from vssbench.sweep.merge import merge
+from vssbench.sweep.merge import conflict, merge
 
 
 def call(*arguments: object):
@@ -70,6 +71,59 @@ def test_runs_of_two_machines_are_joined_and_conflicts_named(tmp_path):
     assert "0 runs copied, 0 completed, 5 were there" in again.stdout
 
 
+def altered(folder, **numbers):
+    path = folder / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | numbers))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"gmacs_key": 99.0}, ("gmacs_key is ", "1.5 in", "99.0 in")),
+        ({"bitrate_kbps": 801.0}, ("bitrate_kbps is ", "800.0 in", "801.0 in")),
+        ({"params": 8}, ("params is ", "7 in", "8 in")),
+        ({"typed": {"params": 8.0}}, ("other numbers were typed in",)),
+        ({"bitrate_kbps": 800.0 + 1e-8}, ()),
+        ({"gmacs_key": None}, ()),
+        ({"seconds": 9.0, "joules_key": 3.0, "command": "another"}, ()),
+    ],
+)
+def test_results_that_differ_in_more_than_times_are_conflicts(tmp_path, numbers, said):
+    one, other = tmp_path / "one", tmp_path / "other"
+    for root in (one, other):
+        write(root, "a", gmacs_key=1.5, bitrate_kbps=800.0, params=7)
+    altered(one / "a", **numbers)
+    for source, target in ((one, other), (other, one)):
+        before = RunStore(target).stamp("a")
+        result = call("merge", source, "--runs", target)
+        assert result.exit_code == (1 if said else 0)
+        assert RunStore(target).stamp("a") == before
+        assert all(word in result.stderr for word in said)
+
+
+@pytest.mark.parametrize(
+    ("file", "array", "value", "differs"),
+    [
+        ("stream", "bits", 9, True),
+        ("stream", "mean_vector", np.nan, False),
+        ("stream", "mean_vector", 2.0, True),
+        ("boundary", "hits", 3, True),
+        ("boundary", "hits", 1, False),
+    ],
+)
+def test_streams_and_meters_that_differ_are_conflicts(tmp_path, file, array, value, differs):
+    one, other = tmp_path / "one", tmp_path / "other"
+    for root in (one, other):
+        write(root, "a")
+        np.savez(root / "a" / "stream.npz", bits=np.array([8, 8]), mean_vector=np.ones(2))
+        np.savez(root / "a" / "boundary.npz", hits=np.array([1]))
+    with np.load(one / "a" / f"{file}.npz") as arrays:
+        changed = dict(arrays) | {array: np.full_like(arrays[array], value)}
+    np.savez(one / "a" / f"{file}.npz", **changed)
+    said = conflict(RunStore(one).get("a"), RunStore(other).get("a"))
+    assert said == (f"their {array} in {file}.npz differ" if differs else "")
+
+
 def test_a_store_that_is_missing_or_the_target_itself_is_said(tmp_path):
     write(tmp_path / "ours", "a")
     with pytest.raises(DataError, match=r"no folder .*absent"):
@@ -98,6 +152,23 @@ def test_what_is_pruned_is_listed_first(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"old", "new", "torn"}
     call("prune", "older", "damaged", "--yes", "--runs", tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"new"}
+
+
+def test_a_folder_that_holds_other_things_is_never_pruned(tmp_path):
+    write(tmp_path, "sound")
+    for name in ("notes", "mine"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "notes" / "n.txt").write_text("keep", encoding="utf-8")
+    shutil.copytree(tmp_path / "sound", tmp_path / "mine", dirs_exist_ok=True)
+    (tmp_path / "mine" / "result.json").write_text("{", encoding="utf-8")
+    (tmp_path / "mine" / "figure.png").write_bytes(b"")
+    (tmp_path / "empty").mkdir()
+    write(tmp_path, "torn")
+    (tmp_path / "torn" / "result.json").unlink()
+    pruned = call("prune", "damaged", "--yes", "--runs", tmp_path)
+    assert [line.split()[0] for line in pruned.stdout.splitlines()] == ["empty", "torn"]
+    assert {path.name for path in tmp_path.iterdir()} == {"sound", "notes", "mine"}
+    assert (tmp_path / "notes" / "n.txt").read_text(encoding="utf-8") == "keep"
 
 
 def test_a_sound_run_in_a_folder_of_another_name_is_not_pruned(tmp_path):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from vssbench.sweep.executor import Limits, Site, Stop
+from vssbench.sweep.executor import Answer, Limits, Site, Stop
 from vssbench.sweep.executors.processes import _Pool
 
 
@@ -42,6 +42,31 @@ def order(tasks: list[Reading], workers: int, later: tuple[str, ...] = ()) -> li
                 names.append(worker.job.name)
         if not any(worker.job for worker in pool.workers):
             return given
+
+
+@pytest.mark.parametrize(
+    ("messages", "death", "counted"),
+    [
+        ([("frames", 5), ("answer", Answer("done"))], "", [5, 7]),
+        ([("answer", Answer("failed", "no"))], "", [12]),
+        ([("frames", 2), ("frames", 3)], "its process crashed", [2, 3, 7]),
+        ([("frames", 12), ("answer", Answer("done"))], "", [12, 0]),
+        ([("answer", Answer("taken"))], "", []),
+    ],
+)
+def test_a_task_that_ends_has_all_its_frames_counted(messages, death, counted):
+    """However few were reported, and whatever became of it."""
+    told: list[int] = []
+    site = Site(Path(), Path(), 1, 1, Limits(), Stop(print), advance=told.append)
+    pool = _Pool(site, Path(), (), None)
+    worker = SimpleNamespace(
+        job=SimpleNamespace(name="a", frames=12), frames=0, fresh=True, began=0.0, printed="",
+        messages=lambda: messages, excess=lambda limits: "", death=lambda: death, end=lambda: None,
+    )  # fmt: skip
+    pool.workers = [worker]
+    outcomes = list(pool._outcomes(worker))
+    assert told == counted
+    assert len(outcomes) == (messages[-1][1] != Answer("taken"))
 
 
 def grid(datasets: str, codecs: str, methods: str) -> list[Reading]:

@@ -78,8 +78,12 @@ def sweep(file: Path | None, **given: Any) -> None:
     store = RunStore(Path(asked.runs))
     again = given["force"] or given["retry"] or len(store.ids()) < len(wanted)
     work = again and not given["dry_run"]
-    with executor.prepared({each.device for each in wanted} if work else ()):
-        _settled(asked, wanted, executor, store, given)
+    try:
+        with executor.prepared({each.device for each in wanted} if work else ()):
+            _settled(asked, wanted, executor, store, given)
+    except KeyboardInterrupt as error:  # before workers, which end in their own way, or after them
+        error.add_note("what is done is kept: the same command goes on")
+        raise
 
 
 def _settled(
@@ -107,7 +111,7 @@ def _settled(
         return
     say_absent(each.experiment for each in todo(plan, wishes))
     report, plan = _run(asked, plan, executor, store, wishes)
-    status = _tell(report, plan, store)
+    status = _tell(report, plan, store, given["force"])
     if report.outcomes:
         index.keep_up(store)
     if status:
@@ -235,9 +239,10 @@ def _show(plan: list[Planned], store: RunStore, wishes: Wishes, workers: int) ->
         console.print(f"{unknown} are like no past run: nothing is known of their time")
 
 
-def _tell(report: Report, plan: list[Planned], store: RunStore) -> int:
+def _tell(report: Report, plan: list[Planned], store: RunStore, forced: bool) -> int:
     """Say what came of it and how to go on; returns the exit status."""
     from vssbench.core.progress import messages
+    from vssbench.sweep.conduct import titles
 
     console = messages()
     before = [each for each in plan if each.run_id not in report.outcomes]
@@ -246,11 +251,12 @@ def _tell(report: Report, plan: list[Planned], store: RunStore) -> int:
     done = report.counts["done"] + sum(each.state == "done" for each in settled)
     console.print(f"{done} of {len(plan)} experiments are done, in {store.root}/")
     wrong = [each for each in settled if each.state in ("failed", "refused")]
+    names = titles(plan)
     for each in wrong:
-        console.print(f"  {each.state} before: {each.experiment.title}: {each.reason}")
+        console.print(f"  {each.state} before: {names[each.run_id]}: {each.reason}")
     for each in settled:
-        if each.state == "newer":
-            console.print(f"  left as it is: {each.experiment.title}: {each.reason}")
+        if each.state == "newer" or (each.kept and forced):
+            console.print(f"  left as it is: {names[each.run_id]}: {each.reason}")
     failed = report.counts["failed"] + sum(each.state == "failed" for each in wrong)
     refused = report.counts["refused"] + sum(each.state == "refused" for each in wrong)
     if failed:

@@ -18,6 +18,8 @@ class Field:
 
 TEXT, COUNT, SOME, REAL = "string", "int64", "Int64", "float64"
 TIME = "datetime64[ns, UTC]"
+#: the first and the last year that such a time has whole
+YEARS = (1678, 2261)
 
 #: the columns of the frame with a row a run, in order
 RUN_FIELDS = (

@@ -16,7 +16,8 @@ def superfluous(store: RunStore, kinds: Collection[str]) -> dict[str, str]:
     """Return the ids of runs of these kinds, and why each is one: ``older`` than another of the
     same experiment, ``failed``, ``refused``, ``damaged``.
 
-    A run that a newer version wrote is none of these, nor one whose folder has another name.
+    A run that a newer version wrote is none of these, nor one whose folder has another name, nor a
+    folder that holds anything but a run's files.
     """
     rows = stored_rows(store)
     reasons: dict[str, str] = {}
@@ -32,7 +33,9 @@ def superfluous(store: RunStore, kinds: Collection[str]) -> dict[str, str]:
         read = {row["run_id"] for row in rows}
         for name in store.ids():
             with suppress(UsageError):  # a folder that no run could have
-                if name not in read and store.stamp(name) and not _is_sound(store, name):
+                if name in read or not store.holds_folder(name) or store.is_foreign(name):
+                    continue
+                if not _is_sound(store, name):
                     reasons[name] = "damaged: its result does not read"
     return reasons
 

@@ -13,7 +13,7 @@ from typing import Any
 from vssbench.core.classes import VOID_NAMES, numbers_of
 from vssbench.core.errors import UsageError
 from vssbench.report.facts import Facts, facts_of, tell_data_apart
-from vssbench.report.fields import COUNT, JSON_COLUMNS, REAL, RUN_FIELDS, SOME, TIME, Field
+from vssbench.report.fields import COUNT, JSON_COLUMNS, REAL, RUN_FIELDS, SOME, TIME, YEARS, Field
 from vssbench.report.index import facts
 from vssbench.run.store import RunStore
 from vssbench.run.stored import Run
@@ -79,10 +79,11 @@ def _sorted(value: Any) -> Any:
 
 
 def _utc(text: str) -> str | None:
-    """Return a time as one of UTC; None for a text that is none."""
+    """Return a time as one of UTC; None for a text that is none, as frames have it."""
     with suppress(ValueError, OverflowError):
         time = datetime.fromisoformat(text)
-        return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC).isoformat()
+        time = time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+        return time.isoformat() if YEARS[0] <= time.year <= YEARS[1] else None
     return None
 
 

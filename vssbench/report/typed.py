@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from vssbench.report.fields import JSON_COLUMNS, LINE_COLUMNS, TIME, Field
+from vssbench.report.fields import JSON_COLUMNS, LINE_COLUMNS, TIME, YEARS, Field
 
 
 def typed(lines: Iterable[Mapping[str, Any]], fields: Sequence[Field]) -> pd.DataFrame:
@@ -27,4 +27,5 @@ def _column(field: Field, lines: Sequence[Mapping[str, Any]]) -> pd.Series:
     column = pd.Series(values, dtype=object)
     if field.dtype == TIME:
         column = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
+        column = column.where(column.dt.year.between(*YEARS))
     return column.astype(pd.api.types.pandas_dtype(field.dtype))

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from vssbench.core import files, hidden, outputs, steady
 from vssbench.core.errors import DataError, UsageError
-from vssbench.core.naming import is_archive
+from vssbench.core.naming import called, is_archive
 from vssbench.core.program import program
 from vssbench.core.shown import json_of, legible
 from vssbench.run.measurement import Measurement
@@ -32,12 +32,14 @@ from vssbench.run.records import ConfusionRecord, LatencyRecord, StreamRecord, a
 from vssbench.run.stored import (
     CONFUSION,
     ENVIRONMENT,
+    FILES,
     LATENCY,
     LOG,
     RESULT,
     STREAM,
     NewerRun,
     Run,
+    by_newer,
     left_out,
     read_run,
     sound,
@@ -87,11 +89,13 @@ class RunStore:
         replaced."""
         for each in run_ids:
             try:
-                self.get(each)
+                run = self.get(each)
             except NewerRun:
                 raise
             except DataError:
                 continue
+            if reason := by_newer(run.measurement):
+                raise NewerRun(f"{called(run.path)} is not replaced: {reason}")
 
     def get(self, run_id: str, whole: bool = False) -> Run:
         """Return the run of that id, ``whole`` as :func:`vssbench.run.stored.read_run`. Raises
@@ -158,6 +162,11 @@ class RunStore:
             _copy(place, draft)
             for name in run.files - self.get(run.measurement.run_id).files:
                 shutil.copyfile(run.path / name, draft / name)
+
+    def is_foreign(self, run_id: str) -> bool:
+        """Return whether a folder holds what no run has: it was not made here."""
+        names = os.listdir(self._place(run_id))
+        return any(name not in FILES and not name.endswith(".npz") for name in names)
 
     def remove(self, run_id: str) -> None:
         """Remove a run, as a whole. Raises DataError where the folder cannot be written."""

@@ -39,6 +39,8 @@ from vssbench.run.records import (
 RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG = (
     "result.json", "confusion.npz", "latency.npz", "stream.npz", "environment.json", "log.txt",
 )  # fmt: skip
+#: the files of a run beside the arrays of its meters
+FILES = frozenset({RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG})
 #: files of a run's own arrays; others are those of meters
 _RECORDS = (CONFUSION, LATENCY, STREAM)
 
@@ -215,6 +217,17 @@ def read_run(path: Path, run_id: str, whole: bool = False) -> Run:
     return Run(measurement, path, _complete(path, whole))
 
 
+def by_newer(measurement: Measurement) -> str:
+    """Say that a run was written by a newer version than this one, though it reads; empty where it
+    was not."""
+    newer = _numbers(measurement.version) > _numbers(__version__)
+    return _written(measurement.version) if newer else ""
+
+
+def _written(version: str) -> str:
+    return f"it was written by a newer version ({version or 'unknown'}): update this one"
+
+
 def _complete(path: Path, whole: bool) -> dict[str, bytes]:
     """Check that a run's arrays were written to their end, and return the content of small files by
     their names where it is wanted. Raises DataError."""
@@ -277,10 +290,7 @@ def _fault(path: Path, error: ValidationError) -> DataError:
         if unknown
         else f"{where}: {faults[0]['msg']}"
     )
-    return NewerRun(
-        f"{called(path)} does not read: {found}; it was written by a newer version "
-        f"({version or 'unknown'}): update this one"
-    )
+    return NewerRun(f"{called(path)} does not read: {found}; {_written(version)}")
 
 
 def _version(path: Path) -> str:

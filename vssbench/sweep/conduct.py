@@ -15,12 +15,15 @@ from vssbench.run.experiment import PEERS, Experiment
 from vssbench.run.identity import run_id
 from vssbench.run.measuring import fail
 from vssbench.run.store import RunStore
-from vssbench.run.stored import NewerRun
+from vssbench.run.stored import NewerRun, by_newer
 from vssbench.sweep.executor import Executor, Outcome, Site
 from vssbench.sweep.grid import distinct, keeping
 from vssbench.sweep.performing import Job, is_done
 from vssbench.sweep.points import Point
 from vssbench.sweep.running import performed
+
+#: what tells experiments apart and is not in their titles
+_NOT_IN_TITLES = ("protocol", "precision", "seed")
 
 State = Literal["done", "failed", "refused", "damaged", "newer", "to do"]
 
@@ -44,7 +47,8 @@ class Wishes:
 class Planned:
     """An experiment of a sweep, and what became of it by now.
 
-    One whose run a newer version wrote is ``newer``: it is neither read nor replaced.
+    One whose run a newer version wrote is ``newer``: it is neither read nor replaced. One that is
+    done has a reason where it reads, and is not replaced either.
     """
 
     experiment: Experiment
@@ -56,6 +60,11 @@ class Planned:
     def run_id(self) -> str:
         """The id that it has when it is measured here."""
         return self.experiment.run_id
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is done by a newer version, which is not replaced."""
+        return self.state == "done" and bool(self.reason)
 
 
 @dataclass
@@ -115,7 +124,7 @@ def _measured_elsewhere(
 
 def _state(experiment: Experiment, store: RunStore, latency: bool) -> tuple[State, str]:
     if is_done(store, experiment, latency):
-        return "done", ""
+        return "done", by_newer(store.get(experiment.run_id).measurement)
     try:
         run = store.get(experiment.run_id)
     except NewerRun as error:
@@ -129,11 +138,32 @@ def _state(experiment: Experiment, store: RunStore, latency: bool) -> tuple[Stat
     return ("to do", "") if item.status == "done" else (item.status, item.reason)
 
 
+def titles(plan: Sequence[Planned]) -> dict[str, str]:
+    """Return the title of each experiment by its id, with its protocol, precision and seed where
+    others of the plan have another."""
+    values = {name: {_value(each, name) for each in plan} for name in _NOT_IN_TITLES}
+    return {
+        each.run_id: ", ".join(
+            [
+                each.experiment.title,
+                *(f"{name} {_value(each, name)}" for name in values if len(values[name]) > 1),
+            ]
+        )
+        for each in plan
+    }
+
+
+def _value(each: Planned, name: str) -> str:
+    return str(getattr(each.point if name == "protocol" else each.experiment, name))
+
+
 def todo(plan: Sequence[Planned], wishes: Wishes) -> list[Planned]:
     """Return those that are to be run: what has no row, and what is wished for again."""
     again = {"to do", "damaged", *wishes.retry}
     return [
-        each for each in plan if each.state in again or (wishes.force and each.state != "newer")
+        each
+        for each in plan
+        if each.state in again or (wishes.force and each.state != "newer" and not each.kept)
     ]
 
 
@@ -161,7 +191,8 @@ def conduct(
         return report
     store.check_writable()
     by_id = {each.run_id: each for each in work}
-    jobs = [_job(each, store, wishes) for each in work]
+    names = titles(plan)
+    jobs = [_job(each, names[each.run_id], store, wishes) for each in work]
     report.outcomes = performed(
         executor,
         jobs,
@@ -173,11 +204,11 @@ def conduct(
     return report
 
 
-def _job(each: Planned, store: RunStore, wishes: Wishes) -> Job:
+def _job(each: Planned, title: str, store: RunStore, wishes: Wishes) -> Job:
     experiment = each.experiment if each.state == "to do" else keeping(each.experiment, store)
     return Job(
         experiment.run_id,
-        experiment.title,
+        title,
         experiment.frames(),
         replace(each.point, measure=tuple(experiment.measures)),
         experiment.identity,

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from vssbench.core.errors import DataError, UsageError
 from vssbench.core.naming import called
+from vssbench.run.measurement import Measurement
 from vssbench.run.store import RunStore
-from vssbench.run.stored import CONFUSION, NewerRun, Run
+from vssbench.run.stored import CONFUSION, STREAM, NewerRun, Run
+
+#: numbers of a row that are the same whenever it is measured
+_NUMBERS = (
+    "frames", "gop", "height", "width", "params", "gmacs_key", "gmacs_nonkey", "gmacs_gop",
+    "bitrate_kbps", "psnr_db", "ssim",
+)  # fmt: skip
+#: by which sums may differ that were taken in another order
+_ROUNDING = 1e-9
 
 
 @dataclass
@@ -31,9 +42,9 @@ def merge(sources: Sequence[Path], target: RunStore) -> Merged:
     """Join the runs of stores into another.
 
     A run that the other has not, or has only as a failed, refused or damaged one, is copied. Of two
-    results of one id the predictions must be the same: then the other keeps its own, and gets the
-    meters and latencies that it lacks. Raises UsageError for a folder that is the target itself,
-    DataError for one that is missing.
+    results of one id all must be the same but times and energy: then the other keeps its own, and
+    gets the meters and latencies that it lacks. Raises UsageError for a folder that is the target
+    itself, DataError for one that is missing.
     """
     for source in sources:
         if not source.is_dir():
@@ -88,11 +99,51 @@ def _join(run: Run, target: RunStore, merged: Merged) -> None:
 
 
 def conflict(run: Run, there: Run) -> str:
-    """Say how two results of one id differ; empty where they have the same predictions."""
+    """Say how two results of one id differ in what does not depend on when they were measured;
+    empty where they do not."""
     try:
-        first, second = run.confusion, there.confusion
+        return (
+            _predictions(run, there)
+            or _numbers(run.measurement, there.measurement)
+            or _further_arrays(run, there)
+        )
     except DataError as error:
         return str(error)
+
+
+def _numbers(one: Measurement, other: Measurement) -> str:
+    """Compare what rows say, as far as both do."""
+    for name in _NUMBERS:
+        first, second = getattr(one, name), getattr(other, name)
+        if None not in (first, second) and not _close(first, second):
+            return f"{name} is {first} in one and {second} in the other"
+    return "" if one.typed == other.typed else "other numbers were typed in"
+
+
+def _close(first: float, second: float) -> bool:
+    return math.isclose(first, second, rel_tol=_ROUNDING)
+
+
+def _further_arrays(run: Run, there: Run) -> str:
+    """Compare what is known of each frame of the streams, and of the meters that both have."""
+    for file in (STREAM.removesuffix(".npz"), *run.measures):
+        one, other = run.meter(file) or {}, there.meter(file) or {}
+        for name in sorted(one.keys() & other.keys()):
+            if not _alike(one[name], other[name]):
+                return f"their {name} in {file}.npz differ"
+    return ""
+
+
+def _alike(one: npt.NDArray, other: npt.NDArray) -> bool:
+    """Return whether arrays are equal where neither is NaN, as is what was not looked at."""
+    if one.shape != other.shape:
+        return False
+    known = ~(np.isnan(one) | np.isnan(other))
+    return np.allclose(one[known], other[known], rtol=_ROUNDING, atol=_ROUNDING)
+
+
+def _predictions(run: Run, there: Run) -> str:
+    first, second = run.confusion, there.confusion
     if first is None or second is None:
         return "one has no confusion matrices"
     for name in ("matrices", "distances", "clips", "frames"):

@@ -29,6 +29,8 @@ class WorkerProcess:
         #: whether it had read nothing of what its task reads
         self.fresh = True
         self.began = 0.0
+        #: frames of its task that it has reported
+        self.frames = 0
         self.connection, theirs = multiprocessing.Pipe()
         try:
             fork = server and server.start(serve, theirs, setting)
@@ -43,7 +45,7 @@ class WorkerProcess:
 
     def give(self, job: Task) -> None:
         """Hand it a task; its limits count from now."""
-        self.job, self.latest, self.began = job, job, time.monotonic()
+        self.job, self.latest, self.began, self.frames = job, job, time.monotonic(), 0
         with suppress(OSError):  # it ended meanwhile, as will be seen
             self.connection.send(job)
 

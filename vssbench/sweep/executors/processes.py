@@ -155,6 +155,7 @@ class _Pool:
         """Yield what came of a worker's job, if it ended; a worker that ended is let go."""
         for kind, content in worker.messages():
             if kind == "frames":
+                worker.frames += content
                 self.site.advance(content)
             elif kind == "answer":
                 outcome = self._answered(worker, content)
@@ -166,11 +167,17 @@ class _Pool:
         worker.end()
         self.workers.remove(worker)
         if worker.job is not None:
+            self._count_off(worker.job, worker)
             yield Outcome(worker.job, "failed", reason, worker.printed, stored=False)
         elif not worker.ready:
             self.false_starts += 1
             if self.false_starts >= _FALSE_STARTS:
                 raise DataError(f"no worker process can be started: {reason}\n{worker.printed}")
+
+    def _count_off(self, job: Task, worker: WorkerProcess) -> None:
+        """Count the frames of a task that has ended and were not reported: there is no more to
+        come of it."""
+        self.site.advance(job.frames - worker.frames)
 
     def _answered(self, worker: WorkerProcess, answer: Answer) -> Outcome | None:
         job, worker.job = worker.job, None
@@ -181,5 +188,6 @@ class _Pool:
             self.later[job.name] = time.monotonic() + _LATER
             self.waiting.append(job)
             return None
+        self._count_off(job, worker)
         log = "" if answer.stored else worker.printed
         return Outcome(job, answer.status, answer.reason, log, answer.stored)
