@@ -8,6 +8,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from tests.sweep.stored import write
 from tests.typed import in_full
 from vssbench.cli import bench
 from vssbench.core.errors import UsageError
@@ -129,3 +130,9 @@ def test_a_plan_takes_the_file_and_the_options_of_a_sweep(measured, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert "experiments  2, of which 1 are to be run" in result.stdout
     assert "with 8 at a time" in result.stdout
+
+
+def test_a_store_without_a_result_is_said_to_have_none(tmp_path):
+    write(tmp_path, "failed", status="failed", reason="no")
+    with pytest.raises(UsageError, match="holds no run that was measured"):
+        Costs(RunStore(tmp_path).runs(), "")

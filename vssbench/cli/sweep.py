@@ -67,6 +67,15 @@ def sweep(file: Path | None, **given: Any) -> None:
     every experiment is done, 1 if one failed or was refused, 2 for bad input, 130 if it was
     stopped.
     """
+    try:
+        _swept(file, given)
+    except KeyboardInterrupt as error:  # not while workers run, who end in their own way
+        error.add_note("what is done is kept: the same command goes on")
+        raise
+
+
+def _swept(file: Path | None, given: dict[str, Any]) -> None:
+    """Read the grid, and run or list it."""
     from vssbench.core import registry
     from vssbench.run.store import RunStore
     from vssbench.sweep.points import chosen, points, read
@@ -78,12 +87,8 @@ def sweep(file: Path | None, **given: Any) -> None:
     store = RunStore(Path(asked.runs))
     again = given["force"] or given["retry"] or len(store.ids()) < len(wanted)
     work = again and not given["dry_run"]
-    try:
-        with executor.prepared({each.device for each in wanted} if work else ()):
-            _settled(asked, wanted, executor, store, given)
-    except KeyboardInterrupt as error:  # before workers, which end in their own way, or after them
-        error.add_note("what is done is kept: the same command goes on")
-        raise
+    with executor.prepared({each.device for each in wanted} if work else ()):
+        _settled(asked, wanted, executor, store, given)
 
 
 def _settled(

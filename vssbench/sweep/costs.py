@@ -64,8 +64,13 @@ class Costs:
     def __init__(self, runs: Iterable[Run], machine: str) -> None:
         every = [run for run in runs if run.measurement.status == "done"]
         self.runs = [run for run in every if machine.lower() in _machine(run.measurement).lower()]
+        if not every:
+            raise UsageError(
+                "the store holds no run that was measured, by which a plan goes: measure a few "
+                "experiments first, or name the store that has some (--runs)"
+            )
         if not self.runs:
-            there = "; ".join(sorted({_machine(run.measurement) for run in every})) or "none"
+            there = "; ".join(sorted({_machine(run.measurement) for run in every}))
             raise UsageError(
                 f"no run was measured on a machine named {machine!r}: there are {there}; measure a "
                 "few experiments there first"
