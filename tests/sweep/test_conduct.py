@@ -298,9 +298,11 @@ def test_a_run_of_a_newer_version_that_reads_is_done_and_never_replaced(grid):
         assert [(each.state, each.kept) for each in plan] == [("done", True), ("done", False)]
         assert "written by a newer version (9.0)" in plan[0].reason
         assert len(report.outcomes) == len(wishes)
+    assert store.stamp(name) == before
     with pytest.raises(NewerRun, match="is not replaced: it was written by a newer version"):
         store.write(Measurement(**row), None, None, {}, "")
-    assert store.stamp(name) == before
+    path.write_text(json.dumps(row | {"version": "9.0", "status": "failed"}))
+    assert list(superfluous(store, ["older", "failed", "damaged"])) == []
 
 
 def test_titles_tell_apart_what_a_plan_has_several_of(grid):

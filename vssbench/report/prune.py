@@ -9,7 +9,7 @@ from vssbench.core.errors import DataError, UsageError
 from vssbench.report.choose import newest
 from vssbench.report.rows import stored_rows
 from vssbench.run.store import RunStore
-from vssbench.run.stored import MisnamedRun, NewerRun
+from vssbench.run.stored import MisnamedRun, NewerRun, by_newer
 
 
 def superfluous(store: RunStore, kinds: Collection[str]) -> dict[str, str]:
@@ -19,7 +19,7 @@ def superfluous(store: RunStore, kinds: Collection[str]) -> dict[str, str]:
     A run that a newer version wrote is none of these, nor one whose folder has another name, nor a
     folder that holds anything but a run's files.
     """
-    rows = stored_rows(store)
+    rows = [row for row in stored_rows(store) if not by_newer(row["version"])]
     reasons: dict[str, str] = {}
     if "older" in kinds:
         kept = {row["run_id"] for row in newest(rows)[0]}

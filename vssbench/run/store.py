@@ -94,7 +94,7 @@ class RunStore:
                 raise
             except DataError:
                 continue
-            if reason := by_newer(run.measurement):
+            if reason := by_newer(run.measurement.version):
                 raise NewerRun(f"{called(run.path)} is not replaced: {reason}")
 
     def get(self, run_id: str, whole: bool = False) -> Run:

@@ -217,11 +217,10 @@ def read_run(path: Path, run_id: str, whole: bool = False) -> Run:
     return Run(measurement, path, _complete(path, whole))
 
 
-def by_newer(measurement: Measurement) -> str:
-    """Say that a run was written by a newer version than this one, though it reads; empty where it
-    was not."""
-    newer = _numbers(measurement.version) > _numbers(__version__)
-    return _written(measurement.version) if newer else ""
+def by_newer(version: str) -> str:
+    """Say that a run's version is newer than this one, though the run reads; empty where it is
+    not."""
+    return _written(version) if _numbers(version) > _numbers(__version__) else ""
 
 
 def _written(version: str) -> str:

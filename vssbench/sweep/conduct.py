@@ -124,7 +124,7 @@ def _measured_elsewhere(
 
 def _state(experiment: Experiment, store: RunStore, latency: bool) -> tuple[State, str]:
     if is_done(store, experiment, latency):
-        return "done", by_newer(store.get(experiment.run_id).measurement)
+        return "done", by_newer(store.get(experiment.run_id).measurement.version)
     try:
         run = store.get(experiment.run_id)
     except NewerRun as error:
