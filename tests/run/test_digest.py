@@ -48,6 +48,17 @@ def test_a_change_of_any_file_is_seen(tmp_path: Path, name: str, change: str) ->
     assert run.digest() != before
 
 
+def test_a_run_that_was_read_as_a_whole_sees_what_changes_after_its_first_digest(
+    tmp_path: Path,
+) -> None:
+    path = stored(tmp_path).path / "latency.npz"
+    run = RunStore(tmp_path).get("a1", whole=True)
+    before = run.digest()
+    assert run.digest() == before
+    path.write_bytes(path.read_bytes()[:-1])
+    assert run.digest() != before
+
+
 @pytest.mark.parametrize("small", [0, 1 << 20])
 def test_large_files_have_the_same_and_are_read_as_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int

@@ -59,7 +59,9 @@ class Run:
 
     measurement: Measurement
     path: Path
-    #: small files that were read already, until their arrays are asked for
+    #: small files that were read with the run, until their digest or their arrays are asked for
+    _read: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+    #: small files that were read for their digest, until their arrays are asked for
     _contents: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -84,9 +86,7 @@ class Run:
         for name in _RECORDS:
             path = self.path / name
             try:
-                if name not in self._contents:
-                    self._contents[name] = small_content(path)
-                content = self._contents[name]
+                content = self._contents[name] = self._read.pop(name, b"") or small_content(path)
                 whole.update((content and hashlib.sha256(content).digest()) or _digest_of(path))
             except FileNotFoundError:
                 whole.update(bytes(whole.digest_size))
@@ -175,7 +175,8 @@ class Run:
     def _record(
         self, name: str, kind: type[_Record], lengths: Mapping[str, tuple[int, ...]] | None = None
     ) -> _Record | None:
-        path, content = self.path / name, self._contents.pop(name, b"")
+        path = self.path / name
+        content = self._contents.pop(name, b"") or self._read.pop(name, b"")
         if content:
             return load_record(path, kind, lengths, content)
         return self._steady(lambda: load_record(path, kind, lengths))
