@@ -11,9 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.sweep.cluster import ROOT, until
+from tests.sweep.conducting import STREET
 from tests.warm import Command, Warm
+from vssbench.run.store import RunStore
+from vssbench.sweep.conduct import Wishes, conduct, planned
+from vssbench.sweep.executor import Executor, Site
+from vssbench.sweep.planner import Planner
+from vssbench.sweep.points import points, read
 
 #: one small clip
 BLOCKS = "blocks[frames=3]"
@@ -212,3 +219,21 @@ def sweeps(tmp_path: Path, installed: Installed, commands: Warm) -> Sweeps:
 def wait() -> Callable[[Callable[[], bool]], None]:
     """Wait until something is so."""
     return until
+
+
+@pytest.fixture
+def grid(tmp_path):
+    """Return the plan of a grid of that many seeds against the store, and what conducts it."""
+    store = RunStore(tmp_path / "runs")
+
+    def made(seeds: int, executor: Executor, **wishes):
+        sweep = read(
+            None,
+            {"method": "bisenet", "dataset": STREET, "codec": "raw", "seed": list(range(seeds))},
+        )
+        wanted = points(sweep)
+        plan = planned(wanted, Planner(tmp_path / "cache").experiments(wanted), store)
+        site = Site(store.root, tmp_path / "cache", threads=torch.get_num_threads())
+        return plan, conduct(plan, store, executor, site, Wishes("test", **wishes))
+
+    return store, made
