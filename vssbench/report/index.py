@@ -12,17 +12,16 @@ import gc
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vssbench.core.errors import UsageError
 from vssbench.core.naming import called
 from vssbench.core.progress import messages
 from vssbench.report import index_file
+from vssbench.report.facts import Facts
+from vssbench.report.index_entries import Entry, Index, packed, unpacked
+from vssbench.report.read_many import read_many
 from vssbench.run.store import RunStore
-
-if TYPE_CHECKING:
-    from vssbench.report.facts import Facts
-    from vssbench.report.index_entries import Index
 
 #: runs that must have been read for the index to be written: a small store needs none
 WORTH = 50
@@ -77,10 +76,6 @@ def _up_to_date(
 ) -> tuple[Index, list[str]]:
     """Return the index with all runs, and what does not read in words; one that lacked many is
     written. ``content`` is the index as it is stored."""
-    # not for a store that keeps up: pandas is slow
-    from vssbench.report.index_entries import Entry, Index, packed, unpacked
-    from vssbench.report.read_many import read_many
-
     known = unpacked(content)
     lacking = _lacking(stamps, {name: each.stamp for name, each in known.runs.items()})
     if len(lacking) >= SLOW:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from vssbench.report.facts import LONG_FORMS, NOTHING, Facts, Numbers, joined
 from vssbench.report.index_file import version
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,19 @@ def shared(row: dict[str, Any], known: dict[Hashable, Any]) -> dict[str, Any]:
     }
 
 
+def once(make: Callable[[Any], _T]) -> Callable[[Any], _T]:
+    """Return a function that makes something of each value but once; all of them must live as long
+    as it does. Thousands of runs share what they hold."""
+    made: dict[int, _T] = {}
+
+    def known(value: Any) -> _T:
+        if id(value) not in made:
+            made[id(value)] = make(value)
+        return made[id(value)]
+
+    return known
+
+
 def _content(value: Any) -> Hashable:
     """Return what a text or a structure has in common with those that are equal, and with no
     other."""
@@ -95,7 +110,8 @@ class _Pool:
     def __init__(self) -> None:
         self.values: list[Any] = []
         self._places: dict[Hashable, int] = {}
-        self._of_living: dict[int, int] = {}
+        #: the same as ``place``, sooner, of a value that lives as long as the pool does
+        self.place_of_living = once(self.place)
 
     def place(self, value: Any) -> int:
         """Return the place of a value, which is added if it is new."""
@@ -104,12 +120,6 @@ class _Pool:
             self._places[content] = len(self.values)
             self.values.append(value)
         return self._places[content]
-
-    def place_of_living(self, value: Any) -> int:
-        """Return the same, sooner, of a value that lives as long as the pool does."""
-        if id(value) not in self._of_living:
-            self._of_living[id(value)] = self.place(value)
-        return self._of_living[id(value)]
 
 
 def _run(entry: Entry, pool: _Pool) -> dict[str, Any]:

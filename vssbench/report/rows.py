@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,7 @@ from vssbench.core.errors import UsageError
 from vssbench.report.facts import Facts, facts_of, tell_data_apart
 from vssbench.report.fields import COUNT, JSON_COLUMNS, REAL, RUN_FIELDS, SOME, TIME, YEARS, Field
 from vssbench.report.index import facts
+from vssbench.report.index_entries import once
 from vssbench.run.store import RunStore
 from vssbench.run.stored import Run
 
@@ -50,27 +51,14 @@ def _plain(field: Field, facts: Sequence[Facts]) -> list[Any]:
     """Return the values of a column, None where there is none."""
     values = [each.row.get(field.name) for each in facts]
     if field.name in JSON_COLUMNS:
-        return [*map(_once(_sorted), values)]
+        return [*map(once(_sorted), values)]
     if field.dtype == TIME:
-        return [*map(_once(_utc), values)]
+        return [*map(once(_utc), values)]
     if field.dtype == REAL:
         return [*map(_real, values)]
     if field.dtype in (COUNT, SOME):
         return [None if value is None else int(value) for value in values]
     return values
-
-
-def _once(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a function that makes each value but once, while all of them live: thousands of runs
-    share what they hold."""
-    made: dict[int, Any] = {}
-
-    def known(value: Any) -> Any:
-        if id(value) not in made:
-            made[id(value)] = make(value)
-        return made[id(value)]
-
-    return known
 
 
 def _sorted(value: Any) -> Any:

@@ -164,8 +164,12 @@ class RunStore:
                 shutil.copyfile(run.path / name, draft / name)
 
     def is_foreign(self, run_id: str) -> bool:
-        """Return whether a folder holds what no run has: it was not made here."""
-        names = os.listdir(self._place(run_id))
+        """Return whether a folder holds what no run has, or cannot be looked into: it was not made
+        here."""
+        try:
+            names = os.listdir(self._place(run_id))
+        except OSError:
+            return True
         return any(name not in FILES and not name.endswith(".npz") for name in names)
 
     def remove(self, run_id: str) -> None:

@@ -39,10 +39,10 @@ from vssbench.run.records import (
 RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG = (
     "result.json", "confusion.npz", "latency.npz", "stream.npz", "environment.json", "log.txt",
 )  # fmt: skip
-#: the files of a run beside the arrays of its meters
-FILES = frozenset({RESULT, CONFUSION, LATENCY, STREAM, ENVIRONMENT, LOG})
 #: files of a run's own arrays; others are those of meters
 _RECORDS = (CONFUSION, LATENCY, STREAM)
+#: the files of a run beside the arrays of its meters
+FILES = frozenset({RESULT, *_RECORDS, ENVIRONMENT, LOG})
 
 #: bytes of arrays that are read to see whether a stored run is damaged: those of a thousand frames
 #: and more

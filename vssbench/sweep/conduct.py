@@ -18,7 +18,7 @@ from vssbench.run.store import RunStore
 from vssbench.run.stored import NewerRun, by_newer
 from vssbench.sweep.executor import Executor, Outcome, Site
 from vssbench.sweep.grid import distinct, keeping
-from vssbench.sweep.performing import Job, is_done
+from vssbench.sweep.performing import Job, is_done, is_whole
 from vssbench.sweep.points import Point
 from vssbench.sweep.running import performed
 
@@ -123,8 +123,6 @@ def _measured_elsewhere(
 
 
 def _state(experiment: Experiment, store: RunStore, latency: bool) -> tuple[State, str]:
-    if is_done(store, experiment, latency):
-        return "done", by_newer(store.get(experiment.run_id).measurement.version)
     try:
         run = store.get(experiment.run_id)
     except NewerRun as error:
@@ -132,9 +130,11 @@ def _state(experiment: Experiment, store: RunStore, latency: bool) -> tuple[Stat
     except DataError as error:
         there = (store.root / experiment.run_id).exists()
         return ("damaged", str(error)) if there else ("to do", "")
+    item = run.measurement
+    if is_whole(run, experiment, latency):
+        return "done", by_newer(item.version)
     if run.fault:
         return "damaged", run.fault
-    item = run.measurement
     return ("to do", "") if item.status == "done" else (item.status, item.reason)
 
 

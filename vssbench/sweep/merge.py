@@ -115,13 +115,9 @@ def _numbers(one: Measurement, other: Measurement) -> str:
     """Compare what rows say, as far as both do."""
     for name in _NUMBERS:
         first, second = getattr(one, name), getattr(other, name)
-        if None not in (first, second) and not _close(first, second):
+        if None not in (first, second) and not math.isclose(first, second, rel_tol=_ROUNDING):
             return f"{name} is {first} in one and {second} in the other"
     return "" if one.typed == other.typed else "other numbers were typed in"
-
-
-def _close(first: float, second: float) -> bool:
-    return math.isclose(first, second, rel_tol=_ROUNDING)
 
 
 def _further_arrays(run: Run, there: Run) -> str:

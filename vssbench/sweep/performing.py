@@ -16,6 +16,7 @@ from vssbench.core.version import __version__
 from vssbench.run.experiment import Experiment
 from vssbench.run.measuring import Way, measure
 from vssbench.run.store import RunStore
+from vssbench.run.stored import Run
 from vssbench.sweep.executor import Answer, Place, Task
 from vssbench.sweep.planner import Planner
 from vssbench.sweep.points import Point
@@ -129,9 +130,12 @@ def is_done(store: RunStore, experiment: Experiment, latency: bool = False) -> b
     """Return whether an experiment is stored undamaged, with its meters, and with latencies if they
     are wanted."""
     run = store.result(experiment.run_id)
-    if run is None or not run.holds(experiment.measures) or run.fault:
-        return False
-    return run.timed or not latency
+    return run is not None and is_whole(run, experiment, latency)
+
+
+def is_whole(run: Run, experiment: Experiment, latency: bool) -> bool:
+    """Return whether a stored run is all that is asked of an experiment; see :func:`is_done`."""
+    return run.holds(experiment.measures) and not run.fault and (run.timed or not latency)
 
 
 def differences(asked: dict[str, Any], here: dict[str, Any]) -> str:
