@@ -148,7 +148,7 @@ def test_the_limit_bounds_motion_with_the_streams(clip: Clip, tmp_path: Path, de
     os.utime(entry, (1, 1))
     words = ["--runs", str(tmp_path)]
     said = CliRunner().invoke(bench, ["cache", "info", *words]).stdout
-    assert "1 streams, motion of 1, " in said
+    assert "1 stream, motion of 1, " in said
     frames = codec.untimed_frames(clip, cache)
     next(frames)
     assert caches.clear(cache) == (0, 2)  # both are in use

@@ -129,6 +129,23 @@ def test_commands_name_a_damaged_run_and_end_in_status_1(
     assert found.stdout, "the sound run is shown"
 
 
+def test_a_newer_run_is_not_called_damaged(damaged: Path) -> None:
+    """None is told to measure it again, which would be refused."""
+    result = damaged / OTHER / "result.json"
+    row = json.loads(result.read_text()) | {"version": "99.0", "watts": 3}
+    result.write_text(json.dumps(row))
+
+    found = CliRunner().invoke(bench, ["table", "--runs", str(damaged)])
+
+    assert found.exit_code == 1, found.output
+    assert f"newer: {damaged / OTHER}" in found.stderr
+    assert "1 run does not read, and the numbers are without them: a newer" in found.stderr
+    assert "update this one" in found.stderr
+    assert "--force" not in found.stderr
+    assert "damaged" not in found.stderr
+    assert found.stdout, "the sound run is shown"
+
+
 def test_a_run_that_comes_while_others_are_read_is_not_called_damaged(
     damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

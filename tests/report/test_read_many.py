@@ -142,7 +142,9 @@ def test_where_no_process_can_be_had_the_command_reads(store, several, read_here
     assert read_here[0] == [each.run_id for each in readings] == store.ids()
 
 
-def test_processes_end_with_a_reader_that_goes_away(store, several):
+def test_processes_end_with_a_reader_that_goes_away(store, several, read_here):
+    """In the midst of the second part of each."""
+    read_here[1].update(dict.fromkeys(("run07", "run10", "run13"), signal.pause))
     reader = read_many.read_many(store, store.ids(), {})
     next(reader)
     children = multiprocessing.active_children()

@@ -3,6 +3,7 @@ that cannot run the experiments."""
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -17,8 +18,10 @@ import pytest
 from tests.sweep.cluster import Cluster
 from tests.sweep.conftest import ROOT, Installed, Sweeps
 from tests.warm import Warm
+from vssbench.core import files
 from vssbench.core.errors import DataError, UsageError
 from vssbench.run.store import RunStore
+from vssbench.sweep.away import Sent
 from vssbench.sweep.executor import Outcome, Site, Task
 from vssbench.sweep.executors.dask import _LOSSES, Dask, _Crew, _Submitted
 
@@ -202,6 +205,17 @@ class Gone:
 
 
 @dataclass(frozen=True)
+class Arrived:
+    """A task that has ended on a worker."""
+
+    sent: Sent
+
+    def exception(self) -> None: ...
+    def result(self) -> Sent:
+        return self.sent
+
+
+@dataclass(frozen=True)
 class Work(Task):
     """A task that needs a device, and nothing else."""
 
@@ -238,6 +252,26 @@ def test_a_scheduler_that_is_lost_makes_no_failed_rows() -> None:
     client.status = "closed"
     with pytest.raises(DataError, match=r"was lost: .* the same command goes on"):
         list(_Submitted(client, there, Site(Path(), Path())).outcomes([work]))
+
+
+@pytest.mark.parametrize("where", ["the store", "the temporary folder"])
+def test_a_full_disk_of_the_client_is_a_failed_task_and_others_go_on(
+    where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def refuse(*given: object) -> None:
+        raise files.refusal(tmp_path, full) if where == "the store" else full
+
+    monkeypatch.setattr(*(RunStore, "take") if where == "the store" else (Path, "mkdir"), refuse)
+    monkeypatch.setattr(RunStore, "get", lambda *given: None)
+    work = Work("one", "one", 1)
+    submitted = _Submitted(Client(1), crew(Client(1), work), Site(tmp_path, tmp_path))
+    sent = Sent("done", "", run_id="one", files=(("result.json", b"{}"),), stored=True)
+    outcome = submitted._outcome(Arrived(sent), work)
+    assert outcome is not None
+    assert (outcome.status, outcome.stored) == ("failed", False)
+    assert "No space left on device; make room" in outcome.reason
 
 
 def test_a_task_that_loses_all_its_workers_again_and_again_has_failed() -> None:

@@ -27,6 +27,7 @@ def cache() -> None:
 def info(runs: Path) -> None:
     """Say how many streams are kept, the motion of how many, how large all is, and the limit."""
     from vssbench.codec import cache as caches
+    from vssbench.core.shown import plural
     from vssbench.sweep.quantities import size_in_words
 
     folder = runs / ".cache"
@@ -35,7 +36,8 @@ def info(runs: Path) -> None:
     most = caches.limit(folder)
     bound = "no limit" if most is None else f"a limit of {size_in_words(most)}"
     size = size_in_words(sum(entry.size for entry in entries))
-    click.echo(f"{folder}: {len(entries) - motion} streams, motion of {motion}, {size}, {bound}")
+    streams = plural(len(entries) - motion, "stream")
+    click.echo(f"{folder}: {streams}, motion of {motion}, {size}, {bound}")
 
 
 @cache.command("clear")

@@ -3,7 +3,7 @@ choose."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
@@ -100,6 +100,7 @@ def chosen_rows(runs: Path, choice: Choice, times: Path | None = None) -> tuple[
     shown. Raises UsageError where there are none."""
     from vssbench.core.errors import UsageError
     from vssbench.core.naming import called
+    from vssbench.core.shown import plural
     from vssbench.report.choose import chosen, newest
     from vssbench.report.footnotes import check_one_version
     from vssbench.report.rows import check_left_out, stored_rows
@@ -127,8 +128,7 @@ def chosen_rows(runs: Path, choice: Choice, times: Path | None = None) -> tuple[
         check_one_version(kept)
     if times is not None:
         kept = with_times(kept, times)
-    noun = "run" if count == 1 else "runs"
-    said = f"left out {count} older {noun} of the same experiments: --all shows them too"
+    said = f"left out {plural(count, 'older run')} of the same experiments: --all shows them too"
     return kept, said if count else ""
 
 
@@ -139,31 +139,41 @@ _DAMAGED = "vssbench.damaged"
 def _note_damaged(runs: Path, names: set[str]) -> None:
     """Remember runs that do not read, for the end of the command."""
     from vssbench.core.naming import called
+    from vssbench.run.store import RunStore
 
     context = click.get_current_context(silent=True)
     if context is not None:
-        found = context.meta.setdefault(_DAMAGED, set())
-        found.update((str(called(runs)), name) for name in names)
+        found, store = context.meta.setdefault(_DAMAGED, set()), RunStore(runs)
+        found.update((str(called(runs)), name, store.is_newer(name)) for name in names)
 
 
 def _leave_if_damaged() -> None:
-    """End a command that met damaged runs with status 1, and name them."""
-    from vssbench.core.naming import is_archive
+    """End a command that met damaged runs, or those of a newer version, with status 1, and name
+    them."""
     from vssbench.core.progress import messages
 
     context = click.get_current_context(silent=True)
     found = [] if context is None else sorted(context.meta.get(_DAMAGED, ()))
     if context is None or not found:
         return
-    count = "1 run does" if len(found) == 1 else f"{len(found)} runs do"
-    for folder, name in found:
-        messages().print(f"damaged: {Path(folder) / name}")
+    for folder, name, newer in found:
+        messages().print(f"{'newer' if newer else 'damaged'}: {Path(folder) / name}")
+    damaged = [folder for folder, _, newer in found if not newer]
+    remedies = {"a newer version wrote them: update this one": len(found) - len(damaged)}
+    remedies[_of_damaged(damaged)] = len(damaged)
+    for remedy, count in remedies.items():
+        if count:
+            do = "run does" if count == 1 else "runs do"
+            messages().print(f"{count} {do} not read, and the numbers are without them: {remedy}")
+    context.exit(1)
+
+
+def _of_damaged(folders: Sequence[str]) -> str:
+    """Say what to do about damaged runs of these stores."""
+    from vssbench.core.naming import is_archive
+
     remedy = "measure them again with run --force"
-    if archives := sorted({folder for folder, _ in found if is_archive(Path(folder))}):
+    if archives := sorted({folder for folder in folders if is_archive(Path(folder))}):
         remedy = f"get {', '.join(archives)} again from where it came, or make a folder of it"
         remedy += " (`merge`) and measure them there with run --force"
-    messages().print(
-        f"{count} not read, and the numbers are without them: {remedy}; they may be sound, and "
-        "another version of this program's"
-    )
-    context.exit(1)
+    return f"{remedy}; they may be sound, and another version of this program's"

@@ -38,6 +38,7 @@ def collect(stores: tuple[Path, ...], out: Path, force: bool) -> None:
     from vssbench.core.errors import UsageError
     from vssbench.core.naming import ARCHIVED
     from vssbench.core.progress import messages
+    from vssbench.core.shown import plural
     from vssbench.core.special import is_special
     from vssbench.report.collect import collected
     from vssbench.report.frames import parquet
@@ -59,7 +60,7 @@ def collect(stores: tuple[Path, ...], out: Path, force: bool) -> None:
         files.write_bytes(out, parquet(table))
         count = len(table)
         damaged = there - count + int((table["status"] == "damaged").sum())
-    click.echo(f"{out}: {count} runs")
+    click.echo(f"{out}: {plural(count, 'run')}")
     if damaged:
         messages().print(f"{damaged} of {there} runs do not read")
         sys.exit(1)

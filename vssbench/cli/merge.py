@@ -28,6 +28,7 @@ def merge(stores: tuple[Path, ...], runs: Path) -> None:
     Exit status: 0, or 1 if runs are in conflict or do not read.
     """
     from vssbench.core.progress import messages
+    from vssbench.core.shown import plural
     from vssbench.report import index
     from vssbench.run.store import RunStore
     from vssbench.sweep.merge import merge as join
@@ -35,8 +36,8 @@ def merge(stores: tuple[Path, ...], runs: Path) -> None:
     store = RunStore(runs)
     merged = join(stores, store)
     click.echo(
-        f"{runs}: {merged.copied} runs copied, {merged.completed} completed, {merged.same} were "
-        "there"
+        f"{runs}: {plural(merged.copied, 'run')} copied, {merged.completed} completed, "
+        f"{merged.same} were there"
     )
     console = messages()
     for line in merged.damaged:

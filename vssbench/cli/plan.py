@@ -32,6 +32,7 @@ def plan(file: Path | None, machine: str, **given: Any) -> None:
 
     from vssbench.cli.sweep import set_threads
     from vssbench.core.progress import messages
+    from vssbench.core.shown import plural
     from vssbench.run.store import RunStore
     from vssbench.sweep.conduct import Wishes, passes, planned
     from vssbench.sweep.costs import Costs
@@ -68,4 +69,5 @@ def plan(file: Path | None, machine: str, **given: Any) -> None:
             "by GMACs"
         )
     if cost.unknown_streams:
-        console.print(f"{cost.unknown_streams} streams of a codec without a run: not counted")
+        streams = plural(cost.unknown_streams, "stream")
+        console.print(f"{streams} of a codec without a run: not counted")

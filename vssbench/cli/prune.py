@@ -27,7 +27,7 @@ def prune(kinds: tuple[str, ...], runs: Path, yes: bool) -> None:
     """
     from vssbench.core.errors import DataError
     from vssbench.core.progress import messages
-    from vssbench.core.shown import message
+    from vssbench.core.shown import message, plural
     from vssbench.report.prune import superfluous
     from vssbench.run.store import RunStore
 
@@ -40,4 +40,4 @@ def prune(kinds: tuple[str, ...], runs: Path, yes: bool) -> None:
         if yes:
             store.remove(run_id)
     verb = "removed" if yes else "would be removed: --yes removes them"
-    messages().print(f"{len(chosen)} runs of {runs}/ {verb}")
+    messages().print(f"{plural(len(chosen), 'run')} of {runs}/ {verb}")

@@ -209,6 +209,7 @@ def _show(plan: list[Planned], store: RunStore, wishes: Wishes, workers: int) ->
     from tabulate import tabulate
 
     from vssbench.core.progress import messages
+    from vssbench.core.shown import plural
     from vssbench.sweep.conduct import passes
     from vssbench.sweep.estimate import Estimator, duration, in_words, total
 
@@ -234,7 +235,7 @@ def _show(plan: list[Planned], store: RunStore, wishes: Wishes, workers: int) ->
     unknown = max(unknown, unknown_alone)
     takes = duration(known, workers) + sum(latencies)
     console = messages()
-    console.print(f"{len(plan)} experiments, {len(work)} to run")
+    console.print(f"{plural(len(plan), 'experiment')}, {len(work)} to run")
     if len(work) > unknown:
         then = f", of which {in_words(sum(latencies))} for latencies alone" if alone else ""
         console.print(

@@ -37,6 +37,11 @@ def message(text: str) -> str:
     return plain(legible(text))
 
 
+def plural(count: int, noun: str) -> str:
+    """Return a number of things in words: a noun that stands for one, with an s for others."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 #: the name by which Python finds `_escaped`
 _ESCAPED = "vssbench.escaped"
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from vssbench.core import registry
 from vssbench.core.errors import DataError, VssbenchError
+from vssbench.core.shown import plural
 from vssbench.core.variant import Variant
 from vssbench.core.video import Clip, Image
 from vssbench.data.ondisk import OnDisk, Outline, Part, Source
@@ -139,9 +140,9 @@ def described(outlines: Sequence[Outline]) -> str:
     if not lengths:
         return "no clip"
     if lengths[-1] == 1:
-        return f"{_count(len(lengths), 'still')}, {_count(labels, 'label')}"
+        return f"{plural(len(lengths), 'still')}, {plural(labels, 'label')}"
     span = f"{lengths[0]}" if lengths[0] == lengths[-1] else f"{lengths[0]} to {lengths[-1]}"
-    return f"{_count(len(lengths), 'clip')} of {span} frames, {_count(labels, 'label')}"
+    return f"{plural(len(lengths), 'clip')} of {span} frames, {plural(labels, 'label')}"
 
 
 def answers(outlines: Sequence[Outline], gop: int) -> tuple[Answer, ...]:
@@ -193,7 +194,3 @@ def _unread(index: int) -> Image:
 
 def _no_label(index: int) -> None:
     return None
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

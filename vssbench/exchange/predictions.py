@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vssbench.core.arrays import read_array
 from vssbench.core.errors import DataError
 from vssbench.core.program import program
-from vssbench.core.shown import encoded
+from vssbench.core.shown import encoded, plural
 from vssbench.core.video import LabelMap
 from vssbench.data.ondisk import shown
 from vssbench.data.pictures import read_png
@@ -83,9 +83,8 @@ def find(root: Path, layout: Layout, classes: int, every: bool) -> Predictions:
         raise DataError(_missing(root, layout, missing, len(needed), strangers))
     if strangers:
         raise DataError(
-            f"{root} holds {_files(strangers)} named as no frame is, the first is {strangers[0]}: "
-            f"expected names as {layout.places[0].path}.png; `{program()} export` lists them. Move "
-            "what is no prediction out of the folder"
+            f"{root} holds {_named(strangers)}: expected names as {layout.places[0].path}.png; "
+            f"`{program()} export` lists them. Move what is no prediction out of the folder"
         )
     paths = {place.key: place.path for place in layout.places if place.key in files}
     sizes = [label_size(clip) for clip in layout.clips]
@@ -185,7 +184,7 @@ def _missing(
         f"(or .npy) for frame {missing[0].key[1]} of {layout.clips[missing[0].key[0]].name!r}"
     )
     if strangers:
-        said += f"; it holds {_files(strangers)} named as no frame is, the first is {strangers[0]}"
+        said += f"; it holds {_named(strangers)}"
     elif len(missing) == needed:
         said += f"; found {shown(sorted(root.iterdir()))}"
     if not layout.protocol.continuous:
@@ -202,13 +201,13 @@ def _without_clip(path: str) -> str:
     return "/".join((*parts[:-2], parts[-1]))
 
 
+def _named(strangers: Sequence[str]) -> str:
+    return f"{plural(len(strangers), 'file')} named as no frame is, the first is {strangers[0]}"
+
+
 def _hidden(parts: Collection[str]) -> bool:
     return any(part.startswith(".") for part in parts)
 
 
 def _by(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
-
-
-def _files(names: Sequence[str]) -> str:
-    return "1 file" if len(names) == 1 else f"{len(names)} files"

@@ -43,6 +43,7 @@ from functools import lru_cache
 import numpy as np
 
 from vssbench.core.errors import DataError, UsageError
+from vssbench.core.shown import plural
 from vssbench.metrics.iou import Floats
 from vssbench.metrics.scores import Ints
 
@@ -288,7 +289,3 @@ def _spread(starts: Floats, lengths: Ints, block: int) -> Floats:
         covered[:, own] = sums[:, reach:] - sums[:, : int(length)]
         first += int(length)
     return covered
-
-
-def plural(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -84,6 +84,16 @@ class RunStore:
             return False
         return True
 
+    def is_newer(self, run_id: str) -> bool:
+        """Return whether a run does not read since a newer version wrote it."""
+        try:
+            self.get(run_id)
+        except NewerRun:
+            return True
+        except (DataError, UsageError):
+            return False
+        return False
+
     def check_older(self, run_ids: Iterable[str]) -> None:
         """Raise NewerRun where a run of one of these ids is by a newer version, which is never
         replaced."""

@@ -13,6 +13,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from vssbench.core.shown import plural
 from vssbench.core.version import __version__
 from vssbench.report.columns import Group
 from vssbench.report.page.content import Content, plotted
@@ -95,9 +96,8 @@ def _titles(conditions: Sequence[Group]) -> tuple[str, list[str]]:
 
 
 def _summary(page: Content, made: datetime) -> str:
-    runs, count = len(page.shown), len(page.conditions)
     return (
-        f"{runs} {'run' if runs == 1 else 'runs'} under {count} "
-        f"{'set' if count == 1 else 'sets'} of conditions; written "
+        f"{plural(len(page.shown), 'run')} under {plural(len(page.conditions), 'set')} of "
+        "conditions; written "
         f"{made:%Y-%m-%d %H:%M} by vssbench {__version__}."
     )

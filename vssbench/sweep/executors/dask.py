@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from vssbench.core import hidden
+from vssbench.core import files, hidden
 from vssbench.core.errors import DataError, UsageError, VssbenchError
 from vssbench.run.store import RunStore
 from vssbench.sweep.away import GPU, Sent, perform
@@ -261,15 +263,19 @@ class _Submitted:
             return None
         self.site.advance(job.frames)
         if sent.files:
-            _keep(sent, RunStore(self.site.root))
+            try:
+                _keep(sent, RunStore(self.site.root))
+            except DataError as error:  # a full disk here; others may find room
+                return Outcome(job, "failed", str(error), stored=False)
         return Outcome(job, sent.status, sent.reason, sent.log, sent.stored)
 
 
 def _keep(sent: Sent, store: RunStore) -> None:
-    """Store the run that a worker has sent, unless a failed one would replace one that is done."""
+    """Store the run that a worker has sent, unless a failed one would replace one that is done.
+    Raises DataError where it cannot be written."""
     if sent.status != "done" and store.result(sent.run_id):
         return
-    with hidden.temporary() as folder:
+    with files.told(Path(tempfile.gettempdir())), hidden.temporary() as folder:
         place = folder / sent.run_id
         place.mkdir()
         for name, content in sent.files:
