@@ -143,7 +143,7 @@ def test_where_no_process_can_be_had_the_command_reads(store, several, read_here
 
 
 def test_processes_end_with_a_reader_that_goes_away(store, several, read_here):
-    """In the midst of the second part of each."""
+    """Each stands still in its second part."""
     read_here[1].update(dict.fromkeys(("run07", "run10", "run13"), signal.pause))
     reader = read_many.read_many(store, store.ids(), {})
     next(reader)
