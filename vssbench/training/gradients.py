@@ -5,7 +5,8 @@ Kernels for low precision and channels-last are younger than those for fp32 in N
 releases of torch have some that leave a part of a gradient unwritten: whatever was in memory before
 is then taken for a gradient. So each layer is run by itself before a phase, on random values in the
 shapes of a real batch, forward and backward, against itself in fp32 and NCHW; a layer that differs
-is trained in the first form that does not.
+is trained in the first form that does not. Layers whose kernels are known to leave their memory are
+trained in NCHW from the first pass on (:mod:`vssbench.training.overruns`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from vssbench.training.calls import layers_of
 from vssbench.training.kept import FORMS, Form, keep, release
+from vssbench.training.overruns import overrunning
 from vssbench.training.trials import Trials
 
 
@@ -53,7 +55,7 @@ class Findings:
         if said:
             text = (
                 f"torch {torch.__version__} gives wrong gradients here in {precision} and "
-                "channels-last; " + "; ".join(said)
+                "channels-last, or computes them beyond their memory; " + "; ".join(said)
             )
         if self.unchecked:
             text += (
@@ -91,7 +93,7 @@ def right_gradients(
     known: dict[str, Form] | None = None,
 ) -> Findings:
     """Check the gradient of every layer that ``loss`` goes through, and keep those that are wrong
-    in a form that is right.
+    in a form that is right, and those that would be computed beyond their memory in NCHW.
 
     ``precision`` is that of autocast in ``loss`` (fp32: none). Layers in ``known`` take the form
     named there at least: a training that is resumed goes on as it began. Values, statistics and
@@ -99,12 +101,18 @@ def right_gradients(
     """
     for module in model.modules():
         release(module)
+    guarded = overrunning(model, device, precision)
+    for module in guarded.values():
+        keep(module, FORMS[0])
     devices = [torch.cuda.current_device()] if device.startswith("cuda") else []
     with torch.random.fork_rng(devices), _same_buffers(model):
         layers, unseen = layers_of(model, loss)
+        for name in guarded.keys() - {layer.name for layer in layers}:
+            release(guarded.pop(name))
         check = Trials(layers, device, precision)
         broken = check.agreed(check.trial())
-        left, kept = [n for n, state in enumerate(broken) if state == 1], dict(known or {})
+        left = [n for n, state in enumerate(broken) if state == 1]
+        kept: dict[str, Form] = {**dict.fromkeys(guarded, FORMS[0]), **(known or {})}
         for form in FORMS:
             trying = [n for n in left if _at_least(form, kept.get(layers[n].name))]
             for n in trying:
