@@ -159,9 +159,10 @@ def _leave_if_damaged() -> None:
     for folder, name, newer in found:
         messages().print(f"{'newer' if newer else 'damaged'}: {Path(folder) / name}")
     damaged = [folder for folder, _, newer in found if not newer]
-    remedies = {"a newer version wrote them: update this one": len(found) - len(damaged)}
-    remedies[_of_damaged(damaged)] = len(damaged)
-    for remedy, count in remedies.items():
+    for count, remedy in (
+        (len(found) - len(damaged), "a newer version wrote them: update this one"),
+        (len(damaged), _of_damaged(damaged)),
+    ):
         if count:
             do = "run does" if count == 1 else "runs do"
             messages().print(f"{count} {do} not read, and the numbers are without them: {remedy}")
